@@ -1,0 +1,256 @@
+//! What the core wants done, as data. Actions are imperatives; whoever drives the core carries
+//! them out in the order given, before the next event.
+
+use super::event::Reply;
+use super::role::{Cause, Role};
+use crate::ids::{Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
+use crate::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The list that `Core::handle` appends to.
+pub type Actions = Vec<Action>;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send a datagram at once, inline, never queued behind anything.
+    SendDatagram {
+        /// Which of our own heartbeat addresses to send from.
+        path: usize,
+        /// Where to.
+        to: SocketAddr,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Look at one HAVIP (`GET /v1/havip/{id}`).
+    ReadHavip {
+        /// Echoed in the result.
+        op: OperationId,
+        /// The HAVIP.
+        havip: HavipId,
+        /// Whether a claim waits for it: it then goes before everything else, and may use the reserved budget.
+        urgent: bool,
+        /// The call must have ended by then.
+        deadline: Instant,
+    },
+    /// Ask whether an instance runs (`GET /v2/instance/{id}`).
+    ReadInstance {
+        /// Echoed in the result.
+        op: OperationId,
+        /// The instance.
+        instance: InstanceId,
+        /// The call must have ended by then.
+        deadline: Instant,
+    },
+    /// Attach or detach.
+    Write(Write),
+    /// Give up every write of a group that has not ended: the right to it is gone.
+    CancelWrites {
+        /// The group.
+        group: GroupIndex,
+    },
+    /// Put a HAVIP's address on its interface, or renew its lifetime.
+    PutAddress {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// The address.
+        address: Ipv4Addr,
+        /// Kernel lifetime from now; `None` is for ever.
+        lifetime: Option<Duration>,
+        /// Not to be done any more after this instant.
+        right_until: Instant,
+    },
+    /// Take a HAVIP's address off this host, wherever it is.
+    DropAddress {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Send one gratuitous ARP for a HAVIP's address.
+    Announce {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// The address.
+        address: Ipv4Addr,
+        /// Not to be done any more after this instant.
+        right_until: Instant,
+    },
+    /// Run the hooks of a group.
+    Notify(Notification),
+    /// Keep this on disk, ahead of use; nothing waits for it.
+    Persist(Persisted),
+    /// A transition, for the log and the journal.
+    Record(Transition),
+    /// Something that an operator should read, already rate-limited.
+    Warn {
+        /// The group it concerns.
+        group: Option<GroupIndex>,
+        /// What happened, to what, and what to do.
+        text: String,
+    },
+    /// Answer a command.
+    Reply {
+        /// The number that the command carried.
+        request: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Every group has left: the process may end.
+    Exit,
+}
+
+/// One attempt at an attach or a detach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Echoed in the result.
+    pub op: OperationId,
+    /// The group.
+    pub group: GroupIndex,
+    /// The reign it belongs to.
+    pub epoch: Epoch,
+    /// The HAVIP.
+    pub havip: HavipId,
+    /// Attach or detach.
+    pub kind: WriteKind,
+    /// The targets, all of one type, at most five.
+    pub targets: Vec<Target>,
+    /// `clientToken`: the same for every retry of one attempt, at most 64 ASCII characters.
+    pub token: String,
+    /// Not to be started any more after this instant.
+    pub right_until: Instant,
+    /// The call must have ended by then.
+    pub deadline: Instant,
+}
+
+/// Which write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteKind {
+    /// `PUT /v1/havip/{id}?attach`.
+    Attach,
+    /// `PUT /v1/havip/{id}?detach`.
+    Detach,
+}
+
+/// A call of the notify hooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// The group.
+    pub group: GroupIndex,
+    /// keepalived's word for the new state.
+    pub state: NotifyState,
+    /// Effective priority of this node.
+    pub priority: i32,
+    /// The reign.
+    pub epoch: Epoch,
+    /// Why.
+    pub cause: Cause,
+    /// Who the cloud said has the HAVIP, when last read.
+    pub holder: Option<String>,
+}
+
+/// keepalived's states, as its notify scripts get them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum NotifyState {
+    /// Active, confirmed by the cloud.
+    Master,
+    /// Any state that waits.
+    Backup,
+    /// Not eligible.
+    Fault,
+    /// The daemon is leaving.
+    Stop,
+}
+
+impl NotifyState {
+    /// The word as keepalived spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Master => "MASTER",
+            Self::Backup => "BACKUP",
+            Self::Fault => "FAULT",
+            Self::Stop => "STOP",
+        }
+    }
+}
+
+/// What survives a restart. Names, not indices: the file may have changed meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Persisted {
+    /// Per group name.
+    pub groups: BTreeMap<String, PersistedGroup>,
+    /// Longest pause of this host that was ever measured.
+    pub longest_pause: Duration,
+    /// The longest lease this voter ever gave; `None`: unknown.
+    pub longest_lease: Option<Duration>,
+}
+
+/// What survives a restart, of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PersistedGroup {
+    /// No epoch above this one was used: the next start begins after it.
+    pub epoch_reserved: u64,
+    /// `drain` is on.
+    pub drained: bool,
+    /// `maintenance` is on.
+    pub maintenance: bool,
+    /// Preemption is off after a switchover, until the next unplanned move.
+    pub preemption_suspended: bool,
+    /// HAVIPs that a node of this cluster was seen to hold (`strangers = "guard"`).
+    pub once_held: Vec<HavipId>,
+    /// The address of each HAVIP as the cloud gave it last.
+    pub addresses: BTreeMap<String, Ipv4Addr>,
+}
+
+/// A change of role, with everything needed to say why and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transition {
+    /// When it was decided.
+    #[serde(serialize_with = "as_millis")]
+    pub at: Instant,
+    /// The group.
+    pub group: GroupIndex,
+    /// Role before.
+    pub from: Role,
+    /// Role after.
+    pub to: Role,
+    /// The reign it begins or ends.
+    pub epoch: Epoch,
+    /// Why.
+    pub cause: Cause,
+    /// In words, with the values that decided.
+    pub detail: String,
+    /// The peer concerned, if one is.
+    pub peer: Option<NodeIndex>,
+    /// The steps that led here, oldest first.
+    pub timeline: Vec<Step>,
+}
+
+/// One dated step of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// When.
+    #[serde(serialize_with = "as_millis")]
+    pub at: Instant,
+    /// What.
+    pub what: String,
+}
+
+fn as_millis<S: serde::Serializer>(at: &Instant, s: S) -> Result<S::Ok, S::Error> {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds for people; 2^53 ns are 104 days of exact figures")]
+    s.serialize_f64(at.as_nanos() as f64 / 1e6)
+}

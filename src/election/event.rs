@@ -1,0 +1,133 @@
+//! What can happen to the core, as data. Events are past participles: they state facts, and the
+//! core decides what follows from them.
+
+use crate::cloud::api::{CallError, HaVip};
+use crate::config::model::Config;
+use crate::ids::{GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use std::sync::Arc;
+
+/// One fact handed to `Core::handle`.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Time has passed; a deadline of the core may have been reached.
+    TimerExpired,
+    /// A UDP datagram arrived on one of our heartbeat addresses or on a HAVIP's own address.
+    DatagramReceived {
+        /// Which of our own heartbeat addresses it came in on; `None` for a HAVIP's address.
+        path: Option<usize>,
+        /// The sender's socket address, to answer probes; never trusted for anything else.
+        from: std::net::SocketAddr,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The metadata service or the ENI list told what this node is to the cloud.
+    IdentityLearned {
+        /// Our own target.
+        target: Target,
+    },
+    /// Whether the interface that a HAVIP's address belongs on can be used.
+    LinkChanged {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// Interface exists, is administratively up and has carrier.
+        up: bool,
+    },
+    /// The kernel was seen to have, or not to have, a HAVIP's address on this host.
+    AddressObserved {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// It is there.
+        present: bool,
+    },
+    /// A long operation ended; one whose id is no longer expected is dropped and counted.
+    OperationEnded {
+        /// The id that the action carried.
+        op: OperationId,
+        /// How it ended.
+        result: OperationResult,
+    },
+    /// Somebody told us to do something.
+    Commanded {
+        /// What.
+        command: Command,
+        /// Number that the reply carries.
+        request: u64,
+    },
+    /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`].
+    ConfigReloaded(Arc<Config>),
+    /// A health judgement changed what this node is worth in a group.
+    HealthChanged {
+        /// The group.
+        group: GroupIndex,
+        /// Sum of the weights of its checks.
+        weight: i16,
+        /// A check without weight fails.
+        failed: bool,
+        /// A check has not decided yet.
+        undecided: bool,
+    },
+}
+
+/// How a long operation ended.
+#[derive(Debug, Clone)]
+pub enum OperationResult {
+    /// `ReadHavip`.
+    Havip(Result<HaVip, CallError>),
+    /// `ReadInstance`: whether the instance runs.
+    Instance(Result<InstanceState, CallError>),
+    /// `Attach` or `Detach`.
+    Written(Result<(), CallError>),
+}
+
+/// What the cloud says of another node's instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Running, or in a state that may run.
+    Running,
+    /// Stopped, deleted or unknown to the cloud.
+    NotRunning,
+}
+
+/// What an operator, a signal or systemd asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Planned move of one group, to a node or to whoever is next in rank.
+    Switchover {
+        /// The group.
+        group: GroupIndex,
+        /// The node that is to be active.
+        to: Option<NodeIndex>,
+    },
+    /// Hand over and stay ineligible, until told otherwise, across restarts.
+    Drain {
+        /// The group; `None` is every group.
+        group: Option<GroupIndex>,
+        /// Drain (true) or undrain.
+        on: bool,
+    },
+    /// Freeze a group on every node.
+    Maintenance {
+        /// The group; `None` is every group.
+        group: Option<GroupIndex>,
+        /// On or off.
+        on: bool,
+    },
+    /// Leave: SIGTERM, as `on-stop`; or for a restart, as `on-restart`.
+    Stop {
+        /// This is a restart.
+        restart: bool,
+    },
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Begun or done; the text says which.
+    Done(String),
+    /// Refused, with the reason and what would help.
+    Refused(String),
+}

@@ -1,0 +1,155 @@
+//! Roles and the closed list of causes.
+
+use serde::Serialize;
+use std::fmt;
+
+/// What a node is in one group.
+///
+/// ```text
+///            right won              cloud confirms
+///  Backup ──────────────► Claiming ───────────────► Active
+///   ▲ ▲ ▲                  │    ▲                    │  │
+///   │ │ └── yields, gives ─┘    │ right won again    │  │ planned move
+///   │ │         up              │                    │  ▼
+///   │ └─────────────────────────┼── loses ───────────┘ Releasing
+///   └───────────────────────────┴──── other serves ──────┘
+///  Fault: not eligible; from Backup, Claiming or Active, and back to Backup
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Waits, without the right.
+    Backup,
+    /// Has the right and is making kernel and cloud agree with it.
+    Claiming,
+    /// Has the right, and the cloud was read to agree.
+    Active,
+    /// Gave the right to another and keeps the address, silently, until that one serves.
+    Releasing,
+    /// Not eligible.
+    Fault,
+}
+
+impl Role {
+    /// Whether this role comes with the right to act on the address and on the cloud.
+    #[must_use]
+    pub const fn has_right(self) -> bool {
+        matches!(self, Self::Claiming | Self::Active)
+    }
+
+    /// The word used in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Claiming => "claiming",
+            Self::Active => "active",
+            Self::Releasing => "releasing",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a role changed. The list is closed: a move without one of these cannot happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The daemon started.
+    Started,
+    /// The active node fell silent.
+    PeerDead,
+    /// The active node said that it is leaving.
+    PeerLeft,
+    /// Nobody is active and we are first in rank.
+    NoActive,
+    /// Those before us in rank had their time and did not claim.
+    RankPassed,
+    /// The active node has neither peers nor cloud.
+    PeerIsolated,
+    /// The cloud still named us as holder after a restart.
+    Resumed,
+    /// The cloud read back that we have it.
+    Confirmed,
+    /// The active node handed over to us.
+    HandedOver,
+    /// An operator asked for it.
+    Switchover,
+    /// A better-ranked node came back.
+    Preempted,
+    /// An operator drained this node.
+    Drained,
+    /// The daemon is stopping.
+    Stopping,
+    /// The other node serves now.
+    HandoverComplete,
+    /// The other node declined, or time ran out: the right is ours again.
+    HandoverFailed,
+    /// A node with a higher epoch is active.
+    HigherEpoch,
+    /// A node before us in rank claims in the same epoch.
+    LowerRank,
+    /// The cloud gave the address to another member.
+    Superseded,
+    /// The lease was not renewed by a majority.
+    LeaseLost,
+    /// Neither peers nor cloud answer, and the configuration says to let go.
+    Isolated,
+    /// This host was paused for longer than the dead time.
+    Away,
+    /// The claim did not get through in its budget.
+    ClaimTimedOut,
+    /// The cloud refused.
+    ClaimRefused,
+    /// A rival got there first.
+    LostRace,
+    /// The cloud does not know the HAVIP.
+    HavipMissing,
+    /// The cloud refuses our credentials or permissions.
+    Denied,
+    /// Targets that are no member's are bound, and the configuration says not to touch them.
+    StrangerBound,
+    /// The first bound stays master and its detach is refused: cannot be won by software.
+    DetachRefused,
+    /// The interface for the address is down or gone.
+    LinkDown,
+    /// A check fails.
+    CheckFailed,
+    /// This node's own identity in the cloud is not known yet.
+    NoIdentity,
+    /// Our datagrams were echoed with numbers that we never sent: a clone or a rolled-back snapshot.
+    Cloned,
+    /// Peers run a configuration with other voters, arbiter, HAVIPs or bindings.
+    ConfigMismatch,
+    /// The reason for the fault is gone.
+    Recovered,
+    /// Maintenance was switched on or off.
+    Maintenance,
+}
+
+impl Cause {
+    /// The kebab-case word used in logs, hooks and JSON.
+    #[must_use]
+    pub fn as_str(self) -> String {
+        let debug = format!("{self:?}");
+        let mut word = String::with_capacity(debug.len() + 4);
+        for (i, c) in debug.char_indices() {
+            if c.is_ascii_uppercase() && i > 0 {
+                word.push('-');
+            }
+            word.push(c.to_ascii_lowercase());
+        }
+        word
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_str())
+    }
+}

@@ -1,0 +1,9 @@
+//! Keeps a Baidu AI Cloud HAVIP on exactly one healthy node.
+
+pub mod cloud;
+pub mod config;
+pub mod election;
+pub mod ids;
+pub mod secret;
+pub mod time;
+pub mod wire;

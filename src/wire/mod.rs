@@ -1,0 +1,150 @@
+//! The heartbeat datagram: its words. Layout and tag are in [`heartbeat`] and [`auth`].
+
+pub mod auth;
+pub mod heartbeat;
+
+use crate::ids::{BootId, Epoch, KeyId, Target};
+use std::time::Duration;
+
+/// A node or group on the wire: the first eight bytes of SHA-256 over kind and name.
+///
+/// Configuration checking refuses a file in which two of them collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Tag(pub u64);
+
+/// Hash over voters, arbiter, HAVIP ids and bindings of all groups, in file order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Digest(pub [u8; 16]);
+
+/// What was heard from the receiver: its boot and the highest sequence number of that boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Echo {
+    /// [`BootId::NONE`] when nothing was heard.
+    pub boot: BootId,
+    /// Zero when nothing was heard.
+    pub seq: u64,
+}
+
+/// One heartbeat, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Key that the tag was made with.
+    pub key: KeyId,
+    /// Keys that the sender accepts, preferred first; at most eight.
+    pub accepts: Vec<KeyId>,
+    /// Index of the receiver's address that this copy was sent to.
+    pub path: u8,
+    /// Who sent it.
+    pub sender: Tag,
+    /// Who it is for.
+    pub receiver: Tag,
+    /// The sender's start.
+    pub boot: BootId,
+    /// Strictly rising within a boot; the copies that go over several paths share one number.
+    pub seq: u64,
+    /// What the sender heard from the receiver.
+    pub echo: Echo,
+    /// The sender's heartbeat interval, to the microsecond.
+    pub interval: Duration,
+    /// Time since the sender's daemon started, to the millisecond.
+    pub uptime: Duration,
+    /// The sender's configuration digest.
+    pub digest: Digest,
+    /// Whether the sender is going away.
+    pub leaving: Leaving,
+    /// What the sender is to the cloud, once it knows.
+    pub target: Option<Target>,
+    /// What it says of each group.
+    pub entries: Vec<Entry>,
+}
+
+/// Whether a node is going away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leaving {
+    /// It stays.
+    #[default]
+    No,
+    /// It comes back: take its silence as life for this long.
+    Restarting(Duration),
+    /// Its last datagram: it is gone.
+    Gone,
+}
+
+/// What a node says of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The group.
+    pub group: Tag,
+    /// Role of the sender.
+    pub role: crate::election::role::Role,
+    /// Single facts.
+    pub flags: Flags,
+    /// Configured priority in this group.
+    pub priority: u8,
+    /// Configured priority plus check weights.
+    pub effective: i16,
+    /// Epoch of the reign that the sender has, asks for or gives away; else the last one it had.
+    pub epoch: Epoch,
+    /// Highest epoch that the sender has seen.
+    pub seen: Epoch,
+    /// `Releasing`: who is to be active.
+    pub successor: Option<Tag>,
+    /// Asks for, or renews, the right for `epoch` and this long.
+    pub ask: Option<Duration>,
+    /// The right that the sender, as a voter, has given.
+    pub grant: Option<Grant>,
+}
+
+/// The right, as given by one voter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Who has it.
+    pub node: Tag,
+    /// In which start.
+    pub boot: BootId,
+    /// For which reign.
+    pub epoch: Epoch,
+    /// The asker's datagram that it answers: the grant counts from when that one was sent.
+    pub seq: u64,
+}
+
+/// Single facts of an [`Entry`], a bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// Could be active: no fault, able, not drained.
+    pub const ELIGIBLE: Self = Self(1);
+    /// No peer up and no cloud.
+    pub const ISOLATED: Self = Self(1 << 1);
+    /// A claim failed a while ago and may not be tried yet.
+    pub const UNABLE: Self = Self(1 << 2);
+    /// An operator drained it.
+    pub const DRAINED: Self = Self(1 << 3);
+    /// Asks the active node to hand over to it.
+    pub const WANTS: Self = Self(1 << 4);
+    /// Declines the handover that is offered.
+    pub const DECLINES: Self = Self(1 << 5);
+    /// A check without weight fails.
+    pub const FAILING: Self = Self(1 << 6);
+    /// Group-wide maintenance is on.
+    pub const MAINTENANCE: Self = Self(1 << 7);
+    /// Announced and, where needed, read back: the address is served.
+    pub const SERVING: Self = Self(1 << 8);
+    /// Can see the cloud.
+    pub const CLOUD: Self = Self(1 << 9);
+    /// Preemption is suspended after a switchover.
+    pub const SETTLED: Self = Self(1 << 10);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With `other` set if `on`.
+    #[must_use]
+    pub const fn with(self, other: Self, on: bool) -> Self {
+        if on { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
+    }
+}
