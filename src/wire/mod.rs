@@ -1,16 +1,78 @@
-//! The heartbeat datagram: its words. Layout and tag are in [`heartbeat`] and [`auth`].
+//! The datagrams: their words. [`heartbeat`] has the layout, [`auth`] the tag, and [`session`] decides
+//! which of them count.
 
 pub mod auth;
+mod cursor;
+mod entry;
 pub mod heartbeat;
+pub mod session;
 
-use crate::ids::{BootId, Epoch, KeyId, Target};
+use crate::ids::{BootId, Epoch, GroupName, HavipId, KeyId, NodeName, Target};
+use sha2::{Digest as _, Sha256};
 use std::time::Duration;
 
-/// A node or group on the wire: the first eight bytes of SHA-256 over kind and name.
+/// A node, group or HAVIP on the wire: the first eight bytes of SHA-256 over kind and name.
 ///
-/// Configuration checking refuses a file in which two of them collide.
+/// Configuration checking refuses a file in which two of them collide. Zero stands for nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Tag(pub u64);
+
+impl Tag {
+    /// The value that stands for nobody in particular.
+    pub const NONE: Self = Self(0);
+
+    /// The tag of a node.
+    #[must_use]
+    pub fn node(name: &NodeName) -> Self {
+        Self::of("havipd node", name.as_str())
+    }
+
+    /// The tag of a group.
+    #[must_use]
+    pub fn group(name: &GroupName) -> Self {
+        Self::of("havipd group", name.as_str())
+    }
+
+    /// The tag of a HAVIP.
+    #[must_use]
+    pub fn havip(id: &HavipId) -> Self {
+        Self::of("havipd havip", id.as_str())
+    }
+
+    /// The NUL between the two cannot occur in either, so no two pairs hash the same bytes.
+    fn of(kind: &str, name: &str) -> Self {
+        let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(name).finalize();
+        Self(hash.iter().take(8).fold(0, |tag, byte| tag << 8 | u64::from(*byte)))
+    }
+}
+
+/// Anything that havipd sends over UDP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Datagram {
+    /// Part of a session.
+    Heartbeat(Heartbeat),
+    /// A question to whoever has a HAVIP's address.
+    Probe(Probe),
+    /// The answer to it.
+    ProbeAnswer(Probe),
+}
+
+/// The fabric probe: "who gets the packets of this HAVIP?" It touches no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Key that the tag was made with.
+    pub key: KeyId,
+    /// Who sent this datagram.
+    pub sender: Tag,
+    /// Who it is for; [`Tag::NONE`] in a question: whoever has the address.
+    pub receiver: Tag,
+    /// Chosen at random by who asks, repeated in the answer.
+    pub nonce: [u8; 16],
+    /// The HAVIP whose address it was sent to.
+    pub havip: Tag,
+    /// In an answer, who received the question; [`Tag::NONE`] in a question.
+    pub node: Tag,
+}
 
 /// Hash over voters, arbiter, HAVIP ids and bindings of all groups, in file order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,0 +1,1 @@
+//! The rules of election.md §1, a case each.

@@ -1,0 +1,165 @@
+//! Whether our clock and a peer's run alike: the sign of a host whose clocks were stopped.
+//!
+//! Each counting datagram gives a pair: our instant and the peer's uptime. Their difference is an
+//! unknown constant plus the delay, so the smallest difference of a while is nearly free of delay
+//! (as in NTP's clock filter, RFC 5905 §10). The pair with the smallest difference of the last one
+//! to two buckets of time is compared with that of older buckets; only some minutes are kept, so
+//! honest clocks, which differ by some parts in a million, never add up to much.
+
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+const BUCKETS: usize = 16;
+const SHORTEST_BUCKET: Duration = Duration::from_secs(1);
+/// Below this, scheduling and the unit of the uptime are as likely a reason as a clock.
+const NOISE: Duration = Duration::from_millis(20);
+
+/// Time that passed here and there between two datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UptimeDrift {
+    /// On our clock.
+    pub local: Duration,
+    /// On the peer's.
+    pub peer: Duration,
+}
+
+impl UptimeDrift {
+    /// Nanoseconds by which the peer's clock advanced more than ours; negative if ours did.
+    #[must_use]
+    pub fn nanos(&self) -> i64 {
+        let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        nanos(self.peer).saturating_sub(nanos(self.local))
+    }
+
+    /// Whether the two differ by over half a `lease`, or by over 1 % (election.md §2).
+    #[must_use]
+    pub fn diverges(&self, lease: Duration) -> bool {
+        let off = self.local.abs_diff(self.peer);
+        off > lease / 2 || (off > NOISE && off > self.local.max(self.peer) / 100)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    local: Instant,
+    uptime: Duration,
+}
+
+impl Sample {
+    /// Ours minus theirs; the smaller, the shorter the delay.
+    fn offset(&self) -> i128 {
+        i128::from(self.local.as_nanos()) - i128::try_from(self.uptime.as_nanos()).unwrap_or(i128::MAX)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    since: Instant,
+    best: Sample,
+}
+
+/// The pairs of one boot of a peer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UptimeTracker {
+    buckets: VecDeque<Bucket>,
+}
+
+impl UptimeTracker {
+    /// Notes that a datagram sent at `uptime` of the peer came at `now`; buckets last `width`, or a second.
+    pub(super) fn record(&mut self, now: Instant, uptime: Duration, width: Duration) {
+        let sample = Sample { local: now, uptime };
+        match self.buckets.back_mut() {
+            Some(bucket) if now.since(bucket.since) < width.max(SHORTEST_BUCKET) => {
+                if sample.offset() < bucket.best.offset() {
+                    bucket.best = sample;
+                }
+            }
+            _ => {
+                if self.buckets.len() == BUCKETS {
+                    self.buckets.pop_front();
+                }
+                self.buckets.push_back(Bucket { since: now, best: sample });
+            }
+        }
+    }
+
+    /// How far the clocks moved apart; `None` until there are three buckets.
+    pub(super) fn drift(&self) -> Option<UptimeDrift> {
+        let recent = self.buckets.len().checked_sub(2)?;
+        let best = |range: std::ops::Range<usize>| self.buckets.range(range).map(|b| b.best).min_by_key(Sample::offset);
+        let old = best(0..recent)?;
+        let new = best(recent..self.buckets.len())?;
+        Some(UptimeDrift { local: new.local.since(old.local), peer: new.uptime.saturating_sub(old.uptime) })
+    }
+
+    /// Starts over, after a divergence was acted on.
+    pub(super) fn reset(&mut self) {
+        self.buckets.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(5);
+
+    /// Ten datagrams a second over `secs`, the peer's clock at `rate` per mille of ours, with delays to 400 ms.
+    fn run(tracker: &mut UptimeTracker, from: u64, secs: u64, uptime_at: impl Fn(u64) -> u64) {
+        for i in 0..secs * 10 {
+            let sent = from + i * 100;
+            let delay = if i % 7 == 0 { 1 } else { i * 37 % 400 };
+            tracker.record(Instant::from_millis(sent + delay), Duration::from_millis(uptime_at(sent)), LEASE);
+        }
+    }
+
+    #[test]
+    fn delays_alone_are_no_drift() {
+        let mut tracker = UptimeTracker::default();
+        run(&mut tracker, 50_000, 4, |t| t - 40_000);
+        assert_eq!(tracker.drift(), None);
+        run(&mut tracker, 54_000, 300, |t| t - 40_000);
+        let drift = tracker.drift().expect("three buckets");
+        assert!(drift.nanos().abs() < 2_000_000 && !drift.diverges(LEASE), "{drift:?}");
+    }
+
+    #[test]
+    fn honest_clocks_never_add_up() {
+        let mut tracker = UptimeTracker::default();
+        run(&mut tracker, 0, 200_000, |t| t + t / 20_000);
+        let drift = tracker.drift().expect("three buckets");
+        assert!(!drift.diverges(LEASE), "{drift:?}");
+    }
+
+    #[test]
+    fn a_rate_two_percent_off_diverges_in_both_directions() {
+        for rate in [980, 1020] {
+            let mut tracker = UptimeTracker::default();
+            run(&mut tracker, 0, 60, |t| t * rate / 1000);
+            let drift = tracker.drift().expect("three buckets");
+            assert!(drift.diverges(Duration::from_secs(60)), "{drift:?}");
+            assert_eq!(drift.nanos() > 0, rate > 1000);
+        }
+    }
+
+    #[test]
+    fn a_stopped_clock_of_ours_shows_with_the_first_datagram_after_it() {
+        let mut tracker = UptimeTracker::default();
+        run(&mut tracker, 0, 60, |t| t);
+        tracker.record(Instant::from_millis(60_100), Duration::from_millis(64_000), LEASE);
+        let drift = tracker.drift().expect("three buckets");
+        assert!(drift.diverges(LEASE) && drift.nanos() > 2_500_000_000, "{drift:?}");
+        tracker.reset();
+        assert_eq!(tracker.drift(), None);
+    }
+
+    #[test]
+    fn a_stopped_clock_of_the_peer_shows_within_two_buckets() {
+        let mut tracker = UptimeTracker::default();
+        run(&mut tracker, 0, 60, |t| t);
+        run(&mut tracker, 64_000, 10, |t| t - 4_000);
+        let drift = tracker.drift().expect("three buckets");
+        assert!(drift.diverges(LEASE) && drift.nanos() < -2_500_000_000, "{drift:?}");
+    }
+}
