@@ -4,6 +4,7 @@ pub mod cloud;
 pub mod config;
 pub mod election;
 pub mod ids;
+pub mod ownership;
 pub mod secret;
 pub mod time;
 pub mod wire;

@@ -1,2 +1,5 @@
 //! The configuration file.
+mod digest;
 pub mod model;
+
+pub use digest::digest;

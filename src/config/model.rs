@@ -74,7 +74,7 @@ pub struct Node {
     pub target: Option<Target>,
     /// `interface`: this node's interface for every HAVIP.
     pub interface: Option<String>,
-    /// `priority`, 1 to 254.
+    /// `priority`, 1 to 254; zero for a witness.
     pub priority: u8,
     /// `witness`: votes, never holds.
     pub witness: bool,
@@ -227,6 +227,18 @@ pub enum Arbiter {
     Majority,
 }
 
+impl Arbiter {
+    /// The word of the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Cloud => "cloud",
+            Self::Majority => "majority",
+        }
+    }
+}
+
 /// `on-stop`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -282,6 +294,17 @@ pub enum Binding {
     Exclusive,
     /// All members stay bound.
     Shared,
+}
+
+impl Binding {
+    /// The word of the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exclusive => "exclusive",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// `group.havip.interface`.

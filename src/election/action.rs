@@ -3,7 +3,7 @@
 
 use super::event::Reply;
 use super::role::{Cause, Role};
-use crate::ids::{Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
+use crate::ids::{BootId, Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +105,8 @@ pub enum Action {
         /// The answer.
         reply: Reply,
     },
+    /// Draw 128 random bits for another boot id.
+    DrawBootId,
     /// Every group has left: the process may end.
     Exit,
 }
@@ -196,6 +198,29 @@ pub struct Persisted {
     pub longest_pause: Duration,
     /// The longest lease this voter ever gave; `None`: unknown.
     pub longest_lease: Option<Duration>,
+    /// What this voter had given when it was stopped in order. The core forgets it once it was read.
+    pub grants: Vec<KeptGrant>,
+}
+
+/// A grant of a voter that was stopped in order: after the restart it renews this one, and gives no other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct KeptGrant {
+    /// Name of the group.
+    pub group: String,
+    /// Name of the node that has it.
+    pub node: String,
+    /// Its boot id, in hexadecimal.
+    pub boot: String,
+}
+
+impl KeptGrant {
+    /// Who that is under `config`, if it is still there.
+    pub(crate) fn holder(&self, config: &crate::config::model::Config) -> Option<(NodeIndex, BootId)> {
+        let mut boot = [0; 16];
+        hex::decode_to_slice(&self.boot, &mut boot).ok()?;
+        Some((config.node_named(&self.node)?, BootId(boot)))
+    }
 }
 
 /// What survives a restart, of one group.
@@ -206,8 +231,8 @@ pub struct PersistedGroup {
     pub epoch_reserved: u64,
     /// `drain` is on.
     pub drained: bool,
-    /// `maintenance` is on.
-    pub maintenance: bool,
+    /// Number of the last change of maintenance that was heard of: odd is on.
+    pub maintenance: u32,
     /// Preemption is off after a switchover, until the next unplanned move.
     pub preemption_suspended: bool,
     /// HAVIPs that a node of this cluster was seen to hold (`strangers = "guard"`).

@@ -3,8 +3,9 @@
 
 use crate::cloud::api::{CallError, HaVip};
 use crate::config::model::Config;
-use crate::ids::{GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use crate::ids::{BootId, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One fact handed to `Core::handle`.
 #[derive(Debug, Clone)]
@@ -59,6 +60,12 @@ pub enum Event {
     },
     /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`].
     ConfigReloaded(Arc<Config>),
+    /// The effects side of the daemon has completed a turn: what depends on it may go on.
+    EffectsProgressed,
+    /// A boot id, asked for by `DrawBootId`.
+    BootIdDrawn(BootId),
+    /// The state directory holds this as the longest lease ever given: voters may give it.
+    LeaseStored(Duration),
     /// A health judgement changed what this node is worth in a group.
     HealthChanged {
         /// The group.

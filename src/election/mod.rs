@@ -1,4 +1,281 @@
-//! Who has the right to be active.
+//! The core: who has the right to be active, and what follows from it. Sans-IO.
+//!
+//! One event goes in, a list of actions comes out, and the caller carries all of them out before
+//! the next event. The core reads no clock, opens no socket and rolls no dice: time comes with
+//! each event, randomness from a seeded generator. Every turn evaluates the whole state again
+//! (level-triggered), so no decision depends on having seen an edge. The protocol is described in
+//! `docs/protocol.md`.
+
 pub mod action;
 pub mod event;
 pub mod role;
+pub mod snapshot;
+
+mod active;
+mod claim;
+mod command;
+mod damping;
+mod group;
+mod handover;
+mod lease;
+pub(crate) mod peer;
+mod probe;
+mod rank;
+mod receive;
+mod reload;
+mod send;
+mod stall;
+mod superseded;
+pub(crate) mod timer;
+pub(crate) mod turn;
+
+use crate::config::model::Config;
+use crate::ids::{BootId, GroupIndex, Target};
+use crate::time::Instant;
+use crate::wire::auth::KeyRing;
+use action::{Action, Actions, Persisted};
+use event::{Event, OperationResult};
+use group::Group;
+use lease::Voter;
+use peer::Peers;
+use std::sync::Arc;
+use timer::{Timer, Timers};
+use turn::Turn;
+
+/// How often a turn is repeated while the groups still change each other's facts.
+const SETTLE_MAX: usize = 4;
+
+/// The whole election of one node: its sessions, its groups, and their ownership loops.
+#[derive(Debug)]
+pub struct Core {
+    config: Arc<Config>,
+    digest: crate::wire::Digest,
+    keys: KeyRing,
+    boot: BootId,
+    started: Instant,
+    jitter: fastrand::Rng,
+    peers: Peers,
+    groups: Vec<Group>,
+    identity: Option<Target>,
+    persisted: Persisted,
+    timers: Timers,
+    ops: u64,
+    sender: send::Sender,
+    stall: stall::Stall,
+    counters: snapshot::Counters,
+    stopping: bool,
+    exited: bool,
+    changed: bool,
+    persist: bool,
+}
+
+/// What a new core starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration, seen from the local node.
+    pub config: Arc<Config>,
+    /// 128 bits that no other start has.
+    pub boot: BootId,
+    /// Seed of the jitter.
+    pub seed: u64,
+    /// What the last run left in the state directory.
+    pub persisted: Persisted,
+}
+
+impl Core {
+    /// A core that starts at `now` and has heard nothing yet.
+    #[must_use]
+    pub fn new(start: Start, now: Instant) -> Self {
+        let Start { config, boot, seed, mut persisted } = start;
+        let own = config.local_node();
+        // Without a record of the longest lease the cold-start wait stands for it: no dead time may exceed it.
+        let quarantine = now + persisted.longest_lease.unwrap_or(config.heartbeat.cold_start_wait);
+        let inherited = std::mem::take(&mut persisted.grants);
+        let mut core = Self {
+            digest: crate::config::digest(&config),
+            keys: KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key),
+            boot,
+            started: now,
+            jitter: fastrand::Rng::with_seed(seed),
+            peers: Peers::new(&config, now, boot),
+            groups: Vec::new(),
+            identity: own.target.clone(),
+            timers: Timers::new(),
+            ops: 0,
+            sender: send::Sender::new(&config, now),
+            stall: stall::Stall::new(now, persisted.longest_pause),
+            counters: snapshot::Counters::default(),
+            stopping: false,
+            exited: false,
+            changed: true,
+            persist: true,
+            persisted,
+            config,
+        };
+        for (i, settings) in core.config.groups.iter().enumerate() {
+            let kept = core.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
+            let grant = inherited.iter().find(|g| g.group == settings.name.as_str());
+            let voter = Voter::new(quarantine, grant.and_then(|g| g.holder(&core.config)));
+            core.groups.push(Group::new(settings, GroupIndex(i), kept, now, voter));
+        }
+        if core.persisted.longest_lease.is_none_or(|l| l < core.config.heartbeat.dead_time()) {
+            core.persisted.longest_lease = Some(core.config.heartbeat.dead_time());
+        }
+        core
+    }
+
+    /// Takes one event and appends what is to be done.
+    pub fn handle(&mut self, now: Instant, event: Event, actions: &mut Actions) {
+        if self.exited {
+            return;
+        }
+        self.judge_pause(now, actions);
+        match event {
+            Event::TimerExpired => {}
+            Event::DatagramReceived { path, from, bytes } => self.receive(now, path, from, &bytes, actions),
+            Event::IdentityLearned { target } => {
+                if self.identity.as_ref() != Some(&target) {
+                    self.identity = Some(target);
+                    self.changed = true;
+                }
+            }
+            Event::LinkChanged { group, havip, up } => {
+                if let Some(l) = self.loop_mut(group, havip) {
+                    l.link_up = up;
+                }
+            }
+            Event::AddressObserved { group, havip, present } => {
+                if let Some(l) = self.loop_mut(group, havip) {
+                    l.address.present = Some(present);
+                }
+            }
+            Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
+            Event::Commanded { command, request } => self.command(now, command, request, actions),
+            Event::ConfigReloaded(config) => self.reload(now, config, actions),
+            Event::HealthChanged { group, weight, failed, undecided } => {
+                if let Some(g) = self.groups.get_mut(group.0) {
+                    g.health = group::Health { weight, failed, undecided };
+                    self.changed = true;
+                }
+            }
+            Event::EffectsProgressed => self.stall.effects_progressed(now),
+            Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
+            Event::LeaseStored(lease) => {
+                for g in &mut self.groups {
+                    g.voter.may_give(lease);
+                }
+            }
+        }
+        self.settle(now, actions);
+    }
+
+    /// When the core wants to be called again, at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        self.timers.next().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    fn loop_mut(
+        &mut self,
+        group: GroupIndex,
+        havip: crate::ids::HavipIndex,
+    ) -> Option<&mut crate::ownership::HavipLoop> {
+        self.groups.get_mut(group.0)?.loops.get_mut(havip.0)
+    }
+
+    /// Evaluates all groups until nothing changes, then tells the peers what did.
+    fn settle(&mut self, now: Instant, actions: &mut Actions) {
+        for _ in 0..SETTLE_MAX {
+            let before: Vec<_> = self.groups.iter().map(|g| (g.role, g.epoch)).collect();
+            self.each_group(now, actions, |group, turn| {
+                turn.timers.begin(Timer::Group(group.index.0));
+                group.step(turn);
+            });
+            if before.iter().eq(&self.groups.iter().map(|g| (g.role, g.epoch)).collect::<Vec<_>>()) {
+                break;
+            }
+        }
+        for peer in self.peers.iter() {
+            self.timers.begin(Timer::Session(peer.node.0));
+            let silence = Some(peer.session.next_deadline(now));
+            for at in [silence, peer.returns_by].into_iter().flatten().filter(|at| *at > now) {
+                self.timers.wake(at);
+            }
+        }
+        self.timers.begin(Timer::Probe);
+        self.probe_due(now, actions);
+        self.emit_due(now, actions);
+        self.exit_when_left(now, actions);
+        if std::mem::take(&mut self.persist) {
+            for (group, settings) in self.groups.iter().zip(&self.config.groups) {
+                self.persisted.groups.insert(settings.name.to_string(), group.kept.clone());
+            }
+            actions.push(Action::Persist(self.persisted.clone()));
+        }
+    }
+
+    /// Runs `f` for every group with a turn that sees all the rest.
+    fn each_group(&mut self, now: Instant, out: &mut Actions, mut f: impl FnMut(&mut Group, &mut Turn<'_>)) {
+        let mut groups = std::mem::take(&mut self.groups);
+        let mut turn = self.turn(now, out);
+        for group in &mut groups {
+            f(group, &mut turn);
+        }
+        self.groups = groups;
+    }
+
+    fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Actions) -> Turn<'a> {
+        let alive_until = self.stall.alive_until(now, self.config.heartbeat.dead_time());
+        Turn {
+            now,
+            config: &self.config,
+            digest: self.digest,
+            boot: self.boot,
+            started: self.started,
+            claims_from: self.stall.claims_from(),
+            alive_until,
+            peers: &self.peers,
+            identity: self.identity.as_ref(),
+            stopping: self.stopping,
+            cloned: self.stall.cloned(),
+            ops: &mut self.ops,
+            jitter: &mut self.jitter,
+            out,
+            timers: &mut self.timers,
+            changed: &mut self.changed,
+            persist: &mut self.persist,
+        }
+    }
+
+    fn operation_ended(
+        &mut self,
+        now: Instant,
+        op: crate::ids::OperationId,
+        result: OperationResult,
+        actions: &mut Actions,
+    ) {
+        let mut expected = false;
+        self.each_group(now, actions, |group, turn| {
+            if expected {
+                return;
+            }
+            expected = match &result {
+                OperationResult::Havip(r) => group.loops.iter_mut().any(|l| l.looked(turn, op, r.clone())),
+                OperationResult::Written(r) => group.loops.iter_mut().any(|l| l.written(turn, op, r.clone())),
+                OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
+            };
+            if expected {
+                group.note_operation(turn, &result);
+            }
+        });
+        if !expected {
+            self.counters.late_results += 1;
+        }
+    }
+}

@@ -12,11 +12,16 @@ pub(super) const MIN_LEN: usize = 32;
 const PART_SUCCESSOR: u8 = 1;
 const PART_ASK: u8 = 1 << 1;
 const PART_GRANT: u8 = 1 << 2;
+const PART_MAINTENANCE: u8 = 1 << 3;
 
 /// Bytes that `entry` takes in a heartbeat.
 pub(super) fn len(entry: &Entry) -> usize {
     let part = |present: bool, len: usize| if present { len } else { 0 };
-    MIN_LEN + part(entry.successor.is_some(), 8) + part(entry.ask.is_some(), 4) + part(entry.grant.is_some(), 40)
+    MIN_LEN
+        + part(entry.successor.is_some(), 8)
+        + part(entry.ask.is_some(), 4)
+        + part(entry.grant.is_some(), 40)
+        + part(entry.maintenance != 0, 4)
 }
 
 /// Appends an entry.
@@ -27,7 +32,8 @@ pub(super) fn put(out: &mut Vec<u8>, entry: &Entry) -> Result<(), &'static str> 
     let part = |present: bool, bit: u8| if present { bit } else { 0 };
     let parts = part(entry.successor.is_some(), PART_SUCCESSOR)
         | part(entry.ask.is_some(), PART_ASK)
-        | part(entry.grant.is_some(), PART_GRANT);
+        | part(entry.grant.is_some(), PART_GRANT)
+        | part(entry.maintenance != 0, PART_MAINTENANCE);
     out.extend_from_slice(&entry.group.0.to_be_bytes());
     out.extend_from_slice(&[role_code(entry.role), entry.priority]);
     out.extend_from_slice(&entry.effective.to_be_bytes());
@@ -46,6 +52,9 @@ pub(super) fn put(out: &mut Vec<u8>, entry: &Entry) -> Result<(), &'static str> 
         out.extend_from_slice(&grant.boot.0);
         out.extend_from_slice(&grant.epoch.0.to_be_bytes());
         out.extend_from_slice(&grant.seq.to_be_bytes());
+    }
+    if entry.maintenance != 0 {
+        out.extend_from_slice(&entry.maintenance.to_be_bytes());
     }
     Ok(())
 }
@@ -72,7 +81,7 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
     let effective = i16::from_be_bytes(c.array("an entry's priority")?);
     let flags = Flags(c.u16("an entry's flags")?);
     let parts = c.u8("an entry's parts")?;
-    if parts & !(PART_SUCCESSOR | PART_ASK | PART_GRANT) != 0 {
+    if parts & !(PART_SUCCESSOR | PART_ASK | PART_GRANT | PART_MAINTENANCE) != 0 {
         return Err(Malformed("an entry's parts"));
     }
     c.zeroes(1, "an entry's reserved byte")?;
@@ -89,6 +98,7 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
         successor: None,
         ask: None,
         grant: None,
+        maintenance: 0,
     };
     if parts & PART_SUCCESSOR != 0 {
         entry.successor = Some(Tag(c.u64("a successor")?));
@@ -103,6 +113,12 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
             epoch: Epoch(c.u64("a grant")?),
             seq: c.u64("a grant")?,
         });
+    }
+    if parts & PART_MAINTENANCE != 0 {
+        entry.maintenance = c.u32("a maintenance number")?;
+        if entry.maintenance == 0 {
+            return Err(Malformed("a maintenance number"));
+        }
     }
     Ok(entry)
 }

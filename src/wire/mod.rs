@@ -155,6 +155,8 @@ pub struct Entry {
     pub ask: Option<Duration>,
     /// The right that the sender, as a voter, has given.
     pub grant: Option<Grant>,
+    /// Number of the last change of maintenance that the sender knows: odd is on, zero is never.
+    pub maintenance: u32,
 }
 
 /// The right, as given by one voter.

@@ -1,0 +1,49 @@
+//! The digest that every datagram carries: no grant crosses digests (election.md §5).
+
+use super::model::Config;
+use crate::wire::Digest;
+use sha2::{Digest as _, Sha256};
+
+/// The first 16 bytes of SHA-256 over what all nodes must agree on, the same on every node.
+///
+/// Hashed, each string after its length as 8 bytes, big-endian, and each number likewise:
+/// `"havipd digest 1"`, the number of groups; per group in file order its name, its arbiter (`"none"`,
+/// `"cloud"`, `"majority"`), the number of voters, per voter in file order its name and `"witness"` or
+/// `"member"`, the number of HAVIPs, per HAVIP in file order its id and `"exclusive"` or `"shared"`.
+#[must_use]
+pub fn digest(config: &Config) -> Digest {
+    let mut hash = Hash(Sha256::new());
+    hash.text("havipd digest 1");
+    hash.number(config.groups.len());
+    for group in &config.groups {
+        hash.text(group.name.as_str());
+        hash.text(group.arbiter.as_str());
+        hash.number(group.members.len());
+        for member in &group.members {
+            hash.text(config.node(member.node).name.as_str());
+            hash.text(if member.witness { "witness" } else { "member" });
+        }
+        hash.number(group.havips.len());
+        for havip in &group.havips {
+            hash.text(havip.id.as_str());
+            hash.text(havip.binding.as_str());
+        }
+    }
+    let full = hash.0.finalize();
+    let mut first = [0; 16];
+    first.copy_from_slice(&full[..16]);
+    Digest(first)
+}
+
+struct Hash(Sha256);
+
+impl Hash {
+    fn number(&mut self, n: usize) {
+        self.0.update((n as u64).to_be_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len());
+        self.0.update(text);
+    }
+}

@@ -1,0 +1,188 @@
+//! Active: what the cloud says against us, isolation, and the reasons to hand over.
+
+use super::action::Action;
+use super::claim::holder_or_alone;
+use super::group::Group;
+use super::rank;
+use super::role::{Cause, Role};
+use super::turn::Turn;
+use crate::config::model::{Arbiter, HoldOrRelease};
+use crate::election::event::InstanceState;
+use crate::ids::{NodeIndex, OperationId, Target};
+use crate::ownership::Outcome;
+use crate::wire::Flags;
+use std::time::Duration;
+
+/// Without a peer the active node announces only on an audit this recent.
+pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
+
+impl Group {
+    pub(crate) fn step_active(&mut self, turn: &mut Turn<'_>) {
+        self.renumber(turn);
+        if self.superseded_now(turn) {
+            return;
+        }
+        self.judge_isolation(turn);
+        if !self.role.has_right() {
+            return;
+        }
+        if let Outcome::Failed(failure) = self.outcome(turn) {
+            self.give_up(turn, &failure);
+            return;
+        }
+        self.consider_handover(turn);
+    }
+
+    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest.
+    fn renumber(&mut self, turn: &mut Turn<'_>) {
+        if self.seen > self.epoch {
+            self.epoch = self.seen.next();
+            self.seen = self.epoch;
+            self.asker.renumber(self.epoch);
+            *turn.changed = true;
+        }
+    }
+
+    /// Arbiter `cloud`: two reads that name a member whom we do not hear.
+    fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
+        if self.settings(turn).arbiter != Arbiter::Cloud || self.maintained() {
+            return false;
+        }
+        let me = turn.identity.map(|t| t.id().to_owned());
+        let wrote = self.loops.iter().filter_map(|l| l.last_write(turn.now)).max();
+        for i in 0..self.loops.len() {
+            let Some(read) = self.loops[i].read.clone() else { continue };
+            if holder_or_alone(&read, me.as_deref()) {
+                continue;
+            }
+            let other = read.havip.holder().and_then(|h| Some((h, self.member_with(turn, h)?)));
+            let Some(by) = self.superseded.watch(turn, other, &read, wrote) else { continue };
+            let node = self.member_with(turn, &by);
+            let settings = self.settings(turn);
+            self.superseded.hold_back(turn, settings, &by, node);
+            let text = format!("two reads name {by} as holder, and its node is not heard");
+            self.lose(turn, Role::Backup, Cause::Superseded, text, node);
+            return true;
+        }
+        false
+    }
+
+    /// Arbiters `cloud` and `none`: neither peers nor cloud answer.
+    fn judge_isolation(&mut self, turn: &mut Turn<'_>) {
+        let settings = self.settings(turn);
+        let was = self.isolated();
+        let no_peer = turn.peers.iter().all(|p| !p.up(turn.now)) && settings.members.len() > 1;
+        let failing = |l: &crate::ownership::HavipLoop| l.read_errors.as_ref().map(|(_, since, _)| *since);
+        let no_cloud = self.loops.iter().map(failing).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
+        self.isolated_since = match no_cloud {
+            Some(since) if no_peer && settings.arbiter != Arbiter::Majority => {
+                turn.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(turn.now))
+            }
+            _ => None,
+        };
+        if was != self.isolated() {
+            *turn.changed = true;
+            let text = if was { "isolated no longer" } else { "isolated: neither peers nor cloud answer" };
+            self.step_done(turn, text.into());
+            turn.out.push(Action::Warn { group: Some(self.index), text: text.into() });
+        }
+        if self.isolated() && settings.when_isolated == HoldOrRelease::Release {
+            let text = "neither peers nor cloud answer, and when-isolated is release";
+            self.lose(turn, Role::Backup, Cause::Isolated, text.into(), None);
+        }
+    }
+
+    pub(crate) fn isolated(&self) -> bool {
+        self.isolated_since.is_some()
+    }
+
+    /// Reasons of our own, and of better-ranked peers, to hand over.
+    fn consider_handover(&mut self, turn: &mut Turn<'_>) {
+        if self.maintained() || turn.stopping || !turn.due(self.plan.retry_at()) {
+            return;
+        }
+        let settings = self.settings(turn);
+        let over = self.damping.over_budget(turn.now, settings);
+        if self.kept.drained {
+            self.hand_over_if_possible(turn, Cause::Drained, "drained by an operator");
+        } else if let Some((cause, text)) = self.ineligible.clone() {
+            if over {
+                self.plan.alarm(turn, self.index, "a check fails, but max-moves is reached: staying");
+            } else if rank::successor(turn, settings, self.tag).is_some() {
+                self.hand_over_if_possible(turn, cause, &text);
+            } else if settings.when_all_fail == HoldOrRelease::Release {
+                self.lose(turn, Role::Fault, cause, text, None);
+            }
+        } else if let Some(node) = self.preemptor(turn) {
+            if over {
+                self.plan.alarm(turn, self.index, "a better-ranked node is back, but max-moves is reached: staying");
+            } else {
+                let name = &turn.config.node(node).name;
+                let text = format!("{name} goes first in rank");
+                self.hand_over(turn, node, Cause::Preempted, &text);
+            }
+        }
+    }
+
+    /// A better-ranked peer that asks for the right and may have it.
+    fn preemptor(&self, turn: &Turn<'_>) -> Option<NodeIndex> {
+        if self.kept.preemption_suspended {
+            return None;
+        }
+        let ours = rank::key(turn, turn.config.local, self.effective(turn));
+        let wants = turn.peers.iter().filter(|p| p.up(turn.now) && !p.returning(turn.now));
+        wants
+            .filter_map(|p| Some((p.node, p.says(self.tag, turn.now)?)))
+            .filter(|(_, e)| e.flags.has(Flags::WANTS) && e.flags.has(Flags::ELIGIBLE))
+            .map(|(n, e)| (rank::key(turn, n, i32::from(e.effective)), n))
+            .filter(|(key, _)| *key < ours)
+            .min()
+            .map(|(_, n)| n)
+    }
+
+    /// Whether our entry asks the active node to hand over to us.
+    pub(crate) fn wants(&self, turn: &mut Turn<'_>) -> bool {
+        let settings = self.settings(turn);
+        let (Role::Backup, true, Some(since)) = (self.role, settings.preempt, self.eligible_since) else {
+            return false;
+        };
+        let ours = rank::key(turn, turn.config.local, self.effective(turn));
+        let better = turn.peers.iter().any(|p| {
+            p.owns(self.tag, turn.now).is_some_and(|e| {
+                e.role == Role::Active
+                    && !e.flags.has(Flags::SETTLED)
+                    && ours < rank::key(turn, p.node, i32::from(e.effective))
+            })
+        });
+        better && self.may_be_active(turn) && turn.due(since + settings.preempt_delay)
+    }
+
+    /// Whether our entry says that this node could be active.
+    pub(crate) fn may_be_active(&self, turn: &Turn<'_>) -> bool {
+        self.ineligible.is_none()
+            && self.membership(turn).is_some_and(|m| !m.witness)
+            && !self.kept.drained
+            && !self.health.undecided
+            && !turn.stopping
+            && !self.left
+            && self.superseded.held.is_none()
+            && turn.claims_from <= turn.now
+    }
+
+    /// Holding back: looks for new evidence, and asks for some.
+    pub(crate) fn new_evidence(&mut self, turn: &mut Turn<'_>) -> Option<String> {
+        if let Some((op, target)) = self.superseded.question(turn)
+            && let Target::Instance(instance) = target
+        {
+            let deadline = turn.now + turn.config.cloud.request_timeout;
+            turn.out.push(Action::ReadInstance { op, instance, deadline });
+        }
+        let read = self.loops.first().and_then(|l| l.read.clone());
+        self.superseded.evidence(turn, read.as_ref())
+    }
+
+    /// The cloud told whether an instance runs. False when nobody asked.
+    pub(crate) fn instance_read(&mut self, op: OperationId, state: Option<InstanceState>) -> bool {
+        self.superseded.answered(op, state.map(|s| s == InstanceState::Running))
+    }
+}

@@ -1,0 +1,369 @@
+//! Backup and Claiming: when the right may be asked for, and what becomes of it.
+
+use super::group::Group;
+use super::rank;
+use super::role::{Cause, Role};
+use super::turn::Turn;
+use crate::config::model::{Arbiter, Strangers};
+use crate::ids::{NodeIndex, Target};
+use crate::ownership::{Failure, HavipLoop, LastRead, Outcome, Serve};
+use crate::time::Instant;
+use crate::wire::Flags;
+use std::time::Duration;
+
+/// Under arbiter `cloud` a claim rests on a read that is at most this old.
+const READ_AGE: Duration = Duration::from_secs(2);
+
+/// Whether a claim may be made now.
+enum Verdict {
+    /// Not now, in words; the reason is for people, the state is evaluated again each turn.
+    Wait(String),
+    /// Yes, and why.
+    Claim(Cause, String, Option<NodeIndex>),
+}
+
+impl Group {
+    pub(crate) fn step_backup(&mut self, turn: &mut Turn<'_>) {
+        if self.role == Role::Fault || self.membership(turn).is_none_or(|m| m.witness) {
+            self.asker.stop();
+            return;
+        }
+        if let Some(news) = self.new_evidence(turn) {
+            self.step_done(turn, format!("holds back no longer: {news}"));
+        }
+        match self.may_claim(turn) {
+            Verdict::Wait(why) => {
+                self.stop_asking(turn);
+                self.waiting = why;
+            }
+            Verdict::Claim(cause, why, peer) => self.ask(turn, cause, why, peer),
+        }
+    }
+
+    fn stop_asking(&mut self, turn: &mut Turn<'_>) {
+        if self.asker.asking_since().is_some() {
+            self.asker.stop();
+            self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
+            *turn.changed = true;
+        }
+    }
+
+    fn may_claim(&mut self, turn: &mut Turn<'_>) -> Verdict {
+        if let Some(reason) = self.barred(turn) {
+            self.vacant_since = None;
+            return Verdict::Wait(reason);
+        }
+        if let Some((node, text)) = self.offered(turn) {
+            let planned = Cause::HandedOver;
+            return Verdict::Claim(planned, text, Some(node));
+        }
+        if let Some(reason) = self.somebody_else(turn) {
+            self.vacant_since = None;
+            return Verdict::Wait(reason);
+        }
+        if self.resumes(turn) {
+            return Verdict::Claim(Cause::Resumed, "the cloud still names us as holder".into(), None);
+        }
+        if let Some(reason) = self.cold_start(turn) {
+            return Verdict::Wait(reason);
+        }
+        let since = *self.vacant_since.get_or_insert(turn.now);
+        if let Some(reason) = self.outranked(turn, since).or_else(|| self.may_resume(turn, since)) {
+            return Verdict::Wait(reason);
+        }
+        match self.settings(turn).arbiter {
+            Arbiter::Cloud => self.ask_cloud(turn),
+            Arbiter::None | Arbiter::Majority => self.reason_for_vacancy(turn),
+        }
+    }
+
+    /// What keeps this node from claiming whatever the others do.
+    fn barred(&self, turn: &mut Turn<'_>) -> Option<String> {
+        if turn.stopping || self.left {
+            return Some("this daemon is stopping".into());
+        }
+        if self.kept.drained {
+            return Some("drained by an operator; havipctl undrain ends it".into());
+        }
+        if self.maintained() {
+            return Some("cluster-wide maintenance is on".into());
+        }
+        if self.health.undecided {
+            return Some("a check has not decided yet".into());
+        }
+        if !turn.due(turn.claims_from) {
+            return Some("this host was paused; nothing is claimed for one dead time".into());
+        }
+        let held = self.superseded.held.as_ref()?;
+        Some(format!("the cloud gave the address to {}; waiting for new evidence", held.by))
+    }
+
+    /// A node that has the right offers it to us.
+    pub(crate) fn offered(&self, turn: &Turn<'_>) -> Option<(NodeIndex, String)> {
+        let me = crate::wire::Tag::node(&turn.config.local_node().name);
+        turn.peers.iter().find_map(|p| {
+            let entry = p.releases(self.tag, turn.now).filter(|e| e.successor == Some(me))?;
+            (p.up(turn.now) && entry.epoch >= self.epoch).then(|| {
+                let name = &turn.config.node(p.node).name;
+                (p.node, format!("{name} hands over epoch {}", entry.epoch))
+            })
+        })
+    }
+
+    /// Somebody has the right, or it is reserved for somebody.
+    fn somebody_else(&self, turn: &mut Turn<'_>) -> Option<String> {
+        for peer in turn.peers.iter() {
+            let name = turn.config.node(peer.node).name.as_str();
+            if peer.owns(self.tag, turn.now).is_some() {
+                return Some(format!("{name} is active"));
+            }
+            if peer.releases(self.tag, turn.now).is_some() {
+                return Some(format!("{name} is handing over"));
+            }
+        }
+        None
+    }
+
+    /// The cloud names us, and no peer says that it has a newer reign: go on where the last run ended.
+    fn resumes(&self, turn: &Turn<'_>) -> bool {
+        self.cause == Cause::Started
+            && !self.loops.is_empty()
+            && self.loops.iter().all(|l| l.holder().is_some() && l.holder() == turn.identity.map(Target::id))
+    }
+
+    /// A peer that was not heard since our start counts as live until the cold-start wait is over.
+    fn cold_start(&self, turn: &mut Turn<'_>) -> Option<String> {
+        let until = turn.started + turn.config.heartbeat.cold_start_wait;
+        let members = &self.settings(turn).members;
+        let unmet = members.iter().find(|m| turn.peers.of(m.node).is_some_and(|p| !p.met && !p.gone) && !m.witness)?;
+        let name = turn.config.node(unmet.node).name.as_str();
+        (!turn.due(until)).then(|| format!("{name} was not heard since the start; waiting for it"))
+    }
+
+    /// A live eligible member that the cloud names goes before the rank for one dead time: it may have restarted.
+    fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<String> {
+        let holder = self.loops.iter().find_map(HavipLoop::holder)?;
+        let node = self.member_with(turn, holder).filter(|n| *n != turn.config.local)?;
+        let peer = turn.peers.of(node)?;
+        let able = peer.up(turn.now) && peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
+        (able && !turn.due(since + turn.dead_time())).then(|| format!("the cloud names {holder}, which may resume"))
+    }
+
+    fn by_majority(&self, turn: &Turn<'_>) -> bool {
+        self.settings(turn).arbiter == Arbiter::Majority
+    }
+
+    /// Others go first; the k-th in rank has its turn after k dead times without a claim.
+    fn outranked(&self, turn: &mut Turn<'_>, since: Instant) -> Option<String> {
+        let place = rank::place(turn, self.settings(turn), self.tag, self.effective(turn));
+        let wait = turn.dead_time() * u32::try_from(place).unwrap_or(u32::MAX);
+        (!turn.due(since + wait)).then(|| format!("{place} live eligible node(s) go first"))
+    }
+
+    fn reason_for_vacancy(&self, turn: &Turn<'_>) -> Verdict {
+        let last = self.settings(turn).members.iter().find_map(|m| {
+            let peer = turn.peers.of(m.node)?;
+            let entry = peer.entries.get(&self.tag)?;
+            (entry.role.has_right() || entry.role == Role::Releasing).then_some((peer, entry))
+        });
+        match last {
+            Some((peer, entry)) => {
+                let name = &turn.config.node(peer.node).name;
+                let (cause, how) = match () {
+                    () if peer.gone => (Cause::PeerLeft, "said that it leaves"),
+                    () if entry.flags.has(Flags::ISOLATED) => (Cause::PeerIsolated, "has neither peers nor cloud"),
+                    () => (Cause::PeerDead, "is silent for its dead time"),
+                };
+                Verdict::Claim(cause, format!("{name} was active and {how}"), Some(peer.node))
+            }
+            None => Verdict::Claim(Cause::NoActive, "nobody is active and we are first in rank".into(), None),
+        }
+    }
+
+    /// The cloud's record is the third opinion: without a fresh one there is no claim.
+    fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
+        let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
+        let mut displaces = None;
+        for (i, read) in reads.iter().enumerate() {
+            let id = &self.settings(turn).havips[i].id;
+            let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
+            let Some(read) = fresh else { return Verdict::Wait(format!("waiting for the cloud's word on {id}")) };
+            let Some(holder) = read.havip.holder().filter(|h| Some(*h) != turn.identity.map(Target::id)) else {
+                continue;
+            };
+            let node = self.member_with(turn, holder);
+            let met = node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.met);
+            if node.is_some() && !met {
+                // Never heard since our start: it may be serving on the other side of a partition.
+                let settings = self.settings(turn);
+                self.superseded.hold_back(turn, settings, holder, node);
+                return Verdict::Wait(format!("{holder} has {id} and was never heard; waiting for evidence"));
+            }
+            let guarded = match self.settings(turn).havips[i].strangers {
+                Strangers::Detach => false,
+                Strangers::Guard => !self.kept.once_held.contains(id),
+                Strangers::Refuse => true,
+            };
+            if node.is_none() && guarded {
+                let text = format!("{holder} has {id} and is no member; detach it by hand, or set strangers");
+                let failure = Failure { cause: Cause::StrangerBound, text: text.clone(), retry_after: None };
+                self.damping.set_unable(turn, &failure);
+                return Verdict::Wait(text);
+            }
+            displaces = Some(holder.to_owned());
+        }
+        self.displaces = displaces;
+        self.reason_for_vacancy(turn)
+    }
+
+    /// A read issued before the active node was so much as suspected says nothing of today.
+    fn left_after(&self, turn: &Turn<'_>, read: &LastRead) -> bool {
+        turn.peers.iter().any(|p| {
+            p.gone
+                && p.entries.get(&self.tag).is_some_and(|e| e.role.has_right())
+                && p.session.last_heard().is_some_and(|at| read.issued < at)
+        })
+    }
+
+    /// The member whose target that is.
+    pub(crate) fn member_with(&self, turn: &Turn<'_>, target: &str) -> Option<NodeIndex> {
+        let members = self.settings(turn).members.iter();
+        members.map(|m| m.node).find(|n| turn.target_of(*n).is_some_and(|t| t.id() == target))
+    }
+
+    /// Whether a claim may come soon, so that the cloud's word should be at hand by then.
+    pub(crate) fn claim_may_follow(&self, turn: &Turn<'_>) -> bool {
+        if self.superseded.held.is_some() {
+            return true;
+        }
+        let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
+        match owner {
+            Some(peer) => peer.suspected(turn.now),
+            None => !self.kept.drained && self.role == Role::Backup,
+        }
+    }
+
+    /// Asks the arbiter; `none` and `cloud` answer at once, a majority answers by its grants.
+    fn ask(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
+        if !self.by_majority(turn) {
+            self.epoch = self.seen.next();
+            self.begin_claim(turn, cause, why, peer);
+            return;
+        }
+        match self.asker.asking_since() {
+            None if !turn.due(self.ask_again_at) => {}
+            None => {
+                self.epoch = self.seen.next();
+                self.asker.begin(turn.now, self.epoch);
+                self.step_done(turn, format!("asks a majority for epoch {} ({cause})", self.epoch));
+                *turn.changed = true;
+            }
+            Some(since) => {
+                let voters = self.settings(turn).members.len();
+                if self.asker.right_until(turn.now, voters).is_some() {
+                    self.begin_claim(turn, cause, why, peer);
+                    return;
+                }
+                let refused = self.seen >= self.epoch.next();
+                if refused || turn.due(since + turn.dead_time()) {
+                    self.stop_asking(turn);
+                    let wait = turn.part_of(turn.dead_time());
+                    self.ask_again_at = turn.now + if refused { Duration::ZERO } else { wait };
+                    turn.wake(self.ask_again_at);
+                }
+            }
+        }
+        let votes = self.asker.votes(turn.now);
+        self.waiting = format!("asking for epoch {}: {votes} vote(s)", self.epoch);
+    }
+
+    fn begin_claim(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
+        self.seen = self.seen.max(self.epoch);
+        self.reserve_epochs(turn);
+        self.planned = cause == Cause::HandedOver;
+        let settled = self.planned && peer.is_some_and(|p| self.peer_settled(turn, p));
+        if self.kept.preemption_suspended != settled {
+            self.kept.preemption_suspended = settled;
+            *turn.persist = true;
+        }
+        self.waiting.clear();
+        self.become_role(turn, Role::Claiming, cause, why, peer);
+    }
+
+    /// After a switchover the suspension of preemption goes with the right; an unplanned move ends it.
+    fn peer_settled(&self, turn: &Turn<'_>, node: NodeIndex) -> bool {
+        let entry = turn.peers.of(node).and_then(|p| p.entries.get(&self.tag));
+        entry.is_some_and(|e| e.flags.has(Flags::SETTLED))
+    }
+
+    pub(crate) fn step_claiming(&mut self, turn: &mut Turn<'_>) {
+        match self.outcome(turn) {
+            Outcome::Pending => {}
+            Outcome::Confirmed => {
+                self.damping.proven_able();
+                self.superseded.settle();
+                self.vacant_since = None;
+                let detail = "the cloud was read back to name this node".to_owned();
+                self.become_role(turn, Role::Active, Cause::Confirmed, detail, None);
+            }
+            Outcome::Rival(by) => {
+                let node = self.member_with(turn, &by);
+                let settings = self.settings(turn);
+                self.superseded.hold_back(turn, settings, &by, node);
+                self.lose(turn, Role::Backup, Cause::LostRace, format!("{by} claimed too and goes first"), node);
+            }
+            Outcome::Failed(failure) => self.give_up(turn, &failure),
+        }
+    }
+
+    /// The claim, or a repair, failed: unable for a while, so that somebody else may try.
+    pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
+        self.damping.set_unable(turn, failure);
+        self.lose(turn, Role::Fault, failure.cause, failure.text.clone(), None);
+    }
+
+    /// How the HAVIPs are to be had now.
+    pub(crate) fn serve_how(&self, turn: &mut Turn<'_>) -> Serve {
+        let settings = self.settings(turn);
+        let by_cloud = settings.arbiter == Arbiter::Cloud;
+        let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now));
+        let others = || settings.members.iter().filter(|m| !m.witness && m.node != turn.config.local);
+        let target = |n: NodeIndex| turn.target_of(n).map(|t| t.id().to_owned());
+        let yield_to = if by_cloud && !self.planned {
+            let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
+            let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
+            ids.filter(|id| self.displaces.as_ref() != Some(id)).collect()
+        } else {
+            vec![]
+        };
+        let alone = by_cloud && others().any(|m| unseen(m.node));
+        let hands_off = if by_cloud && self.role == Role::Active {
+            others().filter(|m| unseen(m.node)).filter_map(|m| target(m.node)).collect()
+        } else {
+            vec![]
+        };
+        let audit = if alone { Duration::from_secs(1) } else { turn.config.cloud.audit_interval };
+        Serve {
+            epoch: self.epoch,
+            right_until: self.right_until(turn),
+            announce: !self.maintained() && (!alone || self.role == Role::Claiming || self.holds_by_record(turn)),
+            planned: self.planned,
+            yield_to,
+            hands_off,
+            audit,
+        }
+    }
+
+    /// The last audit is recent and says that we are the holder.
+    fn holds_by_record(&self, turn: &Turn<'_>) -> bool {
+        let me = turn.identity.map(Target::id);
+        let recent = |r: &LastRead| r.at + super::active::AUDIT_AGE >= turn.now;
+        self.loops.iter().all(|l: &HavipLoop| l.read.as_ref().is_some_and(|r| recent(r) && holder_or_alone(r, me)))
+    }
+}
+
+/// Named as holder, or bound alone.
+pub(crate) fn holder_or_alone(read: &LastRead, me: Option<&str>) -> bool {
+    let alone = matches!(read.havip.binded_instances.as_slice(), [one] if Some(one.instance_id.as_str()) == me);
+    me.is_some() && (read.havip.holder() == me || alone)
+}

@@ -1,0 +1,77 @@
+//! What keeps a group from flapping: the budget of unforced moves, and the back-off of a node whose claims fail.
+
+use super::role::Cause;
+use super::turn::Turn;
+use crate::config::model::Group;
+use crate::ids::NodeIndex;
+use crate::ownership::Failure;
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Longest back-off after failed claims.
+const LONGEST: Duration = Duration::from_secs(60);
+/// Moves remembered; `max-moves` is at most this.
+const REMEMBERED: usize = 1000;
+
+#[derive(Debug, Clone)]
+struct Unable {
+    until: Instant,
+    cause: Cause,
+    text: String,
+}
+
+/// Moves seen and claims failed, of one group.
+#[derive(Debug, Default)]
+pub(crate) struct Damping {
+    owner: Option<NodeIndex>,
+    moves: VecDeque<Instant>,
+    unable: Option<Unable>,
+    failures: u32,
+}
+
+impl Damping {
+    /// Somebody is active; a change of who is a move.
+    pub(crate) fn note_owner(&mut self, now: Instant, owner: NodeIndex) -> bool {
+        let moved = self.owner.replace(owner).is_some_and(|old| old != owner);
+        if moved {
+            self.moves.push_back(now);
+            if self.moves.len() > REMEMBERED {
+                self.moves.pop_front();
+            }
+        }
+        moved
+    }
+
+    /// Moves within the window.
+    pub(crate) fn moves_in(&self, now: Instant, window: Duration) -> usize {
+        self.moves.iter().filter(|at| now.since(**at) < window).count()
+    }
+
+    /// Whether another unforced move would exceed `max-moves`.
+    pub(crate) fn over_budget(&self, now: Instant, settings: &Group) -> bool {
+        settings.max_moves > 0 && self.moves_in(now, settings.max_moves_window) >= settings.max_moves as usize
+    }
+
+    /// A claim failed: no other for a while, longer each time.
+    pub(crate) fn set_unable(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
+        let lease = turn.dead_time();
+        let base = lease.saturating_mul(1 << self.failures.min(6)).min(LONGEST.max(lease));
+        let wait = turn.jittered(base) + turn.part_of(lease);
+        let until = turn.now + wait.max(failure.retry_after.unwrap_or_default());
+        self.failures = self.failures.saturating_add(1);
+        self.unable = Some(Unable { until, cause: failure.cause, text: failure.text.clone() });
+    }
+
+    /// Claims work again.
+    pub(crate) fn proven_able(&mut self) {
+        self.unable = None;
+        self.failures = 0;
+    }
+
+    /// The failure, while no other claim may be tried.
+    pub(crate) fn fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
+        let unable = self.unable.as_ref()?;
+        (!turn.due(unable.until)).then(|| (unable.cause, unable.text.clone()))
+    }
+}

@@ -1,0 +1,503 @@
+//! One group: its role, what it is based on, and the step that brings it up to date.
+
+use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
+use super::damping::Damping;
+use super::event::OperationResult;
+use super::handover::Plan;
+use super::lease::{Asker, Voter};
+use super::probe::Fabric;
+use super::rank;
+use super::role::{Cause, Role};
+use super::superseded::Superseded;
+use super::turn::Turn;
+use crate::config::model::{Arbiter, Group as Settings, Interface, Member};
+use crate::ids::{Epoch, GroupIndex, HavipIndex, NodeIndex};
+use crate::ownership::{Desire, HavipLoop, Outcome, Place, Scope};
+use crate::time::Instant;
+use crate::wire::Tag;
+use std::time::Duration;
+
+/// Epochs are reserved on disk this many at a time.
+const EPOCH_BLOCK: u64 = 1000;
+/// Steps kept of one timeline.
+const TIMELINE_MAX: usize = 64;
+
+/// Judgement of this node's health in one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Health {
+    pub(crate) weight: i16,
+    pub(crate) failed: bool,
+    pub(crate) undecided: bool,
+}
+
+/// One election, and the HAVIPs that follow it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) index: GroupIndex,
+    pub(crate) tag: Tag,
+    pub(crate) role: Role,
+    pub(crate) cause: Cause,
+    pub(crate) detail: String,
+    pub(crate) since: Instant,
+    /// The reign that we have, ask for or had last.
+    pub(crate) epoch: Epoch,
+    /// Highest epoch seen anywhere.
+    pub(crate) seen: Epoch,
+    pub(crate) kept: PersistedGroup,
+    pub(crate) health: Health,
+    pub(crate) loops: Vec<HavipLoop>,
+    pub(crate) voter: Voter,
+    pub(crate) asker: Asker,
+    pub(crate) superseded: Superseded,
+    pub(crate) damping: Damping,
+    pub(crate) plan: Plan,
+    /// Since when nobody is active and we could be.
+    pub(crate) vacant_since: Option<Instant>,
+    pub(crate) eligible_since: Option<Instant>,
+    /// Cause and text of not being eligible.
+    pub(crate) ineligible: Option<(Cause, String)>,
+    /// Why nothing is claimed just now, in words.
+    pub(crate) waiting: String,
+    /// The holder that a claim under arbiter `cloud` displaces.
+    pub(crate) displaces: Option<String>,
+    pub(crate) isolated_since: Option<Instant>,
+    pub(crate) timeline: Vec<Step>,
+    pub(crate) left: bool,
+    /// The right came by a handover: the old holder still serves.
+    pub(crate) planned: bool,
+    /// An ask that found no majority is not repeated before.
+    pub(crate) ask_again_at: Instant,
+    /// Leaving with the address kept: since when the long lease is asked for, and its length.
+    pub(crate) keep_for: Option<(Instant, Duration)>,
+    pub(crate) fabric: Fabric,
+    /// When the active node changed last.
+    pub(crate) moved_at: Instant,
+    notified: Option<NotifyState>,
+}
+
+impl Group {
+    pub(crate) fn new(
+        settings: &Settings,
+        index: GroupIndex,
+        kept: PersistedGroup,
+        now: Instant,
+        voter: Voter,
+    ) -> Self {
+        let make = |h: &crate::config::model::Havip| {
+            let address = h.address.or_else(|| kept.addresses.get(h.id.as_str()).copied());
+            HavipLoop::new(address, h.interface != Interface::None)
+        };
+        let first = Epoch(kept.epoch_reserved);
+        Self {
+            index,
+            tag: Tag::group(&settings.name),
+            role: Role::Backup,
+            cause: Cause::Started,
+            detail: String::new(),
+            since: now,
+            epoch: Epoch(0),
+            seen: first,
+            loops: settings.havips.iter().map(make).collect(),
+            kept,
+            health: Health::default(),
+            voter,
+            asker: Asker::default(),
+            superseded: Superseded::default(),
+            damping: Damping::default(),
+            plan: Plan::default(),
+            vacant_since: None,
+            eligible_since: None,
+            ineligible: None,
+            waiting: String::new(),
+            displaces: None,
+            isolated_since: None,
+            timeline: Vec::new(),
+            left: false,
+            planned: false,
+            ask_again_at: now,
+            keep_for: None,
+            fabric: Fabric::default(),
+            moved_at: now,
+            notified: None,
+        }
+    }
+
+    pub(crate) fn settings<'a>(&self, turn: &Turn<'a>) -> &'a Settings {
+        &turn.config.groups[self.index.0]
+    }
+
+    pub(crate) fn membership(&self, turn: &Turn<'_>) -> Option<Member> {
+        self.settings(turn).member(turn.config.local).copied()
+    }
+
+    /// Configured priority plus check weights.
+    pub(crate) fn effective(&self, turn: &Turn<'_>) -> i32 {
+        let configured = self.membership(turn).map_or(0, |m| i32::from(m.priority));
+        (configured + i32::from(self.health.weight)).clamp(1, 254)
+    }
+
+    /// Brings the group up to date. The order matters: first what takes the right away, then what
+    /// gives it, then the effects that follow from the outcome.
+    pub(crate) fn step(&mut self, turn: &mut Turn<'_>) {
+        self.note_peers(turn);
+        self.judge_eligibility(turn);
+        if self.role.has_right() || self.role == Role::Releasing {
+            self.yield_to_peers(turn);
+        }
+        if self.role.has_right() {
+            self.check_right(turn);
+        }
+        match self.role {
+            Role::Backup | Role::Fault => self.step_backup(turn),
+            Role::Claiming => self.step_claiming(turn),
+            Role::Active => self.step_active(turn),
+            Role::Releasing => self.step_releasing(turn),
+        }
+        self.serve(turn);
+        self.leave_when_told(turn);
+    }
+
+    /// Learns epochs, moves and the end of offers from what the peers say.
+    fn note_peers(&mut self, turn: &mut Turn<'_>) {
+        let mut owner = None;
+        for peer in turn.peers.iter() {
+            if let Some(entry) = peer.says(self.tag, turn.now) {
+                let seen = entry.seen.max(entry.epoch);
+                if seen > self.seen {
+                    self.seen = seen;
+                }
+                if entry.role == Role::Active && peer.owns(self.tag, turn.now).is_some() {
+                    owner = Some(peer.node);
+                }
+            }
+        }
+        if self.role == Role::Active {
+            owner = Some(turn.config.local);
+        }
+        if let Some(owner) = owner {
+            if self.damping.note_owner(turn.now, owner) {
+                self.moved_at = turn.now;
+            }
+        }
+        self.reserve_epochs(turn);
+    }
+
+    /// Keeps the block on disk ahead of the highest epoch seen.
+    pub(crate) fn reserve_epochs(&mut self, turn: &mut Turn<'_>) {
+        if self.seen.0 + EPOCH_BLOCK / 2 > self.kept.epoch_reserved {
+            self.kept.epoch_reserved = self.seen.0.saturating_add(EPOCH_BLOCK);
+            *turn.persist = true;
+        }
+    }
+
+    fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
+        let fault = self.fault(turn);
+        let gained = fault.is_none() && self.ineligible.is_some();
+        if fault.is_none() && (gained || self.eligible_since.is_none()) {
+            self.eligible_since = Some(turn.now);
+        }
+        if fault.is_some() {
+            self.eligible_since = None;
+        }
+        self.ineligible = fault;
+        match (&self.ineligible, self.role) {
+            (Some((cause, text)), Role::Backup) => {
+                let (cause, text) = (*cause, text.clone());
+                self.become_role(turn, Role::Fault, cause, text, None);
+            }
+            (None, Role::Fault) => {
+                self.become_role(turn, Role::Backup, Cause::Recovered, "the reason is gone".into(), None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why this node could not be active, if so. A witness never could and is no fault.
+    fn fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
+        if self.membership(turn).is_none_or(|m| m.witness) {
+            return None;
+        }
+        if turn.cloned {
+            let text = "another machine runs with this node's state; stop the clone, then restart havipd here";
+            return Some((Cause::Cloned, text.into()));
+        }
+        if turn.identity.is_none() && !self.settings(turn).observe {
+            let text =
+                "this node's instance id is not known; set node.instance, or make the metadata service reachable";
+            return Some((Cause::NoIdentity, text.into()));
+        }
+        for (i, l) in self.loops.iter().enumerate() {
+            if l.address.wanted && !l.link_up {
+                let id = &self.settings(turn).havips[i].id;
+                return Some((Cause::LinkDown, format!("the interface for {id} is down or missing")));
+            }
+        }
+        if self.health.failed {
+            return Some((Cause::CheckFailed, "a check fails".into()));
+        }
+        if let Some((cause, text)) = self.damping.fault(turn) {
+            return Some((cause, text));
+        }
+        if !self.role.has_right()
+            && let Some(text) = self.mismatch(turn)
+        {
+            return Some((Cause::ConfigMismatch, text));
+        }
+        self.cloud_fault()
+    }
+
+    fn mismatch(&self, turn: &Turn<'_>) -> Option<String> {
+        let ours = turn.digest;
+        let other = turn.peers.iter().find(|p| {
+            p.up(turn.now) && p.digest.is_some_and(|d| d != ours) && self.settings(turn).member(p.node).is_some()
+        })?;
+        let name = &turn.config.node(other.node).name;
+        Some(format!("{name} runs with other voters, arbiter, HAVIPs or bindings; make the files equal"))
+    }
+
+    /// What looking at the cloud without a claim showed: a HAVIP that is gone, or no permission to see it.
+    fn cloud_fault(&self) -> Option<(Cause, String)> {
+        self.loops.iter().find_map(|l| {
+            let (count, _, error) = l.read_errors.as_ref()?;
+            let cause = match () {
+                () if *count < 2 => return None,
+                () if error.missing => Cause::HavipMissing,
+                () if error.denied && !self.role.has_right() => Cause::Denied,
+                () => return None,
+            };
+            let remedy = match cause {
+                Cause::HavipMissing => "create it, or correct group.havip.id",
+                _ => "check the credentials and their permission for HAVIP",
+            };
+            Some((cause, format!("{error}; {remedy}")))
+        })
+    }
+
+    /// Gives way to a higher epoch, and within one epoch to the member that the file puts first.
+    fn yield_to_peers(&mut self, turn: &mut Turn<'_>) {
+        let settings = self.settings(turn);
+        let mut to = None;
+        for peer in turn.peers.iter() {
+            let Some(entry) = peer.owns(self.tag, turn.now) else { continue };
+            let before = rank::configured_before(turn, settings, peer.node, turn.config.local);
+            if entry.epoch > self.epoch {
+                to = Some((peer.node, Cause::HigherEpoch, entry.epoch));
+            } else if entry.epoch == self.epoch && self.role.has_right() && before {
+                to = Some((peer.node, Cause::LowerRank, entry.epoch));
+            }
+        }
+        let Some((node, cause, epoch)) = to else { return };
+        let name = &turn.config.node(node).name;
+        if self.role == Role::Releasing {
+            // Whoever serves now, our part is over once it does; `step_releasing` waits for that.
+            return;
+        }
+        self.lose(turn, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
+    }
+
+    /// Takes the right away when what it stands on is gone.
+    fn check_right(&mut self, turn: &mut Turn<'_>) {
+        if self.right_until(turn) <= turn.now {
+            let (cause, text) = match self.settings(turn).arbiter {
+                Arbiter::Majority => (Cause::LeaseLost, "no majority renewed the lease in time"),
+                _ => (Cause::Away, "this host did not run for longer than the dead time"),
+            };
+            self.lose(turn, Role::Backup, cause, text.into(), None);
+            return;
+        }
+        turn.wake(self.right_until(turn));
+        if let Some((cause, text)) = self.ineligible.clone()
+            && !matches!(cause, Cause::CheckFailed)
+        {
+            self.lose(turn, Role::Fault, cause, text, None);
+        }
+    }
+
+    /// Until when effects may start on our word.
+    pub(crate) fn right_until(&self, turn: &Turn<'_>) -> Instant {
+        let settings = self.settings(turn);
+        match settings.arbiter {
+            Arbiter::Majority if !self.maintained() => {
+                let lease = self.asker.right_until(turn.now, settings.members.len());
+                lease.unwrap_or(Instant::default()).min(turn.alive_until)
+            }
+            _ => turn.alive_until,
+        }
+    }
+
+    /// Whether cluster-wide maintenance is on.
+    pub(crate) fn maintained(&self) -> bool {
+        self.kept.maintenance % 2 == 1
+    }
+
+    /// Leaves a role that has the right.
+    pub(crate) fn lose(&mut self, turn: &mut Turn<'_>, to: Role, cause: Cause, text: String, peer: Option<NodeIndex>) {
+        if self.loops.iter().any(HavipLoop::is_writing) {
+            turn.out.push(Action::CancelWrites { group: self.index });
+        }
+        self.asker.stop();
+        self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
+        self.plan = Plan::default();
+        self.displaces = None;
+        self.vacant_since = None;
+        self.become_role(turn, to, cause, text, peer);
+    }
+
+    /// The one way to change the role.
+    pub(crate) fn become_role(
+        &mut self,
+        turn: &mut Turn<'_>,
+        to: Role,
+        cause: Cause,
+        detail: String,
+        peer: Option<NodeIndex>,
+    ) {
+        let from = std::mem::replace(&mut self.role, to);
+        self.cause = cause;
+        self.since = turn.now;
+        self.detail.clone_from(&detail);
+        *turn.changed = true;
+        self.step_done(turn, format!("{to} ({cause})"));
+        let timeline = match to {
+            Role::Claiming | Role::Releasing => self.timeline.clone(),
+            _ => std::mem::take(&mut self.timeline),
+        };
+        let (group, epoch, at) = (self.index, self.epoch, turn.now);
+        turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
+        self.notify(turn);
+    }
+
+    /// Runs the hooks if the state that they know has changed.
+    pub(crate) fn notify(&mut self, turn: &mut Turn<'_>) {
+        let state = match self.role {
+            _ if self.left => NotifyState::Stop,
+            Role::Active => NotifyState::Master,
+            Role::Fault => NotifyState::Fault,
+            Role::Backup | Role::Claiming | Role::Releasing => NotifyState::Backup,
+        };
+        // keepalived's MASTER lasts until the other one serves.
+        let between = matches!(self.role, Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.left;
+        let nothing = self.settings(turn).observe || self.membership(turn).is_none_or(|m| m.witness);
+        if between || nothing || self.notified == Some(state) {
+            return;
+        }
+        self.notified = Some(state);
+        let holder = self.loops.first().and_then(HavipLoop::holder).map(str::to_owned);
+        let (group, epoch, cause) = (self.index, self.epoch, self.cause);
+        let priority = self.effective(turn);
+        turn.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder }));
+    }
+
+    /// Adds a step to the running timeline.
+    pub(crate) fn step_done(&mut self, turn: &Turn<'_>, what: String) {
+        if self.timeline.len() < TIMELINE_MAX {
+            self.timeline.push(Step { at: turn.now, what });
+        }
+    }
+
+    /// An operation ended: a step of the timeline.
+    pub(crate) fn note_operation(&mut self, turn: &Turn<'_>, result: &OperationResult) {
+        let what = match result {
+            OperationResult::Written(Ok(())) => "write answered".to_owned(),
+            OperationResult::Written(Err(e)) => format!("write failed: {e}"),
+            OperationResult::Havip(Ok(h)) => format!("read back: holder {}", h.holder().unwrap_or("nobody")),
+            OperationResult::Havip(Err(e)) => format!("read failed: {e}"),
+            OperationResult::Instance(_) => return,
+        };
+        if matches!(self.role, Role::Claiming | Role::Releasing) {
+            self.step_done(turn, what);
+        }
+    }
+
+    /// What became of the claim so far, over all HAVIPs.
+    pub(crate) fn outcome(&self, turn: &Turn<'_>) -> Outcome {
+        if self.settings(turn).observe {
+            return Outcome::Confirmed;
+        }
+        let mut all = Outcome::Confirmed;
+        for l in &self.loops {
+            match l.outcome() {
+                Outcome::Confirmed => {}
+                Outcome::Pending => {
+                    if all == Outcome::Confirmed {
+                        all = Outcome::Pending;
+                    }
+                }
+                worse => return worse,
+            }
+        }
+        all
+    }
+
+    /// Runs the ownership loop of every HAVIP with what the role wants now.
+    fn serve(&mut self, turn: &mut Turn<'_>) {
+        let nothing = self.membership(turn).is_none_or(|m| m.witness) || self.settings(turn).observe;
+        if nothing || self.left || self.plan.leaves_address(self.cause) {
+            return;
+        }
+        let desire = self.desire(turn);
+        let settings = self.settings(turn);
+        let members: Vec<String> =
+            settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(|t| t.id().to_owned()).collect();
+        let (look_every, look_urgent) = self.look_rate(turn);
+        let mut loops = std::mem::take(&mut self.loops);
+        for (i, l) in loops.iter_mut().enumerate() {
+            let havip = &settings.havips[i];
+            let scope = Scope {
+                place: Place { group: self.index, havip: HavipIndex(i) },
+                havip,
+                members: &members,
+                once_held: self.kept.once_held.contains(&havip.id),
+                look_every,
+                look_urgent,
+            };
+            l.step(turn, scope, &desire);
+        }
+        self.loops = loops;
+        self.remember(turn, &members);
+    }
+
+    /// Keeps addresses and the fact that a member was once holder.
+    fn remember(&mut self, turn: &mut Turn<'_>, members: &[String]) {
+        let settings = self.settings(turn);
+        for (havip, l) in settings.havips.iter().zip(&self.loops) {
+            if let Some(ip) = l.address.ip.filter(|ip| self.kept.addresses.get(havip.id.as_str()) != Some(ip)) {
+                self.kept.addresses.insert(havip.id.as_str().to_owned(), ip);
+                *turn.persist = true;
+            }
+            let ours = l.holder().is_some_and(|h| members.iter().any(|m| m == h));
+            if ours && !self.kept.once_held.contains(&havip.id) {
+                self.kept.once_held.push(havip.id.clone());
+                *turn.persist = true;
+            }
+        }
+    }
+
+    /// How often to look at the cloud without having the right, and whether a claim may depend on it.
+    fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
+        let waiting_for_cloud = self.settings(turn).arbiter == Arbiter::Cloud && self.claim_may_follow(turn);
+        if waiting_for_cloud || self.role == Role::Releasing {
+            (Duration::from_secs(1), true)
+        } else {
+            (turn.config.cloud.audit_interval, false)
+        }
+    }
+
+    fn desire(&self, turn: &mut Turn<'_>) -> Desire {
+        match self.role {
+            Role::Claiming | Role::Active => Desire::Serve(self.serve_how(turn)),
+            Role::Releasing => Desire::Keep { until: self.plan.keep_until() },
+            Role::Backup | Role::Fault if self.may_resume_address(turn) => Desire::Undecided,
+            Role::Backup | Role::Fault => Desire::Nothing,
+        }
+    }
+
+    /// After a start: an address that the last run left is not touched while we may be about to resume.
+    fn may_resume_address(&self, turn: &mut Turn<'_>) -> bool {
+        let settings = self.settings(turn);
+        let fresh =
+            self.cause == Cause::Started || self.ineligible.as_ref().is_some_and(|(c, _)| *c == Cause::NoIdentity);
+        let owned = turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some());
+        fresh && !owned && !turn.due(turn.started + settings.keep_for)
+    }
+}

@@ -1,0 +1,186 @@
+//! What a datagram changes: sessions, what peers said, and grants.
+
+use super::Core;
+use super::action::{Action, Actions};
+use super::lease::{Ask, has_given_up};
+use crate::config::model::Arbiter;
+use crate::ids::{GroupIndex, NodeIndex};
+use crate::time::Instant;
+use crate::wire::heartbeat::{DecodeError, decode, encode_probe};
+use crate::wire::session::{Reason, Verdict};
+use crate::wire::{Datagram, Entry, Flags, Heartbeat, Leaving, Probe, Tag};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+impl Core {
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        path: Option<usize>,
+        from: SocketAddr,
+        bytes: &[u8],
+        actions: &mut Actions,
+    ) {
+        match decode(bytes, &self.keys, &self.config.cluster) {
+            Err(error) => self.count_undecodable(&error),
+            Ok(Datagram::Heartbeat(heartbeat)) => {
+                if let Some(path) = path.and_then(|p| u8::try_from(p).ok()) {
+                    self.heartbeat(now, path, heartbeat, actions);
+                }
+            }
+            Ok(Datagram::Probe(probe)) => self.answer_probe(path, from, &probe, actions),
+            Ok(Datagram::ProbeAnswer(probe)) => self.probe_answered(now, &probe, actions),
+        }
+    }
+
+    fn count_undecodable(&mut self, error: &DecodeError) {
+        let counter = match error {
+            DecodeError::Foreign(_) => &mut self.counters.foreign,
+            DecodeError::Version(_) => &mut self.counters.wrong_version,
+            DecodeError::UnknownKey(_) => &mut self.counters.unknown_key,
+            DecodeError::BadTag(_) => &mut self.counters.bad_tag,
+            DecodeError::Malformed(_) => &mut self.counters.malformed,
+        };
+        *counter += 1;
+    }
+
+    fn heartbeat(&mut self, now: Instant, path: u8, heartbeat: Heartbeat, actions: &mut Actions) {
+        let me = Tag::node(&self.config.local_node().name);
+        let Some(node) = self.peers.by_tag(heartbeat.sender) else {
+            // Our own datagram, or one of a node that this file does not have.
+            self.counters.unknown_sender += 1;
+            return;
+        };
+        let Some(peer) = self.peers.of_mut(node) else { return };
+        if heartbeat.receiver != me {
+            peer.session.dropped(Reason::WrongReceiver);
+            return;
+        }
+        match peer.session.receive(now, path, &heartbeat) {
+            Verdict::Counts { proven } => self.take_over(now, node, heartbeat, proven),
+            Verdict::Candidate => self.emit_to(now, node, actions),
+            Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
+            Verdict::Dropped(_) => {}
+        }
+    }
+
+    /// A datagram that counts: what it says replaces what was known.
+    fn take_over(&mut self, now: Instant, node: NodeIndex, heartbeat: Heartbeat, proven: bool) {
+        let Some(peer) = self.peers.of_mut(node) else { return };
+        if proven {
+            peer.entries.clear();
+            self.changed = true;
+        }
+        peer.met = true;
+        peer.digest = Some(heartbeat.digest);
+        peer.gone = heartbeat.leaving == Leaving::Gone;
+        peer.returns_by = match heartbeat.leaving {
+            Leaving::Restarting(keep_for) => Some(now + keep_for),
+            Leaving::No | Leaving::Gone => None,
+        };
+        if heartbeat.target.is_some() {
+            peer.target.clone_from(&heartbeat.target);
+        }
+        for entry in &heartbeat.entries {
+            let found = self.config.groups.iter().position(|g| Tag::group(&g.name) == entry.group);
+            let Some(index) = found.map(GroupIndex) else { continue };
+            if self.config.groups[index.0].member(node).is_none() {
+                continue;
+            }
+            if self.config.groups[index.0].arbiter == Arbiter::Majority {
+                self.vote(now, node, index, entry, &heartbeat);
+                self.count_vote(now, node, index, entry);
+            }
+            self.note_maintenance(index, entry);
+            if let Some(peer) = self.peers.of_mut(node) {
+                peer.entries.insert(entry.group, entry.clone());
+            }
+        }
+    }
+
+    /// As a voter: gives, renews, keeps or frees the grant of this group.
+    fn vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry, heartbeat: &Heartbeat) {
+        let same_digest = heartbeat.digest == self.digest;
+        let successor = entry.successor.and_then(|tag| self.node_by_tag(tag));
+        let group = &mut self.groups[index.0];
+        let own = self.config.groups[index.0].member(self.config.local).is_some();
+        if !own || group.maintained() {
+            return;
+        }
+        let mut news = false;
+        if entry.flags.has(Flags::DECLINES) {
+            news |= group.voter.declined(node);
+        }
+        if let Some(lease) = entry.ask.filter(|_| same_digest) {
+            let ask = Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease };
+            let longer = group.voter.needs_record(lease);
+            if longer && self.persisted.longest_lease.is_none_or(|l| l < lease) {
+                self.persisted.longest_lease = Some(lease);
+                self.persist = true;
+            }
+            news |= group.voter.ask(now, ask);
+            // With few intervals to a lease the answer cannot wait for the next regular heartbeat.
+            news |= lease < self.config.heartbeat.interval * 4;
+        } else if has_given_up(entry) {
+            let successor = match heartbeat.leaving {
+                Leaving::Restarting(_) => Some(node),
+                Leaving::No | Leaving::Gone => successor,
+            };
+            news |= group.voter.gave_up(node, heartbeat.boot, heartbeat.seq, successor);
+        }
+        if let (Leaving::Restarting(_), Some(_)) = (heartbeat.leaving, entry.ask) {
+            group.voter.expect_next_start(node, heartbeat.boot);
+        }
+        self.changed |= news;
+    }
+
+    /// As an asker: counts the grant that the peer says it gave us.
+    fn count_vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry) {
+        let me = Tag::node(&self.config.local_node().name);
+        let Some(grant) = entry.grant.filter(|g| g.node == me && g.boot == self.boot) else { return };
+        let Some(sent) = self.peers.of(node).and_then(|p| p.session.sent_at(grant.seq)) else { return };
+        if sent > now {
+            return;
+        }
+        let lease = self.lease_at(index, sent);
+        self.groups[index.0].asker.count(node, grant.epoch, sent, lease);
+    }
+
+    /// The lease that our datagrams stated at `sent`; around a change the shorter one.
+    pub(super) fn lease_at(&self, index: GroupIndex, sent: Instant) -> Duration {
+        let usual = self.sender.lease_at(sent);
+        match self.groups[index.0].keep_for {
+            Some((since, keep_for)) if sent >= since => usual.max(keep_for),
+            _ => usual,
+        }
+    }
+
+    /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.
+    fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry) {
+        let group = &mut self.groups[index.0];
+        if entry.maintenance > group.kept.maintenance {
+            group.kept.maintenance = entry.maintenance;
+            self.persist = true;
+            self.changed = true;
+        }
+    }
+
+    pub(super) fn node_by_tag(&self, tag: Tag) -> Option<NodeIndex> {
+        let own = Tag::node(&self.config.local_node().name) == tag;
+        if own { Some(self.config.local) } else { self.peers.by_tag(tag) }
+    }
+
+    /// Somebody asks who has a HAVIP's address: the one that received the question on that address says so.
+    fn answer_probe(&mut self, path: Option<usize>, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
+        let known = self.peers.by_tag(probe.sender).is_some();
+        let ours = self.config.groups.iter().flat_map(|g| &g.havips).any(|h| Tag::havip(&h.id) == probe.havip);
+        if path.is_some() || !known || !ours {
+            return;
+        }
+        let me = Tag::node(&self.config.local_node().name);
+        let answer = Probe { sender: me, receiver: probe.sender, node: me, ..*probe };
+        if let Ok(bytes) = encode_probe(&answer, true, &self.keys, &self.config.cluster) {
+            actions.push(Action::SendDatagram { path: 0, to: from, bytes });
+        }
+    }
+}

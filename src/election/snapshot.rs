@@ -1,0 +1,235 @@
+//! The one description of the core's state: status, JSON, metrics and `STATUS=` are all made from it.
+
+use super::Core;
+use super::role::{Cause, Role};
+use crate::config::model::Arbiter;
+use crate::ids::Target;
+use crate::time::Instant;
+use crate::wire::session::{SessionState, SessionStats};
+use serde::Serialize;
+
+/// Everything there is to know of one node, at one instant. Ages are in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// `cluster.name`.
+    pub cluster: String,
+    /// The node that speaks.
+    pub node: String,
+    /// What it is to the cloud.
+    pub target: Option<Target>,
+    /// Milliseconds since the daemon started.
+    pub uptime_ms: u64,
+    /// Every other node.
+    pub peers: Vec<PeerSnapshot>,
+    /// Every group.
+    pub groups: Vec<GroupSnapshot>,
+    /// Datagrams that were not even a peer's, and other counts.
+    pub counters: Counters,
+    /// Pauses of this host that were longer than the dead time.
+    pub pauses: u64,
+    /// Longest pause ever measured, in milliseconds.
+    pub longest_pause_ms: u64,
+    /// The process is leaving.
+    pub stopping: bool,
+}
+
+/// One other node.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerSnapshot {
+    /// Its name.
+    pub node: String,
+    /// Its session with us.
+    pub state: SessionState,
+    /// Milliseconds since a datagram of it counted.
+    pub heard_ms: Option<u64>,
+    /// Silence after which it is dead.
+    pub dead_time_ms: u64,
+    /// Whether it runs the same voters, arbiter, HAVIPs and bindings.
+    pub same_digest: Option<bool>,
+    /// What it is to the cloud.
+    pub target: Option<Target>,
+    /// Counters of the session.
+    pub stats: SessionStats,
+}
+
+/// One group.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Our role.
+    pub role: Role,
+    /// Why we have it.
+    pub cause: Cause,
+    /// The same in words.
+    pub detail: String,
+    /// Milliseconds since it changed.
+    pub since_ms: u64,
+    /// The reign.
+    pub epoch: u64,
+    /// Configured priority plus check weights.
+    pub priority: i32,
+    /// Who is active, as far as we know.
+    pub active: Option<String>,
+    /// Why this node does not claim now, in words; empty while it is active.
+    pub waiting: String,
+    /// `arbiter`, resolved.
+    pub arbiter: Arbiter,
+    /// Milliseconds of right left, for a node that has it.
+    pub right_ms: Option<u64>,
+    /// `drain` is on.
+    pub drained: bool,
+    /// Cluster-wide maintenance is on.
+    pub maintenance: bool,
+    /// Neither peers nor cloud.
+    pub isolated: bool,
+    /// Moves within `max-moves-window`.
+    pub moves: usize,
+    /// Who answered the fabric probe last.
+    pub fabric: Option<String>,
+    /// Milliseconds since then.
+    pub fabric_ms: Option<u64>,
+    /// The HAVIPs.
+    pub havips: Vec<HavipSnapshot>,
+}
+
+/// One HAVIP.
+#[derive(Debug, Clone, Serialize)]
+pub struct HavipSnapshot {
+    /// Its id.
+    pub id: String,
+    /// Its address, once known.
+    pub address: Option<std::net::Ipv4Addr>,
+    /// Whether the address is on this host.
+    pub present: Option<bool>,
+    /// Who the cloud says has it.
+    pub holder: Option<String>,
+    /// Who is bound.
+    pub bound: Vec<String>,
+    /// Milliseconds since that was read.
+    pub read_ms: Option<u64>,
+    /// The last error of reading it, while it lasts.
+    pub error: Option<String>,
+    /// Wrong answers that were repaired while active.
+    pub repairs: u64,
+}
+
+/// What the network and the effects side did that needed no action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Bytes that are no datagram of ours.
+    pub foreign: u64,
+    /// Another version of the protocol.
+    pub wrong_version: u64,
+    /// A key that we do not have.
+    pub unknown_key: u64,
+    /// A tag that does not verify.
+    pub bad_tag: u64,
+    /// Verified, but not to the layout.
+    pub malformed: u64,
+    /// Verified, but from nobody in the file (our own, reflected, among them).
+    pub unknown_sender: u64,
+    /// Results of operations that nobody waited for any more.
+    pub late_results: u64,
+    /// Heartbeats that could not be encoded.
+    pub unsendable: u64,
+}
+
+fn ms(now: Instant, at: Instant) -> u64 {
+    u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Core {
+    /// The state as it is at `now`.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let config = &self.config;
+        Snapshot {
+            cluster: config.cluster.to_string(),
+            node: config.local_node().name.to_string(),
+            target: self.identity.clone(),
+            uptime_ms: ms(now, self.started),
+            peers: self.peers.iter().map(|p| self.peer_snapshot(p, now)).collect(),
+            groups: self.groups.iter().map(|g| self.group_snapshot(g, now)).collect(),
+            counters: self.counters,
+            pauses: self.stall.pauses,
+            longest_pause_ms: u64::try_from(self.stall.longest_pause.as_millis()).unwrap_or(u64::MAX),
+            stopping: self.stopping,
+        }
+    }
+
+    fn peer_snapshot(&self, peer: &super::peer::Peer, now: Instant) -> PeerSnapshot {
+        PeerSnapshot {
+            node: self.config.node(peer.node).name.to_string(),
+            state: peer.session.state(now),
+            heard_ms: peer.session.last_heard().map(|at| ms(now, at)),
+            dead_time_ms: u64::try_from(peer.session.dead_time().as_millis()).unwrap_or(u64::MAX),
+            same_digest: peer.digest.map(|d| d == self.digest),
+            target: peer.target.clone(),
+            stats: peer.session.stats().clone(),
+        }
+    }
+
+    fn group_snapshot(&self, g: &super::group::Group, now: Instant) -> GroupSnapshot {
+        let settings = &self.config.groups[g.index.0];
+        let name = |n: crate::ids::NodeIndex| self.config.node(n).name.to_string();
+        let owner = self.peers.iter().find(|p| p.owns(g.tag, now).is_some()).map(|p| p.node);
+        let active = if g.role.has_right() { Some(self.config.local) } else { owner };
+        let configured = settings.member(self.config.local).map_or(0, |m| i32::from(m.priority));
+        let right = self.right_of(g, now).filter(|_| g.role.has_right());
+        GroupSnapshot {
+            name: settings.name.to_string(),
+            role: g.role,
+            cause: g.cause,
+            detail: g.detail.clone(),
+            since_ms: ms(now, g.since),
+            epoch: g.epoch.0,
+            priority: configured + i32::from(g.health.weight),
+            active: active.map(name),
+            waiting: if g.role == Role::Active { String::new() } else { g.waiting.clone() },
+            arbiter: settings.arbiter,
+            right_ms: right.map(|until| ms(until, now)),
+            drained: g.kept.drained,
+            maintenance: g.maintained(),
+            isolated: g.isolated(),
+            moves: g.damping.moves_in(now, settings.max_moves_window),
+            fabric: g.fabric.answered.map(|(n, _)| name(n)),
+            fabric_ms: g.fabric.answered.map(|(_, at)| ms(now, at)),
+            havips: settings.havips.iter().zip(&g.loops).map(|(h, l)| havip_snapshot(h, l, now)).collect(),
+        }
+    }
+
+    /// Until when a group's right lasts.
+    fn right_of(&self, g: &super::group::Group, now: Instant) -> Option<Instant> {
+        let settings = &self.config.groups[g.index.0];
+        match settings.arbiter {
+            Arbiter::Majority => g.asker.right_until(now, settings.members.len()),
+            Arbiter::None | Arbiter::Cloud => Some(self.stall.alive_until(now, self.config.heartbeat.dead_time())),
+        }
+    }
+
+    /// The instant until which this node has the right in group `index`; `None` without it.
+    ///
+    /// For invariant checkers: everything the core does follows from the actions alone.
+    #[must_use]
+    pub fn right_until(&self, index: crate::ids::GroupIndex, now: Instant) -> Option<Instant> {
+        let group = self.groups.get(index.0).filter(|g| g.role.has_right())?;
+        self.right_of(group, now).filter(|until| *until > now)
+    }
+}
+
+fn havip_snapshot(havip: &crate::config::model::Havip, l: &crate::ownership::HavipLoop, now: Instant) -> HavipSnapshot {
+    let read = l.read.as_ref();
+    HavipSnapshot {
+        id: havip.id.to_string(),
+        address: l.address.ip,
+        present: l.address.present,
+        holder: l.holder().map(str::to_owned),
+        bound: read
+            .map(|r| r.havip.binded_instances.iter().map(|b| b.instance_id.clone()).collect())
+            .unwrap_or_default(),
+        read_ms: read.map(|r| ms(now, r.at)),
+        error: l.read_errors.as_ref().map(|(_, _, e)| e.to_string()),
+        repairs: l.repairs,
+    }
+}

@@ -1,0 +1,127 @@
+//! Pauses of this host, a stuck effects side, and clones: when our own word is worth nothing.
+
+use super::Core;
+use super::action::{Action, Actions};
+use super::role::{Cause, Role};
+use crate::ids::BootId;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// A second impossible echo within this time means that another machine runs with our state.
+const CLONE_WINDOW: Duration = Duration::from_secs(60);
+
+/// What is known of the host's own gaps.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    last_turn: Instant,
+    claims_from: Instant,
+    effects_seen: Option<Instant>,
+    rebooted_at: Option<Instant>,
+    cloned: bool,
+    pub(crate) longest_pause: Duration,
+    pub(crate) pauses: u64,
+}
+
+impl Stall {
+    pub(crate) fn new(now: Instant, longest_pause: Duration) -> Self {
+        Self {
+            last_turn: now,
+            claims_from: Instant::default(),
+            effects_seen: None,
+            rebooted_at: None,
+            cloned: false,
+            longest_pause,
+            pauses: 0,
+        }
+    }
+
+    /// The effects side has done a turn. Before the first such word nothing depends on it.
+    pub(crate) fn effects_progressed(&mut self, now: Instant) {
+        self.effects_seen = Some(now);
+    }
+
+    /// Whether the effects side has not moved for a dead time: then nothing is sent and nothing is owned.
+    pub(crate) fn stuck(&self, now: Instant, dead_time: Duration) -> bool {
+        self.effects_seen.is_some_and(|at| now >= at + dead_time)
+    }
+
+    /// Until when effects may start on the word of this turn.
+    pub(crate) fn alive_until(&self, now: Instant, dead_time: Duration) -> Instant {
+        (now + dead_time).min(self.effects_seen.map_or(Instant::FAR_FUTURE, |at| at + dead_time))
+    }
+
+    pub(crate) fn claims_from(&self) -> Instant {
+        self.claims_from
+    }
+
+    pub(crate) fn cloned(&self) -> bool {
+        self.cloned
+    }
+}
+
+impl Core {
+    /// Measures the gap since the last turn; one longer than the dead time voids what we had.
+    pub(super) fn judge_pause(&mut self, now: Instant, actions: &mut Actions) {
+        let dead_time = self.config.heartbeat.dead_time();
+        let gap = now.since(std::mem::replace(&mut self.stall.last_turn, now));
+        if gap > self.config.heartbeat.interval * 2 && gap > self.stall.longest_pause {
+            self.stall.longest_pause = gap;
+            self.persisted.longest_pause = gap;
+            self.persist = true;
+        }
+        if gap > dead_time {
+            self.was_away(now, &format!("this host did not run for {} ms", gap.as_millis()), actions);
+        } else if self.frozen(now, dead_time) {
+            self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
+        }
+    }
+
+    /// The hypervisor stopped our clocks: most peers' uptimes ran ahead of ours.
+    fn frozen(&self, now: Instant, lease: Duration) -> bool {
+        let up: Vec<_> = self.peers.iter().filter(|p| p.up(now)).collect();
+        let ahead = up.iter().filter(|p| p.session.uptime_drift().is_some_and(|d| d.nanos() > 0 && d.diverges(lease)));
+        let ahead = ahead.count();
+        ahead > 0 && ahead * 2 > up.len()
+    }
+
+    /// Our right has run out unseen; others may have it. Silence counts from now, and for one dead time we only listen.
+    fn was_away(&mut self, now: Instant, text: &str, actions: &mut Actions) {
+        self.stall.pauses += 1;
+        self.stall.claims_from = now + self.config.heartbeat.dead_time();
+        self.stall.effects_seen = self.stall.effects_seen.map(|_| now);
+        for peer in self.peers.iter_mut() {
+            peer.session.silence_restarts(now);
+        }
+        self.drop_every_right(now, Cause::Away, text, actions);
+    }
+
+    fn drop_every_right(&mut self, now: Instant, cause: Cause, text: &str, actions: &mut Actions) {
+        self.each_group(now, actions, |group, turn| {
+            if group.role.has_right() || group.role == Role::Releasing {
+                group.lose(turn, Role::Backup, cause, text.to_owned(), None);
+            }
+        });
+    }
+
+    /// A peer echoed a number that we never sent: a clone, or a snapshot that was rolled back.
+    pub(super) fn impossible_echo(&mut self, now: Instant, actions: &mut Actions) {
+        match self.stall.rebooted_at {
+            Some(at) if now.since(at) < CLONE_WINDOW && at < now => self.stall.cloned = true,
+            _ => {}
+        }
+        self.stall.rebooted_at = Some(now);
+        actions.push(Action::DrawBootId);
+    }
+
+    /// Goes on under another boot id: what was granted to the old one is not ours.
+    pub(super) fn reboot(&mut self, now: Instant, boot: BootId, actions: &mut Actions) {
+        self.boot = boot;
+        for peer in self.peers.iter_mut() {
+            peer.session.rebooted(now, boot);
+            peer.entries.clear();
+        }
+        self.sender.renumber();
+        self.drop_every_right(now, Cause::Cloned, "a peer echoed a number that we never sent", actions);
+        self.changed = true;
+    }
+}

@@ -1,0 +1,169 @@
+//! Arbiter `cloud`: what the cloud's record says against us, and what must be seen before we try again.
+//!
+//! A node that cannot see its peers asks the cloud. While active it gives way when two reads a
+//! second apart name another member; afterwards it holds back until something new is known, so
+//! that a lasting partition costs one move per wait and never a tug of war.
+
+use super::turn::Turn;
+use crate::config::model::Group;
+use crate::ids::{NodeIndex, OperationId, Target};
+use crate::ownership::LastRead;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// A read this soon after a write of ours proves nothing about others.
+const OWN_WRITE: Duration = Duration::from_secs(5);
+/// Two reads must be this far apart.
+const APART: Duration = Duration::from_millis(950);
+/// Longest wait without new evidence.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+/// Time between two questions whether the holder's instance runs.
+const ASK_INSTANCE: Duration = Duration::from_secs(10);
+
+/// First of the two reads.
+#[derive(Debug, Clone)]
+struct Seen {
+    holder: String,
+    issued: Instant,
+}
+
+/// We hold back.
+#[derive(Debug, Clone)]
+pub(crate) struct HeldBack {
+    /// The target that the cloud names.
+    pub(crate) by: String,
+    pub(crate) node: Option<NodeIndex>,
+    pub(crate) since: Instant,
+    pub(crate) until: Instant,
+    nobody: Option<Instant>,
+    asked: Option<OperationId>,
+    ask_at: Instant,
+}
+
+/// Evidence of one group.
+#[derive(Debug, Default)]
+pub(crate) struct Superseded {
+    seen: Option<Seen>,
+    judged: Option<Instant>,
+    pub(crate) held: Option<HeldBack>,
+    /// How often the wait ran out without new evidence.
+    waits: u32,
+}
+
+impl Superseded {
+    /// Active: whether this read, with an earlier one, takes the right away. Gives the holder.
+    pub(crate) fn watch(
+        &mut self,
+        turn: &Turn<'_>,
+        other: Option<(&str, NodeIndex)>,
+        read: &LastRead,
+        wrote: Option<Instant>,
+    ) -> Option<String> {
+        if self.judged == Some(read.issued) {
+            return None;
+        }
+        self.judged = Some(read.issued);
+        let unseen = other.filter(|(_, n)| turn.peers.of(*n).is_none_or(|p| !p.up(turn.now)));
+        let too_soon = wrote.is_some_and(|w| read.issued < w + OWN_WRITE);
+        let Some((holder, _)) = unseen.filter(|_| !too_soon) else {
+            self.seen = None;
+            return None;
+        };
+        match &self.seen {
+            Some(first) if first.holder == holder => (read.issued >= first.issued + APART).then(|| holder.to_owned()),
+            _ => {
+                self.seen = Some(Seen { holder: holder.to_owned(), issued: read.issued });
+                None
+            }
+        }
+    }
+
+    /// A claim succeeded: what was seen before is over. How often we waited counts on.
+    pub(crate) fn settle(&mut self) {
+        self.seen = None;
+        self.held = None;
+    }
+
+    /// Begins to hold back.
+    pub(crate) fn hold_back(&mut self, turn: &Turn<'_>, group: &Group, by: &str, node: Option<NodeIndex>) {
+        if self.held.as_ref().is_some_and(|h| h.by == by) {
+            return;
+        }
+        let wait = group.reclaim_wait.saturating_mul(4_u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
+        self.held = Some(HeldBack {
+            by: by.to_owned(),
+            node,
+            since: turn.now,
+            until: turn.now + wait,
+            nobody: None,
+            asked: None,
+            ask_at: turn.now,
+        });
+        self.seen = None;
+    }
+
+    /// Holding back: whether there is new evidence, in words. Clears the hold if so.
+    pub(crate) fn evidence(&mut self, turn: &mut Turn<'_>, read: Option<&LastRead>) -> Option<String> {
+        let me = turn.identity.map(Target::id);
+        let held = self.held.as_mut()?;
+        let read = read.filter(|r| r.issued > held.since);
+        let holder = read.map(|r| r.havip.holder());
+        let met = held.node.is_some_and(|n| turn.peers.of(n).is_some_and(|p| p.up(turn.now)));
+        let new = if met {
+            Some("a two-way session with the holder".to_owned())
+        } else if holder.is_some_and(|h| h.is_some() && h == me) {
+            Some("the cloud names us".to_owned())
+        } else if holder == Some(None) {
+            let issued = read.map_or(turn.now, |r| r.issued);
+            let first = *held.nobody.get_or_insert(issued);
+            (issued >= first + APART).then(|| "no holder in two reads".to_owned())
+        } else {
+            held.nobody = None;
+            None
+        };
+        if new.is_some() {
+            self.held = None;
+            self.waits = 0;
+            return new;
+        }
+        if turn.due(held.until) {
+            self.held = None;
+            self.waits = self.waits.saturating_add(1);
+            return Some("the reclaim wait is over".to_owned());
+        }
+        None
+    }
+
+    /// The question whether the holder's instance runs, when it is time to ask it.
+    pub(crate) fn question(&mut self, turn: &mut Turn<'_>) -> Option<(OperationId, Target)> {
+        let held = self.held.as_mut()?;
+        let at = held.ask_at;
+        if !turn.due(at) {
+            return None;
+        }
+        let target: Target = held.by.parse().ok()?;
+        held.ask_at = turn.now + ASK_INSTANCE;
+        turn.wake(held.ask_at);
+        let op = turn.operation();
+        held.asked = Some(op);
+        Some((op, target))
+    }
+
+    /// The answer; false when nobody waits for it.
+    pub(crate) fn answered(&mut self, op: OperationId, runs: Option<bool>) -> bool {
+        let expected = self.held.as_ref().is_some_and(|h| h.asked == Some(op));
+        if expected && runs == Some(false) {
+            self.held = None;
+            self.waits = 0;
+        }
+        expected
+    }
+
+    /// The HAVIP answered a fabric probe through somebody else: it is served, the wait starts again.
+    pub(crate) fn still_served(&mut self, turn: &Turn<'_>, group: &Group) {
+        if let Some(held) = &mut self.held {
+            let wait = group.reclaim_wait.saturating_mul(4_u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
+            held.until = turn.now + wait;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The kernel's half: the address on the interface and its announcements.
+
+use super::{Place, Serve};
+use crate::election::action::Action;
+use crate::election::turn::Turn;
+use crate::time::Instant;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// A removal that was not seen to work is repeated after this long.
+const DROP_AGAIN: Duration = Duration::from_secs(1);
+/// An address that vanished is put back after at most this long, and not more often.
+const RESTORE_AFTER: Duration = Duration::from_millis(20);
+
+/// What is known of one address on this host, and when what was last done about it.
+#[derive(Debug, Default)]
+pub(crate) struct Address {
+    /// The address, once the configuration, the state directory or the cloud told it.
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// Whether it belongs on an interface at all (`interface = "none"`: false).
+    pub(crate) wanted: bool,
+    /// As last observed; `None` before the first look.
+    pub(crate) present: Option<bool>,
+    put_at: Option<Instant>,
+    dropped_at: Option<Instant>,
+    burst_left: u32,
+    announce_at: Option<Instant>,
+}
+
+impl Address {
+    /// An address that may be known already.
+    pub(crate) fn new(ip: Option<Ipv4Addr>, wanted: bool) -> Self {
+        Self { ip, wanted, ..Self::default() }
+    }
+
+    /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
+    pub(crate) fn put(&mut self, turn: &mut Turn<'_>, place: Place, right_until: Instant) {
+        let (Some(ip), true) = (self.ip, self.wanted) else { return };
+        let again = match (self.put_at, self.present) {
+            (None, _) => turn.now,
+            (Some(at), Some(false)) => at + RESTORE_AFTER,
+            (Some(at), _) => at + turn.config.heartbeat.interval,
+        };
+        if turn.due(again) && turn.now < right_until {
+            self.put_at = Some(turn.now);
+            self.dropped_at = None;
+            turn.out.push(Action::PutAddress {
+                group: place.group,
+                havip: place.havip,
+                address: ip,
+                lifetime: turn.config.local_address.lifetime,
+                right_until,
+            });
+            turn.wake(turn.now + turn.config.heartbeat.interval);
+        }
+    }
+
+    /// Leaves the address for `keep_for`, for a restart.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>, place: Place, keep_for: Duration) {
+        let (Some(ip), true) = (self.ip, self.wanted) else { return };
+        turn.out.push(Action::PutAddress {
+            group: place.group,
+            havip: place.havip,
+            address: ip,
+            lifetime: Some(keep_for),
+            right_until: turn.now + keep_for,
+        });
+    }
+
+    /// Takes the address off, again and again until it is seen to be gone.
+    pub(crate) fn drop(&mut self, turn: &mut Turn<'_>, place: Place) {
+        self.burst_left = 0;
+        self.announce_at = None;
+        let Some(ip) = self.ip.filter(|_| self.wanted) else { return };
+        let maybe_there = self.present == Some(true) || (self.put_at.is_some() && self.dropped_at.is_none());
+        if !maybe_there {
+            self.put_at = None;
+            return;
+        }
+        if turn.due(self.dropped_at.map_or(turn.now, |at| at + DROP_AGAIN)) {
+            self.dropped_at = Some(turn.now);
+            self.put_at = None;
+            turn.out.push(Action::DropAddress { group: place.group, havip: place.havip, address: ip });
+            turn.wake(turn.now + DROP_AGAIN);
+        }
+    }
+
+    /// Whether the address is on, as far as we can tell without waiting for the kernel's word.
+    pub(crate) fn on(&self) -> bool {
+        !self.wanted || (self.put_at.is_some() && self.present != Some(false))
+    }
+
+    /// Begins a burst of announcements with the next [`Self::announce`].
+    pub(crate) fn burst(&mut self, turn: &Turn<'_>) {
+        self.burst_left = turn.config.local_address.announce_count;
+        self.announce_at = Some(turn.now);
+    }
+
+    /// Sends the announcement that is due, if one is.
+    pub(crate) fn announce(&mut self, turn: &mut Turn<'_>, place: Place, serve: &Serve) {
+        let (Some(ip), Some(at), true) = (self.ip, self.announce_at, self.wanted) else { return };
+        if self.put_at.is_none() || !serve.announce || !turn.due(at) || turn.now >= serve.right_until {
+            return;
+        }
+        let right_until = serve.right_until;
+        turn.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, right_until });
+        self.burst_left = self.burst_left.saturating_sub(1);
+        let settings = &turn.config.local_address;
+        let gap = if self.burst_left > 0 { settings.announce_interval } else { settings.announce_refresh };
+        self.announce_at = (!gap.is_zero()).then(|| turn.now + gap);
+        if let Some(next) = self.announce_at {
+            turn.wake(next);
+        }
+    }
+}
