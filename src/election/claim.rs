@@ -6,7 +6,7 @@ use super::role::{Cause, Role};
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Strangers};
 use crate::ids::{NodeIndex, Target};
-use crate::ownership::{Failure, HavipLoop, LastRead, Outcome, Serve};
+use crate::ownership::{Failure, HavipLoop, LastRead, Outcome};
 use crate::time::Instant;
 use crate::wire::Flags;
 use std::time::Duration;
@@ -321,49 +321,4 @@ impl Group {
         self.damping.set_unable(turn, failure);
         self.lose(turn, Role::Fault, failure.cause, failure.text.clone(), None);
     }
-
-    /// How the HAVIPs are to be had now.
-    pub(crate) fn serve_how(&self, turn: &mut Turn<'_>) -> Serve {
-        let settings = self.settings(turn);
-        let by_cloud = settings.arbiter == Arbiter::Cloud;
-        let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now));
-        let others = || settings.members.iter().filter(|m| !m.witness && m.node != turn.config.local);
-        let target = |n: NodeIndex| turn.target_of(n).map(|t| t.id().to_owned());
-        let yield_to = if by_cloud && !self.planned {
-            let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
-            let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
-            ids.filter(|id| self.displaces.as_ref() != Some(id)).collect()
-        } else {
-            vec![]
-        };
-        let alone = by_cloud && others().any(|m| unseen(m.node));
-        let hands_off = if by_cloud && self.role == Role::Active {
-            others().filter(|m| unseen(m.node)).filter_map(|m| target(m.node)).collect()
-        } else {
-            vec![]
-        };
-        let audit = if alone { Duration::from_secs(1) } else { turn.config.cloud.audit_interval };
-        Serve {
-            epoch: self.epoch,
-            right_until: self.right_until(turn),
-            announce: !self.maintained() && (!alone || self.role == Role::Claiming || self.holds_by_record(turn)),
-            planned: self.planned,
-            yield_to,
-            hands_off,
-            audit,
-        }
-    }
-
-    /// The last audit is recent and says that we are the holder.
-    fn holds_by_record(&self, turn: &Turn<'_>) -> bool {
-        let me = turn.identity.map(Target::id);
-        let recent = |r: &LastRead| r.at + super::active::AUDIT_AGE >= turn.now;
-        self.loops.iter().all(|l: &HavipLoop| l.read.as_ref().is_some_and(|r| recent(r) && holder_or_alone(r, me)))
-    }
-}
-
-/// Named as holder, or bound alone.
-pub(crate) fn holder_or_alone(read: &LastRead, me: Option<&str>) -> bool {
-    let alone = matches!(read.havip.binded_instances.as_slice(), [one] if Some(one.instance_id.as_str()) == me);
-    me.is_some() && (read.havip.holder() == me || alone)
 }
