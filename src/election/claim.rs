@@ -67,7 +67,8 @@ impl Group {
         if let Some(reason) = self.cold_start(turn) {
             return Verdict::Wait(reason);
         }
-        let since = *self.vacant_since.get_or_insert(turn.now);
+        // The turns by rank are counted from when a claim could first have succeeded.
+        let since = (*self.vacant_since.get_or_insert(turn.now)).max(self.first_vote(turn));
         if let Some(reason) = self.outranked(turn, since).or_else(|| self.may_resume(turn, since)) {
             return Verdict::Wait(reason);
         }
@@ -103,7 +104,7 @@ impl Group {
         let me = crate::wire::Tag::node(&turn.config.local_node().name);
         turn.peers.iter().find_map(|p| {
             let entry = p.releases(self.tag, turn.now).filter(|e| e.successor == Some(me))?;
-            (p.up(turn.now) && entry.epoch >= self.epoch).then(|| {
+            p.up(turn.now).then(|| {
                 let name = &turn.config.node(p.node).name;
                 (p.node, format!("{name} hands over epoch {}", entry.epoch))
             })
@@ -147,6 +148,11 @@ impl Group {
         let peer = turn.peers.of(node)?;
         let able = peer.up(turn.now) && peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
         (able && !turn.due(since + turn.dead_time())).then(|| format!("the cloud names {holder}, which may resume"))
+    }
+
+    /// When voters that start together with us may give their first vote.
+    fn first_vote(&self, turn: &Turn<'_>) -> Instant {
+        if self.by_majority(turn) { self.voter.quarantine_ends() } else { Instant::default() }
     }
 
     fn by_majority(&self, turn: &Turn<'_>) -> bool {

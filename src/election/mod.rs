@@ -281,3 +281,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
