@@ -6,5 +6,6 @@ pub mod election;
 pub mod ids;
 pub mod ownership;
 pub mod secret;
+pub mod simulation;
 pub mod time;
 pub mod wire;
