@@ -189,6 +189,18 @@ fn garp_steals() {
 }
 
 #[test]
+fn a_thief_keeps_the_packets_until_there_is_a_new_master() {
+    let mut model = model(Profile::garp_steals());
+    status(&mut model, at(1), &attach(&["i-a", "i-b", "i-c"]));
+    assert!(model.announce(at(2), "i-d", HAVIP));
+    assert_eq!(shown(&model, at(2)), "a,b,c / a / d");
+    status(&mut model, at(3), &detach(&["i-a"]));
+    assert_eq!(shown(&model, at(3)), "b,c / - / d");
+    assert!(model.announce(at(4), "i-c", HAVIP));
+    assert_eq!(shown(&model, at(4)), "b,c / c / c");
+}
+
+#[test]
 fn strict_errors() {
     expect(
         "strict-errors",
