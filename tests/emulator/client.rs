@@ -28,8 +28,7 @@ pub(crate) async fn start() -> Emulator {
 }
 
 pub(crate) fn unix_now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_secs()).expect("fits")
+    jiff::Timestamp::now().as_second()
 }
 
 /// One answer.

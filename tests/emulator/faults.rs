@@ -130,7 +130,7 @@ async fn slow_acts_at_once_and_answers_later() {
     let delay = Duration::from_millis(300);
     let (emulator, client) = started(once(Scope::Attach, Fault::Slow { delay })).await;
     let mut traffic = emulator.control().traffic();
-    let asked = std::time::Instant::now();
+    let asked = tokio::time::Instant::now();
     let call = client.bind("attach", &["i-a"], "t1");
     let acted = traffic.wait_for(|t| t.routes.iter().any(|r| r.target.as_deref() == Some("i-a")));
     tokio::pin!(call);
