@@ -58,11 +58,7 @@ impl Loaded {
         let mut lines: Vec<String> = self.warnings.0.iter().map(ToString::to_string).collect();
         lines.push(format!("this node is {}, {}", self.config.local_node().name, self.placed));
         for entry in &self.arbiters {
-            let word = match entry.arbiter {
-                Arbiter::None => "none",
-                Arbiter::Cloud => "cloud",
-                Arbiter::Majority => "majority",
-            };
+            let word = entry.arbiter.as_str();
             let auto = if entry.auto { ", chosen by auto" } else { "" };
             let plural = if entry.voters == 1 { "" } else { "s" };
             lines.push(format!("group {}: arbiter {word}{auto} with {} voter{plural}", entry.group, entry.voters));

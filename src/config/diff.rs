@@ -1,8 +1,6 @@
 //! What a reload would change, and whether it may: the last column of the reference.
 
-use super::model::{
-    Arbiter, Binding, Config, CredentialSource, Group, HeartbeatKey, Hooks, Interface, LogFormat, LogLevel,
-};
+use super::model::{Config, CredentialSource, Group, HeartbeatKey, Hooks, Interface, LogFormat, LogLevel};
 use super::model::{HoldOrRelease, OnRestart, OnStop, Strangers};
 use super::schema::{self, Reload, Section, show};
 use crate::ids::{GroupName, NodeIndex, Target};
@@ -250,7 +248,7 @@ fn cloud(config: &Config, facts: &mut Facts) {
 fn group_facts(config: &Config, group: &Group, facts: &mut Facts) {
     let (place, section) = (&Place::Group(group.name.as_str().to_owned()), Section::Group);
     facts.list(place, section, "nodes", group.members.iter().map(|m| name_of(config, m.node)));
-    facts.text(place, section, "arbiter", arbiter(group.arbiter));
+    facts.text(place, section, "arbiter", group.arbiter.as_str());
     let priorities = group.members.iter().filter(|m| !m.witness);
     let priorities = priorities.map(|m| format!("{} = {}", name_of(config, m.node), m.priority));
     facts.list(place, section, "priorities", priorities);
@@ -271,7 +269,6 @@ fn group_facts(config: &Config, group: &Group, facts: &mut Facts) {
     facts.list(place, Section::Havip, "id", group.havips.iter().map(|h| &h.id));
     for havip in &group.havips {
         let place = &Place::Havip(group.name.as_str().to_owned(), havip.id.as_str().to_owned());
-        let binding = if havip.binding == Binding::Shared { "shared" } else { "exclusive" };
         let interface = match &havip.interface {
             Interface::Discover => None,
             Interface::Named(name) => Some(name.as_str()),
@@ -282,7 +279,7 @@ fn group_facts(config: &Config, group: &Group, facts: &mut Facts) {
             Strangers::Detach => "detach",
             Strangers::Refuse => "refuse",
         };
-        facts.text(place, Section::Havip, "binding", binding);
+        facts.text(place, Section::Havip, "binding", havip.binding.as_str());
         facts.maybe(place, Section::Havip, "address", havip.address);
         facts.maybe(place, Section::Havip, "interface", interface);
         facts.text(place, Section::Havip, "strangers", strangers);
@@ -303,14 +300,6 @@ fn hooks(place: &Place, hooks: &Hooks, facts: &mut Facts) {
 
 fn name_of(config: &Config, node: NodeIndex) -> &str {
     config.node(node).name.as_str()
-}
-
-const fn arbiter(arbiter: Arbiter) -> &'static str {
-    match arbiter {
-        Arbiter::None => "none",
-        Arbiter::Cloud => "cloud",
-        Arbiter::Majority => "majority",
-    }
 }
 
 const fn on_stop(on_stop: OnStop) -> &'static str {

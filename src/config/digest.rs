@@ -1,6 +1,6 @@
 //! The digest that every datagram carries: no grant crosses digests (election.md §5).
 
-use super::model::{Arbiter, Binding, Config};
+use super::model::Config;
 use crate::wire::Digest;
 use sha2::{Digest as _, Sha256};
 
@@ -17,11 +17,7 @@ pub fn digest(config: &Config) -> Digest {
     hash.number(config.groups.len());
     for group in &config.groups {
         hash.text(group.name.as_str());
-        hash.text(match group.arbiter {
-            Arbiter::None => "none",
-            Arbiter::Cloud => "cloud",
-            Arbiter::Majority => "majority",
-        });
+        hash.text(group.arbiter.as_str());
         hash.number(group.members.len());
         for member in &group.members {
             hash.text(config.node(member.node).name.as_str());
@@ -30,10 +26,7 @@ pub fn digest(config: &Config) -> Digest {
         hash.number(group.havips.len());
         for havip in &group.havips {
             hash.text(havip.id.as_str());
-            hash.text(match havip.binding {
-                Binding::Exclusive => "exclusive",
-                Binding::Shared => "shared",
-            });
+            hash.text(havip.binding.as_str());
         }
     }
     let full = hash.0.finalize();

@@ -24,7 +24,6 @@ pub(super) struct File {
 
 /// `[[node]]`.
 pub(super) struct Node {
-    pub(super) span: Span,
     pub(super) name: Option<At<NodeName>>,
     pub(super) addresses: Option<At<Vec<At<Address>>>>,
     pub(super) instance: Option<At<InstanceId>>,
@@ -164,7 +163,6 @@ pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
 
 fn node(table: &Table<'_>) -> Node {
     Node {
-        span: table.span().clone(),
         name: table.text("name"),
         addresses: table.addresses("address"),
         instance: table.text("instance"),
