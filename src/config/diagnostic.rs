@@ -134,11 +134,14 @@ impl Report {
     }
 
     /// Drops what was noted on the lines of `source` on which one of `spans` begins: after a syntax
-    /// error, what the parser made of the rest of the line is a guess.
+    /// error, what the parser made of the rest of the line is a guess. A value that it made up
+    /// altogether has an empty span.
     pub(super) fn forget_lines(&self, source: &str, spans: &[Span]) {
         let lines = Lines::of(source);
         let broken: Vec<usize> = spans.iter().map(|s| lines.locate(s.start).line).collect();
-        self.0.borrow_mut().retain(|f| f.span.as_ref().is_none_or(|s| !broken.contains(&lines.locate(s.start).line)));
+        self.0
+            .borrow_mut()
+            .retain(|f| f.span.as_ref().is_none_or(|s| !s.is_empty() && !broken.contains(&lines.locate(s.start).line)));
     }
 
     /// Everything that was noted, placed and sorted; what has no place comes last.

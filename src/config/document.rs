@@ -351,7 +351,7 @@ impl<'d> Table<'d> {
             return empty(self.span.clone());
         };
         match entry.value.get_ref() {
-            DeValue::Table(table) => Self::open(section, header, entry.key.clone(), table, self.report, self.complete),
+            DeValue::Table(table) => Self::open(section, header, entry.value.span(), table, self.report, self.complete),
             DeValue::Array(items) if items.iter().any(|i| matches!(i.get_ref(), DeValue::Table(_))) => {
                 self.report.error(&entry.key, format!("write {header} with single brackets: there is only one"));
                 empty(entry.key.clone())

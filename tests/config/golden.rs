@@ -92,7 +92,7 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
     assert!(lines[0].starts_with("havipd.toml:5:8: error: "), "{said}");
     assert!(
         lines
-            .contains(&r#"havipd.toml:13:1: error: unknown key "intervall" in [heartbeat] (did you mean "interval"?)"#),
+            .contains(&r#"havipd.toml:14:1: error: unknown key "intervall" in [heartbeat] (did you mean "interval"?)"#),
         "{said}"
     );
     assert!(!said.contains("missing"), "{said}");
@@ -105,15 +105,15 @@ fn keys_of_later_versions_are_refused_by_name() {
     says(
         &text,
         &[
-            r#"havipd.toml:16:1: error: "checks" in [[group]] is not available in this version"#,
-            r#"havipd.toml:17:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
-            r#"havipd.toml:18:1: error: "vrrp" in [[group]] is not available in this version"#,
-            r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "none")"#,
-            r#"havipd.toml:24:2: error: "etcd" is not available in this version"#,
-            r#"havipd.toml:26:2: error: "keepalived" is not available in this version"#,
-            r#"havipd.toml:28:1: error: "listen" in [metrics] is not available in this version (leave it out, or write "off")"#,
-            r#"havipd.toml:30:1: error: "history-size" in [daemon] is not available in this version"#,
-            r#"havipd.toml:31:1: error: "lock-memory" in [daemon] is not available in this version"#,
+            r#"havipd.toml:17:1: error: "checks" in [[group]] is not available in this version"#,
+            r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
+            r#"havipd.toml:19:1: error: "vrrp" in [[group]] is not available in this version"#,
+            r#"havipd.toml:20:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "none")"#,
+            r#"havipd.toml:25:2: error: "etcd" is not available in this version"#,
+            r#"havipd.toml:27:2: error: "keepalived" is not available in this version"#,
+            r#"havipd.toml:29:1: error: "listen" in [metrics] is not available in this version (leave it out, or write "off")"#,
+            r#"havipd.toml:31:1: error: "history-size" in [daemon] is not available in this version"#,
+            r#"havipd.toml:32:1: error: "lock-memory" in [daemon] is not available in this version"#,
         ],
     );
     says(&format!("{BASE}[metrics]\nlisten = \"off\"\n[daemon]\n"), &[]);
@@ -126,7 +126,7 @@ fn brackets_are_corrected() {
         &text,
         &[
             "havipd.toml:1:3: error: write [cluster] with single brackets: there is only one",
-            "havipd.toml:14:2: error: write [[group]] with double brackets: there may be more than one",
+            "havipd.toml:15:2: error: write [[group]] with double brackets: there may be more than one",
         ],
     );
 }
@@ -138,11 +138,11 @@ fn things_that_are_there_twice() {
     says(
         &text,
         &[
-            r#"havipd.toml:8:8: error: two nodes are named "a""#,
-            r#"havipd.toml:9:11: error: the address 10.0.0.1:11200 is there twice"#,
-            r#"havipd.toml:21:8: error: two groups are named "g""#,
-            r#"havipd.toml:22:15: error: "a" is in "nodes" twice"#,
-            r#"havipd.toml:24:6: error: the HAVIP "havip-1" is there twice"#,
+            r#"havipd.toml:9:8: error: two nodes are named "a""#,
+            r#"havipd.toml:10:11: error: the address 10.0.0.1:11200 is there twice"#,
+            r#"havipd.toml:23:8: error: two groups are named "g""#,
+            r#"havipd.toml:24:15: error: "a" is in "nodes" twice"#,
+            r#"havipd.toml:26:6: error: the HAVIP "havip-1" is there twice"#,
             r#"havipd.toml: error: this host has the addresses of a (10.0.0.1) and a (10.0.0.1): say which with --node"#,
         ],
     );
@@ -153,8 +153,8 @@ fn things_that_are_there_twice() {
     says(
         &twice,
         &[
-            "havipd.toml:21:11: error: two HAVIPs have the address 10.0.0.9",
-            "havipd.toml:24:11: error: 10.0.0.2 is a node's own address, so it cannot be a HAVIP's",
+            "havipd.toml:23:11: error: two HAVIPs have the address 10.0.0.9",
+            "havipd.toml:26:11: error: 10.0.0.2 is a node's own address, so it cannot be a HAVIP's",
         ],
     );
     says(
@@ -163,30 +163,30 @@ fn things_that_are_there_twice() {
     );
     says(
         &with("heartbeat", "").replacen("file = \"k\" }", "file = \"k\" }, { id = 1, file = \"k\" }", 1),
-        &["havipd.toml:12:37: error: two keys have the id 1"],
+        &["havipd.toml:13:40: error: two keys have the id 1"],
     );
 }
 
 #[test]
 fn references_lead_somewhere() {
-    says(&with("heartbeat", "send-key = 2"), &["havipd.toml:13:12: error: \"send-key\" is 2, and no key has that id"]);
+    says(&with("heartbeat", "send-key = 2"), &["havipd.toml:14:12: error: \"send-key\" is 2, and no key has that id"]);
     let long = BASE.replacen("name = \"a\"", "name = \"alpha\"", 1);
     says(
         &long.replacen("#group", "nodes = [\"alhpa\", \"z\"]\npriorities = { y = 1, b = 255 }", 1),
         &[
-            r#"havipd.toml:16:10: error: no [[node]] is named "alhpa" (did you mean "alpha"?)"#,
-            r#"havipd.toml:16:19: error: no [[node]] is named "z""#,
-            r#"havipd.toml:17:27: error: a priority must be a whole number from 1 to 254, not 255"#,
+            r#"havipd.toml:17:10: error: no [[node]] is named "alhpa" (did you mean "alpha"?)"#,
+            r#"havipd.toml:17:19: error: no [[node]] is named "z""#,
+            r#"havipd.toml:18:27: error: a priority must be a whole number from 1 to 254, not 255"#,
         ],
     );
     says(
         &with("group", "nodes = [\"a\"]\npriorities = { b = 7, q = 7 }"),
         &[
-            r#"havipd.toml:17:16: error: "b" is not in the "nodes" of this group"#,
-            r#"havipd.toml:17:23: error: no [[node]] is named "q""#,
+            r#"havipd.toml:18:16: error: "b" is not in the "nodes" of this group"#,
+            r#"havipd.toml:18:23: error: no [[node]] is named "q""#,
         ],
     );
-    says(&with("group", "nodes = []"), &["havipd.toml:16:9: error: the group has no node that can hold its HAVIPs"]);
+    says(&with("group", "nodes = []"), &["havipd.toml:17:9: error: the group has no node that can hold its HAVIPs"]);
 }
 
 #[test]
@@ -203,11 +203,11 @@ fn a_witness_holds_nothing() {
             r#"havipd.toml:9:7: error: a node has an "instance" or an "eni", not both"#,
             r#"havipd.toml:9:7: error: a witness never holds a HAVIP, so it takes no "eni""#,
             r#"havipd.toml:10:12: error: a witness never holds a HAVIP, so it takes no "priority""#,
-            r#"havipd.toml:19:16: error: "a" is a witness, which has no priority"#,
+            r#"havipd.toml:20:16: error: "a" is a witness, which has no priority"#,
         ],
     );
     let both = with("node", "witness = true").replacen("#node-b", "witness = true", 1);
-    says(&both, &["havipd.toml:15:3: error: the group has no node that can hold its HAVIPs"]);
+    says(&both, &["havipd.toml:15:1: error: the group has no node that can hold its HAVIPs"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn arbiters_fit_their_voters() {
     says(
         &with("group", "arbiter = \"majority\""),
         &[
-            r#"havipd.toml:16:11: error: "arbiter" = "majority" needs 3 or more voters, and the group has 2 (add a node, which may be a witness, or use "cloud")"#,
+            r#"havipd.toml:17:11: error: "arbiter" = "majority" needs 3 or more voters, and the group has 2 (add a node, which may be a witness, or use "cloud")"#,
         ],
     );
     says(&format!("{BASE}{third}"), &[]);
@@ -225,12 +225,12 @@ fn arbiters_fit_their_voters() {
     assert!(loaded.report().ends_with("group g: arbiter majority, chosen by auto with 3 voters"));
     says(
         &format!("{}{third}{fourth}", with("group", "arbiter = \"majority\"")),
-        &["havipd.toml:16:11: warning: 4 voters survive the loss of no more nodes than 3 do (add or remove a witness)"],
+        &["havipd.toml:17:11: warning: 4 voters survive the loss of no more nodes than 3 do (add or remove a witness)"],
     );
     says(
         &with("group", "arbiter = \"none\""),
         &[
-            r#"havipd.toml:16:11: warning: "arbiter" = "none" with more than one target: nodes that cannot hear each other all claim (use "auto")"#,
+            r#"havipd.toml:17:11: warning: "arbiter" = "none" with more than one target: nodes that cannot hear each other all claim (use "auto")"#,
         ],
     );
     says(&with("group", "arbiter = \"none\"\nnodes = [\"a\"]"), &[]);
@@ -242,13 +242,13 @@ fn targets_are_of_one_type_and_not_too_many() {
     says(
         &mixed,
         &[
-            "havipd.toml:15:3: warning: 1 of 2 members are bound by ENI and the others by instance (use one type of target in a group)",
+            "havipd.toml:15:1: warning: 1 of 2 members are bound by ENI and the others by instance (use one type of target in a group)",
         ],
     );
     says(
         &mixed.replacen("#havip", "binding = \"shared\"", 1),
         &[
-            "havipd.toml:19:11: error: 1 of 2 members are bound by ENI and the others by instance: a shared HAVIP has targets of one type",
+            "havipd.toml:20:11: error: 1 of 2 members are bound by ENI and the others by instance: a shared HAVIP has targets of one type",
         ],
     );
     let node = |i: usize| format!("[[node]]\nname = \"n{i}\"\naddress = \"10.1.0.{i}\"\n");
@@ -257,7 +257,7 @@ fn targets_are_of_one_type_and_not_too_many() {
     assert_eq!(
         said(&many(4)).lines().last(),
         Some(
-            "havipd.toml:19:11: error: a shared HAVIP has at most 5 targets, and the group has 6 nodes that may hold it \
+            "havipd.toml:20:11: error: a shared HAVIP has at most 5 targets, and the group has 6 nodes that may hold it \
              (list fewer in \"nodes\", or use \"exclusive\")"
         )
     );
@@ -268,14 +268,14 @@ fn times_fit_each_other() {
     says(
         &with("heartbeat", "interval = \"3001ms\""),
         &[
-            r#"havipd.toml:13:12: error: the dead time, interval x dead-multiplier = 30010ms, must not exceed "cold-start-wait", 30s"#,
+            r#"havipd.toml:14:12: error: the dead time, interval x dead-multiplier = 30010ms, must not exceed "cold-start-wait", 30s"#,
         ],
     );
     says(&with("heartbeat", "interval = \"3s\""), &[]);
     says(
         &with("heartbeat", "dead-multiplier = 5"),
         &[
-            r#"havipd.toml:13:19: warning: the dead time, interval x dead-multiplier = 2500ms, is shorter than the usual pauses of a VM, 3s: such a pause moves the HAVIP (raise "dead-multiplier" or "interval")"#,
+            r#"havipd.toml:14:19: warning: the dead time, interval x dead-multiplier = 2500ms, is shorter than the usual pauses of a VM, 3s: such a pause moves the HAVIP (raise "dead-multiplier" or "interval")"#,
         ],
     );
     says(&with("heartbeat", "dead-multiplier = 6"), &[]);
@@ -288,29 +288,29 @@ fn times_fit_each_other() {
     says(
         &format!("{BASE}[local-address]\nlifetime = \"4s\"\n"),
         &[
-            r#"havipd.toml:21:12: error: "lifetime" is 4s, shorter than the dead time, 5s: the address would vanish before a peer may take it"#,
+            r#"havipd.toml:23:12: error: "lifetime" is 4s, shorter than the dead time, 5s: the address would vanish before a peer may take it"#,
         ],
     );
     says(&format!("{BASE}[local-address]\nlifetime = \"5s\"\n"), &[]);
     says(
         &format!("{BASE}[local-address]\nlifetime = \"forever\"\n"),
         &[
-            r#"havipd.toml:21:12: warning: "lifetime" = "forever": if the daemon dies, the kernel keeps the address and two nodes answer"#,
+            r#"havipd.toml:23:12: warning: "lifetime" = "forever": if the daemon dies, the kernel keeps the address and two nodes answer"#,
         ],
     );
     says(
         &format!("{BASE}[cloud]\nconnect-timeout = \"4s\"\noperation-timeout = \"2s\"\n"),
         &[
-            r#"havipd.toml:21:19: error: "request-timeout", 3s, must not be shorter than "connect-timeout", 4s"#,
-            r#"havipd.toml:22:21: error: "operation-timeout", 2s, must not be shorter than "request-timeout", 3s"#,
+            r#"havipd.toml:23:19: error: "request-timeout", 3s, must not be shorter than "connect-timeout", 4s"#,
+            r#"havipd.toml:24:21: error: "operation-timeout", 2s, must not be shorter than "request-timeout", 3s"#,
         ],
     );
     let stop = Environment { stop_timeout: Some(Duration::from_secs(12)), ..on_a() };
     assert_eq!(
         said_in(BASE, &stop).lines().collect::<Vec<_>>(),
         [
-            r#"havipd.toml:14:1: warning: "keep-for" is 15s, more than the unit's TimeoutStopSec, 12s (raise TimeoutStopSec in a drop-in of havipd.service)"#,
-            r#"havipd.toml:14:1: warning: "handover-timeout" + "request-timeout" is 13s, more than the unit's TimeoutStopSec, 12s (raise TimeoutStopSec in a drop-in of havipd.service)"#,
+            r#"havipd.toml:15:1: warning: "keep-for" is 15s, more than the unit's TimeoutStopSec, 12s (raise TimeoutStopSec in a drop-in of havipd.service)"#,
+            r#"havipd.toml:15:1: warning: "handover-timeout" + "request-timeout" is 13s, more than the unit's TimeoutStopSec, 12s (raise TimeoutStopSec in a drop-in of havipd.service)"#,
         ]
     );
 }
@@ -320,17 +320,17 @@ fn the_cloud_is_reached_safely() {
     says(
         &format!("{BASE}[cloud]\nendpoint = \"http://bcc.bj.baidubce.com\"\n"),
         &[
-            r#"havipd.toml:21:12: warning: "http://bcc.bj.baidubce.com" is plain HTTP beyond the private network (requests are signed, yet a session token and every answer can be read; use https://)"#,
+            r#"havipd.toml:23:12: warning: "http://bcc.bj.baidubce.com" is plain HTTP beyond the private network (requests are signed, yet a session token and every answer can be read; use https://)"#,
         ],
     );
     says(&format!("{BASE}[cloud]\nendpoint = \"http://127.0.0.1:8089\"\n"), &[]);
     says(
         &format!("{BASE}[cloud.credentials]\nsource = \"file\"\n"),
-        &[r#"havipd.toml:21:10: error: "source" = "file" needs a "file""#],
+        &[r#"havipd.toml:23:10: error: "source" = "file" needs a "file""#],
     );
     says(
         &format!("{BASE}[cloud.credentials]\nsource = \"env\"\nfile = \"missing\"\n"),
-        &[r#"havipd.toml:22:8: warning: "file" is not used with "source" = "env""#],
+        &[r#"havipd.toml:24:8: warning: "file" is not used with "source" = "env""#],
     );
 }
 
@@ -340,10 +340,10 @@ fn files_that_this_node_needs_are_looked_at() {
         "{BASE}[cloud]\nca-file = \"missing\"\n[cloud.credentials]\nfile = \"missing\"\n[hooks]\nnotify = \"writable\"\nnotify-stop = [\"stop\", \"now\"]\n"
     );
     let expected = [
-        "havipd.toml:21:11: error: /etc/havipd/missing: cannot be read: it is not there",
-        "havipd.toml:23:8: error: /etc/havipd/missing: cannot be read: No such file or directory (os error 2)",
-        r#"havipd.toml:25:10: warning: the hook "/etc/havipd/writable" can be written by others than root"#,
-        r#"havipd.toml:26:15: warning: the hook "stop" is not an absolute path, so what runs depends on PATH"#,
+        "havipd.toml:23:11: error: /etc/havipd/missing: cannot be read: it is not there",
+        "havipd.toml:25:8: error: /etc/havipd/missing: cannot be read: No such file or directory (os error 2)",
+        r#"havipd.toml:27:10: warning: the hook "/etc/havipd/writable" can be written by others than root"#,
+        r#"havipd.toml:28:15: warning: the hook "stop" is not an absolute path, so what runs depends on PATH"#,
     ];
     says(&text, &expected);
     let in_environment = Environment { credentials_in_environment: true, ..on_a() };
@@ -358,12 +358,12 @@ fn keys_are_secret_and_whole() {
     let said = said(&BASE.replacen("\"k\"", "\"missing\"", 1));
     assert_eq!(
         said,
-        "havipd.toml:12:26: error: /etc/havipd/missing: cannot be read: No such file or directory (os error 2)"
+        "havipd.toml:13:26: error: /etc/havipd/missing: cannot be read: No such file or directory (os error 2)"
     );
     let credential = BASE.replacen("\"k\"", "\"credential:k\"", 1);
     assert_eq!(
         crate::said(&credential),
-        "havipd.toml:12:26: error: \"credential:k\" needs $CREDENTIALS_DIRECTORY, which systemd sets for a unit with \
+        "havipd.toml:13:26: error: \"credential:k\" needs $CREDENTIALS_DIRECTORY, which systemd sets for a unit with \
          LoadCredential=k:..."
     );
     let unit = Environment { credentials_directory: Some("/run/credentials/havipd.service".into()), ..on_a() };

@@ -15,7 +15,7 @@ use havipd::secret::Secret;
 use std::path::Path;
 
 /// The smallest file that is right; lines of tests go where the markers are.
-pub const BASE: &str = r##"[cluster]
+const BASE: &str = r##"[cluster]
 name = "c"
 #cluster
 [[node]]
@@ -39,14 +39,14 @@ id = "havip-1"
 "##;
 
 /// `BASE` with `lines` where `#marker` stands, followed by what `more` adds at the end.
-pub fn with(marker: &str, lines: &str) -> String {
+fn with(marker: &str, lines: &str) -> String {
     let at = format!("#{marker}\n");
     assert!(BASE.contains(&at), "{marker}");
     BASE.replacen(&at, &format!("{lines}\n"), 1)
 }
 
 /// A disk on which every file is there and right, unless its name says otherwise.
-pub struct FakeDisk;
+struct FakeDisk;
 
 impl Disk for FakeDisk {
     fn secret(&self, path: &Path) -> Result<Secret, String> {
@@ -67,16 +67,16 @@ impl Disk for FakeDisk {
 }
 
 /// Where most tests run: on node a.
-pub fn on_a() -> Environment {
+fn on_a() -> Environment {
     Environment { local_addresses: vec!["10.0.0.1".parse().expect("ip")], ..Environment::default() }
 }
 
-pub fn check_in(text: &str, env: &Environment) -> Result<Loaded, LoadError> {
+fn check_in(text: &str, env: &Environment) -> Result<Loaded, LoadError> {
     check(Source { name: "havipd.toml", directory: Path::new("/etc/havipd"), text }, env, &FakeDisk)
 }
 
 /// A configuration that must be right.
-pub fn good(text: &str) -> Config {
+fn good(text: &str) -> Config {
     match check_in(text, &on_a()) {
         Ok(loaded) => loaded.config,
         Err(error) => panic!("{error}\n--\n{text}"),
@@ -84,13 +84,13 @@ pub fn good(text: &str) -> Config {
 }
 
 /// Everything that is said of a file, whether it can be used or not.
-pub fn said_in(text: &str, env: &Environment) -> String {
+fn said_in(text: &str, env: &Environment) -> String {
     match check_in(text, env) {
         Ok(loaded) => loaded.warnings.to_string(),
         Err(error) => error.to_string(),
     }
 }
 
-pub fn said(text: &str) -> String {
+fn said(text: &str) -> String {
     said_in(text, &on_a())
 }

@@ -29,7 +29,7 @@ fn a_key_is_read_from_beside_the_file_if_nobody_else_can() {
     for mode in [0o604, 0o644, 0o660, 0o602] {
         put(&key, "0f".repeat(32), mode);
         let said = said(&file);
-        let place = format!("{}:12:26: error: {}: has mode {mode:04o}", file.display(), key.display());
+        let place = format!("{}:13:26: error: {}: has mode {mode:04o}", file.display(), key.display());
         assert!(said.starts_with(&place), "{said}");
     }
 }
@@ -62,7 +62,7 @@ fn hooks_are_looked_at_and_only_warned_about() {
     put(&dir.path().join("k"), "0f".repeat(32), 0o600);
     put(&file, format!("{BASE}[hooks]\nnotify = \"hook\"\n"), 0o644);
     let hook = dir.path().join("hook");
-    let warning = |why: &str| format!("{}:21:10: warning: the hook {:?} {why}", file.display(), hook.display());
+    let warning = |why: &str| format!("{}:23:10: warning: the hook {:?} {why}", file.display(), hook.display());
     assert_eq!(said(&file), warning("cannot be run: No such file or directory (os error 2)"));
     put(&hook, "#!/bin/sh\n", 0o644);
     assert_eq!(said(&file), warning("is not an executable file"));

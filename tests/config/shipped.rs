@@ -34,7 +34,7 @@ fn shown() -> Vec<Shown> {
             let (name, value) = (name.to_owned(), value.to_owned());
             let commented = body.is_some();
             all.push(Shown { line, section: section.clone(), name, value, commented, comment: comment.clone() });
-        } else if text.starts_with("# ") {
+        } else if text == "#" || text.starts_with("# ") {
             // The comment of a key begins after the key before it.
             if !all.is_empty() && SHIPPED.lines().nth(line - 1).is_some_and(|above| !above.starts_with("# ")) {
                 comment.clear();
