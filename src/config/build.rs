@@ -1,12 +1,13 @@
 //! The checked types, once nothing is wrong any more.
 
 use super::check::{Outside, Resolver};
-use super::document::{At, Command};
+use super::document::At;
 use super::model::{
     Binding, Cloud, Config, CredentialSource, Group, Havip, Heartbeat, HoldOrRelease, Hooks, Interface, LocalAddress,
     Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
 };
 use super::raw::{self, File};
+use super::readers::Command;
 use super::rules::{dead_time_of, default_lifetime};
 use super::rules_group::Shape;
 use crate::ids::{KeyId, NodeIndex, Target};

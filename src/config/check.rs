@@ -1,11 +1,12 @@
 //! From the text of a file to a checked [`Config`]: everything that is wrong with it, at once.
 
 use super::diagnostic::{Diagnostics, Report, Span};
-use super::document::{At, Command, Table};
+use super::document::{At, Table};
 use super::environment::{Disk, Environment};
 use super::locate::{Miss, Placed, Unplaced, locate};
 use super::model::{Arbiter, Config, HeartbeatKey};
 use super::raw::{self, File};
+use super::readers::Command;
 use super::rules_group::Shape;
 use super::{build, paths, rules, rules_group};
 use crate::ids::{GroupName, KeyId};

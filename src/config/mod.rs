@@ -22,6 +22,7 @@ mod locate;
 pub mod model;
 mod paths;
 mod raw;
+mod readers;
 mod rules;
 mod rules_group;
 pub mod schema;

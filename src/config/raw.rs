@@ -4,7 +4,8 @@
 //! already reported: rules over several keys skip what is `None`.
 
 use super::diagnostic::{Report, Span, quote};
-use super::document::{At, Command, Table};
+use super::document::{At, Table};
+use super::readers::Command;
 use super::value::{Address, Endpoint, InterfaceName, NodeInterface, Region, VirtualAddress};
 use crate::ids::{ClusterName, EniId, GroupName, HavipId, InstanceId, NodeName};
 use std::time::Duration;

@@ -6,6 +6,7 @@ use super::document::At;
 use super::environment::Environment;
 use super::raw::{Cloud, File, Heartbeat, LocalAddress, Node};
 use super::schema::show;
+use crate::wire::Tag;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::SocketAddr;
@@ -23,7 +24,8 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
     lifetime(&file.local_address, &file.heartbeat, report);
 }
 
-/// Finds values that are there twice, in the order of the file.
+/// Finds values that are there twice, in the order of the file. Names are looked up by their tag on
+/// the wire, so that two names with one tag, unlikely as they are, are refused as well.
 pub(super) struct Unique<K>(HashSet<K>);
 
 impl<K: Hash + Eq> Unique<K> {
@@ -49,7 +51,7 @@ fn nodes(nodes: &[Node], heartbeat: &Heartbeat, report: &Report) {
     let (mut names, mut targets, mut sockets) = (Unique::new(), Unique::new(), Unique::new());
     for node in nodes {
         if let Some(name) = &node.name
-            && names.repeats(name.value.as_str())
+            && names.repeats(Tag::node(&name.value))
         {
             report.error(&name.span, format!("two nodes are named {:?}", name.value.as_str()));
         }

@@ -1,12 +1,13 @@
 //! Rules over several keys of a group, and what follows from them: who is in it, and which arbiter
 //! `auto` becomes.
 
-use super::diagnostic::Report;
+use super::diagnostic::{Report, Span, quote};
 use super::environment::Environment;
 use super::model::Arbiter;
 use super::raw::{File, Group, Membership, Node};
 use super::rules::Unique;
 use super::schema::show;
+use crate::wire::Tag;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -32,7 +33,7 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Opti
         .iter()
         .map(|group| {
             if let Some(name) = &group.name
-                && group_names.repeats(name.value.as_str())
+                && group_names.repeats(Tag::group(&name.value))
             {
                 report.error(&name.span, format!("two groups are named {:?}", name.value.as_str()));
             }
@@ -60,14 +61,14 @@ impl<'a> Names<'a> {
         Self { index: named.collect(), complete: nodes.iter().all(|n| n.name.is_some()) }
     }
 
-    fn unknown(&self, name: &str, span: &super::diagnostic::Span, report: &Report) {
+    fn unknown(&self, name: &str, span: &Span, report: &Report) {
         if !self.complete {
             return;
         }
         let near = self.index.keys().map(|known| (strsim::normalized_damerau_levenshtein(name, known), *known));
         let near =
             near.filter(|(closeness, _)| *closeness >= 0.6).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
-        let text = format!("no [[node]] is named {}", super::diagnostic::quote(name));
+        let text = format!("no [[node]] is named {}", quote(name));
         match near {
             Some((_, known)) => report.error_with(span, text, format!("did you mean {known:?}?")),
             None => report.error(span, text),
@@ -180,7 +181,7 @@ fn targets(group: &Group, shape: &Shape, nodes: &[Node], report: &Report) {
 
 /// Ids and addresses of HAVIPs over all groups.
 struct Havips {
-    ids: Unique<String>,
+    ids: Unique<Tag>,
     addresses: Unique<Ipv4Addr>,
     nodes: Vec<IpAddr>,
 }
@@ -194,7 +195,7 @@ impl Havips {
     fn check(&mut self, group: &Group, report: &Report) {
         for havip in &group.havips {
             if let Some(id) = &havip.id
-                && self.ids.repeats(id.value.as_str().to_owned())
+                && self.ids.repeats(Tag::havip(&id.value))
             {
                 report.error(&id.span, format!("the HAVIP {:?} is there twice", id.value.as_str()));
             }
