@@ -1,6 +1,7 @@
 //! What is wrong with a file, and where: one line each, all at once.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -138,18 +139,22 @@ impl Report {
     /// altogether has an empty span.
     pub(super) fn forget_lines(&self, source: &str, spans: &[Span]) {
         let lines = Lines::of(source);
-        let broken: Vec<usize> = spans.iter().map(|s| lines.locate(s.start).line).collect();
+        let broken: HashSet<usize> = spans.iter().map(|s| lines.line_of(s.start)).collect();
         self.0
             .borrow_mut()
-            .retain(|f| f.span.as_ref().is_none_or(|s| !s.is_empty() && !broken.contains(&lines.locate(s.start).line)));
+            .retain(|f| f.span.as_ref().is_none_or(|s| !s.is_empty() && !broken.contains(&lines.line_of(s.start))));
     }
 
     /// Everything that was noted, placed and sorted; what has no place comes last.
     pub(super) fn finish(self, file: &Arc<str>, source: &str) -> Diagnostics {
+        let place = |f: &Finding| (f.span.is_none(), f.span.as_ref().map(|s| s.start));
+        let mut findings = self.0.into_inner();
+        // A warning must not push an error out.
+        findings.sort_by_key(|f| (f.severity, place(f)));
+        let left = findings.split_off(findings.len().min(MOST)).len();
+        findings.sort_by_key(place);
         let lines = Lines::of(source);
-        let mut all: Vec<Diagnostic> = self
-            .0
-            .into_inner()
+        let mut all: Vec<Diagnostic> = findings
             .into_iter()
             .map(|f| Diagnostic {
                 file: Arc::clone(file),
@@ -159,11 +164,7 @@ impl Report {
                 help: f.help,
             })
             .collect();
-        all.sort_by_key(|d| (d.location.is_none(), d.location));
-        if all.len() > MOST {
-            // A warning must not push an error out.
-            all.sort_by_key(|d| d.severity);
-            let left = all.split_off(MOST).len();
+        if left > 0 {
             all.extend(Diagnostics::of_file(file, None, format!("and {left} more")).0);
         }
         Diagnostics(all)
@@ -182,8 +183,12 @@ impl<'a> Lines<'a> {
         Self { source, starts }
     }
 
+    fn line_of(&self, offset: usize) -> usize {
+        self.starts.partition_point(|&start| start <= offset).max(1)
+    }
+
     fn locate(&self, offset: usize) -> Location {
-        let line = self.starts.partition_point(|&start| start <= offset).max(1);
+        let line = self.line_of(offset);
         let start = self.starts[line - 1];
         let before = self.source.as_bytes().get(start..offset.min(self.source.len())).unwrap_or_default();
         // Bytes that begin a character; an offset inside one counts it.

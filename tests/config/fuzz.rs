@@ -70,4 +70,5 @@ fn of_nesting_and_of_length() {
     ends(&format!("a = {}", "{a=".repeat(100_000)));
     ends(&format!("{}=1", "a.".repeat(10_000)));
     ends(&"x\n".repeat(100_000));
+    ends(&"= ".repeat(100_000));
 }
