@@ -303,9 +303,10 @@ impl Client {
                 }
             }
         }
+        let marker = last.unwrap_or_default();
         Err(plain(
             &call.what,
-            format!("the list has no end: marker {last:?} came again, or more than {MAX_PAGES} pages"),
+            format!("the list has no end: marker {marker:?} came again, or more than {MAX_PAGES} pages"),
         ))
     }
 
@@ -363,9 +364,8 @@ impl Client {
                 key_replaced = true;
                 key = newer;
             } else {
-                let mut error = answer.into_error(&call.what, call.is_write(), self.cloud_time());
-                error.detail = key.redact(&error.detail);
-                return Err(error);
+                let redact = |text: &str| key.redact(text);
+                return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time(), redact));
             }
             self.0.budget.charge();
         }
@@ -454,6 +454,7 @@ async fn within(
 }
 
 /// This host's wall clock, seconds since 1970; for signatures only.
+#[expect(clippy::disallowed_methods, reason = "the cloud judges a signature by wall time")]
 fn local_time() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

@@ -64,8 +64,9 @@ impl Answer {
 
     /// The error that this answer is; `write` tells attach and detach from the rest.
     ///
-    /// `now` is the server's time as far as we know it, seconds since 1970.
-    pub(super) fn into_error(self, what: &str, write: bool, now: i64) -> CallError {
+    /// `now` is the server's time as far as we know it, seconds since 1970; `redact` takes out of
+    /// the server's text what must not be seen.
+    pub(super) fn into_error(self, what: &str, write: bool, now: i64, redact: impl Fn(&str) -> String) -> CallError {
         let body = self.error();
         let class = class(self.status, &body, write);
         let request_id = if body.request_id.is_empty() { self.request_id } else { Some(body.request_id.clone()) };
@@ -79,7 +80,7 @@ impl Answer {
         let text =
             if body.code.is_empty() { String::from_utf8_lossy(&self.body).into_owned() } else { body.message.clone() };
         if !text.trim().is_empty() {
-            detail += &format!(": {}", clean(&text));
+            detail += &format!(": {}", clean(&redact(&text)));
         }
         if let Some(remedy) = remedy(self.status, &body.code) {
             detail += &format!("; {remedy}");
@@ -268,7 +269,8 @@ mod tests {
         ];
         for (status, code, read, write, denied, missing) in table {
             let make = || if code.is_empty() { answer(status, "") } else { coded(status, code) };
-            let (r, w) = (make().into_error("x", false, 0), make().into_error("x", true, 0));
+            let (r, w) =
+                (make().into_error("x", false, 0, str::to_owned), make().into_error("x", true, 0, str::to_owned));
             assert_eq!((r.class, w.class, w.denied, w.missing), (read, write, denied, missing), "{status} {code}");
             assert_eq!((w.status, w.code.as_deref().unwrap_or("")), (Some(status), code));
         }
@@ -277,13 +279,13 @@ mod tests {
     #[test]
     fn a_missing_account_is_not_a_missing_object() {
         let a = answer(400, r#"{"code":"NoSuchObject","message":"The account does not exist.","requestId":""}"#);
-        assert!(!a.into_error("x", false, 0).missing);
+        assert!(!a.into_error("x", false, 0, str::to_owned).missing);
     }
 
     #[test]
     fn throttling_is_seen_in_the_message_too() {
         let a = answer(400, r#"{"code":"BadRequest","message":"hit RateLimit of user"}"#);
-        assert_eq!(a.into_error("x", true, 0).class, Retry);
+        assert_eq!(a.into_error("x", true, 0, str::to_owned).class, Retry);
     }
 
     #[test]
@@ -313,13 +315,13 @@ mod tests {
     fn the_detail_names_status_code_and_request_and_is_cut_and_cleaned() {
         let long = "ä\\u0007".repeat(300);
         let a = answer(403, &format!(r#"{{"code":"AccessDenied","message":"{long}","requestId":"r-9"}}"#));
-        let e = a.into_error("attach havip-x", true, 0);
+        let e = a.into_error("attach havip-x", true, 0, str::to_owned);
         assert!(e.detail.starts_with("status 403, AccessDenied (request r-9): ä ä"), "{e}");
         assert!(e.detail.contains("...; give the user or role"), "{e}");
         assert!(!e.detail.chars().any(char::is_control));
         assert!(e.detail.chars().count() < 360, "{}", e.detail.len());
         let html = Answer { request_id: Some("h-1".into()), ..answer(502, "<html>\r\n</html>") };
-        assert_eq!(html.into_error("x", false, 0).detail, "status 502 (request h-1): <html>  </html>");
+        assert_eq!(html.into_error("x", false, 0, str::to_owned).detail, "status 502 (request h-1): <html>  </html>");
     }
 
     #[test]
