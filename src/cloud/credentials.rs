@@ -53,7 +53,7 @@ pub enum CredentialError {
         absent: &'static str,
     },
     /// The file cannot be used.
-    #[error("credentials file {}: {detail}", path.display())]
+    #[error("credentials file {} {detail}", path.display())]
     File {
         /// The file.
         path: PathBuf,

@@ -1,9 +1,10 @@
 //! Credentials from a TOML file, read again when it changes.
 
 use super::{CredentialError, Credentials};
+use crate::config::secret_file;
 use crate::secret::Secret;
 use serde::Deserialize;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -87,20 +88,20 @@ struct Document {
 
 fn parse(path: &Path) -> Result<Credentials, CredentialError> {
     let wrong = |detail: String| CredentialError::File { path: path.to_owned(), detail };
-    let bytes = read_secret(path).map_err(wrong)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("not UTF-8".to_owned()))?;
+    let content = secret_file::read(path).map_err(|e| wrong(e.to_string()))?;
+    let text = content.expose_str().ok_or_else(|| wrong("is not UTF-8".to_owned()))?;
     // The parser's own text may quote the line, and with it the secret.
     let document: Document = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
         wrong(format!(
-            "line {line}: expected access-key-id = \"...\", secret-access-key = \"...\" and, for temporary \
+            "is wrong in line {line}: expected access-key-id = \"...\", secret-access-key = \"...\" and, for temporary \
              credentials, session-token = \"...\", and nothing else"
         ))
     })?;
     let present = |key: &str, value: String| {
         let value = Zeroizing::new(value);
         let value = value.trim();
-        if value.is_empty() { Err(wrong(format!("{key} is empty"))) } else { Ok(value.to_owned()) }
+        if value.is_empty() { Err(wrong(format!("has an empty {key}"))) } else { Ok(value.to_owned()) }
     };
     Ok(Credentials {
         access_key_id: present("access-key-id", document.access_key_id)?,
@@ -110,24 +111,10 @@ fn parse(path: &Path) -> Result<Credentials, CredentialError> {
     })
 }
 
-/// The content of a file that nobody else can read or write.
-fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
-    use std::io::Read;
-    let mut file = std::fs::File::open(path).map_err(|e| format!("cannot be read: {e}"))?;
-    let metadata = file.metadata().map_err(|e| format!("cannot be read: {e}"))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    let own_group = metadata.gid() == rustix::process::getegid().as_raw();
-    if mode & 0o027 != 0 || (mode & 0o040 != 0 && !own_group) {
-        return Err(format!("mode {mode:04o} lets others at it: chmod 0600, or 0640 with group havipd"));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.by_ref().take(64 * 1024).read_to_end(&mut bytes).map_err(|e| format!("cannot be read: {e}"))?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn write(path: &Path, text: &str, mode: u32) {
         let new = path.with_extension("new");
@@ -144,7 +131,7 @@ mod tests {
         let path = dir.path().join("c.toml");
         let source = FileSource::new(path.clone());
         let error = source.current().expect_err("not there").to_string();
-        assert!(error.contains("c.toml: cannot be read: No such file"), "{error}");
+        assert!(error.contains("c.toml cannot be read: No such file"), "{error}");
 
         write(&path, GOOD, 0o600);
         let first = source.current().expect("read once it is there");
@@ -183,7 +170,7 @@ mod tests {
             ("access-key-id = \"ak\"\nsecret-access-key = hidden\n", "line 2: expected"),
             ("access-key-id = \"ak\"\nsecret-access-key = \"hidden\"\nhidden = 1\n", "line 3: expected"),
             ("access-key-id = \"hidden\"\n", "line 1: expected"),
-            ("access-key-id = \"ak\"\nsecret-access-key = \" \"\n", "secret-access-key is empty"),
+            ("access-key-id = \"ak\"\nsecret-access-key = \" \"\n", "has an empty secret-access-key"),
         ];
         for (text, expected) in cases {
             write(&path, text, 0o600);
