@@ -1,6 +1,7 @@
 //! The cloud's client against scripted servers on loopback: every way in which a call can end.
 
 mod credentials;
+mod emulator;
 mod failures;
 mod identity;
 mod names;

@@ -108,6 +108,16 @@ async fn an_instance_runs_unless_the_cloud_says_otherwise() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn an_eni_tells_its_mac() {
+    let eni = answer(200, &[], r#"{"eniId":"eni-1","instanceId":"i-1","macAddress":"fa:16:3e:00:00:0a","name":null}"#);
+    let server = Server::start(vec![Step::Send(eni)]).await;
+    let lab = Lab::new(&server.url());
+    let found = lab.client().eni(&"eni-1".parse().expect("an id"), false, soon()).await.expect("read");
+    assert_eq!((found.mac_address.as_str(), found.instance_id.as_str()), ("fa:16:3e:00:00:0a", "i-1"));
+    assert_eq!(server.requests()[0].target, "/v1/eni/eni-1");
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_warm_connection_is_used_again() {
     let page = answer(200, &[], r#"{"haVips":[]}"#);
     let server = Server::start(vec![Step::Send(page), done()]).await;

@@ -1,8 +1,9 @@
 //! What an answer, or the lack of one, means for whoever made the call.
 //!
-//! The cloud documents few codes and no code of its own for HAVIPs, so status decides first and a
-//! few substrings of code and message second (`facts` in <https://cloud.baidu.com/doc/VPC/s/sjwvyuhe7>;
-//! the substring `RateLimit` is what the vendor's own Kubernetes driver looks for).
+//! The cloud documents few codes and none of its own for HAVIPs, so the status decides first and a
+//! few substrings of code and message second. Sources: the table of common errors
+//! (<https://cloud.baidu.com/doc/VPC/s/sjwvyuhe7>); the substring `RateLimit` is what the vendor's
+//! own Kubernetes network driver looks for.
 
 use crate::cloud::api::{CallError, ErrorBody, ErrorClass};
 use crate::election::event::InstanceState;
