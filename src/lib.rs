@@ -6,6 +6,7 @@ pub mod election;
 pub mod ids;
 pub mod ownership;
 pub mod sandbox;
+pub mod net;
 pub mod secret;
 pub mod simulation;
 pub mod time;
