@@ -174,14 +174,15 @@ impl Netlink {
         let sequence = self.send(what, bytes)?;
         loop {
             self.receive(what)?;
-            for message in messages(&self.buffer).filter(|m| m.sequence == sequence && m.kind == NLMSG_ERROR) {
+            let answer = |m: &Message<'_>| m.sequence == sequence && m.kind == NLMSG_ERROR;
+            if let Some(message) = messages(&self.buffer).find(answer) {
                 return verdict(what, message.payload);
             }
         }
     }
 
-    /// Calls `take` with type and payload of everything in a dump. It is called again from the
-    /// start, after `restart`, when the kernel says that something changed meanwhile.
+    /// Folds the payload of every message of a dump into a `T`; begins anew, with an empty one,
+    /// when the kernel says that something changed meanwhile.
     pub(super) fn dump<T: Default>(
         &mut self,
         what: &'static str,
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn messages_that_lie_about_their_length_end_the_datagram() {
         let good = message(18, 20, &[7, 8]);
-        for bad in [0, 1, 15, 40, u32::MAX] {
+        for bad in [0, 1, 15, 41, u32::MAX] {
             let datagram = [good.clone(), message(bad, 21, &[0; 4]), good.clone()].concat();
             let kinds: Vec<_> = messages(&datagram).map(|m| (m.kind, m.payload.to_vec())).collect();
             assert_eq!(kinds, [(20, vec![7, 8])], "length {bad}");

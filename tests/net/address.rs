@@ -1,4 +1,4 @@
-use crate::support::{dummy, in_namespace, ip, until_address, within};
+use crate::support::{in_namespace, interface, ip, until_address, within};
 use havipd::net::address::{AddressError, Addresses, Put, PutOutcome};
 use havipd::net::clock::now;
 use havipd::net::interface::Snapshot;
@@ -15,7 +15,7 @@ fn put(address: Ipv4Addr, interface: u32, seconds: Option<u64>) -> Put {
 }
 
 fn all() -> Vec<String> {
-    let snapshot = Snapshot::take().unwrap();
+    let snapshot = Snapshot::take().expect("a snapshot");
     let mut all: Vec<_> = snapshot
         .addresses
         .iter()
@@ -29,12 +29,13 @@ fn all() -> Vec<String> {
 #[test]
 fn an_address_is_put_renewed_and_taken_off() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         let mut addresses = Addresses::open().unwrap();
         let lifetime = |addresses: &mut Addresses| {
             let found = addresses.find(VIP).unwrap();
             assert_eq!(found.len(), 1, "{found:?}");
             assert_eq!((found[0].interface, found[0].prefix), (interface, 32));
+            assert_ne!(found[0].flags & libc::IFA_F_NOPREFIXROUTE, 0);
             found[0].lifetime
         };
         for (seconds, least) in [(Some(30), Some(20)), (Some(600), Some(500)), (None, None), (Some(40), Some(30))] {
@@ -52,7 +53,7 @@ fn an_address_is_put_renewed_and_taken_off() {
 #[test]
 fn the_kernel_takes_an_address_off_that_nobody_renews() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         let mut monitor = Monitor::open().unwrap();
         let mut addresses = Addresses::open().unwrap();
         addresses.put(&put(VIP, interface, Some(1))).unwrap();
@@ -65,7 +66,7 @@ fn the_kernel_takes_an_address_off_that_nobody_renews() {
 #[test]
 fn nothing_is_put_once_the_right_has_run_out() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         let mut addresses = Addresses::open().unwrap();
         let late = Put { right_until: now(), ..put(VIP, interface, None) };
         assert_eq!(addresses.put(&late).unwrap(), PutOutcome::RightLost);
@@ -83,8 +84,8 @@ fn nothing_is_put_once_the_right_has_run_out() {
 #[test]
 fn only_whole_addresses_match_and_foreign_ones_stay() {
     in_namespace(|| async {
-        dummy("eth0");
-        dummy("eth1");
+        interface("eth0");
+        interface("eth1");
         for (address, interface) in [
             ("10.0.0.1/24", "eth0"),
             ("10.0.0.10/32", "eth0"),
@@ -111,7 +112,7 @@ fn only_whole_addresses_match_and_foreign_ones_stay() {
 #[test]
 fn foreign_addresses_that_the_kernel_takes_along_are_put_back() {
     in_namespace(|| async {
-        dummy("eth0");
+        interface("eth0");
         std::fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "0").unwrap();
         for address in ["10.0.0.100/24", "10.0.0.11/24", "10.0.0.12/24", "10.0.0.100/32", "10.1.0.1/24"] {
             ip(&format!("address add {address} dev eth0"));
@@ -131,7 +132,7 @@ fn a_refusal_names_address_and_reason() {
         owner.put(put(VIP, 4242, Some(5)));
         assert!(matches!(within(reports.recv()).await.unwrap().outcome, Outcome::Failed(_)));
         // A failure is not the end of the owner.
-        owner.put(put(VIP, dummy("eth0"), Some(60)));
+        owner.put(put(VIP, interface("eth0"), Some(60)));
         assert!(matches!(within(reports.recv()).await.unwrap().outcome, Outcome::Done));
         assert_eq!(all(), ["eth0 10.0.0.100/32"]);
     });
@@ -140,7 +141,7 @@ fn a_refusal_names_address_and_reason() {
 #[test]
 fn the_owner_moves_an_address_that_belongs_on_another_interface() {
     in_namespace(|| async {
-        let (one, other) = (dummy("eth0"), dummy("eth1"));
+        let (one, other) = (interface("eth0"), interface("eth1"));
         let (owner, mut reports) = AddressOwner::start().unwrap();
         for interface in [one, other] {
             owner.put(put(VIP, interface, None));
@@ -153,7 +154,7 @@ fn the_owner_moves_an_address_that_belongs_on_another_interface() {
 #[test]
 fn a_drop_wins_over_every_put_that_was_given_before_it() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         let (owner, mut reports) = AddressOwner::start().unwrap();
         for round in 0..50 {
             for n in 0..20 {
@@ -183,7 +184,7 @@ fn a_drop_wins_over_every_put_that_was_given_before_it() {
 #[test]
 fn what_is_queued_is_done_before_the_owner_goes() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         ip("address add 10.0.0.99/32 dev eth0");
         let (owner, reports) = AddressOwner::start().unwrap();
         owner.put(put(VIP, interface, Some(60)));

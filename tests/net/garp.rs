@@ -12,8 +12,8 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 /// Every ARP frame that arrives at an interface of this namespace.
 fn listen() -> Socket {
     let protocol = Protocol::from(i32::from((libc::ETH_P_ARP as u16).to_be()));
-    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).expect("a packet socket");
+    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
     socket
 }
 

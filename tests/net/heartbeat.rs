@@ -1,4 +1,4 @@
-use crate::support::{dummy, in_namespace, ip, until_address, within};
+use crate::support::{in_namespace, interface, ip, until_address, within};
 use havipd::net::address::{Addresses, Put};
 use havipd::net::heartbeat::{HeartbeatSockets, MAX_DATAGRAM, Sent};
 use havipd::net::monitor::Monitor;
@@ -12,21 +12,21 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 const PORT: u16 = 11200;
 
 fn at(address: &str) -> SocketAddr {
-    address.parse().unwrap()
+    address.parse().expect("an address")
 }
 
 /// A peer's socket on this host.
 fn peer() -> UdpSocket {
-    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-    peer.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
+    let peer = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    peer.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("a timeout");
     peer
 }
 
 #[test]
 fn a_socket_comes_goes_and_moves_with_its_address() {
     in_namespace(|| async {
-        dummy("eth0");
-        dummy("eth1");
+        interface("eth0");
+        interface("eth1");
         let peer = peer();
         let to = peer.local_addr().unwrap();
         let mut monitor = Monitor::open().unwrap();
@@ -65,7 +65,7 @@ fn a_socket_comes_goes_and_moves_with_its_address() {
 #[test]
 fn datagrams_of_another_version_of_the_address_are_not_mixed_up() {
     in_namespace(|| async {
-        dummy("eth0");
+        interface("eth0");
         ip("address add 10.0.0.11/24 dev eth0");
         ip("address add fd00::11/64 dev eth0 nodad");
         let own = [at("10.0.0.11:11200"), at("[fd00::11]:11200")];
@@ -82,7 +82,7 @@ fn datagrams_of_another_version_of_the_address_are_not_mixed_up() {
 #[test]
 fn a_probe_reaches_the_socket_of_a_havip_as_soon_as_the_address_is_here() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         ip("address add 10.0.0.11/24 dev eth0");
         let mut sockets = HeartbeatSockets::open(&[at("10.0.0.11:11200")], &[VIP], PORT);
         assert!(sockets.paths()[1].up, "bound before the address is here: {:?}", sockets.paths());
@@ -124,27 +124,23 @@ fn a_flood_on_one_path_keeps_neither_the_others_nor_other_tasks_waiting() {
                 peer.send_to(b"heartbeat", own[2]).unwrap();
             }
         }
-        let turn = Rc::new(Cell::new(false));
-        let local = tokio::task::LocalSet::new();
-        let flag = Rc::clone(&turn);
-        local.spawn_local(async move { flag.set(true) });
-        local
-            .run_until(async {
-                // Registered with the runtime first, so that everything is ready from here on.
-                let mut order = vec![sockets.recv().await.path];
-                turn.set(false);
-                let flag = Rc::clone(&turn);
-                tokio::task::spawn_local(async move { flag.set(true) });
-                while !turn.get() {
-                    order.push(sockets.recv().await.path);
-                }
-                let handled = sockets.counters().received + sockets.counters().oversized;
-                assert!(handled <= 70, "{handled} datagrams before another task had its turn");
-                let last = order.iter().rposition(|&p| p == Some(2)).unwrap();
-                assert_eq!(order.iter().filter(|&&p| p == Some(2)).count(), 5);
-                assert!(last <= 10, "the quiet path's five came at {last} of {order:?}");
-            })
-            .await;
+        let race = async {
+            // Read once, so that the runtime knows every socket and all are ready from here on.
+            let mut order = vec![sockets.recv().await.path];
+            let turn = Rc::new(Cell::new(false));
+            let flag = Rc::clone(&turn);
+            tokio::task::spawn_local(async move { flag.set(true) });
+            while !turn.get() {
+                order.push(sockets.recv().await.path);
+            }
+            order
+        };
+        let order = tokio::task::LocalSet::new().run_until(race).await;
+        let handled = sockets.counters().received + sockets.counters().oversized;
+        assert!(handled <= 70, "{handled} datagrams before another task had its turn");
+        let quiet = |path: &Option<usize>| *path == Some(2);
+        assert_eq!(order.iter().filter(|p| quiet(p)).count(), 5);
+        assert!(order.iter().rposition(quiet) <= Some(10), "the quiet path's five did not come first: {order:?}");
     });
 }
 

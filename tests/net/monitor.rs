@@ -1,4 +1,4 @@
-use crate::support::{dummy, in_namespace, ip, link, until_address, veth, within};
+use crate::support::{in_namespace, interface, ip, link, until_address, veth, within};
 use havipd::net::address::{Addresses, Put};
 use havipd::net::monitor::{Change, Monitor};
 use havipd::time::Instant;
@@ -15,7 +15,7 @@ fn put(interface: u32) -> Put {
 #[test]
 fn an_address_that_somebody_deletes_is_told_and_renewals_are_not() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         let mut addresses = Addresses::open().unwrap();
         addresses.put(&put(interface)).unwrap();
         let mut monitor = Monitor::open().unwrap();
@@ -37,7 +37,7 @@ fn an_address_that_somebody_deletes_is_told_and_renewals_are_not() {
 #[test]
 fn an_address_stays_present_while_one_of_its_prefixes_does() {
     in_namespace(|| async {
-        dummy("eth0");
+        interface("eth0");
         let mut monitor = Monitor::open().unwrap();
         for command in ["add 10.0.0.100/24", "add 10.0.0.100/32", "del 10.0.0.100/24", "add 10.0.0.7/32"] {
             ip(&format!("address {command} dev eth0"));
@@ -86,7 +86,7 @@ fn links_are_followed_from_first_to_last() {
 #[test]
 fn notifications_that_the_kernel_dropped_are_made_up_for() {
     in_namespace(|| async {
-        let interface = dummy("eth0");
+        let interface = interface("eth0");
         let mut monitor = Monitor::with_receive_buffer(4096).unwrap();
         ip("address add 10.9.0.1/32 dev eth0");
         until_address(&mut monitor, Ipv4Addr::new(10, 9, 0, 1), true).await;
@@ -103,7 +103,7 @@ fn notifications_that_the_kernel_dropped_are_made_up_for() {
         addresses.remove(VIP).unwrap();
         ip("address del 10.9.0.1/32 dev eth0");
         expected.insert((IpAddr::from([10, 9, 0, 1]), false));
-        ip("link add late type dummy");
+        ip("link add late type veth peer name later");
 
         let (mut told, mut late) = (BTreeSet::new(), false);
         while told.len() < expected.len() || !late {

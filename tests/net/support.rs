@@ -12,7 +12,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Runs `body` on a runtime whose thread, with all it starts, has a network namespace of its own.
 /// The kernel removes the namespace with the thread, whatever happens.
-pub fn in_namespace<F: Future<Output = ()>>(body: impl FnOnce() -> F + Send) {
+pub(crate) fn in_namespace<F: Future<Output = ()>>(body: impl FnOnce() -> F + Send) {
     assert!(
         rustix::process::geteuid().is_root(),
         "this test makes a network namespace and therefore needs root: run it with sudo"
@@ -26,7 +26,7 @@ pub fn in_namespace<F: Future<Output = ()>>(body: impl FnOnce() -> F + Send) {
 fn isolated<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
     unshare();
     ip("link set lo up");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { within(body()).await });
 }
 
@@ -38,38 +38,37 @@ fn unshare() {
 }
 
 /// Runs `ip` in the namespace of this thread.
-pub fn ip(arguments: &str) {
+pub(crate) fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split_whitespace()).output().expect("ip (iproute2) is installed");
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Two connected interfaces, up.
-pub fn veth(one: &str, other: &str) {
+pub(crate) fn veth(one: &str, other: &str) {
     ip(&format!("link add {one} type veth peer name {other}"));
     ip(&format!("link set {one} up"));
     ip(&format!("link set {other} up"));
 }
 
-/// An interface that leads nowhere, up.
-pub fn dummy(name: &str) -> u32 {
-    ip(&format!("link add {name} type dummy"));
-    ip(&format!("link set {name} up"));
+/// An interface with somebody at the other end of its wire, up; its index. (Not every kernel has `dummy`.)
+pub(crate) fn interface(name: &str) -> u32 {
+    veth(name, &format!("{name}-peer"));
     link(name).index
 }
 
 /// The interface as the kernel has it now.
-pub fn link(name: &str) -> Link {
-    Snapshot::take().unwrap().named(name).unwrap_or_else(|| panic!("no interface {name}")).clone()
+pub(crate) fn link(name: &str) -> Link {
+    Snapshot::take().expect("a snapshot").named(name).unwrap_or_else(|| panic!("no interface {name}")).clone()
 }
 
 /// The result of `future`, which must come before the deadline.
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("the fact this test waits for did not come")
 }
 
 /// Reads changes until this one comes.
-pub async fn until_address(monitor: &mut Monitor, address: Ipv4Addr, wanted: bool) {
+pub(crate) async fn until_address(monitor: &mut Monitor, address: Ipv4Addr, wanted: bool) {
     let told = |change: &Change| matches!(*change, Change::Address { address: a, present, .. } if a == IpAddr::V4(address) && present == wanted);
-    within(async { while !told(&monitor.next().await.unwrap()) {} }).await;
+    within(async { while !told(&monitor.next().await.expect("a change")) {} }).await;
     assert_eq!(monitor.has(address.into()), wanted);
 }
