@@ -3,7 +3,7 @@
 use havipd::net::interface::{Link, Snapshot};
 use havipd::net::monitor::{Change, Monitor};
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -66,9 +66,23 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("the fact this test waits for did not come")
 }
 
+/// The next change of an IPv4 address. (Carrier and IPv6 addresses of a new interface come when they like.)
+pub(crate) async fn next_ipv4(monitor: &mut Monitor) -> Change {
+    within(async {
+        loop {
+            match monitor.next().await.expect("a change") {
+                Change::Address { address: IpAddr::V6(_), .. } | Change::Link { .. } => {}
+                change => return change,
+            }
+        }
+    })
+    .await
+}
+
 /// Reads changes until this one comes.
-pub(crate) async fn until_address(monitor: &mut Monitor, address: Ipv4Addr, wanted: bool) {
-    let told = |change: &Change| matches!(*change, Change::Address { address: a, present, .. } if a == IpAddr::V4(address) && present == wanted);
+pub(crate) async fn until_address(monitor: &mut Monitor, address: impl Into<IpAddr>, wanted: bool) {
+    let ip = address.into();
+    let told = |change: &Change| matches!(*change, Change::Address { address, present, .. } if (address, present) == (ip, wanted));
     within(async { while !told(&monitor.next().await.expect("a change")) {} }).await;
-    assert_eq!(monitor.has(address.into()), wanted);
+    assert_eq!(monitor.has(ip), wanted);
 }
