@@ -146,7 +146,7 @@ impl HeartbeatSockets {
         let now = clock::now();
         for slot in &mut self.slots {
             if slot.socket.is_none() {
-                slot.bind(now, &mut self.counters);
+                slot.bind(now, slot.path.is_none(), &mut self.counters);
             }
         }
     }
@@ -158,7 +158,9 @@ impl HeartbeatSockets {
             slot.gone = !present;
             slot.socket = None;
             if present {
-                slot.bind(now, &mut self.counters);
+                // Believed, since the kernel tells of an address before it adds the route that a
+                // bind is checked against.
+                slot.bind(now, true, &mut self.counters);
             }
         }
     }
@@ -196,7 +198,7 @@ impl HeartbeatSockets {
         for slot in self.slots.iter_mut().filter(missing) {
             let now = clock::now();
             if now.since(slot.tried) >= RETRY {
-                slot.bind(now, &mut self.counters);
+                slot.bind(now, slot.path.is_none(), &mut self.counters);
             }
         }
     }
@@ -263,9 +265,10 @@ impl HeartbeatSockets {
 }
 
 impl Slot {
-    fn bind(&mut self, now: Instant, counters: &mut Counters) {
+    /// `freely`: whether or not the address is here.
+    fn bind(&mut self, now: Instant, freely: bool, counters: &mut Counters) {
         self.tried = now;
-        match bind(self.address, self.path.is_none()) {
+        match bind(self.address, freely) {
             Ok(socket) => {
                 self.socket = Some(socket);
                 self.error = None;

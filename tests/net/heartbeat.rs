@@ -64,6 +64,21 @@ fn a_socket_comes_goes_and_moves_with_its_address() {
 }
 
 #[test]
+fn netlink_is_believed_before_the_route_to_an_address_exists() {
+    in_namespace(|| async {
+        let mut sockets = HeartbeatSockets::open(&[at("10.0.0.11:11200")], &[], PORT);
+        sockets.address_changed(Ipv4Addr::new(10, 0, 0, 1).into(), true);
+        assert_eq!(sockets.paths_up(), [false], "another address");
+        sockets.address_changed(OWN.into(), true);
+        assert_eq!(sockets.paths_up(), [true]);
+        let peer = peer();
+        assert_eq!(sockets.send(0, peer.local_addr().unwrap(), b"x"), Sent::Failed);
+        ip("address add 10.0.0.11/32 dev lo");
+        assert_eq!(sockets.send(0, peer.local_addr().unwrap(), b"x"), Sent::Sent);
+    });
+}
+
+#[test]
 fn an_ipv6_path_works_beside_an_ipv4_one() {
     in_namespace(|| async {
         ip("address add 10.0.0.11/32 dev lo");
