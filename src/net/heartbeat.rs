@@ -10,6 +10,7 @@
 
 use super::clock;
 use crate::time::Instant;
+use crate::wire::heartbeat::MAX_DATAGRAM;
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
@@ -19,8 +20,6 @@ use std::time::Duration;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
-/// Longest datagram of the protocol, in bytes (election.md §1).
-pub const MAX_DATAGRAM: usize = 1200;
 /// Datagrams handed out in a row before other tasks get a turn.
 const PER_TURN: u32 = 64;
 /// Room for a few hundred datagrams: more would only age.

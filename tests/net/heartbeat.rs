@@ -1,8 +1,9 @@
 use crate::support::{in_namespace, interface, ip, until_address, within};
 use havipd::net::address::{Addresses, Put};
-use havipd::net::heartbeat::{HeartbeatSockets, MAX_DATAGRAM, Sent};
+use havipd::net::heartbeat::{HeartbeatSockets, Sent};
 use havipd::net::monitor::Monitor;
 use havipd::time::Instant;
+use havipd::wire::heartbeat::MAX_DATAGRAM;
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::rc::Rc;
