@@ -150,9 +150,7 @@ impl Actor {
         let shared = Arc::new(Shared { slot: Mutex::new(slot), changed: Condvar::new() });
         let (node, group) = (node.clone(), group.clone());
         let for_thread = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("havipd-hooks".to_owned())
-            .spawn(move || work(&for_thread, &node, &group))?;
+        std::thread::Builder::new().name("havipd-hooks".to_owned()).spawn(move || work(&for_thread, &node, &group))?;
         Ok(Self(shared))
     }
 

@@ -87,7 +87,11 @@ impl fmt::Display for Found {
             Self::State => f.write_str("state of the last run found"),
             Self::Nothing { path } => write!(f, "no state of an earlier run at {}", path.display()),
             Self::Corrupt { reason, kept: Some(kept) } => {
-                write!(f, "starting without the state of the last run ({reason}); its file is kept as {}", kept.display())
+                write!(
+                    f,
+                    "starting without the state of the last run ({reason}); its file is kept as {}",
+                    kept.display()
+                )
             }
             Self::Corrupt { reason, kept: None } => {
                 write!(f, "starting without the state of the last run ({reason}); its file could not be moved aside")

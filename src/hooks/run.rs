@@ -233,7 +233,8 @@ impl Run {
         let left = Timespec::try_from(left + Duration::from_millis(1)).ok();
         let open: Vec<_> = self.streams.iter().filter_map(|s| s.fd.as_ref()).map(AsFd::as_fd).collect();
         let exit = for_exit.then(|| self.pidfd.as_fd());
-        let mut fds: Vec<_> = open.into_iter().chain(exit).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let mut fds: Vec<_> =
+            open.into_iter().chain(exit).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // Interrupted or not: the streams are read without blocking, and the caller looks at the clock.
         let _ = poll(&mut fds, left.as_ref());
         for stream in &mut self.streams {

@@ -105,7 +105,8 @@ fn loss_report(lost: u64, json: bool) -> String {
         return format!("{now}  WARN {lost} {text}\n");
     }
     let fields = serde_json::json!({ "message": text, "dropped": lost });
-    let line = serde_json::json!({ "timestamp": now.to_string(), "level": "WARN", "fields": fields, "target": "havipd::log" });
+    let line =
+        serde_json::json!({ "timestamp": now.to_string(), "level": "WARN", "fields": fields, "target": "havipd::log" });
     format!("{line}\n")
 }
 
