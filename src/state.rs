@@ -7,6 +7,13 @@
 //!
 //! Writing is a thread's work. [`StateWriter::store`] puts the newest state into a slot and returns;
 //! a full disk is retried and alarmed, a hung one only makes that thread wait.
+//!
+//! Grants are good for one start only. They are taken off the disk before anybody sees them, for a
+//! second start that found them would believe that this voter had given nothing since.
+
+mod writer;
+
+pub use writer::{StateStatus, StateWriter};
 
 use crate::election::action::Persisted;
 use rustix::fs::OFlags;
@@ -16,19 +23,15 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-use tracing::{error, info};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The file in the state directory.
 pub const FILE: &str = "state.json";
 const VERSION: u32 = 1;
 /// A file larger than this is not ours.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-/// After a failure: first and longest wait before the next attempt.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// A write that takes longer than this is alarmed.
-const HANGS: Duration = Duration::from_secs(5);
 
 /// Why the state could not be written, or the writer not started.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,11 @@ pub enum Found {
         /// Why.
         reason: String,
     },
+    /// A good file whose grants could not be taken off the disk, so that they count as unknown.
+    GrantsIgnored {
+        /// Why.
+        reason: String,
+    },
 }
 
 impl fmt::Display for Found {
@@ -97,6 +105,9 @@ impl fmt::Display for Found {
                 write!(f, "starting without the state of the last run ({reason}); its file could not be moved aside")
             }
             Self::Unreadable { reason } => write!(f, "starting without the state of the last run: {reason}"),
+            Self::GrantsIgnored { reason } => {
+                write!(f, "state of the last run found, but its grants cannot be used: {reason}")
+            }
         }
     }
 }
@@ -105,6 +116,10 @@ impl fmt::Display for Found {
 /// Blocks as long as the disk does: see [`load_within`].
 #[must_use]
 pub fn load(directory: &Path) -> (Persisted, Found) {
+    load_while(directory, &AtomicBool::new(true))
+}
+
+fn load_while(directory: &Path, wanted: &AtomicBool) -> (Persisted, Found) {
     let path = directory.join(FILE);
     let text = match read(&path) {
         Ok(text) => text,
@@ -115,7 +130,8 @@ pub fn load(directory: &Path) -> (Persisted, Found) {
         }
     };
     match understand(&text) {
-        Ok(state) => (state, Found::State),
+        Ok(state) => take_grants(directory, state, wanted),
+        Err(reason) if !wanted.load(Ordering::Acquire) => (Persisted::default(), Found::Unreadable { reason }),
         Err(reason) => {
             let aside = directory.join(format!("{FILE}.corrupt"));
             let kept = std::fs::rename(&path, &aside).ok().map(|()| aside);
@@ -124,20 +140,37 @@ pub fn load(directory: &Path) -> (Persisted, Found) {
     }
 }
 
+fn take_grants(directory: &Path, mut state: Persisted, wanted: &AtomicBool) -> (Persisted, Found) {
+    let grants = std::mem::take(&mut state.grants);
+    // A load that was given up must not write over what the daemon has written since.
+    if grants.is_empty() || !wanted.load(Ordering::Acquire) {
+        return (state, Found::State);
+    }
+    match write(directory, &state) {
+        Ok(()) => (Persisted { grants, ..state }, Found::State),
+        // Without the grants, but also without the lease that was given last: the voter then waits
+        // as long as any lease could have been.
+        Err(e) => (Persisted { longest_lease: None, ..state }, Found::GrantsIgnored { reason: e.to_string() }),
+    }
+}
+
 /// As [`load`], but a disk that does not answer within `patience` counts as unreadable.
 #[must_use]
 pub fn load_within(directory: &Path, patience: Duration) -> (Persisted, Found) {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
     let for_thread = directory.to_owned();
+    let wanted = Arc::new(AtomicBool::new(true));
+    let still_wanted = Arc::clone(&wanted);
     let thread = std::thread::Builder::new().name("havipd-load".to_owned());
     let started = thread.spawn(move || {
         // Nobody listens any more when the disk took too long; then the result is of no use.
-        let _ = sender.send(load(&for_thread));
+        let _ = sender.send(load_while(&for_thread, &still_wanted));
     });
     let unreadable = |reason: String| (Persisted::default(), Found::Unreadable { reason });
     match started {
         Err(e) => unreadable(format!("no thread to read {}: {e}", directory.display())),
         Ok(_) => receiver.recv_timeout(patience).unwrap_or_else(|_| {
+            wanted.store(false, Ordering::Release);
             unreadable(format!("{} did not answer within {} ms", directory.display(), patience.as_millis()))
         }),
     }
@@ -198,171 +231,10 @@ pub fn write(directory: &Path, state: &Persisted) -> Result<(), StateError> {
     File::open(directory).and_then(|d| d.sync_all()).map_err(at("sync", directory))
 }
 
-/// How writing is going.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct StateStatus {
-    /// States written since the start.
-    pub written: u64,
-    /// Whether a state waits, or is being written.
-    pub unsaved: bool,
-    /// Why the last attempt failed; `None` after a success.
-    pub error: Option<String>,
-    /// The disk has not answered for several seconds.
-    pub hangs: bool,
-}
-
-/// Writes the newest state in the background.
-#[derive(Debug)]
-pub struct StateWriter(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    slot: Mutex<Slot>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    newest: Option<Persisted>,
-    writing_since: Option<Instant>,
-    closed: bool,
-    status: StateStatus,
-}
-
-impl Shared {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl StateWriter {
-    /// A writer to the state file in `directory`.
-    ///
-    /// # Errors
-    /// No thread for it.
-    pub fn start(directory: PathBuf) -> Result<Self, StateError> {
-        Self::with(move |state| write(&directory, state))
-    }
-
-    /// A writer that keeps states with `store`.
-    ///
-    /// # Errors
-    /// No thread for it.
-    pub fn with<F>(store: F) -> Result<Self, StateError>
-    where
-        F: FnMut(&Persisted) -> Result<(), StateError> + Send + 'static,
-    {
-        let shared = Arc::new(Shared::default());
-        let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("havipd-state".to_owned());
-        thread.spawn(move || work(&for_thread, store)).map_err(StateError::Thread)?;
-        Ok(Self(shared))
-    }
-
-    /// Hands over the newest state; one that still waits is replaced. Never waits.
-    pub fn store(&self, state: Persisted) {
-        let mut slot = self.0.slot();
-        slot.newest = Some(state);
-        slot.status.unsaved = true;
-        let stuck = slot.writing_since.is_some_and(|since| since.elapsed() > HANGS);
-        if stuck && !std::mem::replace(&mut slot.status.hangs, true) {
-            error!("the state directory does not answer: state is kept in memory only until it does");
-        }
-        self.0.changed.notify_all();
-    }
-
-    /// How writing is going.
-    #[must_use]
-    pub fn status(&self) -> StateStatus {
-        self.0.slot().status.clone()
-    }
-
-    /// Waits until the newest state is on the disk, but not longer than `patience`; says whether it is.
-    #[must_use]
-    pub fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        let mut slot = self.0.slot();
-        while slot.status.unsaved {
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) else {
-                return false;
-            };
-            slot = self.0.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-}
-
-impl Drop for StateWriter {
-    /// The thread ends after the attempt it is at; use [`StateWriter::flush`] first.
-    fn drop(&mut self) {
-        self.0.slot().closed = true;
-        self.0.changed.notify_all();
-    }
-}
-
-fn work(shared: &Shared, mut store: impl FnMut(&Persisted) -> Result<(), StateError>) {
-    let mut pause = RETRY.0;
-    loop {
-        let mut slot = shared.slot();
-        let state = loop {
-            if slot.closed {
-                return;
-            }
-            if let Some(state) = slot.newest.take() {
-                break state;
-            }
-            slot = shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
-        };
-        slot.writing_since = Some(Instant::now());
-        drop(slot);
-
-        let result = store(&state);
-
-        let mut slot = shared.slot();
-        slot.writing_since = None;
-        if std::mem::take(&mut slot.status.hangs) {
-            info!("the state directory answers again");
-        }
-        match result {
-            Ok(()) => {
-                pause = RETRY.0;
-                succeeded(&mut slot);
-                shared.changed.notify_all();
-            }
-            Err(e) => {
-                failed(&mut slot, &e, state);
-                // A newer state is no reason to hurry: what failed a moment ago fails again.
-                let wait = |slot: &mut Slot| !slot.closed;
-                drop(shared.changed.wait_timeout_while(slot, pause, wait).unwrap_or_else(PoisonError::into_inner));
-                pause = (pause * 2).min(RETRY.1);
-            }
-        }
-    }
-}
-
-fn succeeded(slot: &mut Slot) {
-    slot.status.written += 1;
-    slot.status.unsaved = slot.newest.is_some();
-    if slot.status.error.take().is_some() {
-        info!("state can be written again");
-    }
-}
-
-fn failed(slot: &mut Slot, error: &StateError, state: Persisted) {
-    let text = error.to_string();
-    // Once per change: a full disk is not made better by a log that grows.
-    if slot.status.error.as_deref() != Some(&text) {
-        error!("{text}; state is kept in memory only, and will be tried again");
-    }
-    slot.status.error = Some(text);
-    slot.newest.get_or_insert(state);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::election::action::PersistedGroup;
+    use crate::election::action::{KeptGrant, PersistedGroup};
 
     fn sample(epoch: u64) -> Persisted {
         let group = PersistedGroup { epoch_reserved: epoch, drained: true, ..PersistedGroup::default() };
@@ -370,23 +242,41 @@ mod tests {
             groups: [("web".to_owned(), group)].into(),
             longest_pause: Duration::from_millis(1234),
             longest_lease: Some(Duration::from_secs(5)),
+            grants: Vec::new(),
         }
     }
 
     #[test]
+    fn grants_are_good_for_one_start() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let grant = KeptGrant { group: "web".into(), node: "a".into(), boot: "00ff".into() };
+        let stopped = Persisted { grants: vec![grant], ..sample(3) };
+        write(dir.path(), &stopped).expect("there is room");
+        assert_eq!(load(dir.path()), (stopped.clone(), Found::State));
+        assert_eq!(load(dir.path()), (sample(3), Found::State));
+
+        // A directory in the place of the new file: reading works, replacing does not.
+        write(dir.path(), &stopped).expect("there is room");
+        std::fs::create_dir(dir.path().join("state.json.new")).expect("there is room");
+        let (state, found) = load(dir.path());
+        assert_eq!(state, Persisted { longest_lease: None, ..sample(3) });
+        assert!(matches!(found, Found::GrantsIgnored { .. }), "{found:?}");
+    }
+
+    #[test]
     fn what_was_written_is_read_and_is_private() {
-        let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &sample(1)).unwrap();
-        write(dir.path(), &sample(2)).unwrap();
+        let dir = tempfile::tempdir().expect("a directory");
+        write(dir.path(), &sample(1)).expect("there is room");
+        write(dir.path(), &sample(2)).expect("there is room");
         assert_eq!(load(dir.path()), (sample(2), Found::State));
-        let mode = dir.path().join(FILE).metadata().unwrap().permissions().mode();
+        let mode = dir.path().join(FILE).metadata().expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(dir.path().read_dir().unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(dir.path().read_dir().expect("it is there").count(), 1, "nothing is left beside it");
     }
 
     #[test]
     fn a_first_start_finds_nothing() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempfile::tempdir().expect("a directory");
         let (state, found) = load(dir.path());
         assert_eq!(state, Persisted::default());
         assert_eq!(found, Found::Nothing { path: dir.path().join(FILE) });
@@ -400,13 +290,13 @@ mod tests {
             ("{\"version\": 2, \"state\": {}}", "format 2"),
             ("\0\0\0\0", "not ours"),
         ] {
-            let dir = tempfile::tempdir().unwrap();
-            std::fs::write(dir.path().join(FILE), text).unwrap();
+            let dir = tempfile::tempdir().expect("a directory");
+            std::fs::write(dir.path().join(FILE), text).expect("there is room");
             let (state, found) = load(dir.path());
             assert_eq!(state, Persisted::default());
             let Found::Corrupt { reason, kept: Some(kept) } = found else { panic!("{found:?}") };
             assert!(reason.contains(why), "{reason}");
-            assert_eq!(std::fs::read_to_string(kept).unwrap(), text);
+            assert_eq!(std::fs::read_to_string(kept).expect("it was kept"), text);
             assert!(matches!(load(dir.path()).1, Found::Nothing { .. }));
         }
     }
@@ -414,6 +304,6 @@ mod tests {
     #[test]
     fn older_files_without_newer_members_are_fine() {
         let text = br#"{"version": 1, "state": {"groups": {"web": {"epoch-reserved": 9}}}}"#;
-        assert_eq!(understand(text).unwrap().groups["web"].epoch_reserved, 9);
+        assert_eq!(understand(text).expect("it is good").groups["web"].epoch_reserved, 9);
     }
 }

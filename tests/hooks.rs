@@ -1,5 +1,10 @@
 //! The notify hooks, with real programs.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
+
+#[path = "support/wait.rs"]
+mod wait;
+
 use havipd::config::model::Hooks as Config;
 use havipd::election::action::{Notification, NotifyState};
 use havipd::election::role::Cause;
@@ -9,21 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// Long enough for a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn wait_for<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = fact() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "still not true: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use std::time::Duration;
+use wait::{PATIENCE, wait_for};
 
 /// A directory for one test, and one group's hooks.
 struct Bench {

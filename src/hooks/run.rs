@@ -118,7 +118,7 @@ pub(super) fn run(call: &Call) -> HookOutcome {
     let started = Instant::now();
     let mut budget = Budget::of_one_run();
     let result = match Run::start(call) {
-        Ok(run) => run.to_its_end(call, &mut budget),
+        Ok(run) => run.watch(call, &mut budget),
         Err(error) => HookResult::NotStarted { error },
     };
     HookOutcome {
@@ -179,7 +179,7 @@ impl Run {
         }
     }
 
-    fn to_its_end(mut self, call: &Call, budget: &mut Budget) -> HookResult {
+    fn watch(mut self, call: &Call, budget: &mut Budget) -> HookResult {
         let mut log = |line: &str| info!(group = %call.group, hook = call.hook, "hook says: {line}");
         let mut phase = Phase::Running;
         let mut deadline = Instant::now() + call.timeout;
