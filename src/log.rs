@@ -117,7 +117,7 @@ impl Logging {
         self.sink.dropped()
     }
 
-    /// Waits until everything logged so far is written, but not longer than `patience`.
+    /// Waits until everything logged so far is written, and every loss reported, but not longer than `patience`.
     /// Says whether it was.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {

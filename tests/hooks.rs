@@ -193,7 +193,8 @@ fn a_hook_that_ignores_sigterm_is_killed_with_all_its_children() {
 #[test]
 fn a_hook_that_obeys_sigterm_is_not_killed_and_its_children_have_time_to_leave() {
     let mut bench = Bench::new();
-    let body = "(trap 'echo tidy >> $D/seen; exit' TERM; touch $D/ready; while :; do sleep 0.05; done) &\nwait";
+    let body =
+        "(trap 'sleep 0.3; echo tidy >> $D/seen; exit' TERM; touch $D/ready; while :; do sleep 0.05; done) &\nwait";
     bench.config.notify_master = bench.script("polite", body);
     bench.config.timeout = Duration::from_secs(1);
     bench.apply();

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -17,11 +17,19 @@ const MAX_TEXT: usize = 8 * 1024;
 /// Counts what went in, came out and was lost.
 pub(super) struct Sink {
     submitted: AtomicU64,
-    written: Mutex<u64>,
-    progress: Condvar,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
     lost: OnceLock<ErrorCounter>,
     /// Never dropped: see the module above.
     guard: OnceLock<ManuallyDrop<WorkerGuard>>,
+}
+
+/// How far the writing thread is.
+#[derive(Default)]
+struct Progress {
+    written: u64,
+    /// Lost lines that were reported.
+    reported: u64,
 }
 
 impl std::fmt::Debug for Sink {
@@ -35,12 +43,12 @@ impl Sink {
     pub(super) fn start<W: Write + Send + 'static>(writer: W, json: Arc<AtomicBool>) -> (Arc<Self>, NonBlocking) {
         let sink = Arc::new(Self {
             submitted: AtomicU64::new(0),
-            written: Mutex::new(0),
-            progress: Condvar::new(),
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
             lost: OnceLock::new(),
             guard: OnceLock::new(),
         });
-        let drain = Drain { writer, sink: Arc::clone(&sink), json, reported: 0 };
+        let drain = Drain { writer, sink: Arc::clone(&sink), json };
         let (non_blocking, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(QUEUE_LINES)
@@ -59,14 +67,21 @@ impl Sink {
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let wanted = self.submitted.load(Ordering::Acquire);
         let deadline = Instant::now() + patience;
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        while *written + self.dropped() < wanted {
+        let mut progress = self.progress();
+        loop {
+            let lost = self.dropped();
+            if progress.written + lost >= wanted && progress.reported >= lost {
+                return true;
+            }
             let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) else {
                 return false;
             };
-            written = self.progress.wait_timeout(written, left).unwrap_or_else(PoisonError::into_inner).0;
+            progress = self.progressed.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        true
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,24 +90,25 @@ struct Drain<W> {
     writer: W,
     sink: Arc<Sink>,
     json: Arc<AtomicBool>,
-    reported: u64,
 }
 
 impl<W: Write> Write for Drain<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let result = self.writer.write_all(line);
         // A line that could not be written is over and done with as well: nobody may wait for it.
-        *self.sink.written.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.sink.progress.notify_all();
+        self.sink.progress().written += 1;
+        self.sink.progressed.notify_all();
         result.map(|()| line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         let lost = self.sink.dropped();
-        if lost > self.reported {
-            let report = loss_report(lost - self.reported, self.json.load(Ordering::Relaxed));
+        let reported = self.sink.progress().reported;
+        if lost > reported {
+            let report = loss_report(lost - reported, self.json.load(Ordering::Relaxed));
             self.writer.write_all(report.as_bytes())?;
-            self.reported = lost;
+            self.sink.progress().reported = lost;
+            self.sink.progressed.notify_all();
         }
         self.writer.flush()
     }
