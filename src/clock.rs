@@ -6,6 +6,7 @@
 
 use crate::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
 
 /// Now, on `CLOCK_BOOTTIME`.
 #[must_use]
@@ -17,12 +18,23 @@ pub fn now() -> Instant {
     Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
+/// What is left until `deadline`; `None` when it is reached.
+#[must_use]
+pub fn left(deadline: Instant) -> Option<Duration> {
+    let left = deadline.since(now());
+    (!left.is_zero()).then_some(left)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn time_passes() {
-        let before = super::now();
+        let before = now();
         assert!(before.as_nanos() > 0);
-        assert!(super::now() >= before);
+        assert!(now() >= before);
+        assert_eq!(left(before), None);
+        assert!(left(before + Duration::from_secs(60)).is_some());
     }
 }

@@ -18,14 +18,16 @@ mod run;
 
 pub use run::{HookOutcome, HookResult};
 
+use crate::clock;
 use crate::config::model::Hooks as HookConfig;
 use crate::election::action::{Notification, NotifyState};
 use crate::ids::{GroupName, NodeName};
+use crate::time::Instant;
 use run::Call;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{error, info, warn};
 
 /// Hooks run with these when this process has none of its own.
@@ -97,7 +99,7 @@ impl Hooks {
     /// Blocks: for the end of the process, and for tests.
     #[must_use]
     pub fn wait_idle(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+        let deadline = clock::now() + patience;
         self.actors.values().all(|actor| actor.wait_idle(deadline))
     }
 }
@@ -191,7 +193,7 @@ impl Actor {
     fn wait_idle(&self, deadline: Instant) -> bool {
         let mut slot = self.0.slot();
         while !slot.idle() {
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) else {
+            let Some(left) = clock::left(deadline) else {
                 return false;
             };
             slot = self.0.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;

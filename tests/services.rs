@@ -18,7 +18,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wait::{PATIENCE, wait_for};
 
 /// This test binary again, to run one `helper_...` below in a process of its own.
@@ -33,16 +33,7 @@ fn helper_directory() -> Option<PathBuf> {
 }
 
 fn exit_code(child: &mut Child) -> Option<i32> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status.code();
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    panic!("the process did not end");
+    wait_for("the process ended", || child.try_wait().unwrap()).code()
 }
 
 // ---- log ----

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::election::action::NotifyState;
 use crate::ids::{Epoch, GroupName};
 use crate::process::end_with_parent;
+use crate::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
@@ -20,7 +21,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::info;
 
 /// Between SIGTERM and SIGKILL.
@@ -115,7 +116,7 @@ impl fmt::Display for HookResult {
 /// Runs `call` to its end. Blocks for at most its timeout and a few seconds more, except while the
 /// kernel loads the program.
 pub(super) fn run(call: &Call) -> HookOutcome {
-    let started = Instant::now();
+    let started = clock::now();
     let mut budget = Budget::of_one_run();
     let result = match Run::start(call) {
         Ok(run) => run.watch(call, &mut budget),
@@ -127,7 +128,7 @@ pub(super) fn run(call: &Call) -> HookOutcome {
         state: call.state,
         epoch: call.epoch,
         result,
-        milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        milliseconds: u64::try_from(clock::now().since(started).as_millis()).unwrap_or(u64::MAX),
         lines_suppressed: budget.suppressed,
         last_line: budget.last,
     }
@@ -182,24 +183,24 @@ impl Run {
     fn watch(mut self, call: &Call, budget: &mut Budget) -> HookResult {
         let mut log = |line: &str| info!(group = %call.group, hook = call.hook, "hook says: {line}");
         let mut phase = Phase::Running;
-        let mut deadline = Instant::now() + call.timeout;
+        let mut deadline = clock::now() + call.timeout;
         let mut status = None;
         loop {
             self.wait(deadline, status.is_none(), budget, &mut log);
             status = status.or_else(|| self.exit_status());
-            let over = Instant::now() >= deadline;
+            let over = clock::now() >= deadline;
             match phase {
                 Phase::Running if status.is_some() => break,
                 Phase::Running if over => {
                     let _ = kill_process_group(self.group, Signal::TERM);
-                    (phase, deadline) = (Phase::Terminated, Instant::now() + GRACE);
+                    (phase, deadline) = (Phase::Terminated, clock::now() + GRACE);
                 }
                 // Children of the hook get their two seconds even if the hook itself went at once;
                 // closed output is the sign that the last of them is gone.
                 Phase::Terminated if status.is_some() && self.silent() => break,
                 Phase::Terminated if over => {
                     let _ = kill_process_group(self.group, Signal::KILL);
-                    (phase, deadline) = (Phase::Killed, Instant::now() + KILL_PATIENCE);
+                    (phase, deadline) = (Phase::Killed, clock::now() + KILL_PATIENCE);
                 }
                 Phase::Killed if status.is_some() => break,
                 Phase::Killed if over => return HookResult::Stuck,
@@ -217,8 +218,8 @@ impl Run {
     fn leave_nothing(mut self, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
         let _ = kill_process_group(self.group, Signal::KILL);
         let _ = self.child.wait();
-        let deadline = Instant::now() + DRAIN;
-        while !self.silent() && Instant::now() < deadline {
+        let deadline = clock::now() + DRAIN;
+        while !self.silent() && clock::now() < deadline {
             self.wait(deadline, false, budget, log);
         }
         for stream in &mut self.streams {
@@ -228,7 +229,7 @@ impl Run {
 
     /// Waits until the program ends (if `for_exit`), says something, or the deadline comes.
     fn wait(&mut self, deadline: Instant, for_exit: bool, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = clock::left(deadline).unwrap_or_default();
         // Rounded up to the next millisecond by adding one: waking early would only mean another turn.
         let left = Timespec::try_from(left + Duration::from_millis(1)).ok();
         let open: Vec<_> = self.streams.iter().filter_map(|s| s.fd.as_ref()).map(AsFd::as_fd).collect();

@@ -1,10 +1,11 @@
 //! The queue and the thread between those who log and whoever reads.
 
+use crate::clock;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
@@ -66,14 +67,14 @@ impl Sink {
 
     pub(super) fn flush(&self, patience: Duration) -> bool {
         let wanted = self.submitted.load(Ordering::Acquire);
-        let deadline = Instant::now() + patience;
+        let deadline = clock::now() + patience;
         let mut progress = self.progress();
         loop {
             let lost = self.dropped();
             if progress.written + lost >= wanted && progress.reported >= lost {
                 return true;
             }
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) else {
+            let Some(left) = clock::left(deadline) else {
                 return false;
             };
             progress = self.progressed.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -1,11 +1,13 @@
 //! The thread that keeps the newest state on the disk.
 
 use super::{StateError, write};
+use crate::clock;
 use crate::election::action::Persisted;
+use crate::time::Instant;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tracing::{error, info};
 
 /// After a failure: first and longest wait before the next attempt.
@@ -80,7 +82,7 @@ impl StateWriter {
         let mut slot = self.0.slot();
         slot.newest = Some(state);
         slot.status.unsaved = true;
-        let stuck = slot.writing_since.is_some_and(|since| since.elapsed() > HANGS);
+        let stuck = slot.writing_since.is_some_and(|since| clock::now().since(since) > HANGS);
         if stuck && !std::mem::replace(&mut slot.status.hangs, true) {
             error!("the state directory does not answer: state is kept in memory only until it does");
         }
@@ -96,10 +98,10 @@ impl StateWriter {
     /// Waits until the newest state is on the disk, but not longer than `patience`; says whether it is.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+        let deadline = clock::now() + patience;
         let mut slot = self.0.slot();
         while slot.status.unsaved {
-            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|d| !d.is_zero()) else {
+            let Some(left) = clock::left(deadline) else {
                 return false;
             };
             slot = self.0.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -129,7 +131,7 @@ fn work(shared: &Shared, mut store: impl FnMut(&Persisted) -> Result<(), StateEr
             }
             slot = shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
         };
-        slot.writing_since = Some(Instant::now());
+        slot.writing_since = Some(clock::now());
         drop(slot);
 
         let result = store(&state);
