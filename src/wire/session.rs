@@ -53,7 +53,7 @@ struct Peer {
     silent_since: Instant,
     echoed: u64,
     echoed_at: Option<Instant>,
-    /// From when on missing echoes count.
+    /// From when on missing echoes count: when what it echoed last was sent, or when we came back.
     deaf_since: Instant,
     interval: Duration,
     accepts: Vec<KeyId>,
@@ -205,7 +205,7 @@ impl Session {
             silent_since: now,
             echoed: 0,
             echoed_at: None,
-            deaf_since: now,
+            deaf_since: self.sent.at(hb.echo.seq).unwrap_or(now),
             interval: hb.interval,
             accepts: Vec::new(),
             leaving: Leaving::No,
@@ -252,12 +252,15 @@ impl Session {
     }
 
     /// What is known of the peer.
+    ///
+    /// That it does not hear us is judged by what it says: its silence is no sign of deafness, so a peer
+    /// that dies goes from up to down.
     #[must_use]
     pub fn state(&self, now: Instant) -> SessionState {
         match &self.peer {
             None => SessionState::Unproven,
             Some(_) if now >= self.dead_at() => SessionState::Down,
-            Some(peer) if now >= self.deaf_at(peer) => SessionState::OneWay,
+            Some(peer) if peer.silent_since.since(peer.deaf_since) >= self.echo_time() => SessionState::OneWay,
             Some(_) => SessionState::Up,
         }
     }
@@ -335,10 +338,12 @@ impl Session {
     /// [`Instant::FAR_FUTURE`] if none does.
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Instant {
-        let Some(peer) = &self.peer else { return Instant::FAR_FUTURE };
-        let deadlines = [Some(self.dead_at()), self.suspected_at(), Some(self.deaf_at(peer))];
-        let ahead = deadlines.into_iter().flatten().filter(|at| *at > now && now < self.dead_at());
-        ahead.min().unwrap_or(Instant::FAR_FUTURE)
+        if self.peer.is_none() {
+            return Instant::FAR_FUTURE;
+        }
+        let dead_at = self.dead_at();
+        let ahead = [self.suspected_at(), Some(dead_at)].into_iter().flatten();
+        ahead.filter(|at| *at > now && now < dead_at).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     /// This host was away until `now`: silence, and missing echoes, count from here. A peer that was dead
@@ -377,11 +382,6 @@ impl Session {
     #[must_use]
     pub const fn stats(&self) -> &SessionStats {
         &self.stats
-    }
-
-    /// When the peer counts as one that does not hear us.
-    fn deaf_at(&self, peer: &Peer) -> Instant {
-        peer.deaf_since + self.echo_time()
     }
 
     /// Time within which what we send must be echoed: the longer of the two dead times, since an echo
