@@ -124,8 +124,9 @@ impl Session {
     /// of its own, without gaps.
     pub fn record_sent(&mut self, now: Instant, seq: u64) {
         let same_turn = self.sent.last() == Some(now);
-        if self.sent.record(now, seq) && !same_turn {
-            self.candidates.sent(now, self.own_dead_time());
+        if self.sent.record(now, seq) {
+            self.candidates.sent(same_turn);
+            self.candidates.expire(now, self.own_dead_time());
         }
     }
 
