@@ -335,3 +335,29 @@ fn a_restart_is_known_within_two_intervals_and_needs_no_dead_time() {
     world.pass(2 * 100 + 10);
     world.assert_up();
 }
+/// Found by the property above: one node took a delayed datagram of the other's earlier boot for a proof
+/// after the later one had proven it. Each then waited for the other to name it.
+#[test]
+fn a_delayed_proof_of_an_earlier_boot_does_not_lock_them_out() {
+    use Step::{Network, Pass, ReplayAll, Restart};
+    let steps = [
+        Network { to: 0, loss: 0, delay: 193, copies: 2 },
+        Network { to: 1, loss: 100, delay: 19, copies: 2 },
+        Pass(2055),
+        Restart(1),
+        Pass(359),
+        Network { to: 1, loss: 20, delay: 86, copies: 3 },
+        ReplayAll { backwards: true },
+        Network { to: 1, loss: 100, delay: 615, copies: 1 },
+        Pass(208),
+        Restart(0),
+        Network { to: 1, loss: 60, delay: 713, copies: 2 },
+        Pass(203),
+        ReplayAll { backwards: false },
+    ];
+    let mut world = World::new();
+    steps.iter().for_each(|step| world.take(step));
+    world.calm();
+    world.pass(EXCHANGES * 100);
+    world.assert_up();
+}

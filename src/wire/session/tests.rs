@@ -316,13 +316,25 @@ fn silence_counts_from_our_return_for_those_who_were_alive() {
 
 /// ⚠ The core sends at a longer interval only after this says that the peer knows.
 #[test]
-fn what_the_peer_has_echoed_is_known_by_number() {
+fn what_the_peer_took_for_our_word_is_known_by_number() {
     let mut s = established();
+    assert!(!s.echoed_since(2), "heard, but it may have named another boot than the peer's");
     s.record_sent(at(1100), 3);
     s.record_sent(at(1200), 4);
-    assert!(s.echoed_since(2) && !s.echoed_since(3));
     assert_eq!(s.receive(at(1210), 0, &heard(THEM, 11, 3)), COUNTS);
-    assert!(s.echoed_since(3) && !s.echoed_since(4));
+    assert!(s.echoed_since(2) && s.echoed_since(3) && !s.echoed_since(4));
     assert_eq!(s.last_echoed(), Some(at(1100)));
     assert!(!session().echoed_since(1));
+}
+
+/// The peer proved itself to us and then took a delayed datagram for the proof of an earlier boot of ours.
+/// It names that boot until we prove ourselves, which takes an echo of what it sends meanwhile.
+#[test]
+fn datagrams_that_do_not_count_are_echoed_too() {
+    let mut s = established();
+    let names_old = Heartbeat { echo: Echo { boot: BootId([9; 16]), seq: 70 }, ..heard(THEM, 15, 2) };
+    assert_eq!(s.receive(at(1100), 0, &names_old), dropped(Reason::StaleEcho));
+    assert_eq!(s.echo(at(1100)), Echo { boot: THEM, seq: 15 });
+    assert_eq!(s.receive(at(1110), 0, &heard(THEM, 14, 2)), COUNTS, "it was heard, it did not count");
+    assert_eq!(s.echo(at(1110)), Echo { boot: THEM, seq: 15 });
 }
