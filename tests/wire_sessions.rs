@@ -340,10 +340,11 @@ fn a_restart_is_known_within_two_intervals_and_needs_no_dead_time() {
 #[test]
 fn a_delayed_proof_of_an_earlier_boot_does_not_lock_them_out() {
     use Step::{Network, Pass, ReplayAll, Restart};
-    let steps = [
-        Network { to: 0, loss: 0, delay: 193, copies: 2 },
-        Network { to: 1, loss: 100, delay: 19, copies: 2 },
-        Pass(2055),
+    let mut steps = [36, 153, 98].map(Pass).to_vec();
+    steps.push(Network { to: 0, loss: 0, delay: 193, copies: 2 });
+    steps.push(Network { to: 1, loss: 100, delay: 19, copies: 2 });
+    steps.extend([269, 293, 199, 118, 51, 190, 254, 93, 46].map(Pass));
+    steps.extend([
         Restart(1),
         Pass(359),
         Network { to: 1, loss: 20, delay: 86, copies: 3 },
@@ -354,7 +355,7 @@ fn a_delayed_proof_of_an_earlier_boot_does_not_lock_them_out() {
         Network { to: 1, loss: 60, delay: 713, copies: 2 },
         Pass(203),
         ReplayAll { backwards: false },
-    ];
+    ]);
     let mut world = World::new();
     steps.iter().for_each(|step| world.take(step));
     world.calm();
