@@ -75,6 +75,7 @@ struct VectorEntry {
     successor: Option<String>,
     ask_us: Option<u64>,
     grant: Option<VectorGrant>,
+    maintenance: u32,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +149,7 @@ fn entry(v: &VectorEntry) -> Entry {
             epoch: Epoch(g.epoch),
             seq: g.seq,
         }),
+        maintenance: v.maintenance,
     }
 }
 

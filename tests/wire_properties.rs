@@ -43,19 +43,29 @@ fn entry() -> impl Strategy<Value = Entry> {
         seq,
     });
     let head = (tag(), role, any::<u16>(), any::<u8>(), any::<i16>());
-    let tail = (any::<u64>(), any::<u64>(), option::of(tag()), option::of(micros()), option::of(grant));
-    (head, tail).prop_map(|((group, role, flags, priority, effective), (epoch, seen, successor, ask, grant))| Entry {
-        group,
-        role,
-        flags: Flags(flags),
-        priority,
-        effective,
-        epoch: Epoch(epoch),
-        seen: Epoch(seen),
-        successor,
-        ask,
-        grant,
-    })
+    let tail = (
+        any::<u64>(),
+        any::<u64>(),
+        option::of(tag()),
+        option::of(micros()),
+        option::of(grant),
+        prop_oneof![Just(0), any::<u32>()],
+    );
+    (head, tail).prop_map(
+        |((group, role, flags, priority, effective), (epoch, seen, successor, ask, grant, maintenance))| Entry {
+            group,
+            role,
+            flags: Flags(flags),
+            priority,
+            effective,
+            epoch: Epoch(epoch),
+            seen: Epoch(seen),
+            successor,
+            ask,
+            grant,
+            maintenance,
+        },
+    )
 }
 
 fn target() -> impl Strategy<Value = Target> {
@@ -255,5 +265,6 @@ fn entry_of() -> Entry {
         successor: None,
         ask: None,
         grant: None,
+        maintenance: 0,
     }
 }
