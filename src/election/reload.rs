@@ -28,6 +28,9 @@ impl Core {
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::config::digest(&new);
+        if let Some(target) = &new.local_node().target {
+            self.identity = Some(target.clone());
+        }
         self.keys = KeyRing::new(&new.heartbeat.keys, new.heartbeat.send_key);
         for peer in self.peers.iter_mut() {
             peer.session.set_multiplier(new.heartbeat.dead_multiplier);

@@ -1,0 +1,7 @@
+//! `havipctl`: the operator's tool.
+
+/// x
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}
