@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn a_timeline_counts_from_its_first_step() {
-        let step = |ms, what: &str| Step { at: Instant::from_nanos(ms * 100_000), what: what.into() };
+        let step = |ms: u64, what: &str| Step { at: Instant::from_nanos(ms * 100_000), what: what.into() };
         let timeline = [step(10_000, "claiming (peer-dead)"), step(10_123, "write answered")];
         assert_eq!(steps(&timeline, Instant::from_millis(2000)), "+0.0ms claiming (peer-dead), +12.3ms write answered");
         assert_eq!(steps(&[], Instant::from_millis(7)), "");

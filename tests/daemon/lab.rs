@@ -57,15 +57,7 @@ impl Lab {
             config = config.with_node(name, address(net, i));
         }
         let (cloud, endpoint, metadata, stop) = serve(config);
-        let lab = Self {
-            cloud,
-            endpoint,
-            metadata,
-            net,
-            dir: TempDir::new().unwrap(),
-            options,
-            _stop: stop,
-        };
+        let lab = Self { cloud, endpoint, metadata, net, dir: TempDir::new().unwrap(), options, _stop: stop };
         lab.write_key("heartbeat.key", 7);
         lab.write_config();
         lab
