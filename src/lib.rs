@@ -5,5 +5,6 @@ pub mod config;
 pub mod election;
 pub mod ids;
 pub mod secret;
+pub mod simulation;
 pub mod time;
 pub mod wire;
