@@ -4,6 +4,7 @@ pub mod cloud;
 pub mod config;
 pub mod election;
 pub mod ids;
+pub mod sandbox;
 pub mod secret;
 pub mod simulation;
 pub mod time;

@@ -62,13 +62,8 @@ impl Request {
     /// What `ToSign` makes of it.
     fn authorization(&self) -> String {
         let (query, headers, signed) = (self.query(), self.headers(), self.signed());
-        let request = ToSign {
-            method: &self.method,
-            path: &self.path_raw,
-            query: &query,
-            headers: &headers,
-            signed: &signed,
-        };
+        let request =
+            ToSign { method: &self.method, path: &self.path_raw, query: &query, headers: &headers, signed: &signed };
         let timestamp = sign::timestamp(self.timestamp_unix);
         request.authorization(&self.access_key_id, &self.secret(), &timestamp, self.expiration_seconds)
     }

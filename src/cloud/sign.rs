@@ -150,10 +150,7 @@ impl SignedHeaders {
 }
 
 /// The covered headers: `name:value` encoded, one a line, sorted; empty values are left out.
-pub fn canonical_headers<'a>(
-    headers: impl IntoIterator<Item = (&'a str, &'a str)>,
-    signed: &SignedHeaders,
-) -> String {
+pub fn canonical_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>, signed: &SignedHeaders) -> String {
     let mut lines: Vec<String> = headers
         .into_iter()
         .filter(|(name, value)| signed.covers(name) && !value.trim().is_empty())
@@ -347,7 +344,7 @@ fn encode_bytes(bytes: &[u8], keep: &[u8]) -> String {
 }
 
 /// Undoes percent-encoding; a `%` without two hex digits stays as it is.
-fn decode(text: &str) -> Vec<u8> {
+pub(crate) fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let digit = |i: usize| bytes.get(i).and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
     let mut out = Vec::with_capacity(bytes.len());
@@ -400,7 +397,8 @@ mod tests {
         let signed = SignedHeaders::listed(&["X-Bce-Date", "host"]);
         let headers = [("host", "127.0.0.1:80"), ("x-bce-date", "2026-10-07T12:00:00Z"), ("accept", "*/*")];
         let query = [("attach", None), ("clientToken", Some("a b+c"))];
-        let to_sign = ToSign { method: "PUT", path: "/v1/havip/ü x", query: &query, headers: &headers, signed: &signed };
+        let to_sign =
+            ToSign { method: "PUT", path: "/v1/havip/ü x", query: &query, headers: &headers, signed: &signed };
         let header = to_sign.authorization("ak", &secret, "2026-10-07T12:00:00Z", EXPIRATION_SECONDS);
         let parsed = Authorization::parse(&header).expect("parses");
         assert_eq!((parsed.access_key_id.as_str(), parsed.unix_seconds), ("ak", 1_791_374_400));

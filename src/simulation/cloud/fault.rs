@@ -58,7 +58,8 @@ pub enum Fault {
     Status {
         /// HTTP status.
         status: u16,
-        /// The cloud's code.
+        /// The cloud's code; without one the body is empty.
+        #[serde(default)]
         code: String,
         /// Text for people.
         #[serde(default)]

@@ -142,10 +142,12 @@ impl CloudModel {
     }
 }
 
-/// An error as the service writes it; `id` is the request id.
+/// An error as the service writes it; `id` is the request id. One without a code has an empty body,
+/// as errors of the balancers in front of the service may have.
 fn render_error(error: &ErrorReply, id: &str) -> HttpReply {
     let body = json!({"code": error.code, "message": error.message, "requestId": id});
-    let mut reply = HttpReply::new(error.status, JSON, id, body.to_string());
+    let body = if error.code.is_empty() { String::new() } else { body.to_string() };
+    let mut reply = HttpReply::new(error.status, JSON, id, body);
     if let Some(after) = error.retry_after {
         reply.headers.push(("retry-after", after.as_secs().to_string()));
     }
