@@ -1,0 +1,3 @@
+//! A whole cluster and its cloud on one machine, without root and without an account.
+
+pub mod emulator;
