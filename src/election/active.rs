@@ -1,10 +1,10 @@
 //! Active: what the cloud says against us, isolation, and the reasons to hand over.
 
 use super::action::Action;
-use super::claim::holder_or_alone;
 use super::group::Group;
 use super::rank;
 use super::role::{Cause, Role};
+use super::serving::holder_or_alone;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, HoldOrRelease};
 use crate::election::event::InstanceState;

@@ -6,7 +6,7 @@ use super::role::{Cause, Role};
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Strangers};
 use crate::ids::{NodeIndex, Target};
-use crate::ownership::{Failure, HavipLoop, LastRead, Outcome, Serve};
+use crate::ownership::{Failure, HavipLoop, LastRead, Outcome};
 use crate::time::Instant;
 use crate::wire::Flags;
 use std::time::Duration;
@@ -67,7 +67,8 @@ impl Group {
         if let Some(reason) = self.cold_start(turn) {
             return Verdict::Wait(reason);
         }
-        let since = *self.vacant_since.get_or_insert(turn.now);
+        // The turns by rank are counted from when a claim could first have succeeded.
+        let since = (*self.vacant_since.get_or_insert(turn.now)).max(self.first_vote(turn));
         if let Some(reason) = self.outranked(turn, since).or_else(|| self.may_resume(turn, since)) {
             return Verdict::Wait(reason);
         }
@@ -103,7 +104,7 @@ impl Group {
         let me = crate::wire::Tag::node(&turn.config.local_node().name);
         turn.peers.iter().find_map(|p| {
             let entry = p.releases(self.tag, turn.now).filter(|e| e.successor == Some(me))?;
-            (p.up(turn.now) && entry.epoch >= self.epoch).then(|| {
+            p.up(turn.now).then(|| {
                 let name = &turn.config.node(p.node).name;
                 (p.node, format!("{name} hands over epoch {}", entry.epoch))
             })
@@ -147,6 +148,11 @@ impl Group {
         let peer = turn.peers.of(node)?;
         let able = peer.up(turn.now) && peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
         (able && !turn.due(since + turn.dead_time())).then(|| format!("the cloud names {holder}, which may resume"))
+    }
+
+    /// When voters that start together with us may give their first vote.
+    fn first_vote(&self, turn: &Turn<'_>) -> Instant {
+        if self.by_majority(turn) { self.voter.quarantine_ends() } else { Instant::default() }
     }
 
     fn by_majority(&self, turn: &Turn<'_>) -> bool {
@@ -321,49 +327,4 @@ impl Group {
         self.damping.set_unable(turn, failure);
         self.lose(turn, Role::Fault, failure.cause, failure.text.clone(), None);
     }
-
-    /// How the HAVIPs are to be had now.
-    pub(crate) fn serve_how(&self, turn: &mut Turn<'_>) -> Serve {
-        let settings = self.settings(turn);
-        let by_cloud = settings.arbiter == Arbiter::Cloud;
-        let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now));
-        let others = || settings.members.iter().filter(|m| !m.witness && m.node != turn.config.local);
-        let target = |n: NodeIndex| turn.target_of(n).map(|t| t.id().to_owned());
-        let yield_to = if by_cloud && !self.planned {
-            let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
-            let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
-            ids.filter(|id| self.displaces.as_ref() != Some(id)).collect()
-        } else {
-            vec![]
-        };
-        let alone = by_cloud && others().any(|m| unseen(m.node));
-        let hands_off = if by_cloud && self.role == Role::Active {
-            others().filter(|m| unseen(m.node)).filter_map(|m| target(m.node)).collect()
-        } else {
-            vec![]
-        };
-        let audit = if alone { Duration::from_secs(1) } else { turn.config.cloud.audit_interval };
-        Serve {
-            epoch: self.epoch,
-            right_until: self.right_until(turn),
-            announce: !self.maintained() && (!alone || self.role == Role::Claiming || self.holds_by_record(turn)),
-            planned: self.planned,
-            yield_to,
-            hands_off,
-            audit,
-        }
-    }
-
-    /// The last audit is recent and says that we are the holder.
-    fn holds_by_record(&self, turn: &Turn<'_>) -> bool {
-        let me = turn.identity.map(Target::id);
-        let recent = |r: &LastRead| r.at + super::active::AUDIT_AGE >= turn.now;
-        self.loops.iter().all(|l: &HavipLoop| l.read.as_ref().is_some_and(|r| recent(r) && holder_or_alone(r, me)))
-    }
-}
-
-/// Named as holder, or bound alone.
-pub(crate) fn holder_or_alone(read: &LastRead, me: Option<&str>) -> bool {
-    let alone = matches!(read.havip.binded_instances.as_slice(), [one] if Some(one.instance_id.as_str()) == me);
-    me.is_some() && (read.havip.holder() == me || alone)
 }

@@ -11,8 +11,8 @@ use super::role::{Cause, Role};
 use super::superseded::Superseded;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Group as Settings, Interface, Member};
-use crate::ids::{Epoch, GroupIndex, HavipIndex, NodeIndex};
-use crate::ownership::{Desire, HavipLoop, Outcome, Place, Scope};
+use crate::ids::{Epoch, GroupIndex, NodeIndex};
+use crate::ownership::HavipLoop;
 use crate::time::Instant;
 use crate::wire::Tag;
 use std::time::Duration;
@@ -174,10 +174,8 @@ impl Group {
         if self.role == Role::Active {
             owner = Some(turn.config.local);
         }
-        if let Some(owner) = owner {
-            if self.damping.note_owner(turn.now, owner) {
-                self.moved_at = turn.now;
-            }
+        if owner.is_some_and(|owner| self.damping.note_owner(turn.now, owner)) {
+            self.moved_at = turn.now;
         }
         self.reserve_epochs(turn);
     }
@@ -188,89 +186,6 @@ impl Group {
             self.kept.epoch_reserved = self.seen.0.saturating_add(EPOCH_BLOCK);
             *turn.persist = true;
         }
-    }
-
-    fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
-        let fault = self.fault(turn);
-        let gained = fault.is_none() && self.ineligible.is_some();
-        if fault.is_none() && (gained || self.eligible_since.is_none()) {
-            self.eligible_since = Some(turn.now);
-        }
-        if fault.is_some() {
-            self.eligible_since = None;
-        }
-        self.ineligible = fault;
-        match (&self.ineligible, self.role) {
-            (Some((cause, text)), Role::Backup) => {
-                let (cause, text) = (*cause, text.clone());
-                self.become_role(turn, Role::Fault, cause, text, None);
-            }
-            (None, Role::Fault) => {
-                self.become_role(turn, Role::Backup, Cause::Recovered, "the reason is gone".into(), None);
-            }
-            _ => {}
-        }
-    }
-
-    /// Why this node could not be active, if so. A witness never could and is no fault.
-    fn fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
-        if self.membership(turn).is_none_or(|m| m.witness) {
-            return None;
-        }
-        if turn.cloned {
-            let text = "another machine runs with this node's state; stop the clone, then restart havipd here";
-            return Some((Cause::Cloned, text.into()));
-        }
-        if turn.identity.is_none() && !self.settings(turn).observe {
-            let text =
-                "this node's instance id is not known; set node.instance, or make the metadata service reachable";
-            return Some((Cause::NoIdentity, text.into()));
-        }
-        for (i, l) in self.loops.iter().enumerate() {
-            if l.address.wanted && !l.link_up {
-                let id = &self.settings(turn).havips[i].id;
-                return Some((Cause::LinkDown, format!("the interface for {id} is down or missing")));
-            }
-        }
-        if self.health.failed {
-            return Some((Cause::CheckFailed, "a check fails".into()));
-        }
-        if let Some((cause, text)) = self.damping.fault(turn) {
-            return Some((cause, text));
-        }
-        if !self.role.has_right()
-            && let Some(text) = self.mismatch(turn)
-        {
-            return Some((Cause::ConfigMismatch, text));
-        }
-        self.cloud_fault()
-    }
-
-    fn mismatch(&self, turn: &Turn<'_>) -> Option<String> {
-        let ours = turn.digest;
-        let other = turn.peers.iter().find(|p| {
-            p.up(turn.now) && p.digest.is_some_and(|d| d != ours) && self.settings(turn).member(p.node).is_some()
-        })?;
-        let name = &turn.config.node(other.node).name;
-        Some(format!("{name} runs with other voters, arbiter, HAVIPs or bindings; make the files equal"))
-    }
-
-    /// What looking at the cloud without a claim showed: a HAVIP that is gone, or no permission to see it.
-    fn cloud_fault(&self) -> Option<(Cause, String)> {
-        self.loops.iter().find_map(|l| {
-            let (count, _, error) = l.read_errors.as_ref()?;
-            let cause = match () {
-                () if *count < 2 => return None,
-                () if error.missing => Cause::HavipMissing,
-                () if error.denied && !self.role.has_right() => Cause::Denied,
-                () => return None,
-            };
-            let remedy = match cause {
-                Cause::HavipMissing => "create it, or correct group.havip.id",
-                _ => "check the credentials and their permission for HAVIP",
-            };
-            Some((cause, format!("{error}; {remedy}")))
-        })
     }
 
     /// Gives way to a higher epoch, and within one epoch to the member that the file puts first.
@@ -319,7 +234,7 @@ impl Group {
         match settings.arbiter {
             Arbiter::Majority if !self.maintained() => {
                 let lease = self.asker.right_until(turn.now, settings.members.len());
-                lease.unwrap_or(Instant::default()).min(turn.alive_until)
+                lease.unwrap_or_default().min(turn.alive_until)
             }
             _ => turn.alive_until,
         }
@@ -407,97 +322,5 @@ impl Group {
         if matches!(self.role, Role::Claiming | Role::Releasing) {
             self.step_done(turn, what);
         }
-    }
-
-    /// What became of the claim so far, over all HAVIPs.
-    pub(crate) fn outcome(&self, turn: &Turn<'_>) -> Outcome {
-        if self.settings(turn).observe {
-            return Outcome::Confirmed;
-        }
-        let mut all = Outcome::Confirmed;
-        for l in &self.loops {
-            match l.outcome() {
-                Outcome::Confirmed => {}
-                Outcome::Pending => {
-                    if all == Outcome::Confirmed {
-                        all = Outcome::Pending;
-                    }
-                }
-                worse => return worse,
-            }
-        }
-        all
-    }
-
-    /// Runs the ownership loop of every HAVIP with what the role wants now.
-    fn serve(&mut self, turn: &mut Turn<'_>) {
-        let nothing = self.membership(turn).is_none_or(|m| m.witness) || self.settings(turn).observe;
-        if nothing || self.left || self.plan.leaves_address(self.cause) {
-            return;
-        }
-        let desire = self.desire(turn);
-        let settings = self.settings(turn);
-        let members: Vec<String> =
-            settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(|t| t.id().to_owned()).collect();
-        let (look_every, look_urgent) = self.look_rate(turn);
-        let mut loops = std::mem::take(&mut self.loops);
-        for (i, l) in loops.iter_mut().enumerate() {
-            let havip = &settings.havips[i];
-            let scope = Scope {
-                place: Place { group: self.index, havip: HavipIndex(i) },
-                havip,
-                members: &members,
-                once_held: self.kept.once_held.contains(&havip.id),
-                look_every,
-                look_urgent,
-            };
-            l.step(turn, scope, &desire);
-        }
-        self.loops = loops;
-        self.remember(turn, &members);
-    }
-
-    /// Keeps addresses and the fact that a member was once holder.
-    fn remember(&mut self, turn: &mut Turn<'_>, members: &[String]) {
-        let settings = self.settings(turn);
-        for (havip, l) in settings.havips.iter().zip(&self.loops) {
-            if let Some(ip) = l.address.ip.filter(|ip| self.kept.addresses.get(havip.id.as_str()) != Some(ip)) {
-                self.kept.addresses.insert(havip.id.as_str().to_owned(), ip);
-                *turn.persist = true;
-            }
-            let ours = l.holder().is_some_and(|h| members.iter().any(|m| m == h));
-            if ours && !self.kept.once_held.contains(&havip.id) {
-                self.kept.once_held.push(havip.id.clone());
-                *turn.persist = true;
-            }
-        }
-    }
-
-    /// How often to look at the cloud without having the right, and whether a claim may depend on it.
-    fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
-        let waiting_for_cloud = self.settings(turn).arbiter == Arbiter::Cloud && self.claim_may_follow(turn);
-        if waiting_for_cloud || self.role == Role::Releasing {
-            (Duration::from_secs(1), true)
-        } else {
-            (turn.config.cloud.audit_interval, false)
-        }
-    }
-
-    fn desire(&self, turn: &mut Turn<'_>) -> Desire {
-        match self.role {
-            Role::Claiming | Role::Active => Desire::Serve(self.serve_how(turn)),
-            Role::Releasing => Desire::Keep { until: self.plan.keep_until() },
-            Role::Backup | Role::Fault if self.may_resume_address(turn) => Desire::Undecided,
-            Role::Backup | Role::Fault => Desire::Nothing,
-        }
-    }
-
-    /// After a start: an address that the last run left is not touched while we may be about to resume.
-    fn may_resume_address(&self, turn: &mut Turn<'_>) -> bool {
-        let settings = self.settings(turn);
-        let fresh =
-            self.cause == Cause::Started || self.ineligible.as_ref().is_some_and(|(c, _)| *c == Cause::NoIdentity);
-        let owned = turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some());
-        fresh && !owned && !turn.due(turn.started + settings.keep_for)
     }
 }

@@ -82,6 +82,11 @@ impl Voter {
         now < self.quarantine
     }
 
+    /// When that ends.
+    pub(crate) fn quarantine_ends(&self) -> Instant {
+        self.quarantine
+    }
+
     /// Judges an ask. True when the grant in force changed hands or began.
     pub(crate) fn ask(&mut self, now: Instant, ask: Ask) -> bool {
         let same = |g: &Given| g.node == ask.node && g.boot == ask.boot;

@@ -15,6 +15,7 @@ mod active;
 mod claim;
 mod command;
 mod damping;
+mod eligibility;
 mod group;
 mod handover;
 mod lease;
@@ -24,6 +25,7 @@ mod rank;
 mod receive;
 mod reload;
 mod send;
+mod serving;
 mod stall;
 mod superseded;
 pub(crate) mod timer;
@@ -279,3 +281,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! One HAVIP: what was last read of it, what is under way, and the next effect.
 
 use super::address::Address;
+use super::calls::{Attempt, Writing};
 use super::decide::{Context, Next, next};
-use super::token::client_token;
 use super::{Desire, Failure, Outcome, Place, Serve};
-use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
+use crate::cloud::api::{Bound, CallError, HaVip};
 use crate::config::model::{Binding, Havip};
-use crate::election::action::{Action, Write, WriteKind};
+use crate::election::action::WriteKind;
 use crate::election::role::Cause;
 use crate::election::turn::Turn;
 use crate::ids::{OperationId, Target};
@@ -18,19 +18,13 @@ const FRESH: Duration = Duration::from_secs(2);
 /// Looks (with an announcement before each) at a master that does not move, before it is detached or given up.
 const PATIENCE: u32 = 3;
 /// Time between those looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// After a claim the first audit comes this soon.
 const FIRST_AUDIT: Duration = Duration::from_millis(200);
 /// Then one a second for this long.
 const WATCHFUL: Duration = Duration::from_secs(60);
 /// Time between audits while watchful.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// First wait after a write that did not help; doubled each time.
-const BACKOFF: Duration = Duration::from_millis(100);
-/// Longest such wait.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
-/// How long after its deadline a call that never ended is given up.
-const LOST_AFTER: Duration = Duration::from_secs(1);
 /// A detach off the critical path that was refused is not tried again for this long.
 const DETACH_LATER: Duration = Duration::from_secs(60);
 
@@ -45,21 +39,6 @@ pub struct LastRead {
     pub havip: HaVip,
 }
 
-#[derive(Debug)]
-struct Writing {
-    op: OperationId,
-    kind: WriteKind,
-    issued: Instant,
-}
-
-/// Identity of one attempt: it lives until a definite answer, so retries of it share the token.
-#[derive(Debug, PartialEq, Eq)]
-struct Attempt {
-    kind: WriteKind,
-    targets: Vec<Target>,
-    number: u64,
-}
-
 /// The loop of one HAVIP.
 #[derive(Debug, Default)]
 pub struct HavipLoop {
@@ -72,23 +51,23 @@ pub struct HavipLoop {
     pub(crate) read_errors: Option<(u32, Instant, CallError)>,
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: u64,
-    reading: Option<(OperationId, Instant)>,
-    asked_at: Option<Instant>,
-    read_at: Option<Instant>,
-    writing: Option<Writing>,
-    wrote: Option<Instant>,
-    attempt: Option<Attempt>,
-    attempts: u64,
-    retry_at: Instant,
-    retries: u32,
-    last_error: Option<(WriteKind, CallError)>,
-    looks: u32,
-    acted_on: Option<Instant>,
-    opened: Option<Instant>,
-    confirmed_at: Option<Instant>,
-    unconfirmed_since: Option<Instant>,
-    detach_from: Instant,
-    outcome: Option<Outcome>,
+    pub(super) reading: Option<(OperationId, Instant)>,
+    pub(super) asked_at: Option<Instant>,
+    pub(super) read_at: Option<Instant>,
+    pub(super) writing: Option<Writing>,
+    pub(super) wrote: Option<Instant>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) attempts: u64,
+    pub(super) retry_at: Instant,
+    pub(super) retries: u32,
+    pub(super) last_error: Option<(WriteKind, CallError)>,
+    pub(super) looks: u32,
+    pub(super) acted_on: Option<Instant>,
+    pub(super) opened: Option<Instant>,
+    pub(super) confirmed_at: Option<Instant>,
+    pub(super) unconfirmed_since: Option<Instant>,
+    pub(super) detach_from: Instant,
+    pub(super) outcome: Option<Outcome>,
 }
 
 /// What of a group's state one HAVIP needs to see.
@@ -147,7 +126,7 @@ impl HavipLoop {
     }
 
     /// Ends whatever was under way: the right to it is gone.
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.writing = None;
         self.attempt = None;
         self.opened = None;
@@ -186,18 +165,6 @@ impl HavipLoop {
             let last = self.last_error.as_ref().map_or_else(|| self.describe_read(), |(_, e)| e.to_string());
             let text = format!("{} is not ours after the operation timeout; last: {last}", scope.havip.id);
             self.fail(Cause::ClaimTimedOut, text, None);
-        }
-    }
-
-    /// A call whose end was never reported must not stop the loop: it counts as having ended unknown.
-    fn give_up_lost_calls(&mut self, turn: &mut Turn<'_>) {
-        let limit = turn.config.cloud.request_timeout + LOST_AFTER;
-        if self.writing.as_ref().is_some_and(|w| turn.due(w.issued + limit)) {
-            self.writing = None;
-            self.wrote = Some(turn.now);
-        }
-        if self.reading.is_some_and(|(_, issued)| turn.due(issued + limit)) {
-            self.reading = None;
         }
     }
 
@@ -322,13 +289,6 @@ impl HavipLoop {
         }
     }
 
-    /// The refusal that ended the last write of that kind, unless the refusal was of our token only.
-    fn refused(&self, kind: WriteKind) -> Option<CallError> {
-        let (of, error) = self.last_error.as_ref()?;
-        let token_only = error.code.as_deref() == Some("IdempotentParameterMismatch");
-        (*of == kind && error.class == ErrorClass::Refused && !token_only).then(|| error.clone())
-    }
-
     /// Bound but not master: announce, look again, and after some patience say so.
     fn ask_again(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, read: &LastRead, others: &[Bound]) {
         self.acted_on = Some(read.issued);
@@ -360,141 +320,11 @@ impl HavipLoop {
         }
     }
 
-    fn attach(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
-        if let Some(me) = turn.identity.cloned() {
-            self.write(turn, scope, serve, WriteKind::Attach, vec![me]);
-        }
-    }
-
-    fn detach(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, others: &[Bound]) {
-        let mut targets: Vec<Target> = others.iter().filter_map(|b| b.instance_id.parse().ok()).collect();
-        // One call carries one type.
-        if let Some(kind) = targets.first().map(Target::api_type) {
-            targets.retain(|t| t.api_type() == kind);
-            self.write(turn, scope, serve, WriteKind::Detach, targets);
-        }
-    }
-
-    fn write(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, kind: WriteKind, targets: Vec<Target>) {
-        if !self.attempt.as_ref().is_some_and(|a| a.kind == kind && a.targets == targets) {
-            self.attempts += 1;
-            self.attempt = Some(Attempt { kind, targets: targets.clone(), number: self.attempts });
-        }
-        let number = self.attempt.as_ref().map_or(0, |a| a.number);
-        let op = turn.operation();
-        let token = client_token(turn.boot, serve.epoch, number, &scope.havip.id, kind, &targets);
-        self.writing = Some(Writing { op, kind, issued: turn.now });
-        self.reading = None;
-        turn.out.push(Action::Write(Write {
-            op,
-            group: scope.place.group,
-            epoch: serve.epoch,
-            havip: scope.havip.id.clone(),
-            kind,
-            targets,
-            token,
-            right_until: serve.right_until,
-            deadline: turn.now + turn.config.cloud.request_timeout,
-        }));
-    }
-
-    /// A write ended; what it really did is for the next read to say. False when it is not ours.
-    pub(crate) fn written(&mut self, turn: &mut Turn<'_>, op: OperationId, result: Result<(), CallError>) -> bool {
-        if self.writing.as_ref().is_none_or(|w| w.op != op) {
-            return false;
-        }
-        let Some(kind) = self.writing.take().map(|w| w.kind) else { return false };
-        self.wrote = Some(turn.now);
-        if kind == WriteKind::Attach {
-            self.begin_burst(turn);
-        }
-        let wait = match result {
-            Ok(()) => {
-                self.attempt = None;
-                self.last_error = None;
-                None
-            }
-            Err(error) => {
-                if error.class == ErrorClass::Refused {
-                    self.attempt = None;
-                }
-                let wait = error.retry_after;
-                self.last_error = Some((kind, error));
-                wait
-            }
-        };
-        let backoff = BACKOFF.saturating_mul(1 << self.retries.min(6)).min(BACKOFF_MAX);
-        self.retries += 1;
-        // The first repetition may follow at once: the read that precedes it shows that it is needed.
-        let backoff = if self.retries == 1 { Duration::ZERO } else { turn.jittered(backoff) };
-        self.retry_at = turn.now + wait.unwrap_or(backoff).max(backoff);
-        true
-    }
-
-    /// A look ended. False when it is not ours.
-    pub(crate) fn looked(&mut self, turn: &mut Turn<'_>, op: OperationId, result: Result<HaVip, CallError>) -> bool {
-        let Some((_, issued)) = self.reading.filter(|(expected, _)| *expected == op) else { return false };
-        self.reading = None;
-        self.read_at = None;
-        match result {
-            Ok(havip) => {
-                if self.address.ip.is_none() {
-                    self.address.ip = havip.private_ip_address;
-                    *turn.persist = true;
-                }
-                self.read_errors = None;
-                self.read = Some(LastRead { issued, at: turn.now, havip });
-            }
-            Err(error) => {
-                let (count, since) = self.read_errors.as_ref().map_or((0, turn.now), |(n, at, _)| (*n, *at));
-                let pause = error.retry_after.unwrap_or_else(|| LOOK_AGAIN * (count + 1).min(10));
-                self.read_at = Some(turn.now + pause);
-                let hopeless = error.missing || (error.denied && self.confirmed_at.is_none());
-                if self.opened.is_some() && hopeless && count > 0 {
-                    self.fail_by(&error);
-                }
-                self.read_errors = Some((count + 1, since, error));
-            }
-        }
-        true
-    }
-
-    fn look(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, urgent: bool) {
-        if self.reading.is_some_and(|(_, issued)| self.wrote.is_none_or(|w| issued >= w)) {
-            return;
-        }
-        if self.read_errors.is_some() && !self.read_at.is_none_or(|at| turn.due(at)) {
-            return;
-        }
-        let op = turn.operation();
-        self.reading = Some((op, turn.now));
-        self.asked_at = Some(turn.now);
-        turn.out.push(Action::ReadHavip {
-            op,
-            havip: scope.havip.id.clone(),
-            urgent,
-            deadline: turn.now + turn.config.cloud.request_timeout,
-        });
-    }
-
-    /// Looks without a claim: slowly while all is well, once a second while a claim may follow.
-    fn look_around(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>) {
-        self.give_up_lost_calls(turn);
-        if self.reading.is_some() {
-            return;
-        }
-        let at = self.asked_at.map_or(turn.now, |at| at + scope.look_every);
-        if turn.due(at) {
-            self.read_at = None;
-            self.look(turn, scope, scope.look_urgent);
-        }
-    }
-
-    fn begin_burst(&mut self, turn: &Turn<'_>) {
+    pub(super) fn begin_burst(&mut self, turn: &Turn<'_>) {
         self.address.burst(turn);
     }
 
-    fn fail_by(&mut self, error: &CallError) {
+    pub(super) fn fail_by(&mut self, error: &CallError) {
         let (cause, remedy) = if error.missing {
             (Cause::HavipMissing, "create it, or correct group.havip.id")
         } else if error.denied {
@@ -505,11 +335,11 @@ impl HavipLoop {
         self.fail(cause, format!("{error}; {remedy}"), error.retry_after);
     }
 
-    fn fail(&mut self, cause: Cause, text: String, retry_after: Option<Duration>) {
+    pub(super) fn fail(&mut self, cause: Cause, text: String, retry_after: Option<Duration>) {
         self.outcome = Some(Outcome::Failed(Failure { cause, text, retry_after }));
     }
 
-    fn describe_read(&self) -> String {
+    pub(super) fn describe_read(&self) -> String {
         match &self.read {
             None => "the cloud never answered".to_owned(),
             Some(r) => format!("the cloud names {} as holder", r.havip.holder().unwrap_or("nobody")),

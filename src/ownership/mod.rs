@@ -7,6 +7,7 @@
 //! an error proves nothing; the read decides.
 
 mod address;
+mod calls;
 mod decide;
 mod havip;
 mod token;

@@ -1,0 +1,90 @@
+//! Whether this node could be active at all, and if not, why and what to do about it.
+
+use super::group::Group;
+use super::role::{Cause, Role};
+use super::turn::Turn;
+
+impl Group {
+    pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
+        let fault = self.fault(turn);
+        let gained = fault.is_none() && self.ineligible.is_some();
+        if fault.is_none() && (gained || self.eligible_since.is_none()) {
+            self.eligible_since = Some(turn.now);
+        }
+        if fault.is_some() {
+            self.eligible_since = None;
+        }
+        self.ineligible = fault;
+        match (&self.ineligible, self.role) {
+            (Some((cause, text)), Role::Backup) => {
+                let (cause, text) = (*cause, text.clone());
+                self.become_role(turn, Role::Fault, cause, text, None);
+            }
+            (None, Role::Fault) => {
+                self.become_role(turn, Role::Backup, Cause::Recovered, "the reason is gone".into(), None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Why this node could not be active, if so. A witness never could and is no fault.
+    fn fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
+        if self.membership(turn).is_none_or(|m| m.witness) {
+            return None;
+        }
+        if turn.cloned {
+            let text = "another machine runs with this node's state; stop the clone, then restart havipd here";
+            return Some((Cause::Cloned, text.into()));
+        }
+        if turn.identity.is_none() && !self.settings(turn).observe {
+            let text =
+                "this node's instance id is not known; set node.instance, or make the metadata service reachable";
+            return Some((Cause::NoIdentity, text.into()));
+        }
+        for (i, l) in self.loops.iter().enumerate() {
+            if l.address.wanted && !l.link_up {
+                let id = &self.settings(turn).havips[i].id;
+                return Some((Cause::LinkDown, format!("the interface for {id} is down or missing")));
+            }
+        }
+        if self.health.failed {
+            return Some((Cause::CheckFailed, "a check fails".into()));
+        }
+        if let Some((cause, text)) = self.damping.fault(turn) {
+            return Some((cause, text));
+        }
+        if !self.role.has_right()
+            && let Some(text) = self.mismatch(turn)
+        {
+            return Some((Cause::ConfigMismatch, text));
+        }
+        self.cloud_fault()
+    }
+
+    fn mismatch(&self, turn: &Turn<'_>) -> Option<String> {
+        let ours = turn.digest;
+        let other = turn.peers.iter().find(|p| {
+            p.up(turn.now) && p.digest.is_some_and(|d| d != ours) && self.settings(turn).member(p.node).is_some()
+        })?;
+        let name = &turn.config.node(other.node).name;
+        Some(format!("{name} runs with other voters, arbiter, HAVIPs or bindings; make the files equal"))
+    }
+
+    /// What looking at the cloud without a claim showed: a HAVIP that is gone, or no permission to see it.
+    fn cloud_fault(&self) -> Option<(Cause, String)> {
+        self.loops.iter().find_map(|l| {
+            let (count, _, error) = l.read_errors.as_ref()?;
+            let cause = match () {
+                () if *count < 2 => return None,
+                () if error.missing => Cause::HavipMissing,
+                () if error.denied && !self.role.has_right() => Cause::Denied,
+                () => return None,
+            };
+            let remedy = match cause {
+                Cause::HavipMissing => "create it, or correct group.havip.id",
+                _ => "check the credentials and their permission for HAVIP",
+            };
+            Some((cause, format!("{error}; {remedy}")))
+        })
+    }
+}

@@ -1,0 +1,149 @@
+//! What the role wants of the ownership loops, and what they made of it.
+
+use super::group::Group;
+use super::rank;
+use super::role::{Cause, Role};
+use super::turn::Turn;
+use crate::config::model::Arbiter;
+use crate::ids::{HavipIndex, NodeIndex, Target};
+use crate::ownership::{Desire, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
+use std::time::Duration;
+
+impl Group {
+    /// What became of the claim so far, over all HAVIPs.
+    pub(crate) fn outcome(&self, turn: &Turn<'_>) -> Outcome {
+        if self.settings(turn).observe {
+            return Outcome::Confirmed;
+        }
+        let mut all = Outcome::Confirmed;
+        for l in &self.loops {
+            match l.outcome() {
+                Outcome::Confirmed => {}
+                Outcome::Pending => {
+                    if all == Outcome::Confirmed {
+                        all = Outcome::Pending;
+                    }
+                }
+                worse => return worse,
+            }
+        }
+        all
+    }
+
+    /// Runs the ownership loop of every HAVIP with what the role wants now.
+    pub(crate) fn serve(&mut self, turn: &mut Turn<'_>) {
+        let nothing = self.membership(turn).is_none_or(|m| m.witness) || self.settings(turn).observe;
+        if nothing || self.left || self.plan.leaves_address(self.cause) {
+            return;
+        }
+        let desire = self.desire(turn);
+        let settings = self.settings(turn);
+        let members: Vec<String> =
+            settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(|t| t.id().to_owned()).collect();
+        let (look_every, look_urgent) = self.look_rate(turn);
+        let mut loops = std::mem::take(&mut self.loops);
+        for (i, l) in loops.iter_mut().enumerate() {
+            let havip = &settings.havips[i];
+            let scope = Scope {
+                place: Place { group: self.index, havip: HavipIndex(i) },
+                havip,
+                members: &members,
+                once_held: self.kept.once_held.contains(&havip.id),
+                look_every,
+                look_urgent,
+            };
+            l.step(turn, scope, &desire);
+        }
+        self.loops = loops;
+        self.remember(turn, &members);
+    }
+
+    /// Keeps addresses and the fact that a member was once holder.
+    fn remember(&mut self, turn: &mut Turn<'_>, members: &[String]) {
+        let settings = self.settings(turn);
+        for (havip, l) in settings.havips.iter().zip(&self.loops) {
+            if let Some(ip) = l.address.ip.filter(|ip| self.kept.addresses.get(havip.id.as_str()) != Some(ip)) {
+                self.kept.addresses.insert(havip.id.as_str().to_owned(), ip);
+                *turn.persist = true;
+            }
+            let ours = l.holder().is_some_and(|h| members.iter().any(|m| m == h));
+            if ours && !self.kept.once_held.contains(&havip.id) {
+                self.kept.once_held.push(havip.id.clone());
+                *turn.persist = true;
+            }
+        }
+    }
+
+    /// How often to look at the cloud without having the right, and whether a claim may depend on it.
+    fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
+        let waiting_for_cloud = self.settings(turn).arbiter == Arbiter::Cloud && self.claim_may_follow(turn);
+        if waiting_for_cloud || self.role == Role::Releasing {
+            (Duration::from_secs(1), true)
+        } else {
+            (turn.config.cloud.audit_interval, false)
+        }
+    }
+
+    fn desire(&self, turn: &mut Turn<'_>) -> Desire {
+        match self.role {
+            Role::Claiming | Role::Active => Desire::Serve(self.serve_how(turn)),
+            Role::Releasing => Desire::Keep { until: self.plan.keep_until() },
+            Role::Backup | Role::Fault if self.may_resume_address(turn) => Desire::Undecided,
+            Role::Backup | Role::Fault => Desire::Nothing,
+        }
+    }
+
+    /// After a start: an address that the last run left is not touched while we may be about to resume.
+    fn may_resume_address(&self, turn: &mut Turn<'_>) -> bool {
+        let settings = self.settings(turn);
+        let fresh =
+            self.cause == Cause::Started || self.ineligible.as_ref().is_some_and(|(c, _)| *c == Cause::NoIdentity);
+        let owned = turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some());
+        fresh && !owned && !turn.due(turn.started + settings.keep_for)
+    }
+
+    /// How the HAVIPs are to be had now.
+    pub(crate) fn serve_how(&self, turn: &mut Turn<'_>) -> Serve {
+        let settings = self.settings(turn);
+        let by_cloud = settings.arbiter == Arbiter::Cloud;
+        let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now));
+        let others = || settings.members.iter().filter(|m| !m.witness && m.node != turn.config.local);
+        let target = |n: NodeIndex| turn.target_of(n).map(|t| t.id().to_owned());
+        let yield_to = if by_cloud && !self.planned {
+            let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
+            let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
+            ids.filter(|id| self.displaces.as_ref() != Some(id)).collect()
+        } else {
+            vec![]
+        };
+        let alone = by_cloud && others().any(|m| unseen(m.node));
+        let hands_off = if by_cloud && self.role == Role::Active {
+            others().filter(|m| unseen(m.node)).filter_map(|m| target(m.node)).collect()
+        } else {
+            vec![]
+        };
+        let audit = if alone { Duration::from_secs(1) } else { turn.config.cloud.audit_interval };
+        Serve {
+            epoch: self.epoch,
+            right_until: self.right_until(turn),
+            announce: !self.maintained() && (!alone || self.role == Role::Claiming || self.holds_by_record(turn)),
+            planned: self.planned,
+            yield_to,
+            hands_off,
+            audit,
+        }
+    }
+
+    /// The last audit is recent and says that we are the holder.
+    fn holds_by_record(&self, turn: &Turn<'_>) -> bool {
+        let me = turn.identity.map(Target::id);
+        let recent = |r: &LastRead| r.at + super::active::AUDIT_AGE >= turn.now;
+        self.loops.iter().all(|l: &HavipLoop| l.read.as_ref().is_some_and(|r| recent(r) && holder_or_alone(r, me)))
+    }
+}
+
+/// Named as holder, or bound alone.
+pub(crate) fn holder_or_alone(read: &LastRead, me: Option<&str>) -> bool {
+    let alone = matches!(read.havip.binded_instances.as_slice(), [one] if Some(one.instance_id.as_str()) == me);
+    me.is_some() && (read.havip.holder() == me || alone)
+}

@@ -1,0 +1,61 @@
+//! Who becomes active, and what it does on the way.
+
+use super::*;
+
+#[test]
+fn two_nodes_elect_the_first_in_rank() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = Pair::new(2, arbiter);
+        pair.run(Duration::from_secs(2));
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?}");
+        assert_eq!(pair.bound, ["i-a"], "{arbiter:?}");
+    }
+}
+
+#[test]
+fn the_backup_takes_over_a_dead_time_after_the_last_heartbeat() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = Pair::new(2, arbiter);
+        pair.run(Duration::from_secs(5));
+        pair.kill(0);
+        let killed = pair.now;
+        pair.run(Duration::from_secs(3));
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
+        let attach = pair.log.iter().find(|(at, i, a)| *at > killed && *i == 1 && matches!(a, Action::Write(_)));
+        let (at, ..) = attach.expect("it attached");
+        assert!(at.since(killed) <= INTERVAL * 10 + DELAY * 2, "{:?}", at.since(killed));
+        assert_eq!(pair.bound, ["i-b"]);
+    }
+}
+
+#[test]
+fn three_nodes_elect_by_majority_and_replace_a_dead_holder() {
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(Duration::from_secs(33));
+    assert_eq!(pair.role(0), Role::Active, "{:?}", pair.core(0).groups[0].waiting);
+    pair.kill(0);
+    pair.run(Duration::from_secs(4));
+    assert_eq!((pair.role(1), pair.role(2)), (Role::Active, Role::Backup));
+}
+
+#[test]
+fn a_switchover_keeps_the_address_until_the_other_serves() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+        let mut pair = Pair::new(3, arbiter);
+        pair.run(Duration::from_secs(33));
+        let command = crate::election::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(2)) };
+        pair.give(0, Event::Commanded { command, request: 1 });
+        let began = pair.now;
+        pair.run(Duration::from_secs(5));
+        assert_eq!((pair.role(0), pair.role(2)), (Role::Backup, Role::Active), "{arbiter:?} {}", pair.story());
+        let active = pair
+            .log
+            .iter()
+            .find(|(at, i, a)| *at >= began && *i == 2 && matches!(a, Action::Record(t) if t.to == Role::Active));
+        let dropped =
+            pair.log.iter().find(|(at, i, a)| *at >= began && *i == 0 && matches!(a, Action::DropAddress { .. }));
+        let (active, dropped) = (active.unwrap_or_else(|| panic!("{}", pair.story())).0, dropped.expect("dropped").0);
+        assert!(active < dropped, "{arbiter:?}: {active:?} {dropped:?}");
+        assert_eq!(pair.bound, ["i-c"], "{arbiter:?}");
+    }
+}

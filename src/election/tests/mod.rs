@@ -1,0 +1,241 @@
+//! The core in virtual time: a few nodes joined by a perfect network, so that a test can speak of
+//! whole action lists. Faults, loss and clocks are the simulator's business.
+
+mod claims;
+
+use super::action::{Action, Actions, Persisted, Write};
+use super::event::{Event, OperationResult};
+use super::role::Role;
+use super::{Core, Start};
+use crate::cloud::api::{Bound, HaVip};
+use crate::config::model::*;
+use crate::ids::{BootId, GroupIndex, HavipIndex, KeyId, NodeIndex, Target};
+use crate::secret::Secret;
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Heartbeat interval of every test cluster; the dead time is ten of them.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+/// One way over the network, and one call of the cloud.
+const DELAY: Duration = Duration::from_millis(1);
+
+pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
+    let names = ["a", "b", "c", "d", "e"];
+    let node = |i: usize| Node {
+        name: names[i].parse().expect("valid"),
+        addresses: vec![SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200))],
+        target: Some(format!("i-{}", names[i]).parse().expect("valid")),
+        interface: None,
+        priority: 150 - 10 * i as u8,
+        witness: false,
+    };
+    let group = Group {
+        name: "web".parse().expect("valid"),
+        members: (0..nodes)
+            .map(|i| Member { node: NodeIndex(i), priority: 150 - 10 * i as u8, witness: false })
+            .collect(),
+        arbiter,
+        preempt: true,
+        preempt_delay: Duration::from_secs(30),
+        on_stop: OnStop::Handover,
+        on_restart: OnRestart::Keep,
+        keep_for: Duration::from_secs(15),
+        handover_timeout: Duration::from_secs(10),
+        when_isolated: HoldOrRelease::Hold,
+        when_all_fail: HoldOrRelease::Hold,
+        max_moves: 6,
+        max_moves_window: Duration::from_secs(600),
+        reclaim_wait: Duration::from_secs(300),
+        observe: false,
+        havips: vec![Havip {
+            id: "havip-1".parse().expect("valid"),
+            binding: Binding::Exclusive,
+            address: Some([10, 0, 0, 100].into()),
+            interface: Interface::Discover,
+            strangers: Strangers::Guard,
+        }],
+        hooks: Hooks::default(),
+    };
+    Config {
+        cluster: "test".parse().expect("valid"),
+        local: NodeIndex(local),
+        nodes: (0..nodes).map(node).collect(),
+        heartbeat: Heartbeat {
+            port: 11200,
+            interval: INTERVAL,
+            dead_multiplier: 10,
+            keys: vec![HeartbeatKey { id: KeyId(1), secret: Secret::new(vec![7; 32]) }],
+            send_key: KeyId(1),
+            cold_start_wait: Duration::from_secs(30),
+            fabric_probe: false,
+        },
+        cloud: Cloud {
+            region: None,
+            endpoint: Some("http://127.0.0.1:1".into()),
+            metadata_endpoint: "http://127.0.0.1:1".into(),
+            ca_file: None,
+            connect_timeout: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(3),
+            operation_timeout: Duration::from_secs(20),
+            audit_interval: Duration::from_secs(30),
+            requests_per_second: 5.0,
+            credentials: CredentialSource::Env,
+        },
+        groups: vec![group],
+        local_address: LocalAddress {
+            lifetime: Some(Duration::from_secs(2)),
+            announce_count: 5,
+            announce_interval: Duration::from_millis(200),
+            announce_refresh: Duration::from_secs(10),
+        },
+        log: Log { level: LogLevel::Info, format: LogFormat::Text },
+    }
+}
+
+/// A cluster joined by a network that loses nothing, and a cloud in which the last attached is master.
+pub(crate) struct Pair {
+    pub(crate) now: Instant,
+    pub(crate) nodes: Vec<Option<Core>>,
+    pub(crate) bound: Vec<String>,
+    /// Everything each node wanted done, with the time.
+    pub(crate) log: Vec<(Instant, usize, Action)>,
+    queue: VecDeque<(Instant, usize, Event)>,
+}
+
+impl Pair {
+    pub(crate) fn new(nodes: usize, arbiter: Arbiter) -> Self {
+        let now = Instant::from_millis(1_000_000);
+        let mut pair = Self { now, nodes: vec![], bound: vec![], log: vec![], queue: VecDeque::new() };
+        for i in 0..nodes {
+            pair.nodes.push(None);
+            pair.start(i, config(nodes, i, arbiter));
+        }
+        pair
+    }
+
+    pub(crate) fn start(&mut self, i: usize, config: Config) {
+        let boot = BootId([i as u8 + 1 + 16 * (self.log.len() % 13) as u8; 16]);
+        let start = Start { config: Arc::new(config), boot, seed: i as u64, persisted: Persisted::default() };
+        self.nodes[i] = Some(Core::new(start, self.now));
+        let absent = Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present: false };
+        self.give(i, absent);
+    }
+
+    pub(crate) fn core(&self, i: usize) -> &Core {
+        self.nodes[i].as_ref().expect("it runs")
+    }
+
+    pub(crate) fn role(&self, i: usize) -> Role {
+        self.core(i).groups[0].role
+    }
+
+    pub(crate) fn kill(&mut self, i: usize) {
+        self.nodes[i] = None;
+    }
+
+    /// Hands one event to a node and queues what follows from its actions.
+    pub(crate) fn give(&mut self, i: usize, event: Event) -> Actions {
+        let Some(core) = self.nodes[i].as_mut() else { return vec![] };
+        let mut actions = Actions::new();
+        core.handle(self.now, event, &mut actions);
+        for action in &actions {
+            self.carry_out(i, action);
+        }
+        self.log.extend(actions.iter().map(|a| (self.now, i, a.clone())));
+        actions
+    }
+
+    fn carry_out(&mut self, i: usize, action: &Action) {
+        let at = self.now + DELAY;
+        match action {
+            Action::SendDatagram { to, bytes, .. } => {
+                if let std::net::IpAddr::V4(ip) = to.ip() {
+                    let node = usize::from(ip.octets()[3]).wrapping_sub(10);
+                    let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
+                    let event = Event::DatagramReceived { path: Some(0), from, bytes: bytes.clone() };
+                    self.queue.push_back((at, node, event));
+                }
+            }
+            Action::ReadHavip { op, .. } => {
+                let result = OperationResult::Havip(Ok(self.record()));
+                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+            }
+            Action::Write(Write { op, kind, targets, .. }) => {
+                let ids: Vec<String> = targets.iter().map(|t: &Target| t.id().to_owned()).collect();
+                self.bound.retain(|b| !ids.contains(b));
+                if *kind == super::action::WriteKind::Attach {
+                    self.bound.extend(ids);
+                }
+                let result = OperationResult::Written(Ok(()));
+                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+            }
+            Action::PutAddress { .. } | Action::DropAddress { .. } => {
+                let present = matches!(action, Action::PutAddress { .. });
+                let event = Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present };
+                self.queue.push_back((at, i, event));
+            }
+            _ => {}
+        }
+    }
+
+    fn record(&self) -> HaVip {
+        let last = self.bound.len().wrapping_sub(1);
+        let bound = |(n, id): (usize, &String)| Bound {
+            instance_id: id.clone(),
+            instance_type: "SERVER".into(),
+            master: Some(n == last),
+        };
+        HaVip {
+            ha_vip_id: "havip-1".into(),
+            name: String::new(),
+            vpc_id: String::new(),
+            subnet_id: String::new(),
+            status: String::new(),
+            private_ip_address: Some([10, 0, 0, 100].into()),
+            public_ip_address: None,
+            binded_instances: self.bound.iter().enumerate().map(bound).collect(),
+        }
+    }
+
+    /// What each node recorded and did, without datagrams, for a failing test to show.
+    pub(crate) fn story(&self) -> String {
+        let told = self.log.iter().filter(|(_, _, a)| !matches!(a, Action::SendDatagram { .. } | Action::Persist(_)));
+        let lines: Vec<String> = told.map(|(at, i, a)| format!("{at:?} {i} {a:?}")).collect();
+        lines.join("\n")
+    }
+
+    /// Lets `span` pass.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let queued = self.queue.front().map(|(at, ..)| *at);
+            let timer = self.nodes.iter().flatten().map(Core::next_deadline).min();
+            let next = queued.into_iter().chain(timer).min().unwrap_or(end).max(self.now);
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            if queued == Some(next) || queued.is_some_and(|at| at <= next) {
+                if let Some((_, node, event)) = self.queue.pop_front() {
+                    self.give(node, event);
+                }
+                continue;
+            }
+            let due =
+                (0..self.nodes.len()).find(|i| self.nodes[*i].as_ref().is_some_and(|c| c.next_deadline() <= next));
+            if let Some(i) = due {
+                let before = self.core(i).next_deadline();
+                self.give(i, Event::TimerExpired);
+                let after = self.core(i).next_deadline();
+                assert!(
+                    after > before.max(Instant::default()) || after > self.now,
+                    "a timer that does not go off: {before:?}"
+                );
+            }
+        }
+    }
+}
