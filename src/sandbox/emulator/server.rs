@@ -12,7 +12,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ where
         }
     });
     let io = TokioIo::new(stream);
-    let served = hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(io, service);
+    let served = hyper::server::conn::http1::Builder::new().serve_connection(io, service);
     if let Err(error) = served.await {
         tracing::debug!(%peer, %error, "connection ended");
     }
