@@ -19,6 +19,7 @@ mod deeds;
 mod effects;
 mod host;
 mod invariants;
+mod random;
 mod run;
 mod turn;
 mod watch;
