@@ -1,12 +1,20 @@
 //! Keeps a Baidu AI Cloud HAVIP on exactly one healthy node.
 
+pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod control;
 pub mod election;
+pub mod hooks;
 pub mod ids;
+pub mod log;
+pub mod net;
 pub mod ownership;
+pub mod process;
 pub mod sandbox;
 pub mod secret;
 pub mod simulation;
+pub mod state;
+pub mod systemd;
 pub mod time;
 pub mod wire;

@@ -15,16 +15,16 @@ pub struct HaVip {
     /// `havip-...`.
     pub ha_vip_id: String,
     /// Name given by its owner.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub name: String,
     /// The VPC that it lives in.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub vpc_id: String,
     /// The subnet that its address comes from.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub subnet_id: String,
     /// `available`, `binded`, or something that we do not know.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub status: String,
     /// The virtual address.
     pub private_ip_address: Option<Ipv4Addr>,
@@ -43,7 +43,7 @@ pub struct Bound {
     /// `i-...` or `eni-...`.
     pub instance_id: String,
     /// `SERVER` or `ENI`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub instance_type: String,
     /// Whether it is the one that gets the traffic; absent or null is "not said".
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,12 +71,12 @@ impl HaVip {
     }
 }
 
-fn null_as_empty<'de, D, T>(d: D) -> Result<Vec<T>, D::Error>
+fn null_as_empty<'de, D, T>(d: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
+    T: Deserialize<'de> + Default,
 {
-    Ok(Option::<Vec<T>>::deserialize(d)?.unwrap_or_default())
+    Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
 }
 
 /// One page of `GET /v1/havip`.
@@ -111,13 +111,13 @@ pub struct Eni {
     /// `eni-...`.
     pub eni_id: String,
     /// The instance that it is mounted on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub instance_id: String,
     /// Its MAC address, any case.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub mac_address: String,
     /// `available`, `inuse`, `attaching`, `detaching`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub status: String,
 }
 
@@ -148,10 +148,10 @@ pub struct InstanceDetail {
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
     /// `i-...`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub id: String,
     /// `Running`, `Stopped`, ...
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub status: String,
 }
 
@@ -160,13 +160,13 @@ pub struct Instance {
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// Machine-readable code.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub code: String,
     /// Text for people.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub message: String,
     /// The cloud's id of the request.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_empty")]
     pub request_id: String,
 }
 

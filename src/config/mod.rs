@@ -1,5 +1,39 @@
-//! The configuration file.
-mod digest;
-pub mod model;
+//! The configuration file: one for all nodes of a cluster, the contract of which is the
+//! configuration reference.
+//!
+//! ```text
+//!  text ─► document ─► raw ─► rules ─► build ─► model::Config
+//!          unknown     types, several   checked types
+//!          keys        ranges keys
+//!             └─────────┴───────┴─► Report ─► Diagnostics: everything that is wrong, at once
+//! ```
+//! Only `load` and [`secret_file`] touch the disk and the process; the rest is computed from the
+//! text, an [`Environment`] and a [`Disk`].
 
+mod build;
+pub mod check;
+pub mod diagnostic;
+mod diff;
+mod digest;
+mod document;
+mod environment;
+mod load;
+mod locate;
+pub mod model;
+mod paths;
+mod raw;
+mod readers;
+mod rules;
+mod rules_group;
+pub mod schema;
+pub mod secret_file;
+mod value;
+
+pub use check::{ArbiterInForce, LoadError, Loaded};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use diff::{Changes, diff};
 pub use digest::digest;
+pub use environment::{Disk, Environment};
+pub use load::load;
+pub use locate::{Placed, Unplaced};
+pub use value::parse_duration;

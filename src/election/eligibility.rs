@@ -7,14 +7,9 @@ use super::turn::Turn;
 impl Group {
     pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
         let fault = self.fault(turn);
-        let gained = fault.is_none() && self.ineligible.is_some();
-        if fault.is_none() && (gained || self.eligible_since.is_none()) {
-            self.eligible_since = Some(turn.now);
-        }
-        if fault.is_some() {
-            self.eligible_since = None;
-        }
         self.ineligible = fault;
+        // `preempt-delay` counts from when nothing at all stood in the way.
+        self.eligible_since = if self.may_be_active(turn) { self.eligible_since.or(Some(turn.now)) } else { None };
         match (&self.ineligible, self.role) {
             (Some((cause, text)), Role::Backup) => {
                 let (cause, text) = (*cause, text.clone());

@@ -255,6 +255,8 @@ impl Group {
         self.plan = Plan::default();
         self.displaces = None;
         self.vacant_since = None;
+        // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.
+        self.eligible_since = None;
         self.become_role(turn, to, cause, text, peer);
     }
 

@@ -28,6 +28,7 @@
 //!  +32 | parts bit 0: successor tag (8)                                        |
 //!   .. | parts bit 1: lease asked for, microseconds (4)                        |
 //!   .. | parts bit 2: grant: node tag (8), boot id (16), epoch (8), number (8) |
+//!   .. | parts bit 3: number of the last change of maintenance (4), never zero |
 //!      +-----------------------------------------------------------------------+
 //!
 //!      +=======================================================================+

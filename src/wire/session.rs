@@ -23,6 +23,7 @@
 
 mod candidate;
 mod path;
+mod peer;
 mod report;
 mod sent;
 mod uptime;
@@ -38,28 +39,9 @@ use super::{Echo, Heartbeat, Leaving};
 use crate::ids::{BootId, KeyId};
 use crate::time::Instant;
 use candidate::Candidates;
+use peer::Peer;
 use sent::SentLog;
 use std::time::Duration;
-use uptime::UptimeTracker;
-
-/// The boot of the peer that has proven itself.
-#[derive(Debug, Clone)]
-struct Peer {
-    boot: BootId,
-    seq: u64,
-    proven_at: Instant,
-    heard: Instant,
-    /// From when on its silence counts: when it was heard, or when we came back.
-    silent_since: Instant,
-    echoed: u64,
-    echoed_at: Option<Instant>,
-    /// From when on missing echoes count.
-    deaf_since: Instant,
-    interval: Duration,
-    accepts: Vec<KeyId>,
-    leaving: Leaving,
-    uptime: UptimeTracker,
-}
 
 /// The session with one peer.
 #[derive(Debug, Clone)]
@@ -124,8 +106,9 @@ impl Session {
     /// of its own, without gaps.
     pub fn record_sent(&mut self, now: Instant, seq: u64) {
         let same_turn = self.sent.last() == Some(now);
-        if self.sent.record(now, seq) && !same_turn {
-            self.candidates.sent(now, self.own_dead_time());
+        if self.sent.record(now, seq) {
+            self.candidates.sent(same_turn);
+            self.candidates.expire(now, self.own_dead_time());
         }
     }
 
@@ -163,13 +146,15 @@ impl Session {
         if names_us && hb.echo.seq > self.sent.highest() {
             return Verdict::Dropped(Reason::ImpossibleEcho);
         }
-        match known {
-            None => self.meet(now, path, hb, names_us),
-            Some(_) if !names_us => Verdict::Dropped(Reason::StaleEcho),
-            Some(_) => {
-                self.count(now, hb);
-                Verdict::Counts { proven: false }
-            }
+        let Some(peer) = self.peer.as_mut().filter(|_| known.is_some()) else {
+            return self.meet(now, path, hb, names_us);
+        };
+        if names_us {
+            peer.take(now, hb, &self.sent, self.multiplier);
+            Verdict::Counts { proven: false }
+        } else {
+            peer.note(hb.seq);
+            Verdict::Dropped(Reason::StaleEcho)
         }
     }
 
@@ -197,49 +182,15 @@ impl Session {
         if hb.path == path && hb.leaving != Leaving::Gone {
             path::record(&mut self.stats.paths, now, path, hb.seq);
         }
-        self.peer = Some(Peer {
-            boot: hb.boot,
-            seq: hb.seq,
-            proven_at: now,
-            heard: now,
-            silent_since: now,
-            echoed: 0,
-            echoed_at: None,
-            deaf_since: now,
-            interval: hb.interval,
-            accepts: Vec::new(),
-            leaving: Leaving::No,
-            uptime: UptimeTracker::default(),
-        });
-        self.count(now, hb);
-    }
-
-    /// Takes over what a datagram that counts says of the session itself.
-    fn count(&mut self, now: Instant, hb: &Heartbeat) {
-        let dead_time = hb.interval.saturating_mul(self.multiplier);
-        let Some(peer) = self.peer.as_mut() else { return };
-        peer.seq = hb.seq;
-        peer.heard = now;
-        peer.silent_since = now;
-        peer.interval = hb.interval;
-        peer.accepts.clone_from(&hb.accepts);
-        peer.leaving = hb.leaving;
-        if hb.leaving != Leaving::Gone {
-            peer.uptime.record(now, hb.uptime, dead_time);
-        }
-        if hb.echo.seq > peer.echoed {
-            peer.echoed = hb.echo.seq;
-            if let Some(at) = self.sent.at(hb.echo.seq) {
-                peer.echoed_at = Some(at);
-                peer.deaf_since = peer.deaf_since.max(at);
-            }
-        }
+        let mut peer = Peer::new(now, hb, &self.sent);
+        peer.take(now, hb, &self.sent, self.multiplier);
+        self.peer = Some(peer);
     }
 
     /// What the next datagram to this peer says of what was heard from it.
     #[must_use]
     pub fn echo(&self, now: Instant) -> Echo {
-        let established = self.peer.as_ref().map(|peer| Echo { boot: peer.boot, seq: peer.seq });
+        let established = self.peer.as_ref().map(|peer| Echo { boot: peer.boot, seq: peer.noted });
         established.or_else(|| self.candidates.echo(now, self.own_dead_time())).unwrap_or_default()
     }
 
@@ -252,12 +203,15 @@ impl Session {
     }
 
     /// What is known of the peer.
+    ///
+    /// That it does not hear us is judged by what it says: its silence is no sign of deafness, so a peer
+    /// that dies goes from up to down.
     #[must_use]
     pub fn state(&self, now: Instant) -> SessionState {
         match &self.peer {
             None => SessionState::Unproven,
             Some(_) if now >= self.dead_at() => SessionState::Down,
-            Some(peer) if now >= self.deaf_at(peer) => SessionState::OneWay,
+            Some(peer) if peer.silent_since.since(peer.deaf_since) >= self.echo_time() => SessionState::OneWay,
             Some(_) => SessionState::Up,
         }
     }
@@ -274,10 +228,13 @@ impl Session {
         self.peer.as_ref().and_then(|peer| peer.echoed_at)
     }
 
-    /// Whether it echoed our datagram `seq` or a later one.
+    /// Whether it took our datagram `seq`, or a later one, for our word.
+    ///
+    /// An echo alone says that it was heard. It counted there if it named the peer's boot, as all do that
+    /// were sent since that boot proved itself here.
     #[must_use]
     pub fn echoed_since(&self, seq: u64) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.echoed >= seq)
+        self.peer.as_ref().is_some_and(|peer| peer.echoed >= seq && peer.echoed > peer.named_after)
     }
 
     /// The boot that proved itself.
@@ -335,10 +292,12 @@ impl Session {
     /// [`Instant::FAR_FUTURE`] if none does.
     #[must_use]
     pub fn next_deadline(&self, now: Instant) -> Instant {
-        let Some(peer) = &self.peer else { return Instant::FAR_FUTURE };
-        let deadlines = [Some(self.dead_at()), self.suspected_at(), Some(self.deaf_at(peer))];
-        let ahead = deadlines.into_iter().flatten().filter(|at| *at > now && now < self.dead_at());
-        ahead.min().unwrap_or(Instant::FAR_FUTURE)
+        if self.peer.is_none() {
+            return Instant::FAR_FUTURE;
+        }
+        let dead_at = self.dead_at();
+        let ahead = [self.suspected_at(), Some(dead_at)].into_iter().flatten();
+        ahead.filter(|at| *at > now && now < dead_at).min().unwrap_or(Instant::FAR_FUTURE)
     }
 
     /// This host was away until `now`: silence, and missing echoes, count from here. A peer that was dead
@@ -377,11 +336,6 @@ impl Session {
     #[must_use]
     pub const fn stats(&self) -> &SessionStats {
         &self.stats
-    }
-
-    /// When the peer counts as one that does not hear us.
-    fn deaf_at(&self, peer: &Peer) -> Instant {
-        peer.deaf_since + self.echo_time()
     }
 
     /// Time within which what we send must be echoed: the longer of the two dead times, since an echo

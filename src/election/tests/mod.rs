@@ -2,17 +2,18 @@
 //! whole action lists. Faults, loss and clocks are the simulator's business.
 
 mod claims;
+mod faults;
 
 use super::action::{Action, Actions, Persisted, Write};
 use super::event::{Event, OperationResult};
 use super::role::Role;
 use super::{Core, Start};
-use crate::cloud::api::{Bound, HaVip};
+use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::config::model::*;
 use crate::ids::{BootId, GroupIndex, HavipIndex, KeyId, NodeIndex, Target};
 use crate::secret::Secret;
 use crate::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,12 +104,27 @@ pub(crate) struct Pair {
     /// Everything each node wanted done, with the time.
     pub(crate) log: Vec<(Instant, usize, Action)>,
     queue: VecDeque<(Instant, usize, Event)>,
+    /// Directed links that lose everything.
+    pub(crate) cut: BTreeSet<(usize, usize)>,
+    /// What the cloud answers a node instead of doing anything.
+    pub(crate) api: BTreeMap<usize, CallError>,
+    /// What each node left on disk.
+    pub(crate) disks: BTreeMap<usize, Persisted>,
 }
 
 impl Pair {
     pub(crate) fn new(nodes: usize, arbiter: Arbiter) -> Self {
         let now = Instant::from_millis(1_000_000);
-        let mut pair = Self { now, nodes: vec![], bound: vec![], log: vec![], queue: VecDeque::new() };
+        let mut pair = Self {
+            now,
+            nodes: vec![],
+            bound: vec![],
+            log: vec![],
+            queue: VecDeque::new(),
+            cut: BTreeSet::new(),
+            api: BTreeMap::new(),
+            disks: BTreeMap::new(),
+        };
         for i in 0..nodes {
             pair.nodes.push(None);
             pair.start(i, config(nodes, i, arbiter));
@@ -118,7 +134,12 @@ impl Pair {
 
     pub(crate) fn start(&mut self, i: usize, config: Config) {
         let boot = BootId([i as u8 + 1 + 16 * (self.log.len() % 13) as u8; 16]);
-        let start = Start { config: Arc::new(config), boot, seed: i as u64, persisted: Persisted::default() };
+        let start = Start {
+            config: Arc::new(config),
+            boot,
+            seed: i as u64,
+            persisted: self.disks.get(&i).cloned().unwrap_or_default(),
+        };
         self.nodes[i] = Some(Core::new(start, self.now));
         let absent = Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present: false };
         self.give(i, absent);
@@ -130,6 +151,27 @@ impl Pair {
 
     pub(crate) fn role(&self, i: usize) -> Role {
         self.core(i).groups[0].role
+    }
+
+    /// Cuts, or heals, both directions between two nodes.
+    pub(crate) fn partition(&mut self, a: usize, b: usize, cut: bool) {
+        for link in [(a, b), (b, a)] {
+            if cut {
+                self.cut.insert(link)
+            } else {
+                self.cut.remove(&link)
+            };
+        }
+    }
+
+    /// Moves of the right: how often a node other than the last one became active.
+    pub(crate) fn moves(&self) -> usize {
+        let mut active = self.log.iter().filter_map(|(_, i, a)| match a {
+            Action::Record(t) if t.to == Role::Active => Some(*i),
+            _ => None,
+        });
+        let mut last = active.next();
+        active.filter(|i| last.replace(*i) != Some(*i)).count()
     }
 
     pub(crate) fn kill(&mut self, i: usize) {
@@ -156,13 +198,28 @@ impl Pair {
                     let node = usize::from(ip.octets()[3]).wrapping_sub(10);
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
                     let event = Event::DatagramReceived { path: Some(0), from, bytes: bytes.clone() };
-                    self.queue.push_back((at, node, event));
+                    if !self.cut.contains(&(i, node)) {
+                        self.queue.push_back((at, node, event));
+                    }
                 }
             }
             Action::ReadHavip { op, .. } => {
-                let result = OperationResult::Havip(Ok(self.record()));
+                let answer = self.api.get(&i).map_or_else(|| Ok(self.record()), |e| Err(e.clone()));
+                let result = OperationResult::Havip(answer);
                 self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
             }
+            Action::Write(Write { op, .. }) if self.api.contains_key(&i) => {
+                let result = OperationResult::Written(Err(self.api[&i].clone()));
+                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+            }
+            Action::ReadInstance { op, .. } => {
+                let result = OperationResult::Instance(Ok(super::event::InstanceState::Running));
+                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+            }
+            Action::Persist(persisted) => {
+                self.disks.insert(i, persisted.clone());
+            }
+            Action::Exit => self.nodes[i] = None,
             Action::Write(Write { op, kind, targets, .. }) => {
                 let ids: Vec<String> = targets.iter().map(|t: &Target| t.id().to_owned()).collect();
                 self.bound.retain(|b| !ids.contains(b));
@@ -230,6 +287,9 @@ impl Pair {
             if let Some(i) = due {
                 let before = self.core(i).next_deadline();
                 self.give(i, Event::TimerExpired);
+                if self.nodes[i].is_none() {
+                    continue;
+                }
                 let after = self.core(i).next_deadline();
                 assert!(
                     after > before.max(Instant::default()) || after > self.now,
@@ -237,5 +297,19 @@ impl Pair {
                 );
             }
         }
+    }
+}
+
+/// An answer of the cloud that is a no.
+pub(crate) fn call_error(class: ErrorClass, denied: bool) -> CallError {
+    CallError {
+        what: "test havip-1".into(),
+        detail: "made up".into(),
+        class,
+        status: Some(if denied { 403 } else { 500 }),
+        code: None,
+        retry_after: None,
+        denied,
+        missing: false,
     }
 }

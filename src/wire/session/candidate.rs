@@ -9,7 +9,7 @@ use crate::time::Instant;
 use crate::wire::{Echo, Heartbeat};
 use std::time::Duration;
 
-const PLACES: usize = 8;
+const PLACES: usize = 32;
 /// Answers per heartbeat interval to candidates that may be recordings.
 const ANSWERS: u32 = 4;
 /// A candidate with a longer interval than ours is kept for so many of its intervals.
@@ -44,6 +44,8 @@ pub(super) struct Candidates {
     list: Vec<Candidate>,
     /// Heard just now: to be answered before the rotation goes on.
     pending: Option<BootId>,
+    /// The last datagram was such an answer; the next one is the rotation's.
+    answered: bool,
     turn: u64,
     window: Option<Instant>,
     answers: u32,
@@ -103,13 +105,17 @@ impl Candidates {
         true
     }
 
-    /// The one that the next datagram is for: the one that waits for an answer, else each in turn.
-    fn next(&self) -> Option<&Candidate> {
-        let pending = self.list.iter().find(|c| Some(c.boot) == self.pending);
-        pending.or_else(|| self.list.iter().min_by_key(|c| c.named))
+    /// The one that waits for an answer, every other time at most.
+    fn waiting(&self) -> Option<&Candidate> {
+        self.list.iter().find(|c| Some(c.boot) == self.pending && !self.answered)
     }
 
-    /// The echo that names it, unless it fell silent; see [`Self::sent`].
+    /// The one that the next datagram is for: the one that waits for an answer, else each in turn.
+    fn next(&self) -> Option<&Candidate> {
+        self.waiting().or_else(|| self.list.iter().min_by_key(|c| c.named))
+    }
+
+    /// The echo that names it, unless it fell silent; see [`Self::expire`].
     pub(super) fn echo(&self, now: Instant, patience: Duration) -> Option<Echo> {
         self.next().filter(|c| c.lately(now, patience)).map(|c| Echo { boot: c.boot, seq: c.seq })
     }
@@ -121,7 +127,7 @@ impl Candidates {
 
     /// The keys accepted by the one that waits for an answer.
     pub(super) fn pending_accepts(&self) -> Option<&[KeyId]> {
-        self.list.iter().find(|c| Some(c.boot) == self.pending).map(|c| c.accepts.as_slice())
+        self.waiting().map(|c| c.accepts.as_slice())
     }
 
     /// When one was last heard.
@@ -129,15 +135,23 @@ impl Candidates {
         self.list.iter().map(|c| c.heard).max()
     }
 
-    /// A datagram left: the next one is for another. Those that were silent for `patience`, or for some
-    /// intervals of theirs, are dropped.
-    pub(super) fn sent(&mut self, now: Instant, patience: Duration) {
+    /// A datagram left: the next one is for another. Several of one turn, `same_turn`, are all for the same
+    /// one, but none takes away the turn of those who wait for the rotation.
+    pub(super) fn sent(&mut self, same_turn: bool) {
+        if self.pending.is_none() && same_turn {
+            return;
+        }
         self.turn += 1;
         let (turn, next) = (self.turn, self.next().map(|c| c.boot));
+        self.answered = self.waiting().is_some();
         if let Some(named) = self.list.iter_mut().find(|c| Some(c.boot) == next) {
             named.named = turn;
         }
         self.pending = None;
+    }
+
+    /// Drops those that were silent for `patience`, or for some intervals of theirs.
+    pub(super) fn expire(&mut self, now: Instant, patience: Duration) {
         self.list.retain(|c| c.lately(now, patience));
     }
 
@@ -145,6 +159,6 @@ impl Candidates {
     /// moment proves nothing after it.
     pub(super) fn clear(&mut self) {
         self.list.clear();
-        self.pending = None;
+        (self.pending, self.answered) = (None, false);
     }
 }

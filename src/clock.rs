@@ -1,0 +1,40 @@
+//! The one place outside tests that reads the boot-time clock.
+//!
+//! The pure layers get their [`Instant`]s from whoever drives them; everything with effects takes
+//! them from here, so that all of them count on the same clock (`CLOCK_BOOTTIME`: it goes on while
+//! the guest is suspended, and nobody can set it).
+
+use crate::time::Instant;
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// Now, on `CLOCK_BOOTTIME`.
+#[must_use]
+pub fn now() -> Instant {
+    let t = clock_gettime(ClockId::Boottime);
+    // Boot time starts at zero and never runs backwards, so neither part is ever negative.
+    let seconds = u64::try_from(t.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(t.tv_nsec).unwrap_or_default();
+    Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+/// What is left until `deadline`; `None` when it is reached.
+#[must_use]
+pub fn left(deadline: Instant) -> Option<Duration> {
+    let left = deadline.since(now());
+    (!left.is_zero()).then_some(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes() {
+        let before = now();
+        assert!(before.as_nanos() > 0);
+        assert!(now() >= before);
+        assert_eq!(left(before), None);
+        assert!(left(before + Duration::from_secs(60)).is_some());
+    }
+}

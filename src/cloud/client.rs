@@ -1,0 +1,307 @@
+//! Calls to the cloud: one attempt each, within a deadline, with the answer's meaning attached.
+//!
+//! Retries with backoff belong to whoever decides; this client repeats a call by itself in two
+//! cases only, once each and within the same deadline: when the cloud says that the signature's
+//! time is off (it then signs with the cloud's own time), and when it doubts credentials that
+//! have been replaced meanwhile. Nothing here delays a claim that could have been done before:
+//! names are resolved ahead ([`dns`]), connections stay open, and half of the allowance
+//! ([`budget`]) is never spent on anything else.
+
+pub mod budget;
+mod classify;
+pub mod dns;
+mod exchange;
+mod identity;
+mod request;
+pub(in crate::cloud) mod transport;
+
+pub use identity::DiscoveryError;
+pub use transport::ClientError;
+
+use self::budget::Budget;
+use self::classify::{instance_state, plain};
+use self::dns::{Resolver, SystemLookup};
+use self::request::{Call, Endpoint};
+use self::transport::Settings;
+use super::api::{BindRequest, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
+use super::credentials::Provider;
+use super::metadata::{Metadata, MetadataError};
+use crate::config::model::Cloud;
+use crate::election::action::WriteKind;
+use crate::election::event::InstanceState;
+use crate::ids::{EniId, HavipId, InstanceId, Target};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+/// How often [`Client::keep_warm`] is worth calling: servers and NAT forget idle connections after a minute or so.
+pub const WARM_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The client; clones share connections, allowance and credentials.
+#[derive(Clone)]
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    setup: Mutex<Arc<Setup>>,
+    budget: Budget,
+    resolver: Resolver,
+    metadata: Metadata,
+    /// `endpoint` and `region` of the configuration; the rest follows from the metadata service.
+    configured: Option<Endpoint>,
+    discovered: OnceCell<Endpoint>,
+    /// The cloud's clock minus ours, seconds.
+    skew: AtomicI64,
+}
+
+/// What a reload replaces, as one.
+struct Setup {
+    cloud: Cloud,
+    settings: Settings,
+    http: reqwest::Client,
+    credentials: Arc<Provider>,
+}
+
+/// What a write may and must do.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteLimits {
+    /// When the right to it ends: it is not sent any more after this instant.
+    pub start_by: Instant,
+    /// The call has ended by then.
+    pub deadline: Instant,
+}
+
+impl Client {
+    /// A client for `[cloud]`, with credentials from the process's environment where they are asked for.
+    ///
+    /// Without `endpoint` and `region` the region is asked of the metadata service by the first call.
+    ///
+    /// # Errors
+    /// [`ClientError`]: `ca-file` or `endpoint` cannot be used, or there are no system roots.
+    pub fn new(cloud: &Cloud) -> Result<Self, ClientError> {
+        Self::with_resolver(cloud, Resolver::new(SystemLookup))
+    }
+
+    /// The same, over another source of names.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_resolver(cloud: &Cloud, resolver: Resolver) -> Result<Self, ClientError> {
+        let configured = match (&cloud.endpoint, &cloud.region) {
+            (Some(endpoint), _) => Some(Endpoint::parse(endpoint)?),
+            (None, Some(region)) => Some(of_region(region)?),
+            (None, None) => None,
+        };
+        let metadata = Metadata::new(&cloud.metadata_endpoint).map_err(ClientError::Tls)?;
+        let setup = Setup::build(cloud, &resolver, &metadata, None)?;
+        Ok(Self(Arc::new(Shared {
+            setup: Mutex::new(Arc::new(setup)),
+            budget: Budget::new(cloud.requests_per_second, Instant::now()),
+            resolver,
+            metadata,
+            configured,
+            discovered: OnceCell::new(),
+            skew: AtomicI64::new(0),
+        })))
+    }
+
+    /// Takes over every key of `[cloud]` that a reload may change. Connections are kept unless
+    /// `ca-file` (path or content) or a timeout changed; calls under way go on as they began.
+    ///
+    /// # Errors
+    /// [`ClientError`]; everything then stays as it was.
+    pub fn reconfigure(&self, cloud: &Cloud) -> Result<(), ClientError> {
+        let old = self.setup();
+        let new = Setup::build(cloud, &self.0.resolver, &self.0.metadata, Some(&old))?;
+        self.0.budget.set_rate(cloud.requests_per_second);
+        *self.0.setup.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        Ok(())
+    }
+
+    /// The metadata service that this client uses.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// The cloud's clock minus ours as of the last answer, whole seconds.
+    #[must_use]
+    pub fn clock_skew(&self) -> i64 {
+        self.0.skew.load(Ordering::Relaxed)
+    }
+
+    /// Which source the credentials come from, in the words of `cloud.credentials.source`.
+    #[must_use]
+    pub fn credential_source(&self) -> &'static str {
+        self.setup().credentials.source()
+    }
+
+    /// `GET /v1/havip/{id}`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn havip(&self, id: &HavipId, urgent: bool, deadline: Instant) -> Result<HaVip, CallError> {
+        let call = Call::get(format!("read {id}"), format!("/v1/havip/{id}"), vec![]);
+        self.read(&call, urgent, deadline).await
+    }
+
+    /// `GET /v1/havip`: every HAVIP of a VPC, all pages; `None` is every VPC.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn havips(&self, vpc: Option<&str>, urgent: bool, deadline: Instant) -> Result<Vec<HaVip>, CallError> {
+        let query = vec![("vpcId", vpc.map(str::to_owned))];
+        let call = Call::get("list havips".to_owned(), "/v1/havip".to_owned(), query);
+        let split = |page: HaVipPage| (page.ha_vips, page.is_truncated.then_some(page.next_marker).flatten());
+        self.pages(call, urgent, deadline, split).await
+    }
+
+    /// `PUT /v1/havip/{id}?attach`: always urgent. `targets` are at most five of one type.
+    ///
+    /// A success proves nothing, as little as an error does: read back.
+    ///
+    /// # Errors
+    /// [`CallError`]; `Retry` means that it was certainly not carried out.
+    pub async fn attach(
+        &self,
+        id: &HavipId,
+        targets: &[Target],
+        token: &str,
+        limits: WriteLimits,
+    ) -> Result<(), CallError> {
+        self.write(WriteKind::Attach, id, targets, token, limits).await
+    }
+
+    /// `PUT /v1/havip/{id}?detach`; otherwise as [`Client::attach`].
+    ///
+    /// # Errors
+    /// As [`Client::attach`].
+    pub async fn detach(
+        &self,
+        id: &HavipId,
+        targets: &[Target],
+        token: &str,
+        limits: WriteLimits,
+    ) -> Result<(), CallError> {
+        self.write(WriteKind::Detach, id, targets, token, limits).await
+    }
+
+    /// Either of the two.
+    ///
+    /// # Errors
+    /// As [`Client::attach`].
+    pub async fn write(
+        &self,
+        kind: WriteKind,
+        id: &HavipId,
+        targets: &[Target],
+        token: &str,
+        limits: WriteLimits,
+    ) -> Result<(), CallError> {
+        let word = match kind {
+            WriteKind::Attach => "attach",
+            WriteKind::Detach => "detach",
+        };
+        let what = format!("{word} {id}");
+        let body = BindRequest {
+            instance_ids: targets.iter().map(|t| t.id().to_owned()).collect(),
+            instance_type: targets.first().map_or("SERVER", Target::api_type).to_owned(),
+        };
+        let body = serde_json::to_vec(&body).map_err(|e| plain(&what, format!("not sent: {e}")))?;
+        let call = Call {
+            what,
+            method: reqwest::Method::PUT,
+            path: format!("/v1/havip/{id}"),
+            query: vec![(word, None), ("clientToken", Some(token.to_owned()))],
+            body: Some(body),
+            start_by: Some(limits.start_by),
+        };
+        self.run(&call, true, limits.deadline).await.map(drop)
+    }
+
+    /// `GET /v1/eni`: every ENI of a VPC, or of one instance in it, all pages.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn enis(
+        &self,
+        vpc: &str,
+        instance: Option<&InstanceId>,
+        urgent: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Eni>, CallError> {
+        let query = vec![("vpcId", Some(vpc.to_owned())), ("instanceId", instance.map(ToString::to_string))];
+        let call = Call::get(format!("list enis of {vpc}"), "/v1/eni".to_owned(), query);
+        let split = |page: EniPage| (page.enis, page.is_truncated.then_some(page.next_marker).flatten());
+        self.pages(call, urgent, deadline, split).await
+    }
+
+    /// `GET /v1/eni/{id}`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn eni(&self, id: &EniId, urgent: bool, deadline: Instant) -> Result<Eni, CallError> {
+        self.read(&Call::get(format!("read {id}"), format!("/v1/eni/{id}"), vec![]), urgent, deadline).await
+    }
+
+    /// `GET /v2/instance/{id}`: whether the instance runs, or may.
+    ///
+    /// # Errors
+    /// [`CallError`]; that the cloud does not know the instance is an answer, not an error.
+    pub async fn instance(&self, id: &InstanceId, urgent: bool, deadline: Instant) -> Result<InstanceState, CallError> {
+        let call = Call::get(format!("read {id}"), format!("/v2/instance/{id}"), vec![]);
+        match self.read::<InstanceDetail>(&call, urgent, deadline).await {
+            Ok(detail) => Ok(instance_state(&detail.instance.status)),
+            Err(error) if error.missing => Ok(InstanceState::NotRunning),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes the next urgent call a fast one: name resolved, connection open, credentials at hand, clock
+    /// compared. For nodes that may have to claim, at start and every [`WARM_INTERVAL`].
+    ///
+    /// # Errors
+    /// [`CallError`] of the small list call that it makes.
+    pub async fn keep_warm(&self, deadline: Instant) -> Result<(), CallError> {
+        let what = "list one havip";
+        if let Some(name) = self.endpoint(what, deadline).await?.name {
+            self.0.resolver.refresh(&name);
+        }
+        let query = vec![("maxKeys", Some("1".to_owned()))];
+        let call = Call::get(what.to_owned(), "/v1/havip".to_owned(), query);
+        self.read::<HaVipPage>(&call, false, deadline).await.map(drop)
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        Arc::clone(&self.0.setup.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("endpoint", &self.0.configured).finish_non_exhaustive()
+    }
+}
+
+impl Setup {
+    fn build(cloud: &Cloud, resolver: &Resolver, metadata: &Metadata, old: Option<&Self>) -> Result<Self, ClientError> {
+        let plain = cloud.endpoint.as_ref().is_some_and(|e| e.starts_with("http://"));
+        let ca = cloud.ca_file.as_deref();
+        let settings = Settings::load(ca, cloud.connect_timeout, cloud.request_timeout, plain)?;
+        let http = match old.filter(|old| old.settings == settings) {
+            Some(old) => old.http.clone(),
+            None => settings.build(resolver.clone())?,
+        };
+        let env = |name: &str| std::env::var(name).ok();
+        let credentials = match old.filter(|old| old.cloud.credentials == cloud.credentials) {
+            Some(old) => Arc::clone(&old.credentials),
+            None => Arc::new(Provider::new(&cloud.credentials, env, metadata.clone())),
+        };
+        Ok(Self { cloud: cloud.clone(), settings, http, credentials })
+    }
+}
+
+fn of_region(region: &str) -> Result<Endpoint, ClientError> {
+    Endpoint::parse(&format!("https://bcc.{region}.baidubce.com"))
+}

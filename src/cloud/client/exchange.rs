@@ -1,0 +1,174 @@
+//! How one call goes: key, allowance, signature, attempt, and the two repetitions that are ours to make.
+
+use super::budget::BudgetExceeded;
+use super::classify::{Answer, Lost, clean, plain};
+use super::request::{Call, Endpoint, RightEnded};
+use super::{Client, of_region};
+use crate::cloud::api::{CallError, ErrorClass};
+use crate::cloud::credentials::{CredentialError, Credentials};
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+use tokio::time::Instant;
+
+/// Most entries asked for in one page, the cloud's own limit.
+const PAGE_SIZE: &str = "1000";
+/// Most pages of one list; beyond it the cloud's markers lead nowhere.
+const MAX_PAGES: usize = 50;
+
+impl Client {
+    /// Follows a list to its end; `split` takes a page apart into entries and next marker.
+    pub(super) async fn pages<P: DeserializeOwned, T>(
+        &self,
+        mut call: Call,
+        urgent: bool,
+        deadline: Instant,
+        split: impl Fn(P) -> (Vec<T>, Option<String>),
+    ) -> Result<Vec<T>, CallError> {
+        call.query.retain(|(_, value)| value.is_some());
+        call.query.push(("maxKeys", Some(PAGE_SIZE.to_owned())));
+        let mut all = Vec::new();
+        let mut last: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let (entries, next) = split(self.read(&call, urgent, deadline).await?);
+            all.extend(entries);
+            match next.filter(|marker| !marker.is_empty()) {
+                None => return Ok(all),
+                Some(marker) if last.as_ref() == Some(&marker) => break,
+                Some(marker) => {
+                    call.query.retain(|(key, _)| *key != "marker");
+                    call.query.push(("marker", Some(marker.clone())));
+                    last = Some(marker);
+                }
+            }
+        }
+        let marker = last.unwrap_or_default();
+        Err(plain(
+            &call.what,
+            format!("the list has no end: marker {marker:?} came again, or more than {MAX_PAGES} pages"),
+        ))
+    }
+
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        call: &Call,
+        urgent: bool,
+        deadline: Instant,
+    ) -> Result<T, CallError> {
+        let answer = self.run(call, urgent, deadline).await?;
+        serde_json::from_slice(&answer.body).map_err(|e| CallError {
+            status: Some(answer.status),
+            ..plain(
+                &call.what,
+                format!("status {} with a body that is not understood: {}", answer.status, clean(&e.to_string())),
+            )
+        })
+    }
+
+    /// Makes one call; a successful answer, or what went wrong.
+    pub(super) async fn run(&self, call: &Call, urgent: bool, deadline: Instant) -> Result<Answer, CallError> {
+        let setup = self.setup();
+        let endpoint = self.endpoint(&call.what, deadline).await?;
+        let mut key = within(&call.what, deadline, setup.credentials.current(self.cloud_time())).await?;
+        let over = |e: BudgetExceeded| plain(&call.what, e.to_string());
+        self.0.budget.take(urgent || call.is_write(), deadline).await.map_err(over)?;
+
+        let (mut time_corrected, mut key_replaced) = (false, false);
+        loop {
+            if call.start_by.is_some_and(|at| Instant::now() > at) {
+                return Err(plain(&call.what, RightEnded.to_string()));
+            }
+            let started = Instant::now();
+            let until = deadline.min(started + setup.cloud.request_timeout);
+            let outcome = call.attempt(&setup.http, &endpoint, &key, self.cloud_time(), until).await;
+            let millis = started.elapsed().as_secs_f64() * 1e3;
+            let answer = match outcome {
+                Ok(answer) => answer,
+                Err(lost) => {
+                    if let (Lost::NotSent(_), Some(name)) = (&lost, &endpoint.name) {
+                        self.0.resolver.refresh(name);
+                    }
+                    let error = lost.into_error(&call.what, call.is_write());
+                    tracing::debug!(millis, "{error}");
+                    return Err(error);
+                }
+            };
+            tracing::debug!(call = call.what, status = answer.status, millis, request = answer.request_id, "answered");
+            self.compare_clocks(answer.date);
+            if answer.is_success() {
+                return Ok(answer);
+            }
+            if answer.says_expired() && answer.date.is_some() && !time_corrected {
+                time_corrected = true;
+            } else if answer.doubts_credentials()
+                && !key_replaced
+                && let Ok(Ok(Some(newer))) =
+                    tokio::time::timeout_at(deadline, setup.credentials.replacement(&key)).await
+            {
+                key_replaced = true;
+                key = newer;
+            } else {
+                let redact = |text: &str| key.redact(text);
+                return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time(), redact));
+            }
+            self.0.budget.charge();
+        }
+    }
+
+    pub(super) async fn endpoint(&self, what: &str, deadline: Instant) -> Result<Endpoint, CallError> {
+        if let Some(endpoint) = &self.0.configured {
+            return Ok(endpoint.clone());
+        }
+        let discover = self.0.discovered.get_or_try_init(|| async {
+            let region = self.0.metadata.region().await.map_err(|e| e.to_string())?;
+            of_region(&region).map_err(|e| e.to_string())
+        });
+        let unknown =
+            |e: String| plain(what, format!("not sent: region unknown: {e}; set cloud.region or cloud.endpoint"));
+        match tokio::time::timeout_at(deadline, discover).await {
+            Ok(found) => found.cloned().map_err(unknown),
+            Err(_) => Err(unknown("no answer from the metadata service in time".to_owned())),
+        }
+    }
+
+    /// Seconds since 1970 by the cloud's clock, as far as we know it.
+    fn cloud_time(&self) -> i64 {
+        local_time().saturating_add(self.clock_skew())
+    }
+
+    fn compare_clocks(&self, date: Option<i64>) {
+        if let Some(date) = date {
+            let skew = date.saturating_sub(local_time());
+            let before = self.0.skew.swap(skew, Ordering::Relaxed);
+            if (skew - before).abs() > 30 {
+                tracing::warn!(seconds = skew, "the cloud's clock differs from this host's; signing with the cloud's");
+            }
+        }
+    }
+}
+
+/// Waits for credentials until `deadline`.
+async fn within(
+    what: &str,
+    deadline: Instant,
+    key: impl Future<Output = Result<Arc<Credentials>, CredentialError>>,
+) -> Result<Arc<Credentials>, CallError> {
+    let none = |detail: String, temporary: bool| CallError {
+        class: if temporary { ErrorClass::Retry } else { ErrorClass::Refused },
+        denied: true,
+        ..plain(what, format!("not sent: {detail}"))
+    };
+    match tokio::time::timeout_at(deadline, key).await {
+        Ok(Ok(key)) => Ok(key),
+        Ok(Err(error)) => Err(none(error.to_string(), error.is_temporary())),
+        Err(_) => Err(none("no credentials in time".to_owned(), true)),
+    }
+}
+
+/// This host's wall clock, seconds since 1970; for signatures only.
+#[expect(clippy::disallowed_methods, reason = "the cloud judges a signature by wall time")]
+fn local_time() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

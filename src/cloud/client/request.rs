@@ -1,0 +1,237 @@
+//! One request: what it is, how it is signed, and whether it has left this host.
+
+use super::classify::{Answer, Lost, http_date};
+use super::transport::{ClientError, chain};
+use crate::cloud::credentials::Credentials;
+use crate::cloud::sign::{self, SignedHeaders, ToSign};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use tokio::time::Instant;
+
+/// Most bytes of an answer that are read.
+const MAX_BODY: usize = 1 << 20;
+
+/// Where calls go: scheme, host and port, and the `Host` header that follows from them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    base: String,
+    /// Host name, for the resolver; `None` if it is a literal address.
+    pub(super) name: Option<String>,
+    host: String,
+}
+
+impl Endpoint {
+    pub(super) fn parse(text: &str) -> Result<Self, ClientError> {
+        let wrong = || ClientError::Endpoint(text.to_owned());
+        let url = reqwest::Url::parse(text).map_err(|_| wrong())?;
+        let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
+        let host = url.host_str().filter(|_| bare && matches!(url.scheme(), "http" | "https")).ok_or_else(wrong)?;
+        let name = url.domain().map(str::to_owned);
+        // `port()` is `None` for the scheme's own port, which does not belong into `Host`.
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Ok(Self { base: format!("{}://{host}", url.scheme()), name, host })
+    }
+}
+
+/// A call before it is signed.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// For people: "attach havip-x".
+    pub(super) what: String,
+    /// `GET` or `PUT`.
+    pub(super) method: Method,
+    /// Decoded path.
+    pub(super) path: String,
+    /// Decoded parameters.
+    pub(super) query: Vec<(&'static str, Option<String>)>,
+    /// JSON body; only writes have one.
+    pub(super) body: Option<Vec<u8>>,
+    /// Not to be sent any more after this instant.
+    pub(super) start_by: Option<Instant>,
+}
+
+impl Call {
+    pub(super) fn get(what: String, path: String, query: Vec<(&'static str, Option<String>)>) -> Self {
+        Self { what, method: Method::GET, path, query, body: None, start_by: None }
+    }
+
+    pub(super) fn is_write(&self) -> bool {
+        self.body.is_some()
+    }
+
+    fn url(&self, endpoint: &Endpoint) -> String {
+        let mut url = format!("{}{}", endpoint.base, sign::canonical_uri(&self.path));
+        for (i, (key, value)) in self.query.iter().enumerate() {
+            url.push(if i == 0 { '?' } else { '&' });
+            url.push_str(&sign::encode(key));
+            if let Some(value) = value {
+                url.push('=');
+                url.push_str(&sign::encode(value));
+            }
+        }
+        url
+    }
+
+    /// The headers, signed for the instant `now`, seconds since 1970.
+    fn headers(&self, endpoint: &Endpoint, credentials: &Credentials, now: i64) -> Result<HeaderMap, Lost> {
+        let date = sign::timestamp(now);
+        let mut headers = vec![("host", endpoint.host.as_str()), ("x-bce-date", date.as_str())];
+        if let Some(token) = &credentials.session_token {
+            headers.push(("x-bce-security-token", token.expose_str().unwrap_or_default()));
+        }
+        let signed = SignedHeaders::listed(&headers.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let query: Vec<_> = self.query.iter().map(|(k, v)| (*k, v.as_deref())).collect();
+        let to_sign = ToSign {
+            method: self.method.as_str(),
+            path: &self.path,
+            query: &query,
+            headers: &headers,
+            signed: &signed,
+        };
+        let secret = &credentials.secret_access_key;
+        let authorization = to_sign.authorization(&credentials.access_key_id, secret, &date, sign::EXPIRATION_SECONDS);
+        let value = |text: &str| {
+            HeaderValue::from_str(text)
+                .map_err(|_| Lost::NotSent("the credentials hold a character that no HTTP header can carry".to_owned()))
+        };
+        let mut map = HeaderMap::new();
+        for (name, text) in headers {
+            map.insert(name, value(text)?);
+        }
+        map.insert(AUTHORIZATION, value(&authorization)?);
+        for header in map.values_mut() {
+            header.set_sensitive(true);
+        }
+        if self.body.is_some() {
+            map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        }
+        Ok(map)
+    }
+
+    /// Sends it once and reads the answer, to be done by `until`.
+    pub(super) async fn attempt(
+        &self,
+        http: &reqwest::Client,
+        endpoint: &Endpoint,
+        credentials: &Credentials,
+        now: i64,
+        until: Instant,
+    ) -> Result<Answer, Lost> {
+        let sent = Arc::new(AtomicBool::new(false));
+        let lost = |detail: String| {
+            if sent.load(Ordering::Acquire) || self.body.is_none() { Lost::Sent(detail) } else { Lost::NotSent(detail) }
+        };
+        let mut request = http.request(self.method.clone(), self.url(endpoint));
+        request = request.headers(self.headers(endpoint, credentials, now)?);
+        if let Some(body) = &self.body {
+            let body =
+                TracedBody { bytes: Some(Bytes::from(body.clone())), sent: Arc::clone(&sent), start_by: self.start_by };
+            request = request.body(reqwest::Body::wrap(body));
+        }
+        let exchange = async {
+            match request.send().await {
+                Ok(response) => read(response).await,
+                Err(e) if e.is_connect() || e.is_builder() => Err(Lost::NotSent(chain(&e.without_url()))),
+                Err(e) => Err(lost(chain(&e.without_url()))),
+            }
+        };
+        match tokio::time::timeout_at(until, exchange).await {
+            Ok(result) => result,
+            Err(_) => Err(lost("no answer in time".to_owned())),
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, Lost> {
+    let status = response.status().as_u16();
+    let text = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let mut answer = Answer {
+        status,
+        date: text(DATE.as_str()).and_then(|d| http_date(&d)),
+        retry_after: text(RETRY_AFTER.as_str()),
+        request_id: text("x-bce-request-id"),
+        body: Vec::new(),
+    };
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if answer.body.len() + chunk.len() > MAX_BODY => return Err(Lost::TooLong(status)),
+            Ok(Some(chunk)) => answer.body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(answer),
+            // The status of an error already says what happened; the body would only explain it.
+            Err(_) if !answer.is_success() => return Ok(answer),
+            Err(e) => return Err(Lost::Sent(format!("status {status}, then {}", chain(&e.without_url())))),
+        }
+    }
+}
+
+/// A body that notes when it is taken to be written, and refuses once it is too late.
+///
+/// The HTTP library asks for it when the connection stands and the head is ready to go out with
+/// it. Until then the request has certainly not been carried out; from then on it may have been.
+struct TracedBody {
+    bytes: Option<Bytes>,
+    sent: Arc<AtomicBool>,
+    start_by: Option<Instant>,
+}
+
+/// The right to a write ended while a connection was being made for it.
+#[derive(Debug, thiserror::Error)]
+#[error("not sent: the right to it has run out")]
+pub(super) struct RightEnded;
+
+impl Body for TracedBody {
+    type Data = Bytes;
+    type Error = RightEnded;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RightEnded>>> {
+        if self.bytes.is_some() && self.start_by.is_some_and(|at| Instant::now() > at) {
+            return Poll::Ready(Some(Err(RightEnded)));
+        }
+        self.sent.store(true, Ordering::Release);
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |b| b.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_gives_base_and_host() {
+        let table = [
+            ("https://bcc.bj.baidubce.com", "bcc.bj.baidubce.com", Some("bcc.bj.baidubce.com")),
+            ("https://bcc.bj.baidubce.com:443/", "bcc.bj.baidubce.com", Some("bcc.bj.baidubce.com")),
+            ("http://BCC.example:8080", "bcc.example:8080", Some("bcc.example")),
+            ("http://127.0.0.1:80", "127.0.0.1", None),
+            ("http://[::1]:8089", "[::1]:8089", None),
+        ];
+        for (text, host, name) in table {
+            let endpoint = Endpoint::parse(text).expect(text);
+            assert_eq!((endpoint.host.as_str(), endpoint.name.as_deref()), (host, name), "{text}");
+        }
+        for bad in ["", "bcc.bj.baidubce.com", "ftp://x", "http://u:p@x", "http://x/v1", "http://x?y", "http://"] {
+            assert!(Endpoint::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_value_goes_out_bare() {
+        let endpoint = Endpoint::parse("http://127.0.0.1:8089").expect("parses");
+        let query = vec![("attach", None), ("clientToken", Some("a b".to_owned()))];
+        let call = Call::get("x".to_owned(), "/v1/havip/havip-1".to_owned(), query);
+        assert_eq!(call.url(&endpoint), "http://127.0.0.1:8089/v1/havip/havip-1?attach&clientToken=a%20b");
+    }
+}

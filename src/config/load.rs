@@ -1,0 +1,98 @@
+//! Reads the configuration and what it names from the disk, and learns what the process knows of
+//! itself. Besides [`secret_file`](super::secret_file), the only place of the configuration with I/O.
+
+use super::check::{LoadError, Loaded, Source, check};
+use super::diagnostic::{Diagnostics, locate};
+use super::environment::{Disk, Environment};
+use super::secret_file;
+use crate::secret::Secret;
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// No configuration is longer (250 groups of 32 HAVIPs are below one); a mistaken path may lead to anything.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+impl Environment {
+    /// What this process knows by itself; the addresses come from whoever watches the interfaces.
+    #[must_use]
+    pub fn of_process(node: Option<String>, local_addresses: Vec<IpAddr>) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let pairs =
+            [("BCE_ACCESS_KEY_ID", "BCE_SECRET_ACCESS_KEY"), ("BAIDUCLOUD_ACCESS_KEY", "BAIDUCLOUD_SECRET_KEY")];
+        Self {
+            node,
+            local_addresses,
+            host_name: rustix::system::uname().nodename().to_str().ok().map(str::to_owned),
+            credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
+            credentials_in_environment: pairs.iter().any(|(id, secret)| set(id) && set(secret)),
+            longest_pause: None,
+            stop_timeout: None,
+        }
+    }
+}
+
+/// Reads and checks the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong with it, or that this host is none of its nodes yet.
+pub fn load(path: &Path, env: &Environment) -> Result<Loaded, LoadError> {
+    let name = path.display().to_string();
+    let at = |location, text| LoadError::Invalid(Diagnostics::of_file(&name, location, text));
+    let bytes = bytes(path).map_err(|why| at(None, why))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        let good = std::str::from_utf8(&e.as_bytes()[..e.utf8_error().valid_up_to()]).unwrap_or_default();
+        at(Some(locate(good, good.len())), "is not UTF-8: here is a byte that belongs to no character".to_owned())
+    })?;
+    let absolute = std::path::absolute(path).map_err(|e| at(None, format!("cannot be found: {e}")))?;
+    let directory = absolute.parent().unwrap_or(Path::new("/"));
+    let source = Source { name: &name, directory, text: &text };
+    check(source, env, &RealDisk(secret_file::Reader::of_process()))
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |e: std::io::Error| format!("cannot be read: {e}");
+    // Asked before it is opened, which would wait for the other end of a pipe.
+    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(cannot)?.take(LONGEST + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("is longer than {LONGEST} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// The disk of this host.
+struct RealDisk(secret_file::Reader);
+
+impl Disk for RealDisk {
+    fn secret(&self, path: &Path) -> Result<Secret, String> {
+        secret_file::read_as(path, &self.0).map_err(|e| e.to_string())
+    }
+
+    fn readable(&self, path: &Path) -> Result<(), String> {
+        let cannot = |e: std::io::Error| format!("cannot be read: {e}");
+        let facts = std::fs::metadata(path).map_err(cannot)?;
+        if !facts.is_file() {
+            return Err("is not a regular file".to_owned());
+        }
+        File::open(path).map(drop).map_err(cannot)
+    }
+
+    fn objection(&self, program: &Path) -> Option<String> {
+        let facts = match std::fs::metadata(program) {
+            Ok(facts) => facts,
+            Err(e) => return Some(format!("cannot be run: {e}")),
+        };
+        let mode = facts.permissions().mode();
+        if !facts.is_file() || mode & 0o111 == 0 {
+            return Some("is not an executable file".to_owned());
+        }
+        let others_write = mode & 0o022 != 0 || (facts.uid() != 0 && mode & 0o200 != 0);
+        others_write.then(|| "can be written by others than root".to_owned())
+    }
+}

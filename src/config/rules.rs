@@ -1,0 +1,216 @@
+//! Rules over several keys of the tables that are there once, and over the nodes: the last part of
+//! the reference. Rules over groups are in `rules_group`.
+
+use super::diagnostic::{Report, Span, quote};
+use super::document::At;
+use super::environment::Environment;
+use super::raw::{Cloud, File, Heartbeat, LocalAddress, Node};
+use super::schema::show;
+use crate::wire::Tag;
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Pauses of a VM shorter than this are usual on the cloud (live migration, snapshots).
+const USUAL_PAUSE: Duration = Duration::from_secs(3);
+
+/// Notes what breaks a rule.
+pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
+    nodes(&file.nodes, &file.heartbeat, report);
+    keys(&file.heartbeat, report);
+    dead_time(&file.heartbeat, env, report);
+    cloud(&file.cloud, report);
+    lifetime(&file.local_address, &file.heartbeat, report);
+}
+
+/// Finds values that are there twice, in the order of the file. Names are looked up by their tag on
+/// the wire, so that two names with one tag, unlikely as they are, are refused as well.
+pub(super) struct Unique<K>(HashSet<K>);
+
+impl<K: Hash + Eq> Unique<K> {
+    pub(super) fn new() -> Self {
+        Self(HashSet::new())
+    }
+
+    /// Whether `key` was there before.
+    pub(super) fn repeats(&mut self, key: K) -> bool {
+        !self.0.insert(key)
+    }
+}
+
+/// The dead time and where it comes from, once both its factors are right.
+pub(super) fn dead_time_of(heartbeat: &Heartbeat) -> Option<At<Duration>> {
+    let (interval, multiplier) = (heartbeat.interval.as_ref()?, heartbeat.dead_multiplier.as_ref()?);
+    let value = interval.value.saturating_mul(multiplier.value);
+    let at = if interval.written { &interval.span } else { &multiplier.span };
+    Some(At { value, span: at.clone(), written: interval.written || multiplier.written })
+}
+
+fn nodes(nodes: &[Node], heartbeat: &Heartbeat, report: &Report) {
+    let (mut names, mut targets, mut sockets) = (Unique::new(), Unique::new(), Unique::new());
+    for node in nodes {
+        if let Some(name) = &node.name
+            && names.repeats(Tag::node(&name.value))
+        {
+            report.error(&name.span, format!("two nodes are named {:?}", name.value.as_str()));
+        }
+        for address in node.addresses.iter().flat_map(|a| &a.value) {
+            let Some(port) = &heartbeat.port else { continue };
+            let socket: SocketAddr = address.value.or_port(port.value);
+            if sockets.repeats(socket) {
+                report.error(&address.span, format!("the address {socket} is there twice"));
+            }
+        }
+        let target = |id: &str, span: &Span, targets: &mut Unique<String>| {
+            if targets.repeats(id.to_owned()) {
+                report.error(span, format!("two nodes have the target {id:?}"));
+            }
+        };
+        if let Some(instance) = &node.instance {
+            target(instance.value.as_str(), &instance.span, &mut targets);
+        }
+        if let Some(eni) = &node.eni {
+            target(eni.value.as_str(), &eni.span, &mut targets);
+            if node.instance.is_some() {
+                report.error(&eni.span, "a node has an \"instance\" or an \"eni\", not both");
+            }
+        }
+        witness(node, report);
+    }
+}
+
+fn witness(node: &Node, report: &Report) {
+    if !node.is_witness() {
+        return;
+    }
+    let instance = node.instance.as_ref().map(|i| ("instance", &i.span));
+    let eni = node.eni.as_ref().map(|e| ("eni", &e.span));
+    let priority = node.priority.as_ref().filter(|p| p.written).map(|p| ("priority", &p.span));
+    for (key, span) in [instance, eni, priority].into_iter().flatten() {
+        report.error(span, format!("a witness never holds a HAVIP, so it takes no {key:?}"));
+    }
+}
+
+fn keys(heartbeat: &Heartbeat, report: &Report) {
+    let mut ids = Unique::new();
+    for id in heartbeat.keys.iter().filter_map(|k| k.id.as_ref()) {
+        if ids.repeats(id.value) {
+            report.error(&id.span, format!("two keys have the id {}", id.value));
+        }
+    }
+    let all_known = heartbeat.keys.iter().all(|k| k.id.is_some());
+    if let Some(send) = &heartbeat.send_key
+        && all_known
+        && !heartbeat.keys.is_empty()
+        && !ids.repeats(send.value)
+    {
+        report.error(&send.span, format!("\"send-key\" is {}, and no key has that id", send.value));
+    }
+}
+
+fn dead_time(heartbeat: &Heartbeat, env: &Environment, report: &Report) {
+    let Some(dead) = dead_time_of(heartbeat) else { return };
+    let shown = show(dead.value);
+    if let Some(wait) = &heartbeat.cold_start_wait
+        && dead.value > wait.value
+    {
+        let span = if wait.written { &wait.span } else { &dead.span };
+        let text = format!(
+            "the dead time, interval x dead-multiplier = {shown}, must not exceed \"cold-start-wait\", {}",
+            show(wait.value)
+        );
+        report.error(span, text);
+    }
+    let place = dead.written.then_some(&dead.span);
+    let help = Some("raise \"dead-multiplier\" or \"interval\"".to_owned());
+    match env.longest_pause.filter(|&pause| dead.value < pause) {
+        Some(pause) => {
+            let text = format!(
+                "the dead time, interval x dead-multiplier = {shown}, is shorter than the longest pause recorded on \
+                 this host, {}: such a pause moves the HAVIP",
+                show(pause)
+            );
+            report.warning(place, text, help);
+        }
+        None if dead.value < USUAL_PAUSE => {
+            let text = format!(
+                "the dead time, interval x dead-multiplier = {shown}, is shorter than the usual pauses of a VM, {}: \
+                 such a pause moves the HAVIP",
+                show(USUAL_PAUSE)
+            );
+            report.warning(place, text, help);
+        }
+        None => {}
+    }
+}
+
+fn cloud(cloud: &Cloud, report: &Report) {
+    let at_least = |name: &str, long: &Option<At<Duration>>, than: &str, short: &Option<At<Duration>>| {
+        let (Some(long), Some(short)) = (long, short) else { return };
+        if long.value < short.value {
+            let span = if long.written { &long.span } else { &short.span };
+            let (a, b) = (show(long.value), show(short.value));
+            report.error(span, format!("{name:?}, {a}, must not be shorter than {than:?}, {b}"));
+        }
+    };
+    at_least("request-timeout", &cloud.request_timeout, "connect-timeout", &cloud.connect_timeout);
+    at_least("operation-timeout", &cloud.operation_timeout, "request-timeout", &cloud.request_timeout);
+    if let Some(endpoint) = &cloud.endpoint
+        && endpoint.value.plain_http_to_public
+    {
+        let text = format!("{} is plain HTTP beyond the private network", quote(&endpoint.value.url));
+        let help = "requests are signed, yet a session token and every answer can be read; use https://";
+        report.warning(Some(&endpoint.span), text, Some(help.to_owned()));
+    }
+    match (cloud.source.as_ref().map(|s| s.value), &cloud.credentials_file) {
+        (Some("file"), None) => {
+            let span = cloud.source.as_ref().map_or(&cloud.credentials, |s| &s.span);
+            report.error(span, "\"source\" = \"file\" needs a \"file\"");
+        }
+        (Some(source @ ("env" | "instance-role")), Some(file)) => {
+            let text = format!("\"file\" is not used with \"source\" = {source:?}");
+            report.warning(Some(&file.span), text, None);
+        }
+        _ => {}
+    }
+}
+
+/// The lifetime that an address gets when the file gives none.
+pub(super) fn default_lifetime(dead_time: Duration) -> Duration {
+    let longer = dead_time + Duration::from_secs(1);
+    let whole = Duration::from_secs(longer.as_secs() + u64::from(longer.subsec_nanos() > 0));
+    whole.max(Duration::from_secs(2))
+}
+
+fn lifetime(local: &LocalAddress, heartbeat: &Heartbeat, report: &Report) {
+    let Some(lifetime) = &local.lifetime else { return };
+    match (lifetime.value, dead_time_of(heartbeat)) {
+        (None, _) => {
+            let text =
+                "\"lifetime\" = \"forever\": if the daemon dies, the kernel keeps the address and two nodes answer";
+            report.warning(Some(&lifetime.span), text, None);
+        }
+        (Some(span), Some(dead)) if span < dead.value => {
+            let text = format!(
+                "\"lifetime\" is {}, shorter than the dead time, {}: the address would vanish before a peer may take it",
+                show(span),
+                show(dead.value)
+            );
+            report.error(&lifetime.span, text);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_lifetime_is_whole_seconds_after_the_dead_time() {
+        for (dead, lifetime) in [(20, 2), (1000, 2), (1001, 3), (5000, 6), (5010, 7), (600_000, 601)] {
+            assert_eq!(default_lifetime(Duration::from_millis(dead)), Duration::from_secs(lifetime), "{dead} ms");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Rules over several keys of a group, and what follows from them: who is in it, and which arbiter
+//! `auto` becomes.
+
+use super::diagnostic::{Report, Span, quote};
+use super::environment::Environment;
+use super::model::Arbiter;
+use super::raw::{File, Group, Membership, Node};
+use super::rules::Unique;
+use super::schema::show;
+use crate::wire::Tag;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The API binds at most this many targets to one HAVIP.
+const MOST_TARGETS: usize = 5;
+
+/// What a group comes down to.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Members, as positions in the file, in that order.
+    pub(super) members: Vec<usize>,
+    /// The arbiter in force.
+    pub(super) arbiter: Arbiter,
+    /// The file says `auto`.
+    pub(super) auto: bool,
+}
+
+/// Notes what breaks a rule. A group whose shape cannot be told is `None`, with an error noted.
+pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Option<Shape>> {
+    let names = Names::of(&file.nodes);
+    let (mut group_names, mut havips) = (Unique::new(), Havips::new(file));
+    file.groups
+        .iter()
+        .map(|group| {
+            if let Some(name) = &group.name
+                && group_names.repeats(Tag::group(&name.value))
+            {
+                report.error(&name.span, format!("two groups are named {:?}", name.value.as_str()));
+            }
+            havips.check(group, report);
+            stop_timeout(file, group, env, report);
+            let members = members(group, &names, &file.nodes, report)?;
+            priorities(group, &names, &members, &file.nodes, report);
+            let shape = arbiter(group, members, report)?;
+            targets(group, &shape, &file.nodes, report);
+            Some(shape)
+        })
+        .collect()
+}
+
+/// Where each node stands. A name that was wrong is already reported, and then a name that is not
+/// here may be the one that was meant.
+struct Names<'a> {
+    index: HashMap<&'a str, usize>,
+    complete: bool,
+}
+
+impl<'a> Names<'a> {
+    fn of(nodes: &'a [Node]) -> Self {
+        let named = nodes.iter().enumerate().filter_map(|(i, n)| Some((n.name.as_ref()?.value.as_str(), i)));
+        Self { index: named.collect(), complete: nodes.iter().all(|n| n.name.is_some()) }
+    }
+
+    fn unknown(&self, name: &str, span: &Span, report: &Report) {
+        if !self.complete {
+            return;
+        }
+        let near = self.index.keys().map(|known| (strsim::normalized_damerau_levenshtein(name, known), *known));
+        let near =
+            near.filter(|(closeness, _)| *closeness >= 0.6).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
+        let text = format!("no [[node]] is named {}", quote(name));
+        match near {
+            Some((_, known)) => report.error_with(span, text, format!("did you mean {known:?}?")),
+            None => report.error(span, text),
+        }
+    }
+}
+
+fn members(group: &Group, names: &Names<'_>, nodes: &[Node], report: &Report) -> Option<Vec<usize>> {
+    let (mut members, span) = match &group.nodes {
+        Membership::All => ((0..nodes.len()).collect::<Vec<_>>(), &group.span),
+        Membership::Unknown => return None,
+        Membership::Listed(listed) => {
+            let mut members = Vec::with_capacity(listed.value.len());
+            let mut right = true;
+            for name in &listed.value {
+                match names.index.get(name.value.as_str()) {
+                    Some(index) if members.contains(index) => {
+                        report.error(&name.span, format!("{:?} is in \"nodes\" twice", name.value));
+                    }
+                    Some(index) => members.push(*index),
+                    None => {
+                        names.unknown(&name.value, &name.span, report);
+                        right = false;
+                    }
+                }
+            }
+            if !right {
+                return None;
+            }
+            (members, &listed.span)
+        }
+    };
+    members.sort_unstable();
+    if members.iter().all(|&i| nodes[i].is_witness()) {
+        if !nodes.is_empty() {
+            report.error(span, "the group has no node that can hold its HAVIPs");
+        }
+        return None;
+    }
+    Some(members)
+}
+
+fn priorities(group: &Group, names: &Names<'_>, members: &[usize], nodes: &[Node], report: &Report) {
+    for (name, _) in &group.priorities {
+        match names.index.get(name.value.as_str()) {
+            None => names.unknown(&name.value, &name.span, report),
+            Some(&i) if nodes[i].is_witness() => {
+                report.error(&name.span, format!("{:?} is a witness, which has no priority", name.value));
+            }
+            Some(i) if !members.contains(i) => {
+                report.error(&name.span, format!("{:?} is not in the \"nodes\" of this group", name.value));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn arbiter(group: &Group, members: Vec<usize>, report: &Report) -> Option<Shape> {
+    let written = group.arbiter.as_ref()?;
+    let voters = members.len();
+    let (arbiter, auto) = match written.value {
+        "none" => (Arbiter::None, false),
+        "cloud" => (Arbiter::Cloud, false),
+        "majority" => (Arbiter::Majority, false),
+        _ if voters >= 3 => (Arbiter::Majority, true),
+        _ => (Arbiter::Cloud, true),
+    };
+    if arbiter == Arbiter::Majority && voters < 3 {
+        let text = format!("\"arbiter\" = \"majority\" needs 3 or more voters, and the group has {voters}");
+        report.error_with(&written.span, text, "add a node, which may be a witness, or use \"cloud\"");
+        return None;
+    }
+    if arbiter == Arbiter::Majority && voters.is_multiple_of(2) {
+        let text = format!("{voters} voters survive the loss of no more nodes than {} do", voters - 1);
+        let span = if written.written { &written.span } else { &group.span };
+        report.warning(Some(span), text, Some("add or remove a witness".to_owned()));
+    }
+    Some(Shape { members, arbiter, auto })
+}
+
+fn targets(group: &Group, shape: &Shape, nodes: &[Node], report: &Report) {
+    let holders: Vec<&Node> = shape.members.iter().map(|&i| &nodes[i]).filter(|n| !n.is_witness()).collect();
+    let shared = group.havips.iter().find_map(|h| h.binding.as_ref().filter(|b| b.value == "shared"));
+    if let Some(shared) = shared
+        && holders.len() > MOST_TARGETS
+    {
+        let text = format!(
+            "a shared HAVIP has at most {MOST_TARGETS} targets, and the group has {} nodes that may hold it",
+            holders.len()
+        );
+        report.error_with(&shared.span, text, "list fewer in \"nodes\", or use \"exclusive\"");
+    }
+    // A node without either asks its metadata service and is an instance.
+    let enis = holders.iter().filter(|n| n.eni.is_some()).count();
+    if enis != 0 && enis != holders.len() {
+        let text = format!("{enis} of {} members are bound by ENI and the others by instance", holders.len());
+        match shared {
+            Some(shared) => report.error(&shared.span, format!("{text}: a shared HAVIP has targets of one type")),
+            None => report.warning(Some(&group.span), text, Some("use one type of target in a group".to_owned())),
+        }
+    }
+    if shape.arbiter == Arbiter::None
+        && holders.len() > 1
+        && let Some(written) = &group.arbiter
+    {
+        let text = "\"arbiter\" = \"none\" with more than one target: nodes that cannot hear each other all claim";
+        report.warning(Some(&written.span), text, Some("use \"auto\"".to_owned()));
+    }
+}
+
+/// Ids and addresses of HAVIPs over all groups.
+struct Havips {
+    ids: Unique<Tag>,
+    addresses: Unique<Ipv4Addr>,
+    nodes: Vec<IpAddr>,
+}
+
+impl Havips {
+    fn new(file: &File) -> Self {
+        let addresses = file.nodes.iter().filter_map(|n| n.addresses.as_ref()).flat_map(|a| &a.value);
+        Self { ids: Unique::new(), addresses: Unique::new(), nodes: addresses.map(|a| a.value.ip).collect() }
+    }
+
+    fn check(&mut self, group: &Group, report: &Report) {
+        for havip in &group.havips {
+            if let Some(id) = &havip.id
+                && self.ids.repeats(Tag::havip(&id.value))
+            {
+                report.error(&id.span, format!("the HAVIP {:?} is there twice", id.value.as_str()));
+            }
+            if let Some(address) = &havip.address {
+                let ip = address.value.0;
+                if self.addresses.repeats(ip) {
+                    report.error(&address.span, format!("two HAVIPs have the address {ip}"));
+                }
+                if self.nodes.contains(&IpAddr::V4(ip)) {
+                    report.error(&address.span, format!("{ip} is a node's own address, so it cannot be a HAVIP's"));
+                }
+            }
+        }
+    }
+}
+
+fn stop_timeout(file: &File, group: &Group, env: &Environment, report: &Report) {
+    let Some(stop) = env.stop_timeout else { return };
+    let help = || Some("raise TimeoutStopSec in a drop-in of havipd.service".to_owned());
+    if let Some(keep) = group.keep_for.as_ref().filter(|k| k.value > stop) {
+        let text = format!("\"keep-for\" is {}, more than the unit's TimeoutStopSec, {}", show(keep.value), show(stop));
+        report.warning(Some(&keep.span), text, help());
+    }
+    if let (Some(handover), Some(request)) = (&group.handover_timeout, &file.cloud.request_timeout) {
+        let both = handover.value + request.value;
+        if both > stop {
+            let text = format!(
+                "\"handover-timeout\" + \"request-timeout\" is {}, more than the unit's TimeoutStopSec, {}",
+                show(both),
+                show(stop)
+            );
+            report.warning(Some(&handover.span), text, help());
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Every key of `havipd.toml` in one table: where it stands, what it takes, what it is when it is
+//! left out, and what a reload may do with it.
+//!
+//! Parsing, the texts of errors, the nearest known key, the comparison at a reload and the tests
+//! of the shipped file all read this table, so that they cannot tell different stories.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A table of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// The top level.
+    Root,
+    /// `[cluster]`.
+    Cluster,
+    /// `[[node]]`.
+    Node,
+    /// `[heartbeat]`.
+    Heartbeat,
+    /// One entry of `heartbeat.keys`.
+    HeartbeatKey,
+    /// `[cloud]`.
+    Cloud,
+    /// `[cloud.credentials]`.
+    Credentials,
+    /// `[[group]]`.
+    Group,
+    /// `[[group.havip]]`.
+    Havip,
+    /// `[local-address]`.
+    LocalAddress,
+    /// `[hooks]` and `[group.hooks]`.
+    Hooks,
+    /// `[metrics]`.
+    Metrics,
+    /// `[log]`.
+    Log,
+    /// `[daemon]`.
+    Daemon,
+}
+
+impl Section {
+    /// The section as it is written in the file.
+    #[must_use]
+    pub const fn header(self) -> &'static str {
+        match self {
+            Self::Root => "the top level",
+            Self::Cluster => "[cluster]",
+            Self::Node => "[[node]]",
+            Self::Heartbeat => "[heartbeat]",
+            Self::HeartbeatKey => "heartbeat.keys",
+            Self::Cloud => "[cloud]",
+            Self::Credentials => "[cloud.credentials]",
+            Self::Group => "[[group]]",
+            Self::Havip => "[[group.havip]]",
+            Self::LocalAddress => "[local-address]",
+            Self::Hooks => "[hooks]",
+            Self::Metrics => "[metrics]",
+            Self::Log => "[log]",
+            Self::Daemon => "[daemon]",
+        }
+    }
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.header())
+    }
+}
+
+/// What a reload may do with a key: the last column of the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// `r`: taken over.
+    Accept,
+    /// `R`: refused, a restart is needed.
+    Restart,
+    /// `M`: refused unless the group is in cluster-wide maintenance.
+    Maintenance,
+}
+
+/// What a key is when the file does not have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// An error.
+    Required,
+    /// This value, as it would be written in the file.
+    Value(&'static str),
+    /// Nothing, or something that other facts give.
+    Absent,
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A string that its own type reads; the text says which.
+    Text(&'static str),
+    /// `true` or `false`.
+    Bool,
+    /// A whole number, both ends included.
+    Integer(i64, i64),
+    /// A number, both ends included.
+    Number(f64, f64),
+    /// A duration, both ends included.
+    Duration(Duration, Duration),
+    /// A duration in whole seconds, the kernel's unit.
+    Seconds(Duration, Duration),
+    /// As `Seconds`, or `"forever"`.
+    SecondsOrForever(Duration, Duration),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A file: absolute, relative to the file, or `credential:NAME`.
+    Path,
+    /// A program with its arguments, or the path of a program.
+    Command,
+    /// A string or a list of one to four of them: heartbeat addresses.
+    Addresses,
+    /// A list of names of nodes.
+    Nodes,
+    /// A table from names of nodes to priorities.
+    Priorities,
+    /// A list of tables `{ id, file }`.
+    Keys,
+    /// A table of its own.
+    Table(Section),
+    /// A list of tables, from so many to so many.
+    Tables(Section, usize, usize),
+    /// Belongs to a later version.
+    Later,
+    /// Belongs to a later version; this one word, which asks for nothing, is taken.
+    LaterUnless(&'static str),
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Key {
+    /// The table that it stands in.
+    pub section: Section,
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// What it is when left out.
+    pub preset: Preset,
+    /// What a reload may do with it.
+    pub reload: Reload,
+}
+
+impl Kind {
+    /// What is expected, in words that name the range.
+    #[must_use]
+    pub fn expects(&self) -> String {
+        match self {
+            Self::Text(what) => (*what).to_owned(),
+            Self::Bool => "true or false".to_owned(),
+            Self::Integer(..) => format!("a whole number from {}", self.range().unwrap_or_default()),
+            Self::Number(..) => format!("a number from {}", self.range().unwrap_or_default()),
+            Self::Duration(..) => format!("a duration from {}", self.range().unwrap_or_default()),
+            Self::Seconds(..) => format!("a duration of whole seconds from {}", self.range().unwrap_or_default()),
+            Self::SecondsOrForever(..) => {
+                format!("a duration of whole seconds from {}, or \"forever\"", self.range().unwrap_or_default())
+            }
+            Self::Choice(words) => format!("one of {}", list(words)),
+            Self::Path => "the path of a file, or \"credential:NAME\"".to_owned(),
+            Self::Command => "the path of a program, or a list of a program and its arguments".to_owned(),
+            Self::Addresses => "an IP address or a list of 1 to 4 of them, each with or without a port".to_owned(),
+            Self::Nodes => "a list of names of nodes".to_owned(),
+            Self::Priorities => "a table of names of nodes and priorities from 1 to 254".to_owned(),
+            Self::Keys => "a list of 1 to 8 tables like { id = 1, file = \"heartbeat.key\" }".to_owned(),
+            Self::Table(_) => "a table".to_owned(),
+            Self::Tables(_, min, max) => format!("a list of {min} to {max} tables"),
+            Self::Later => "left out".to_owned(),
+            Self::LaterUnless(word) => format!("left out, or {word:?}"),
+        }
+    }
+
+    /// The range in the words of the errors and of the shipped file, if there is one.
+    #[must_use]
+    pub fn range(&self) -> Option<String> {
+        match self {
+            Self::Integer(min, max) => Some(format!("{min} to {max}")),
+            Self::Number(min, max) => Some(format!("{min} to {max}")),
+            Self::Duration(min, max) | Self::Seconds(min, max) | Self::SecondsOrForever(min, max) => {
+                Some(format!("{} to {}", show(*min), show(*max)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A duration as the file writes it: a whole number of the largest unit that fits.
+#[must_use]
+pub fn show(span: Duration) -> String {
+    let millis = span.as_millis();
+    match millis {
+        0 => "0s".to_owned(),
+        n if n % 3_600_000 == 0 => format!("{}h", n / 3_600_000),
+        n if n % 60_000 == 0 => format!("{}m", n / 60_000),
+        n if n % 1_000 == 0 => format!("{}s", n / 1_000),
+        n => format!("{n}ms"),
+    }
+}
+
+fn list(words: &[&str]) -> String {
+    words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The rows of one section, in the order of the reference.
+pub fn keys_of(section: Section) -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(move |k| k.section == section)
+}
+
+/// The row of one key.
+#[must_use]
+pub fn key(section: Section, name: &str) -> Option<&'static Key> {
+    keys_of(section).find(|k| k.name == name)
+}
+
+/// What to say after an unknown key.
+#[must_use]
+pub fn advice(section: Section, wrong: &str) -> String {
+    let nearest = keys_of(section)
+        .map(|k| (strsim::normalized_damerau_levenshtein(&wrong.to_lowercase(), k.name), k.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    if let Some((closeness, name)) = nearest
+        && closeness >= 0.6
+    {
+        return format!("did you mean {name:?}?");
+    }
+    let elsewhere: Vec<&str> = KEYS.iter().filter(|k| k.name == wrong).map(|k| k.section.header()).collect();
+    if !elsewhere.is_empty() {
+        return format!("it belongs in {}", elsewhere.join(" or "));
+    }
+    let known: Vec<&str> = keys_of(section).filter(|k| k.kind != Kind::Later).map(|k| k.name).collect();
+    match nearest {
+        Some((closeness, name)) if closeness >= 0.4 => {
+            format!("the nearest is {name:?}; known keys are {}", known.join(", "))
+        }
+        _ => format!("known keys are {}", known.join(", ")),
+    }
+}
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+const fn m(n: u64) -> Duration {
+    s(n * 60)
+}
+const fn h(n: u64) -> Duration {
+    m(n * 60)
+}
+const fn row(section: Section, name: &'static str, kind: Kind, preset: Preset, reload: Reload) -> Key {
+    Key { section, name, kind, preset, reload }
+}
+
+const NAME: Kind = Kind::Text("a name of 1 to 63 of a-z A-Z 0-9 - _ .");
+const URL: Kind = Kind::Text("a URL like \"https://host:port\", without path, query or user");
+const INTERFACE: Kind = Kind::Text("the name of a network interface");
+
+/// Every key.
+pub static KEYS: &[Key] = {
+    use Kind::{
+        Addresses, Bool, Choice, Command, Integer, Keys, Later, LaterUnless, Nodes, Number, Path, Priorities, Seconds,
+        SecondsOrForever, Table, Tables, Text,
+    };
+    use Preset::{Absent, Required, Value};
+    use Reload::{Accept as R0, Maintenance as M, Restart as R};
+    use Section as S;
+    const fn span(min: Duration, max: Duration) -> Kind {
+        Kind::Duration(min, max)
+    }
+    &[
+        row(S::Root, "cluster", Table(S::Cluster), Required, R0),
+        row(S::Root, "node", Tables(S::Node, 2, 16), Required, R),
+        row(S::Root, "heartbeat", Table(S::Heartbeat), Required, R0),
+        row(S::Root, "cloud", Table(S::Cloud), Absent, R0),
+        row(S::Root, "group", Tables(S::Group, 1, 250), Required, R),
+        row(S::Root, "local-address", Table(S::LocalAddress), Absent, R0),
+        row(S::Root, "hooks", Table(S::Hooks), Absent, R0),
+        row(S::Root, "check", Later, Absent, R0),
+        row(S::Root, "etcd", Later, Absent, R0),
+        row(S::Root, "keepalived", Later, Absent, R0),
+        row(S::Root, "metrics", Table(S::Metrics), Absent, R0),
+        row(S::Root, "log", Table(S::Log), Absent, R0),
+        row(S::Root, "daemon", Table(S::Daemon), Absent, R0),
+        row(S::Cluster, "name", NAME, Required, R),
+        row(S::Node, "name", NAME, Required, R),
+        row(S::Node, "address", Addresses, Required, R0),
+        row(S::Node, "instance", Text("an instance id like \"i-syGfPUYO\""), Absent, M),
+        row(S::Node, "eni", Text("an ENI id like \"eni-w2d4kgc3x0y1\""), Absent, M),
+        row(S::Node, "interface", INTERFACE, Absent, R0),
+        row(S::Node, "priority", Integer(1, 254), Value("100"), R0),
+        row(S::Node, "witness", Bool, Value("false"), M),
+        row(S::Heartbeat, "port", Integer(1, 65535), Value("11200"), R),
+        row(S::Heartbeat, "interval", span(ms(10), s(60)), Value("\"500ms\""), R0),
+        row(S::Heartbeat, "dead-multiplier", Integer(2, 100), Value("10"), R0),
+        row(S::Heartbeat, "keys", Keys, Required, R0),
+        row(S::Heartbeat, "send-key", Integer(1, 255), Absent, R0),
+        row(S::Heartbeat, "cold-start-wait", span(s(1), m(10)), Value("\"30s\""), R0),
+        row(S::Heartbeat, "fabric-probe", Bool, Value("true"), R0),
+        row(S::HeartbeatKey, "id", Integer(1, 255), Required, R0),
+        row(S::HeartbeatKey, "file", Path, Required, R0),
+        row(S::Cloud, "region", Text("a region like \"bj\""), Absent, R),
+        row(S::Cloud, "endpoint", URL, Absent, R),
+        row(S::Cloud, "metadata-endpoint", URL, Value("\"http://169.254.169.254\""), R),
+        row(S::Cloud, "ca-file", Path, Absent, R0),
+        row(S::Cloud, "connect-timeout", span(ms(50), s(30)), Value("\"1s\""), R0),
+        row(S::Cloud, "request-timeout", span(ms(100), s(60)), Value("\"3s\""), R0),
+        row(S::Cloud, "operation-timeout", span(s(1), m(10)), Value("\"20s\""), R0),
+        row(S::Cloud, "audit-interval", span(s(1), h(1)), Value("\"30s\""), R0),
+        row(S::Cloud, "requests-per-second", Number(0.1, 100.0), Value("5"), R0),
+        row(S::Cloud, "credentials", Table(S::Credentials), Absent, R0),
+        row(S::Credentials, "source", Choice(&["auto", "env", "file", "instance-role"]), Value("\"auto\""), R0),
+        row(S::Credentials, "file", Path, Absent, R0),
+        row(S::Group, "name", NAME, Required, R),
+        row(S::Group, "nodes", Nodes, Absent, M),
+        row(
+            S::Group,
+            "arbiter",
+            Choice(&["auto", "cloud", "majority", "etcd", "keepalived", "none"]),
+            Value("\"auto\""),
+            M,
+        ),
+        row(S::Group, "priorities", Priorities, Absent, R0),
+        row(S::Group, "preempt", Bool, Value("true"), R0),
+        row(S::Group, "preempt-delay", span(s(0), h(24)), Value("\"30s\""), R0),
+        row(S::Group, "checks", Later, Absent, R0),
+        row(S::Group, "on-stop", Choice(&["handover", "keep", "release"]), Value("\"handover\""), R0),
+        row(S::Group, "on-restart", Choice(&["keep", "handover"]), Value("\"keep\""), R0),
+        row(S::Group, "keep-for", Seconds(s(1), m(10)), Value("\"15s\""), R0),
+        row(S::Group, "handover-timeout", span(s(1), m(5)), Value("\"10s\""), R0),
+        row(S::Group, "when-isolated", Choice(&["hold", "release"]), Value("\"hold\""), R0),
+        row(S::Group, "when-all-fail", Choice(&["keep", "release"]), Value("\"keep\""), R0),
+        row(S::Group, "max-moves", Integer(0, 1000), Value("6"), R0),
+        row(S::Group, "max-moves-window", span(m(1), h(24)), Value("\"10m\""), R0),
+        row(S::Group, "reclaim-wait", span(s(10), h(24)), Value("\"5m\""), R0),
+        row(S::Group, "on-arbiter-loss", Later, Absent, R0),
+        row(S::Group, "vrrp", Later, Absent, R0),
+        row(S::Group, "observe", Bool, Value("false"), R0),
+        row(S::Group, "havip", Tables(S::Havip, 1, 32), Required, M),
+        row(S::Group, "hooks", Table(S::Hooks), Absent, R0),
+        // The reference lets a reload add and remove HAVIPs; they are part of the digest, so only in maintenance.
+        row(S::Havip, "id", Text("a HAVIP id like \"havip-w2d4kgc3x0y1\""), Required, M),
+        row(S::Havip, "binding", Choice(&["exclusive", "shared"]), Value("\"exclusive\""), M),
+        row(S::Havip, "address", Text("an IPv4 address"), Absent, R0),
+        row(S::Havip, "interface", Text("the name of a network interface, or \"none\""), Absent, R0),
+        row(S::Havip, "strangers", Choice(&["guard", "detach", "refuse"]), Value("\"guard\""), R0),
+        row(S::LocalAddress, "lifetime", SecondsOrForever(s(2), h(1)), Absent, R0),
+        row(S::LocalAddress, "announce-count", Integer(1, 100), Value("5"), R0),
+        row(S::LocalAddress, "announce-interval", span(ms(1), s(10)), Value("\"200ms\""), R0),
+        row(S::LocalAddress, "announce-refresh", span(s(0), h(1)), Value("\"10s\""), R0),
+        row(S::Hooks, "notify", Command, Absent, R0),
+        row(S::Hooks, "notify-master", Command, Absent, R0),
+        row(S::Hooks, "notify-backup", Command, Absent, R0),
+        row(S::Hooks, "notify-fault", Command, Absent, R0),
+        row(S::Hooks, "notify-stop", Command, Absent, R0),
+        row(S::Hooks, "timeout", span(s(1), m(10)), Value("\"30s\""), R0),
+        row(S::Metrics, "listen", LaterUnless("off"), Absent, R0),
+        row(S::Log, "level", Choice(&["error", "warn", "info", "debug", "trace"]), Value("\"info\""), R0),
+        row(S::Log, "format", Choice(&["text", "json"]), Value("\"text\""), R0),
+        row(S::Daemon, "history-size", Later, Absent, R0),
+        row(S::Daemon, "doctor-interval", Later, Absent, R0),
+        row(S::Daemon, "realtime-priority", Later, Absent, R),
+        row(S::Daemon, "lock-memory", Later, Absent, R),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_stands_twice() {
+        for (i, a) in KEYS.iter().enumerate() {
+            assert!(!KEYS[i + 1..].iter().any(|b| (a.section, a.name) == (b.section, b.name)), "{a:?}");
+        }
+    }
+
+    #[test]
+    fn advice_prefers_near_then_elsewhere_then_all() {
+        assert_eq!(advice(Section::Heartbeat, "intervall"), "did you mean \"interval\"?");
+        assert_eq!(advice(Section::Heartbeat, "dead_multiplier"), "did you mean \"dead-multiplier\"?");
+        assert_eq!(advice(Section::Havip, "preempt"), "it belongs in [[group]]");
+        assert_eq!(advice(Section::Log, "zzz"), "known keys are level, format");
+    }
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        for (span, text) in [(ms(10), "10ms"), (s(60), "1m"), (m(10), "10m"), (h(24), "24h"), (s(0), "0s")] {
+            assert_eq!(show(span), text);
+        }
+    }
+}

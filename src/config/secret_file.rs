@@ -1,0 +1,203 @@
+//! Reads a file that holds a secret, if nobody else can read or write it. One of the two places of
+//! the configuration that touch the disk.
+//!
+//! The file is opened once and judged by its descriptor, so that what is judged is what is read.
+
+use crate::secret::Secret;
+use rustix::fs::{Mode, OFlags};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// No key or credential is longer; a mistaken path may lead to anything.
+const LONGEST: u64 = 64 * 1024;
+
+/// Why a secret was not read. The path is not part of the text: its reader names it.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// It cannot be opened or read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// It is a directory, a pipe, a device.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// It is far longer than any secret.
+    #[error("is longer than {LONGEST} bytes, so it is no key or credential")]
+    TooLong,
+    /// Somebody else can read it.
+    #[error("has mode {mode:04o} and group {group}: {who} can read it; use chmod 0600, or 0640 and chgrp havipd")]
+    Readable {
+        /// Its permission bits.
+        mode: u32,
+        /// The number of its group.
+        group: u32,
+        /// Who else can.
+        who: &'static str,
+    },
+    /// Somebody but its owner can write it.
+    #[error("has mode {mode:04o}: others than its owner can write it; use chmod 0600, or 0640 and chgrp havipd")]
+    Writable {
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// Who reads, which decides whose group may.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reader {
+    /// Groups that may read: the reader's own, and `havipd`.
+    pub groups: Vec<u32>,
+    /// `$CREDENTIALS_DIRECTORY`. systemd lets the unit's user read its files by an access control
+    /// list, whose mask shows where the group's bits are; the directory itself is closed to others.
+    pub credentials_directory: Option<PathBuf>,
+}
+
+impl Reader {
+    /// This process. Root may check a file that is meant for `havipd`, so its group counts too.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let mut groups = vec![rustix::process::getegid().as_raw()];
+        groups.extend(std::fs::read_to_string("/etc/group").ok().and_then(|text| group_id(&text, "havipd")));
+        let credentials_directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self { groups, credentials_directory }
+    }
+
+    /// Whether a file of this mode and group is closed enough.
+    fn judge(&self, path: &Path, mode: u32, group: u32) -> Result<(), SecretFileError> {
+        let mode = mode & 0o7777;
+        if mode & 0o022 != 0 {
+            return Err(SecretFileError::Writable { mode });
+        }
+        if mode & 0o007 != 0 {
+            return Err(SecretFileError::Readable { mode, group, who: "everybody" });
+        }
+        let by_systemd = self.credentials_directory.as_ref().is_some_and(|dir| path.parent() == Some(dir));
+        if mode & 0o070 != 0 && !by_systemd && !self.groups.contains(&group) {
+            return Err(SecretFileError::Readable { mode, group, who: "a group that is not havipd's" });
+        }
+        Ok(())
+    }
+}
+
+fn group_id(text: &str, name: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+/// Reads a secret as this process.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read(path: &Path) -> Result<Secret, SecretFileError> {
+    read_as(path, &Reader::of_process())
+}
+
+/// Reads a secret on behalf of `reader`.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read_as(path: &Path, reader: &Reader) -> Result<Secret, SecretFileError> {
+    // Non-blocking, or a pipe without a writer would hold up the start.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(std::io::Error::from)?);
+    let facts = file.metadata()?;
+    if !facts.is_file() {
+        return Err(SecretFileError::NotAFile);
+    }
+    reader.judge(path, facts.mode(), facts.gid())?;
+    if facts.len() > LONGEST {
+        return Err(SecretFileError::TooLong);
+    }
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
+    (&mut file).take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(SecretFileError::TooLong);
+    }
+    Ok(Secret::new(std::mem::take(&mut *bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn reader(groups: &[u32]) -> Reader {
+        Reader { groups: groups.to_vec(), credentials_directory: Some("/run/credentials/havipd.service".into()) }
+    }
+
+    #[test]
+    fn only_the_owner_writes_and_only_havipd_reads() {
+        let own = reader(&[7]);
+        let judge = |mode, group| own.judge(Path::new("/etc/havipd/key"), mode, group).is_ok();
+        for mode in 0..=0o777_u32 {
+            let ok = mode & 0o027 == 0;
+            assert_eq!(judge(mode, 7), ok, "{mode:04o} of our own group");
+            assert_eq!(judge(mode, 8), mode & 0o077 == 0, "{mode:04o} of another group");
+        }
+    }
+
+    #[test]
+    fn a_systemd_credential_shows_the_mask_of_its_list() {
+        let own = reader(&[7]);
+        let inside = Path::new("/run/credentials/havipd.service/key");
+        assert!(own.judge(inside, 0o440, 0).is_ok());
+        assert!(own.judge(inside, 0o444, 0).is_err());
+        assert!(own.judge(inside, 0o660, 0).is_err());
+        assert!(own.judge(Path::new("/run/credentials/other.service/key"), 0o440, 0).is_err());
+    }
+
+    #[test]
+    fn the_group_is_found_by_its_name() {
+        let text = "root:x:0:\nhavipd2:x:5:\nhavipd:x:998:a,b\n";
+        assert_eq!(group_id(text, "havipd"), Some(998));
+        assert_eq!(group_id(text, "nobody"), None);
+    }
+
+    #[test]
+    fn real_files_are_judged_by_their_mode() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("key");
+        std::fs::write(&path, "secret").expect("write");
+        let gid = std::fs::metadata(&path).expect("facts").gid();
+        let read_at = |mode: u32, groups: &[u32]| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("mode");
+            read_as(&path, &reader(groups)).map_err(|e| e.to_string())
+        };
+        assert_eq!(read_at(0o600, &[]).expect("private").expose(), b"secret");
+        assert!(read_at(0o640, &[gid]).is_ok());
+        assert_eq!(
+            read_at(0o640, &[gid + 1]).expect_err("another group"),
+            format!(
+                "has mode 0640 and group {gid}: a group that is not havipd's can read it; \
+                 use chmod 0600, or 0640 and chgrp havipd"
+            )
+        );
+        assert_eq!(
+            read_at(0o644, &[gid]).expect_err("world"),
+            format!("has mode 0644 and group {gid}: everybody can read it; use chmod 0600, or 0640 and chgrp havipd")
+        );
+        assert_eq!(
+            read_at(0o620, &[gid]).expect_err("group writes"),
+            "has mode 0620: others than its owner can write it; use chmod 0600, or 0640 and chgrp havipd"
+        );
+    }
+
+    #[test]
+    fn what_is_no_file_or_no_secret_is_refused() {
+        let dir = tempfile::tempdir().expect("directory");
+        let read_it = |path: &Path| read_as(path, &reader(&[])).expect_err("refused").to_string();
+        assert_eq!(read_it(dir.path()), "is not a regular file");
+        assert_eq!(read_it(&dir.path().join("none")), "cannot be read: No such file or directory (os error 2)");
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).expect("pipe");
+        assert_eq!(read_it(&pipe), "is not a regular file");
+        let long = dir.path().join("long");
+        std::fs::write(&long, vec![0; 65 * 1024]).expect("write");
+        std::fs::set_permissions(&long, std::fs::Permissions::from_mode(0o600)).expect("mode");
+        assert_eq!(read_it(&long), "is longer than 65536 bytes, so it is no key or credential");
+    }
+}

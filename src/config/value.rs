@@ -1,0 +1,324 @@
+//! Single values: durations, addresses, endpoints, interfaces, regions.
+
+use super::diagnostic::quote;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Reads `"500ms"`: a whole number and one unit of `ms s m h`. `None` if it is anything else.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let per_unit = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(per_unit).map(Duration::from_millis)
+}
+
+/// A heartbeat address: an IP address, with or without a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) ip: IpAddr,
+    pub(super) port: Option<u16>,
+}
+
+impl Address {
+    /// With `port` where the file gives none.
+    pub(super) fn or_port(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(port))
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let (ip, port) = if let Ok(ip) = s.parse::<IpAddr>() {
+            (ip, None)
+        } else if let Ok(socket) = s.parse::<SocketAddr>() {
+            (socket.ip(), Some(socket.port()))
+        } else {
+            let q = quote(s);
+            return Err(format!(
+                "{q} is not an IP address: write \"10.0.0.11\", \"10.0.0.11:11200\" or \"[fd00::1]:11200\""
+            ));
+        };
+        if port == Some(0) {
+            return Err(format!("{} has port 0: use 1 to 65535", quote(s)));
+        }
+        let broadcast = ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        let link_local = matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+        if ip.is_unspecified() || ip.is_multicast() || broadcast || link_local || mapped {
+            return Err(format!("{} is not the address of one node, reachable from the others", quote(s)));
+        }
+        Ok(Self { ip, port })
+    }
+}
+
+/// Scheme, host and port of an HTTP service; no trailing slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub(super) url: String,
+    pub(super) plain_http_to_public: bool,
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = |why: &str| {
+            format!("{} is not an endpoint: {why}; write \"https://host\" or \"https://host:port\"", quote(s))
+        };
+        let (secure, rest) = match (s.strip_prefix("https://"), s.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (_, Some(rest)) => (false, rest),
+            _ => return Err(wrong("it begins with neither https:// nor http://")),
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains('@') {
+            return Err(wrong("it names a user"));
+        }
+        if authority.contains('?') || authority.contains('#') {
+            return Err(wrong("it has a query"));
+        }
+        if authority.contains('/') {
+            return Err(wrong("it has a path"));
+        }
+        let (host, port) = split_port(authority).ok_or_else(|| wrong("its host is not closed by ]"))?;
+        if let Some(port) = port
+            && !matches!(port.parse::<u16>(), Ok(1..))
+        {
+            return Err(wrong("its port is not a number from 1 to 65535"));
+        }
+        let near = if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+            is_near(v6.parse().map(IpAddr::V6).map_err(|_| wrong("its host is not an IPv6 address"))?)
+        } else if let Ok(v4) = host.parse::<Ipv4Addr>() {
+            is_near(IpAddr::V4(v4))
+        } else if is_host_name(host) {
+            host == "localhost" || host.ends_with(".localhost")
+        } else {
+            return Err(wrong("its host is neither a name nor an address"));
+        };
+        let url = s.strip_suffix('/').unwrap_or(s).to_owned();
+        Ok(Self { url, plain_http_to_public: !secure && !near })
+    }
+}
+
+/// Host and port; `None` if a bracket stays open.
+fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
+    if authority.starts_with('[') {
+        let (host, rest) = authority.split_at(authority.find(']')? + 1);
+        return match rest.strip_prefix(':') {
+            Some(port) => Some((host, Some(port))),
+            None if rest.is_empty() => Some((host, None)),
+            None => None,
+        };
+    }
+    Some(authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))))
+}
+
+fn is_host_name(host: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    // What ends in a number is an address that did not parse.
+    let numeric = host.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    host.len() <= 253 && !numeric && host.split('.').all(label)
+}
+
+/// Whether plain HTTP to this address stays on the host or in the private network.
+fn is_near(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            // RFC 6598: carrier-grade NAT, which clouds use for their own services.
+            let shared = a == 100 && (64..128).contains(&b);
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// The name of a network interface, as the kernel takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InterfaceName(pub(super) String);
+
+impl FromStr for InterfaceName {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        if s.is_empty() || s.len() > 15 || s == "." || s == ".." || s.contains(odd) {
+            return Err(format!("{} is not the name of a network interface: use 1 to 15 characters", quote(s)));
+        }
+        Ok(Self(s.to_owned()))
+    }
+}
+
+/// The interface of one node, for which "none" makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NodeInterface(pub(super) String);
+
+impl FromStr for NodeInterface {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        if s == "none" {
+            return Err("\"none\" is for the interface of a [[group.havip]], not for that of a node".to_owned());
+        }
+        s.parse::<InterfaceName>().map(|i| Self(i.0))
+    }
+}
+
+/// A region; it becomes a part of a host name, and which ones exist is not ours to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Region(pub(super) String);
+
+impl FromStr for Region {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let ok = (1..=32).contains(&s.len()) && s.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if ok {
+            Ok(Self(s.to_owned()))
+        } else {
+            Err(format!("{} is not a region: use a-z, 0-9 and -, as in \"bj\"", quote(s)))
+        }
+    }
+}
+
+/// The address of a HAVIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct VirtualAddress(pub(super) Ipv4Addr);
+
+impl FromStr for VirtualAddress {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s.parse::<Ipv4Addr>() {
+            Ok(ip) if !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast()) => Ok(Self(ip)),
+            Ok(_) => Err(format!("{} is not the address of one host", quote(s))),
+            Err(_) => Err(format!("{} is not an IPv4 address, as in \"10.0.0.100\"", quote(s))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_exactly_one_unit() {
+        for (text, millis) in [("500ms", 500), ("0s", 0), ("007s", 7000), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        let wrong = [
+            "",
+            "5",
+            "ms",
+            "1.5s",
+            "-1s",
+            "+1s",
+            "1s ",
+            " 1s",
+            "1 s",
+            "1S",
+            "1m30s",
+            "1d",
+            "1us",
+            "18446744073709551615h",
+        ];
+        for text in wrong {
+            assert_eq!(parse_duration(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_of_one_node() {
+        for good in ["10.0.0.1", "10.0.0.1:1", "fd00::1", "[fd00::1]:65535", "127.0.0.1:11201"] {
+            assert!(good.parse::<Address>().is_ok(), "{good}");
+        }
+        let bad = [
+            "",
+            "a",
+            "10.0.0",
+            "10.0.0.1:0",
+            "10.0.0.1:65536",
+            "0.0.0.0",
+            "::",
+            "224.0.0.18",
+            "255.255.255.255",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+            "10.0.0.1/24",
+            "node-a:11200",
+        ];
+        for bad in bad {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_scheme_host_and_port() {
+        for (text, warned) in [
+            ("https://bcc.bj.baidubce.com", false),
+            ("http://bcc.bj.baidubce.com/", true),
+            ("http://127.0.0.1:8089", false),
+            ("http://10.1.2.3", false),
+            ("http://172.32.0.1", true),
+            ("http://100.64.0.1", false),
+            ("http://[::1]:80", false),
+            ("http://[2001:db8::1]", true),
+            ("http://localhost:1", false),
+            ("http://169.254.169.254", false),
+        ] {
+            let endpoint = text.parse::<Endpoint>().expect(text);
+            assert_eq!(endpoint.plain_http_to_public, warned, "{text}");
+            assert!(!endpoint.url.ends_with('/'));
+        }
+        let bad = [
+            "",
+            "bcc",
+            "ftp://x",
+            "https://",
+            "https://u@h",
+            "https://h/p",
+            "https://h?q",
+            "https://h#f",
+            "https://h:0",
+            "https://h:65536",
+            "https://h:",
+            "https://[::1",
+            "https://[::1]x",
+            "https://a b",
+            "https://1.2.3",
+            "https://h//",
+            "https://h\n",
+            "HTTPS://h",
+        ];
+        for bad in bad {
+            assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn interfaces_are_what_the_kernel_takes() {
+        for good in ["eth0", "none", "eth0.100", "abcdefghijklmno"] {
+            assert!(good.parse::<InterfaceName>().is_ok(), "{good}");
+        }
+        for bad in ["", ".", "..", "a/b", "a b", "eth0:1", "abcdefghijklmnop", "a\n"] {
+            assert!(bad.parse::<InterfaceName>().is_err(), "{bad}");
+        }
+        assert!("none".parse::<NodeInterface>().is_err());
+    }
+}

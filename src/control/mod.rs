@@ -1,0 +1,20 @@
+//! The control socket: how `havipctl` talks to a running daemon.
+//!
+//! A unix stream socket, `control.sock` in the runtime directory, mode 0660: whoever may open the
+//! file may give commands. Requests and replies are JSON, one a line, so `socat` can speak it too:
+//! `{"command":"status"}` is answered by `{"code":0,"message":"...","data":{...}}`.
+
+pub mod client;
+pub mod protocol;
+pub mod server;
+
+use std::path::PathBuf;
+
+/// The socket's file in the runtime directory.
+pub const SOCKET: &str = "control.sock";
+
+/// Where the socket is unless `--socket` says otherwise.
+#[must_use]
+pub fn default_socket() -> PathBuf {
+    crate::systemd::directory("RUNTIME_DIRECTORY", "/run/havipd").join(SOCKET)
+}

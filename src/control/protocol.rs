@@ -1,0 +1,236 @@
+//! What goes over the control socket: requests and replies, each one line of JSON.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Longest request, with its line break.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// What an operator asks of the daemon. Names are resolved by the daemon, which knows the
+/// configuration that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The snapshot.
+    Status,
+    /// A stream of snapshots, one a line, until the client closes.
+    Watch,
+    /// In words: why this node is, or is not, active.
+    Why {
+        /// The group.
+        group: String,
+    },
+    /// Past transitions.
+    History {
+        /// The group; absent is every group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// A planned move.
+    Switchover {
+        /// The group.
+        group: String,
+        /// The node that is to be active; absent is the next in rank.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        /// Only say what would happen.
+        #[serde(default, rename = "dry-run")]
+        dry_run: bool,
+    },
+    /// Hand over and stay ineligible.
+    Drain {
+        /// The group; absent is every group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// End of `drain`.
+    Undrain {
+        /// The group; absent is every group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// Freeze or unfreeze on every node.
+    Maintenance {
+        /// The group; absent is every group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+        /// On or off.
+        on: bool,
+        /// Off again by itself after this many seconds.
+        #[serde(default, rename = "for-seconds", skip_serializing_if = "Option::is_none")]
+        for_seconds: Option<u64>,
+    },
+    /// As SIGHUP, but answered when it is done.
+    Reload,
+    /// The log level until the next reload or restart.
+    LogLevel {
+        /// error, warn, info, debug or trace.
+        level: String,
+    },
+}
+
+/// How a command ended, as exit code of `havipctl` (sysexits.h where one fits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
+pub enum Code {
+    /// Done.
+    Done = 0,
+    /// A plain no.
+    No = 1,
+    /// The command was not understood.
+    Usage = 64,
+    /// Daemon or cloud out of reach.
+    Unreachable = 69,
+    /// Not now.
+    TryAgain = 75,
+    /// Not allowed.
+    Permission = 77,
+    /// The configuration is wrong.
+    Configuration = 78,
+}
+
+impl From<Code> for u8 {
+    fn from(code: Code) -> Self {
+        code as Self
+    }
+}
+
+impl TryFrom<u8> for Code {
+    type Error = ProtocolError;
+    fn try_from(number: u8) -> Result<Self, ProtocolError> {
+        let all = [
+            Self::Done,
+            Self::No,
+            Self::Usage,
+            Self::Unreachable,
+            Self::TryAgain,
+            Self::Permission,
+            Self::Configuration,
+        ];
+        all.into_iter().find(|&code| code as u8 == number).ok_or(ProtocolError::Code(number))
+    }
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    /// How it ended.
+    pub code: Code,
+    /// For people.
+    pub message: String,
+    /// For programs; null when there is nothing more to say.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub data: Value,
+}
+
+impl Response {
+    /// Done, and this is what to tell the operator.
+    #[must_use]
+    pub fn done(message: impl Into<String>) -> Self {
+        Self::new(Code::Done, message)
+    }
+
+    /// Any end, with what to tell the operator.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), data: Value::Null }
+    }
+
+    /// The same with `data` for programs.
+    #[must_use]
+    pub fn with_data(self, data: Value) -> Self {
+        Self { data, ..self }
+    }
+}
+
+/// Why a line is not a request or a reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// Not a command that this version knows.
+    #[error("not a command: {0}")]
+    Request(#[source] serde_json::Error),
+    /// Not a reply.
+    #[error("not a reply: {0}")]
+    Response(#[source] serde_json::Error),
+    /// A reply with an exit code that is none of ours.
+    #[error("{0} is not a result code")]
+    Code(u8),
+}
+
+impl Request {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for the operator.
+    pub fn parse(line: &[u8]) -> Result<Self, ProtocolError> {
+        serde_json::from_slice(line).map_err(ProtocolError::Request)
+    }
+}
+
+impl Response {
+    /// Reads one line.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(line: &[u8]) -> Result<Self, ProtocolError> {
+        serde_json::from_slice(line).map_err(ProtocolError::Response)
+    }
+}
+
+/// One message as it goes over the wire, line break included.
+///
+/// # Errors
+/// Only if a type of ours cannot be expressed in JSON.
+pub fn line(message: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_read_as_documented() {
+        for (text, request) in [
+            (r#"{"command":"status"}"#, Request::Status),
+            (r#"{"command":"log-level","level":"debug"}"#, Request::LogLevel { level: "debug".into() }),
+            (r#"{"command":"drain"}"#, Request::Drain { group: None }),
+            (
+                r#"{"command":"switchover","group":"web","to":"b","dry-run":true}"#,
+                Request::Switchover { group: "web".into(), to: Some("b".into()), dry_run: true },
+            ),
+            (
+                r#"{"command":"maintenance","group":"web","on":true,"for-seconds":7200}"#,
+                Request::Maintenance { group: Some("web".into()), on: true, for_seconds: Some(7200) },
+            ),
+        ] {
+            assert_eq!(Request::parse(text.as_bytes()).ok().as_ref(), Some(&request));
+            assert_eq!(serde_json::to_string(&request).ok().as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_request_is_refused_in_words() {
+        for (text, why) in [
+            (r#"{"command":"dance"}"#, "unknown variant `dance`"),
+            (r#"{"command":"why"}"#, "missing field `group`"),
+            (r#"{"command":"why","group":"web","force":true}"#, "unknown field `force`"),
+            ("[]", "missing field `command`"),
+            ("", "EOF"),
+        ] {
+            let error = Request::parse(text.as_bytes()).expect_err("not a request").to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn replies_survive_the_wire() {
+        let reply = Response::new(Code::TryAgain, "a move is under way").with_data(serde_json::json!({"group": "web"}));
+        let sent = line(&reply).expect("JSON");
+        assert_eq!(Response::parse(&sent).ok(), Some(reply));
+        assert_eq!(line(&Response::done("ok")).expect("JSON"), b"{\"code\":0,\"message\":\"ok\"}\n");
+        assert!(Response::parse(br#"{"code":3,"message":""}"#).is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! What goes wrong around a holder, and what a node must not do about it.
+
+use super::*;
+use crate::election::event::Command;
+use crate::election::role::Cause;
+
+const SEC: Duration = Duration::from_secs(1);
+
+/// Two nodes with the first active.
+fn settled(arbiter: Arbiter) -> Pair {
+    let mut pair = Pair::new(2, arbiter);
+    pair.run(SEC * 10);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
+    pair
+}
+
+fn causes(pair: &Pair, node: usize) -> Vec<Cause> {
+    let own = pair.log.iter().filter(|(_, i, _)| *i == node);
+    own.filter_map(|(_, _, a)| if let Action::Record(t) = a { Some(t.cause) } else { None }).collect()
+}
+
+#[test]
+fn in_a_partition_the_cloud_decides_and_one_node_gives_way() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.partition(0, 1, true);
+    pair.run(SEC * 60);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
+    assert!(causes(&pair, 0).contains(&Cause::Superseded), "{:?}", causes(&pair, 0));
+    assert_eq!(pair.moves(), 1, "a lasting partition costs one move, not a tug of war");
+    pair.partition(0, 1, false);
+    pair.run(SEC * 10);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active));
+    pair.run(SEC * 60);
+    assert_eq!(
+        (pair.role(0), pair.role(1)),
+        (Role::Active, Role::Backup),
+        "preempted after its delay: {}",
+        pair.story()
+    );
+}
+
+#[test]
+fn without_the_cloud_silence_alone_is_not_enough() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.api.insert(1, call_error(ErrorClass::Retry, false));
+    pair.partition(0, 1, true);
+    pair.run(SEC * 30);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
+    pair.api.clear();
+    pair.run(SEC * 5);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+}
+
+#[test]
+fn a_holder_that_was_paused_gives_up_before_it_does_anything() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        let paused = pair.nodes[0].take();
+        pair.run(SEC * 5);
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?}");
+        pair.nodes[0] = paused;
+        let woken = pair.log.len();
+        pair.run(SEC * 20);
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{arbiter:?} {}", pair.story());
+        let wrote = pair.log[woken..]
+            .iter()
+            .any(|(_, i, a)| *i == 0 && matches!(a, Action::Write(_) | Action::Announce { .. }));
+        assert!(!wrote, "{arbiter:?} {}", pair.story());
+    }
+}
+
+#[test]
+fn a_stop_hands_over_and_then_exits() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.give(0, Event::Commanded { command: Command::Stop { restart: false }, request: 1 });
+    pair.run(SEC * 5);
+    assert!(pair.nodes[0].is_none(), "{}", pair.story());
+    assert_eq!(pair.role(1), Role::Active);
+    assert_eq!(pair.bound, ["i-b"]);
+}
+
+#[test]
+fn a_restart_keeps_the_place() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+        pair.run(SEC);
+        assert!(pair.nodes[0].is_none(), "{arbiter:?} {}", pair.story());
+        let kept = pair.log.iter().rev().find_map(|(_, i, a)| match a {
+            Action::PutAddress { lifetime, .. } if *i == 0 => *lifetime,
+            _ => None,
+        });
+        assert_eq!(kept, Some(SEC * 15), "{arbiter:?}");
+        pair.run(SEC * 5);
+        assert_eq!(pair.role(1), Role::Backup, "{arbiter:?} {}", pair.story());
+        let before = pair.log.len();
+        pair.start(0, config(2, 0, arbiter));
+        pair.run(SEC * 5);
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?} {}", pair.story());
+        let drops =
+            pair.log[before..].iter().any(|(_, _, a)| matches!(a, Action::DropAddress { .. } | Action::Write(_)));
+        assert!(!drops, "{arbiter:?} {}", pair.story());
+    }
+}
+
+#[test]
+fn a_node_without_permission_is_in_fault_and_comes_back_by_itself() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.api.insert(1, call_error(ErrorClass::Refused, true));
+    pair.kill(0);
+    pair.run(SEC * 90);
+    assert_eq!(pair.role(1), Role::Fault, "{}", pair.story());
+    assert!(causes(&pair, 1).contains(&Cause::Denied));
+    pair.api.clear();
+    pair.run(SEC * 120);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+}
+
+#[test]
+fn a_theft_is_repaired_while_all_members_are_heard() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.run(SEC * 60);
+    pair.bound = vec!["i-a".into(), "i-b".into()];
+    pair.run(SEC * 35);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
+    assert_eq!(pair.bound, ["i-a"], "{}", pair.story());
+}
+
+#[test]
+fn one_way_silence_moves_nothing() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        for link in [(0, 1), (1, 0)] {
+            let mut pair = settled(arbiter);
+            pair.cut.insert(link);
+            pair.run(SEC * 60);
+            let actives = [0, 1].iter().filter(|i| pair.role(**i) == Role::Active).count();
+            assert_eq!(actives, 1, "{arbiter:?} {link:?} {}", pair.story());
+            assert!(pair.moves() <= 1, "{arbiter:?} {link:?} {}", pair.story());
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Notify hooks: programs of the operator's that are told about every change of state.
+//!
+//! Each group has one actor, a thread of its own, so that hooks of a group never overlap and never
+//! come out of order, and so that neither a slow hook nor a program on a hung file system (where
+//! even starting it blocks) delays anything else. The actor has one slot: of the states that
+//! arrive while a hook runs only the newest is kept, and STOP is always the last.
+//!
+//! For each state the hook of that state runs first, with its own arguments only, and then
+//! `notify` with four more, as keepalived does it (`keepalived/vrrp/vrrp_notify.c`):
+//! `INSTANCE NAME STATE PRIORITY`. keepalived puts the name in quotes only in its FIFO; in the
+//! argument list it stands bare, and so it does here.
+//!
+//! A hook gets a clean environment: `PATH`, `LANG` and the `HAVIPD_*` variables, never this
+//! process' own, which may hold cloud credentials.
+
+mod output;
+mod run;
+
+pub use run::{HookOutcome, HookResult};
+
+use crate::clock;
+use crate::config::model::Hooks as HookConfig;
+use crate::election::action::{Notification, NotifyState};
+use crate::ids::{GroupName, NodeName};
+use crate::time::Instant;
+use run::Call;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// Hooks run with these when this process has none of its own.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_LANG: &str = "C.UTF-8";
+
+/// What status shows of a group's hooks.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HookStatus {
+    /// The state whose hooks run now.
+    pub running: Option<NotifyState>,
+    /// The state that comes next.
+    pub waiting: Option<NotifyState>,
+    /// What became of the hooks of the last state, in the order in which they ran.
+    pub last: Vec<HookOutcome>,
+    /// Programs run, or tried to, since the start.
+    pub runs: u64,
+    /// Those that did not end with exit code 0.
+    pub failures: u64,
+    /// States that were overtaken by a newer one before their hooks began.
+    pub replaced: u64,
+}
+
+/// The hooks of every group.
+#[derive(Debug)]
+pub struct Hooks {
+    node: NodeName,
+    actors: BTreeMap<GroupName, Actor>,
+}
+
+impl Hooks {
+    /// No hooks yet, on `node`.
+    #[must_use]
+    pub const fn new(node: NodeName) -> Self {
+        Self { node, actors: BTreeMap::new() }
+    }
+
+    /// Takes over the hooks of a configuration: of every group that is to have any (leave out groups
+    /// that only observe). A hook that runs goes on; what waits runs with the new hooks, and for a
+    /// group that is not named any more, with the old ones.
+    pub fn apply(&mut self, wanted: &BTreeMap<GroupName, HookConfig>) {
+        self.actors.retain(|name, actor| wanted.contains_key(name) || !actor.retire());
+        for (name, config) in wanted {
+            match self.actors.get(name) {
+                Some(actor) => actor.configure(config),
+                None => match Actor::start(&self.node, name, config) {
+                    Ok(actor) => drop(self.actors.insert(name.clone(), actor)),
+                    Err(e) => error!(group = %name, "hooks of this group will not run: no thread for them: {e}"),
+                },
+            }
+        }
+    }
+
+    /// Tells the hooks of `group` about a new state. Never waits.
+    pub fn notify(&self, group: &GroupName, notification: Notification) {
+        if let Some(actor) = self.actors.get(group) {
+            actor.notify(notification);
+        }
+    }
+
+    /// How the hooks of each group are doing.
+    #[must_use]
+    pub fn status(&self) -> BTreeMap<GroupName, HookStatus> {
+        self.actors.iter().map(|(name, actor)| (name.clone(), actor.status())).collect()
+    }
+
+    /// Waits until no hook runs or waits, but not longer than `patience`; says whether that is so.
+    /// Blocks: for the end of the process, and for tests.
+    #[must_use]
+    pub fn wait_idle(&self, patience: Duration) -> bool {
+        let deadline = clock::now() + patience;
+        self.actors.values().all(|actor| actor.wait_idle(deadline))
+    }
+}
+
+/// One group's hooks, and the thread that runs them.
+#[derive(Debug)]
+struct Actor(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Slot {
+    config: HookConfig,
+    pending: Option<Notification>,
+    /// STOP was taken: nothing may come after it.
+    stopping: bool,
+    /// The group left the configuration; the actor goes once nothing is left to do.
+    retired: bool,
+    /// The actor is gone: the thread ends once nothing is left to do.
+    closed: bool,
+    status: HookStatus,
+}
+
+impl Slot {
+    fn idle(&self) -> bool {
+        self.pending.is_none() && self.status.running.is_none()
+    }
+}
+
+impl Shared {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Actor {
+    fn start(node: &NodeName, group: &GroupName, config: &HookConfig) -> std::io::Result<Self> {
+        let slot = Slot {
+            config: config.clone(),
+            pending: None,
+            stopping: false,
+            retired: false,
+            closed: false,
+            status: HookStatus::default(),
+        };
+        let shared = Arc::new(Shared { slot: Mutex::new(slot), changed: Condvar::new() });
+        let (node, group) = (node.clone(), group.clone());
+        let for_thread = Arc::clone(&shared);
+        std::thread::Builder::new().name("havipd-hooks".to_owned()).spawn(move || work(&for_thread, &node, &group))?;
+        Ok(Self(shared))
+    }
+
+    fn configure(&self, config: &HookConfig) {
+        let mut slot = self.0.slot();
+        slot.config = config.clone();
+        if std::mem::take(&mut slot.retired) {
+            slot.stopping = false;
+        }
+    }
+
+    /// Says whether the actor can go now. One that is busy stays until a later call, so that hooks
+    /// of a group that comes back cannot overlap with its old ones.
+    fn retire(&self) -> bool {
+        let mut slot = self.0.slot();
+        slot.retired = true;
+        slot.idle()
+    }
+
+    fn notify(&self, notification: Notification) {
+        let mut slot = self.0.slot();
+        if slot.stopping {
+            slot.status.replaced += 1;
+            return;
+        }
+        slot.stopping = notification.state == NotifyState::Stop;
+        slot.status.waiting = Some(notification.state);
+        if slot.pending.replace(notification).is_some() {
+            slot.status.replaced += 1;
+        }
+        self.0.changed.notify_all();
+    }
+
+    fn status(&self) -> HookStatus {
+        self.0.slot().status.clone()
+    }
+
+    fn wait_idle(&self, deadline: Instant) -> bool {
+        let mut slot = self.0.slot();
+        while !slot.idle() {
+            let Some(left) = clock::left(deadline) else {
+                return false;
+            };
+            slot = self.0.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl Drop for Actor {
+    /// The thread ends once nothing is left to do.
+    fn drop(&mut self) {
+        self.0.slot().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// The life of a group's thread.
+fn work(shared: &Arc<Shared>, node: &NodeName, group: &GroupName) {
+    while let Some((notification, config)) = next(shared) {
+        let mut outcomes = Vec::new();
+        for call in calls(node, group, &notification, &config) {
+            let outcome = run::run(&call);
+            report(group, &outcome);
+            outcomes.push(outcome);
+        }
+        let mut slot = shared.slot();
+        slot.status.running = None;
+        slot.status.runs += outcomes.len() as u64;
+        slot.status.failures += outcomes.iter().filter(|o| !o.result.success()).count() as u64;
+        if !outcomes.is_empty() {
+            slot.status.last = outcomes;
+        }
+        shared.changed.notify_all();
+    }
+}
+
+/// Waits for the next state; `None`: the actor is gone.
+fn next(shared: &Arc<Shared>) -> Option<(Notification, HookConfig)> {
+    let mut slot = shared.slot();
+    loop {
+        if let Some(notification) = slot.pending.take() {
+            slot.status.waiting = None;
+            slot.status.running = Some(notification.state);
+            return Some((notification, slot.config.clone()));
+        }
+        if slot.closed {
+            return None;
+        }
+        slot = shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// What a state calls: its own hook, then the generic one.
+fn calls(node: &NodeName, group: &GroupName, notification: &Notification, config: &HookConfig) -> Vec<Call> {
+    let state = notification.state;
+    let (hook, own) = match state {
+        NotifyState::Master => ("notify-master", &config.notify_master),
+        NotifyState::Backup => ("notify-backup", &config.notify_backup),
+        NotifyState::Fault => ("notify-fault", &config.notify_fault),
+        NotifyState::Stop => ("notify-stop", &config.notify_stop),
+    };
+    let appended = ["INSTANCE", group.as_str(), state.as_str(), &notification.priority.to_string()].map(str::to_owned);
+    let call = |hook, argv: &Vec<String>, appended: &[String]| Call {
+        group: group.clone(),
+        hook,
+        argv: argv.iter().chain(appended).cloned().collect(),
+        environment: environment(node, group, notification),
+        state,
+        epoch: notification.epoch,
+        timeout: config.timeout,
+    };
+    let own = own.as_ref().map(|argv| call(hook, argv, &[]));
+    let generic = config.notify.as_ref().map(|argv| call("notify", argv, &appended));
+    own.into_iter().chain(generic).collect()
+}
+
+/// Everything that a hook finds in its environment.
+fn environment(node: &NodeName, group: &GroupName, n: &Notification) -> Vec<(&'static str, String)> {
+    let own = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    vec![
+        ("PATH", own("PATH", DEFAULT_PATH)),
+        ("LANG", own("LANG", DEFAULT_LANG)),
+        ("HAVIPD_NODE", node.to_string()),
+        ("HAVIPD_GROUP", group.to_string()),
+        ("HAVIPD_STATE", n.state.as_str().to_owned()),
+        ("HAVIPD_PRIORITY", n.priority.to_string()),
+        ("HAVIPD_EPOCH", n.epoch.to_string()),
+        ("HAVIPD_CAUSE", n.cause.to_string()),
+        // Empty rather than absent when unknown, for scripts that run with `set -u`.
+        ("HAVIPD_HOLDER", n.holder.clone().unwrap_or_default()),
+    ]
+}
+
+fn report(group: &GroupName, outcome: &HookOutcome) {
+    let HookOutcome { hook, program, state, result, .. } = outcome;
+    let (state, milliseconds) = (state.as_str(), outcome.milliseconds);
+    let suppressed = outcome.lines_suppressed;
+    if suppressed > 0 {
+        warn!(%group, hook, program, "{suppressed} more lines of its output suppressed");
+    }
+    if result.success() {
+        info!(%group, hook, program, state, milliseconds, "hook done");
+    } else {
+        warn!(%group, hook, program, state, milliseconds, "hook failed: {result}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The queue and the thread between those who log and whoever reads.
+
+use crate::clock;
+use std::io::{self, Write};
+use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tracing::{Level, Metadata};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that wait for the writer; further ones are dropped and counted.
+pub const QUEUE_LINES: usize = 4096;
+/// A text line is cut here, so that the queue is bounded in bytes as well.
+const MAX_TEXT: usize = 8 * 1024;
+
+/// Counts what went in, came out and was lost.
+pub(super) struct Sink {
+    submitted: AtomicU64,
+    progress: Mutex<Progress>,
+    progressed: Condvar,
+    lost: OnceLock<ErrorCounter>,
+    /// Never dropped: see the module above.
+    guard: OnceLock<ManuallyDrop<WorkerGuard>>,
+}
+
+/// How far the writing thread is.
+#[derive(Default)]
+struct Progress {
+    written: u64,
+    /// Lost lines that were reported.
+    reported: u64,
+}
+
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sink").field("dropped", &self.dropped()).finish_non_exhaustive()
+    }
+}
+
+impl Sink {
+    /// Starts the thread that writes to `writer`.
+    pub(super) fn start<W: Write + Send + 'static>(writer: W, json: Arc<AtomicBool>) -> (Arc<Self>, NonBlocking) {
+        let sink = Arc::new(Self {
+            submitted: AtomicU64::new(0),
+            progress: Mutex::default(),
+            progressed: Condvar::new(),
+            lost: OnceLock::new(),
+            guard: OnceLock::new(),
+        });
+        let drain = Drain { writer, sink: Arc::clone(&sink), json };
+        let (non_blocking, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(QUEUE_LINES)
+            .thread_name("havipd-log")
+            .finish(drain);
+        // Both cells are fresh: setting them cannot fail.
+        let _ = sink.lost.set(non_blocking.error_counter());
+        let _ = sink.guard.set(ManuallyDrop::new(guard));
+        (sink, non_blocking)
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.lost.get().map_or(0, |lost| lost.dropped_lines() as u64)
+    }
+
+    pub(super) fn flush(&self, patience: Duration) -> bool {
+        let wanted = self.submitted.load(Ordering::Acquire);
+        let deadline = clock::now() + patience;
+        let mut progress = self.progress();
+        loop {
+            let lost = self.dropped();
+            if progress.written + lost >= wanted && progress.reported >= lost {
+                return true;
+            }
+            let Some(left) = clock::left(deadline) else {
+                return false;
+            };
+            progress = self.progressed.wait_timeout(progress, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The far end of the queue: writes, and says what was lost once the queue is empty.
+struct Drain<W> {
+    writer: W,
+    sink: Arc<Sink>,
+    json: Arc<AtomicBool>,
+}
+
+impl<W: Write> Write for Drain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let result = self.writer.write_all(line);
+        // A line that could not be written is over and done with as well: nobody may wait for it.
+        self.sink.progress().written += 1;
+        self.sink.progressed.notify_all();
+        result.map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let lost = self.sink.dropped();
+        let reported = self.sink.progress().reported;
+        if lost > reported {
+            let report = loss_report(lost - reported, self.json.load(Ordering::Relaxed));
+            self.writer.write_all(report.as_bytes())?;
+            self.sink.progress().reported = lost;
+            self.sink.progressed.notify_all();
+        }
+        self.writer.flush()
+    }
+}
+
+fn loss_report(lost: u64, json: bool) -> String {
+    let now = jiff::Timestamp::now();
+    let text = "log lines were dropped: they were not read fast enough";
+    if !json {
+        return format!("{now}  WARN {lost} {text}\n");
+    }
+    let fields = serde_json::json!({ "message": text, "dropped": lost });
+    let line =
+        serde_json::json!({ "timestamp": now.to_string(), "level": "WARN", "fields": fields, "target": "havipd::log" });
+    format!("{line}\n")
+}
+
+/// Makes the writer of each line.
+pub(super) struct LineMaker {
+    queue: NonBlocking,
+    sink: Arc<Sink>,
+    json: Arc<AtomicBool>,
+    journal: bool,
+}
+
+impl LineMaker {
+    pub(super) const fn new(queue: NonBlocking, sink: Arc<Sink>, json: Arc<AtomicBool>, journal: bool) -> Self {
+        Self { queue, sink, json, journal }
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineMaker {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { maker: self, level: Level::INFO }
+    }
+
+    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
+        Line { maker: self, level: *meta.level() }
+    }
+}
+
+/// Puts one event into the queue as exactly one line.
+pub(super) struct Line<'a> {
+    maker: &'a LineMaker,
+    level: Level,
+}
+
+impl Line<'_> {
+    fn prefix(&self) -> &'static [u8] {
+        match self.level {
+            _ if !self.maker.journal => b"",
+            Level::ERROR => b"<3>",
+            Level::WARN => b"<4>",
+            Level::INFO => b"<6>",
+            _ => b"<7>",
+        }
+    }
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.maker.sink.submitted.fetch_add(1, Ordering::Release);
+        let mut queue = self.maker.queue.clone();
+        if self.maker.json.load(Ordering::Relaxed) {
+            queue.write_all(event)?;
+        } else {
+            let body = event.strip_suffix(b"\n").unwrap_or(event);
+            let cut = cut(body);
+            let mut line = Vec::with_capacity(cut.len() + 4);
+            line.extend_from_slice(self.prefix());
+            // Quoted text must not be able to forge a line or to drive a terminal.
+            line.extend(cut.iter().map(|&b| if b.is_ascii_control() { b' ' } else { b }));
+            line.push(b'\n');
+            queue.write_all(&line)?;
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The first [`MAX_TEXT`] bytes, without half a character at the end.
+fn cut(text: &[u8]) -> &[u8] {
+    let mut end = text.len().min(MAX_TEXT);
+    while end < text.len() && text[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// Whether stderr is the journal's socket: systemd names it in `JOURNAL_STREAM` by device and inode
+/// (systemd.exec(5)).
+pub(super) fn stderr_is_journal() -> bool {
+    let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
+    let stat = rustix::fs::fstat(io::stderr());
+    stat.is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}

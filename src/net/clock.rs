@@ -1,0 +1,123 @@
+//! The only place of the core side that reads a clock.
+//!
+//! Both the clock and the timer are CLOCK_BOOTTIME, so a guest that was suspended finds its
+//! deadlines expired the moment it runs again, and nobody can set either of them.
+
+use super::readiness::readable;
+use crate::time::Instant;
+use rustix::fd::OwnedFd;
+use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use std::io;
+use tokio::io::unix::AsyncFd;
+
+const NANOS: u64 = 1_000_000_000;
+
+/// Time since the host booted, suspends included.
+#[must_use]
+pub fn now() -> Instant {
+    let t = rustix::time::clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(t.tv_nsec).unwrap_or(0);
+    Instant::from_nanos(seconds.saturating_mul(NANOS).saturating_add(nanos))
+}
+
+/// One re-usable timer with the kernel's resolution (`timerfd_create(2)`).
+///
+/// Tokio's own timer counts CLOCK_MONOTONIC, which stands still while the guest is suspended, and
+/// rounds up to milliseconds.
+#[derive(Debug)]
+pub struct Timer {
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl Timer {
+    /// A timer of the current runtime.
+    ///
+    /// # Errors
+    /// When the kernel has no file descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let fd =
+            rustix::time::timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        Ok(Self { fd: readable(fd)? })
+    }
+
+    /// Returns once [`now`] has reached `deadline`; at once when it already has, whatever else the
+    /// runtime has to do. May be dropped and called again with another deadline.
+    pub async fn sleep_until(&mut self, deadline: Instant) {
+        if now() >= deadline {
+            return;
+        }
+        if deadline == Instant::FAR_FUTURE || self.arm(deadline).is_err() {
+            return std::future::pending().await;
+        }
+        while now() < deadline {
+            let Ok(mut ready) = self.fd.readable().await else {
+                // The runtime is shutting down: nobody is left to wake.
+                return std::future::pending().await;
+            };
+            // A timer that was armed anew starts unread, so readiness left over from the last
+            // deadline shows as "would block" here and is cleared.
+            let _ = ready.try_io(|fd| rustix::io::read(fd, &mut [0; 8]).map_err(io::Error::from));
+        }
+    }
+
+    fn arm(&self, deadline: Instant) -> rustix::io::Result<()> {
+        let nanos = deadline.as_nanos();
+        let it_value = Timespec {
+            tv_sec: i64::try_from(nanos / NANOS).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(nanos % NANOS).unwrap_or(0),
+        };
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::ABSTIME, &Itimerspec { it_interval, it_value })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_clock_is_the_kernels_uptime() {
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+        let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
+        let difference = now().since(Instant::default()).as_secs_f64() - seconds;
+        assert!((-1.0..60.0).contains(&difference), "{difference}");
+    }
+
+    #[tokio::test]
+    async fn a_timer_never_fires_early_and_can_be_moved() {
+        let mut timer = Timer::new().unwrap();
+        for millis in [0, 1, 3] {
+            let deadline = now() + Duration::from_millis(millis);
+            timer.sleep_until(deadline).await;
+            assert!(now() >= deadline);
+        }
+        // Given up before it fired, then armed for later: the first deadline must not end the second wait.
+        let first = now() + Duration::from_millis(2);
+        let second = first + Duration::from_millis(20);
+        tokio::select! {
+            biased;
+            () = timer.sleep_until(first + Duration::from_secs(60)) => unreachable!("a minute has not passed"),
+            () = std::future::ready(()) => {}
+        }
+        tokio::select! {
+            biased;
+            () = timer.sleep_until(first) => {}
+            () = std::future::ready(()) => {}
+        }
+        timer.sleep_until(second).await;
+        assert!(now() >= second);
+    }
+
+    #[tokio::test]
+    async fn a_reached_deadline_needs_no_turn_of_the_runtime() {
+        let mut timer = Timer::new().unwrap();
+        tokio::select! {
+            biased;
+            () = timer.sleep_until(Instant::default()) => {}
+            () = std::future::ready(()) => panic!("the timer did not come first"),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The one that owns the HAVIP addresses: commands in order, a drop before everything.
+//!
+//! Renewals come every interval and a release may come at any moment; if they reached the kernel by
+//! different ways, a late renewal could bring back what a release removed. So all of them pass
+//! through one thread, and a drop takes every queued put of its address out of the queue.
+//!
+//! It is a thread and not a task: the kernel serialises changes of addresses under one lock, which
+//! others may hold for long, and heartbeats must not wait for it. The queue holds at most one put
+//! and one drop per address, so it is bounded by the configuration and never refuses a drop.
+
+use super::address::{AddressError, Addresses, Put, PutOutcome};
+use super::clock;
+use crate::time::Instant;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+
+/// Reports that wait to be read; more are dropped and counted, since nothing may hold the owner up.
+const REPORTS: usize = 256;
+
+/// Number of a command, rising.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// What a command asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The address on an interface.
+    Put,
+    /// The address off this host.
+    Drop,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The kernel has done it.
+    Done,
+    /// A put whose right had run out: nothing was done, or it was undone at once.
+    RightLost,
+    /// A put that a drop overtook: nothing was done.
+    Cancelled,
+    /// A newer command of the same kind for the same address took its place in the queue.
+    Replaced,
+    /// It could not be done.
+    Failed(AddressError),
+}
+
+/// One command's end.
+#[derive(Debug)]
+pub struct Report {
+    /// Which command.
+    pub id: CommandId,
+    /// What it asked for.
+    pub kind: Kind,
+    /// The address.
+    pub address: Ipv4Addr,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Instant,
+}
+
+/// Why there is no owner.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// No thread to be had.
+    #[error("cannot start the thread that owns the addresses")]
+    Thread(#[from] io::Error),
+}
+
+/// Takes commands. Dropping it waits until those queued are done.
+#[derive(Debug)]
+pub struct AddressOwner {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    reports: mpsc::Sender<Report>,
+    lost: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    drops: VecDeque<(CommandId, Ipv4Addr)>,
+    puts: VecDeque<(CommandId, Put)>,
+    last_id: u64,
+    closed: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Command {
+    Put(CommandId, Put),
+    Drop(CommandId, Ipv4Addr),
+}
+
+/// A drop that was queued, and the commands that it made pointless.
+#[derive(Debug, PartialEq, Eq)]
+struct Dropping {
+    id: CommandId,
+    cancelled: Option<CommandId>,
+    replaced: Option<CommandId>,
+}
+
+impl AddressOwner {
+    /// Starts one, in the network namespace of the calling thread. Reports come in the order in
+    /// which commands ended.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start() -> Result<(Self, mpsc::Receiver<Report>), OwnerError> {
+        let (reports, receiver) = mpsc::channel(REPORTS);
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new(), reports, lost: AtomicU64::new(0) });
+        let worker = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("address-owner".into()).spawn(move || work(&worker))?;
+        Ok((Self { shared, thread: Some(thread) }, receiver))
+    }
+
+    /// Has an address put on an interface, or its lifetime renewed, unless its right runs out first.
+    pub fn put(&self, put: Put) -> CommandId {
+        let mut queue = self.shared.lock();
+        let (id, replaced) = queue.put(put);
+        if let Some(old) = replaced {
+            self.shared.report(old, Kind::Put, put.address, Outcome::Replaced);
+        }
+        drop(queue);
+        self.shared.changed.notify_one();
+        id
+    }
+
+    /// Has an address taken off this host before anything else that is queued, and cancels its queued put.
+    pub fn drop_address(&self, address: Ipv4Addr) -> CommandId {
+        let mut queue = self.shared.lock();
+        let Dropping { id, cancelled, replaced } = queue.drop_address(address);
+        if let Some(old) = cancelled {
+            self.shared.report(old, Kind::Put, address, Outcome::Cancelled);
+        }
+        if let Some(old) = replaced {
+            self.shared.report(old, Kind::Drop, address, Outcome::Replaced);
+        }
+        drop(queue);
+        self.shared.changed.notify_one();
+        id
+    }
+
+    /// Reports that nobody read in time.
+    #[must_use]
+    pub fn lost_reports(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for AddressOwner {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed by the panic hook; there is nothing left to undo here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Queue {
+    fn number(&mut self) -> CommandId {
+        self.last_id += 1;
+        CommandId(self.last_id)
+    }
+
+    /// Returns the put's number and that of the queued one whose place it took.
+    fn put(&mut self, put: Put) -> (CommandId, Option<CommandId>) {
+        let id = self.number();
+        if let Some(slot) = self.puts.iter_mut().find(|(_, p)| p.address == put.address) {
+            return (id, Some(std::mem::replace(slot, (id, put)).0));
+        }
+        self.puts.push_back((id, put));
+        (id, None)
+    }
+
+    fn drop_address(&mut self, address: Ipv4Addr) -> Dropping {
+        let id = self.number();
+        let put = self.puts.iter().position(|(_, p)| p.address == address);
+        let cancelled = put.and_then(|at| self.puts.remove(at)).map(|(old, _)| old);
+        if let Some(slot) = self.drops.iter_mut().find(|(_, a)| *a == address) {
+            return Dropping { id, cancelled, replaced: Some(std::mem::replace(&mut slot.0, id)) };
+        }
+        self.drops.push_back((id, address));
+        Dropping { id, cancelled, replaced: None }
+    }
+
+    fn take(&mut self) -> Option<Command> {
+        let first = self.drops.pop_front().map(|(id, address)| Command::Drop(id, address));
+        first.or_else(|| self.puts.pop_front().map(|(id, put)| Command::Put(id, put)))
+    }
+}
+
+impl Shared {
+    /// A panic elsewhere leaves the queue whole: every change to it is a single push, replace or remove.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, id: CommandId, kind: Kind, address: Ipv4Addr, outcome: Outcome) {
+        if self.reports.try_send(Report { id, kind, address, outcome, at: clock::now() }).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The next command; `None` when the owner is gone and nothing is left.
+    fn next(&self) -> Option<Command> {
+        let mut queue = self.lock();
+        loop {
+            if let Some(command) = queue.take() {
+                return Some(command);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn work(shared: &Shared) {
+    let mut hands = Hands::default();
+    while let Some(command) = shared.next() {
+        match command {
+            Command::Put(id, put) => {
+                let outcome = hands.put(&put).unwrap_or_else(Outcome::Failed);
+                shared.report(id, Kind::Put, put.address, outcome);
+            }
+            Command::Drop(id, address) => {
+                let outcome = hands.remove(address).unwrap_or_else(Outcome::Failed);
+                shared.report(id, Kind::Drop, address, outcome);
+            }
+        }
+    }
+}
+
+/// What does the work; the socket is opened anew after any failure.
+#[derive(Debug, Default)]
+struct Hands {
+    addresses: Option<Addresses>,
+    placed: HashMap<Ipv4Addr, u32>,
+}
+
+impl Hands {
+    fn put(&mut self, put: &Put) -> Result<Outcome, AddressError> {
+        let Put { address, interface, .. } = *put;
+        let failed = |source| AddressError::Put { address, interface, source };
+        let mut addresses = self.addresses.take().map_or_else(Addresses::open, Ok).map_err(failed)?;
+        let outcome = match addresses.put(put)? {
+            PutOutcome::RightLost => Outcome::RightLost,
+            PutOutcome::Done => {
+                if self.placed.insert(address, interface).is_some_and(|old| old != interface) {
+                    addresses.remove_elsewhere(address, interface)?;
+                }
+                Outcome::Done
+            }
+        };
+        self.addresses = Some(addresses);
+        Ok(outcome)
+    }
+
+    fn remove(&mut self, address: Ipv4Addr) -> Result<Outcome, AddressError> {
+        let failed = |source| AddressError::Drop { address, source };
+        let mut addresses = self.addresses.take().map_or_else(Addresses::open, Ok).map_err(failed)?;
+        addresses.remove(address)?;
+        self.placed.remove(&address);
+        self.addresses = Some(addresses);
+        Ok(Outcome::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
+    const B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
+
+    fn put(address: Ipv4Addr, interface: u32) -> Put {
+        Put { address, interface, lifetime: None, right_until: Instant::FAR_FUTURE }
+    }
+
+    fn everything(mut queue: Queue) -> Vec<Command> {
+        std::iter::from_fn(|| queue.take()).collect()
+    }
+
+    #[test]
+    fn a_drop_overtakes_everything_and_cancels_the_puts_of_its_address() {
+        let mut queue = Queue::default();
+        let (first, _) = queue.put(put(A, 1));
+        let (second, _) = queue.put(put(B, 1));
+        let dropping = queue.drop_address(A);
+        assert_eq!(dropping, Dropping { id: CommandId(3), cancelled: Some(first), replaced: None });
+        assert_eq!(everything(queue), [Command::Drop(dropping.id, A), Command::Put(second, put(B, 1))]);
+    }
+
+    #[test]
+    fn a_put_after_a_drop_does_not_undo_the_drop() {
+        let mut queue = Queue::default();
+        let dropped = queue.drop_address(A).id;
+        let (id, _) = queue.put(put(A, 2));
+        assert_eq!(everything(queue), [Command::Drop(dropped, A), Command::Put(id, put(A, 2))]);
+    }
+
+    #[test]
+    fn the_queue_holds_one_command_of_a_kind_per_address_however_many_are_given() {
+        let mut queue = Queue::default();
+        for n in 0..1000 {
+            let (id, replaced) = queue.put(put(A, n));
+            assert_eq!(replaced, (n > 0).then_some(CommandId(id.0 - 1)));
+        }
+        for n in 0..1000 {
+            assert_eq!(queue.drop_address(B).replaced.is_some(), n > 0);
+        }
+        assert_eq!((queue.puts.len(), queue.drops.len()), (1, 1));
+        assert_eq!(queue.puts[0].1.interface, 999);
+    }
+}

@@ -1,0 +1,57 @@
+//! What this process does about itself: no core dumps, and no children that outlive it.
+//!
+//! Heartbeat keys and cloud credentials live in this process' memory. A core file, or a debugger
+//! of another program of the same user, would give them away.
+
+use rustix::process::{
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, getpid, getppid, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
+};
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// Why the process could not be made safe.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// `prctl(PR_SET_DUMPABLE)` failed.
+    #[error("cannot forbid debuggers and core dumps")]
+    Dumpable(#[source] io::Error),
+    /// `setrlimit(RLIMIT_CORE)` failed.
+    #[error("cannot set the size limit of core dumps to zero")]
+    CoreLimit(#[source] io::Error),
+}
+
+/// Keeps secrets out of core dumps and away from debuggers of the same user (`PR_SET_DUMPABLE`,
+/// `RLIMIT_CORE`). Call it before the first secret is read.
+///
+/// The limit is inherited by hooks; the dumpable flag is not, it ends with `execve`.
+///
+/// # Errors
+/// The kernel refused. Nothing else has changed; carrying on is safe but for core dumps.
+pub fn harden() -> Result<(), ProcessError> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+        .map_err(|e| ProcessError::CoreLimit(e.into()))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| ProcessError::Dumpable(e.into()))
+}
+
+/// Makes the kernel send SIGKILL to the child when the *thread* that starts it ends
+/// (`PR_SET_PDEATHSIG`), which covers every way in which this process can die.
+///
+/// Start the child from a thread that lives as long as the child may. Grandchildren are not
+/// covered: under systemd the unit's control group takes care of them.
+pub fn end_with_parent(command: &mut Command) {
+    let parent = getpid();
+    #[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. `die_with` makes two
+    // plain system calls, allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || die_with(parent));
+    }
+}
+
+fn die_with(parent: Pid) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died before the signal was armed; then nobody would ever send it.
+    if getppid() == Some(parent) { Ok(()) } else { Err(rustix::io::Errno::SRCH.into()) }
+}

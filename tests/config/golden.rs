@@ -1,0 +1,389 @@
+//! Whole texts of findings: what a person reads must not change by accident.
+
+use crate::{BASE, check_in, on_a, said, said_in, with};
+use havipd::config::{Environment, LoadError};
+use std::time::Duration;
+
+#[track_caller]
+fn says(text: &str, expected: &[&str]) {
+    let said = said(text);
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected, "\n--\n{text}");
+}
+
+#[test]
+fn the_smallest_file_has_nothing_to_say() {
+    says(BASE, &[]);
+    let loaded = check_in(BASE, &on_a()).expect("right");
+    assert_eq!(
+        loaded.report(),
+        "this node is a, by its address 10.0.0.1\ngroup g: arbiter cloud, chosen by auto with 2 voters"
+    );
+}
+
+#[test]
+fn everything_is_said_at_once_in_the_order_of_the_file() {
+    let text = r#"
+[cluster]
+nam = "c"
+[[node]]
+name = "a b"
+address = ["10.0.0.1", "host", 5]
+prio = 3
+[[node]]
+name = "b"
+address = "10.0.0.2"
+instance = "x-1"
+witness = "yes"
+[heartbeat]
+interval = "5ms"
+dead-multiplier = 1.5
+keys = [{ id = 1, file = "k", extra = 1 }, 7]
+[clowd]
+[[group]]
+name = "g"
+arbiter = "majority "
+[[group.havip]]
+preempt = true
+[[check]]
+name = "nginx"
+"#;
+    says(
+        text,
+        &[
+            r#"havipd.toml:2:1: error: "name" is missing in [cluster] (it takes a name of 1 to 63 of a-z A-Z 0-9 - _ .)"#,
+            r#"havipd.toml:3:1: error: unknown key "nam" in [cluster] (did you mean "name"?)"#,
+            r#"havipd.toml:5:8: error: "name": "a b" is not a name: use 1 to 63 of a-z A-Z 0-9 - _ ."#,
+            r#"havipd.toml:6:24: error: "address": "host" is not an IP address: write "10.0.0.11", "10.0.0.11:11200" or "[fd00::1]:11200""#,
+            r#"havipd.toml:6:32: error: "address": every item must be a string, not 5"#,
+            r#"havipd.toml:7:1: error: unknown key "prio" in [[node]] (the nearest is "priority"; known keys are name, address, instance, eni, interface, priority, witness)"#,
+            r#"havipd.toml:11:12: error: "instance": "x-1" is not an instance id: expected "i-" followed by letters, digits or -"#,
+            r#"havipd.toml:12:11: error: "witness" must be true or false, not "yes""#,
+            r#"havipd.toml:14:12: error: "interval" must be a duration from 10ms to 1m, not "5ms""#,
+            r#"havipd.toml:15:19: error: "dead-multiplier" must be a whole number from 2 to 100, not 1.5"#,
+            r#"havipd.toml:16:31: error: unknown key "extra" in heartbeat.keys (known keys are id, file)"#,
+            r#"havipd.toml:16:44: error: "keys" is a list of tables, not of 7"#,
+            r#"havipd.toml:17:2: error: unknown key "clowd" (did you mean "cloud"?)"#,
+            r#"havipd.toml:20:11: error: "arbiter" must be one of "auto", "cloud", "majority", "etcd", "keepalived", "none", not "majority ""#,
+            r#"havipd.toml:21:1: error: "id" is missing in [[group.havip]] (it takes a HAVIP id like "havip-w2d4kgc3x0y1")"#,
+            r#"havipd.toml:22:1: error: unknown key "preempt" in [[group.havip]] (it belongs in [[group]])"#,
+            r#"havipd.toml:23:3: error: "check" is not available in this version"#,
+        ],
+    );
+}
+
+#[test]
+fn an_empty_file_lacks_its_tables() {
+    says(
+        "",
+        &[
+            "havipd.toml: error: [cluster] is missing",
+            "havipd.toml: error: [[node]] is missing",
+            "havipd.toml: error: [heartbeat] is missing",
+            "havipd.toml: error: [[group]] is missing",
+        ],
+    );
+}
+
+#[test]
+fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
+    let text = BASE.replacen("name = \"a\"", "name = = \"a\"", 1).replacen("#heartbeat", "intervall = \"1s\"", 1);
+    let said = said(&text);
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("havipd.toml:5:8: error: "), "{said}");
+    assert!(
+        lines
+            .contains(&r#"havipd.toml:14:1: error: unknown key "intervall" in [heartbeat] (did you mean "interval"?)"#),
+        "{said}"
+    );
+    assert!(!said.contains("missing"), "{said}");
+}
+
+#[test]
+fn keys_of_later_versions_are_refused_by_name() {
+    let text = with("group", "checks = []\non-arbiter-loss = \"release\"\nvrrp = \"x\"\narbiter = \"etcd\"")
+        + "[etcd]\nendpoints = []\n[keepalived]\n[metrics]\nlisten = \"127.0.0.1:1\"\n[daemon]\nhistory-size = \"1MiB\"\nlock-memory = false\n";
+    says(
+        &text,
+        &[
+            r#"havipd.toml:17:1: error: "checks" in [[group]] is not available in this version"#,
+            r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
+            r#"havipd.toml:19:1: error: "vrrp" in [[group]] is not available in this version"#,
+            r#"havipd.toml:20:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "none")"#,
+            r#"havipd.toml:25:2: error: "etcd" is not available in this version"#,
+            r#"havipd.toml:27:2: error: "keepalived" is not available in this version"#,
+            r#"havipd.toml:29:1: error: "listen" in [metrics] is not available in this version (leave it out, or write "off")"#,
+            r#"havipd.toml:31:1: error: "history-size" in [daemon] is not available in this version"#,
+            r#"havipd.toml:32:1: error: "lock-memory" in [daemon] is not available in this version"#,
+        ],
+    );
+    says(&format!("{BASE}[metrics]\nlisten = \"off\"\n[daemon]\n"), &[]);
+}
+
+#[test]
+fn brackets_are_corrected() {
+    let text = BASE.replacen("[cluster]", "[[cluster]]", 1).replacen("[[group]]", "[group]", 1);
+    says(
+        &text,
+        &[
+            "havipd.toml:1:3: error: write [cluster] with single brackets: there is only one",
+            "havipd.toml:15:2: error: write [[group]] with double brackets: there may be more than one",
+        ],
+    );
+}
+
+#[test]
+fn things_that_are_there_twice() {
+    let text = BASE.replacen("name = \"b\"\naddress = \"10.0.0.2\"", "name = \"a\"\naddress = \"10.0.0.1\"", 1)
+        + "[[group]]\nname = \"g\"\nnodes = [\"a\", \"a\"]\n[[group.havip]]\nid = \"havip-1\"\n";
+    says(
+        &text,
+        &[
+            r#"havipd.toml:9:8: error: two nodes are named "a""#,
+            r#"havipd.toml:10:11: error: the address 10.0.0.1:11200 is there twice"#,
+            r#"havipd.toml:23:8: error: two groups are named "g""#,
+            r#"havipd.toml:24:15: error: "a" is in "nodes" twice"#,
+            r#"havipd.toml:26:6: error: the HAVIP "havip-1" is there twice"#,
+            r#"havipd.toml: error: this host has the addresses of a (10.0.0.1) and a (10.0.0.1): say which with --node"#,
+        ],
+    );
+    let twice = with(
+        "havip",
+        "address = \"10.0.0.9\"\n[[group.havip]]\nid = \"havip-2\"\naddress = \"10.0.0.9\"\n[[group.havip]]\nid = \"havip-3\"\naddress = \"10.0.0.2\"",
+    );
+    says(
+        &twice,
+        &[
+            "havipd.toml:23:11: error: two HAVIPs have the address 10.0.0.9",
+            "havipd.toml:26:11: error: 10.0.0.2 is a node's own address, so it cannot be a HAVIP's",
+        ],
+    );
+    says(
+        &with("node", "instance = \"i-1\"").replacen("#node-b", "instance = \"i-1\"", 1),
+        &[r#"havipd.toml:11:12: error: two nodes have the target "i-1""#],
+    );
+    says(
+        &with("heartbeat", "").replacen("file = \"k\" }", "file = \"k\" }, { id = 1, file = \"k\" }", 1),
+        &["havipd.toml:13:40: error: two keys have the id 1"],
+    );
+}
+
+#[test]
+fn references_lead_somewhere() {
+    says(&with("heartbeat", "send-key = 2"), &["havipd.toml:14:12: error: \"send-key\" is 2, and no key has that id"]);
+    let long = BASE.replacen("name = \"a\"", "name = \"alpha\"", 1);
+    says(
+        &long.replacen("#group", "nodes = [\"alhpa\", \"z\"]\npriorities = { y = 1, b = 255 }", 1),
+        &[
+            r#"havipd.toml:17:10: error: no [[node]] is named "alhpa" (did you mean "alpha"?)"#,
+            r#"havipd.toml:17:19: error: no [[node]] is named "z""#,
+            r#"havipd.toml:18:27: error: a priority must be a whole number from 1 to 254, not 255"#,
+        ],
+    );
+    says(
+        &with("group", "nodes = [\"a\"]\npriorities = { b = 7, q = 7 }"),
+        &[
+            r#"havipd.toml:18:16: error: "b" is not in the "nodes" of this group"#,
+            r#"havipd.toml:18:23: error: no [[node]] is named "q""#,
+        ],
+    );
+    says(&with("group", "nodes = []"), &["havipd.toml:17:9: error: the group has no node that can hold its HAVIPs"]);
+}
+
+#[test]
+fn a_witness_holds_nothing() {
+    let text = with("node", "witness = true\ninstance = \"i-1\"\neni = \"eni-1\"\npriority = 5").replacen(
+        "#group",
+        "priorities = { a = 5 }",
+        1,
+    );
+    says(
+        &text,
+        &[
+            r#"havipd.toml:8:12: error: a witness never holds a HAVIP, so it takes no "instance""#,
+            r#"havipd.toml:9:7: error: a node has an "instance" or an "eni", not both"#,
+            r#"havipd.toml:9:7: error: a witness never holds a HAVIP, so it takes no "eni""#,
+            r#"havipd.toml:10:12: error: a witness never holds a HAVIP, so it takes no "priority""#,
+            r#"havipd.toml:20:16: error: "a" is a witness, which has no priority"#,
+        ],
+    );
+    let both = with("node", "witness = true").replacen("#node-b", "witness = true", 1);
+    says(&both, &["havipd.toml:15:1: error: the group has no node that can hold its HAVIPs"]);
+}
+
+#[test]
+fn arbiters_fit_their_voters() {
+    let third = "[[node]]\nname = \"c\"\naddress = \"10.0.0.3\"\nwitness = true\n";
+    let fourth = "[[node]]\nname = \"d\"\naddress = \"10.0.0.4\"\n";
+    says(
+        &with("group", "arbiter = \"majority\""),
+        &[
+            r#"havipd.toml:17:11: error: "arbiter" = "majority" needs 3 or more voters, and the group has 2 (add a node, which may be a witness, or use "cloud")"#,
+        ],
+    );
+    says(&format!("{BASE}{third}"), &[]);
+    let loaded = check_in(&format!("{BASE}{third}"), &on_a()).expect("right");
+    assert!(loaded.report().ends_with("group g: arbiter majority, chosen by auto with 3 voters"));
+    says(
+        &format!("{}{third}{fourth}", with("group", "arbiter = \"majority\"")),
+        &["havipd.toml:17:11: warning: 4 voters survive the loss of no more nodes than 3 do (add or remove a witness)"],
+    );
+    says(
+        &with("group", "arbiter = \"none\""),
+        &[
+            r#"havipd.toml:17:11: warning: "arbiter" = "none" with more than one target: nodes that cannot hear each other all claim (use "auto")"#,
+        ],
+    );
+    says(&with("group", "arbiter = \"none\"\nnodes = [\"a\"]"), &[]);
+}
+
+#[test]
+fn targets_are_of_one_type_and_not_too_many() {
+    let mixed = with("node", "eni = \"eni-1\"");
+    says(
+        &mixed,
+        &[
+            "havipd.toml:15:1: warning: 1 of 2 members are bound by ENI and the others by instance (use one type of target in a group)",
+        ],
+    );
+    says(
+        &mixed.replacen("#havip", "binding = \"shared\"", 1),
+        &[
+            "havipd.toml:20:11: error: 1 of 2 members are bound by ENI and the others by instance: a shared HAVIP has targets of one type",
+        ],
+    );
+    let node = |i: usize| format!("[[node]]\nname = \"n{i}\"\naddress = \"10.1.0.{i}\"\n");
+    let many = |extra: usize| with("havip", "binding = \"shared\"") + &(1..=extra).map(node).collect::<String>();
+    says(&many(3), &[]);
+    assert_eq!(
+        said(&many(4)).lines().last(),
+        Some(
+            "havipd.toml:20:11: error: a shared HAVIP has at most 5 targets, and the group has 6 nodes that may hold it \
+             (list fewer in \"nodes\", or use \"exclusive\")"
+        )
+    );
+}
+
+#[test]
+fn times_fit_each_other() {
+    says(
+        &with("heartbeat", "interval = \"3001ms\""),
+        &[
+            r#"havipd.toml:14:12: error: the dead time, interval x dead-multiplier = 30010ms, must not exceed "cold-start-wait", 30s"#,
+        ],
+    );
+    says(&with("heartbeat", "interval = \"3s\""), &[]);
+    says(
+        &with("heartbeat", "dead-multiplier = 5"),
+        &[
+            r#"havipd.toml:14:19: warning: the dead time, interval x dead-multiplier = 2500ms, is shorter than the usual pauses of a VM, 3s: such a pause moves the HAVIP (raise "dead-multiplier" or "interval")"#,
+        ],
+    );
+    says(&with("heartbeat", "dead-multiplier = 6"), &[]);
+    let paused = Environment { longest_pause: Some(Duration::from_millis(6500)), ..on_a() };
+    assert_eq!(
+        said_in(BASE, &paused),
+        "havipd.toml: warning: the dead time, interval x dead-multiplier = 5s, is shorter than the longest pause recorded \
+         on this host, 6500ms: such a pause moves the HAVIP (raise \"dead-multiplier\" or \"interval\")"
+    );
+    says(
+        &format!("{BASE}[local-address]\nlifetime = \"4s\"\n"),
+        &[
+            r#"havipd.toml:23:12: error: "lifetime" is 4s, shorter than the dead time, 5s: the address would vanish before a peer may take it"#,
+        ],
+    );
+    says(&format!("{BASE}[local-address]\nlifetime = \"5s\"\n"), &[]);
+    says(
+        &format!("{BASE}[local-address]\nlifetime = \"forever\"\n"),
+        &[
+            r#"havipd.toml:23:12: warning: "lifetime" = "forever": if the daemon dies, the kernel keeps the address and two nodes answer"#,
+        ],
+    );
+    says(
+        &format!("{BASE}[cloud]\nconnect-timeout = \"4s\"\noperation-timeout = \"2s\"\n"),
+        &[
+            r#"havipd.toml:23:19: error: "request-timeout", 3s, must not be shorter than "connect-timeout", 4s"#,
+            r#"havipd.toml:24:21: error: "operation-timeout", 2s, must not be shorter than "request-timeout", 3s"#,
+        ],
+    );
+    let stop = Environment { stop_timeout: Some(Duration::from_secs(12)), ..on_a() };
+    assert_eq!(
+        said_in(BASE, &stop).lines().collect::<Vec<_>>(),
+        [
+            r#"havipd.toml:15:1: warning: "keep-for" is 15s, more than the unit's TimeoutStopSec, 12s (raise TimeoutStopSec in a drop-in of havipd.service)"#,
+            r#"havipd.toml:15:1: warning: "handover-timeout" + "request-timeout" is 13s, more than the unit's TimeoutStopSec, 12s (raise TimeoutStopSec in a drop-in of havipd.service)"#,
+        ]
+    );
+}
+
+#[test]
+fn the_cloud_is_reached_safely() {
+    says(
+        &format!("{BASE}[cloud]\nendpoint = \"http://bcc.bj.baidubce.com\"\n"),
+        &[
+            r#"havipd.toml:23:12: warning: "http://bcc.bj.baidubce.com" is plain HTTP beyond the private network (requests are signed, yet a session token and every answer can be read; use https://)"#,
+        ],
+    );
+    says(&format!("{BASE}[cloud]\nendpoint = \"http://127.0.0.1:8089\"\n"), &[]);
+    says(
+        &format!("{BASE}[cloud.credentials]\nsource = \"file\"\n"),
+        &[r#"havipd.toml:23:10: error: "source" = "file" needs a "file""#],
+    );
+    says(
+        &format!("{BASE}[cloud.credentials]\nsource = \"env\"\nfile = \"missing\"\n"),
+        &[r#"havipd.toml:24:8: warning: "file" is not used with "source" = "env""#],
+    );
+}
+
+#[test]
+fn files_that_this_node_needs_are_looked_at() {
+    let text = format!(
+        "{BASE}[cloud]\nca-file = \"missing\"\n[cloud.credentials]\nfile = \"missing\"\n[hooks]\nnotify = \"writable\"\nnotify-stop = [\"stop\", \"now\"]\n"
+    );
+    let expected = [
+        "havipd.toml:23:11: error: /etc/havipd/missing: cannot be read: it is not there",
+        "havipd.toml:25:8: error: /etc/havipd/missing: cannot be read: No such file or directory (os error 2)",
+        r#"havipd.toml:27:10: warning: the hook "/etc/havipd/writable" can be written by others than root"#,
+        r#"havipd.toml:28:15: warning: the hook "stop" is not an absolute path, so what runs depends on PATH"#,
+    ];
+    says(&text, &expected);
+    let in_environment = Environment { credentials_in_environment: true, ..on_a() };
+    assert!(!said_in(&text, &in_environment).contains(":23:8:"));
+    let third = "[[node]]\nname = \"w\"\naddress = \"10.0.0.3\"\nwitness = true\n";
+    let witness = Environment { node: Some("w".into()), ..Environment::default() };
+    assert_eq!(said_in(&format!("{text}{third}"), &witness), "", "a witness calls neither cloud nor hooks");
+}
+
+#[test]
+fn keys_are_secret_and_whole() {
+    let said = said(&BASE.replacen("\"k\"", "\"missing\"", 1));
+    assert_eq!(
+        said,
+        "havipd.toml:13:26: error: /etc/havipd/missing: cannot be read: No such file or directory (os error 2)"
+    );
+    let credential = BASE.replacen("\"k\"", "\"credential:k\"", 1);
+    assert_eq!(
+        crate::said(&credential),
+        "havipd.toml:13:26: error: \"credential:k\" needs $CREDENTIALS_DIRECTORY, which systemd sets for a unit with \
+         LoadCredential=k:..."
+    );
+    let unit = Environment { credentials_directory: Some("/run/credentials/havipd.service".into()), ..on_a() };
+    assert_eq!(said_in(&credential, &unit), "");
+}
+
+#[test]
+fn a_host_that_is_no_node_yet_waits_only_if_the_file_is_right() {
+    let nowhere = Environment { host_name: Some("z".into()), ..Environment::default() };
+    match check_in(BASE, &nowhere) {
+        Err(LoadError::NotYet { unplaced, .. }) => {
+            assert_eq!(unplaced.waiting_for.len(), 2);
+            assert_eq!(
+                unplaced.to_string(),
+                "no [[node]] is this host: none of its addresses is here and none is called \"z\"; \
+                 waiting for 10.0.0.1 (a), 10.0.0.2 (b)"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let wrong = check_in(&with("heartbeat", "port = 0"), &nowhere);
+    assert!(matches!(wrong, Err(LoadError::Invalid(_))), "{wrong:?}");
+}

@@ -1,0 +1,335 @@
+//! The notify hooks, with real programs.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
+
+#[path = "support/wait.rs"]
+mod wait;
+
+use havipd::config::model::Hooks as Config;
+use havipd::election::action::{Notification, NotifyState};
+use havipd::election::role::Cause;
+use havipd::hooks::{HookResult, HookStatus, Hooks};
+use havipd::ids::{Epoch, GroupIndex, GroupName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use wait::{PATIENCE, wait_for};
+
+/// A directory for one test, and one group's hooks.
+struct Bench {
+    dir: tempfile::TempDir,
+    hooks: Hooks,
+    config: Config,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = Config { timeout: PATIENCE, ..Config::default() };
+        Self { dir: tempfile::tempdir().unwrap(), hooks: Hooks::new("a".parse().unwrap()), config }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Makes a script; `$D` in it is the test's directory.
+    fn script(&self, name: &str, body: &str) -> Option<Vec<String>> {
+        let path = self.path(&format!("{name}.sh"));
+        fs::write(&path, format!("export D={}\n{body}\n", self.dir.path().display())).unwrap();
+        // Not run by itself: a test that forks at this moment holds it open for writing (ETXTBSY).
+        Some(vec!["/bin/sh".to_owned(), path.to_str().unwrap().to_owned()])
+    }
+
+    fn fifo(&self, name: &str) {
+        assert!(Command::new("mkfifo").arg(self.path(name)).status().unwrap().success());
+    }
+
+    fn apply(&mut self) {
+        self.hooks.apply(&BTreeMap::from([(web(), self.config.clone())]));
+    }
+
+    fn notify(&self, state: NotifyState, epoch: u64) {
+        self.hooks.notify(&web(), notification(state, epoch));
+    }
+
+    fn idle(&self) -> HookStatus {
+        assert!(self.hooks.wait_idle(PATIENCE));
+        self.hooks.status().remove(&web()).unwrap()
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
+    fn pid(&self, name: &str) -> u32 {
+        wait_for(name, || self.read(name).strip_suffix('\n').and_then(|pid| pid.parse().ok()))
+    }
+}
+
+fn web() -> GroupName {
+    "web".parse().unwrap()
+}
+
+fn notification(state: NotifyState, epoch: u64) -> Notification {
+    Notification {
+        group: GroupIndex(0),
+        state,
+        priority: 150,
+        epoch: Epoch(epoch),
+        cause: Cause::PeerDead,
+        holder: Some("i-holder".to_owned()),
+    }
+}
+
+fn alive(pid: u32) -> bool {
+    // The word after the program's name in parentheses is the state; a zombie is as good as gone.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+fn gone(pid: u32) {
+    wait_for(&format!("process {pid} is gone"), || (!alive(pid)).then_some(()));
+}
+
+#[test]
+fn the_hook_of_the_state_runs_first_and_the_generic_one_gets_what_keepalived_gives() {
+    let mut bench = Bench::new();
+    bench.config.notify_master = bench.script("master", r#"echo "master $# $*" >> $D/seen"#);
+    bench.config.notify_backup = bench.script("backup", r#"echo "backup $# $*" >> $D/seen"#);
+    bench.config.notify =
+        bench.script("notify", r#"printf 'notify %s:' $# >> $D/seen; printf ' [%s]' "$@" >> $D/seen"#);
+    bench.config.notify.as_mut().unwrap().push("own arg".to_owned());
+    bench.apply();
+    bench.notify(NotifyState::Master, 7);
+    let status = bench.idle();
+    assert_eq!(bench.read("seen"), "master 0 \nnotify 5: [own arg] [INSTANCE] [web] [MASTER] [150]");
+    let hooks: Vec<_> = status.last.iter().map(|o| (o.hook, o.state, o.epoch, o.result.clone())).collect();
+    let done = HookResult::Exited { code: 0 };
+    let expected = ["notify-master", "notify"].map(|hook| (hook, NotifyState::Master, Epoch(7), done.clone()));
+    assert_eq!(hooks, expected);
+    assert_eq!((status.runs, status.failures, status.replaced), (2, 0, 0));
+}
+
+#[test]
+fn the_environment_is_ours_to_give_not_to_inherit() {
+    let mut bench = Bench::new();
+    bench.config.notify_fault = bench.script("fault", "cat /proc/$$/environ > $D/environment; pwd > $D/cwd");
+    bench.apply();
+    bench.notify(NotifyState::Fault, 42);
+    bench.idle();
+    let text = bench.read("environment");
+    let found: BTreeMap<_, _> = text.split_terminator('\0').filter_map(|pair| pair.split_once('=')).collect();
+    // The test process has many more, CARGO_MANIFEST_DIR for one: cloud credentials would be like it.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let names: BTreeSet<_> = found.keys().copied().collect();
+    let expected =
+        "HAVIPD_CAUSE HAVIPD_EPOCH HAVIPD_GROUP HAVIPD_HOLDER HAVIPD_NODE HAVIPD_PRIORITY HAVIPD_STATE LANG PATH";
+    assert_eq!(names, expected.split(' ').collect());
+    for (name, value) in [
+        ("HAVIPD_GROUP", "web"),
+        ("HAVIPD_STATE", "FAULT"),
+        ("HAVIPD_EPOCH", "42"),
+        ("HAVIPD_CAUSE", "peer-dead"),
+        ("HAVIPD_HOLDER", "i-holder"),
+        ("HAVIPD_PRIORITY", "150"),
+        ("HAVIPD_NODE", "a"),
+    ] {
+        assert_eq!(found[name], value);
+    }
+    assert_eq!(bench.read("cwd"), "/\n");
+}
+
+#[test]
+fn of_the_states_that_come_meanwhile_only_the_newest_counts_and_stop_is_last() {
+    let mut bench = Bench::new();
+    bench.fifo("go");
+    bench.config.notify = bench.script("notify", r#"echo "begin $3" >> $D/seen; cat $D/go; echo "end $3" >> $D/seen"#);
+    bench.apply();
+    bench.notify(NotifyState::Backup, 1);
+    wait_for("the first hook runs", || (bench.read("seen") == "begin BACKUP\n").then_some(()));
+    bench.notify(NotifyState::Master, 2);
+    bench.notify(NotifyState::Fault, 2);
+    bench.notify(NotifyState::Master, 3);
+    let status = bench.hooks.status().remove(&web()).unwrap();
+    assert_eq!((status.running, status.waiting), (Some(NotifyState::Backup), Some(NotifyState::Master)));
+    fs::write(bench.path("go"), "").unwrap();
+    wait_for("the newest runs", || bench.read("seen").ends_with("begin MASTER\n").then_some(()));
+    bench.notify(NotifyState::Backup, 4);
+    bench.notify(NotifyState::Stop, 4);
+    bench.notify(NotifyState::Master, 5);
+    fs::write(bench.path("go"), "").unwrap();
+    wait_for("STOP runs", || bench.read("seen").ends_with("begin STOP\n").then_some(()));
+    fs::write(bench.path("go"), "").unwrap();
+    let status = bench.idle();
+    let order = "begin BACKUP\nend BACKUP\nbegin MASTER\nend MASTER\nbegin STOP\nend STOP\n";
+    assert_eq!(bench.read("seen"), order);
+    assert_eq!(status.replaced, 4);
+    assert_eq!(status.last[0].epoch, Epoch(4));
+}
+
+#[test]
+fn a_hook_that_ignores_sigterm_is_killed_with_all_its_children() {
+    let mut bench = Bench::new();
+    let body = "trap '' TERM\n(while :; do sleep 1; done) &\necho $! > $D/grandchild\necho $$ > $D/leader\nwhile :; do sleep 1; done";
+    bench.config.notify_master = bench.script("stubborn", body);
+    bench.config.notify = bench.script("notify", "echo next >> $D/seen");
+    bench.config.timeout = Duration::from_secs(1);
+    bench.apply();
+    bench.notify(NotifyState::Master, 1);
+    let (leader, grandchild) = (bench.pid("leader"), bench.pid("grandchild"));
+    assert_ne!(leader, grandchild);
+    let status = bench.idle();
+    assert_eq!(status.last[0].result, HookResult::TimedOut { killed: true });
+    assert_eq!(status.last[1].result, HookResult::Exited { code: 0 });
+    assert_eq!(status.failures, 1);
+    assert!(status.last[0].milliseconds >= 3000, "one second, and two of grace");
+    gone(leader);
+    gone(grandchild);
+    assert_eq!(bench.read("seen"), "next\n");
+}
+
+#[test]
+fn a_hook_that_obeys_sigterm_is_not_killed_and_its_children_have_time_to_leave() {
+    let mut bench = Bench::new();
+    let body =
+        "(trap 'sleep 0.3; echo tidy >> $D/seen; exit' TERM; touch $D/ready; while :; do sleep 0.05; done) &\nwait";
+    bench.config.notify_master = bench.script("polite", body);
+    bench.config.timeout = Duration::from_secs(1);
+    bench.apply();
+    bench.notify(NotifyState::Master, 1);
+    wait_for("the child is ready", || bench.path("ready").exists().then_some(()));
+    let status = bench.idle();
+    assert_eq!(status.last[0].result, HookResult::TimedOut { killed: false });
+    assert_eq!(bench.read("seen"), "tidy\n");
+}
+
+#[test]
+fn what_a_finished_hook_leaves_running_in_its_group_is_ended() {
+    let mut bench = Bench::new();
+    bench.config.notify_backup = bench.script("leaves", "sleep 1000 & echo $! > $D/left");
+    bench.apply();
+    bench.notify(NotifyState::Backup, 1);
+    let status = bench.idle();
+    assert_eq!(status.last[0].result, HookResult::Exited { code: 0 });
+    gone(bench.pid("left"));
+}
+
+#[test]
+fn a_service_that_a_hook_starts_properly_lives_on_and_holds_nothing_up() {
+    let mut bench = Bench::new();
+    bench.config.notify_backup = bench.script(
+        "starts",
+        "setsid sh -c 'echo $$ > $D/left; exec sleep 1000' &\nuntil [ -s $D/left ]; do sleep 0.01; done",
+    );
+    bench.apply();
+    bench.notify(NotifyState::Backup, 1);
+    let status = bench.idle();
+    let left = bench.pid("left");
+    assert!(alive(left), "it left the group, and holds the hook's output open");
+    assert_eq!(status.last[0].result, HookResult::Exited { code: 0 });
+    assert!(Command::new("kill").arg(left.to_string()).status().unwrap().success());
+}
+
+#[test]
+fn a_flood_of_output_is_read_cut_and_counted() {
+    let mut bench = Bench::new();
+    bench.config.notify_master = bench.script("lines", "yes 'all work and no play' | head -n 1000000; echo done >&2");
+    bench.config.notify = bench.script("no_lines", "head -c 50000000 /dev/zero | tr '\\0' x; echo; echo the end");
+    bench.apply();
+    bench.notify(NotifyState::Master, 1);
+    let status = bench.idle();
+    let [lines, one_line] = &status.last[..] else { panic!("{status:?}") };
+    assert_eq!(lines.result, HookResult::Exited { code: 0 }, "the writer never had to wait for ever");
+    assert!(lines.lines_suppressed > 900_000, "{lines:?}");
+    assert_eq!(one_line.result, HookResult::Exited { code: 0 });
+    assert_eq!((one_line.lines_suppressed, one_line.last_line.as_deref()), (0, Some("the end")));
+}
+
+#[test]
+fn how_a_hook_ended_is_kept() {
+    let mut bench = Bench::new();
+    let absent = Some(vec!["/nonexistent/hook".to_owned()]);
+    let no_interpreter = bench.path("no_interpreter");
+    let make = format!("echo '#!/nonexistent/sh' > {0} && chmod 755 {0}", no_interpreter.display());
+    assert!(Command::new("sh").args(["-c", &make]).status().unwrap().success());
+    let not_executable = bench.path("not_executable");
+    fs::write(&not_executable, "#!/bin/sh\n").unwrap();
+    let argv = |path: &Path| Some(vec![path.to_str().unwrap().to_owned()]);
+    let not_started = |error: &str| HookResult::NotStarted { error: error.to_owned() };
+    let missing = not_started("no such program (or the interpreter in its first line is missing)");
+    let denied = not_started("permission denied: it must be executable, and readable, by the user that havipd runs as");
+    for (hook, expected) in [
+        (bench.script("seven", "exit 7"), HookResult::Exited { code: 7 }),
+        (bench.script("shot", "kill -USR1 $$"), HookResult::Signalled { signal: 10 }),
+        (absent, missing.clone()),
+        (argv(&no_interpreter), missing),
+        (argv(&not_executable), denied),
+        (Some(vec![]), not_started("the hook names no program")),
+    ] {
+        bench.config.notify_fault = hook;
+        bench.apply();
+        bench.notify(NotifyState::Fault, 1);
+        let status = bench.idle();
+        assert_eq!(status.last[0].result, expected);
+    }
+    let json = serde_json::to_value(&bench.idle().last[0]).unwrap();
+    assert_eq!(json["result"]["result"], "not-started");
+}
+
+#[test]
+fn groups_do_not_wait_for_each_other_and_one_that_goes_finishes_first() {
+    let mut bench = Bench::new();
+    bench.fifo("go");
+    bench.config.notify = bench.script("slow", "echo slow-$3 >> $D/seen; cat $D/go");
+    let quick = Config { notify: bench.script("quick", "echo quick >> $D/quicks"), ..bench.config.clone() };
+    let db: GroupName = "db".parse().unwrap();
+    let both = BTreeMap::from([(web(), bench.config.clone()), (db.clone(), quick.clone())]);
+    bench.hooks.apply(&both);
+    bench.notify(NotifyState::Backup, 1);
+    wait_for("the slow one runs", || (bench.read("seen") == "slow-BACKUP\n").then_some(()));
+    bench.hooks.notify(&db, notification(NotifyState::Backup, 1));
+    wait_for("the quick one ran meanwhile", || (bench.read("quicks") == "quick\n").then_some(()));
+
+    bench.notify(NotifyState::Stop, 1);
+    bench.hooks.apply(&BTreeMap::from([(db.clone(), quick.clone())]));
+    bench.hooks.apply(&both);
+    bench.notify(NotifyState::Master, 2);
+    assert!(!bench.hooks.wait_idle(Duration::ZERO));
+    fs::write(bench.path("go"), "").unwrap();
+    wait_for("it came back without overlap", || (bench.read("seen") == "slow-BACKUP\nslow-MASTER\n").then_some(()));
+    fs::write(bench.path("go"), "").unwrap();
+    assert!(bench.hooks.wait_idle(PATIENCE));
+    bench.hooks.apply(&BTreeMap::new());
+    assert!(bench.hooks.status().is_empty());
+}
+
+/// Not a test: the process that [`hooks_die_with_the_daemon`] kills.
+#[test]
+#[ignore = "a helper that another test starts"]
+fn helper_daemon_with_a_hook() {
+    let Some(script) = std::env::var_os("HOOK_SCRIPT") else { return };
+    let mut hooks = Hooks::new("a".parse().unwrap());
+    let argv = Some(vec!["/bin/sh".to_owned(), script.into_string().unwrap()]);
+    hooks.apply(&BTreeMap::from([(web(), Config { notify: argv, timeout: PATIENCE, ..Config::default() })]));
+    hooks.notify(&web(), notification(NotifyState::Master, 1));
+    assert!(hooks.wait_idle(PATIENCE));
+}
+
+#[test]
+fn hooks_die_with_the_daemon() {
+    let bench = Bench::new();
+    let script = bench.script("notify", "echo $$ > $D/pid.new; mv $D/pid.new $D/pid; exec sleep 1000").unwrap();
+    let mut daemon = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "helper_daemon_with_a_hook", "--ignored"])
+        .env("HOOK_SCRIPT", &script[1])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let hook = bench.pid("pid");
+    assert!(alive(hook));
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    gone(hook);
+}
