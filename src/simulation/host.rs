@@ -50,9 +50,8 @@ pub(super) struct Process {
     /// What is left of a turn that was interrupted.
     pub(super) unfinished: VecDeque<Action>,
     pub(super) calls: BTreeMap<OperationId, Pending>,
-    /// Turns in a row without time passing.
+    /// Timer turns in a row that left a deadline in the past.
     pub(super) hot: u32,
-    pub(super) hot_at: Instant,
     pub(super) storing: bool,
     /// The newest state that is not on the disk yet.
     pub(super) wanted: Option<Persisted>,

@@ -39,7 +39,7 @@ impl MovesHaveCauses {
             t.cause,
             Cause::Switchover | Cause::Preempted | Cause::Drained | Cause::Stopping | Cause::Maintenance
         );
-        let calm = world.calm(host).is_some_and(|c| c > world.calm_enough());
+        let calm = world.calm(host).is_some_and(|c| c > world.calm_enough()) && majority_in_calm(world);
         let since = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
         let old = world.now.since(since) > world.calm_enough();
         if t.from == Role::Active && calm && old && !planned && world.winnable() {
@@ -95,6 +95,12 @@ impl MovesHaveCauses {
         let calm = world.all_calm().is_some_and(|c| c > world.calm_enough());
         self.apart = (self.pair && parts && calm).then_some((world.now, 0));
     }
+}
+
+/// Under arbiter `majority`: whether a majority of the voters is well.
+fn majority_in_calm(world: &World) -> bool {
+    let well = (0..world.nodes()).filter(|h| world.calm(*h).is_some_and(|c| c > world.calm_enough())).count();
+    world.scenario.cluster.arbiter != Arbiter::Majority || well * 2 > world.nodes()
 }
 
 impl Invariant for MovesHaveCauses {

@@ -8,8 +8,8 @@ use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Turns in a row at one instant of the node's clock: more is a busy loop.
-const HOT: u32 = 200;
+/// Timer turns in a row that left a deadline in the past: more is a busy loop.
+const HOT: u32 = 20;
 /// Calls of one node in [`WINDOW`] for each HAVIP.
 const CALLS: usize = 150;
 const WINDOW: Duration = Duration::from_secs(10);
@@ -51,14 +51,15 @@ impl Bounds {
         let Some(p) = &world.hosts[host].process else { return Ok(()) };
         let name = world.name(host);
         if p.hot > HOT {
-            return Err(format!("{name} did {} turns without time passing", p.hot));
+            return Err(format!("{name} did {} timer turns that left a deadline in the past", p.hot));
         }
         let havips = world.groups() * world.scenario.cluster.havips;
         if p.calls.len() > OPEN * havips {
             return Err(format!("{name} has {} calls under way", p.calls.len()));
         }
         let now = world.guest_now(host);
-        let late = p.calls.values().find(|c| world.hosts[host].awake() && c.deadline + Duration::from_secs(1) < now);
+        let woken = world.now.since(world.hosts[host].touched) < Duration::from_secs(2);
+        let late = p.calls.values().find(|c| !woken && c.deadline + Duration::from_secs(1) < now);
         match late {
             Some(c) => Err(format!("a call of {name} has not ended {:?} after its deadline", now.since(c.deadline))),
             None => Ok(()),
