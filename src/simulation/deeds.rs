@@ -334,6 +334,7 @@ impl World {
         let config = Arc::new(config);
         self.hosts[host].config = Arc::clone(&config);
         self.turn(host, Event::ConfigReloaded(config));
+        self.begin_progress(host);
     }
 
     pub(super) fn stop_timed_out(&mut self, host: usize, incarnation: u64) {

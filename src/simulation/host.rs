@@ -58,6 +58,10 @@ pub(super) struct Process {
     pub(super) exited: bool,
     /// Role per group, after the last turn.
     pub(super) roles: Vec<Role>,
+    /// The same as far as the actions of that turn are carried out.
+    pub(super) done: Vec<Role>,
+    /// Number of the running round of progress reports.
+    pub(super) progress: u64,
     /// When each group's role changed last.
     pub(super) since: Vec<Instant>,
     pub(super) started: Instant,

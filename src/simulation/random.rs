@@ -274,7 +274,9 @@ impl Plan {
                 );
             }
             _ => {
-                let kind = self.rng.u32(0..7);
+                // Maintenance under arbiter `majority` freezes the lease; its own scenarios play that.
+                let kinds: &[u32] = if self.cluster.arbiter == Arbiter::Majority { &[0, 1, 3, 4, 5, 6] } else { &[0, 1, 2, 3, 4, 5, 6] };
+                let kind = of(&mut self.rng, kinds);
                 self.operation(at, kind);
             }
         }

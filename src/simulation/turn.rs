@@ -44,6 +44,8 @@ impl World {
             wanted: None,
             exited: false,
             roles: vec![Role::Backup; groups],
+            done: vec![Role::Backup; groups],
+            progress: 0,
             since: vec![self.now; groups],
             started: self.now,
             stopping: false,
@@ -51,8 +53,7 @@ impl World {
         self.touch(host);
         self.see(&Seen::Started { host });
         self.first_words(host);
-        let incarnation = self.hosts[host].starts;
-        self.progress(host, incarnation);
+        self.begin_progress(host);
     }
 
     /// What the shell tells a new core before anything else.
@@ -173,6 +174,9 @@ impl World {
             Action::Notify(n) => self.note(Some(host), || format!("hook {}", n.state.as_str())),
             Action::Persist(state) => self.store(host, state),
             Action::Record(t) => {
+                if let Some(p) = self.hosts[host].process.as_mut() {
+                    p.done[t.group.0] = t.to;
+                }
                 self.note(Some(host), || {
                     format!("{} -> {} epoch {} ({}): {}", t.from, t.to, t.epoch, t.cause, t.detail)
                 });
@@ -225,16 +229,25 @@ impl World {
         }
     }
 
-    /// Once in a while the effects side says that it goes on.
-    pub(super) fn progress(&mut self, host: usize, incarnation: u64) {
-        if !self.runs(host, incarnation) {
+    /// The effects side begins to say that it goes on, as often as the configuration calls for.
+    pub(super) fn begin_progress(&mut self, host: usize) {
+        if let Some(p) = self.hosts[host].process.as_mut() {
+            p.progress += 1;
+            let (incarnation, round) = (p.incarnation, p.progress);
+            self.progress(host, incarnation, round);
+        }
+    }
+
+    pub(super) fn progress(&mut self, host: usize, incarnation: u64, round: u64) {
+        let h = &self.hosts[host];
+        if h.process.as_ref().is_none_or(|p| p.incarnation != incarnation || p.progress != round) {
             return;
         }
-        if !self.hosts[host].effects_stuck && self.hosts[host].halted.is_none() {
+        if !h.effects_stuck && h.halted.is_none() {
             self.turn(host, Event::EffectsProgressed);
         }
         let every = self.hosts[host].config.heartbeat.dead_time() / 4;
-        self.after(every, Happening::Progress { host, incarnation });
+        self.after(every, Happening::Progress { host, incarnation, round });
     }
 
     fn store(&mut self, host: usize, state: Persisted) {

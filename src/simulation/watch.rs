@@ -110,6 +110,11 @@ impl World {
         self.hosts[host].role(group)
     }
 
+    /// The same as far as the actions of its last turn are carried out.
+    pub(super) fn role_so_far(&self, host: usize, group: usize) -> Option<Role> {
+        self.hosts[host].process.as_ref().and_then(|p| p.done.get(group).copied())
+    }
+
     /// Until when a node has the right, on its own clock.
     pub(super) fn right_until(&self, host: usize, group: usize) -> Option<Instant> {
         let p = self.hosts[host].process.as_ref()?;

@@ -48,7 +48,7 @@ pub(super) enum Happening {
     /// The state file is on the disk.
     Stored { host: usize, incarnation: u64, state: Box<Persisted> },
     /// The effects side did a turn.
-    Progress { host: usize, incarnation: u64 },
+    Progress { host: usize, incarnation: u64, round: u64 },
     /// systemd starts the daemon.
     Start { host: usize },
     /// A halt ends.
@@ -220,7 +220,7 @@ impl World {
                 self.cloud_changed();
             }
             Happening::Stored { host, incarnation, state } => self.stored(host, incarnation, *state),
-            Happening::Progress { host, incarnation } => self.progress(host, incarnation),
+            Happening::Progress { host, incarnation, round } => self.progress(host, incarnation, round),
             Happening::Start { host } => self.start(host),
             Happening::GoOn { host, halt } => self.go_on(host, halt),
             Happening::StopTimeout { host, incarnation } => self.stop_timed_out(host, incarnation),

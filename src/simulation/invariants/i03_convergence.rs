@@ -9,7 +9,7 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use crate::config::model::Binding;
-use crate::election::role::Role;
+use crate::election::role::{Cause, Role};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(crate) struct Settling {
     quiet: Option<Instant>,
     since: Option<Instant>,
     why_not: String,
+    /// Groups in which a planned move is under way: it may follow once all was settled.
+    planned: Vec<bool>,
 }
 
 /// Within which time after the last fault all must be settled.
@@ -42,10 +44,18 @@ impl Settling {
     pub(crate) fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
             Seen::Quiet => self.quiet = Some(world.now),
+            Seen::Became { transition: t, .. } => {
+                self.planned.resize(world.groups(), false);
+                let begins = t.to == Role::Releasing || (t.to == Role::Claiming && t.cause == Cause::HandedOver);
+                let ends = t.to == Role::Active || (t.to == Role::Claiming && t.cause != Cause::HandedOver);
+                let planned = &mut self.planned[t.group.0];
+                *planned = begins || (*planned && !ends);
+            }
             Seen::Tick | Seen::End if self.quiet.is_some() => match unsettled(world) {
                 None => {
                     self.since.get_or_insert(world.now);
                 }
+                Some(_) if self.planned.iter().any(|p| *p) && !matches!(seen, Seen::End) => {}
                 Some(why) => {
                     self.since = None;
                     self.why_not = why;
