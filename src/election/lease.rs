@@ -46,23 +46,23 @@ pub(crate) struct Voter {
     /// Until then only what was given before the start is renewed.
     quarantine: Instant,
     inherited: Option<(NodeIndex, BootId)>,
-    /// The longest lease that the state directory knows of; a longer one would outlive the quarantine.
-    may_give: Option<Duration>,
+    /// A longer lease could outlive the quarantine after a crash: it waits until the state directory has it on record.
+    may_give: Duration,
 }
 
 impl Voter {
-    pub(crate) fn new(quarantine: Instant, inherited: Option<(NodeIndex, BootId)>) -> Self {
-        Self { quarantine, inherited, ..Self::default() }
+    pub(crate) fn new(quarantine: Instant, inherited: Option<(NodeIndex, BootId)>, may_give: Duration) -> Self {
+        Self { quarantine, inherited, may_give, ..Self::default() }
     }
 
     /// The state directory holds `lease` as the longest one.
     pub(crate) fn may_give(&mut self, lease: Duration) {
-        self.may_give = self.may_give.max(Some(lease));
+        self.may_give = self.may_give.max(lease);
     }
 
     /// Whether a lease is longer than any on record.
     pub(crate) fn needs_record(&self, lease: Duration) -> bool {
-        self.may_give.is_some_and(|l| l < lease)
+        lease > self.may_give
     }
 
     /// The owner restarts: its next start may have the grant before it runs out.
@@ -225,13 +225,26 @@ mod tests {
         Ask { node, boot: BootId([boot; 16]), epoch: Epoch(epoch), seq, lease: LEASE }
     }
 
+    fn fresh() -> Voter {
+        Voter::new(at(0), None, LEASE)
+    }
+
+    #[test]
+    fn a_longer_lease_waits_for_its_record() {
+        let mut voter = fresh();
+        let long = Ask { lease: LEASE * 3, ..ask(A, 1, 1, 10) };
+        assert!(!voter.ask(at(1), long) && voter.given(at(1)).is_none());
+        voter.may_give(LEASE * 3);
+        assert!(voter.ask(at(1), long));
+    }
+
     fn at(s: u64) -> Instant {
         Instant::from_millis(s * 1000)
     }
 
     #[test]
     fn one_node_at_a_time() {
-        let mut voter = Voter::default();
+        let mut voter = fresh();
         assert!(voter.ask(at(1), ask(A, 1, 1, 10)));
         assert!(!voter.ask(at(2), ask(B, 2, 2, 10)), "A's grant runs to 6");
         assert!(!voter.ask(at(2), ask(A, 1, 1, 11)), "a renewal is no news");
@@ -241,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_granted_to_one_node_only() {
-        let mut voter = Voter::default();
+        let mut voter = fresh();
         assert!(voter.ask(at(1), ask(A, 1, 4, 1)));
         assert!(!voter.ask(at(10), ask(B, 2, 4, 1)), "free again, but epoch 4 was A's");
         assert!(!voter.ask(at(10), ask(A, 9, 4, 1)), "and only of that start");
@@ -250,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_released_grant_is_kept_for_the_successor() {
-        let mut voter = Voter::default();
+        let mut voter = fresh();
         voter.ask(at(1), ask(A, 1, 1, 10));
         assert!(voter.gave_up(A, BootId([1; 16]), 11, Some(B)));
         assert!(!voter.ask(at(2), ask(A, 1, 3, 12)), "not back to A before it ran out");
@@ -259,7 +272,7 @@ mod tests {
 
     #[test]
     fn an_old_datagram_gives_nothing_up() {
-        let mut voter = Voter::default();
+        let mut voter = fresh();
         voter.ask(at(1), ask(A, 1, 1, 10));
         assert!(!voter.gave_up(A, BootId([1; 16]), 9, None));
         assert!(voter.given(at(2)).is_some());
@@ -267,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_fresh_voter_grants_nothing_but_what_it_gave_before() {
-        let mut voter = Voter::new(at(30), Some((A, BootId([1; 16]))));
+        let mut voter = Voter::new(at(30), Some((A, BootId([1; 16]))), LEASE);
         assert!(!voter.ask(at(1), ask(B, 2, 9, 1)));
         assert!(voter.ask(at(1), ask(A, 1, 3, 1)));
         assert!(!voter.ask(at(29), ask(B, 2, 9, 1)));

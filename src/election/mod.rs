@@ -114,10 +114,12 @@ impl Core {
             persisted,
             config,
         };
+        // Without a record the next start waits for the cold-start wait, which no dead time exceeds.
+        let may_give = core.persisted.longest_lease.unwrap_or(core.config.heartbeat.dead_time());
         for (i, settings) in core.config.groups.iter().enumerate() {
             let kept = core.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             let grant = inherited.iter().find(|g| g.group == settings.name.as_str());
-            let voter = Voter::new(quarantine, grant.and_then(|g| g.holder(&core.config)));
+            let voter = Voter::new(quarantine, grant.and_then(|g| g.holder(&core.config)), may_give);
             core.groups.push(Group::new(settings, GroupIndex(i), kept, now, voter));
         }
         if core.persisted.longest_lease.is_none_or(|l| l < core.config.heartbeat.dead_time()) {

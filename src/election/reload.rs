@@ -53,7 +53,13 @@ impl Core {
                 None => {
                     let kept = self.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
                     let quarantine = now + new.heartbeat.cold_start_wait;
-                    Group::new(settings, GroupIndex(i), kept, now, Voter::new(quarantine, None))
+                    Group::new(
+                        settings,
+                        GroupIndex(i),
+                        kept,
+                        now,
+                        Voter::new(quarantine, None, new.heartbeat.dead_time()),
+                    )
                 }
             };
             self.groups.push(group);

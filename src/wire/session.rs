@@ -33,7 +33,7 @@ mod tests;
 
 pub use path::PathStats;
 pub use report::{Reason, SessionState, SessionStats, Verdict};
-pub use uptime::UptimeDrift;
+pub use uptime::{Elapsed, UptimeDrift};
 
 use super::{Echo, Heartbeat, Leaving};
 use crate::ids::{BootId, KeyId};

@@ -2,9 +2,16 @@
 //!
 //! Each counting datagram gives a pair: our instant and the peer's uptime. Their difference is an
 //! unknown constant plus the delay, so the smallest difference of a while is nearly free of delay
-//! (as in NTP's clock filter, RFC 5905 §10). The pair with the smallest difference of the last one
-//! to two buckets of time is compared with that of older buckets; only some minutes are kept, so
-//! honest clocks, which differ by some parts in a million, never add up to much.
+//! (as in NTP's clock filter, RFC 5905 §10). Two comparisons are made of the pairs with the smallest
+//! difference in a bucket of time each:
+//!
+//! - a *jump*: the last one to two buckets with the best of all before, so that one slow bucket, or one
+//!   slow datagram, is none;
+//! - a *rate*: the last two buckets with the first two, over ten buckets at least, so that a change of
+//!   delay is small against the time that passed.
+//!
+//! Only sixteen buckets are kept: honest clocks, which differ by some parts in a million, never add up
+//! to much.
 
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -12,16 +19,38 @@ use std::time::Duration;
 
 const BUCKETS: usize = 16;
 const SHORTEST_BUCKET: Duration = Duration::from_secs(1);
+/// Buckets that a rate is measured over, at least, and the time.
+const RATE_BUCKETS: usize = 10;
+const RATE_SPAN: Duration = Duration::from_secs(10);
 /// Below this, scheduling and the unit of the uptime are as likely a reason as a clock.
 const NOISE: Duration = Duration::from_millis(20);
 
-/// Time that passed here and there between two datagrams.
+/// Time that passed between two datagrams, here and there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UptimeDrift {
+pub struct Elapsed {
     /// On our clock.
     pub local: Duration,
     /// On the peer's.
     pub peer: Duration,
+}
+
+impl Elapsed {
+    fn between(old: Sample, new: Sample) -> Self {
+        Self { local: new.local.since(old.local), peer: new.uptime.saturating_sub(old.uptime) }
+    }
+
+    fn off(&self) -> Duration {
+        self.local.abs_diff(self.peer)
+    }
+}
+
+/// How our clock and a peer's moved apart lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UptimeDrift {
+    /// Since the best pair of a few minutes at most.
+    pub jump: Elapsed,
+    /// Over the longest time known; `None` until that is long enough to tell a rate from a delay.
+    pub rate: Option<Elapsed>,
 }
 
 impl UptimeDrift {
@@ -29,14 +58,14 @@ impl UptimeDrift {
     #[must_use]
     pub fn nanos(&self) -> i64 {
         let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        nanos(self.peer).saturating_sub(nanos(self.local))
+        nanos(self.jump.peer).saturating_sub(nanos(self.jump.local))
     }
 
     /// Whether the two differ by over half a `lease`, or by over 1 % (election.md §2).
     #[must_use]
     pub fn diverges(&self, lease: Duration) -> bool {
-        let off = self.local.abs_diff(self.peer);
-        off > lease / 2 || (off > NOISE && off > self.local.max(self.peer) / 100)
+        let rate_off = self.rate.is_some_and(|rate| rate.off() > (rate.local.max(rate.peer) / 100).max(NOISE));
+        self.jump.off() > (lease / 2).max(NOISE) || rate_off
     }
 }
 
@@ -86,11 +115,13 @@ impl UptimeTracker {
 
     /// How far the clocks moved apart; `None` until there are three buckets.
     pub(super) fn drift(&self) -> Option<UptimeDrift> {
-        let recent = self.buckets.len().checked_sub(2)?;
+        let len = self.buckets.len();
+        let recent = len.checked_sub(2)?;
         let best = |range: std::ops::Range<usize>| self.buckets.range(range).map(|b| b.best).min_by_key(Sample::offset);
-        let old = best(0..recent)?;
-        let new = best(recent..self.buckets.len())?;
-        Some(UptimeDrift { local: new.local.since(old.local), peer: new.uptime.saturating_sub(old.uptime) })
+        let new = best(recent..len)?;
+        let jump = Elapsed::between(best(0..recent)?, new);
+        let long = best(0..recent.min(2)).filter(|_| len >= RATE_BUCKETS).map(|old| Elapsed::between(old, new));
+        Some(UptimeDrift { jump, rate: long.filter(|long| long.local >= RATE_SPAN) })
     }
 
     /// Starts over, after a divergence was acted on.
@@ -122,6 +153,21 @@ mod tests {
         run(&mut tracker, 54_000, 300, |t| t - 40_000);
         let drift = tracker.drift().expect("three buckets");
         assert!(drift.nanos().abs() < 2_000_000 && !drift.diverges(LEASE), "{drift:?}");
+    }
+
+    /// A route became shorter by 60 ms: no clock was stopped, whatever the dead time.
+    #[test]
+    fn a_change_of_delay_is_no_drift() {
+        let lease = Duration::from_millis(500);
+        for step in [-60_i64, 60] {
+            let mut tracker = UptimeTracker::default();
+            for i in 0..600_u64 {
+                let delay = if i < 60 { 100 } else { 100_u64.saturating_add_signed(step) };
+                tracker.record(Instant::from_millis(i * 100 + delay), Duration::from_millis(i * 100), lease);
+                let drift = tracker.drift();
+                assert!(!drift.is_some_and(|d| d.diverges(lease)), "{i}: {drift:?}");
+            }
+        }
     }
 
     #[test]
