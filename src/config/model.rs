@@ -6,7 +6,7 @@
 
 use crate::ids::{ClusterName, GroupIndex, GroupName, HavipId, KeyId, NodeIndex, NodeName, Target};
 use crate::secret::Secret;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -216,7 +216,7 @@ pub struct Member {
 }
 
 /// Who may claim when nodes cannot see each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arbiter {
     /// Silence is enough.
@@ -240,7 +240,7 @@ impl Arbiter {
 }
 
 /// `on-stop`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnStop {
     /// Hand over; nobody can: keep.
@@ -252,7 +252,7 @@ pub enum OnStop {
 }
 
 /// `on-restart`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnRestart {
     /// Leave the address for `keep-for` and resume.
@@ -262,7 +262,7 @@ pub enum OnRestart {
 }
 
 /// `when-isolated` and `when-all-fail`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldOrRelease {
     /// Stay.
@@ -287,7 +287,7 @@ pub struct Havip {
 }
 
 /// `binding`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Binding {
     /// Only the active node stays bound.
@@ -319,7 +319,7 @@ pub enum Interface {
 }
 
 /// `strangers`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Strangers {
     /// Never detached before this cluster first held the HAVIP; repaired afterwards.

@@ -92,6 +92,9 @@ impl Group {
         if self.health.undecided {
             return Some("a check has not decided yet".into());
         }
+        if turn.alive_until <= turn.now {
+            return Some("the part of this daemon that carries things out stands still".into());
+        }
         if !turn.due(turn.claims_from) {
             return Some("this host was paused; nothing is claimed for one dead time".into());
         }
@@ -146,8 +149,14 @@ impl Group {
         let holder = self.loops.iter().find_map(HavipLoop::holder)?;
         let node = self.member_with(turn, holder).filter(|n| *n != turn.config.local)?;
         let peer = turn.peers.of(node)?;
-        let able = peer.up(turn.now) && peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
-        (able && !turn.due(since + turn.dead_time())).then(|| format!("the cloud names {holder}, which may resume"))
+        let able = peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
+        // Just back from a restart it may still be learning who it is.
+        let until = match peer.expected_by {
+            Some(at) if at > turn.now => at,
+            _ if able => since + turn.dead_time(),
+            _ => return None,
+        };
+        (peer.up(turn.now) && !turn.due(until)).then(|| format!("the cloud names {holder}, which may resume"))
     }
 
     /// When voters that start together with us may give their first vote.

@@ -24,6 +24,8 @@ pub(crate) struct Peer {
     pub(crate) gone: bool,
     /// It is restarting: its silence means nothing until then.
     pub(crate) returns_by: Option<Instant>,
+    /// It said that it restarts, and may resume until then, whether or not it is back.
+    pub(crate) expected_by: Option<Instant>,
 }
 
 impl Peer {
@@ -39,6 +41,7 @@ impl Peer {
             met: false,
             gone: false,
             returns_by: None,
+            expected_by: None,
         }
     }
 

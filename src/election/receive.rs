@@ -78,6 +78,7 @@ impl Core {
             Leaving::Restarting(keep_for) => Some(now + keep_for),
             Leaving::No | Leaving::Gone => None,
         };
+        peer.expected_by = peer.returns_by.or(peer.expected_by.filter(|_| !peer.gone));
         if heartbeat.target.is_some() {
             peer.target.clone_from(&heartbeat.target);
         }

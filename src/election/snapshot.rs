@@ -202,9 +202,12 @@ impl Core {
     /// Until when a group's right lasts.
     fn right_of(&self, g: &super::group::Group, now: Instant) -> Option<Instant> {
         let settings = &self.config.groups[g.index.0];
+        let alive = self.stall.alive_until(now, self.config.heartbeat.dead_time());
         match settings.arbiter {
-            Arbiter::Majority => g.asker.right_until(now, settings.members.len()),
-            Arbiter::None | Arbiter::Cloud => Some(self.stall.alive_until(now, self.config.heartbeat.dead_time())),
+            Arbiter::Majority if !g.maintained() => {
+                g.asker.right_until(now, settings.members.len()).map(|lease| lease.min(alive))
+            }
+            _ => Some(alive),
         }
     }
 

@@ -40,6 +40,11 @@ impl Stall {
         self.effects_seen = Some(now);
     }
 
+    /// It has brought a new configuration.
+    pub(crate) fn effects_reloaded(&mut self, now: Instant) {
+        self.effects_seen = self.effects_seen.map(|_| now);
+    }
+
     /// Whether the effects side has not moved for a dead time: then nothing is sent and nothing is owned.
     pub(crate) fn stuck(&self, now: Instant, dead_time: Duration) -> bool {
         self.effects_seen.is_some_and(|at| now >= at + dead_time)

@@ -1,6 +1,30 @@
 //! Virtual worlds for the daemon's decisions: everything around a node, without clock, I/O or dice.
 //!
-//! The same models serve the simulator, which plays them in virtual time, and the emulator, which
-//! plays them over HTTP.
+//! The shipped core and its ownership loop run here unchanged, several of them, against a model of
+//! their hosts, of the network and of the cloud. A run depends on its scenario and nothing else, and
+//! is the same bit for bit each time. First things go wrong, while what must never happen is
+//! watched for; then all faults end, and all must be well again within a bound.
+//!
+//! The cloud's model serves the emulator as well, which plays it over HTTP.
 
 pub mod cloud;
+pub mod clock;
+pub mod cluster;
+pub mod network;
+pub mod report;
+pub mod scenario;
+
+mod attack;
+mod deeds;
+mod effects;
+mod host;
+mod invariants;
+mod random;
+mod run;
+mod turn;
+mod watch;
+mod world;
+
+pub use report::{Report, Violation};
+pub use run::{replay, run};
+pub use scenario::{Deed, Scenario};

@@ -1,0 +1,268 @@
+//! The cluster that a scenario runs: a few figures, from which every node's checked configuration follows.
+
+use crate::config::model::*;
+use crate::ids::{KeyId, NodeIndex};
+use crate::secret::Secret;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// One node of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Machine {
+    /// `node.name`.
+    pub name: String,
+    /// `node.priority`.
+    #[serde(default = "hundred")]
+    pub priority: u8,
+    /// `node.witness`.
+    #[serde(default)]
+    pub witness: bool,
+    /// How many millionths its clock gains.
+    #[serde(default)]
+    pub clock_ppm: i64,
+    /// What its boot-time clock shows when the scenario begins, in milliseconds.
+    #[serde(default = "hour")]
+    pub clock_ms: u64,
+}
+
+const fn hundred() -> u8 {
+    100
+}
+
+const fn hour() -> u64 {
+    3_600_000
+}
+
+/// A whole cluster: what its `havipd.toml` says and which cloud it lives in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Cluster {
+    /// `group.arbiter`.
+    pub arbiter: Arbiter,
+    /// `group.havip.binding`.
+    pub binding: Binding,
+    /// Name of a cloud profile.
+    pub profile: String,
+    /// `heartbeat.interval`.
+    pub interval_ms: u64,
+    /// `heartbeat.dead-multiplier`.
+    pub dead_multiplier: u32,
+    /// `heartbeat.cold-start-wait`.
+    pub cold_start_wait_ms: u64,
+    /// `group.preempt`.
+    pub preempt: bool,
+    /// `group.preempt-delay`.
+    pub preempt_delay_ms: u64,
+    /// `group.keep-for`.
+    pub keep_for_ms: u64,
+    /// `group.handover-timeout`.
+    pub handover_timeout_ms: u64,
+    /// `group.reclaim-wait`.
+    pub reclaim_wait_ms: u64,
+    /// `group.on-stop`.
+    pub on_stop: OnStop,
+    /// `group.on-restart`.
+    pub on_restart: OnRestart,
+    /// `group.when-isolated`.
+    pub when_isolated: HoldOrRelease,
+    /// `group.max-moves`.
+    pub max_moves: u32,
+    /// How many groups there are.
+    pub groups: usize,
+    /// How many HAVIPs each has.
+    pub havips: usize,
+    /// Nodes learn their own target only after they started.
+    pub identity_late: bool,
+    /// The HAVIPs' addresses come from the cloud, not from the file.
+    pub address_late: bool,
+    /// The nodes, in file order.
+    pub machines: Vec<Machine>,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            arbiter: Arbiter::Cloud,
+            binding: Binding::Exclusive,
+            profile: "attach-moves".to_owned(),
+            interval_ms: 500,
+            dead_multiplier: 10,
+            cold_start_wait_ms: 30_000,
+            preempt: true,
+            preempt_delay_ms: 30_000,
+            keep_for_ms: 15_000,
+            handover_timeout_ms: 10_000,
+            reclaim_wait_ms: 300_000,
+            on_stop: OnStop::Handover,
+            on_restart: OnRestart::Keep,
+            when_isolated: HoldOrRelease::Hold,
+            max_moves: 6,
+            groups: 1,
+            havips: 1,
+            identity_late: false,
+            address_late: false,
+            machines: vec![],
+        }
+    }
+}
+
+impl Cluster {
+    /// A cluster of so many nodes, of which the last `witnesses` never hold; priorities fall in file order.
+    #[must_use]
+    pub fn of(nodes: usize, witnesses: usize, arbiter: Arbiter) -> Self {
+        let machine = |i: usize| Machine {
+            name: ["a", "b", "c", "d", "e"].get(i).map_or_else(|| format!("n{i}"), |n| (*n).to_owned()),
+            priority: 150_u8.saturating_sub(10 * u8::try_from(i).unwrap_or(14)),
+            witness: i + witnesses >= nodes,
+            clock_ppm: 0,
+            clock_ms: hour(),
+        };
+        Self { arbiter, machines: (0..nodes).map(machine).collect(), ..Self::default() }
+    }
+
+    /// Position of the node of that name.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.machines.iter().position(|m| m.name == name)
+    }
+
+    /// Our heartbeat's dead time.
+    #[must_use]
+    pub fn dead_time(&self) -> Duration {
+        Duration::from_millis(self.interval_ms) * self.dead_multiplier
+    }
+
+    /// How long a node's address lives without its daemon.
+    #[must_use]
+    pub fn lifetime(&self) -> Duration {
+        Duration::from_secs(self.dead_time().as_millis().div_ceil(1000) as u64 + 1).max(Duration::from_secs(2))
+    }
+
+    /// What `node` is to the cloud.
+    #[must_use]
+    pub fn target(&self, node: usize) -> String {
+        format!("i-{}", self.machines[node].name)
+    }
+
+    /// The node with that target.
+    #[must_use]
+    pub fn node_with(&self, target: &str) -> Option<usize> {
+        self.position(target.strip_prefix("i-")?)
+    }
+
+    /// Id of HAVIP `number`, counted over all groups.
+    #[must_use]
+    pub fn havip_id(number: usize) -> String {
+        format!("havip-{number}")
+    }
+
+    /// Address of HAVIP `number`.
+    #[must_use]
+    pub fn havip_address(number: usize) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 1, u8::try_from(number + 1).unwrap_or(u8::MAX))
+    }
+
+    /// Heartbeat address of a node.
+    #[must_use]
+    pub fn node_address(node: usize) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, u8::try_from(node + 11).unwrap_or(u8::MAX))
+    }
+
+    /// The checked configuration as `local` sees it.
+    ///
+    /// # Panics
+    /// If a node's name is none.
+    #[must_use]
+    pub fn config(&self, local: usize) -> Config {
+        let node = |(i, m): (usize, &Machine)| Node {
+            name: m.name.parse().expect("a scenario names its nodes rightly"),
+            addresses: vec![SocketAddr::from((Self::node_address(i), PORT))],
+            target: (!m.witness && !self.identity_late)
+                .then(|| self.target(i).parse().expect("made of a prefix and a name")),
+            interface: None,
+            priority: if m.witness { 0 } else { m.priority },
+            witness: m.witness,
+        };
+        Config {
+            cluster: "simulated".parse().expect("a name"),
+            local: NodeIndex(local),
+            nodes: self.machines.iter().enumerate().map(node).collect(),
+            heartbeat: self.heartbeat(),
+            cloud: cloud(),
+            groups: (0..self.groups).map(|g| self.group(g)).collect(),
+            local_address: LocalAddress {
+                lifetime: Some(self.lifetime()),
+                announce_count: 5,
+                announce_interval: Duration::from_millis(200),
+                announce_refresh: Duration::from_secs(10),
+            },
+            log: Log { level: LogLevel::Info, format: LogFormat::Text },
+        }
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        Heartbeat {
+            port: PORT,
+            interval: Duration::from_millis(self.interval_ms),
+            dead_multiplier: self.dead_multiplier,
+            keys: vec![HeartbeatKey { id: KeyId(1), secret: Secret::new(vec![7; 32]) }],
+            send_key: KeyId(1),
+            cold_start_wait: Duration::from_millis(self.cold_start_wait_ms),
+            fabric_probe: true,
+        }
+    }
+
+    fn group(&self, number: usize) -> Group {
+        let member = |(i, m): (usize, &Machine)| Member {
+            node: NodeIndex(i),
+            priority: if m.witness { 0 } else { m.priority },
+            witness: m.witness,
+        };
+        let havip = |i: usize| Havip {
+            id: Self::havip_id(number * self.havips + i).parse().expect("made of a prefix and a number"),
+            binding: self.binding,
+            address: (!self.address_late).then(|| Self::havip_address(number * self.havips + i)),
+            interface: Interface::Discover,
+            strangers: Strangers::Guard,
+        };
+        Group {
+            name: format!("group{number}").parse().expect("made of letters and a number"),
+            members: self.machines.iter().enumerate().map(member).collect(),
+            arbiter: self.arbiter,
+            preempt: self.preempt,
+            preempt_delay: Duration::from_millis(self.preempt_delay_ms),
+            on_stop: self.on_stop,
+            on_restart: self.on_restart,
+            keep_for: Duration::from_millis(self.keep_for_ms),
+            handover_timeout: Duration::from_millis(self.handover_timeout_ms),
+            when_isolated: self.when_isolated,
+            when_all_fail: HoldOrRelease::Hold,
+            max_moves: self.max_moves,
+            max_moves_window: Duration::from_secs(600),
+            reclaim_wait: Duration::from_millis(self.reclaim_wait_ms),
+            observe: false,
+            havips: (0..self.havips).map(havip).collect(),
+            hooks: Hooks::default(),
+        }
+    }
+}
+
+/// `heartbeat.port` of every simulated node.
+pub const PORT: u16 = 11200;
+
+fn cloud() -> Cloud {
+    Cloud {
+        region: None,
+        endpoint: Some("http://10.0.0.1".into()),
+        metadata_endpoint: "http://169.254.169.254".into(),
+        ca_file: None,
+        connect_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(3),
+        operation_timeout: Duration::from_secs(20),
+        audit_interval: Duration::from_secs(30),
+        requests_per_second: 5.0,
+        credentials: CredentialSource::Env,
+    }
+}

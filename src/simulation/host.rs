@@ -1,0 +1,126 @@
+//! One machine: its clock, its kernel's addresses, its disk, and the daemon that may run on it.
+
+use super::clock::Clock;
+use crate::election::Core;
+use crate::election::action::{Action, Persisted};
+use crate::election::event::Event;
+use crate::election::role::Role;
+use crate::ids::{GroupIndex, OperationId};
+use crate::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Datagrams that a socket keeps for a daemon that stands still.
+pub(super) const SOCKET_BACKLOG: usize = 200;
+
+/// Why a daemon stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// SIGSTOP: everything around it goes on.
+    Stopped,
+    /// The hypervisor stopped the whole guest.
+    Frozen,
+}
+
+/// Whether calls of a node reach the cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Both,
+    AnswersLost,
+    Nothing,
+}
+
+/// A call that has not ended.
+#[derive(Debug, Clone)]
+pub(super) struct Pending {
+    pub(super) deadline: Instant,
+    /// The group, of a write.
+    pub(super) write: Option<GroupIndex>,
+}
+
+/// One run of the daemon.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) core: Core,
+    pub(super) incarnation: u64,
+    /// The earliest wake-up under way.
+    pub(super) wake: Option<Instant>,
+    /// What is left of a turn that was interrupted.
+    pub(super) unfinished: VecDeque<Action>,
+    pub(super) calls: BTreeMap<OperationId, Pending>,
+    /// Timer turns in a row that left a deadline in the past.
+    pub(super) hot: u32,
+    pub(super) storing: bool,
+    /// The newest state that is not on the disk yet.
+    pub(super) wanted: Option<Persisted>,
+    pub(super) exited: bool,
+    /// Role per group, after the last turn.
+    pub(super) roles: Vec<Role>,
+    /// The same as far as the actions of that turn are carried out.
+    pub(super) done: Vec<Role>,
+    /// Number of the running round of progress reports.
+    pub(super) progress: u64,
+    /// When each group's role changed last.
+    pub(super) since: Vec<Instant>,
+    pub(super) started: Instant,
+    pub(super) stopping: bool,
+}
+
+/// One machine.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) target: String,
+    pub(super) witness: bool,
+    pub(super) clock: Clock,
+    pub(super) powered: bool,
+    pub(super) halted: Option<(Halt, u64)>,
+    pub(super) link_up: bool,
+    pub(super) reach: Reach,
+    /// What its file says now.
+    pub(super) config: Arc<crate::config::model::Config>,
+    pub(super) disk: Persisted,
+    pub(super) disk_stuck: bool,
+    pub(super) effects_stuck: bool,
+    /// Addresses and when the kernel removes them, in the guest's time.
+    pub(super) addresses: BTreeMap<Ipv4Addr, Option<Instant>>,
+    pub(super) health: Option<(i16, bool, bool)>,
+    pub(super) process: Option<Process>,
+    pub(super) backlog: VecDeque<Event>,
+    /// The next turn with more actions than this is interrupted for so long.
+    pub(super) interrupt: Option<(usize, Duration)>,
+    /// When something outside the daemon last went wrong, or right again, for this host.
+    pub(super) touched: Instant,
+    /// Starts so far.
+    pub(super) starts: u64,
+    /// Started again so long after it left.
+    pub(super) back_after_exit: Option<Duration>,
+}
+
+impl Host {
+    /// Whether its daemon runs and is not standing still.
+    pub(super) fn awake(&self) -> bool {
+        self.process.is_some() && self.halted.is_none()
+    }
+
+    /// Whether the whole guest stands still.
+    pub(super) fn frozen(&self) -> bool {
+        matches!(self.halted, Some((Halt::Frozen, _)))
+    }
+
+    /// Keeps an event for a daemon that stands still; a full socket drops datagrams.
+    pub(super) fn defer(&mut self, event: Event) {
+        let datagram = matches!(event, Event::DatagramReceived { .. });
+        if datagram && self.backlog.len() >= SOCKET_BACKLOG {
+            return;
+        }
+        self.backlog.push_back(event);
+    }
+
+    /// Role in a group; `None` while no daemon runs.
+    pub(super) fn role(&self, group: usize) -> Option<Role> {
+        self.process.as_ref().and_then(|p| p.roles.get(group).copied())
+    }
+}

@@ -1,0 +1,135 @@
+//! I5: every move has a cause, and no move happens from a healthy connected holder except a planned one.
+//!
+//! Healthy and connected: nothing has gone wrong for its host, its links and its cloud for longer
+//! than any of our timeouts that such a thing could still run into. In a lasting partition of two
+//! nodes under arbiter `cloud` there is at most one move per reclaim wait, and one at its beginning.
+
+use super::super::cluster::Cluster;
+use super::super::scenario::Deed;
+use super::super::watch::Seen;
+use super::super::world::World;
+use super::Invariant;
+use crate::config::model::Arbiter;
+use crate::election::action::Transition;
+use crate::election::role::{Cause, Role};
+use crate::time::Instant;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub(super) struct MovesHaveCauses {
+    /// Two nodes that the cloud decides between: since when they are apart, and moves since then.
+    pair: bool,
+    apart: Option<(Instant, usize)>,
+    /// Per group, who was active last.
+    last: Vec<Option<usize>>,
+}
+
+impl MovesHaveCauses {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        let pair = cluster.arbiter == Arbiter::Cloud && cluster.machines.len() == 2;
+        Self { pair, apart: None, last: vec![None; cluster.groups] }
+    }
+
+    /// A node in calm loses the right, or is about to, without a plan.
+    fn judge_loss(world: &World, host: usize, t: &Transition) -> Result<(), String> {
+        if !t.from.has_right() || t.to.has_right() {
+            return Ok(());
+        }
+        let planned = matches!(
+            t.cause,
+            Cause::Switchover | Cause::Preempted | Cause::Drained | Cause::Stopping | Cause::Maintenance
+        );
+        let calm = world.calm(host).is_some_and(|c| c > world.calm_enough()) && majority_in_calm(world);
+        let since = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
+        let old = world.now.since(since) > world.calm_enough();
+        if t.from == Role::Active && calm && old && !planned && world.winnable() {
+            return Err(format!(
+                "{} was active, healthy and connected, and became {} ({}): {}",
+                world.name(host),
+                t.to,
+                t.cause,
+                t.detail
+            ));
+        }
+        Ok(())
+    }
+
+    /// Somebody takes over from a node in calm without having been offered it.
+    fn judge_gain(&self, world: &World, host: usize, t: &Transition) -> Result<(), String> {
+        if t.to != Role::Claiming || t.from.has_right() {
+            return Ok(());
+        }
+        let Some(holder) = self.last[t.group.0].filter(|h| *h != host) else { return Ok(()) };
+        let holds = world.role(holder, t.group.0) == Some(Role::Active);
+        let both = [holder, host].into_iter().all(|h| world.calm(h).is_some_and(|c| c > world.calm_enough()));
+        if holds && both && t.cause != Cause::HandedOver {
+            return Err(format!(
+                "{} claims ({}: {}) though {} is active, healthy and connected",
+                world.name(host),
+                t.cause,
+                t.detail,
+                world.name(holder)
+            ));
+        }
+        Ok(())
+    }
+
+    fn judge_partition(&mut self, world: &World, group: usize, host: usize) -> Result<(), String> {
+        let moved = self.last[group].is_some_and(|l| l != host);
+        self.last[group] = Some(host);
+        let Some((since, moves)) = self.apart.as_mut().filter(|_| moved) else { return Ok(()) };
+        *moves += 1;
+        let lasted = world.now.since(*since);
+        let wait = Duration::from_millis(world.scenario.cluster.reclaim_wait_ms);
+        let waits = usize::try_from(lasted.as_nanos() / wait.as_nanos().max(1)).unwrap_or(usize::MAX);
+        let allowed = (1 + waits) * world.groups();
+        if *moves > allowed {
+            return Err(format!("{moves} moves in {lasted:?} of a partition; {wait:?} is the reclaim wait"));
+        }
+        Ok(())
+    }
+
+    /// A partition counts from when the nodes are wholly apart; anything else that happens ends the count.
+    fn note_deed(&mut self, world: &World, deed: &Deed) {
+        let parts = matches!(deed, Deed::Partition { sides } if sides.len() == 2);
+        let calm = world.all_calm().is_some_and(|c| c > world.calm_enough());
+        self.apart = (self.pair && parts && calm).then_some((world.now, 0));
+    }
+}
+
+/// Under arbiter `majority`: whether a majority of the voters is well.
+fn majority_in_calm(world: &World) -> bool {
+    let well = (0..world.nodes()).filter(|h| world.calm(*h).is_some_and(|c| c > world.calm_enough())).count();
+    world.scenario.cluster.arbiter != Arbiter::Majority || well * 2 > world.nodes()
+}
+
+impl Invariant for MovesHaveCauses {
+    fn name(&self) -> &'static str {
+        "I5"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Became { host, transition } => {
+                if transition.detail.is_empty() {
+                    return Err(format!("{} became {} without a word why", world.name(*host), transition.to));
+                }
+                Self::judge_loss(world, *host, transition)?;
+                self.judge_gain(world, *host, transition)?;
+                if transition.to == Role::Active {
+                    return self.judge_partition(world, transition.group.0, *host);
+                }
+                Ok(())
+            }
+            Seen::Did { deed } => {
+                self.note_deed(world, deed);
+                Ok(())
+            }
+            Seen::Quiet => {
+                self.apart = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! I8: the address of a dead, hung or frozen holder is gone within its lifetime + 2 s of guest time,
+//! and that of a live daemon that has lost the right at once.
+
+use super::super::cluster::Cluster;
+use super::super::watch::Seen;
+use super::super::world::World;
+use super::Invariant;
+use crate::election::role::Role;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// The kernel's own slack.
+const SLACK: Duration = Duration::from_secs(2);
+/// A live daemon takes it off within its next turn, which a netlink reply may precede.
+const AT_ONCE: Duration = Duration::from_millis(1500);
+
+#[derive(Debug)]
+pub(super) struct AddressLifetime {
+    havips: usize,
+    /// Per node and HAVIP: the latest instant of guest time until which the address may be there.
+    may_until: Vec<Vec<Instant>>,
+    /// Per node and group: when it was last seen entitled, in guest time.
+    entitled: Vec<Vec<Instant>>,
+}
+
+impl AddressLifetime {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        let nodes = cluster.machines.len();
+        let havips = cluster.groups * cluster.havips;
+        Self {
+            havips,
+            may_until: vec![vec![Instant::default(); havips]; nodes],
+            entitled: vec![vec![Instant::default(); cluster.groups]; nodes],
+        }
+    }
+
+    fn judge(&mut self, world: &World, host: usize) -> Result<(), String> {
+        let now = world.guest_now(host);
+        let h = &world.hosts[host];
+        let live = h.awake() && !h.effects_stuck;
+        for group in 0..world.groups() {
+            // After a start an address that the last run left may be about to be resumed with.
+            let starting = h.process.as_ref().is_some_and(|p| {
+                world.now.since(p.started) < Duration::from_millis(world.scenario.cluster.keep_for_ms) + AT_ONCE
+            });
+            let entitled = world.right_until(host, group).is_some()
+                || world.role(host, group) == Some(Role::Releasing)
+                || h.process.as_ref().is_some_and(|p| p.stopping)
+                || starting;
+            if entitled || !live {
+                self.entitled[host][group] = now;
+            }
+            for havip in world.havips_of(group).filter(|n| world.has_address(host, *n)) {
+                let may = self.may_until[host][havip];
+                if now > may {
+                    return Err(format!("{} still has HAVIP {havip} {:?} after its lifetime", world.name(host), now.since(may)));
+                }
+                let idle = now.since(self.entitled[host][group]);
+                if live && idle > AT_ONCE {
+                    return Err(format!("{} runs without the right and has HAVIP {havip} for {idle:?}", world.name(host)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for AddressLifetime {
+    fn name(&self) -> &'static str {
+        "I8"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Put { host, group, lifetime } => {
+                let allowed = world.hosts[*host].config.local_address.lifetime.unwrap_or_default();
+                let keep = Duration::from_millis(world.scenario.cluster.keep_for_ms);
+                let Some(lifetime) = lifetime.filter(|l| *l <= allowed.max(keep)) else {
+                    return Err(format!("{} puts an address for {lifetime:?}", world.name(*host)));
+                };
+                let until = world.guest_now(*host) + lifetime + SLACK;
+                for havip in world.havips_of(group.0) {
+                    self.may_until[*host][havip] = self.may_until[*host][havip].max(until);
+                }
+            }
+            // The host booted: its clock begins again.
+            Seen::Started { host } if world.guest_now(*host) < Instant::from_millis(60_000) => {
+                self.may_until[*host] = vec![Instant::default(); self.havips];
+                self.entitled[*host].fill(Instant::default());
+            }
+            Seen::Tick => return (0..world.nodes()).try_for_each(|h| self.judge(world, h)),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! I9: every call ends by its deadline, every queue is bounded, and nothing keeps a daemon from its heartbeats.
+
+use super::super::cluster::Cluster;
+use super::super::watch::Seen;
+use super::super::world::World;
+use super::Invariant;
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Timer turns in a row that left a deadline in the past: more is a busy loop.
+const HOT: u32 = 20;
+/// Calls of one node in [`WINDOW`] for each HAVIP.
+const CALLS: usize = 150;
+const WINDOW: Duration = Duration::from_secs(10);
+/// Calls under way at once for each HAVIP.
+const OPEN: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Bounds {
+    calls: Vec<VecDeque<Instant>>,
+    /// Per pair: when the last heartbeat left, or when silence began to count.
+    sent: Vec<Vec<Instant>>,
+}
+
+impl Bounds {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        let nodes = cluster.machines.len();
+        Self { calls: vec![VecDeque::new(); nodes], sent: vec![vec![Instant::default(); nodes]; nodes] }
+    }
+
+    fn judge_heartbeats(&mut self, world: &World, host: usize) -> Result<(), String> {
+        let h = &world.hosts[host];
+        let touched = world.now.since(h.touched) < world.dead_time();
+        if !h.awake() || h.effects_stuck || touched {
+            self.sent[host].fill(world.now);
+            return Ok(());
+        }
+        let interval = h.config.heartbeat.interval.max(Duration::from_millis(world.scenario.cluster.interval_ms));
+        let allowed = interval + interval / 50 + Duration::from_millis(260);
+        for peer in (0..world.nodes()).filter(|p| *p != host) {
+            let silent = world.now.since(self.sent[host][peer]);
+            if silent > allowed {
+                return Err(format!("{} sent {} nothing for {silent:?}", world.name(host), world.name(peer)));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_queues(world: &World, host: usize) -> Result<(), String> {
+        let Some(p) = &world.hosts[host].process else { return Ok(()) };
+        let name = world.name(host);
+        if p.hot > HOT {
+            return Err(format!("{name} did {} timer turns that left a deadline in the past", p.hot));
+        }
+        let havips = world.groups() * world.scenario.cluster.havips;
+        if p.calls.len() > OPEN * havips {
+            return Err(format!("{name} has {} calls under way", p.calls.len()));
+        }
+        let now = world.guest_now(host);
+        let woken = world.now.since(world.hosts[host].touched) < Duration::from_secs(2);
+        let late = p.calls.values().find(|c| !woken && c.deadline + Duration::from_secs(1) < now);
+        match late {
+            Some(c) => Err(format!("a call of {name} has not ended {:?} after its deadline", now.since(c.deadline))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Invariant for Bounds {
+    fn name(&self) -> &'static str {
+        "I9"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match *seen {
+            Seen::Turned { host } => Self::judge_queues(world, host),
+            Seen::Sent { from, to } => {
+                self.sent[from][to] = world.now;
+                Ok(())
+            }
+            Seen::CallBegan { host } => {
+                let calls = &mut self.calls[host];
+                calls.push_back(world.now);
+                while calls.front().is_some_and(|at| world.now.since(*at) > WINDOW) {
+                    calls.pop_front();
+                }
+                let allowed = CALLS * world.groups() * world.scenario.cluster.havips;
+                if calls.len() > allowed {
+                    return Err(format!("{} made {} calls in {WINDOW:?}", world.name(host), calls.len()));
+                }
+                Ok(())
+            }
+            Seen::Tick => (0..world.nodes()).try_for_each(|h| self.judge_heartbeats(world, h)),
+            _ => Ok(()),
+        }
+    }
+}

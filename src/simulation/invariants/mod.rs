@@ -1,0 +1,44 @@
+//! What must hold, one file each. They see what happens in the world and say so when it must not.
+
+mod i01_one_right;
+mod i02_effects_need_right;
+pub(super) mod i03_convergence;
+mod i04_no_human;
+mod i05_moves_have_causes;
+mod i06_no_needless_moves;
+mod i07_forgeries;
+mod i08_address_lifetime;
+mod i09_bounds;
+mod i11_no_gap;
+pub(super) mod moves;
+
+use super::cluster::Cluster;
+use super::watch::Seen;
+use super::world::World;
+
+/// One promise.
+pub(super) trait Invariant: std::fmt::Debug {
+    /// Its number.
+    fn name(&self) -> &'static str;
+
+    /// Judges what was seen.
+    ///
+    /// # Errors
+    /// How the promise was broken.
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String>;
+}
+
+/// All of them but I3, which also measures, and I10, which compares two runs.
+pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(i01_one_right::OneRight::new(cluster)),
+        Box::new(i02_effects_need_right::EffectsNeedRight),
+        Box::new(i04_no_human::NoHuman::default()),
+        Box::new(i05_moves_have_causes::MovesHaveCauses::new(cluster)),
+        Box::new(i06_no_needless_moves::NoNeedlessMoves::default()),
+        Box::new(i07_forgeries::Forgeries),
+        Box::new(i08_address_lifetime::AddressLifetime::new(cluster)),
+        Box::new(i09_bounds::Bounds::new(cluster)),
+        Box::new(i11_no_gap::NoGap::new(cluster)),
+    ]
+}

@@ -1,0 +1,85 @@
+//! The network between the nodes: each direction of each pair with its own faults.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// One direction between two nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Link {
+    /// Nothing gets through.
+    pub cut: bool,
+    /// So many of a thousand datagrams are lost.
+    pub loss_permille: u32,
+    /// So many of a thousand arrive twice.
+    pub duplicate_permille: u32,
+    /// Every datagram takes this long, in microseconds.
+    pub delay_us: u64,
+    /// And up to this much more, each its own, so that later ones overtake.
+    pub jitter_us: u64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self { cut: false, loss_permille: 0, duplicate_permille: 0, delay_us: 200, jitter_us: 300 }
+    }
+}
+
+impl Link {
+    /// Whether it is worse than a sound network.
+    #[must_use]
+    pub fn impaired(&self) -> bool {
+        self.cut || self.loss_permille > 0 || self.delay_us + self.jitter_us > 20_000
+    }
+}
+
+/// All directions between all nodes.
+#[derive(Debug, Clone)]
+pub struct Network {
+    nodes: usize,
+    links: Vec<Link>,
+}
+
+impl Network {
+    /// A sound network of `nodes`.
+    #[must_use]
+    pub fn new(nodes: usize) -> Self {
+        Self { nodes, links: vec![Link::default(); nodes * nodes] }
+    }
+
+    /// The direction `from` → `to`.
+    #[must_use]
+    pub fn link(&self, from: usize, to: usize) -> &Link {
+        &self.links[from * self.nodes + to]
+    }
+
+    /// Replaces it.
+    pub fn set(&mut self, from: usize, to: usize, link: Link) {
+        self.links[from * self.nodes + to] = link;
+    }
+
+    /// Everything is sound again.
+    pub fn heal(&mut self) {
+        self.links.fill(Link::default());
+    }
+
+    /// How long each copy of a datagram travels: none when it is lost, two when it is duplicated.
+    pub fn carry(&self, from: usize, to: usize, rng: &mut fastrand::Rng) -> [Option<Duration>; 2] {
+        let link = self.link(from, to);
+        if link.cut || hit(link.loss_permille, rng) {
+            return [None; 2];
+        }
+        let first = Some(travel(link, rng));
+        let second = hit(link.duplicate_permille, rng).then(|| travel(link, rng));
+        [first, second]
+    }
+}
+
+fn hit(permille: u32, rng: &mut fastrand::Rng) -> bool {
+    permille > 0 && rng.u32(0..1000) < permille
+}
+
+fn travel(link: &Link, rng: &mut fastrand::Rng) -> Duration {
+    let jitter = if link.jitter_us == 0 { 0 } else { rng.u64(0..=link.jitter_us * 1000) };
+    Duration::from_nanos(link.delay_us * 1000 + jitter)
+}

@@ -1,0 +1,106 @@
+//! What a run tells: figures, a violation if there was one, and a readable account.
+
+use super::scenario::Scenario;
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+/// Lines of the account that are kept.
+const LINES: usize = 4000;
+
+/// The readable account.
+#[derive(Debug, Default)]
+pub struct Trace {
+    lines: VecDeque<String>,
+}
+
+impl Trace {
+    pub(super) fn add(&mut self, at: Duration, host: &str, text: String) {
+        if self.lines.len() == LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(format!("{:>11.4} {host:>3} {text}", at.as_secs_f64()));
+    }
+
+    /// The last `count` lines.
+    #[must_use]
+    pub fn last(&self, count: usize) -> String {
+        let skip = self.lines.len().saturating_sub(count);
+        self.lines.iter().skip(skip).fold(String::new(), |text, line| text + line + "\n")
+    }
+}
+
+/// Figures of one run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Things that happened.
+    pub happenings: u64,
+    /// Turns of cores.
+    pub turns: u64,
+    /// Datagrams sent.
+    pub datagrams: u64,
+    /// Calls of the cloud.
+    pub calls: u64,
+    /// Datagrams that an attacker sent.
+    pub forged: u64,
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant, or `expect`.
+    pub invariant: &'static str,
+    /// Since the beginning of the scenario.
+    pub at: Duration,
+    /// What was seen.
+    pub text: String,
+}
+
+/// The outcome of one run.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// What was run.
+    pub scenario: Scenario,
+    /// Time that passed in it.
+    pub simulated: Duration,
+    /// Figures.
+    pub stats: Stats,
+    /// Who was active in the end, per group.
+    pub active: Vec<Option<String>>,
+    /// Moves, per group: when, and to whom.
+    pub moves: Vec<Vec<(Duration, String)>>,
+    /// How long after the faults ended all was as it should be, for good.
+    pub converged: Option<Duration>,
+    /// Within which it had to be.
+    pub bound: Duration,
+    /// The first broken promise.
+    pub violation: Option<Violation>,
+    /// The last lines of the account, if one was kept.
+    pub trace: String,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moves: usize = self.moves.iter().map(Vec::len).sum();
+        writeln!(
+            f,
+            "{} (seed {}): {:.0} s simulated, {} turns, {} datagrams, {} calls, {} forged, {moves} move(s), active {:?}",
+            self.scenario.name,
+            self.scenario.seed,
+            self.simulated.as_secs_f64(),
+            self.stats.turns,
+            self.stats.datagrams,
+            self.stats.calls,
+            self.stats.forged,
+            self.active,
+        )?;
+        match self.converged {
+            Some(after) => writeln!(f, "settled {:.1} s after the faults ended", after.as_secs_f64())?,
+            None => writeln!(f, "not settled")?,
+        }
+        if let Some(v) = &self.violation {
+            writeln!(f, "VIOLATED {} at {:.4} s: {}", v.invariant, v.at.as_secs_f64(), v.text)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! One scenario from beginning to end.
+
+use super::invariants::i03_convergence::bound;
+use super::report::{Report, Violation};
+use super::scenario::Scenario;
+use super::world::World;
+
+/// Lines of the account that a report shows.
+const SHOWN: usize = 120;
+
+/// Runs a scenario; after a violation once more, for a readable account.
+///
+/// # Panics
+/// If the scenario was not checked.
+#[must_use]
+pub fn run(scenario: &Scenario) -> Report {
+    let report = play(scenario, None);
+    if report.violation.is_some() { play(scenario, Some(SHOWN)) } else { report }
+}
+
+/// Runs a scenario with a readable account of its last `lines` lines.
+///
+/// # Panics
+/// If the scenario was not checked.
+#[must_use]
+pub fn replay(scenario: &Scenario, lines: usize) -> Report {
+    play(scenario, Some(lines))
+}
+
+fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
+    let mut world = World::new(scenario, lines.is_some());
+    world.run();
+    let name = |h: usize| scenario.cluster.machines[h].name.clone();
+    let groups = 0..scenario.cluster.groups;
+    let moves = |g: usize| world.watch.ledger.of(g).iter().map(|(at, h)| (*at, name(*h))).collect();
+    let mut report = Report {
+        scenario: scenario.clone(),
+        simulated: world.elapsed(),
+        stats: world.stats,
+        active: groups.clone().map(|g| world.active(g).map(name)).collect(),
+        moves: groups.map(moves).collect(),
+        converged: world.watch.settled.converged(),
+        bound: bound(&scenario.cluster, world.dead_time()),
+        violation: world.watch.violation.take(),
+        trace: String::new(),
+    };
+    if report.violation.is_none() {
+        report.violation = unexpected(&report).map(|text| Violation { invariant: "expect", at: report.simulated, text });
+    }
+    if let (Some(lines), Some(trace)) = (lines, &world.trace) {
+        report.trace = trace.last(lines);
+    }
+    report
+}
+
+/// How the outcome differs from what the scenario expects.
+fn unexpected(report: &Report) -> Option<String> {
+    let expect = &report.scenario.expect;
+    if let Some(wanted) = &expect.active
+        && let Some(active) = report.active.iter().find(|a| a.as_deref().unwrap_or_default() != wanted)
+    {
+        return Some(format!("{active:?} is active in the end, not {wanted:?}"));
+    }
+    report.moves.iter().find_map(|moves| {
+        let wrong = expect.moves.is_some_and(|n| moves.len() != n) || expect.moves_max.is_some_and(|n| moves.len() > n);
+        wrong.then(|| format!("{} move(s) ({moves:?}), expected {expect:?}", moves.len()))
+    })
+}

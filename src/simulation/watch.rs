@@ -1,0 +1,191 @@
+//! What the invariants get to see, and who asks them.
+
+use super::cluster::Cluster;
+use super::host::Halt;
+use super::invariants::{self, Invariant};
+use super::report::Violation;
+use super::scenario::Deed;
+use super::world::World;
+use crate::election::action::{Transition, Write};
+use crate::election::role::Role;
+use crate::ids::GroupIndex;
+use crate::time::Instant;
+use std::time::Duration;
+
+/// One thing that an invariant may judge.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    /// A node's core did a turn, and all its actions were carried out.
+    Turned { host: usize },
+    /// A role changed.
+    Became { host: usize, transition: &'a Transition },
+    /// A write is about to go out.
+    Wrote { host: usize, write: &'a Write },
+    /// An address is about to be put or renewed.
+    Put { host: usize, group: GroupIndex, lifetime: Option<Duration> },
+    /// An announcement is about to go out.
+    Announced { host: usize, group: GroupIndex },
+    /// An address came or went.
+    Address { host: usize, havip: usize, present: bool },
+    /// Somebody else, or nobody, serves a HAVIP now; [`World::served`] says who.
+    Served { havip: usize },
+    /// A node calls the cloud.
+    CallBegan { host: usize },
+    /// A heartbeat left.
+    Sent { from: usize, to: usize },
+    /// A daemon was started.
+    Started { host: usize },
+    /// It ended in order.
+    Exited { host: usize },
+    /// It died.
+    Died { host: usize },
+    /// A step of the scenario is about to be carried out.
+    Did { deed: &'a Deed },
+    /// A forged datagram was taken; `changed` says what it changed, if it did.
+    Forged { host: usize, changed: &'a str },
+    /// All faults have ended.
+    Quiet,
+    /// Time has passed.
+    Tick,
+    /// The scenario is over.
+    End,
+}
+
+/// All invariants of one run.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    pub(super) violation: Option<Violation>,
+    pub(super) settled: super::invariants::i03_convergence::Settling,
+    pub(super) ledger: super::invariants::moves::Moves,
+}
+
+impl Watch {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        Self { invariants: invariants::all(cluster), ..Self::default() }
+    }
+
+    pub(super) fn see(&mut self, world: &World, seen: &Seen<'_>) {
+        self.ledger.see(world, seen);
+        for invariant in &mut self.invariants {
+            if let Err(text) = invariant.see(world, seen)
+                && self.violation.is_none()
+            {
+                let at = world.elapsed();
+                self.violation = Some(Violation { invariant: invariant.name(), at, text });
+            }
+        }
+        if let Err(text) = self.settled.see(world, seen)
+            && self.violation.is_none()
+        {
+            self.violation = Some(Violation { invariant: "I3", at: world.elapsed(), text });
+        }
+    }
+}
+
+/// Questions that invariants ask.
+impl World {
+    /// Number of nodes.
+    pub(super) fn nodes(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Number of groups.
+    pub(super) fn groups(&self) -> usize {
+        self.scenario.cluster.groups
+    }
+
+    /// A node's name.
+    pub(super) fn name(&self, host: usize) -> &str {
+        &self.scenario.cluster.machines[host].name
+    }
+
+    /// The instant on a node's own clock.
+    pub(super) fn guest_now(&self, host: usize) -> Instant {
+        self.hosts[host].clock.read(self.now)
+    }
+
+    /// Role of a node; `None` while no daemon runs there.
+    pub(super) fn role(&self, host: usize, group: usize) -> Option<Role> {
+        self.hosts[host].role(group)
+    }
+
+    /// The same as far as the actions of its last turn are carried out.
+    pub(super) fn role_so_far(&self, host: usize, group: usize) -> Option<Role> {
+        self.hosts[host].process.as_ref().and_then(|p| p.done.get(group).copied())
+    }
+
+    /// Until when a node has the right, on its own clock.
+    pub(super) fn right_until(&self, host: usize, group: usize) -> Option<Instant> {
+        let p = self.hosts[host].process.as_ref()?;
+        p.core.right_until(GroupIndex(group), self.guest_now(host))
+    }
+
+    /// The one node that is Active in a group.
+    pub(super) fn active(&self, group: usize) -> Option<usize> {
+        (0..self.nodes()).find(|h| self.role(*h, group) == Some(Role::Active))
+    }
+
+    /// The HAVIPs of a group, numbered over all groups.
+    pub(super) fn havips_of(&self, group: usize) -> std::ops::Range<usize> {
+        let per = self.scenario.cluster.havips;
+        group * per..(group + 1) * per
+    }
+
+    /// Who gets a HAVIP's packets and has its address.
+    #[must_use]
+    pub fn served(&self, havip: usize) -> Option<usize> {
+        self.served[havip]
+    }
+
+    /// Whether a node has a HAVIP's address.
+    pub(super) fn has_address(&self, host: usize, havip: usize) -> bool {
+        self.hosts[host].addresses.contains_key(&Cluster::havip_address(havip))
+    }
+
+    /// How long nothing has gone wrong for a node, nor does now: its host, its links, its cloud. `None`: something does.
+    pub(super) fn calm(&self, host: usize) -> Option<Duration> {
+        let h = &self.hosts[host];
+        let peers = (0..self.nodes()).filter(|p| *p != host);
+        let links = peers.clone().any(|p| {
+            self.network.link(host, p).impaired() || self.network.link(p, host).impaired() || !self.hosts[p].link_up
+        });
+        let ill = !h.awake()
+            || !h.link_up
+            || h.effects_stuck
+            || h.disk_stuck
+            || h.reach != super::host::Reach::Both
+            || h.interrupt.is_some()
+            || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
+            || !self.cloud.faults().is_empty()
+            || !self.cloud_delay.is_zero()
+            || links;
+        (!ill).then(|| self.now.since(h.touched))
+    }
+
+    /// The least calm of all nodes.
+    pub(super) fn all_calm(&self) -> Option<Duration> {
+        (0..self.nodes()).map(|h| self.calm(h)).min_by_key(|c| c.unwrap_or_default()).flatten()
+    }
+
+    /// Whether the hypervisor holds a node.
+    pub(super) fn frozen(&self, host: usize) -> bool {
+        matches!(self.hosts[host].halted, Some((Halt::Frozen, _)))
+    }
+
+    /// The longest of all dead times that a node may use by now, reloads included.
+    pub(super) fn dead_time(&self) -> Duration {
+        let of = |h: &super::host::Host| h.config.heartbeat.dead_time();
+        self.hosts.iter().map(of).max().unwrap_or_default().max(self.scenario.cluster.dead_time())
+    }
+
+    /// Longer than anything that a past fault can still run into: waits, budgets, leases.
+    pub(super) fn calm_enough(&self) -> Duration {
+        super::invariants::i03_convergence::bound(&self.scenario.cluster, self.dead_time())
+    }
+
+    /// Whether the cloud can be made to agree at all.
+    pub(super) fn winnable(&self) -> bool {
+        self.cloud.profile().winnable()
+    }
+}

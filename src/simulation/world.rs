@@ -1,0 +1,304 @@
+//! The world of one run: virtual time, the queue of what is to happen, and everything that it happens to.
+
+use super::clock::Clock;
+use super::cloud::{Call, CloudModel, HavipSpec, InstanceSpec, Profile};
+use super::cluster::Cluster;
+use super::host::{Host, Reach};
+use super::network::Network;
+use super::report::{Stats, Trace};
+use super::scenario::Scenario;
+use super::watch::{Seen, Watch};
+use crate::election::action::{Persisted, Write};
+use crate::election::event::{Event, OperationResult};
+use crate::ids::OperationId;
+use crate::time::Instant;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The world's time at the beginning of every scenario.
+pub(super) const BEGINNING: Instant = Instant::from_millis(1_000_000);
+/// How often the invariants that look at lasting states are asked.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Something that is to happen.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// A step of the scenario.
+    Step(usize),
+    /// A core's deadline.
+    Wake { host: usize, incarnation: u64 },
+    /// A datagram arrives.
+    Deliver { to: usize, path: Option<usize>, from: usize, bytes: Vec<u8>, forged: bool },
+    /// The shell tells its core something.
+    Tell { host: usize, incarnation: u64, event: Box<Event> },
+    /// The executor turns to a call.
+    Begin { host: usize, incarnation: u64, begin: Box<Begin> },
+    /// A call reaches the cloud.
+    Arrive { host: usize, incarnation: u64, op: OperationId, call: Box<Call> },
+    /// Its answer reaches the node.
+    Answer { host: usize, incarnation: u64, op: OperationId, result: Box<OperationResult> },
+    /// The client gives up on a call.
+    Deadline { host: usize, incarnation: u64, op: OperationId },
+    /// The kernel looks for addresses whose lifetime is over.
+    Kernel { host: usize },
+    /// A delayed effect of the cloud.
+    Cloud,
+    /// The state file is on the disk.
+    Stored { host: usize, incarnation: u64, state: Box<Persisted> },
+    /// The effects side did a turn.
+    Progress { host: usize, incarnation: u64, round: u64 },
+    /// systemd starts the daemon.
+    Start { host: usize },
+    /// A halt ends.
+    GoOn { host: usize, halt: u64 },
+    /// systemd gives up waiting for a daemon to leave.
+    StopTimeout { host: usize, incarnation: u64 },
+    /// Addresses that a dead daemon left are swept.
+    Sweep { host: usize },
+    /// The power is back.
+    PowerOn { host: usize },
+    /// Something that was stuck is not any more.
+    Unstick { host: usize, disk: bool },
+    /// The invariants look around.
+    Tick,
+    /// The faults end.
+    Quiet,
+}
+
+/// A call that the executor has not turned to yet.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) op: OperationId,
+    pub(super) call: Call,
+    /// Set for a write.
+    pub(super) write: Option<Write>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Instant,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Entry {}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Entry {
+    /// The earliest is the greatest, so that a heap gives it first.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.order).cmp(&(self.at, self.order))
+    }
+}
+
+/// Everything.
+#[derive(Debug)]
+pub struct World {
+    pub(super) now: Instant,
+    queue: BinaryHeap<Entry>,
+    order: u64,
+    pub(super) scenario: Arc<Scenario>,
+    pub(super) rng: fastrand::Rng,
+    pub(super) hosts: Vec<Host>,
+    pub(super) network: Network,
+    pub(super) cloud: CloudModel,
+    pub(super) cloud_wake: Option<Instant>,
+    pub(super) cloud_delay: Duration,
+    /// Since when all HAVIPs are where the cloud's callers put them, and it answers truly.
+    pub(super) attack_permille: u32,
+    /// Who gets the packets of each HAVIP and has its address.
+    pub(super) served: Vec<Option<usize>>,
+    pub(super) halts: u64,
+    pub(super) requests: u64,
+    pub(super) quiet: bool,
+    pub(super) watch: Watch,
+    pub(super) trace: Option<Trace>,
+    pub(super) stats: Stats,
+}
+
+impl World {
+    /// The world as the scenario begins; `trace` keeps a readable account.
+    ///
+    /// # Panics
+    /// If the scenario was not checked.
+    #[must_use]
+    pub fn new(scenario: &Scenario, trace: bool) -> Self {
+        let scenario = Arc::new(scenario.clone());
+        let cluster = &scenario.cluster;
+        let rng = fastrand::Rng::with_seed(scenario.seed);
+        let mut world = Self {
+            now: BEGINNING,
+            queue: BinaryHeap::new(),
+            order: 0,
+            cloud: cloud(cluster, scenario.seed),
+            hosts: (0..cluster.machines.len()).map(|i| host(cluster, i)).collect(),
+            network: Network::new(cluster.machines.len()),
+            cloud_wake: None,
+            cloud_delay: Duration::ZERO,
+            attack_permille: 0,
+            served: vec![None; cluster.groups * cluster.havips],
+            halts: 0,
+            requests: 0,
+            quiet: false,
+            watch: Watch::new(cluster),
+            trace: trace.then(Trace::default),
+            stats: Stats::default(),
+            rng,
+            scenario: Arc::clone(&scenario),
+        };
+        for i in 0..world.hosts.len() {
+            let after = Duration::from_millis(world.rng.u64(0..50));
+            world.after(after, Happening::Start { host: i });
+        }
+        for (i, step) in scenario.steps.iter().enumerate() {
+            world.at(BEGINNING + Duration::from_millis(step.at_ms), Happening::Step(i));
+        }
+        world.at(BEGINNING + Duration::from_millis(scenario.quiet_ms), Happening::Quiet);
+        world.after(TICK, Happening::Tick);
+        world
+    }
+
+    pub(super) fn at(&mut self, at: Instant, what: Happening) {
+        self.order += 1;
+        self.queue.push(Entry { at: at.max(self.now), order: self.order, what });
+    }
+
+    pub(super) fn after(&mut self, span: Duration, what: Happening) {
+        self.at(self.now + span, what);
+    }
+
+    /// Runs to the end, or to the first violation.
+    pub fn run(&mut self) {
+        let end = BEGINNING + Duration::from_millis(self.scenario.end_ms);
+        while let Some(entry) = self.queue.pop() {
+            if entry.at > end || self.watch.violation.is_some() {
+                break;
+            }
+            self.now = entry.at;
+            self.stats.happenings += 1;
+            self.happen(entry.what);
+        }
+        if self.watch.violation.is_none() {
+            self.now = end;
+            self.see(&Seen::End);
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Step(i) => {
+                let scenario = Arc::clone(&self.scenario);
+                self.carry_out_deed(&scenario.steps[i].deed);
+            }
+            Happening::Wake { host, incarnation } => self.wake(host, incarnation),
+            Happening::Deliver { to, path, from, bytes, forged } => self.deliver(to, path, from, bytes, forged),
+            Happening::Tell { host, incarnation, event } => {
+                if self.runs(host, incarnation) {
+                    self.turn(host, *event);
+                }
+            }
+            Happening::Begin { host, incarnation, begin } => self.begin_call(host, incarnation, begin),
+            Happening::Arrive { host, incarnation, op, call } => self.call_arrived(host, incarnation, op, &call),
+            Happening::Answer { host, incarnation, op, result } => self.call_ended(host, incarnation, op, *result),
+            Happening::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
+            Happening::Kernel { host } => self.expire_addresses(host),
+            Happening::Cloud => {
+                self.cloud_wake = None;
+                self.cloud_changed();
+            }
+            Happening::Stored { host, incarnation, state } => self.stored(host, incarnation, *state),
+            Happening::Progress { host, incarnation, round } => self.progress(host, incarnation, round),
+            Happening::Start { host } => self.start(host),
+            Happening::GoOn { host, halt } => self.go_on(host, halt),
+            Happening::StopTimeout { host, incarnation } => self.stop_timed_out(host, incarnation),
+            Happening::Sweep { host } => self.sweep(host),
+            Happening::PowerOn { host } => self.power_on(host),
+            Happening::Unstick { host, disk } => self.unstick(host, disk),
+            Happening::Tick => {
+                self.see(&Seen::Tick);
+                self.after(TICK, Happening::Tick);
+            }
+            Happening::Quiet => self.fall_quiet(),
+        }
+    }
+
+    pub(super) fn runs(&self, host: usize, incarnation: u64) -> bool {
+        self.hosts[host].process.as_ref().is_some_and(|p| p.incarnation == incarnation)
+    }
+
+    /// Shows something to the invariants.
+    pub(super) fn see(&mut self, seen: &Seen<'_>) {
+        let mut watch = std::mem::take(&mut self.watch);
+        watch.see(self, seen);
+        self.watch = watch;
+    }
+
+    /// Writes a line of the account; the text is only made when somebody reads it.
+    pub(super) fn note(&mut self, host: Option<usize>, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let name = host.map_or("", |h| self.hosts[h].name.as_str());
+            trace.add(self.now.since(BEGINNING), name, text());
+        }
+    }
+
+    /// Something outside the daemon went wrong, or right again, for a host.
+    pub(super) fn touch(&mut self, host: usize) {
+        self.hosts[host].touched = self.now;
+    }
+
+    /// The same for all of them.
+    pub(super) fn touch_all(&mut self) {
+        (0..self.hosts.len()).for_each(|h| self.touch(h));
+    }
+}
+
+fn host(cluster: &Cluster, index: usize) -> Host {
+    let machine = &cluster.machines[index];
+    Host {
+        name: machine.name.clone(),
+        target: cluster.target(index),
+        witness: machine.witness,
+        clock: Clock::new(BEGINNING, Instant::from_millis(machine.clock_ms), machine.clock_ppm),
+        powered: true,
+        halted: None,
+        link_up: true,
+        reach: Reach::Both,
+        config: Arc::new(cluster.config(index)),
+        disk: Persisted::default(),
+        disk_stuck: false,
+        effects_stuck: false,
+        addresses: BTreeMap::new(),
+        health: None,
+        process: None,
+        backlog: std::collections::VecDeque::new(),
+        interrupt: None,
+        touched: BEGINNING,
+        starts: 0,
+        back_after_exit: None,
+    }
+}
+
+fn cloud(cluster: &Cluster, seed: u64) -> CloudModel {
+    let profile: Profile = cluster.profile.parse().expect("checked with the scenario");
+    let mut model = CloudModel::new(profile, fastrand::Rng::with_seed(seed ^ 0x00c1_00d5));
+    for number in 0..cluster.groups * cluster.havips {
+        model.add_havip(BEGINNING, HavipSpec::new(&Cluster::havip_id(number), Cluster::havip_address(number)));
+    }
+    for i in 0..cluster.machines.len() {
+        model.add_instance(InstanceSpec::new(&cluster.target(i), Cluster::node_address(i)));
+    }
+    model
+}
