@@ -1,5 +1,6 @@
 //! Real daemons on loopback addresses, an emulated cloud in this process, and facts to wait for.
 
+use crate::wait::{PATIENCE, wait_for};
 use havipd::sandbox::emulator::{Control, Emulator, EmulatorConfig};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -9,14 +10,11 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-/// Longer than anything here takes on a machine that has other things to do.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const HAVIP: &str = "havip-test1";
 pub(crate) const HAVIP_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -109,8 +107,28 @@ impl Lab {
     /// Who the cloud says has the HAVIP.
     pub(crate) fn holder(&self) -> Option<String> {
         let view = serde_json::to_value(self.cloud.view()).unwrap();
-        let havip = view["havips"].as_array()?.iter().find(|h| h["id"] == HAVIP || h["havip-id"] == HAVIP)?.clone();
+        let havip = view["havips"].as_array()?.iter().find(|h| h["id"] == HAVIP)?;
         havip["master"].as_str().map(str::to_owned)
+    }
+
+    /// How many attach and detach calls there were.
+    pub(crate) fn writes(&self) -> usize {
+        self.cloud.calls(0).iter().filter(|c| c.method == "PUT").count()
+    }
+
+    /// Two daemons, the first of which is active.
+    pub(crate) fn pair(&self) -> (Daemon, Daemon) {
+        let (a, b) = (self.start(0), self.start(1));
+        a.wait_role("active");
+        b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a" && s["groups"][0]["role"] == "backup");
+        a.wait_for("b is up", |s| s["peers"][0]["state"] == "up");
+        (a, b)
+    }
+
+    /// Runs `havipctl` on a node's socket.
+    pub(crate) fn ctl(&self, node: usize, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+        command.arg("--socket").arg(self.home(node).join("run/control.sock")).args(arguments).output().unwrap()
     }
 
     pub(crate) fn command(&self, node: usize) -> Command {
@@ -204,12 +222,7 @@ impl Daemon {
 
     /// Waits for the end of the process.
     pub(crate) fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        until(&format!("{} ends", self.name), || {
-            status = self.child.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        wait_for(&format!("{} ends", self.name), || self.child.try_wait().unwrap())
     }
 
     pub(crate) fn ask(&self, request: &Value) -> Option<Value> {
@@ -221,23 +234,18 @@ impl Daemon {
     }
 
     /// Its view of the only group.
-    pub(crate) fn group(&self) -> Option<Value> {
-        Some(self.status()?["groups"][0].take())
+    pub(crate) fn group(&self) -> Value {
+        self.status().expect("a status")["groups"][0].take()
     }
 
-    pub(crate) fn role(&self) -> Option<String> {
-        self.group()?["role"].as_str().map(str::to_owned)
-    }
-
+    /// Waits until its status shows a fact, and gives that status.
     pub(crate) fn wait_for(&self, what: &str, fact: impl Fn(&Value) -> bool) -> Value {
-        let mut last = Value::Null;
-        until_or(&format!("{}: {what}", self.name), || {
-            if let Some(status) = self.status() {
-                last = status;
-                return fact(&last).then(|| last.clone()).ok_or_else(|| last.to_string());
-            }
-            Err(format!("no answer; last {last}"))
-        })
+        wait_for(&format!("{}: {what}", self.name), || self.status().filter(&fact))
+    }
+
+    /// Waits until its log has a line with `text`.
+    pub(crate) fn wait_log(&self, text: &str) {
+        wait_for(&format!("{}: logs {text:?}", self.name), || self.log().contains(text).then_some(()));
     }
 
     pub(crate) fn wait_role(&self, role: &str) -> Value {
@@ -258,24 +266,6 @@ pub(crate) fn ask(socket: &Path, request: &Value) -> Option<Value> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
     serde_json::from_str(&line).ok()
-}
-
-/// Waits until `fact` holds.
-pub(crate) fn until(what: &str, mut fact: impl FnMut() -> bool) {
-    until_or(what, || if fact() { Ok(()) } else { Err(String::new()) });
-}
-
-/// Waits until there is something; what was there instead goes into the panic.
-pub(crate) fn until_or<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match look() {
-            Ok(found) => return found,
-            Err(instead) if Instant::now() > deadline => panic!("waited in vain: {what}; instead: {instead}"),
-            // Between two looks, so that the looking itself does not keep a processor busy.
-            Err(_) => std::thread::sleep(Duration::from_millis(10)),
-        }
-    }
 }
 
 pub(crate) fn script(path: &Path, text: &str) {
