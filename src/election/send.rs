@@ -137,7 +137,7 @@ impl Core {
     fn vote_for_ourselves(&mut self, now: Instant) {
         self.sender.own_seq += 1;
         for i in 0..self.groups.len() {
-            if self.config.groups[i].arbiter != Arbiter::Majority || self.groups[i].maintained() {
+            if self.config.groups[i].arbiter != Arbiter::Majority {
                 continue;
             }
             let Some(lease) = self.asked_lease(i) else { continue };
@@ -145,7 +145,9 @@ impl Core {
             let group = &mut self.groups[i];
             let epoch = group.asker.epoch();
             let ask = Ask { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
-            group.voter.ask(now, ask);
+            if !group.maintained() || group.voter.renews(now, &ask) {
+                group.voter.ask(now, ask);
+            }
             let given = group.voter.given(now);
             if given.is_some_and(|g| g.node == node && g.boot == self.boot && g.epoch == epoch && g.kept_for.is_none())
             {

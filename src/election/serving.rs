@@ -126,7 +126,7 @@ impl Group {
         Serve {
             epoch: self.epoch,
             right_until: self.right_until(turn),
-            announce: !self.maintained() && (!alone || self.role == Role::Claiming || self.holds_by_record(turn)),
+            announce: !alone || self.role == Role::Claiming || self.holds_by_record(turn),
             planned: self.planned,
             yield_to,
             hands_off,

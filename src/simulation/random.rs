@@ -268,14 +268,15 @@ impl Plan {
             18 => {
                 let (node, for_ms) = (self.node(), self.span());
                 let disk = self.rng.bool();
-                self.add(
-                    at,
-                    if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } },
-                );
+                self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
             }
             _ => {
                 // Maintenance under arbiter `majority` freezes the lease; its own scenarios play that.
-                let kinds: &[u32] = if self.cluster.arbiter == Arbiter::Majority { &[0, 1, 3, 4, 5, 6] } else { &[0, 1, 2, 3, 4, 5, 6] };
+                let kinds: &[u32] = if self.cluster.arbiter == Arbiter::Majority {
+                    &[0, 1, 3, 4, 5, 6]
+                } else {
+                    &[0, 1, 2, 3, 4, 5, 6]
+                };
                 let kind = of(&mut self.rng, kinds);
                 self.operation(at, kind);
             }
