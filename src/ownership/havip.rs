@@ -229,6 +229,11 @@ impl HavipLoop {
             self.looks = 0;
         }
         match step {
+            // From before the claim: it may say what to do first, not that it is done.
+            Next::Ours { .. } if self.opened.is_some_and(|o| read.issued < o) => {
+                self.begin_burst(turn);
+                self.look(turn, scope, true);
+            }
             Next::Ours { detach } => self.confirm(turn, scope, serve, read, detach),
             Next::HandsOff => {
                 self.acted_on = Some(read.issued);

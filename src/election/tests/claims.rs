@@ -59,3 +59,22 @@ fn a_switchover_keeps_the_address_until_the_other_serves() {
         assert_eq!(pair.bound, ["i-c"], "{arbiter:?}");
     }
 }
+
+/// A read from before the claim may choose its first write; it proves nothing about the claim.
+#[test]
+fn a_look_from_an_earlier_reign_confirms_nothing() {
+    let offsets = (0..1000).step_by(130);
+    for (arbiter, offset) in offsets.flat_map(|o| [(Arbiter::None, o), (Arbiter::Cloud, o)]) {
+        let mut pair = Pair::new(2, arbiter);
+        pair.run(Duration::from_millis(10_000 + offset));
+        let command =
+            |to| crate::election::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
+        pair.give(0, Event::Commanded { command: command(1), request: 1 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?}");
+        pair.give(1, Event::Commanded { command: command(0), request: 2 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?} {}", pair.story());
+        assert_eq!(pair.bound, ["i-a"], "{arbiter:?} {}", pair.story());
+    }
+}
