@@ -57,6 +57,8 @@ pub struct HavipLoop {
     pub(super) writing: Option<Writing>,
     pub(super) wrote: Option<Instant>,
     pub(super) attempt: Option<Attempt>,
+    /// The last write that was answered with 200, and when.
+    pub(super) done: Option<(WriteKind, Vec<Target>, Instant)>,
     pub(super) attempts: u64,
     pub(super) retry_at: Instant,
     pub(super) retries: u32,
@@ -143,6 +145,7 @@ impl HavipLoop {
         self.looks = 0;
         self.last_error = None;
         self.acted_on = None;
+        self.done = None;
         self.detach_from = turn.now;
     }
 
