@@ -154,6 +154,12 @@ fn take_grants(directory: &Path, mut state: Persisted, wanted: &AtomicBool) -> (
     }
 }
 
+/// The state of the last run, if there is a good one; touches nothing.
+#[must_use]
+pub fn peek(directory: &Path) -> Option<Persisted> {
+    understand(&read(&directory.join(FILE)).ok()?).ok()
+}
+
 /// As [`load`], but a disk that does not answer within `patience` counts as unreadable.
 #[must_use]
 pub fn load_within(directory: &Path, patience: Duration) -> (Persisted, Found) {

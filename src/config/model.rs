@@ -308,7 +308,7 @@ impl Binding {
 }
 
 /// `group.havip.interface`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Interface {
     /// The one that has the node's heartbeat address (ENI: the one with its MAC).
     Discover,

@@ -53,6 +53,9 @@ impl Group {
             self.vacant_since = None;
             return Verdict::Wait(reason);
         }
+        if self.maintained() && !self.resumes(turn) {
+            return Verdict::Wait("cluster-wide maintenance is on".into());
+        }
         if let Some((node, text)) = self.offered(turn) {
             let planned = Cause::HandedOver;
             return Verdict::Claim(planned, text, Some(node));
@@ -85,9 +88,6 @@ impl Group {
         }
         if self.kept.drained {
             return Some("drained by an operator; havipctl undrain ends it".into());
-        }
-        if self.maintained() {
-            return Some("cluster-wide maintenance is on".into());
         }
         if self.health.undecided {
             return Some("a check has not decided yet".into());

@@ -232,7 +232,7 @@ impl Group {
     pub(crate) fn right_until(&self, turn: &Turn<'_>) -> Instant {
         let settings = self.settings(turn);
         match settings.arbiter {
-            Arbiter::Majority if !self.maintained() => {
+            Arbiter::Majority => {
                 let lease = self.asker.right_until(turn.now, settings.members.len());
                 lease.unwrap_or_default().min(turn.alive_until)
             }

@@ -87,6 +87,15 @@ impl Voter {
         self.quarantine
     }
 
+    /// Whether an ask only renews the grant in force, or takes it over for the owner's announced next start.
+    pub(crate) fn renews(&self, now: Instant, ask: &Ask) -> bool {
+        self.inherited == Some((ask.node, ask.boot)) && self.given(now).is_none()
+            || self.given(now).is_some_and(|g| {
+                let same_start = g.boot == ask.boot && g.kept_for.is_none();
+                g.node == ask.node && (same_start || g.kept_for == Some(ask.node))
+            })
+    }
+
     /// Judges an ask. True when the grant in force changed hands or began.
     pub(crate) fn ask(&mut self, now: Instant, ask: Ask) -> bool {
         let same = |g: &Given| g.node == ask.node && g.boot == ask.boot;

@@ -16,6 +16,7 @@ mod claim;
 mod command;
 mod damping;
 mod eligibility;
+mod farewell;
 mod group;
 mod handover;
 mod lease;
@@ -32,14 +33,16 @@ pub(crate) mod timer;
 pub(crate) mod turn;
 
 use crate::config::model::Config;
-use crate::ids::{BootId, GroupIndex, Target};
+use crate::ids::{BootId, GroupIndex, HavipIndex, Target};
 use crate::time::Instant;
 use crate::wire::auth::KeyRing;
 use action::{Action, Actions, Persisted};
 use event::{Event, OperationResult};
+pub use farewell::Farewell;
 use group::Group;
 use lease::Voter;
 use peer::Peers;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use timer::{Timer, Timers};
 use turn::Turn;
@@ -185,11 +188,17 @@ impl Core {
         &self.config
     }
 
-    fn loop_mut(
-        &mut self,
-        group: GroupIndex,
-        havip: crate::ids::HavipIndex,
-    ) -> Option<&mut crate::ownership::HavipLoop> {
+    /// Every HAVIP's address, as soon as the file, the state directory or the cloud told it.
+    pub fn addresses(&self) -> impl Iterator<Item = (GroupIndex, HavipIndex, Option<Ipv4Addr>)> + '_ {
+        let of_group = |g: &'_ Group| {
+            let index = g.index;
+            let of_loop = move |(i, ip)| (index, HavipIndex(i), ip);
+            g.loops.iter().map(|l| l.address.ip).enumerate().map(of_loop).collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(of_group)
+    }
+
+    fn loop_mut(&mut self, group: GroupIndex, havip: HavipIndex) -> Option<&mut crate::ownership::HavipLoop> {
         self.groups.get_mut(group.0)?.loops.get_mut(havip.0)
     }
 

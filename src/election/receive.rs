@@ -105,15 +105,20 @@ impl Core {
         let successor = entry.successor.and_then(|tag| self.node_by_tag(tag));
         let group = &mut self.groups[index.0];
         let own = self.config.groups[index.0].member(self.config.local).is_some();
-        if !own || group.maintained() {
+        if !own {
             return;
         }
         let mut news = false;
         if entry.flags.has(Flags::DECLINES) {
             news |= group.voter.declined(node);
         }
-        if let Some(lease) = entry.ask.filter(|_| same_digest) {
-            let ask = Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease };
+        let asked =
+            entry.ask.map(|lease| Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease });
+        // In maintenance nothing new is given, but whoever has the right keeps it: the files differ meanwhile.
+        let maintained = group.maintained();
+        let may = |ask: &Ask| if maintained { group.voter.renews(now, ask) } else { same_digest };
+        if let Some(ask) = asked.filter(may) {
+            let lease = ask.lease;
             let longer = group.voter.needs_record(lease);
             if longer && self.persisted.longest_lease.is_none_or(|l| l < lease) {
                 self.persisted.longest_lease = Some(lease);
@@ -122,7 +127,7 @@ impl Core {
             news |= group.voter.ask(now, ask);
             // With few intervals to a lease the answer cannot wait for the next regular heartbeat.
             news |= lease < self.config.heartbeat.interval * 4;
-        } else if has_given_up(entry) {
+        } else if asked.is_none() && has_given_up(entry) {
             let successor = match heartbeat.leaving {
                 Leaving::Restarting(_) => Some(node),
                 Leaving::No | Leaving::Gone => successor,

@@ -13,6 +13,7 @@ use crate::ownership::HavipLoop;
 use crate::time::Instant;
 use crate::wire::heartbeat::{encode, entries_that_fit};
 use crate::wire::{Entry, Flags, Heartbeat, Leaving, Tag};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Datagrams sent ahead of time, for news, between two regular heartbeats: no more than this.
@@ -76,6 +77,11 @@ impl Sender {
         self.seqs.resize(config.nodes.len(), 0);
     }
 
+    /// The interval that is stated now.
+    pub(crate) fn interval(&self, config: &Config) -> Duration {
+        config.heartbeat.interval.max(self.interval)
+    }
+
     /// Numbers begin again under another boot id.
     pub(crate) fn renumber(&mut self) {
         self.seqs.fill(0);
@@ -131,7 +137,7 @@ impl Core {
     fn vote_for_ourselves(&mut self, now: Instant) {
         self.sender.own_seq += 1;
         for i in 0..self.groups.len() {
-            if self.config.groups[i].arbiter != Arbiter::Majority || self.groups[i].maintained() {
+            if self.config.groups[i].arbiter != Arbiter::Majority {
                 continue;
             }
             let Some(lease) = self.asked_lease(i) else { continue };
@@ -139,7 +145,9 @@ impl Core {
             let group = &mut self.groups[i];
             let epoch = group.asker.epoch();
             let ask = Ask { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
-            group.voter.ask(now, ask);
+            if !group.maintained() || group.voter.renews(now, &ask) {
+                group.voter.ask(now, ask);
+            }
             let given = group.voter.given(now);
             if given.is_some_and(|g| g.node == node && g.boot == self.boot && g.epoch == epoch && g.kept_for.is_none())
             {
@@ -188,7 +196,7 @@ impl Core {
             boot: self.boot,
             seq,
             echo: peer.session.echo(now),
-            interval: self.config.heartbeat.interval.max(self.sender.interval),
+            interval: self.sender.interval(&self.config),
             uptime: now.since(self.started),
             digest: self.digest,
             leaving: self.sender.leaving,
@@ -196,17 +204,24 @@ impl Core {
             entries,
         };
         peer.session.record_sent(now, seq);
-        let own = &self.config.local_node().addresses;
-        for (i, to) in self.config.node(node).addresses.iter().enumerate() {
-            let same_family = |a: &std::net::SocketAddr| a.is_ipv4() == to.is_ipv4();
-            let path = own.get(i).filter(|a| same_family(a)).map(|_| i).or_else(|| own.iter().position(same_family));
-            let (Some(path), Ok(index)) = (path, u8::try_from(i)) else { continue };
+        for (path, index, to) in self.paths_to(node) {
             heartbeat.path = index;
             match encode(&heartbeat, &self.keys, &self.config.cluster) {
-                Ok(bytes) => actions.push(Action::SendDatagram { path, to: *to, bytes }),
+                Ok(bytes) => actions.push(Action::SendDatagram { path, to, bytes }),
                 Err(_) => self.counters.unsendable += 1,
             }
         }
+    }
+
+    /// Per address of a node: which of ours reaches it, its own index, and the address.
+    pub(super) fn paths_to(&self, node: NodeIndex) -> Vec<(usize, u8, SocketAddr)> {
+        let own = &self.config.local_node().addresses;
+        let way = |(i, to): (usize, &SocketAddr)| {
+            let same_family = |a: &SocketAddr| a.is_ipv4() == to.is_ipv4();
+            let path = own.get(i).filter(|a| same_family(a)).map(|_| i).or_else(|| own.iter().position(same_family));
+            Some((path?, u8::try_from(i).ok()?, *to))
+        };
+        self.config.node(node).addresses.iter().enumerate().filter_map(way).collect()
     }
 
     /// What we say of each group: those with a right, a grant or an ask in every heartbeat, the others in rotation.

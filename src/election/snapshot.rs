@@ -204,9 +204,7 @@ impl Core {
         let settings = &self.config.groups[g.index.0];
         let alive = self.stall.alive_until(now, self.config.heartbeat.dead_time());
         match settings.arbiter {
-            Arbiter::Majority if !g.maintained() => {
-                g.asker.right_until(now, settings.members.len()).map(|lease| lease.min(alive))
-            }
+            Arbiter::Majority => g.asker.right_until(now, settings.members.len()).map(|lease| lease.min(alive)),
             _ => Some(alive),
         }
     }

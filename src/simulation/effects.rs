@@ -97,14 +97,7 @@ impl World {
         self.plan_call(host, write.op, request, Some(write.clone()), write.deadline);
     }
 
-    fn plan_call(
-        &mut self,
-        host: usize,
-        op: OperationId,
-        request: Request,
-        write: Option<Write>,
-        deadline: Instant,
-    ) {
+    fn plan_call(&mut self, host: usize, op: OperationId, request: Request, write: Option<Write>, deadline: Instant) {
         let after = Duration::from_micros(self.rng.u64(20..1_000));
         let h = &mut self.hosts[host];
         let caller = Caller(vec![h.name.clone(), h.target.clone()]);

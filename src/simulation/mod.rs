@@ -7,8 +7,8 @@
 //!
 //! The cloud's model serves the emulator as well, which plays it over HTTP.
 
-pub mod cloud;
 pub mod clock;
+pub mod cloud;
 pub mod cluster;
 pub mod network;
 pub mod report;

@@ -188,8 +188,6 @@ impl Plan {
     }
 
     fn operation(&mut self, at: u64, kind: u32) {
-        // What maintenance is to mean under arbiter `majority` is still open.
-        let kind = if kind == 2 && self.cluster.arbiter == Arbiter::Majority { 0 } else { kind };
         match kind {
             0 => {
                 let to = self.rng.bool().then(|| self.member());
@@ -270,13 +268,16 @@ impl Plan {
             18 => {
                 let (node, for_ms) = (self.node(), self.span());
                 let disk = self.rng.bool();
-                self.add(
-                    at,
-                    if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } },
-                );
+                self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
             }
             _ => {
-                let kind = self.rng.u32(0..OPERATIONS);
+                // Maintenance under arbiter `majority` freezes the lease; its own scenarios play that.
+                let kinds: &[u32] = if self.cluster.arbiter == Arbiter::Majority {
+                    &[0, 1, 3, 4, 5, 6]
+                } else {
+                    &[0, 1, 2, 3, 4, 5, 6]
+                };
+                let kind = of(&mut self.rng, kinds);
                 self.operation(at, kind);
             }
         }

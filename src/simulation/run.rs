@@ -45,7 +45,8 @@ fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
         trace: String::new(),
     };
     if report.violation.is_none() {
-        report.violation = unexpected(&report).map(|text| Violation { invariant: "expect", at: report.simulated, text });
+        report.violation =
+            unexpected(&report).map(|text| Violation { invariant: "expect", at: report.simulated, text });
     }
     if let (Some(lines), Some(trace)) = (lines, &world.trace) {
         report.trace = trace.last(lines);

@@ -56,8 +56,6 @@ pub enum EmulatorError {
     /// A metadata listener for a node that is not configured.
     #[error("there is no node {0:?}")]
     UnknownNode(String),
-<<<<<<< HEAD
-=======
     /// A node is an instance that does not exist.
     #[error("node {node:?} is instance {instance:?}, which does not exist")]
     UnknownInstance {
@@ -66,7 +64,6 @@ pub enum EmulatorError {
         /// The instance.
         instance: String,
     },
->>>>>>> emulator
 }
 
 /// A running emulator; dropping it ends it.
@@ -85,13 +82,10 @@ impl Emulator {
     /// # Errors
     /// [`EmulatorError`]; nothing listens then.
     pub async fn start(config: EmulatorConfig) -> Result<Self, EmulatorError> {
-<<<<<<< HEAD
-=======
         if let Some(node) = config.nodes.iter().find(|n| !config.world.instances.iter().any(|i| i.id == n.instance)) {
             let (node, instance) = (node.name.clone(), node.instance.clone());
             return Err(EmulatorError::UnknownInstance { node, instance });
         }
->>>>>>> emulator
         let tls = config.tls.as_ref().map(acceptor).transpose()?;
         let https = tls.is_some();
         let shared = Arc::new(Shared::new(&config));

@@ -107,7 +107,8 @@ fn group_unsettled(world: &World, group: usize) -> Option<String> {
         return Some(format!("group {group}: {} is on the move", world.name(h)));
     }
     world.havips_of(group).find_map(|havip| {
-        let with: Vec<&str> = (0..world.nodes()).filter(|h| world.has_address(*h, havip)).map(|h| world.name(h)).collect();
+        let with: Vec<&str> =
+            (0..world.nodes()).filter(|h| world.has_address(*h, havip)).map(|h| world.name(h)).collect();
         let name = world.name(holder);
         if with != [name] {
             return Some(format!("HAVIP {havip}: {name} is active, its address is on {with:?}"));

@@ -53,11 +53,18 @@ impl AddressLifetime {
             for havip in world.havips_of(group).filter(|n| world.has_address(host, *n)) {
                 let may = self.may_until[host][havip];
                 if now > may {
-                    return Err(format!("{} still has HAVIP {havip} {:?} after its lifetime", world.name(host), now.since(may)));
+                    return Err(format!(
+                        "{} still has HAVIP {havip} {:?} after its lifetime",
+                        world.name(host),
+                        now.since(may)
+                    ));
                 }
                 let idle = now.since(self.entitled[host][group]);
                 if live && idle > AT_ONCE {
-                    return Err(format!("{} runs without the right and has HAVIP {havip} for {idle:?}", world.name(host)));
+                    return Err(format!(
+                        "{} runs without the right and has HAVIP {havip} for {idle:?}",
+                        world.name(host)
+                    ));
                 }
             }
         }

@@ -1,0 +1,187 @@
+//! `havipctl`: the operator's tool. It asks a running daemon, and shows the answer.
+
+mod keygen;
+mod status;
+
+use crate::control::client::{Client, ClientError};
+use crate::control::default_socket;
+use crate::control::protocol::{Code, Request, Response};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the daemon may take for an answer; a reload or a handover has its own limit there.
+const PATIENCE: Duration = Duration::from_secs(65);
+/// Moves the cursor home and clears what follows: one picture takes the place of the last.
+const HOME: &str = "\x1b[H\x1b[J";
+
+/// Asks a running havipd, or tells it what to do.
+#[derive(Debug, Parser)]
+#[command(name = "havipctl", version, about)]
+pub struct Arguments {
+    /// The daemon's control socket.
+    #[arg(long, global = true, value_name = "PATH", default_value_os_t = default_socket())]
+    socket: PathBuf,
+    /// Answer in JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Roles, peers, holder, and how old every fact is.
+    Status {
+        /// Show every change as it happens, until interrupted.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// A planned move: the new node serves before the old one lets go.
+    Switchover {
+        /// Which group.
+        group: String,
+        /// The node that is to be active; else the next in rank.
+        #[arg(long, value_name = "NODE")]
+        to: Option<String>,
+    },
+    /// Hand over, and do not become active again until `undrain`, across restarts.
+    Drain {
+        /// Which group; else every group.
+        group: Option<String>,
+    },
+    /// Take part again.
+    Undrain {
+        /// Which group; else every group.
+        group: Option<String>,
+    },
+    /// Freeze a group on every node of the cluster, or end that.
+    #[command(allow_missing_positional = true)]
+    Maintenance {
+        /// Which group.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        group: Option<String>,
+        /// Every group.
+        #[arg(long)]
+        all: bool,
+        /// On or off.
+        #[arg(value_name = "on|off")]
+        switch: Switch,
+    },
+    /// Read the configuration again, as SIGHUP does, and say what came of it.
+    Reload,
+    /// Change the level of the log until the next reload or restart.
+    LogLevel {
+        /// error, warn, info, debug or trace.
+        level: String,
+    },
+    /// Make a heartbeat key: the same file goes to every node.
+    Keygen {
+        /// Write it there (mode 0600), not to standard output. An existing file is left alone.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Verb {
+    /// What the daemon is asked; `None` for what needs no daemon.
+    fn request(&self) -> Option<Request> {
+        Some(match self {
+            Self::Status { watch: false } => Request::Status,
+            Self::Status { watch: true } => Request::Watch,
+            Self::Switchover { group, to } => {
+                Request::Switchover { group: group.clone(), to: to.clone(), dry_run: false }
+            }
+            Self::Drain { group } => Request::Drain { group: group.clone() },
+            Self::Undrain { group } => Request::Undrain { group: group.clone() },
+            Self::Maintenance { group, switch, .. } => {
+                Request::Maintenance { group: group.clone(), on: *switch == Switch::On, for_seconds: None }
+            }
+            Self::Reload => Request::Reload,
+            Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
+            Self::Keygen { .. } => return None,
+        })
+    }
+}
+
+/// Runs `havipctl`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed standard output is no reason for another exit code.
+            let _ = error.print();
+            return exit(if error.use_stderr() { Code::Usage } else { Code::Done });
+        }
+    };
+    match (&arguments.command, arguments.command.request()) {
+        (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
+        (_, Some(Request::Watch)) => exit(watch(&arguments).unwrap_or_else(|e| failed(&e))),
+        (_, Some(request)) => exit(ask(&arguments, &request).unwrap_or_else(|e| failed(&e))),
+        (_, None) => exit(Code::Usage),
+    }
+}
+
+fn exit(code: Code) -> ExitCode {
+    ExitCode::from(u8::from(code))
+}
+
+fn failed(error: &ClientError) -> Code {
+    complain(&error.to_string());
+    error.code()
+}
+
+fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
+    let response = Client::connect(&arguments.socket, PATIENCE)?.call(request)?;
+    show(arguments, request, &response);
+    Ok(response.code)
+}
+
+fn show(arguments: &Arguments, request: &Request, response: &Response) {
+    if response.code != Code::Done && !arguments.json {
+        return complain(&response.message);
+    }
+    let status = *request == Request::Status && response.code == Code::Done;
+    // Nobody reads any more: the exit code still tells.
+    let _ = match (status, arguments.json) {
+        (true, true) => print(&response.data.to_string()),
+        (true, false) => print(&status::text(&response.data)),
+        (false, true) => print(&serde_json::to_string(response).unwrap_or_default()),
+        (false, false) => print(&response.message),
+    };
+}
+
+fn watch(arguments: &Arguments) -> Result<Code, ClientError> {
+    let clear = io::stdout().is_terminal() && !arguments.json;
+    Client::connect(&arguments.socket, PATIENCE)?.watch(|line| {
+        if arguments.json {
+            return print(String::from_utf8_lossy(line).trim_end());
+        }
+        let snapshot: Value = serde_json::from_slice(line).unwrap_or_default();
+        let picture = status::text(&snapshot);
+        print(&if clear { format!("{HOME}{picture}") } else { format!("{picture}\n") })
+    })?;
+    complain("havipd has ended");
+    Ok(Code::Unreachable)
+}
+
+/// Prints a line; false once nobody reads any more.
+fn print(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
+fn complain(text: &str) {
+    // Nowhere is left to say that this failed.
+    let _ = writeln!(io::stderr(), "havipctl: {text}");
+}

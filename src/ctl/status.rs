@@ -1,0 +1,170 @@
+//! A status as people read it.
+
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// The whole status; what a daemon of another version does not say is left out.
+pub(super) fn text(status: &Value) -> String {
+    if let Some(waiting) = status["waiting"].as_str() {
+        return format!("havipd waits: {waiting}");
+    }
+    let mut text = format!(
+        "cluster {}, node {}{}, up {}, havipd {}\n",
+        word(&status["cluster"]),
+        word(&status["node"]),
+        status["target"]["id"].as_str().map(|id| format!(" ({id})")).unwrap_or_default(),
+        age(&status["uptime_ms"]),
+        word(&status["version"]),
+    );
+    if status["stopping"] == true {
+        text.push_str("the daemon is leaving\n");
+    }
+    text.push('\n');
+    table(&mut text, &["GROUP", "ROLE", "ACTIVE", "EPOCH", "SINCE", "CAUSE"], &rows(&status["groups"], group));
+    for group in list(&status["groups"]) {
+        details(&mut text, group);
+    }
+    text.push('\n');
+    table(&mut text, &["PEER", "SESSION", "HEARD", "DEAD AFTER", "TARGET"], &rows(&status["peers"], peer));
+    troubles(&mut text, status);
+    text.trim_end().to_owned()
+}
+
+fn group(group: &Value) -> Vec<String> {
+    let mut role = word(&group["role"]).to_owned();
+    for flag in ["drained", "maintenance", "isolated"].into_iter().filter(|f| group[*f] == true) {
+        role = format!("{role}, {flag}");
+    }
+    vec![
+        word(&group["name"]).to_owned(),
+        role,
+        word(&group["active"]).to_owned(),
+        group["epoch"].to_string(),
+        age(&group["since_ms"]),
+        word(&group["cause"]).to_owned(),
+    ]
+}
+
+fn details(text: &mut String, group: &Value) {
+    let name = word(&group["name"]);
+    for (what, line) in [("", &group["detail"]), ("not active: ", &group["waiting"])] {
+        if let Some(line) = line.as_str().filter(|l| !l.is_empty()) {
+            let _ = writeln!(text, "  {name}: {what}{line}");
+        }
+    }
+    for havip in list(&group["havips"]) {
+        let here = match &havip["present"] {
+            Value::Bool(true) => ", on this host",
+            Value::Bool(false) => ", not on this host",
+            _ => "",
+        };
+        let _ = writeln!(
+            text,
+            "  {}: {}{here}, held by {}, read {} ago",
+            word(&havip["id"]),
+            word(&havip["address"]),
+            havip["holder"].as_str().unwrap_or("nobody known"),
+            age(&havip["read_ms"]),
+        );
+        if let Some(error) = havip["error"].as_str() {
+            let _ = writeln!(text, "    {error}");
+        }
+    }
+}
+
+fn peer(peer: &Value) -> Vec<String> {
+    vec![
+        word(&peer["node"]).to_owned(),
+        word(&peer["state"]).to_owned(),
+        age(&peer["heard_ms"]),
+        age(&peer["dead_time_ms"]),
+        word(&peer["target"]["id"]).to_owned(),
+    ]
+}
+
+/// What somebody should look at.
+fn troubles(text: &mut String, status: &Value) {
+    let mut say = |what: &str, error: &Value| {
+        if let Some(error) = error.as_str() {
+            let _ = writeln!(text, "{what}: {error}");
+        }
+    };
+    say("netlink", &status["network"]["netlink_error"]);
+    say("addresses", &status["network"]["address_error"]);
+    say("identity", &status["effects"]["identity_error"]);
+    say("last reload", &status["effects"]["reload_error"]);
+    say("state file", &status["effects"]["state"]["error"]);
+    for place in list(&status["network"]["places"]) {
+        say(word(&place["havip"]), &place["error"]);
+    }
+    for socket in list(&status["network"]["sockets"]) {
+        say(word(&socket["address"]), &socket["error"]);
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn rows(values: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+    list(values).iter().map(row).collect()
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+/// Milliseconds, in the two largest units that say something.
+fn age(value: &Value) -> String {
+    let Some(ms) = value.as_u64() else { return "-".to_owned() };
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms} ms"),
+        1..10 => format!("{s}.{} s", ms % 1000 / 100),
+        10..60 => format!("{s} s"),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        3600..86_400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+fn table(text: &mut String, head: &[&str], rows: &[Vec<String>]) {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &w)| format!("{cell:<w$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_status_shows_what_matters_and_survives_what_is_missing() {
+        let status = json!({
+            "cluster": "prod", "node": "a", "target": {"id": "i-a"}, "uptime_ms": 3_725_000, "version": "1",
+            "groups": [{"name": "web", "role": "fault", "active": "b", "epoch": 7, "since_ms": 1500, "cause": "denied",
+                "detail": "read havip-x: denied; check the credentials", "waiting": "", "drained": true,
+                "havips": [{"id": "havip-x", "address": "10.0.0.100", "present": false, "holder": "i-b", "read_ms": 90}]}],
+            "peers": [{"node": "b", "state": "up", "heard_ms": 12, "dead_time_ms": 5000}],
+            "network": {"places": [], "sockets": [{"address": "10.0.0.1:1", "error": "in use"}]},
+        });
+        let shown = text(&status);
+        for line in [
+            "cluster prod, node a (i-a), up 1 h 2 min, havipd 1",
+            "web    fault, drained  b       7      1.5 s  denied",
+            "  web: read havip-x: denied; check the credentials",
+            "  havip-x: 10.0.0.100, not on this host, held by i-b, read 90 ms ago",
+            "b     up       12 ms  5.0 s       -",
+            "10.0.0.1:1: in use",
+        ] {
+            assert!(shown.lines().any(|l| l == line), "{line:?} is not in\n{shown}");
+        }
+        assert!(text(&Value::Null).starts_with("cluster -, node -"));
+        assert_eq!(text(&json!({"waiting": "for 10.0.0.1"})), "havipd waits: for 10.0.0.1");
+    }
+}

@@ -1,0 +1,56 @@
+//! What operators ask for, in the core's terms: names become numbers here.
+
+use crate::config::model::Config;
+use crate::control::protocol::{Code, Request, Response};
+use crate::election::event::{Command, Reply};
+use crate::ids::GroupIndex;
+
+/// The command that `request` stands for, or what is wrong with it.
+pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Response> {
+    Ok(match request {
+        Request::Switchover { dry_run: true, .. } => return Err(not_yet("--dry-run")),
+        Request::Switchover { group, to, dry_run: false } => {
+            let to = to.as_deref().map(|name| {
+                let unknown = || unknown("node", name, config.nodes.iter().map(|n| n.name.as_str()));
+                config.node_named(name).ok_or_else(unknown)
+            });
+            Command::Switchover { group: named(config, group)?, to: to.transpose()? }
+        }
+        Request::Drain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: true },
+        Request::Undrain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: false },
+        Request::Maintenance { for_seconds: Some(_), .. } => return Err(not_yet("maintenance --for")),
+        Request::Maintenance { group, on, for_seconds: None } => {
+            Command::Maintenance { group: maybe(config, group.as_deref())?, on: *on }
+        }
+        Request::Why { .. } => return Err(not_yet("why")),
+        Request::History { .. } => return Err(not_yet("history")),
+        Request::Status | Request::Watch | Request::Reload | Request::LogLevel { .. } => {
+            return Err(Response::new(Code::Usage, "not a command for the election"));
+        }
+    })
+}
+
+/// The core's answer, for `havipctl`.
+pub(super) fn response(reply: Reply) -> Response {
+    match reply {
+        Reply::Done(text) => Response::done(text),
+        Reply::Refused(text) => Response::new(Code::No, text),
+    }
+}
+
+fn not_yet(what: &str) -> Response {
+    Response::new(Code::Usage, format!("{what} is not available in this version"))
+}
+
+fn maybe(config: &Config, group: Option<&str>) -> Result<Option<GroupIndex>, Response> {
+    group.map(|name| named(config, name)).transpose()
+}
+
+fn named(config: &Config, group: &str) -> Result<GroupIndex, Response> {
+    config.group_named(group).ok_or_else(|| unknown("group", group, config.groups.iter().map(|g| g.name.as_str())))
+}
+
+fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Response {
+    let known: Vec<&str> = known.collect();
+    Response::new(Code::Usage, format!("there is no {what} {name:?}; there are {}", known.join(", ")))
+}

@@ -1,0 +1,462 @@
+//! The core thread: everything that must happen in time, and nothing that can wait.
+//!
+//! One event goes in, all actions are carried out in order, then the next event. What is due comes
+//! first, whatever else has arrived, so that a flood of datagrams cannot keep a heartbeat back.
+
+use super::place::Places;
+use super::status::{CoreStatus, NetworkStatus};
+use super::writes::Cancellations;
+use super::{QUEUE, ToCore, ToEffects};
+use crate::config::model::Config;
+use crate::election::action::{Action, Actions};
+use crate::election::event::Event;
+use crate::election::{Core, Start};
+use crate::ids::{BootId, GroupIndex, HavipIndex};
+use crate::log::RateLimit;
+use crate::net::address::Put;
+use crate::net::clock::{self, Timer};
+use crate::net::garp::Announcer;
+use crate::net::heartbeat::{HeartbeatSockets, Received};
+use crate::net::monitor::{Change, Monitor, MonitorError};
+use crate::net::owner::{AddressOwner, Outcome, OwnerError, Report};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+mod offload;
+
+/// Time between two looks at whether the farewells still fit, and between attempts to open netlink.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// A status that nobody asked for is made this often at most.
+const PUBLISH: Duration = Duration::from_millis(250);
+
+/// A deadline that stays in the past must not keep everything else from being heard.
+const REST: Duration = Duration::from_millis(1);
+
+/// Why the core thread did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// No thread, or nothing for it to wait with.
+    #[error("cannot start the core thread")]
+    Thread(#[from] std::io::Error),
+    /// No thread for the addresses.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// It ended before it began.
+    #[error("the core thread ended at once")]
+    Ended,
+}
+
+/// The effects side's ends of what joins it to a running core.
+pub(crate) struct CoreHandle {
+    pub(crate) to_core: mpsc::Sender<ToCore>,
+    pub(crate) from_core: mpsc::Receiver<ToEffects>,
+    pub(crate) status: watch::Receiver<Arc<CoreStatus>>,
+    pub(crate) cancellations: Arc<Cancellations>,
+    pub(crate) thread: std::thread::JoinHandle<()>,
+}
+
+/// Starts the core on a thread of its own, and returns once it runs.
+pub(crate) async fn start(start: Start) -> Result<CoreHandle, DriverError> {
+    let (to_core, inbox) = mpsc::channel(QUEUE);
+    let (outbox, from_core) = mpsc::channel(QUEUE);
+    let cancellations = Arc::new(Cancellations::default());
+    let (begun, running) = oneshot::channel();
+    let for_thread = Arc::clone(&cancellations);
+    let body = move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(begun.send(Err(error.into()))),
+        };
+        runtime.block_on(async {
+            match Driver::new(start, inbox, outbox, for_thread) {
+                Ok((mut driver, status)) => {
+                    let _ = begun.send(Ok(status));
+                    driver.run().await;
+                }
+                Err(error) => drop(begun.send(Err(error))),
+            }
+        });
+    };
+    let thread = std::thread::Builder::new().name("havipd-core".into()).spawn(body)?;
+    let status = running.await.map_err(|_| DriverError::Ended)??;
+    Ok(CoreHandle { to_core, from_core, status, cancellations, thread })
+}
+
+/// What the core thread waits for, besides time.
+enum Input {
+    Message(Option<ToCore>),
+    Datagram(Received),
+    Host(Result<Change, MonitorError>),
+    Address(Report),
+}
+
+struct Driver {
+    core: Core,
+    actions: Actions,
+    /// Facts of our own making, and when the core gets them.
+    follow_ups: VecDeque<(Instant, Event)>,
+    inbox: mpsc::Receiver<ToCore>,
+    outbox: mpsc::Sender<ToEffects>,
+    cancellations: Arc<Cancellations>,
+    status: watch::Sender<Arc<CoreStatus>>,
+    published: Instant,
+    sockets: HeartbeatSockets,
+    monitor: Result<Monitor, MonitorError>,
+    places: Places,
+    owner: AddressOwner,
+    reports: mpsc::Receiver<Report>,
+    announcer: Option<Announcer>,
+    timer: Timer,
+    housekeeping: Instant,
+    /// Nothing is due before.
+    rested: Instant,
+    sealed: Option<Vec<BootId>>,
+    complaints: RateLimit,
+    address_error: Option<String>,
+    address_failures: u64,
+    dropped_actions: u64,
+    turns: u64,
+    /// The last turn had something to tell.
+    notable: bool,
+    ended: bool,
+}
+
+impl Driver {
+    fn new(
+        start: Start,
+        inbox: mpsc::Receiver<ToCore>,
+        outbox: mpsc::Sender<ToEffects>,
+        cancellations: Arc<Cancellations>,
+    ) -> Result<(Self, watch::Receiver<Arc<CoreStatus>>), DriverError> {
+        let now = clock::now();
+        let (owner, reports) = AddressOwner::start()?;
+        let core = Core::new(start, now);
+        let config = Arc::clone(core.config());
+        let mut places = Places::default();
+        places.reset(core.addresses());
+        places.set_target(config.local_node().target.as_ref());
+        let status = watch::Sender::new(Arc::new(CoreStatus {
+            election: core.snapshot(now),
+            network: NetworkStatus::default(),
+        }));
+        let mut driver = Self {
+            sockets: HeartbeatSockets::open(&config.local_node().addresses, &[], config.heartbeat.port),
+            core,
+            actions: Actions::new(),
+            follow_ups: VecDeque::new(),
+            inbox,
+            outbox,
+            cancellations,
+            status,
+            published: now,
+            monitor: Monitor::open(),
+            places,
+            owner,
+            reports,
+            announcer: None,
+            timer: Timer::new()?,
+            housekeeping: now,
+            rested: now,
+            sealed: None,
+            complaints: RateLimit::new(10, Duration::from_secs(10)),
+            address_error: None,
+            address_failures: 0,
+            dropped_actions: 0,
+            turns: 0,
+            notable: true,
+            ended: false,
+        };
+        driver.bind_probes();
+        driver.observe_host();
+        driver.turn(Event::TimerExpired);
+        let receiver = driver.status.subscribe();
+        Ok((driver, receiver))
+    }
+
+    async fn run(&mut self) {
+        while !self.ended {
+            let due = self.core.next_deadline().min(self.housekeeping);
+            let due = self.follow_ups.front().map_or(due, |(at, _)| due.min(*at)).max(self.rested);
+            let Self { timer, inbox, sockets, monitor, reports, .. } = self;
+            let input = tokio::select! {
+                biased;
+                () = timer.sleep_until(due) => None,
+                input = wait(inbox, sockets, monitor, reports) => Some(input),
+            };
+            match input {
+                None => self.due(),
+                Some(Input::Message(Some(message))) => self.take(message),
+                // Nobody is left to work for; the kernel takes the addresses off by itself.
+                Some(Input::Message(None)) => self.ended = true,
+                Some(Input::Datagram(r)) => {
+                    self.turn(Event::DatagramReceived { path: r.path, from: r.from, bytes: r.bytes });
+                }
+                Some(Input::Host(change)) => self.host_changed(change),
+                Some(Input::Address(report)) => self.address_done(&report),
+            }
+        }
+    }
+
+    /// Time has passed: for the core, for a fact that was to wait, or for us.
+    fn due(&mut self) {
+        let now = clock::now();
+        if self.core.next_deadline() <= now {
+            self.turn(Event::TimerExpired);
+            if self.core.next_deadline() <= now {
+                self.rested = now + REST;
+            }
+        } else if self.follow_ups.front().is_some_and(|(at, _)| *at <= now) {
+            if let Some((_, event)) = self.follow_ups.pop_front() {
+                self.turn(event);
+            }
+        } else if self.housekeeping <= now {
+            self.housekeeping = now + HOUSEKEEPING;
+            self.keep_house(now);
+        }
+    }
+
+    fn take(&mut self, message: ToCore) {
+        match message {
+            ToCore::Event(event) => {
+                if let Event::IdentityLearned { target } = &event {
+                    self.places.set_target(Some(target));
+                    self.observe_host();
+                }
+                self.turn(event);
+            }
+            ToCore::Status(reply) => drop(reply.send(self.status(clock::now()))),
+            ToCore::Reload(config, reply) => drop(reply.send(self.reload(config))),
+            ToCore::TargetMac(mac) => {
+                self.places.set_target_mac(mac);
+                self.observe_host();
+            }
+            ToCore::Abandon => {
+                for address in self.places.addresses(self.core.config()) {
+                    self.owner.drop_address(address);
+                }
+                self.ended = true;
+            }
+        }
+    }
+
+    /// One event in, all actions out.
+    fn turn(&mut self, event: Event) {
+        let now = clock::now();
+        let reloaded = matches!(event, Event::ConfigReloaded(_));
+        let mut actions = std::mem::take(&mut self.actions);
+        self.core.handle(now, event, &mut actions);
+        let mut observed = Vec::new();
+        if reloaded {
+            // The actions number HAVIPs as the new configuration does.
+            self.places.reset(self.core.addresses());
+            observed = self.look();
+        }
+        for action in actions.drain(..) {
+            self.carry_out(now, action);
+        }
+        self.actions = actions;
+        self.turns += 1;
+        observed.into_iter().for_each(|event| self.turn(event));
+        if self.places.learn(self.core.addresses()) {
+            self.bind_probes();
+            self.observe_host();
+        }
+        if std::mem::take(&mut self.notable) || now.since(self.published) >= PUBLISH {
+            self.published = now;
+            self.status.send_replace(Arc::new(self.status(now)));
+        }
+    }
+
+    fn carry_out(&mut self, now: Instant, action: Action) {
+        match action {
+            Action::SendDatagram { path, to, bytes } => drop(self.sockets.send(path, to, &bytes)),
+            Action::PutAddress { group, havip, address, lifetime, right_until } => {
+                if let Some(interface) = self.places.link(group, havip).map(|l| l.index) {
+                    self.owner.put(Put { address, interface, lifetime, right_until });
+                }
+            }
+            Action::DropAddress { address, .. } => drop(self.owner.drop_address(address)),
+            Action::Announce { group, havip, address, right_until } => {
+                self.announce(now, group, havip, address, right_until);
+            }
+            Action::DrawBootId => {
+                let mut bits = [0; 16];
+                // The kernel's generator fails only before it is seeded, at the very start of the host.
+                if getrandom::fill(&mut bits).is_ok() {
+                    self.follow_ups.push_front((now, Event::BootIdDrawn(BootId(bits))));
+                }
+            }
+            Action::CancelWrites { group } => self.cancellations.cancel(self.group_name(group)),
+            other => self.hand_over(now, other),
+        }
+    }
+
+    fn announce(
+        &mut self,
+        now: Instant,
+        group: GroupIndex,
+        havip: HavipIndex,
+        address: std::net::Ipv4Addr,
+        right_until: Instant,
+    ) {
+        let Some(link) = self.places.link(group, havip) else { return };
+        let result = match self.announcer.take().map_or_else(Announcer::open, Ok) {
+            Ok(announcer) => {
+                let result = announcer.announce(link, address, right_until);
+                self.announcer = Some(announcer);
+                result
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(_) => {}
+            Err(error) => self.complain(now, chain(&error)),
+        }
+    }
+
+    fn group_name(&self, group: GroupIndex) -> &crate::ids::GroupName {
+        &self.core.config().groups[group.0].name
+    }
+
+    fn address_done(&mut self, report: &Report) {
+        match &report.outcome {
+            Outcome::Done => self.address_error = None,
+            Outcome::Failed(error) => {
+                self.address_failures += 1;
+                self.complain(report.at, chain(error));
+            }
+            Outcome::RightLost | Outcome::Cancelled | Outcome::Replaced => {}
+        }
+    }
+
+    /// Notes what is wrong with an address, and says so unless it said so a moment ago.
+    fn complain(&mut self, now: Instant, text: String) {
+        if let Some(before) = self.complaints.allow(now) {
+            tracing::warn!(suppressed = before, "{text}");
+        }
+        self.address_error = Some(text);
+    }
+
+    fn host_changed(&mut self, change: Result<Change, MonitorError>) {
+        match change {
+            Ok(Change::Address { address, .. }) => {
+                let present = self.monitor.as_ref().is_ok_and(|m| m.has(address));
+                self.sockets.address_changed(address, present);
+            }
+            Ok(Change::Link { .. }) => {}
+            Err(error) => {
+                tracing::error!("{}; links and addresses are not known until that works again", chain(&error));
+                self.monitor = Err(error);
+            }
+        }
+        self.observe_host();
+    }
+
+    /// Tells the core what has changed of links and addresses.
+    fn observe_host(&mut self) {
+        self.look().into_iter().for_each(|event| self.turn(event));
+    }
+
+    fn look(&mut self) -> Vec<Event> {
+        let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
+        self.places.refresh(self.core.config(), host)
+    }
+
+    /// Listens on the HAVIPs' own addresses for questions who has them.
+    fn bind_probes(&mut self) {
+        let config = Arc::clone(self.core.config());
+        let asked = config.heartbeat.fabric_probe && !config.local_node().witness;
+        let addresses = if asked { self.places.known_addresses() } else { Vec::new() };
+        self.sockets.reconfigure(&config.local_node().addresses, &addresses, config.heartbeat.port);
+    }
+
+    fn keep_house(&mut self, now: Instant) {
+        if self.monitor.is_err() {
+            self.monitor = Monitor::open();
+            self.observe_host();
+        }
+        let boots = self.core.boots();
+        if self.sealed.as_ref() != Some(&boots) {
+            let farewells = self.core.farewells(now);
+            let addresses = self.places.addresses(self.core.config());
+            if self.outbox.try_send(ToEffects::Seal { farewells, addresses }).is_ok() {
+                self.sealed = Some(boots);
+            }
+        }
+    }
+
+    fn reload(&mut self, config: Arc<Config>) -> Result<(), String> {
+        let now = clock::now();
+        if let Some(why) = self.core.reload_refusal(&config, now) {
+            return Err(why);
+        }
+        // These number groups as the old configuration does.
+        let mut actions = Actions::new();
+        self.core.retire_groups(now, &config, &mut actions);
+        for action in actions {
+            self.carry_out(now, action);
+        }
+        if let Some(target) = &config.local_node().target {
+            self.places.set_target(Some(target));
+        }
+        self.turn(Event::ConfigReloaded(config));
+        self.bind_probes();
+        self.sealed = None;
+        Ok(())
+    }
+
+    fn status(&self, now: Instant) -> CoreStatus {
+        let network = NetworkStatus {
+            sockets: self.sockets.paths(),
+            datagrams: self.sockets.counters(),
+            places: self.places.status(self.core.config()),
+            netlink_error: self.monitor.as_ref().err().map(|e| chain(e)),
+            netlink_overruns: self.monitor.as_ref().map_or(0, Monitor::overruns),
+            address_error: self.address_error.clone(),
+            address_failures: self.address_failures,
+            dropped_actions: self.dropped_actions,
+            turns: self.turns,
+        };
+        CoreStatus { election: self.core.snapshot(now), network }
+    }
+}
+
+/// Whatever comes first; several that wait take turns.
+async fn wait(
+    inbox: &mut mpsc::Receiver<ToCore>,
+    sockets: &mut HeartbeatSockets,
+    monitor: &mut Result<Monitor, MonitorError>,
+    reports: &mut mpsc::Receiver<Report>,
+) -> Input {
+    let host = async {
+        match monitor {
+            Ok(monitor) => monitor.next().await,
+            // Opened again by the housekeeping.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        message = inbox.recv() => Input::Message(message),
+        received = sockets.recv() => Input::Datagram(received),
+        change = host => Input::Host(change),
+        Some(report) = reports.recv() => Input::Address(report),
+    }
+}
+
+/// An error with everything that it comes from, once.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}

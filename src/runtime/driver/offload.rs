@@ -1,0 +1,92 @@
+//! What the core thread leaves to the effects side: handed over without waiting, or answered as failed.
+
+use super::{Driver, ToEffects};
+use crate::cloud::api::{CallError, ErrorClass};
+use crate::election::action::{Action, Transition};
+use crate::election::event::{Event, OperationResult};
+use crate::ids::OperationId;
+use crate::time::Instant;
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// An operation that found no room is reported as failed this much later, so that asking again at
+/// once cannot make the core spin.
+const FAIL_AFTER: Duration = Duration::from_millis(50);
+
+impl Driver {
+    /// Hands one action to the effects side.
+    pub(super) fn hand_over(&mut self, now: Instant, action: Action) {
+        let Some(message) = self.message(action) else { return };
+        self.notable |= !matches!(message, ToEffects::ReadHavip { .. } | ToEffects::ReadInstance { .. });
+        match self.outbox.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(message) | TrySendError::Closed(message)) => {
+                self.dropped_actions += 1;
+                if let Some((op, result)) = failure(&message) {
+                    self.follow_ups.push_back((now + FAIL_AFTER, Event::OperationEnded { op, result }));
+                }
+                self.ended |= matches!(message, ToEffects::Left);
+            }
+        }
+    }
+
+    fn message(&mut self, action: Action) -> Option<ToEffects> {
+        Some(match action {
+            Action::ReadHavip { op, havip, urgent, deadline } => ToEffects::ReadHavip { op, havip, urgent, deadline },
+            Action::ReadInstance { op, instance, deadline } => ToEffects::ReadInstance { op, instance, deadline },
+            Action::Write(write) => {
+                let group = self.group_name(write.group).clone();
+                ToEffects::Write { ticket: self.cancellations.ticket(&group), group, write }
+            }
+            Action::Notify(notification) => {
+                ToEffects::Notify(self.group_name(notification.group).clone(), notification)
+            }
+            Action::Persist(state) => ToEffects::Persist(state),
+            Action::Record(transition) => self.record(transition),
+            Action::Warn { group, text } => ToEffects::Warn { group: group.map(|g| self.group_name(g).clone()), text },
+            Action::Reply { request, reply } => ToEffects::Reply { request, reply },
+            Action::Exit => {
+                self.ended = true;
+                ToEffects::Left
+            }
+            // Carried out by the driver itself.
+            Action::SendDatagram { .. }
+            | Action::PutAddress { .. }
+            | Action::DropAddress { .. }
+            | Action::Announce { .. }
+            | Action::CancelWrites { .. }
+            | Action::DrawBootId => return None,
+        })
+    }
+
+    fn record(&self, transition: Transition) -> ToEffects {
+        let peer = transition.peer.map(|n| self.core.config().node(n).name.to_string());
+        ToEffects::Record { group: self.group_name(transition.group).clone(), peer, transition }
+    }
+}
+
+/// What the core hears of an operation that was never begun.
+fn failure(message: &ToEffects) -> Option<(OperationId, OperationResult)> {
+    let error = |what: String| CallError {
+        what,
+        detail: "not sent: too much waits for the effects side".to_owned(),
+        class: ErrorClass::Retry,
+        status: None,
+        code: None,
+        retry_after: None,
+        denied: false,
+        missing: false,
+    };
+    match message {
+        ToEffects::ReadHavip { op, havip, .. } => {
+            Some((*op, OperationResult::Havip(Err(error(format!("read {havip}"))))))
+        }
+        ToEffects::ReadInstance { op, instance, .. } => {
+            Some((*op, OperationResult::Instance(Err(error(format!("read {instance}"))))))
+        }
+        ToEffects::Write { write, .. } => {
+            Some((write.op, OperationResult::Written(Err(error(format!("write {}", write.havip))))))
+        }
+        _ => None,
+    }
+}

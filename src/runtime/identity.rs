@@ -1,0 +1,104 @@
+//! What this node is to the cloud, where the file does not say; and which interface goes with an ENI.
+
+use super::ToCore;
+use crate::cloud::client::Client;
+use crate::config::model::{Config, Interface, Node};
+use crate::election::event::Event;
+use crate::ids::{EniId, Target};
+use crate::net::interface::{Mac, Snapshot};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// First and longest wait between two attempts.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Why the identity is not known, while it is not.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IdentityError(Arc<Mutex<Option<String>>>);
+
+impl IdentityError {
+    pub(super) fn text(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what is wrong, and says so once per change.
+    fn note(&self, error: Option<String>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &error {
+            Some(text) if known.as_ref() != Some(text) => tracing::warn!("this node's identity: {text}"),
+            None if known.is_some() => tracing::info!("this node's identity is known now"),
+            _ => {}
+        }
+        *known = error;
+    }
+}
+
+/// Finds out what the file leaves open, however long that takes, and tells the core.
+pub(super) async fn learn(config: Arc<Config>, client: Client, core: mpsc::Sender<ToCore>, error: IdentityError) {
+    let node = config.local_node();
+    let target = match &node.target {
+        Some(target) => target.clone(),
+        None => {
+            let target = again(&error, || target_of(&config, &client)).await;
+            tracing::info!(%target, "the metadata service says what this node is");
+            let _ = core.send(ToCore::Event(Event::IdentityLearned { target: target.clone() })).await;
+            target
+        }
+    };
+    if let (Target::Eni(eni), true) = (&target, discovers(&config)) {
+        let mac = again(&error, || mac_of(&client, eni)).await;
+        let _ = core.send(ToCore::TargetMac(mac)).await;
+    }
+}
+
+/// Whether an interface is to be found by the hardware address of the ENI.
+fn discovers(config: &Config) -> bool {
+    let here = config.groups.iter().filter(|g| g.member(config.local).is_some_and(|m| !m.witness));
+    let open = here.flat_map(|g| &g.havips).any(|h| h.interface == Interface::Discover);
+    open && config.local_node().interface.is_none()
+}
+
+/// Tries until it works, less and less often.
+async fn again<T, F>(error: &IdentityError, mut attempt: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let mut pause = RETRY.0;
+    loop {
+        match attempt().await {
+            Ok(found) => {
+                error.note(None);
+                return found;
+            }
+            Err(text) => error.note(Some(text)),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY.1);
+    }
+}
+
+/// All members of a group bind one type of target: where the others bind ENIs, so does this node.
+async fn target_of(config: &Config, client: &Client) -> Result<Target, String> {
+    let binds_eni = |n: &Node| matches!(n.target, Some(Target::Eni(_)));
+    let binds_instance = |n: &Node| matches!(n.target, Some(Target::Instance(_)));
+    let eni = config.nodes.iter().any(binds_eni) && !config.nodes.iter().any(binds_instance);
+    let mac = if eni { Some(own_mac(config).await?.to_string()) } else { None };
+    client.discover_target(mac.as_deref(), Instant::now() + PATIENCE).await.map_err(|e| e.to_string())
+}
+
+/// Hardware address of the interface that has this node's address.
+async fn own_mac(config: &Config) -> Result<Mac, String> {
+    let host = tokio::task::spawn_blocking(Snapshot::take).await.map_err(|e| e.to_string())?;
+    let host = host.map_err(|e| super::driver::chain(&e))?;
+    let link = host.resolve(&Interface::Discover, config.local_node(), None).map_err(|e| e.to_string())?;
+    link.and_then(|l| l.mac).ok_or_else(|| "the interface of this node's address has no hardware address".to_owned())
+}
+
+async fn mac_of(client: &Client, eni: &EniId) -> Result<Mac, String> {
+    let found = client.eni(eni, false, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
+    found.mac_address.parse().map_err(|e: crate::net::interface::MacError| format!("{eni}: {e}"))
+}

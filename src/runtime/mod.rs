@@ -1,0 +1,81 @@
+//! What makes the decisions of the core happen: two threads, and what they say to each other.
+//!
+//! ```text
+//!   core thread (driver)                          effects thread (executor)
+//!   heartbeats, netlink, one timer,    ToEffects  HTTP, DNS, control socket, hooks,
+//!   addresses, announcements        ─────────────►  state file, signals, systemd, log
+//!   Core::handle, actions in order  ◄─────────────  results, commands, configuration
+//!                                        ToCore
+//! ```
+//! Both queues are bounded. The core's side never waits for room: what does not fit is dropped,
+//! counted, and its operation reported as failed, and the core asks again. Nothing that takes an
+//! address off passes through a queue that can be full. The core sends heartbeats only while the
+//! effects side reports that it moves, and systemd hears of both together.
+
+mod commands;
+pub mod driver;
+mod executor;
+mod identity;
+mod place;
+mod record;
+pub mod reload;
+pub mod service;
+pub mod signals;
+pub mod stale;
+pub mod status;
+mod writes;
+
+use crate::config::model::Config;
+use crate::election::Farewell;
+use crate::election::action::{Notification, Persisted, Transition, Write};
+use crate::election::event::{Event, Reply};
+use crate::ids::{GroupName, HavipId, InstanceId, OperationId};
+use crate::net::interface::Mac;
+use crate::time::Instant;
+use status::CoreStatus;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Places in each of the two queues: a busy turn of 250 groups fits.
+const QUEUE: usize = 4096;
+
+/// What the effects side says to the core's.
+#[derive(Debug)]
+pub(crate) enum ToCore {
+    /// A fact for the core.
+    Event(Event),
+    /// Asks how things are now.
+    Status(oneshot::Sender<CoreStatus>),
+    /// A configuration that was found acceptable so far; the answer says why the core refuses it.
+    Reload(Arc<Config>, oneshot::Sender<Result<(), String>>),
+    /// Hardware address of the ENI that this node binds.
+    TargetMac(Mac),
+    /// Take every address off and end at once.
+    Abandon,
+}
+
+/// What the core's side has the effects side do, in order.
+#[derive(Debug)]
+pub(crate) enum ToEffects {
+    /// Look at a HAVIP.
+    ReadHavip { op: OperationId, havip: HavipId, urgent: bool, deadline: Instant },
+    /// Ask whether an instance runs.
+    ReadInstance { op: OperationId, instance: InstanceId, deadline: Instant },
+    /// Attach or detach, unless the group's writes were cancelled after `ticket`.
+    Write { group: GroupName, ticket: u64, write: Write },
+    /// Run hooks.
+    Notify(GroupName, Notification),
+    /// Keep on disk.
+    Persist(Persisted),
+    /// A change of role. Names, since a reload may renumber groups meanwhile.
+    Record { group: GroupName, peer: Option<String>, transition: Transition },
+    /// Something that an operator should read.
+    Warn { group: Option<GroupName>, text: String },
+    /// Answer to a command.
+    Reply { request: u64, reply: Reply },
+    /// What is to be done by others after a crash.
+    Seal { farewells: Vec<Farewell>, addresses: Vec<Ipv4Addr> },
+    /// Every group has left.
+    Left,
+}

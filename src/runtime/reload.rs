@@ -1,0 +1,112 @@
+//! A reload: read, compare, ask the core, take over. What is refused changes nothing.
+
+use super::ToCore;
+use crate::cloud::client::Client;
+use crate::config::model::Config;
+use crate::config::{self, Changes, Environment, LoadError};
+use crate::election::snapshot::Snapshot;
+use crate::net::interface;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Why nothing was taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The file is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// It changes what takes a restart, or maintenance.
+    #[error("{}", .0.join("; "))]
+    Refused(Vec<String>),
+    /// The core, or the cloud's client, cannot go on with it.
+    #[error("{0}")]
+    NotNow(String),
+}
+
+/// What was taken over.
+#[derive(Debug)]
+pub(super) struct Reloaded {
+    pub(super) config: Arc<Config>,
+    pub(super) changes: Changes,
+}
+
+/// Reads the file at `path` for this host. Blocks as long as the disk does.
+///
+/// # Errors
+/// What is wrong with it, or that this host is none of its nodes yet.
+pub fn load(path: &Path, node: Option<String>, known: &Known) -> Result<config::Loaded, LoadError> {
+    let addresses = match interface::Snapshot::take() {
+        Ok(host) => host.addresses.iter().filter(|a| a.usable()).map(|a| a.address).collect(),
+        Err(error) => {
+            tracing::warn!("cannot tell this host's addresses: {}", super::driver::chain(&error));
+            Vec::new()
+        }
+    };
+    let mut env = Environment::of_process(node, addresses);
+    env.longest_pause = known.longest_pause;
+    env.stop_timeout = known.stop_timeout;
+    config::load(path, &env)
+}
+
+/// What is known of this host besides what it says itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    /// The longest pause on record.
+    pub longest_pause: Option<std::time::Duration>,
+    /// The unit's TimeoutStopSec.
+    pub stop_timeout: Option<std::time::Duration>,
+}
+
+/// A reload on its way.
+pub(super) struct Reload {
+    pub(super) path: PathBuf,
+    pub(super) known: Known,
+    pub(super) running: Arc<Config>,
+    pub(super) client: Option<Client>,
+    pub(super) core: mpsc::Sender<ToCore>,
+    pub(super) snapshot: Arc<super::status::CoreStatus>,
+}
+
+impl Reload {
+    /// Carries it out as far as the core and the cloud's client go.
+    pub(super) async fn run(self) -> Result<Reloaded, ReloadError> {
+        // Whoever we are now: an address that is gone for the moment does not make us nobody.
+        let node = Some(self.running.local_node().name.to_string());
+        let (path, known) = (self.path.clone(), self.known);
+        let loaded = tokio::task::spawn_blocking(move || load(&path, node, &known)).await;
+        let loaded = loaded.map_err(|e| ReloadError::NotNow(e.to_string()))?;
+        let loaded = loaded.map_err(|e| ReloadError::Invalid(e.to_string()))?;
+        for warning in &loaded.warnings.0 {
+            tracing::warn!("{warning}");
+        }
+        let maintained = maintained(&self.snapshot.election);
+        let changes = config::diff(&self.running, &loaded.config, &|group| maintained.contains(group.as_str()))
+            .map_err(ReloadError::Refused)?;
+        let config = Arc::new(loaded.config);
+        if let Some(client) = &self.client {
+            client.reconfigure(&config.cloud).map_err(|e| ReloadError::NotNow(e.to_string()))?;
+        }
+        if let Err(why) = self.ask_core(&config).await {
+            if let Some(client) = &self.client
+                && let Err(error) = client.reconfigure(&self.running.cloud)
+            {
+                tracing::error!("the old [cloud] settings cannot be taken back: {error}");
+            }
+            return Err(ReloadError::NotNow(why));
+        }
+        Ok(Reloaded { config, changes })
+    }
+
+    async fn ask_core(&self, config: &Arc<Config>) -> Result<(), String> {
+        let gone = || "the core does not answer".to_owned();
+        let (reply, answer) = oneshot::channel();
+        self.core.send(ToCore::Reload(Arc::clone(config), reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+fn maintained(snapshot: &Snapshot) -> BTreeSet<String> {
+    snapshot.groups.iter().filter(|g| g.maintenance).map(|g| g.name.clone()).collect()
+}

@@ -1,0 +1,256 @@
+//! The effects thread: everything that may take its time.
+//!
+//! Its loop never waits for anything in particular: what takes time is a task or a thread of its
+//! own that comes back with a message. That the loop turns is what the core depends on.
+
+mod handle;
+mod leave;
+
+use super::ToCore;
+use super::driver::{CoreHandle, DriverError, start};
+use super::executor::{Executor, keep_warm};
+use super::identity::{self, IdentityError};
+use super::reload::{Known, ReloadError, Reloaded};
+use super::signals::Signals;
+use super::status::{CoreStatus, EffectsStatus, Published, Status};
+use crate::clock;
+use crate::cloud::client::{Client, ClientError};
+use crate::config::model::Config;
+use crate::control::protocol::Response;
+use crate::control::server::ControlRequest;
+use crate::election::Start;
+use crate::election::action::Persisted;
+use crate::election::event::Event;
+use crate::hooks::Hooks;
+use crate::ids::BootId;
+use crate::log::Logging;
+use crate::state::{StateError, StateWriter};
+use crate::systemd::Notifier;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior};
+
+pub use leave::End;
+
+/// Messages of the core taken in one turn of the loop.
+const PER_TURN: usize = 256;
+/// The core hears of our progress at least this often, whatever the heartbeat interval.
+const PROGRESS: Duration = Duration::from_secs(1);
+
+/// Why a daemon with a good configuration could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The cloud's client.
+    #[error("[cloud] cannot be used: {0}")]
+    Client(#[from] ClientError),
+    /// The state file's writer.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The core thread.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// The kernel gave no random bits.
+    #[error("cannot draw a boot id: {0}")]
+    Random(getrandom::Error),
+}
+
+/// What a daemon begins with.
+#[derive(Debug)]
+pub struct Setup {
+    /// The configuration, seen from this node.
+    pub config: Arc<Config>,
+    /// Where it was read.
+    pub path: PathBuf,
+    /// What was known of this host when it was.
+    pub known: Known,
+    /// What the last run left.
+    pub persisted: Persisted,
+    /// `$STATE_DIRECTORY`.
+    pub state_directory: PathBuf,
+    /// `$RUNTIME_DIRECTORY`.
+    pub runtime_directory: PathBuf,
+    /// The log.
+    pub logging: Logging,
+    /// systemd.
+    pub notifier: Notifier,
+    /// The signals, taken over since the process began.
+    pub signals: Signals,
+}
+
+/// What tasks of ours come back with.
+enum Internal {
+    Reloaded(Box<Result<Reloaded, ReloadError>>),
+    LeaseStored(Option<Duration>),
+}
+
+struct Service {
+    config: Arc<Config>,
+    path: PathBuf,
+    known: Known,
+    runtime_directory: PathBuf,
+    logging: Logging,
+    notifier: Notifier,
+    to_core: mpsc::Sender<ToCore>,
+    core_status: watch::Receiver<Arc<CoreStatus>>,
+    status: watch::Sender<Arc<Published>>,
+    executor: Executor,
+    hooks: Hooks,
+    state: Arc<StateWriter>,
+    identity_error: IdentityError,
+    /// Tasks that depend on the configuration.
+    learning: Option<JoinHandle<()>>,
+    warming: Option<JoinHandle<()>>,
+    internal: mpsc::Sender<Internal>,
+    /// Who waits for the core's answer, by number.
+    waiting: HashMap<u64, oneshot::Sender<Response>>,
+    requests: u64,
+    /// Who waits for the reload that runs, and for the one after it.
+    reloading: Option<Vec<oneshot::Sender<Response>>>,
+    reload_again: Option<Vec<oneshot::Sender<Response>>>,
+    reload_error: Option<String>,
+    /// The longest lease handed to the state file, and the one that the core knows to be there.
+    lease: Option<Duration>,
+    lease_told: Option<Duration>,
+    lease_watched: bool,
+    terminated: u32,
+    left: bool,
+}
+
+/// Runs the daemon until it has left. Control requests come in by `commands`; what clients watch goes
+/// to `status`.
+///
+/// # Errors
+/// It could not begin.
+pub async fn run(
+    setup: Setup,
+    mut commands: mpsc::Receiver<ControlRequest>,
+    status: watch::Sender<Arc<Published>>,
+) -> Result<End, ServiceError> {
+    let mut signals = setup.signals;
+    let mut boot = [0; 16];
+    getrandom::fill(&mut boot).map_err(ServiceError::Random)?;
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(ServiceError::Random)?;
+    let client = if setup.config.local_node().witness { None } else { Some(Client::new(&setup.config.cloud)?) };
+    let state = Arc::new(StateWriter::start(setup.state_directory)?);
+    let begin = Start {
+        config: Arc::clone(&setup.config),
+        boot: BootId(boot),
+        seed: u64::from_ne_bytes(seed),
+        persisted: setup.persisted,
+    };
+    let CoreHandle { to_core, mut from_core, status: core_status, cancellations, thread } = start(begin).await?;
+    let (internal, mut results) = mpsc::channel(16);
+    let mut service = Service {
+        hooks: Hooks::new(setup.config.local_node().name.clone()),
+        config: setup.config,
+        path: setup.path,
+        known: setup.known,
+        runtime_directory: setup.runtime_directory,
+        logging: setup.logging,
+        notifier: setup.notifier,
+        executor: Executor::new(client, to_core.clone(), cancellations),
+        to_core,
+        core_status: core_status.clone(),
+        status,
+        state,
+        identity_error: IdentityError::default(),
+        learning: None,
+        warming: None,
+        internal,
+        waiting: HashMap::new(),
+        requests: 0,
+        reloading: None,
+        reload_again: None,
+        reload_error: None,
+        lease: None,
+        lease_told: None,
+        lease_watched: false,
+        terminated: 0,
+        left: false,
+    };
+    service.configured();
+    service.publish();
+    service.notifier.ready();
+
+    let mut core_news = core_status;
+    let mut tick = service.ticker();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => service.progress(),
+            message = from_core.recv() => match message {
+                Some(message) => service.obey(message, &mut from_core),
+                None => break,
+            },
+            signal = signals.next() => service.signalled(signal),
+            Some(request) = commands.recv() => service.asked(request),
+            Some(result) = results.recv() => {
+                if service.came_back(result) {
+                    tick = service.ticker();
+                }
+            }
+            Ok(()) = core_news.changed() => service.publish(),
+        }
+    }
+    Ok(service.leave(thread, &mut signals).await)
+}
+
+impl Service {
+    fn ticker(&self) -> Interval {
+        let mut tick = tokio::time::interval(PROGRESS.min(self.config.heartbeat.interval / 2));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tick
+    }
+
+    /// One turn of ours is done: what depends on us may go on.
+    fn progress(&mut self) {
+        let _ = self.to_core.try_send(ToCore::Event(Event::EffectsProgressed));
+        self.watch_lease();
+    }
+
+    /// The core has done a turn, and so have we: systemd hears of both together.
+    fn publish(&mut self) {
+        let core = Arc::clone(&self.core_status.borrow_and_update());
+        self.notifier.turn_completed(clock::now());
+        self.notifier.status(&core.line());
+        let status = Status::new((*core).clone(), self.effects_status());
+        self.status.send_replace(Arc::new(Published::Running(Box::new(status))));
+    }
+
+    fn effects_status(&self) -> EffectsStatus {
+        let client = self.executor.client.as_ref();
+        EffectsStatus {
+            hooks: self.hooks.status(),
+            state: self.state.status(),
+            credentials: client.map(Client::credential_source),
+            clock_skew_s: client.map_or(0, Client::clock_skew),
+            identity_error: self.identity_error.text(),
+            reload_error: self.reload_error.clone(),
+            log_lines_lost: self.logging.dropped(),
+        }
+    }
+
+    /// Takes over what a configuration says of the effects side.
+    fn configured(&mut self) {
+        let config = &self.config;
+        let ours = |g: &&crate::config::model::Group| {
+            !g.observe && g.member(config.local).is_some_and(|member| !member.witness)
+        };
+        let hooks = config.groups.iter().filter(ours).map(|g| (g.name.clone(), g.hooks.clone())).collect();
+        self.hooks.apply(&hooks);
+        self.logging.apply(&config.log);
+        for task in [self.learning.take(), self.warming.take()].into_iter().flatten() {
+            task.abort();
+        }
+        if let Some(client) = &self.executor.client {
+            let learning =
+                identity::learn(Arc::clone(config), client.clone(), self.to_core.clone(), self.identity_error.clone());
+            self.learning = Some(tokio::spawn(learning));
+            self.warming = Some(tokio::spawn(keep_warm(client.clone())));
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What reaches the effects thread, and what it does about it.
+
+use super::{Internal, PER_TURN, Service};
+use crate::cloud::client::Client;
+use crate::control::protocol::{Code, Request, Response};
+use crate::control::server::ControlRequest;
+use crate::election::action::Persisted;
+use crate::election::event::{Command, Event};
+use crate::ids::GroupName;
+use crate::log::parse_level;
+use crate::runtime::commands::{command, response};
+use crate::runtime::executor::Read;
+use crate::runtime::reload::{Reload, ReloadError, Reloaded};
+use crate::runtime::signals::Signal;
+use crate::runtime::stale::LastWord;
+use crate::runtime::status::Status;
+use crate::runtime::{ToCore, ToEffects, record};
+use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_of_this_process};
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long the disk may take before the state counts as not stored.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the core may take to say how things are.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+/// Number of the commands that nobody waits for: signals.
+const NOBODY: u64 = 0;
+
+impl Service {
+    /// Carries out what the core asks, and whatever else it has asked for by now.
+    pub(super) fn obey(&mut self, first: ToEffects, more: &mut mpsc::Receiver<ToEffects>) {
+        let mut messages = vec![first];
+        while messages.len() < PER_TURN
+            && let Ok(message) = more.try_recv()
+        {
+            messages.push(message);
+        }
+        let mut reads = Vec::new();
+        for message in messages {
+            match message {
+                ToEffects::ReadHavip { op, havip, urgent, deadline } => {
+                    reads.push(Read { op, havip, urgent, deadline });
+                }
+                other => self.carry_out(other),
+            }
+        }
+        self.executor.read_havips(reads);
+    }
+
+    fn carry_out(&mut self, message: ToEffects) {
+        match message {
+            ToEffects::ReadHavip { op, havip, urgent, deadline } => {
+                self.executor.read_havips(vec![Read { op, havip, urgent, deadline }]);
+            }
+            ToEffects::ReadInstance { op, instance, deadline } => self.executor.read_instance(op, instance, deadline),
+            ToEffects::Write { group, ticket, write } => self.executor.write(group, ticket, write),
+            ToEffects::Notify(group, notification) => self.hooks.notify(&group, notification),
+            ToEffects::Persist(state) => self.persist(state),
+            ToEffects::Record { group, peer, transition } => record::log(&group, peer.as_deref(), &transition),
+            ToEffects::Warn { group, text } => warn(group.as_ref(), &text),
+            ToEffects::Reply { request: NOBODY, reply } => tracing::info!("{}", response(reply).message),
+            ToEffects::Reply { request, reply } => {
+                if let Some(waiting) = self.waiting.remove(&request) {
+                    let _ = waiting.send(response(reply));
+                }
+            }
+            ToEffects::Seal { farewells, addresses } => {
+                let word = LastWord::new(&self.config, &farewells, addresses);
+                let directory = self.runtime_directory.clone();
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = word.store(&directory) {
+                        tracing::warn!("after a crash peers would wait for the dead time: {error}");
+                    }
+                });
+            }
+            ToEffects::Left => self.left = true,
+        }
+    }
+
+    fn persist(&mut self, state: Persisted) {
+        self.lease = state.longest_lease;
+        self.state.store(state);
+        self.watch_lease();
+    }
+
+    /// Tells the core once the longest lease is on the disk: only then may voters give it.
+    pub(super) fn watch_lease(&mut self) {
+        let Some(lease) = self.lease.filter(|_| self.lease != self.lease_told && !self.lease_watched) else { return };
+        self.lease_watched = true;
+        let (state, internal) = (Arc::clone(&self.state), self.internal.clone());
+        tokio::task::spawn_blocking(move || {
+            let stored = state.flush(STORE_PATIENCE).then_some(lease);
+            let _ = internal.blocking_send(Internal::LeaseStored(stored));
+        });
+    }
+
+    pub(super) fn signalled(&mut self, signal: Signal) {
+        match signal {
+            Signal::Reload => self.reload(None),
+            Signal::Terminate => {
+                self.terminated += 1;
+                if self.terminated == 1 {
+                    self.stop();
+                } else {
+                    tracing::warn!("told to end for the second time: addresses come off, nothing is handed over");
+                    let _ = self.to_core.try_send(ToCore::Abandon);
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        self.notifier.stopping();
+        let core = self.to_core.clone();
+        tokio::spawn(async move {
+            let unit = unit_of_this_process().unwrap_or_else(|| DEFAULT_UNIT.to_owned());
+            let intent = stop_intent(OsStr::new("systemctl"), &unit, JOB_PATIENCE).await;
+            let restart = intent == StopIntent::Restart;
+            tracing::info!(restart, "told to end");
+            let event = Event::Commanded { command: Command::Stop { restart }, request: NOBODY };
+            let _ = core.send(ToCore::Event(event)).await;
+        });
+    }
+
+    pub(super) fn asked(&mut self, ControlRequest { command: request, reply }: ControlRequest) {
+        match &request {
+            Request::Status => self.tell_status(reply),
+            Request::Reload => self.reload(Some(reply)),
+            Request::LogLevel { level } => drop(reply.send(match parse_level(level) {
+                Ok(level) => {
+                    self.logging.set_level(level);
+                    Response::done("log level set, until the next reload or restart")
+                }
+                Err(error) => Response::new(Code::Usage, error.to_string()),
+            })),
+            _ => match command(&self.config, &request) {
+                Ok(command) => self.order(command, reply),
+                Err(refusal) => drop(reply.send(refusal)),
+            },
+        }
+    }
+
+    fn order(&mut self, command: Command, reply: oneshot::Sender<Response>) {
+        tracing::info!(?command, "an operator asks");
+        self.requests += 1;
+        self.waiting.retain(|_, waiting| !waiting.is_closed());
+        let event = Event::Commanded { command, request: self.requests };
+        match self.to_core.try_send(ToCore::Event(event)) {
+            Ok(()) => drop(self.waiting.insert(self.requests, reply)),
+            Err(_) => drop(reply.send(Response::new(Code::TryAgain, "the core has too much to do"))),
+        }
+    }
+
+    fn tell_status(&self, reply: oneshot::Sender<Response>) {
+        let (effects, core) = (self.effects_status(), self.to_core.clone());
+        tokio::spawn(async move {
+            let (ask, answer) = oneshot::channel();
+            let asked = async {
+                core.send(ToCore::Status(ask)).await.ok()?;
+                answer.await.ok()
+            };
+            let response = match tokio::time::timeout(STATUS_PATIENCE, asked).await {
+                Ok(Some(status)) => {
+                    let line = status.line();
+                    match serde_json::to_value(Status::new(status, effects)) {
+                        Ok(data) => Response::done(line).with_data(data),
+                        Err(error) => Response::new(Code::No, error.to_string()),
+                    }
+                }
+                _ => Response::new(Code::TryAgain, "the core does not answer"),
+            };
+            let _ = reply.send(response);
+        });
+    }
+
+    /// Begins a reload, or has one follow the one that runs: the file may have changed meanwhile.
+    pub(super) fn reload(&mut self, reply: Option<oneshot::Sender<Response>>) {
+        if self.reloading.is_some() {
+            self.reload_again.get_or_insert_default().extend(reply);
+            return;
+        }
+        self.reloading = Some(reply.into_iter().collect());
+        self.notifier.reloading();
+        let reload = Reload {
+            path: self.path.clone(),
+            known: self.known,
+            running: Arc::clone(&self.config),
+            client: self.executor.client.clone(),
+            core: self.to_core.clone(),
+            snapshot: Arc::clone(&self.core_status.borrow()),
+        };
+        let internal = self.internal.clone();
+        tokio::spawn(async move {
+            let result = Box::new(reload.run().await);
+            let _ = internal.send(Internal::Reloaded(result)).await;
+        });
+    }
+
+    /// A task of ours has ended; says whether the configuration changed.
+    pub(super) fn came_back(&mut self, result: Internal) -> bool {
+        match result {
+            Internal::LeaseStored(stored) => {
+                self.lease_watched = false;
+                if let Some(lease) = stored
+                    && self.to_core.try_send(ToCore::Event(Event::LeaseStored(lease))).is_ok()
+                {
+                    self.lease_told = Some(lease);
+                }
+                false
+            }
+            Internal::Reloaded(result) => self.reloaded(*result),
+        }
+    }
+
+    fn reloaded(&mut self, result: Result<Reloaded, ReloadError>) -> bool {
+        let changed = result.is_ok();
+        let response = match result {
+            Ok(reloaded) => self.take_over(reloaded),
+            Err(error) => {
+                tracing::error!("reload refused, the old configuration stays: {error}");
+                self.reload_error = Some(error.to_string());
+                Response::new(Code::Configuration, format!("the old configuration stays: {error}"))
+            }
+        };
+        for waiting in self.reloading.take().into_iter().flatten() {
+            let _ = waiting.send(response.clone());
+        }
+        self.notifier.ready();
+        if let Some(again) = self.reload_again.take() {
+            self.reload(None);
+            self.reloading.get_or_insert_default().extend(again);
+        }
+        changed
+    }
+
+    fn take_over(&mut self, Reloaded { config, changes }: Reloaded) -> Response {
+        self.reload_error = None;
+        self.config = config;
+        if self.executor.client.is_none() && !self.config.local_node().witness {
+            match Client::new(&self.config.cloud) {
+                Ok(client) => self.executor.client = Some(client),
+                Err(error) => tracing::error!("[cloud] cannot be used: {error}"),
+            }
+        }
+        self.configured();
+        for change in &changes.0 {
+            tracing::info!("reloaded: {}", change.text);
+        }
+        match changes.0.len() {
+            0 => Response::done("nothing changed"),
+            n => Response::done(format!("{n} keys taken over")),
+        }
+    }
+}
+
+fn warn(group: Option<&GroupName>, text: &str) {
+    match group {
+        Some(group) => tracing::warn!(%group, "{group}: {text}"),
+        None => tracing::warn!("{text}"),
+    }
+}

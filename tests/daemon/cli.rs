@@ -1,0 +1,160 @@
+//! Command lines and exit codes of both programs.
+
+use crate::lab::{Lab, Options};
+use crate::wait::wait_for;
+use serde_json::{Value, json};
+use std::process::{Command, Output};
+
+fn check(lab: &Lab, text: &str, change: impl FnOnce(&mut Command)) -> (Option<i32>, String, String) {
+    std::fs::write(lab.config_path(), text).unwrap();
+    let mut command = lab.command(0);
+    command.arg("--check-config");
+    change(&mut command);
+    parts(command.output().unwrap())
+}
+
+fn parts(output: Output) -> (Option<i32>, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Without `--node` nothing tells which node this host is: the lab's addresses are on no interface.
+fn nowhere(lab: &Lab) -> Command {
+    let with = lab.command(0);
+    let mut command = Command::new(with.get_program());
+    command.arg("--config").arg(lab.config_path()).env_clear();
+    command.envs(with.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    command
+}
+
+#[test]
+fn check_config_tells_by_its_exit_code() {
+    let lab = Lab::new(Options::default());
+    let good = lab.text();
+    let (code, out, err) = check(&lab, &good, |_| {});
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains("this node is a, as --node says\ngroup web: arbiter cloud, chosen by auto"), "{out}");
+
+    let bad = good.replace("dead-multiplier = 10", "dead-multiplier = 1\nintervall = \"1s\"");
+    let (code, out, err) = check(&lab, &bad, |_| {});
+    assert_eq!((code, out.as_str()), (Some(78), ""));
+    for part in ["dead-multiplier", "intervall", "havipd.toml:"] {
+        assert!(err.contains(part), "every error at once: {part} is not in {err}");
+    }
+    std::fs::write(lab.config_path(), &good).unwrap();
+    let (code, _, err) = parts(nowhere(&lab).arg("--check-config").output().unwrap());
+    assert_eq!(code, Some(78));
+    assert!(err.contains("no [[node]] is this host"), "{err}");
+    let (code, ..) = parts(lab.command(0).arg("--no-such-thing").output().unwrap());
+    assert_eq!(code, Some(64));
+    let (code, out, _) = parts(lab.command(0).arg("--version").output().unwrap());
+    assert_eq!((code, out.as_str()), (Some(0), concat!("havipd ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn a_daemon_with_a_wrong_file_ends_with_78() {
+    let lab = Lab::new(Options::default());
+    std::fs::write(lab.config_path(), "[cluster]\nnam = \"x\"\n").unwrap();
+    let (code, _, err) = parts(lab.command(0).output().unwrap());
+    assert_eq!(code, Some(78));
+    assert!(err.contains("ERROR") && err.contains("nam"), "{err}");
+}
+
+#[test]
+fn a_daemon_without_an_address_waits_and_says_for_which() {
+    let lab = Lab::new(Options::default());
+    let mut daemon = lab.start_with(0, |command| {
+        let old = std::mem::replace(command, nowhere(&lab));
+        drop(old);
+        let log = std::fs::OpenOptions::new().append(true).open(lab.home(0).join("log")).unwrap();
+        command.stderr(log);
+    });
+    let why = format!("waiting for {} (a)", lab.address(0));
+    daemon.wait_log(&why);
+    let reply = wait_for("an answer", || daemon.ask(&json!({"command": "status"})));
+    assert_eq!(reply["code"], 75);
+    assert!(reply["message"].as_str().unwrap().contains(&why), "{reply}");
+    daemon.signal(15);
+    assert_eq!(daemon.ended().code(), Some(0));
+}
+
+#[test]
+fn a_second_daemon_in_the_same_place_is_refused() {
+    let lab = Lab::new(Options::default());
+    let a = lab.start(0);
+    a.wait_role("active");
+    let (code, _, err) = parts(lab.command(0).output().unwrap());
+    assert_eq!(code, Some(69));
+    assert!(err.contains("another havipd runs"), "{err}");
+    assert_eq!(a.group()["role"], "active");
+}
+
+#[test]
+fn havipctl_shows_and_moves() {
+    let lab = Lab::new(Options::default());
+    let (a, b) = lab.pair();
+    let (code, out, _) = parts(lab.ctl(0, &["status"]));
+    assert_eq!(code, Some(0));
+    assert!(out.starts_with("cluster lab, node a (i-a), up ") && out.contains("held by i-a"), "{out}");
+    let (_, out, _) = parts(lab.ctl(1, &["status", "--json"]));
+    let status: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(status["groups"][0]["active"], "a");
+
+    let (code, _, err) = parts(lab.ctl(1, &["switchover", "web"]));
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("active on a, not here"), "{err}");
+    let (code, _, err) = parts(lab.ctl(0, &["switchover", "nosuch"]));
+    assert_eq!(code, Some(64));
+    assert!(err.contains("there is no group \"nosuch\"; there are web"), "{err}");
+    assert_eq!(lab.ctl(0, &["switchover", "web", "--to", "b"]).status.code(), Some(0));
+    b.wait_role("active");
+    a.wait_role("backup");
+    assert_eq!(lab.holder().as_deref(), Some("i-b"));
+
+    assert_eq!(lab.ctl(1, &["drain"]).status.code(), Some(0));
+    a.wait_role("active");
+    b.wait_for("is drained", |s| s["groups"][0]["drained"] == true);
+    assert_eq!(lab.ctl(1, &["undrain", "web"]).status.code(), Some(0));
+    assert_eq!(lab.ctl(1, &["maintenance", "web", "on"]).status.code(), Some(0));
+    a.wait_for("hears of it", |s| s["groups"][0]["maintenance"] == true);
+    assert_eq!(lab.ctl(0, &["maintenance", "--all", "off"]).status.code(), Some(0));
+    b.wait_for("hears of it", |s| s["groups"][0]["maintenance"] == false);
+}
+
+#[test]
+fn havipctl_changes_the_log_level() {
+    let lab = Lab::new(Options::default());
+    let a = lab.start(0);
+    a.wait_role("active");
+    let (code, _, err) = parts(lab.ctl(0, &["log-level", "loud"]));
+    assert_eq!(code, Some(64));
+    assert!(err.contains("use error, warn, info, debug or trace"), "{err}");
+    assert_eq!(lab.ctl(0, &["log-level", "error"]).status.code(), Some(0));
+}
+
+#[test]
+fn havipctl_ends_with_69_where_no_daemon_is() {
+    let lab = Lab::new(Options::default());
+    let (code, _, err) = parts(lab.ctl(0, &["status"]));
+    assert_eq!(code, Some(69));
+    assert!(err.contains("havipd does not run"), "{err}");
+    assert_eq!(lab.ctl(0, &["dance"]).status.code(), Some(64));
+    assert_eq!(lab.ctl(0, &["maintenance", "on"]).status.code(), Some(64), "a group, or --all");
+}
+
+#[test]
+fn keygen_makes_a_key_that_havipd_takes_and_never_replaces_one() {
+    let lab = Lab::new(Options::default());
+    let path = lab.dir.path().join("new.key");
+    let file = path.to_str().unwrap();
+    assert_eq!(lab.ctl(0, &["keygen", "--out", file]).status.code(), Some(0));
+    let key = std::fs::read_to_string(&path).unwrap();
+    let text = lab.text().replace("heartbeat.key", "new.key");
+    assert_eq!(check(&lab, &text, |_| {}).0, Some(0));
+    let (code, _, err) = parts(lab.ctl(0, &["keygen", "--out", file]));
+    assert_eq!(code, Some(1), "{err}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), key);
+    let (code, out, _) = parts(lab.ctl(0, &["keygen"]));
+    assert_eq!((code, out.trim().len()), (Some(0), 64));
+    assert_ne!(out, key);
+}

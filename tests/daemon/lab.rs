@@ -1,0 +1,275 @@
+//! Real daemons on loopback addresses, an emulated cloud in this process, and facts to wait for.
+
+use crate::wait::{PATIENCE, wait_for};
+use havipd::sandbox::emulator::{Control, Emulator, EmulatorConfig};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+pub(crate) const HAVIP: &str = "havip-test1";
+pub(crate) const HAVIP_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+/// What a test changes of the usual file.
+#[derive(Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) nodes: usize,
+    /// Keys of `[heartbeat]`, `[cloud]`, `[[group]]` and `[[group.havip]]`, as they stand in the file.
+    pub(crate) heartbeat: String,
+    pub(crate) cloud: String,
+    pub(crate) group: String,
+    pub(crate) havip_id: Option<String>,
+    /// Whole tables, at the end.
+    pub(crate) tables: String,
+    /// Node `a` asks its metadata service what it is.
+    pub(crate) discover_a: bool,
+}
+
+pub(crate) struct Lab {
+    pub(crate) cloud: Control,
+    endpoint: String,
+    metadata: String,
+    net: (u8, u8),
+    pub(crate) dir: TempDir,
+    pub(crate) options: Options,
+    /// The emulator ends with it.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Lab {
+    pub(crate) fn new(options: Options) -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        // A network of its own on loopback: of this process, and of this test in it.
+        let net = (100 + NEXT.fetch_add(1, Ordering::Relaxed), (std::process::id() % 250) as u8 + 1);
+        let mut config = EmulatorConfig::new("127.0.0.1:0".parse().unwrap()).with_havip(HAVIP, HAVIP_ADDRESS);
+        for (i, name) in NAMES.iter().enumerate() {
+            config = config.with_node(name, address(net, i));
+        }
+        let (cloud, endpoint, metadata, stop) = serve(config);
+        let lab = Self { cloud, endpoint, metadata, net, dir: TempDir::new().unwrap(), options, _stop: stop };
+        lab.write_key("heartbeat.key", 7);
+        lab.write_config();
+        lab
+    }
+
+    pub(crate) fn address(&self, node: usize) -> Ipv4Addr {
+        address(self.net, node)
+    }
+
+    pub(crate) fn write_key(&self, name: &str, byte: u8) {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, format!("{}\n", hex::encode([byte; 32]))).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    }
+
+    pub(crate) fn config_path(&self) -> PathBuf {
+        self.dir.path().join("havipd.toml")
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let o = &self.options;
+        let mut text = "[cluster]\nname = \"lab\"\n".to_owned();
+        for (i, name) in NAMES.iter().enumerate().take(o.nodes.max(2)) {
+            let priority = 150 - 10 * i;
+            let address = self.address(i);
+            let _ = write!(text, "[[node]]\nname = \"{name}\"\naddress = \"{address}\"\npriority = {priority}\n");
+            if !(o.discover_a && i == 0) {
+                let _ = writeln!(text, "instance = \"i-{name}\"");
+            }
+        }
+        let id = o.havip_id.as_deref().unwrap_or(HAVIP);
+        let (endpoint, metadata) = (&self.endpoint, &self.metadata);
+        let keys = if o.heartbeat.contains("keys") { "" } else { "keys = [{ id = 1, file = \"heartbeat.key\" }]\n" };
+        let _ = write!(
+            text,
+            "[heartbeat]\ninterval = \"50ms\"\ndead-multiplier = 10\ncold-start-wait = \"2s\"\nfabric-probe = false\n{keys}{}\n\
+             [cloud]\nregion = \"bj\"\nendpoint = \"{endpoint}\"\nmetadata-endpoint = \"{metadata}\"\n\
+             audit-interval = \"1s\"\nrequests-per-second = 100\n{}\n\
+             [[group]]\nname = \"web\"\n{}\n[[group.havip]]\nid = \"{id}\"\ninterface = \"none\"\n{}\n",
+            o.heartbeat, o.cloud, o.group, o.tables
+        );
+        text
+    }
+
+    pub(crate) fn write_config(&self) {
+        std::fs::write(self.config_path(), self.text()).unwrap();
+    }
+
+    /// Who the cloud says has the HAVIP.
+    pub(crate) fn holder(&self) -> Option<String> {
+        let view = serde_json::to_value(self.cloud.view()).unwrap();
+        let havip = view["havips"].as_array()?.iter().find(|h| h["id"] == HAVIP)?;
+        havip["master"].as_str().map(str::to_owned)
+    }
+
+    /// How many attach and detach calls there were.
+    pub(crate) fn writes(&self) -> usize {
+        self.cloud.calls(0).iter().filter(|c| c.method == "PUT").count()
+    }
+
+    /// Two daemons, the first of which is active.
+    pub(crate) fn pair(&self) -> (Daemon, Daemon) {
+        let (a, b) = (self.start(0), self.start(1));
+        a.wait_role("active");
+        b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a" && s["groups"][0]["role"] == "backup");
+        a.wait_for("b is up", |s| s["peers"][0]["state"] == "up");
+        (a, b)
+    }
+
+    /// Runs `havipctl` on a node's socket.
+    pub(crate) fn ctl(&self, node: usize, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+        command.arg("--socket").arg(self.home(node).join("run/control.sock")).args(arguments).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, node: usize) -> Command {
+        let home = self.home(node);
+        std::fs::create_dir_all(home.join("state")).unwrap();
+        std::fs::create_dir_all(home.join("run")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_havipd"));
+        command
+            .args(["--config", self.config_path().to_str().unwrap(), "--node", NAMES[node]])
+            .env_clear()
+            .env("RUNTIME_DIRECTORY", home.join("run"))
+            .env("STATE_DIRECTORY", home.join("state"))
+            .env("BCE_ACCESS_KEY_ID", format!("ak-{}", NAMES[node]))
+            .env("BCE_SECRET_ACCESS_KEY", format!("sk-{}", NAMES[node]))
+            .env("PATH", std::env::var("PATH").unwrap_or_default())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn home(&self, node: usize) -> PathBuf {
+        self.dir.path().join(NAMES[node])
+    }
+
+    pub(crate) fn start(&self, node: usize) -> Daemon {
+        self.start_with(node, |_| {})
+    }
+
+    pub(crate) fn start_with(&self, node: usize, change: impl FnOnce(&mut Command)) -> Daemon {
+        let home = self.home(node);
+        let mut command = self.command(node);
+        let log = OpenOptions::new().create(true).append(true).open(home.join("log")).unwrap();
+        command.args(["--log-level", "debug"]).stdout(Stdio::null()).stderr(log);
+        change(&mut command);
+        let child = command.spawn().unwrap();
+        Daemon { child, name: NAMES[node], home }
+    }
+}
+
+/// The emulated cloud on a thread of its own: handle, endpoint, metadata of node `a`.
+fn serve(config: EmulatorConfig) -> (Control, String, String, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut emulator = Emulator::start(config).await.unwrap();
+            let metadata = emulator.metadata_listener("a", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+            tell.send((emulator.control(), emulator.endpoint(), format!("http://{metadata}"))).unwrap();
+            emulator.run(async { drop(stopped.await) }).await;
+        });
+    });
+    let (control, endpoint, metadata) = told.recv().unwrap();
+    (control, endpoint, metadata, stop)
+}
+
+fn address((a, b): (u8, u8), node: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, a, b, node as u8 + 1)
+}
+
+/// One `havipd`, killed when dropped.
+pub(crate) struct Daemon {
+    child: Child,
+    pub(crate) name: &'static str,
+    home: PathBuf,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of {} ---\n{}", self.name, self.log());
+        }
+    }
+}
+
+impl Daemon {
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.home.join("run/control.sock")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
+        let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        wait_for(&format!("{} ends", self.name), || self.child.try_wait().unwrap())
+    }
+
+    pub(crate) fn ask(&self, request: &Value) -> Option<Value> {
+        ask(&self.socket(), request)
+    }
+
+    pub(crate) fn status(&self) -> Option<Value> {
+        Some(self.ask(&serde_json::json!({"command": "status"}))?["data"].take()).filter(|d| !d.is_null())
+    }
+
+    /// Its view of the only group.
+    pub(crate) fn group(&self) -> Value {
+        self.status().expect("a status")["groups"][0].take()
+    }
+
+    /// Waits until its status shows a fact, and gives that status.
+    pub(crate) fn wait_for(&self, what: &str, fact: impl Fn(&Value) -> bool) -> Value {
+        wait_for(&format!("{}: {what}", self.name), || self.status().filter(&fact))
+    }
+
+    /// Waits until its log has a line with `text`.
+    pub(crate) fn wait_log(&self, text: &str) {
+        wait_for(&format!("{}: logs {text:?}", self.name), || self.log().contains(text).then_some(()));
+    }
+
+    pub(crate) fn wait_role(&self, role: &str) -> Value {
+        self.wait_for(&format!("is {role}"), |s| s["groups"][0]["role"] == role)
+    }
+
+    pub(crate) fn wait_peers_up(&self, count: usize) {
+        self.wait_for("peers up", |s| {
+            s["peers"].as_array().is_some_and(|p| p.iter().filter(|p| p["state"] == "up").count() == count)
+        });
+    }
+}
+
+pub(crate) fn ask(socket: &Path, request: &Value) -> Option<Value> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    writeln!(stream, "{request}").ok()?;
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).ok()?;
+    serde_json::from_str(&line).ok()
+}
+
+pub(crate) fn script(path: &Path, text: &str) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.set_permissions(Permissions::from_mode(0o755)).unwrap();
+}

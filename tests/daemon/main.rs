@@ -1,0 +1,11 @@
+//! Real daemons against the emulated cloud: what a user of havipd sees. No root, no interface: the
+//! HAVIP has `interface = "none"`, heartbeats go over loopback.
+
+mod cli;
+mod failover;
+mod lab;
+mod reload;
+mod stop;
+mod trouble;
+#[path = "../support/wait.rs"]
+mod wait;

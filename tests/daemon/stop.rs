@@ -1,0 +1,114 @@
+//! Leaving: for good, for a restart, in a hurry, and by a crash.
+
+use crate::lab::{Lab, Options, script};
+use crate::wait::wait_for;
+use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use std::process::Command;
+
+#[test]
+fn sigterm_hands_over_and_then_ends() {
+    let lab = Lab::new(Options::default());
+    let (mut a, b) = lab.pair();
+    a.signal(15);
+    assert_eq!(a.ended().code(), Some(0));
+    let status = b.wait_role("active");
+    assert_eq!(status["groups"][0]["epoch"], 2);
+    assert!(b.log().contains("cause=\"handed-over\""), "not for want of heartbeats");
+    assert!(a.log().contains("cause=\"handover-complete\""), "a waited until b served");
+    assert_eq!(lab.holder().as_deref(), Some("i-b"));
+    assert!(!lab.home(0).join("run/control.sock").exists());
+    assert!(!lab.home(0).join("run/last-word.json").exists(), "nothing is left to be said");
+}
+
+#[test]
+fn a_restart_keeps_the_address_where_it_is() {
+    let lab = Lab::new(Options::default());
+    let bin = lab.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    script(&bin.join("systemctl"), "#!/bin/sh\nfor unit; do :; done\necho \"7 $unit restart running\"\n");
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut a = lab.start_with(0, |c| drop(c.env("PATH", path)));
+    a.wait_role("active");
+    let b = lab.start(1);
+    b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a");
+    a.wait_for("b is up", |s| s["peers"][0]["state"] == "up");
+    let writes = lab.writes();
+    a.signal(15);
+    assert_eq!(a.ended().code(), Some(0));
+    assert!(a.log().contains("restart=true"));
+    let a = lab.start(0);
+    let status = a.wait_role("active");
+    assert_eq!(status["groups"][0]["active"], "a");
+    b.wait_for("hears the new start", |s| s["peers"][0]["stats"]["proven"] == 2 && s["peers"][0]["state"] == "up");
+    let status = b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a");
+    assert_eq!(status["groups"][0]["role"], "backup");
+    assert_eq!(lab.writes(), writes, "nobody attached or detached anything");
+    assert!(!b.log().contains("is claiming"));
+}
+
+#[test]
+fn a_second_sigterm_ends_at_once() {
+    let lab = Lab::new(Options::default());
+    let (mut a, _b) = lab.pair();
+    // b accepts, and never gets to serve: a would wait for handover-timeout.
+    lab.cloud.add_fault(FaultRule::new(Scope::Any, Fault::Hang).for_caller("b"));
+    a.signal(15);
+    a.wait_log("web is releasing");
+    a.signal(15);
+    assert_eq!(a.ended().code(), Some(1), "not in order: ExecStopPost has work to do");
+}
+
+#[test]
+fn hooks_are_called_as_keepalived_calls_them() {
+    let mut lab = Lab::new(Options::default());
+    let calls = lab.dir.path().join("calls");
+    let hook = lab.dir.path().join("notify.sh");
+    let text = "#!/bin/sh\necho \"$@ $HAVIPD_NODE $HAVIPD_EPOCH $HAVIPD_CAUSE\" >> ";
+    script(&hook, &format!("{text}{}.$HAVIPD_NODE\n", calls.display()));
+    lab.options.tables = format!("[hooks]\nnotify = \"{}\"\n", hook.display());
+    lab.write_config();
+    let (mut a, b) = lab.pair();
+    a.signal(15);
+    assert_eq!(a.ended().code(), Some(0), "only after the hooks of STOP have run");
+    let read = |node: &str| std::fs::read_to_string(format!("{}.{node}", calls.display())).unwrap_or_default();
+    let of_a = read("a");
+    let lines: Vec<&str> = of_a.lines().collect();
+    assert!(lines.contains(&"INSTANCE web MASTER 150 a 1 confirmed"), "{of_a}");
+    assert!(lines.last().is_some_and(|l| l.starts_with("INSTANCE web STOP 150 a 1 ")), "{of_a}");
+    b.wait_role("active");
+    wait_for("b's hook", || read("b").contains("INSTANCE web MASTER 140 b 2 confirmed").then_some(()));
+}
+
+/// With a dead time of ten seconds or more only its last word can end a session that fast.
+#[test]
+fn after_a_crash_the_last_word_spares_the_peers_the_dead_time() {
+    let heartbeat = "interval = \"50ms\"\ndead-multiplier = 100\ncold-start-wait = \"6s\"\nfabric-probe = false\n\
+                     keys = [{ id = 1, file = \"heartbeat.key\" }]";
+    let lab = Lab::new(Options { heartbeat: heartbeat.to_owned(), ..Options::default() });
+    let (mut a, b) = lab.pair();
+    let word = lab.home(0).join("run/last-word.json");
+    wait_for("the last word is kept", || {
+        let text = std::fs::read_to_string(&word).ok()?;
+        text.contains(&format!("\"to\":\"{}:11200\"", lab.address(1))).then_some(())
+    });
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&word).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+
+    let release = |result: &str| {
+        let mut command: Command = lab.command(0);
+        let output = command.arg("--release-stale").env("SERVICE_RESULT", result).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, text) = release("signal");
+    assert_eq!(code, Some(1), "it runs: {text}");
+    a.signal(9);
+    a.ended();
+    assert_eq!(release("success").0, Some(0));
+    assert_eq!(b.status().unwrap()["peers"][0]["state"], "up", "nothing was said after an end in order");
+    let (code, text) = release("signal");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("datagrams=1"), "{text}");
+    b.wait_role("active");
+    assert!(b.log().contains("cause=\"peer-left\""), "{}", b.log());
+    assert!(!word.exists(), "it is said once");
+}

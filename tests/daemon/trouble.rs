@@ -1,0 +1,84 @@
+//! What is wrong with account, HAVIP or identity: said with its remedy, and over without a restart.
+
+use crate::lab::{Lab, Options};
+use havipd::sandbox::emulator::{Command, Permission};
+use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use serde_json::json;
+
+fn permit(lab: &Lab, permission: Permission) {
+    for access_key in ["ak-a", "ak-b"] {
+        lab.cloud.apply(Command::Permission { access_key: access_key.to_owned(), permission }).unwrap();
+    }
+}
+
+#[test]
+fn an_unknown_havip_is_a_fault_with_a_remedy_and_a_reload_ends_it() {
+    let mut lab = Lab::new(Options { havip_id: Some("havip-nosuch".to_owned()), ..Options::default() });
+    let (a, b) = (lab.start(0), lab.start(1));
+    for node in [&a, &b] {
+        let status = node.wait_role("fault");
+        let group = &status["groups"][0];
+        assert_eq!(group["cause"], "havip-missing");
+        let detail = group["detail"].as_str().unwrap();
+        assert!(detail.contains("havip-nosuch") && detail.contains("correct group.havip.id"), "{detail}");
+        node.wait_for("peers are up all the same", |s| s["peers"][0]["state"] == "up");
+    }
+    lab.options.havip_id = None;
+    lab.write_config();
+    // The id is part of what all nodes must agree on, so it takes maintenance.
+    for request in [
+        json!({"command": "maintenance", "on": true}),
+        json!({"command": "reload"}),
+        json!({"command": "maintenance", "on": false}),
+    ] {
+        for node in [&a, &b] {
+            node.wait_for("maintenance is known", |s| {
+                request["command"] != "reload" || s["groups"][0]["maintenance"] == true
+            });
+            let reply = node.ask(&request).unwrap();
+            assert_eq!(reply["code"], 0, "{request}: {reply}");
+        }
+    }
+    a.wait_role("active");
+    assert_eq!(lab.holder().as_deref(), Some("i-a"));
+}
+
+#[test]
+fn refused_permission_is_a_fault_with_a_remedy_until_it_is_given() {
+    let lab = Lab::new(Options::default());
+    permit(&lab, Permission::Nothing);
+    let (a, b) = (lab.start(0), lab.start(1));
+    for node in [&a, &b] {
+        let status = node.wait_role("fault");
+        assert_eq!(status["groups"][0]["cause"], "denied");
+        let detail = status["groups"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains("check the credentials and their permission"), "{detail}");
+        node.wait_for("peers are up all the same", |s| s["peers"][0]["state"] == "up");
+    }
+    permit(&lab, Permission::Full);
+    a.wait_role("active");
+    assert_eq!(lab.holder().as_deref(), Some("i-a"));
+}
+
+#[test]
+fn a_node_that_may_not_write_leaves_the_address_to_one_that_may() {
+    let lab = Lab::new(Options::default());
+    lab.cloud.apply(Command::Permission { access_key: "ak-a".to_owned(), permission: Permission::ReadOnly }).unwrap();
+    let (_a, b) = (lab.start(0), lab.start(1));
+    b.wait_role("active");
+    assert_eq!(lab.holder().as_deref(), Some("i-b"));
+}
+
+#[test]
+fn a_node_asks_the_metadata_service_what_it_is_until_it_answers() {
+    let lab = Lab::new(Options { discover_a: true, ..Options::default() });
+    lab.cloud.add_fault(FaultRule::new(Scope::Metadata, Fault::Reset));
+    let a = lab.start(0);
+    let status = a.wait_role("fault");
+    assert_eq!(status["groups"][0]["cause"], "no-identity");
+    a.wait_for("says why", |s| s["effects"]["identity_error"].as_str().is_some_and(|e| e.contains("instance-shortid")));
+    lab.cloud.clear_faults();
+    let status = a.wait_role("active");
+    assert_eq!(status["target"]["id"], "i-a");
+    assert_eq!(lab.holder().as_deref(), Some("i-a"));
+}
