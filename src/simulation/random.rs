@@ -271,13 +271,7 @@ impl Plan {
                 self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
             }
             _ => {
-                // Maintenance under arbiter `majority` freezes the lease; its own scenarios play that.
-                let kinds: &[u32] = if self.cluster.arbiter == Arbiter::Majority {
-                    &[0, 1, 3, 4, 5, 6]
-                } else {
-                    &[0, 1, 2, 3, 4, 5, 6]
-                };
-                let kind = of(&mut self.rng, kinds);
+                let kind = self.rng.u32(0..OPERATIONS);
                 self.operation(at, kind);
             }
         }

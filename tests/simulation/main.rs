@@ -4,7 +4,6 @@
 //! `HAVIPD_SIM_REPLAY=17 cargo test --test simulation replay -- --nocapture` plays one with its account.
 
 
-
 mod named;
 mod seeds;
 
