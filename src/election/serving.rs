@@ -109,7 +109,8 @@ impl Group {
         let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now));
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != turn.config.local);
         let target = |n: NodeIndex| turn.target_of(n).map(|t| t.id().to_owned());
-        let yield_to = if by_cloud && !self.planned {
+        // Once active, whoever is read as holder is a wrong answer to be repaired, or the election's to judge.
+        let yield_to = if by_cloud && !self.planned && self.role == Role::Claiming {
             let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
             let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
             ids.filter(|id| self.displaces.as_ref() != Some(id)).collect()

@@ -222,7 +222,7 @@ impl HavipLoop {
             binding: scope.havip.binding,
             strangers: scope.havip.strangers,
             once_held: scope.once_held,
-            yield_to: if self.confirmed_at.is_none() { &serve.yield_to } else { &[] },
+            yield_to: &serve.yield_to,
             hands_off: &serve.hands_off,
         };
         let step = next(&read.havip, &cx);

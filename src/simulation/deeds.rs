@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// systemd waits this long for a daemon to leave (TimeoutStopSec).
 const STOP_TIMEOUT: Duration = Duration::from_secs(90);
+/// So long after the faults operators end what they began.
+const REMEMBERED: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn carry_out_deed(&mut self, deed: &Deed) {
@@ -359,12 +361,18 @@ impl World {
         for host in 0..self.hosts.len() {
             self.quieten(host);
         }
-        if let Some(host) = (0..self.hosts.len()).find(|h| self.hosts[*h].process.is_some()) {
-            self.command(host, Command::Maintenance { group: None, on: false });
-        }
         self.touch_all();
         self.cloud_changed();
         self.see(&Seen::Quiet);
+        self.after(REMEMBERED, Happening::OperatorsDone);
+    }
+
+    /// Operators end what they began, once the nodes have heard of each other.
+    pub(super) fn operators_done(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.command(host, Command::Maintenance { group: None, on: false });
+            self.command(host, Command::Drain { group: None, on: false });
+        }
     }
 
     fn quieten(&mut self, host: usize) {
@@ -386,7 +394,6 @@ impl World {
             self.hosts[host].health = Some((0, false, false));
             self.tell_health(host);
         }
-        self.command(host, Command::Drain { group: None, on: false });
         if self.hosts[host].powered {
             let stopping = self.hosts[host].process.as_ref().is_some_and(|p| p.stopping);
             if stopping {
@@ -396,11 +403,6 @@ impl World {
             }
         } else {
             self.power_on(host);
-        }
-        if let Some(disk) = self.hosts[host].process.is_none().then_some(&mut self.hosts[host].disk) {
-            for kept in disk.groups.values_mut() {
-                kept.drained = false;
-            }
         }
     }
 }

@@ -180,7 +180,7 @@ impl Plan {
             self.add(SETTLE_MS, Deed::Attack { permille: 30 });
         }
         for _ in 0..self.rng.u32(2..7) {
-            let kind = self.rng.u32(0..7);
+            let kind = self.rng.u32(0..OPERATIONS);
             self.operation(at, kind);
             at += if self.rng.bool() { calm + 30_000 } else { self.rng.u64(1_000..60_000) };
         }
@@ -271,13 +271,7 @@ impl Plan {
                 self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
             }
             _ => {
-                // Maintenance under arbiter `majority` freezes the lease; its own scenarios play that.
-                let kinds: &[u32] = if self.cluster.arbiter == Arbiter::Majority {
-                    &[0, 1, 3, 4, 5, 6]
-                } else {
-                    &[0, 1, 2, 3, 4, 5, 6]
-                };
-                let kind = of(&mut self.rng, kinds);
+                let kind = self.rng.u32(0..OPERATIONS);
                 self.operation(at, kind);
             }
         }
@@ -408,3 +402,5 @@ impl Plan {
 
 /// Kinds of fault.
 const KINDS: u32 = 22;
+/// Kinds of operation.
+const OPERATIONS: u32 = 7;

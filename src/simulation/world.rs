@@ -65,6 +65,8 @@ pub(super) enum Happening {
     Tick,
     /// The faults end.
     Quiet,
+    /// Operators end what they began.
+    OperatorsDone,
 }
 
 /// A call that the executor has not turned to yet.
@@ -232,6 +234,7 @@ impl World {
                 self.after(TICK, Happening::Tick);
             }
             Happening::Quiet => self.fall_quiet(),
+            Happening::OperatorsDone => self.operators_done(),
         }
     }
 

@@ -1,0 +1,1 @@
+//! Small cases, all of them.
