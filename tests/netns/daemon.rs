@@ -220,7 +220,7 @@ fn configuration() -> String {
         "[heartbeat]\ninterval = \"{interval}ms\"\ndead-multiplier = {multiplier}\ncold-start-wait = \"1s\"\n\
          keys = [{{ id = 1, file = \"heartbeat.key\" }}]\n\n\
          [cloud]\nregion = \"bj\"\nendpoint = \"http://{CLOUD}:{PORT}\"\nmetadata-endpoint = \"http://{CLOUD}:{PORT}\"\n\
-         connect-timeout = \"300ms\"\nrequest-timeout = \"600ms\"\noperation-timeout = \"5s\"\n\
+         connect-timeout = \"300ms\"\nrequest-timeout = \"600ms\"\noperation-timeout = \"12s\"\n\
          audit-interval = \"{audit}s\"\nrequests-per-second = 100\n\n\
          [cloud.credentials]\nsource = \"file\"\nfile = \"credentials.toml\"\n\n\
          [local-address]\nlifetime = \"2s\"\nannounce-interval = \"50ms\"\n"

@@ -208,6 +208,12 @@ impl Lab {
         Ok(())
     }
 
+    /// Longest time without an answer between `since` and the latest answer.
+    pub(crate) fn outage_since(&self, havip: Havip, since: Mark) -> Duration {
+        let end = self.probe.latest_answer(havip, since.datagram).map_or(since.datagram, |(datagram, _)| datagram + 1);
+        self.probe.outage(havip, since.datagram..end).longest
+    }
+
     /// What everybody says and did of late, for whoever has to find out.
     pub(crate) fn story(&self, havip: Havip) -> String {
         let mut lines = vec![format!("  cloud: {:?}", self.fabric.havip(havip))];

@@ -17,12 +17,13 @@ mod report;
 
 use cases::{Case, Scene};
 use clock::Moment;
+use fabric::HAVIPS;
 use havipd::simulation::cloud::Profile;
 use lab::Lab;
 use report::{Findings, Verdict};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn say(text: &str) {
@@ -120,8 +121,10 @@ fn profile(profile: &Profile, cases: Vec<Case>) -> Findings {
                 lab = Some(new);
             }
             let lab = lab.as_mut().expect("was made");
+            let mark = lab.mark();
             case(&mut Scene { lab, findings: &mut findings })?;
-            lab.restore().map_err(|why| format!("the cluster does not come back to rest: {why}"))
+            lab.restore().map_err(|why| format!("the cluster does not come back to rest: {why}"))?;
+            Ok(HAVIPS.map(|havip| lab.outage_since(havip, mark)))
         }));
         let result = result.unwrap_or_else(|_| Err("panicked".to_owned()));
         let took = Moment::now().since(began);

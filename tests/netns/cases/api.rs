@@ -31,6 +31,9 @@ pub(super) const CASES: &[Case] = &[
     ("API: denied, then allowed", denied),
 ];
 
+/// Causes that need somebody else who claims.
+const RIVALRY: [&str; 2] = ["lost-race", "superseded"];
+
 fn status(status: u16, code: &str, applied: bool) -> Fault {
     Fault::Status { status, code: code.to_owned(), message: "on command".to_owned(), retry_after: None, applied }
 }
@@ -90,9 +93,12 @@ fn taken_over(scene: &mut Scene<'_>, spoil: impl FnOnce(&mut Scene<'_>) -> Resul
     scene.lab.cut(victim);
     for havip in HAVIPS {
         // What is cut off and asks the cloud may keep its address: the fabric decides who gets packets.
-        let settled = scene.lab.settle_among(havip, &rest, &rest)?;
-        if scene.lab.probe.answerers(havip, mark.datagram..settled.datagram + 1).len() > 3 {
-            return Err("answers from too many".to_owned());
+        scene.lab.settle_among(havip, &rest, &rest)?;
+        // There is no rival, whatever the cloud says late or wrongly of the one that is cut off.
+        let mut changes = scene.lab.changes_since(havip, mark.at);
+        changes.retain(|c| c.node != victim && RIVALRY.contains(&c.cause.as_str()));
+        if !changes.is_empty() {
+            return Err(format!("a rival that does not exist\n{}", scene.lab.story(havip)));
         }
     }
     scene.lab.network.heal();

@@ -119,7 +119,7 @@ fn heartbeats_pass(lab: &mut Lab, more: u64) -> Result<(), String> {
         for node in NODES {
             let answer = lab.daemon(node).ask(&json!({"command": "status"}))?;
             let peers = answer["data"]["peers"].as_array().cloned().unwrap_or_default();
-            counts.extend(peers.iter().map(|p| p["stats"]["accepted"].as_u64().unwrap_or_default()));
+            counts.extend(peers.iter().map(|p| p["stats"]["counted"].as_u64().unwrap_or_default()));
         }
         Ok(counts)
     };
