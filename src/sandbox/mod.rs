@@ -1,3 +1,5 @@
 //! A whole cluster and its cloud on one machine, without root and without an account.
 
+pub mod deed;
 pub mod emulator;
+pub mod script;
