@@ -2,4 +2,6 @@
 
 pub mod deed;
 pub mod emulator;
+pub mod relay;
 pub mod script;
+pub mod setup;
