@@ -2,6 +2,9 @@
 
 pub mod deed;
 pub mod emulator;
+pub mod facts;
 pub mod relay;
 pub mod script;
 pub mod setup;
+pub mod timeline;
+pub mod view;

@@ -99,7 +99,8 @@ impl Plan {
             dead.max(1000),
         );
         for (node, address) in self.nodes.iter().zip(addresses) {
-            let is = if node.witness { "witness = true".to_owned() } else { format!("instance = \"{}\"", node.instance()) };
+            let is =
+                if node.witness { "witness = true".to_owned() } else { format!("instance = \"{}\"", node.instance()) };
             // Writing to a string cannot fail.
             let _ = write!(text, "\n[[node]]\nname = \"{}\"\naddress = \"{address}\"\n{is}\n", node.name);
         }

@@ -66,7 +66,8 @@ fn words(line: &str) -> Vec<Word<'_>> {
             _ if rest.starts_with("->") => 2,
             _ if first.is_whitespace() => first.len_utf8(),
             _ => {
-                let end = |(i, c): (usize, char)| c.is_whitespace() || matches!(c, ',' | '#') || rest[i..].starts_with("->");
+                let end =
+                    |(i, c): (usize, char)| c.is_whitespace() || matches!(c, ',' | '#') || rest[i..].starts_with("->");
                 rest.char_indices().find(|&at| end(at)).map_or(rest.len(), |(i, _)| i)
             }
         };
