@@ -6,13 +6,18 @@
 //! change of role. All times are of the host's boot-time clock, which daemons, cloud and sandbox share.
 
 use crate::time::Instant;
+use serde::Serialize;
 use std::fmt;
+use std::time::Duration;
 
 /// Things remembered until they are part of a move; the oldest go first.
 const PENDING_MAX: usize = 512;
 
 /// Steps that a move shows of each kind of repetition (reads, refused writes) before it leaves out the rest.
 const STEPS_MAX: usize = 40;
+
+/// Two dates of one step, as rounded in two lines of a log, differ by less than this.
+const SAME: Duration = Duration::from_millis(1);
 
 /// A change of role, as a daemon logs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +66,7 @@ struct Moment {
 }
 
 /// One step of a move.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Step {
     /// Milliseconds since the move's zero; negative before it.
     pub ms: f64,
@@ -70,7 +75,8 @@ pub struct Step {
 }
 
 /// The HAVIP went from one node to another, or was taken anew.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Move {
     /// Its number, from 1.
     pub number: usize,
@@ -144,7 +150,8 @@ impl Story {
         for (at, text) in &transition.steps {
             let text = format!("{node}: {text}");
             // A timeline begins again with the steps that an earlier one ended with.
-            if !is_role(text.as_str()) && !self.pending.iter().any(|m| m.at == *at && m.text == text) {
+            let same = |m: &&Moment| m.text == text && m.at.since(*at).max(at.since(m.at)) < SAME;
+            if !is_role(&text) && !self.pending.iter().any(|m| same(&m)) {
                 self.note(*at, What::Other, text);
             }
         }
@@ -152,7 +159,8 @@ impl Story {
             self.claims.retain(|(n, _)| n != node);
             self.claims.push((node.clone(), cause.clone()));
             let before = self.holders.last().filter(|&holder| holder != node).cloned();
-            if let (Some(of), Some(heard)) = (before, heard) {
+            // Only silence has a last sign of life worth dating.
+            if let (Some(of), Some(heard)) = (before, heard.filter(|_| cause != "handed-over")) {
                 let text = format!("last heartbeat of {of} reaches {node}");
                 self.pending.retain(|m| m.what != What::LastHeard { of: of.clone(), by: node.clone() });
                 self.note(heard, What::LastHeard { of, by: node.clone() }, text);
@@ -204,6 +212,12 @@ impl Story {
         let text = to.map_or_else(|| "packets go nowhere".to_owned(), |to| format!("packets go to {to}"));
         self.note(at, What::Other, text);
         self.settle()
+    }
+
+    /// Where packets go.
+    #[must_use]
+    pub fn packets_to(&self) -> Option<&str> {
+        self.packets.as_deref()
     }
 
     /// How often packets went to another node than before.
@@ -261,7 +275,7 @@ fn zero(moments: &[Moment]) -> Option<Instant> {
 }
 
 fn millis(zero: Instant, at: Instant) -> f64 {
-    let ms = |span: std::time::Duration| span.as_secs_f64() * 1e3;
+    let ms = |span: Duration| span.as_secs_f64() * 1e3;
     if at >= zero { ms(at.since(zero)) } else { -ms(zero.since(at)) }
 }
 
