@@ -36,7 +36,6 @@ const DEFAULT_LANG: &str = "C.UTF-8";
 
 /// What status shows of a group's hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct HookStatus {
     /// The state whose hooks run now.
     pub running: Option<NotifyState>,

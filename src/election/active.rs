@@ -4,13 +4,17 @@ use super::action::Action;
 use super::group::Group;
 use super::rank;
 use super::role::{Cause, Role};
-use super::serving::{AUDIT_AGE, holder_or_alone};
+use super::serving::holder_or_alone;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, HoldOrRelease};
 use crate::election::event::InstanceState;
 use crate::ids::{NodeIndex, OperationId, Target};
 use crate::ownership::Outcome;
 use crate::wire::Flags;
+use std::time::Duration;
+
+/// Without a peer the active node announces only on an audit this recent.
+pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
 
 impl Group {
     pub(crate) fn step_active(&mut self, turn: &mut Turn<'_>) {

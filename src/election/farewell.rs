@@ -4,6 +4,7 @@
 //! for the dead time. It has the highest numbers there are: nothing of this boot counts after it.
 
 use super::Core;
+use super::role::Role;
 use crate::ids::{BootId, NodeIndex};
 use crate::time::Instant;
 use crate::wire::heartbeat::{encode, entries_that_fit};
@@ -22,12 +23,13 @@ pub struct Farewell {
 }
 
 impl Core {
-    /// Our boot and those that the peers have proven: while these, and the configuration, stay, the
-    /// farewells made with them stay good.
+    /// Our boot and those that the peers have proven, and what we have: while these, and the
+    /// configuration, stay, the farewells made with them stay good.
     #[must_use]
-    pub fn boots(&self) -> Vec<BootId> {
+    pub fn farewell_basis(&self) -> (Vec<BootId>, Vec<bool>) {
         let peers = self.peers.iter().map(|p| p.session.peer_boot().unwrap_or(BootId::NONE));
-        std::iter::once(self.boot).chain(peers).collect()
+        let boots = std::iter::once(self.boot).chain(peers).collect();
+        (boots, self.groups.iter().map(|g| g.role.has_right()).collect())
     }
 
     /// The last word to every peer that has proven itself, in the order in which it is to be sent.
@@ -85,7 +87,8 @@ impl Core {
             let member = settings.member(own).filter(|_| settings.member(to).is_some())?;
             Some(Entry {
                 group: g.tag,
-                role: super::role::Role::Backup,
+                // Who had the right gives it away, to nobody in particular.
+                role: if g.role.has_right() { Role::Releasing } else { Role::Backup },
                 flags: Flags::DECLINES,
                 priority: member.priority,
                 effective: member.priority.into(),

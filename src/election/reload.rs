@@ -26,7 +26,7 @@ impl Core {
     pub(super) fn reload(&mut self, now: Instant, new: Arc<Config>, actions: &mut Actions) {
         // The effects side has just read the file; its next word is due within the new dead time.
         self.stall.effects_reloaded(now);
-        self.retire_groups(now, &new, actions);
+        self.remove_groups(now, &new, actions);
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::config::digest(&new);
@@ -71,9 +71,8 @@ impl Core {
         self.changed = true;
     }
 
-    /// Lets groups that `new` does not have let go of everything. To be called, and its actions carried
-    /// out, before [`super::event::Event::ConfigReloaded`]: these actions number groups as the old file does.
-    pub fn retire_groups(&mut self, now: Instant, new: &Config, actions: &mut Actions) {
+    /// Groups that the new file does not have let go of everything first.
+    fn remove_groups(&mut self, now: Instant, new: &Config, actions: &mut Actions) {
         let keep: Vec<bool> = self.config.groups.iter().map(|g| new.group_named(g.name.as_str()).is_some()).collect();
         self.each_group(now, actions, |group, turn| {
             if keep[group.index.0] {

@@ -9,9 +9,6 @@ use crate::ids::{HavipIndex, NodeIndex, Target};
 use crate::ownership::{Desire, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
 use std::time::Duration;
 
-/// Without a peer the active node announces only on an audit this recent.
-pub(super) const AUDIT_AGE: Duration = Duration::from_secs(5);
-
 impl Group {
     /// What became of the claim so far, over all HAVIPs.
     pub(crate) fn outcome(&self, turn: &Turn<'_>) -> Outcome {
@@ -141,7 +138,7 @@ impl Group {
     /// The last audit is recent and says that we are the holder.
     fn holds_by_record(&self, turn: &Turn<'_>) -> bool {
         let me = turn.identity.map(Target::id);
-        let recent = |r: &LastRead| r.at + AUDIT_AGE >= turn.now;
+        let recent = |r: &LastRead| r.at + super::active::AUDIT_AGE >= turn.now;
         self.loops.iter().all(|l: &HavipLoop| l.read.as_ref().is_some_and(|r| recent(r) && holder_or_alone(r, me)))
     }
 }

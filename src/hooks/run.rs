@@ -44,7 +44,6 @@ pub(super) struct Call {
 
 /// What became of one hook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct HookOutcome {
     /// Its key in the configuration.
     pub hook: &'static str,

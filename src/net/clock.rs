@@ -1,18 +1,25 @@
-//! The core side's timer.
+//! The only place of the core side that reads a clock.
 //!
 //! Both the clock and the timer are CLOCK_BOOTTIME, so a guest that was suspended finds its
 //! deadlines expired the moment it runs again, and nobody can set either of them.
 
-pub use crate::clock::now;
-
 use super::readiness::readable;
 use crate::time::Instant;
 use rustix::fd::OwnedFd;
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use std::io;
 use tokio::io::unix::AsyncFd;
 
 const NANOS: u64 = 1_000_000_000;
+
+/// Time since the host booted, suspends included.
+#[must_use]
+pub fn now() -> Instant {
+    let t = rustix::time::clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(t.tv_nsec).unwrap_or(0);
+    Instant::from_nanos(seconds.saturating_mul(NANOS).saturating_add(nanos))
+}
 
 /// One re-usable timer with the kernel's resolution (`timerfd_create(2)`).
 ///

@@ -61,7 +61,6 @@ pub struct Received {
 
 /// What happened since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Counters {
     /// Datagrams that the kernel took.
     pub sent: u64,
@@ -85,7 +84,6 @@ pub struct Counters {
 
 /// One of the sockets, as status shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct Path {
     /// What it is, or is to be, bound to.
     pub address: SocketAddr,

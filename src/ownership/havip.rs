@@ -57,6 +57,8 @@ pub struct HavipLoop {
     pub(super) writing: Option<Writing>,
     pub(super) wrote: Option<Instant>,
     pub(super) attempt: Option<Attempt>,
+    /// The last write that was answered with 200, and when.
+    pub(super) done: Option<(WriteKind, Vec<Target>, Instant)>,
     pub(super) attempts: u64,
     pub(super) retry_at: Instant,
     pub(super) retries: u32,
@@ -143,6 +145,7 @@ impl HavipLoop {
         self.looks = 0;
         self.last_error = None;
         self.acted_on = None;
+        self.done = None;
         self.detach_from = turn.now;
     }
 
@@ -229,6 +232,11 @@ impl HavipLoop {
             self.looks = 0;
         }
         match step {
+            // From before the claim: it may say what to do first, not that it is done.
+            Next::Ours { .. } if self.opened.is_some_and(|o| read.issued < o) => {
+                self.begin_burst(turn);
+                self.look(turn, scope, true);
+            }
             Next::Ours { detach } => self.confirm(turn, scope, serve, read, detach),
             Next::HandsOff => {
                 self.acted_on = Some(read.issued);

@@ -113,7 +113,7 @@ struct Driver {
     housekeeping: Instant,
     /// Nothing is due before.
     rested: Instant,
-    sealed: Option<Vec<BootId>>,
+    sealed: Option<(Vec<BootId>, Vec<bool>)>,
     complaints: RateLimit,
     address_error: Option<String>,
     address_failures: u64,
@@ -378,12 +378,12 @@ impl Driver {
             self.monitor = Monitor::open();
             self.observe_host();
         }
-        let boots = self.core.boots();
-        if self.sealed.as_ref() != Some(&boots) {
+        let basis = self.core.farewell_basis();
+        if self.sealed.as_ref() != Some(&basis) {
             let farewells = self.core.farewells(now);
             let addresses = self.places.addresses(self.core.config());
             if self.outbox.try_send(ToEffects::Seal { farewells, addresses }).is_ok() {
-                self.sealed = Some(boots);
+                self.sealed = Some(basis);
             }
         }
     }
@@ -392,12 +392,6 @@ impl Driver {
         let now = clock::now();
         if let Some(why) = self.core.reload_refusal(&config, now) {
             return Err(why);
-        }
-        // These number groups as the old configuration does.
-        let mut actions = Actions::new();
-        self.core.retire_groups(now, &config, &mut actions);
-        for action in actions {
-            self.carry_out(now, action);
         }
         if let Some(target) = &config.local_node().target {
             self.places.set_target(Some(target));

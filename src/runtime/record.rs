@@ -12,10 +12,12 @@ pub(super) fn log(group: &GroupName, peer: Option<&str>, transition: &Transition
     let steps = steps(timeline, *at);
     let (from, to, cause, peer) = (from.as_str(), to.as_str(), cause.as_str(), peer.unwrap_or("-"));
     let epoch = epoch.0;
+    // The log's own time is when the line was made, a little later, and wall time besides.
+    let at_ms = at.since(Instant::default()).as_secs_f64() * 1e3;
     if transition.to == Role::Fault {
-        tracing::warn!(%group, from, to, cause, epoch, peer, timeline = steps, "{group} is in fault: {detail}");
+        tracing::warn!(%group, from, to, cause, epoch, peer, at_ms, timeline = steps, "{group} is in fault: {detail}");
     } else {
-        tracing::info!(%group, from, to, cause, epoch, peer, timeline = steps, "{group} is {to}: {detail}");
+        tracing::info!(%group, from, to, cause, epoch, peer, at_ms, timeline = steps, "{group} is {to}: {detail}");
     }
 }
 

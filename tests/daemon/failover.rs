@@ -12,9 +12,9 @@ fn the_survivor_takes_over_when_the_active_node_is_killed() {
     assert_eq!(lab.holder().as_deref(), Some("i-a"));
     assert_eq!(b.group()["role"], "backup");
     a.signal(9);
-    let status = b.wait_role("active");
+    b.wait_role("active");
     assert_eq!(lab.holder().as_deref(), Some("i-b"));
-    assert_eq!(status["groups"][0]["havips"][0]["bound"], serde_json::json!(["i-b"]), "exclusive: alone");
+    b.wait_for("is bound alone", |s| s["groups"][0]["havips"][0]["bound"] == serde_json::json!(["i-b"]));
     assert!(b.log().contains("cause=\"peer-dead\""));
     let line = b.log().lines().find(|l| l.contains("web is active")).unwrap().to_owned();
     for part in ["epoch=2", "timeline=\"+0.0ms claiming (peer-dead)", "read back: holder i-b"] {
@@ -64,8 +64,9 @@ fn what_no_peer_sent_is_counted_and_changes_nothing() {
             socket.send_to(&vec![0xa5; size], to).unwrap();
         }
     }
-    socket.send_to(&[0; 1201], to).unwrap();
     let status = a.wait_for("has counted them", |s| {
+        // The flood may have left no room for the first of these.
+        socket.send_to(&[0; 1201], to).unwrap();
         s["counters"]["foreign"].as_u64() >= Some(100) && s["network"]["datagrams"]["oversized"].as_u64() >= Some(1)
     });
     assert_eq!(status["groups"][0]["role"], "active");

@@ -23,8 +23,9 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 #[derive(Clone, Default)]
 pub(crate) struct Options {
     pub(crate) nodes: usize,
-    /// Keys of `[heartbeat]`, `[cloud]`, `[[group]]` and `[[group.havip]]`, as they stand in the file.
-    pub(crate) heartbeat: String,
+    pub(crate) dead_multiplier: Option<u32>,
+    pub(crate) cold_start_wait: Option<&'static str>,
+    /// Keys of `[cloud]` and `[[group]]`, as they stand in the file.
     pub(crate) cloud: String,
     pub(crate) group: String,
     pub(crate) havip_id: Option<String>,
@@ -88,14 +89,15 @@ impl Lab {
         }
         let id = o.havip_id.as_deref().unwrap_or(HAVIP);
         let (endpoint, metadata) = (&self.endpoint, &self.metadata);
-        let keys = if o.heartbeat.contains("keys") { "" } else { "keys = [{ id = 1, file = \"heartbeat.key\" }]\n" };
+        let (multiplier, wait) = (o.dead_multiplier.unwrap_or(10), o.cold_start_wait.unwrap_or("2s"));
         let _ = write!(
             text,
-            "[heartbeat]\ninterval = \"50ms\"\ndead-multiplier = 10\ncold-start-wait = \"2s\"\nfabric-probe = false\n{keys}{}\n\
+            "[heartbeat]\ninterval = \"50ms\"\ndead-multiplier = {multiplier}\ncold-start-wait = \"{wait}\"\nfabric-probe = false\n\
+             keys = [{{ id = 1, file = \"heartbeat.key\" }}]\n\
              [cloud]\nregion = \"bj\"\nendpoint = \"{endpoint}\"\nmetadata-endpoint = \"{metadata}\"\n\
              audit-interval = \"1s\"\nrequests-per-second = 100\n{}\n\
              [[group]]\nname = \"web\"\n{}\n[[group.havip]]\nid = \"{id}\"\ninterface = \"none\"\n{}\n",
-            o.heartbeat, o.cloud, o.group, o.tables
+            o.cloud, o.group, o.tables
         );
         text
     }
@@ -250,12 +252,6 @@ impl Daemon {
 
     pub(crate) fn wait_role(&self, role: &str) -> Value {
         self.wait_for(&format!("is {role}"), |s| s["groups"][0]["role"] == role)
-    }
-
-    pub(crate) fn wait_peers_up(&self, count: usize) {
-        self.wait_for("peers up", |s| {
-            s["peers"].as_array().is_some_and(|p| p.iter().filter(|p| p["state"] == "up").count() == count)
-        });
     }
 }
 

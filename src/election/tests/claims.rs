@@ -59,3 +59,26 @@ fn a_switchover_keeps_the_address_until_the_other_serves() {
         assert_eq!(pair.bound, ["i-c"], "{arbiter:?}");
     }
 }
+
+/// A read from before the claim may choose its first write; it proves nothing about the claim.
+#[test]
+fn a_look_from_an_earlier_reign_confirms_nothing() {
+    let offsets = (0..1000).step_by(130);
+    for (arbiter, offset) in offsets.flat_map(|o| [(Arbiter::None, o), (Arbiter::Cloud, o)]) {
+        let mut pair = Pair::new(2, arbiter);
+        pair.run(Duration::from_millis(10_000 + offset));
+        let command =
+            |to| crate::election::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
+        pair.give(0, Event::Commanded { command: command(1), request: 1 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?}");
+        let began = pair.now;
+        pair.give(1, Event::Commanded { command: command(0), request: 2 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?} {}", pair.story());
+        let ours = pair.log.iter().filter(|(at, i, _)| *i == 0 && *at >= began).map(|(_, _, a)| a);
+        let wrote = ours.clone().position(|a| matches!(a, Action::Write(_)));
+        let active = ours.clone().position(|a| matches!(a, Action::Record(t) if t.to == Role::Active));
+        assert!(wrote < active && wrote.is_some(), "{arbiter:?} {}", pair.story());
+    }
+}

@@ -33,6 +33,8 @@ pub struct CallRecord {
     pub number: u64,
     /// When it was decided, milliseconds on the host's boot-time clock.
     pub at_ms: u64,
+    /// The same in microseconds.
+    pub at_us: u64,
     /// Every name of the caller: access key id, node, targets.
     pub caller: Caller,
     /// HTTP method.
@@ -288,6 +290,7 @@ impl State {
         self.calls.push_back(CallRecord {
             number: self.numbered,
             at_ms: now.as_millis(),
+            at_us: now.as_nanos() / 1000,
             caller,
             method: request.method.to_owned(),
             target: format!("{}{query}", request.raw_path),

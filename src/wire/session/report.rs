@@ -52,7 +52,6 @@ pub enum SessionState {
 
 /// Counters, all since our start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 pub struct SessionStats {
     /// Datagrams that counted.
     pub counted: u64,

@@ -1,0 +1,150 @@
+//! Nodes that do not reach each other, or only in bad weather.
+
+use super::{Case, Scene, ms};
+use crate::clock::wait;
+use crate::fabric::{HAVIPS, Havip};
+use crate::lab::{Lab, Mark, PATIENCE};
+use crate::network::{NODES, Node};
+use crate::relay::{Relay, Weather};
+use crate::report::Figure;
+use serde_json::json;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub(super) const CASES: &[Case] = &[
+    ("full partition of two nodes", full),
+    ("the others do not hear the active node", unheard),
+    ("the active node does not hear the others", deaf),
+    ("a third of the heartbeats lost", lossy),
+    ("heartbeats delayed, reordered, duplicated", bad_weather),
+];
+
+const TRIO: Havip = HAVIPS[0];
+const DUO: Havip = HAVIPS[1];
+
+fn partner(node: Node) -> Node {
+    if node == NODES[0] { NODES[1] } else { NODES[0] }
+}
+
+/// Waits until `node` has lost its session with `peer` (`down`, `one-way`, ...).
+fn lost_touch(lab: &mut Lab, node: Node, peer: Node) -> Result<(), String> {
+    wait("the partition is noticed", PATIENCE, || {
+        let answer = lab.daemon(node).ask(&json!({"command": "status"}))?;
+        let peers = answer["data"]["peers"].as_array().cloned().unwrap_or_default();
+        let state = peers.iter().find(|p| p["node"] == json!(peer.name())).map(|p| p["state"].clone());
+        state.as_ref().is_some_and(|s| *s != json!("up")).then_some(()).ok_or_else(|| format!("session is {state:?}"))
+    })
+}
+
+/// By majority nothing moves, since the third node hears both. By the cloud the other node takes
+/// over, once, and the old one gives way to what the cloud says.
+fn full(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    scene.lab.network.silence(node, partner(node));
+    scene.lab.network.silence(partner(node), node);
+    lost_touch(scene.lab, partner(node), node)?;
+    moves_by_cloud_only(scene, node, mark, &["superseded", "higher-epoch"])?;
+    let settled = scene.lab.settle(DUO, &NODES)?;
+    let outage = scene.lab.probe.outage(DUO, mark.datagram..settled.datagram + 1);
+    scene.findings.note(DUO, Figure::PartitionOutage, ms(outage.longest));
+    let settled = scene.lab.settle(TRIO, &NODES)?;
+    let outage = scene.lab.probe.outage(TRIO, mark.datagram..settled.datagram + 1);
+    scene.findings.note(TRIO, Figure::PartitionOutage, ms(outage.longest));
+    let healed = scene.lab.mark();
+    scene.lab.restore()?;
+    for (havip, holder) in [(TRIO, node), (DUO, partner(node))] {
+        let settled = scene.lab.settle(havip, &NODES)?;
+        scene.stayed(havip, holder, healed, settled)?;
+    }
+    Ok(())
+}
+
+/// The other node thinks that the active one is dead; the active one hears it claim.
+fn unheard(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    scene.lab.network.silence(node, partner(node));
+    lost_touch(scene.lab, partner(node), node)?;
+    moves_by_cloud_only(scene, node, mark, &["superseded", "higher-epoch"])
+}
+
+fn moves_by_cloud_only(scene: &mut Scene<'_>, from: Node, mark: Mark, gave_way: &[&str]) -> Result<(), String> {
+    wait("the other node takes over by the cloud", PATIENCE, || {
+        let node = scene.lab.active(DUO, &NODES)?;
+        (node != from).then_some(()).ok_or_else(|| format!("{} is active", node.name()))
+    })
+    .map_err(|text| format!("{text}\n{}", scene.lab.story(DUO)))?;
+    let settled = scene.lab.settle(DUO, &NODES)?;
+    scene.moved_once(DUO, from, mark, settled)?;
+    scene.claimed_because(DUO, mark, settled, &["peer-dead"])?;
+    let changes = scene.lab.changes_since(DUO, mark.at);
+    let why = changes.iter().find(|c| c.node == from && c.to == "backup").map(|c| c.cause.clone());
+    if !why.as_deref().is_some_and(|why| gave_way.contains(&why)) {
+        return Err(format!("{} gave way because of {why:?}, not {gave_way:?}", from.name()));
+    }
+    let settled = scene.lab.settle(TRIO, &NODES)?;
+    scene.stayed(TRIO, from, mark, settled)
+}
+
+/// The others hear an active node: nothing moves.
+fn deaf(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    scene.lab.network.silence(partner(node), node);
+    lost_touch(scene.lab, node, partner(node))?;
+    for havip in HAVIPS {
+        let settled = scene.lab.settle(havip, &NODES)?;
+        scene.stayed(havip, node, mark, settled)?;
+    }
+    Ok(())
+}
+
+fn lossy(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    scene.lab.network.lose(33);
+    heartbeats_pass(scene.lab, 60)?;
+    for havip in HAVIPS {
+        let settled = scene.lab.settle(havip, &NODES)?;
+        scene.stayed(havip, node, mark, settled)?;
+    }
+    Ok(())
+}
+
+/// Waits until each node has counted so many heartbeats more from each other.
+fn heartbeats_pass(lab: &mut Lab, more: u64) -> Result<(), String> {
+    let mut heard = || -> Result<Vec<u64>, String> {
+        let mut counts = Vec::new();
+        for node in NODES {
+            let answer = lab.daemon(node).ask(&json!({"command": "status"}))?;
+            let peers = answer["data"]["peers"].as_array().cloned().unwrap_or_default();
+            counts.extend(peers.iter().map(|p| p["stats"]["counted"].as_u64().unwrap_or_default()));
+        }
+        Ok(counts)
+    };
+    let before = heard()?;
+    wait("heartbeats pass", PATIENCE, || {
+        let now = heard()?;
+        let enough = now.iter().zip(&before).all(|(now, before)| *now >= before + more);
+        enough.then_some(()).ok_or_else(|| format!("{before:?} have become {now:?}"))
+    })
+}
+
+fn bad_weather(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    let relay = Relay::start(&scene.lab.network, Weather { delay: Duration::from_millis(150), duplicates: 20 }, 7);
+    let counts = relay.counts.clone();
+    wait("there is bad weather", PATIENCE, || {
+        let all = [&counts.relayed, &counts.overtaken, &counts.duplicated].map(|c| c.load(Ordering::Relaxed));
+        let enough = all[0] >= 300 && all[1] >= 30 && all[2] >= 30;
+        enough.then_some(()).ok_or_else(|| format!("relayed, overtaken, duplicated: {all:?}"))
+    })?;
+    for havip in HAVIPS {
+        let settled = scene.lab.settle(havip, &NODES)?;
+        scene.stayed(havip, node, mark, settled)?;
+    }
+    drop(relay);
+    Ok(())
+}
