@@ -144,15 +144,24 @@ impl World {
             self.after(Duration::from_secs(1), Happening::Answer { host, incarnation, op, result });
             return;
         }
-        let after = self.one_way();
-        self.after(after, Happening::Arrive { host, incarnation, op, call: Box::new(begin.call) });
+        let scripted = usize::try_from(self.stats.calls - 1).ok().and_then(|i| self.scenario.call_ms.get(i).copied());
+        let there = scripted.map_or_else(|| self.one_way(), |[there, _]| Duration::from_millis(there));
+        let back = scripted.map(|[_, back]| Duration::from_millis(back));
+        self.after(there, Happening::Arrive { host, incarnation, op, call: Box::new(begin.call), back });
     }
 
     fn one_way(&mut self) -> Duration {
         Duration::from_micros(self.rng.u64(2_000..15_000)) + self.cloud_delay
     }
 
-    pub(super) fn call_arrived(&mut self, host: usize, incarnation: u64, op: OperationId, call: &Call) {
+    pub(super) fn call_arrived(
+        &mut self,
+        host: usize,
+        incarnation: u64,
+        op: OperationId,
+        call: &Call,
+        back: Option<Duration>,
+    ) {
         let outcome = self.cloud.call(self.now, call);
         if call.request.operation().writes() {
             self.note(Some(host), || format!("cloud: {} -> {:?}", describe(call), outcome.answer));
@@ -162,7 +171,7 @@ impl World {
             return;
         }
         if let Some(result) = result(call.request.operation(), outcome.answer) {
-            let after = outcome.after + self.one_way();
+            let after = outcome.after + back.unwrap_or_else(|| self.one_way());
             self.after(after, Happening::Answer { host, incarnation, op, result: Box::new(result) });
         }
     }

@@ -42,6 +42,7 @@ impl Scenario {
             seed,
             quiet_ms,
             end_ms,
+            call_ms: vec![],
             expect: Expect::default(),
             cluster: plan.cluster,
             steps: plan.steps,

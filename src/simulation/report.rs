@@ -1,6 +1,7 @@
 //! What a run tells: figures, a violation if there was one, and a readable account.
 
 use super::scenario::Scenario;
+use crate::election::role::Role;
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub struct Report {
     pub stats: Stats,
     /// Who was active in the end, per group.
     pub active: Vec<Option<String>>,
+    /// Role of every node in the end, per group; `None` where no daemon ran.
+    pub roles: Vec<Vec<Option<Role>>>,
     /// Moves, per group: when, and to whom.
     pub moves: Vec<Vec<(Duration, String)>>,
     /// How long after the faults ended all was as it should be, for good.

@@ -38,6 +38,7 @@ fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
         simulated: world.elapsed(),
         stats: world.stats,
         active: groups.clone().map(|g| world.active(g).map(name)).collect(),
+        roles: groups.clone().map(|g| (0..world.nodes()).map(|h| world.role(h, g)).collect()).collect(),
         moves: groups.map(moves).collect(),
         converged: world.watch.settled.converged(),
         bound: bound(&scenario.cluster, world.dead_time()),

@@ -18,6 +18,10 @@ pub struct Scenario {
     pub quiet_ms: u64,
     /// The run ends.
     pub end_ms: u64,
+    /// How long the first calls of the cloud take there and back, in the order in which they begin; the dice
+    /// decide about the others.
+    #[serde(default)]
+    pub call_ms: Vec<[u64; 2]>,
     /// What is expected in the end; the invariants are checked in any case.
     #[serde(default)]
     pub expect: Expect,
@@ -196,8 +200,16 @@ impl Scenario {
     /// A scenario of that cluster in which nothing happens.
     #[must_use]
     pub fn new(name: &str, cluster: Cluster) -> Self {
-        let name = name.to_owned();
-        Self { name, seed: 1, quiet_ms: 60_000, end_ms: 120_000, expect: Expect::default(), cluster, steps: vec![] }
+        Self {
+            name: name.to_owned(),
+            seed: 1,
+            quiet_ms: 60_000,
+            end_ms: 120_000,
+            call_ms: vec![],
+            expect: Expect::default(),
+            cluster,
+            steps: vec![],
+        }
     }
 
     /// The same with one more thing that happens.

@@ -36,7 +36,7 @@ pub(super) enum Happening {
     /// The executor turns to a call.
     Begin { host: usize, incarnation: u64, begin: Box<Begin> },
     /// A call reaches the cloud.
-    Arrive { host: usize, incarnation: u64, op: OperationId, call: Box<Call> },
+    Arrive { host: usize, incarnation: u64, op: OperationId, call: Box<Call>, back: Option<Duration> },
     /// Its answer reaches the node.
     Answer { host: usize, incarnation: u64, op: OperationId, result: Box<OperationResult> },
     /// The client gives up on a call.
@@ -213,7 +213,9 @@ impl World {
                 }
             }
             Happening::Begin { host, incarnation, begin } => self.begin_call(host, incarnation, begin),
-            Happening::Arrive { host, incarnation, op, call } => self.call_arrived(host, incarnation, op, &call),
+            Happening::Arrive { host, incarnation, op, call, back } => {
+                self.call_arrived(host, incarnation, op, &call, back);
+            }
             Happening::Answer { host, incarnation, op, result } => self.call_ended(host, incarnation, op, *result),
             Happening::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
             Happening::Kernel { host } => self.expire_addresses(host),

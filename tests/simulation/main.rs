@@ -4,6 +4,7 @@
 //! `HAVIPD_SIM_REPLAY=17 cargo test --test simulation replay -- --nocapture` plays one with its account.
 
 
+mod exhaustive;
 mod named;
 mod seeds;
 

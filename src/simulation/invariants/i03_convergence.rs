@@ -24,8 +24,8 @@ pub(crate) struct Settling {
     quiet: Option<Instant>,
     since: Option<Instant>,
     why_not: String,
-    /// Groups in which a planned move is under way: it may follow once all was settled.
-    planned: Vec<bool>,
+    /// Groups in which a planned move is under way, and since when: it may follow once all was settled.
+    planned: Vec<Option<Instant>>,
 }
 
 /// Within which time after the last fault all must be settled.
@@ -45,17 +45,17 @@ impl Settling {
         match seen {
             Seen::Quiet => self.quiet = Some(world.now),
             Seen::Became { transition: t, .. } => {
-                self.planned.resize(world.groups(), false);
+                self.planned.resize(world.groups(), None);
                 let begins = t.to == Role::Releasing || (t.to == Role::Claiming && t.cause == Cause::HandedOver);
                 let ends = t.to == Role::Active || (t.to == Role::Claiming && t.cause != Cause::HandedOver);
                 let planned = &mut self.planned[t.group.0];
-                *planned = begins || (*planned && !ends);
+                *planned = if begins { planned.or(Some(world.now)) } else { planned.filter(|_| !ends) };
             }
             Seen::Tick | Seen::End if self.quiet.is_some() => match unsettled(world) {
                 None => {
                     self.since.get_or_insert(world.now);
                 }
-                Some(_) if self.planned.iter().any(|p| *p) && !matches!(seen, Seen::End) => {}
+                Some(_) if self.moving(world) => {}
                 Some(why) => {
                     self.since = None;
                     self.why_not = why;
@@ -64,6 +64,12 @@ impl Settling {
             _ => {}
         }
         if matches!(seen, Seen::End) && winnable(&world.scenario.cluster) { self.judge(world) } else { Ok(()) }
+    }
+
+    /// Whether a planned move is under way, and not for too long.
+    fn moving(&self, world: &World) -> bool {
+        let long = OPERATION + Duration::from_millis(world.scenario.cluster.handover_timeout_ms) + world.dead_time() * 2;
+        self.planned.iter().flatten().any(|since| world.now.since(*since) < long)
     }
 
     fn judge(&self, world: &World) -> Result<(), String> {
