@@ -157,7 +157,7 @@ impl World {
             h.disk = crate::election::action::Persisted::default();
         }
         if ran {
-            self.see(&Seen::Died { host });
+            self.see(&Seen::Died);
             if sweep {
                 self.after(Duration::from_millis(50), Happening::Sweep { host });
             }

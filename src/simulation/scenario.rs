@@ -58,6 +58,10 @@ pub struct Step {
 /// What can happen. Nodes go by name, HAVIPs by number over all groups.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "the fields are the words of the scenario files; each deed says what it does with them"
+)]
 pub enum Deed {
     /// The daemon is started, if it does not run.
     Start { node: String },

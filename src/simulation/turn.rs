@@ -292,7 +292,7 @@ impl World {
         if let Some(p) = self.hosts[host].process.as_mut() {
             p.exited = true;
         }
-        self.see(&Seen::Exited { host });
+        self.see(&Seen::Exited);
     }
 
     /// Ends an exited process once the actions of its last turn are carried out.
@@ -349,7 +349,7 @@ impl World {
             let (group, havip) = (GroupIndex(number / per_group), HavipIndex(number % per_group));
             let after = Duration::from_micros(self.rng.u64(50..1000));
             self.tell(host, after, Event::AddressObserved { group, havip, present });
-            self.see(&Seen::Address { host, havip: number, present });
+            self.see(&Seen::Address);
         }
         self.note_service();
     }

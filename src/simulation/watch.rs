@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// One thing that an invariant may judge.
 #[derive(Debug)]
-pub enum Seen<'a> {
+pub(crate) enum Seen<'a> {
     /// A node's core did a turn, and all its actions were carried out.
     Turned { host: usize },
     /// A role changed.
@@ -26,7 +26,7 @@ pub enum Seen<'a> {
     /// An announcement is about to go out.
     Announced { host: usize, group: GroupIndex },
     /// An address came or went.
-    Address { host: usize, havip: usize, present: bool },
+    Address,
     /// Somebody else, or nobody, serves a HAVIP now; [`World::served`] says who.
     Served { havip: usize },
     /// A node calls the cloud.
@@ -36,9 +36,9 @@ pub enum Seen<'a> {
     /// A daemon was started.
     Started { host: usize },
     /// It ended in order.
-    Exited { host: usize },
+    Exited,
     /// It died.
-    Died { host: usize },
+    Died,
     /// A step of the scenario is about to be carried out.
     Did { deed: &'a Deed },
     /// A forged datagram was taken; `changed` says what it changed, if it did.
@@ -134,7 +134,7 @@ impl World {
 
     /// Who gets a HAVIP's packets and has its address.
     #[must_use]
-    pub fn served(&self, havip: usize) -> Option<usize> {
+    pub(crate) fn served(&self, havip: usize) -> Option<usize> {
         self.served[havip]
     }
 

@@ -108,7 +108,7 @@ impl Ord for Entry {
 
 /// Everything.
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     pub(super) now: Instant,
     queue: BinaryHeap<Entry>,
     order: u64,
@@ -137,7 +137,7 @@ impl World {
     /// # Panics
     /// If the scenario was not checked.
     #[must_use]
-    pub fn new(scenario: &Scenario, trace: bool) -> Self {
+    pub(crate) fn new(scenario: &Scenario, trace: bool) -> Self {
         let scenario = Arc::new(scenario.clone());
         let cluster = &scenario.cluster;
         let rng = fastrand::Rng::with_seed(scenario.seed);
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Runs to the end, or to the first violation.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         let end = BEGINNING + Duration::from_millis(self.scenario.end_ms);
         while let Some(entry) = self.queue.pop() {
             if entry.at > end || self.watch.violation.is_some() {

@@ -2,7 +2,7 @@
 //!
 //! `HAVIPD_SIM_SEEDS=1000 cargo test --test simulation seeds` runs so many seeds, from `HAVIPD_SIM_FROM`;
 //! `HAVIPD_SIM_REPLAY=17 cargo test --test simulation replay -- --nocapture` plays one with its account.
-
+#![expect(clippy::print_stdout, reason = "figures and accounts are what these runs are for")]
 
 mod exhaustive;
 mod named;

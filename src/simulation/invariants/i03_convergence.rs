@@ -68,7 +68,8 @@ impl Settling {
 
     /// Whether a planned move is under way, and not for too long.
     fn moving(&self, world: &World) -> bool {
-        let long = OPERATION + Duration::from_millis(world.scenario.cluster.handover_timeout_ms) + world.dead_time() * 2;
+        let long =
+            OPERATION + Duration::from_millis(world.scenario.cluster.handover_timeout_ms) + world.dead_time() * 2;
         self.planned.iter().flatten().any(|since| world.now.since(*since) < long)
     }
 

@@ -89,15 +89,14 @@ fn command(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
     world.turn(i, Event::Commanded { command, request: more.into() });
 }
 
-/// As the driver does it: refused, or old groups first, then the new file.
+/// As the driver does it: refused, or the new file.
 fn reload(world: &mut World, i: usize, variant: u8) {
     let config = Arc::new(world.cluster.config(i, variant));
     let now = world.now;
-    let Some(core) = world.hosts[i].core.as_mut() else { return };
+    let Some(core) = world.hosts[i].core.as_ref() else { return };
     if core.reload_refusal(&config, now).is_some() {
         return;
     }
-    core.retire_groups(now, &config, &mut Vec::new());
     world.hosts[i].variant = variant;
     world.hosts[i].roles.resize(config.groups.len(), havipd::election::role::Role::Backup);
     world.turn(i, Event::ConfigReloaded(config));

@@ -92,6 +92,6 @@ pub fn words(world: &World, i: usize) {
     let Some(core) = world.hosts[i].core.as_ref().filter(|_| world.turns % ASK_EVERY == 0) else { return };
     let snapshot = core.snapshot(world.now);
     assert!(serde_json::to_vec(&snapshot).is_ok(), "a snapshot that is not JSON: {snapshot:?}");
-    assert_eq!(core.boots().len(), world.hosts.len());
+    assert_eq!(core.farewell_basis().0.len(), world.hosts.len());
     core.farewells(world.now).iter().for_each(|f| understood(world, &f.bytes));
 }
