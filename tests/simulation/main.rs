@@ -3,7 +3,6 @@
 //! `HAVIPD_SIM_SEEDS=1000 cargo test --test simulation seeds` runs so many seeds, from `HAVIPD_SIM_FROM`;
 //! `HAVIPD_SIM_REPLAY=17 cargo test --test simulation replay -- --nocapture` plays one with its account.
 
-
 mod named;
 mod seeds;
 

@@ -20,7 +20,8 @@ fn clusters(nodes: usize) -> Vec<Cluster> {
     for profile in Profile::all().into_iter().filter(Profile::winnable) {
         let flags = !matches!(profile.master_flag, MasterFlag::Absent | MasterFlag::Null);
         let shareable = profile.announcements != Announcements::Ignored && flags;
-        let bindings: &[Binding] = if shareable { &[Binding::Exclusive, Binding::Shared] } else { &[Binding::Exclusive] };
+        let bindings: &[Binding] =
+            if shareable { &[Binding::Exclusive, Binding::Shared] } else { &[Binding::Exclusive] };
         for &arbiter in arbiters {
             for &binding in bindings {
                 let profile = profile.name.clone();
@@ -218,7 +219,8 @@ fn the_api_fails_while_all_is_well() {
 #[test]
 fn neither_peers_nor_cloud() {
     for cluster in clusters(2).into_iter().filter(|c| c.arbiter == Arbiter::Cloud) {
-        let alone = [(SETTLED, apart(&[&["a"], &["b"]])), (SETTLED, Deed::CloudCut { node: node("a"), answers_only: false })];
+        let alone =
+            [(SETTLED, apart(&[&["a"], &["b"]])), (SETTLED, Deed::CloudCut { node: node("a"), answers_only: false })];
         let held = Cluster { when_isolated: HoldOrRelease::Hold, preempt: false, ..cluster.clone() };
         let mut scenario = Scenario::new("isolated holder", held).times(150_000, 500_000);
         for (at, deed) in alone {
