@@ -12,7 +12,7 @@ use super::superseded::Superseded;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Group as Settings, Interface, Member};
 use crate::ids::{Epoch, GroupIndex, NodeIndex};
-use crate::ownership::HavipLoop;
+use crate::ownership::{HavipLoop, Outcome};
 use crate::time::Instant;
 use crate::wire::Tag;
 use std::time::Duration;
@@ -154,6 +154,10 @@ impl Group {
             Role::Releasing => self.step_releasing(turn),
         }
         self.serve(turn);
+        if self.role == Role::Claiming && self.outcome(turn) != Outcome::Pending {
+            // The look that just came in decided: the role must not wait for the next event to say so.
+            self.step_claiming(turn);
+        }
         self.leave_when_told(turn);
     }
 

@@ -164,8 +164,7 @@ impl Lab {
         let log = OpenOptions::new().create(true).append(true).open(home.join("log")).unwrap();
         command.args(["--log-level", "debug"]).stdout(Stdio::null()).stderr(log);
         change(&mut command);
-        let child = command.spawn().unwrap();
-        Daemon { child, name: NAMES[node], home }
+        Daemon { child: command.spawn().unwrap(), name: NAMES[node], home }
     }
 }
 
@@ -198,6 +197,7 @@ pub(crate) struct Daemon {
 }
 
 impl Drop for Daemon {
+    #[expect(clippy::print_stderr, reason = "what a failed test has to show")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,6 +1,8 @@
 //! Real daemons against the emulated cloud: what a user of havipd sees. No root, no interface: the
 //! HAVIP has `interface = "none"`, heartbeats go over loopback.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
+
 mod cli;
 mod failover;
 mod lab;

@@ -67,7 +67,7 @@ pub fn error(kind: usize) -> CallError {
         what: "call".to_owned(),
         detail: "made up".to_owned(),
         class,
-        status: (kind % 2 == 0).then_some(500),
+        status: kind.is_multiple_of(2).then_some(500),
         code: None,
         retry_after: (kind % 5 == 4).then_some(Duration::from_secs(1)),
         denied: kind % 7 == 5,

@@ -89,7 +89,7 @@ pub fn rights(world: &World, i: usize) {
 /// # Panics
 /// When it cannot.
 pub fn words(world: &World, i: usize) {
-    let Some(core) = world.hosts[i].core.as_ref().filter(|_| world.turns % ASK_EVERY == 0) else { return };
+    let Some(core) = world.hosts[i].core.as_ref().filter(|_| world.turns.is_multiple_of(ASK_EVERY)) else { return };
     let snapshot = core.snapshot(world.now);
     assert!(serde_json::to_vec(&snapshot).is_ok(), "a snapshot that is not JSON: {snapshot:?}");
     assert_eq!(core.farewell_basis().0.len(), world.hosts.len());
