@@ -213,6 +213,7 @@ impl World {
         self.touch(host);
         self.halts += 1;
         self.hosts[host].halted = Some((halt, self.halts));
+        self.hosts[host].halted_at = self.guest_now(host);
         if halt == Halt::Frozen {
             self.hosts[host].clock.stop(self.now);
         }
@@ -231,6 +232,10 @@ impl World {
             h.clock.go_on(self.now);
             let expiries: Vec<_> = h.addresses.values().flatten().filter_map(|e| h.clock.world_at(*e)).collect();
             expiries.into_iter().for_each(|at| self.at(at, Happening::Kernel { host }));
+        }
+        let now = self.guest_now(host);
+        if now.since(self.hosts[host].halted_at) > self.hosts[host].config.heartbeat.dead_time() {
+            self.hosts[host].away = Some((self.now, now));
         }
         self.touch(host);
         self.note(Some(host), || "goes on".to_owned());
@@ -266,7 +271,12 @@ impl World {
     fn stick(&mut self, host: usize, disk: bool, for_ms: u64) {
         self.touch(host);
         let h = &mut self.hosts[host];
-        *(if disk { &mut h.disk_stuck } else { &mut h.effects_stuck }) = true;
+        if disk {
+            h.disk_stuck = true;
+        } else {
+            h.effects_stuck = true;
+            h.stuck_since.get_or_insert(h.clock.read(self.now));
+        }
         self.after(Duration::from_millis(for_ms), Happening::Unstick { host, disk });
     }
 
@@ -278,6 +288,7 @@ impl World {
             self.store_next(host);
         } else {
             h.effects_stuck = false;
+            h.stuck_since = None;
         }
     }
 

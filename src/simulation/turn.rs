@@ -33,6 +33,7 @@ impl World {
         let groups = h.config.groups.len();
         h.backlog.clear();
         h.back_after_exit = None;
+        h.away = None;
         h.process = Some(Process {
             core: Core::new(Start { config: Arc::clone(&h.config), boot, seed, persisted }, now),
             incarnation: h.starts,
@@ -47,6 +48,7 @@ impl World {
             done: vec![Role::Backup; groups],
             progress: 0,
             since: vec![self.now; groups],
+            reign_since: vec![self.now; groups],
             started: self.now,
             stopping: false,
         });
@@ -176,6 +178,9 @@ impl World {
             Action::Record(t) => {
                 if let Some(p) = self.hosts[host].process.as_mut() {
                     p.done[t.group.0] = t.to;
+                    if t.to.has_right() && !t.from.has_right() {
+                        p.reign_since[t.group.0] = self.now;
+                    }
                 }
                 self.note(Some(host), || {
                     format!("{} -> {} epoch {} ({}): {}", t.from, t.to, t.epoch, t.cause, t.detail)
