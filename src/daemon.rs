@@ -12,9 +12,10 @@ use crate::runtime::service::{End, Setup, run};
 use crate::runtime::signals::{Signal, Signals};
 use crate::runtime::stale;
 use crate::runtime::status::Published;
-use crate::systemd::{Notifier, directory};
+use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, stop_timeout, unit_of_this_process};
 use crate::{process, state};
 use clap::Parser;
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,11 @@ pub fn main() -> ExitCode {
 
 fn check_config(arguments: &Arguments) -> Code {
     let state = directory("STATE_DIRECTORY", "/var/lib/havipd");
-    let known = Known { longest_pause: state::peek(&state).map(|s| s.longest_pause), stop_timeout: None };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let known = Known {
+        longest_pause: state::peek(&state).map(|s| s.longest_pause),
+        stop_timeout: runtime.ok().and_then(|runtime| runtime.block_on(unit_stop_timeout())),
+    };
     let (code, text) = match load(&arguments.config, arguments.node.clone(), &known) {
         Ok(loaded) => (Code::Done, loaded.report()),
         Err(LoadError::Invalid(all)) => (Code::Configuration, all.to_string()),
@@ -111,6 +116,11 @@ fn check_config(arguments: &Arguments) -> Code {
     // Whoever asked has gone away; the exit code still tells.
     drop(written);
     code
+}
+
+async fn unit_stop_timeout() -> Option<Duration> {
+    let unit = unit_of_this_process().unwrap_or_else(|| DEFAULT_UNIT.to_owned());
+    stop_timeout(OsStr::new("systemctl"), &unit, JOB_PATIENCE).await
 }
 
 fn serve(arguments: Arguments, logging: &Logging) -> Code {
@@ -143,7 +153,10 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
     let runtime_directory = directory("RUNTIME_DIRECTORY", "/run/havipd");
     let state_directory = directory("STATE_DIRECTORY", "/var/lib/havipd");
     let (persisted, found) = state::load_within(&state_directory, STATE_PATIENCE);
-    let known = Known { longest_pause: Some(persisted.longest_pause), stop_timeout: None };
+    // Without systemd nobody waits for an answer of it.
+    let supervised = std::env::var_os("NOTIFY_SOCKET").is_some();
+    let stop_timeout = if supervised { unit_stop_timeout().await } else { None };
+    let known = Known { longest_pause: Some(persisted.longest_pause), stop_timeout };
 
     // A wrong file first: without it nothing else matters.
     let place = || load(&arguments.config, arguments.node.clone(), &known);

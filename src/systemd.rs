@@ -9,7 +9,7 @@
 
 mod job;
 
-pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_of_this_process};
+pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, stop_timeout, unit_of_this_process};
 
 use crate::time::Instant;
 use sd_notify::NotifyState;

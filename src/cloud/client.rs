@@ -8,7 +8,7 @@
 //! ([`budget`]) is never spent on anything else.
 
 pub mod budget;
-mod classify;
+pub mod classify;
 pub mod dns;
 mod exchange;
 mod identity;

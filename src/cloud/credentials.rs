@@ -9,7 +9,7 @@ mod role;
 use super::metadata::{Metadata, MetadataError};
 use crate::config::model::CredentialSource;
 use crate::secret::Secret;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One key, permanent or temporary.
@@ -26,6 +26,23 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Reads what the metadata service says of an instance role: JSON whose members the vendor does not
+    /// document, in any plausible spelling, at the top or one level down.
+    ///
+    /// # Errors
+    /// [`CredentialError::RoleMember`] names what is missing.
+    pub fn of_role(json: &[u8]) -> Result<Self, CredentialError> {
+        role::parse(json)
+    }
+
+    /// Reads the text of the credentials file at `path`, which is only named in errors.
+    ///
+    /// # Errors
+    /// [`CredentialError::File`], without any of the text.
+    pub fn of_file(path: &Path, text: &str) -> Result<Self, CredentialError> {
+        file::parse(path, text)
+    }
+
     /// `text` without any part of this key that it may quote.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {

@@ -6,10 +6,11 @@ mod status;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
+use crate::sandbox;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -78,6 +79,9 @@ enum Verb {
         /// error, warn, info, debug or trace.
         level: String,
     },
+    /// A whole cluster and an emulated cloud on this machine: no root, no account.
+    #[command(after_help = sandbox::script::HELP)]
+    Sandbox(sandbox::Options),
     /// Make a heartbeat key: the same file goes to every node.
     Keygen {
         /// Write it there (mode 0600), not to standard output. An existing file is left alone.
@@ -108,14 +112,18 @@ impl Verb {
             }
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
-            Self::Keygen { .. } => return None,
+            Self::Sandbox(_) | Self::Keygen { .. } => return None,
         })
     }
 }
 
-/// Runs `havipctl`.
+/// Runs `havipctl`. Under the name `havipd` it is the daemon: so the sandbox needs no second program.
 #[must_use]
 pub fn main() -> ExitCode {
+    let name = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&name).file_name() == Some("havipd".as_ref()) {
+        return crate::daemon::main();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -125,6 +133,7 @@ pub fn main() -> ExitCode {
         }
     };
     match (&arguments.command, arguments.command.request()) {
+        (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
         (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
         (_, Some(Request::Watch)) => exit(watch(&arguments).unwrap_or_else(|e| failed(&e))),
         (_, Some(request)) => exit(ask(&arguments, &request).unwrap_or_else(|e| failed(&e))),

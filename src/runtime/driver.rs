@@ -11,23 +11,24 @@ use crate::config::model::Config;
 use crate::election::action::{Action, Actions};
 use crate::election::event::Event;
 use crate::election::{Core, Start};
-use crate::ids::{BootId, GroupIndex, HavipIndex};
+use crate::ids::{BootId, GroupIndex};
 use crate::log::RateLimit;
 use crate::net::address::Put;
 use crate::net::clock::{self, Timer};
 use crate::net::garp::Announcer;
 use crate::net::heartbeat::{HeartbeatSockets, Received};
 use crate::net::monitor::{Change, Monitor, MonitorError};
-use crate::net::owner::{AddressOwner, Outcome, OwnerError, Report};
+use crate::net::owner::{AddressOwner, OwnerError, Report};
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
+mod host;
 mod offload;
 
-/// Time between two looks at whether the farewells still fit, and between attempts to open netlink.
+/// Time between attempts to open netlink, and at most between two looks at whether the last words still fit.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// A status that nobody asked for is made this often at most.
 const PUBLISH: Duration = Duration::from_millis(250);
@@ -267,6 +268,7 @@ impl Driver {
         if std::mem::take(&mut self.notable) || now.since(self.published) >= PUBLISH {
             self.published = now;
             self.status.send_replace(Arc::new(self.status(now)));
+            self.seal(now);
         }
     }
 
@@ -294,83 +296,8 @@ impl Driver {
         }
     }
 
-    fn announce(
-        &mut self,
-        now: Instant,
-        group: GroupIndex,
-        havip: HavipIndex,
-        address: std::net::Ipv4Addr,
-        right_until: Instant,
-    ) {
-        let Some(link) = self.places.link(group, havip) else { return };
-        let result = match self.announcer.take().map_or_else(Announcer::open, Ok) {
-            Ok(announcer) => {
-                let result = announcer.announce(link, address, right_until);
-                self.announcer = Some(announcer);
-                result
-            }
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(_) => {}
-            Err(error) => self.complain(now, chain(&error)),
-        }
-    }
-
     fn group_name(&self, group: GroupIndex) -> &crate::ids::GroupName {
         &self.core.config().groups[group.0].name
-    }
-
-    fn address_done(&mut self, report: &Report) {
-        match &report.outcome {
-            Outcome::Done => self.address_error = None,
-            Outcome::Failed(error) => {
-                self.address_failures += 1;
-                self.complain(report.at, chain(error));
-            }
-            Outcome::RightLost | Outcome::Cancelled | Outcome::Replaced => {}
-        }
-    }
-
-    /// Notes what is wrong with an address, and says so unless it said so a moment ago.
-    fn complain(&mut self, now: Instant, text: String) {
-        if let Some(before) = self.complaints.allow(now) {
-            tracing::warn!(suppressed = before, "{text}");
-        }
-        self.address_error = Some(text);
-    }
-
-    fn host_changed(&mut self, change: Result<Change, MonitorError>) {
-        match change {
-            Ok(Change::Address { address, .. }) => {
-                let present = self.monitor.as_ref().is_ok_and(|m| m.has(address));
-                self.sockets.address_changed(address, present);
-            }
-            Ok(Change::Link { .. }) => {}
-            Err(error) => {
-                tracing::error!("{}; links and addresses are not known until that works again", chain(&error));
-                self.monitor = Err(error);
-            }
-        }
-        self.observe_host();
-    }
-
-    /// Tells the core what has changed of links and addresses.
-    fn observe_host(&mut self) {
-        self.look().into_iter().for_each(|event| self.turn(event));
-    }
-
-    fn look(&mut self) -> Vec<Event> {
-        let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
-        self.places.refresh(self.core.config(), host)
-    }
-
-    /// Listens on the HAVIPs' own addresses for questions who has them.
-    fn bind_probes(&mut self) {
-        let config = Arc::clone(self.core.config());
-        let asked = config.heartbeat.fabric_probe && !config.local_node().witness;
-        let addresses = if asked { self.places.known_addresses() } else { Vec::new() };
-        self.sockets.reconfigure(&config.local_node().addresses, &addresses, config.heartbeat.port);
     }
 
     fn keep_house(&mut self, now: Instant) {
@@ -378,6 +305,11 @@ impl Driver {
             self.monitor = Monitor::open();
             self.observe_host();
         }
+        self.seal(now);
+    }
+
+    /// Keeps the last words good: after a crash nobody can make new ones.
+    fn seal(&mut self, now: Instant) {
         let basis = self.core.farewell_basis();
         if self.sealed.as_ref() != Some(&basis) {
             let farewells = self.core.farewells(now);

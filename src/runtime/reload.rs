@@ -85,18 +85,22 @@ impl Reload {
         let changes = config::diff(&self.running, &loaded.config, &|group| maintained.contains(group.as_str()))
             .map_err(ReloadError::Refused)?;
         let config = Arc::new(loaded.config);
-        if let Some(client) = &self.client {
-            client.reconfigure(&config.cloud).map_err(|e| ReloadError::NotNow(e.to_string()))?;
-        }
+        self.reconfigure(&config).await.map_err(ReloadError::NotNow)?;
         if let Err(why) = self.ask_core(&config).await {
-            if let Some(client) = &self.client
-                && let Err(error) = client.reconfigure(&self.running.cloud)
-            {
+            if let Err(error) = self.reconfigure(&self.running).await {
                 tracing::error!("the old [cloud] settings cannot be taken back: {error}");
             }
             return Err(ReloadError::NotNow(why));
         }
         Ok(Reloaded { config, changes })
+    }
+
+    /// Off the effects thread: it reads `ca-file`.
+    async fn reconfigure(&self, config: &Arc<Config>) -> Result<(), String> {
+        let Some(client) = self.client.clone() else { return Ok(()) };
+        let config = Arc::clone(config);
+        let done = tokio::task::spawn_blocking(move || client.reconfigure(&config.cloud)).await;
+        done.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
     async fn ask_core(&self, config: &Arc<Config>) -> Result<(), String> {

@@ -12,6 +12,7 @@ use super::executor::{Executor, keep_warm};
 use super::identity::{self, IdentityError};
 use super::reload::{Known, ReloadError, Reloaded};
 use super::signals::Signals;
+use super::stale::LastWord;
 use super::status::{CoreStatus, EffectsStatus, Published, Status};
 use crate::clock;
 use crate::cloud::client::{Client, ClientError};
@@ -85,6 +86,7 @@ pub struct Setup {
 enum Internal {
     Reloaded(Box<Result<Reloaded, ReloadError>>),
     LeaseStored(Option<Duration>),
+    Sealed,
 }
 
 struct Service {
@@ -116,6 +118,9 @@ struct Service {
     lease: Option<Duration>,
     lease_told: Option<Duration>,
     lease_watched: bool,
+    /// The last word that waits to be stored, and the storing of the one before it.
+    word: Option<LastWord>,
+    sealing: Option<JoinHandle<()>>,
     terminated: u32,
     left: bool,
 }
@@ -170,6 +175,8 @@ pub async fn run(
         lease: None,
         lease_told: None,
         lease_watched: false,
+        word: None,
+        sealing: None,
         terminated: 0,
         left: false,
     };

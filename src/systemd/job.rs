@@ -43,9 +43,28 @@ fn unit_in(cgroup: &str) -> Option<String> {
 ///
 /// Needs a tokio runtime with I/O and time. Starts a process, so keep it off the heartbeat's thread.
 pub async fn stop_intent(systemctl: &OsStr, unit: &str, patience: Duration) -> StopIntent {
+    let arguments = ["list-jobs", "--no-legend", "--no-pager", "--full", unit];
+    match ask(systemctl, &arguments, patience).await {
+        Ok(text) => intent_in(&text, unit),
+        Err(why) => {
+            debug!("systemctl list-jobs: {why}; this counts as a stop");
+            StopIntent::Stop
+        }
+    }
+}
+
+/// The unit's `TimeoutStopSec`, if systemd runs, knows the unit, and sets a limit.
+///
+/// Needs a tokio runtime with I/O and time, as [`stop_intent`].
+pub async fn stop_timeout(systemctl: &OsStr, unit: &str, patience: Duration) -> Option<Duration> {
+    let arguments = ["show", "--no-pager", "--property=LoadState", "--property=TimeoutStopUSec", unit];
+    stop_timeout_in(&ask(systemctl, &arguments, patience).await.ok()?)
+}
+
+async fn ask(systemctl: &OsStr, arguments: &[&str], patience: Duration) -> Result<String, String> {
     let mut command = tokio::process::Command::new(systemctl);
     command
-        .args(["list-jobs", "--no-legend", "--no-pager", "--full", unit])
+        .args(arguments)
         .env_clear()
         .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
         .envs([("LC_ALL", "C"), ("SYSTEMD_COLORS", "0")])
@@ -53,16 +72,11 @@ pub async fn stop_intent(systemctl: &OsStr, unit: &str, patience: Duration) -> S
         .stderr(Stdio::null())
         .kill_on_drop(true);
     match tokio::time::timeout(patience, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => intent_in(&String::from_utf8_lossy(&output.stdout), unit),
-        Ok(Ok(output)) => give_up(&output.status),
-        Ok(Err(e)) => give_up(&e),
-        Err(_) => give_up(&format_args!("no answer within {} ms", patience.as_millis())),
+        Ok(Ok(output)) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(Ok(output)) => Err(output.status.to_string()),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("no answer within {} ms", patience.as_millis())),
     }
-}
-
-fn give_up(why: &dyn std::fmt::Display) -> StopIntent {
-    debug!("systemctl list-jobs: {why}; this counts as a stop");
-    StopIntent::Stop
 }
 
 /// A line is `JOB UNIT TYPE STATE`.
@@ -72,6 +86,33 @@ fn intent_in(jobs: &str, unit: &str) -> StopIntent {
         matches!(words.next(), Some("restart" | "try-restart"))
     });
     if restart { StopIntent::Restart } else { StopIntent::Stop }
+}
+
+/// Lines are `PROPERTY=VALUE`; of a unit that is not loaded the value is a default that nobody set.
+fn stop_timeout_in(properties: &str) -> Option<Duration> {
+    let value = |name: &str| properties.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    value("LoadState").filter(|state| *state == "loaded")?;
+    span(value("TimeoutStopUSec")?)
+}
+
+/// A time span as systemd writes it (`1min 30s`; `infinity` is none).
+fn span(text: &str) -> Option<Duration> {
+    let part = |word: &str| {
+        let digits = word.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, unit) = word.split_at(digits);
+        let seconds = match unit {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return None,
+        };
+        Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()
+    };
+    let parts: Option<Vec<Duration>> = text.split_whitespace().map(part).collect();
+    parts.filter(|parts| !parts.is_empty()).map(|parts| parts.iter().sum())
 }
 
 #[cfg(test)]
@@ -84,6 +125,18 @@ mod tests {
         assert_eq!(unit_in("1:name=systemd:/x\n0::/system.slice/h@a.service/sub\n").as_deref(), Some("h@a.service"));
         assert_eq!(unit_in("0::/user.slice/session-1.scope\n"), None);
         assert_eq!(unit_in(""), None);
+    }
+
+    #[test]
+    fn the_stop_timeout_is_that_of_a_loaded_unit() {
+        let of = |value: &str| stop_timeout_in(&format!("TimeoutStopUSec={value}\nLoadState=loaded\n"));
+        assert_eq!(of("1min 30s"), Some(Duration::from_secs(90)));
+        assert_eq!(of("2.5s"), Some(Duration::from_millis(2500)));
+        for none in ["infinity", "", "5 parsecs", "5"] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
+        assert_eq!(stop_timeout_in("LoadState=not-found\nTimeoutStopUSec=1min 30s\n"), None);
+        assert_eq!(stop_timeout_in(""), None);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Command lines and exit codes of both programs.
 
-use crate::lab::{Lab, Options};
+use crate::lab::{Lab, Options, script};
 use crate::wait::wait_for;
 use serde_json::{Value, json};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
 
 fn check(lab: &Lab, text: &str, change: impl FnOnce(&mut Command)) -> (Option<i32>, String, String) {
@@ -49,6 +50,58 @@ fn check_config_tells_by_its_exit_code() {
     assert_eq!(code, Some(64));
     let (code, out, _) = parts(lab.command(0).arg("--version").output().unwrap());
     assert_eq!((code, out.as_str()), (Some(0), concat!("havipd ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn check_config_knows_the_units_limits_and_the_hosts_pauses() {
+    let lab = Lab::new(Options::default());
+    let bin = lab.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    script(&bin.join("systemctl"), "#!/bin/sh\nprintf 'LoadState=loaded\\nTimeoutStopUSec=5s\\n'\n");
+    let state = r#"{"version":1,"state":{"longest-pause":{"secs":7,"nanos":0}}}"#;
+    std::fs::create_dir_all(lab.home(0).join("state")).unwrap();
+    std::fs::write(lab.home(0).join("state/state.json"), state).unwrap();
+    let (code, out, _) = check(&lab, &lab.text(), |command| {
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap()));
+    });
+    assert_eq!(code, Some(0));
+    for part in ["more than the unit's TimeoutStopSec, 5s", "7s"] {
+        assert!(out.contains(part), "{part} is not in {out}");
+    }
+}
+
+/// What systemd is told, as datagrams.
+#[test]
+fn systemd_hears_of_readiness_status_progress_and_the_end() {
+    let lab = Lab::new(Options::default());
+    let socket = UnixDatagram::bind(lab.dir.path().join("notify")).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let mut daemon = lab.start_with(0, |command| {
+        command.env("NOTIFY_SOCKET", lab.dir.path().join("notify")).env("WATCHDOG_USEC", "400000");
+    });
+    let mut heard = String::new();
+    let mut wait = |what: &str| {
+        wait_for(what, || {
+            let mut space = [0; 4096];
+            while let Ok(size) = socket.recv(&mut space) {
+                heard.push_str(std::str::from_utf8(&space[..size]).unwrap());
+                heard.push('\n');
+            }
+            let at = heard.find(what)?;
+            heard.drain(..at + what.len());
+            Some(())
+        });
+    };
+    wait("READY=1");
+    wait("STATUS=web active");
+    wait("WATCHDOG=1");
+    wait("WATCHDOG=1");
+    daemon.signal(1);
+    wait("RELOADING=1");
+    wait("READY=1");
+    daemon.signal(15);
+    wait("STOPPING=1");
+    assert_eq!(daemon.ended().code(), Some(0));
 }
 
 #[test]

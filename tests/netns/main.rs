@@ -128,23 +128,27 @@ fn profile(profile: &Profile, cases: Vec<Case>) -> Findings {
         }));
         let result = result.unwrap_or_else(|_| Err("panicked".to_owned()));
         let took = Moment::now().since(began);
-        say(&format!(
-            "{profile}: {name}: {} ({:.1} s)",
-            if result.is_ok() { "ok" } else { "FAILED" },
-            took.as_secs_f64()
-        ));
-        if let Err(why) = result {
-            say(&why);
-            say(&format!("logs: {}", Lab::directory(profile).display()));
-            // What is left may be in any state, and the logs of this one are worth keeping.
-            drop(lab.take());
-            let kept = Lab::directory(profile).with_extension(name.replace([' ', ':', ','], "-"));
-            let _ = std::fs::remove_dir_all(&kept);
-            let _ = std::fs::rename(Lab::directory(profile), kept);
-            findings.cases.push((name, Verdict::Failed(why)));
-        } else {
-            findings.cases.push((name, Verdict::Passed(took)));
-        }
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        say(&format!("{profile}: {name}: {word} ({:.1} s)", took.as_secs_f64()));
+        let verdict = match result {
+            Ok(outages) => Verdict::Passed(outages),
+            Err(why) => {
+                // What is left may be in any state.
+                drop(lab.take());
+                say(&format!("{why}\nlogs: {}", keep_logs(profile, name).display()));
+                Verdict::Failed(why)
+            }
+        };
+        findings.cases.push((name, verdict));
     }
     findings
+}
+
+/// Puts the logs of a failed case where the next lab does not overwrite them.
+fn keep_logs(profile: &Profile, case: &str) -> PathBuf {
+    let from = Lab::directory(profile);
+    let to = from.with_extension(case.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+    // Of an earlier run, if there is any.
+    let _ = std::fs::remove_dir_all(&to);
+    if std::fs::rename(&from, &to).is_ok() { to } else { from }
 }

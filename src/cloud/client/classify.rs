@@ -1,4 +1,5 @@
-//! What an answer, or the lack of one, means for whoever made the call.
+//! What an answer, or the lack of one, means for whoever made the call. Pure, and public so that
+//! anything at all can be put to it from outside.
 //!
 //! The cloud documents few codes and none of its own for HAVIPs, so the status decides first and a
 //! few substrings of code and message second. Sources: the table of common errors
@@ -17,15 +18,17 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// An answer that came in whole.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
     /// `Date`, seconds since 1970.
-    pub(super) date: Option<i64>,
+    pub date: Option<i64>,
     /// `Retry-After` as it stood.
-    pub(super) retry_after: Option<String>,
+    pub retry_after: Option<String>,
     /// `x-bce-request-id`.
-    pub(super) request_id: Option<String>,
-    pub(super) body: Vec<u8>,
+    pub request_id: Option<String>,
+    /// The whole body.
+    pub body: Vec<u8>,
 }
 
 /// How a call ended without an answer.
@@ -40,22 +43,27 @@ pub(super) enum Lost {
 }
 
 impl Answer {
-    pub(super) fn is_success(&self) -> bool {
+    /// Whether the status is one of success.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
     /// The error body; members are empty where it is not one.
-    pub(super) fn error(&self) -> ErrorBody {
+    #[must_use]
+    pub fn error(&self) -> ErrorBody {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// Our signature was too old, or from the future: worth one more, at the server's time.
-    pub(super) fn says_expired(&self) -> bool {
+    #[must_use]
+    pub fn says_expired(&self) -> bool {
         !self.is_success() && matches!(self.error().code.as_str(), "RequestExpired" | "RequestTimeTooSkewed")
     }
 
     /// Our credentials may have been replaced meanwhile: worth one more, if newer ones are found.
-    pub(super) fn doubts_credentials(&self) -> bool {
+    #[must_use]
+    pub fn doubts_credentials(&self) -> bool {
         match self.error().code.as_str() {
             "InvalidAccessKeyId" | "SignatureDoesNotMatch" => !self.is_success(),
             "IdempotentParameterMismatch" | "QualifyNotPass" | "OptInRequired" => false,
@@ -67,7 +75,8 @@ impl Answer {
     ///
     /// `now` is the server's time as far as we know it, seconds since 1970; `redact` takes out of
     /// the server's text what must not be seen.
-    pub(super) fn into_error(self, what: &str, write: bool, now: i64, redact: impl Fn(&str) -> String) -> CallError {
+    #[must_use]
+    pub fn into_error(self, what: &str, write: bool, now: i64, redact: impl Fn(&str) -> String) -> CallError {
         let body = self.error();
         let class = class(self.status, &body, write);
         let request_id = if body.request_id.is_empty() { self.request_id } else { Some(body.request_id.clone()) };
@@ -184,7 +193,8 @@ fn remedy(status: u16, code: &str) -> Option<&'static str> {
 }
 
 /// `Retry-After`: seconds, or an HTTP date compared with `now`; at most an hour.
-fn retry_after(text: &str, now: i64) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(text: &str, now: i64) -> Option<Duration> {
     let text = text.trim();
     let wait = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
@@ -194,12 +204,14 @@ fn retry_after(text: &str, now: i64) -> Option<Duration> {
 }
 
 /// An HTTP date (RFC 9110 §5.6.7, the preferred form), seconds since 1970.
-pub(super) fn http_date(text: &str) -> Option<i64> {
+#[must_use]
+pub fn http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text.trim()).ok().map(|at| at.timestamp().as_second())
 }
 
 /// Foreign text, fit for a log: no control characters, at most [`DETAIL_CHARS`].
-pub(super) fn clean(text: &str) -> String {
+#[must_use]
+pub fn clean(text: &str) -> String {
     let mut kept: String =
         text.trim().chars().take(DETAIL_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.trim().chars().count() > DETAIL_CHARS {
@@ -211,7 +223,8 @@ pub(super) fn clean(text: &str) -> String {
 /// Whether an instance of that status can still answer for an address.
 ///
 /// Unknown words count as running: the other answer is a reason to take the address away.
-pub(super) fn instance_state(status: &str) -> InstanceState {
+#[must_use]
+pub fn instance_state(status: &str) -> InstanceState {
     const NOT_RUNNING: [&str; 8] =
         ["stopped", "deleted", "expired", "error", "recycled", "released", "shutoff", "terminated"];
     if NOT_RUNNING.contains(&status.trim().to_ascii_lowercase().as_str()) {

@@ -47,7 +47,7 @@ impl FileSource {
         let stamp = std::fs::metadata(&self.path).ok().map(|m| stamp(&m));
         let changed = stamp.is_none() || stamp != last.stamp;
         if changed || always {
-            match parse(&self.path) {
+            match look(&self.path) {
                 Ok(key) => *last = Last { stamp, good: Some(Arc::new(key)), error: None },
                 Err(error) => {
                     if last.good.is_some() && last.error.as_ref() != Some(&error) {
@@ -86,10 +86,14 @@ struct Document {
     session_token: Option<String>,
 }
 
-fn parse(path: &Path) -> Result<Credentials, CredentialError> {
+fn look(path: &Path) -> Result<Credentials, CredentialError> {
     let wrong = |detail: String| CredentialError::File { path: path.to_owned(), detail };
     let content = secret_file::read(path).map_err(|e| wrong(e.to_string()))?;
-    let text = content.expose_str().ok_or_else(|| wrong("is not UTF-8".to_owned()))?;
+    parse(path, content.expose_str().ok_or_else(|| wrong("is not UTF-8".to_owned()))?)
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<Credentials, CredentialError> {
+    let wrong = |detail: String| CredentialError::File { path: path.to_owned(), detail };
     // The parser's own text may quote the line, and with it the secret.
     let document: Document = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);

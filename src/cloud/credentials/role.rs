@@ -111,7 +111,7 @@ impl RoleSource {
 
 /// Reads the role's JSON whatever its spelling: `accessKeyId`, `AccessKeyId`, `access_key_id`, ...,
 /// at the top or one level down.
-fn parse(json: &[u8]) -> Result<Credentials, CredentialError> {
+pub(super) fn parse(json: &[u8]) -> Result<Credentials, CredentialError> {
     let Ok(Value::Object(top)) = serde_json::from_slice(json) else {
         return Err(CredentialError::RoleMember("JSON object"));
     };

@@ -67,16 +67,26 @@ impl Service {
                 }
             }
             ToEffects::Seal { farewells, addresses } => {
-                let word = LastWord::new(&self.config, &farewells, addresses);
-                let directory = self.runtime_directory.clone();
-                tokio::task::spawn_blocking(move || {
-                    if let Err(error) = word.store(&directory) {
-                        tracing::warn!("after a crash peers would wait for the dead time: {error}");
-                    }
-                });
+                self.word = Some(LastWord::new(&self.config, &farewells, addresses));
+                self.seal();
             }
             ToEffects::Left => self.left = true,
         }
+    }
+
+    /// Stores the newest last word, unless an older one is just being stored.
+    fn seal(&mut self) {
+        if self.sealing.is_some() {
+            return;
+        }
+        let Some(word) = self.word.take() else { return };
+        let (directory, internal) = (self.runtime_directory.clone(), self.internal.clone());
+        self.sealing = Some(tokio::task::spawn_blocking(move || {
+            if let Err(error) = word.store(&directory) {
+                tracing::warn!("after a crash peers would wait for the dead time: {error}");
+            }
+            let _ = internal.blocking_send(Internal::Sealed);
+        }));
     }
 
     fn persist(&mut self, state: Persisted) {
@@ -105,7 +115,8 @@ impl Service {
                     self.stop();
                 } else {
                     tracing::warn!("told to end for the second time: addresses come off, nothing is handed over");
-                    let _ = self.to_core.try_send(ToCore::Abandon);
+                    let core = self.to_core.clone();
+                    tokio::spawn(async move { drop(core.send(ToCore::Abandon).await) });
                 }
             }
         }
@@ -208,6 +219,11 @@ impl Service {
                 {
                     self.lease_told = Some(lease);
                 }
+                false
+            }
+            Internal::Sealed => {
+                self.sealing = None;
+                self.seal();
                 false
             }
             Internal::Reloaded(result) => self.reloaded(*result),

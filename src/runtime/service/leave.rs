@@ -52,6 +52,10 @@ impl Service {
         if !idle {
             tracing::warn!("a hook still runs; not waited for any longer");
         }
+        if let Some(sealing) = self.sealing {
+            // What it stores must not outlive us.
+            let _ = tokio::time::timeout(STATE_PATIENCE, sealing).await;
+        }
         if let Err(error) = stale::forget(&self.runtime_directory) {
             tracing::warn!("{error}");
         }

@@ -1,0 +1,88 @@
+//! The host as the core thread sees and changes it: links, addresses, announcements.
+
+use super::{Driver, chain};
+use crate::election::event::Event;
+use crate::ids::{GroupIndex, HavipIndex};
+use crate::net::garp::Announcer;
+use crate::net::monitor::{Change, Monitor, MonitorError};
+use crate::net::owner::{Outcome, Report};
+use crate::time::Instant;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+impl Driver {
+    pub(super) fn announce(
+        &mut self,
+        now: Instant,
+        group: GroupIndex,
+        havip: HavipIndex,
+        address: Ipv4Addr,
+        right_until: Instant,
+    ) {
+        let Some(link) = self.places.link(group, havip) else { return };
+        let result = match self.announcer.take().map_or_else(Announcer::open, Ok) {
+            Ok(announcer) => {
+                let result = announcer.announce(link, address, right_until);
+                self.announcer = Some(announcer);
+                result
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(_) => {}
+            Err(error) => self.complain(now, chain(&error)),
+        }
+    }
+
+    pub(super) fn address_done(&mut self, report: &Report) {
+        match &report.outcome {
+            Outcome::Done => self.address_error = None,
+            Outcome::Failed(error) => {
+                self.address_failures += 1;
+                self.complain(report.at, chain(error));
+            }
+            Outcome::RightLost | Outcome::Cancelled | Outcome::Replaced => {}
+        }
+    }
+
+    /// Notes what is wrong with an address, and says so unless it said so a moment ago.
+    fn complain(&mut self, now: Instant, text: String) {
+        if let Some(before) = self.complaints.allow(now) {
+            tracing::warn!(suppressed = before, "{text}");
+        }
+        self.address_error = Some(text);
+    }
+
+    pub(super) fn host_changed(&mut self, change: Result<Change, MonitorError>) {
+        match change {
+            Ok(Change::Address { address, .. }) => {
+                let present = self.monitor.as_ref().is_ok_and(|m| m.has(address));
+                self.sockets.address_changed(address, present);
+            }
+            Ok(Change::Link { .. }) => {}
+            Err(error) => {
+                tracing::error!("{}; links and addresses are not known until that works again", chain(&error));
+                self.monitor = Err(error);
+            }
+        }
+        self.observe_host();
+    }
+
+    /// Tells the core what has changed of links and addresses.
+    pub(super) fn observe_host(&mut self) {
+        self.look().into_iter().for_each(|event| self.turn(event));
+    }
+
+    pub(super) fn look(&mut self) -> Vec<Event> {
+        let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
+        self.places.refresh(self.core.config(), host)
+    }
+
+    /// Listens on the HAVIPs' own addresses for questions who has them.
+    pub(super) fn bind_probes(&mut self) {
+        let config = Arc::clone(self.core.config());
+        let asked = config.heartbeat.fabric_probe && !config.local_node().witness;
+        let addresses = if asked { self.places.known_addresses() } else { Vec::new() };
+        self.sockets.reconfigure(&config.local_node().addresses, &addresses, config.heartbeat.port);
+    }
+}

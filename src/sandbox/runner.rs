@@ -1,0 +1,195 @@
+//! Runs a script on a cluster, and says how it goes.
+
+use super::cluster::{Cluster, DeedError, News};
+use super::deed::Deed;
+use super::script::{Command, Fact, Line, NodeRef};
+use super::timeline::Move;
+use serde::Serialize;
+use std::io::{self, Write};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time between two tries of an order that was refused.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// Why a script did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A line could not be done, or what it expects is not so.
+    #[error("line {number}: {text}: {why}")]
+    Failed {
+        /// Number of the line.
+        number: usize,
+        /// What it says.
+        text: String,
+        /// What is the case instead.
+        why: String,
+    },
+    /// Nobody reads what is printed.
+    #[error("cannot print: {0}")]
+    Output(#[from] io::Error),
+}
+
+/// Where it is said how things go: for people, or as one JSON object a line.
+#[derive(Debug)]
+pub struct Printer<W> {
+    out: W,
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Record<'a> {
+    Note(&'a str),
+    Event(&'a str),
+    Move(&'a Move),
+    Failed(&'a str),
+}
+
+impl<W: Write> Printer<W> {
+    /// Prints to `out`.
+    pub const fn new(out: W, json: bool) -> Self {
+        Self { out, json }
+    }
+
+    fn print(&mut self, record: &Record<'_>) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut self.out, record)?;
+            writeln!(self.out)?;
+        } else {
+            match record {
+                Record::Note(text) => writeln!(self.out, "\n== {text}")?,
+                Record::Event(text) => writeln!(self.out, "   {text}")?,
+                Record::Move(told) => writeln!(self.out, "\n{told}\n")?,
+                Record::Failed(text) => writeln!(self.out, "\nFAILED: {text}")?,
+            }
+        }
+        self.out.flush()
+    }
+
+    /// Something that a script, or the sandbox itself, has to say.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub fn note(&mut self, text: &str) -> io::Result<()> {
+        self.print(&Record::Note(text))
+    }
+
+    /// News of the cluster.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub fn news(&mut self, news: &News) -> io::Result<()> {
+        match news {
+            News::Line(text) => self.print(&Record::Event(text)),
+            News::Moved(told) => self.print(&Record::Move(told)),
+        }
+    }
+
+    /// The end of a script that failed, with the end of every daemon's log.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub fn failed(&mut self, error: &RunError, cluster: &Cluster) -> io::Result<()> {
+        self.print(&Record::Failed(&error.to_string()))?;
+        for (name, tail) in cluster.tails() {
+            self.note(&format!("end of the log of {name}"))?;
+            tail.iter().try_for_each(|line| self.print(&Record::Event(line)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs all lines, one after the other.
+///
+/// # Errors
+/// The first line that failed.
+pub async fn run<W: Write>(cluster: &mut Cluster, script: &[Line], printer: &mut Printer<W>) -> Result<(), RunError> {
+    for line in script {
+        let failed = |why: String| RunError::Failed { number: line.number, text: line.text.clone(), why };
+        match &line.command {
+            Command::Note(text) => printer.note(text)?,
+            Command::Pause(pause) => {
+                let deadline = Instant::now() + *pause;
+                while turn(cluster, printer, deadline).await? {}
+            }
+            Command::Wait(fact) | Command::Expect(fact) => {
+                let fact = resolve(cluster, fact).map_err(failed)?;
+                if !until(cluster, printer, line.within, &fact).await? {
+                    return Err(failed(not_so(cluster, line.within)));
+                }
+            }
+            Command::Do(deed) => {
+                let deed = deed.try_map(|n| cluster.facts().resolve(n)).map_err(failed)?;
+                act(cluster, printer, line.within, &deed).await?.map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn resolve(cluster: &Cluster, fact: &Fact<NodeRef>) -> Result<Fact<usize>, String> {
+    let facts = cluster.facts();
+    fact.try_map(|n| facts.resolve(n))
+}
+
+fn not_so(cluster: &Cluster, within: Duration) -> String {
+    let instead = cluster.facts().instead();
+    if within.is_zero() { format!("is not so: {instead}") } else { format!("was not so within {within:?}: {instead}") }
+}
+
+/// Takes in what happens next. False once the deadline has passed.
+async fn turn<W: Write>(cluster: &mut Cluster, printer: &mut Printer<W>, deadline: Instant) -> io::Result<bool> {
+    match tokio::time::timeout_at(deadline, cluster.turn()).await {
+        Ok(news) => news.iter().try_for_each(|n| printer.news(n)).map(|()| true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Waits for something to be so; says whether it is.
+async fn until<W: Write>(
+    cluster: &mut Cluster,
+    printer: &mut Printer<W>,
+    within: Duration,
+    fact: &Fact<usize>,
+) -> io::Result<bool> {
+    let deadline = Instant::now() + within;
+    loop {
+        if cluster.facts().holds(fact) {
+            return Ok(true);
+        }
+        if !turn(cluster, printer, deadline).await? {
+            return Ok(cluster.facts().holds(fact));
+        }
+    }
+}
+
+/// Does something; tries again while a daemon refuses, and waits for a switchover to be complete.
+async fn act<W: Write>(
+    cluster: &mut Cluster,
+    printer: &mut Printer<W>,
+    within: Duration,
+    deed: &Deed<usize>,
+) -> Result<Result<(), String>, RunError> {
+    let deadline = Instant::now() + within;
+    loop {
+        match cluster.act(deed).await {
+            Ok(news) => {
+                news.iter().try_for_each(|n| printer.news(n))?;
+                break;
+            }
+            Err(DeedError::Refused { .. } | DeedError::Unanswered { .. }) if Instant::now() < deadline => {
+                let again = deadline.min(Instant::now() + TRY_AGAIN);
+                while turn(cluster, printer, again).await? {}
+            }
+            Err(error) => return Ok(Err(error.to_string())),
+        }
+    }
+    if let Deed::Switchover(node) = deed {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !until(cluster, printer, left, &Fact::Active(Some(*node))).await? {
+            return Ok(Err(format!("was not complete within {within:?}: {}", cluster.facts().instead())));
+        }
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,97 @@
+//! What must hold after every turn, whatever came before.
+
+use super::world::World;
+use havipd::config::model::Arbiter;
+use havipd::election::action::Action;
+use havipd::ids::GroupIndex;
+use havipd::time::Instant;
+use havipd::wire::Datagram;
+use havipd::wire::heartbeat::decode;
+
+/// Actions of one turn. The most that a right core was seen to want is about a third of this.
+const MOST_ACTIONS: usize = 200;
+/// Every so many turns all that a core can tell is asked for.
+const ASK_EVERY: usize = 32;
+
+/// What a turn ordered.
+///
+/// # Panics
+/// When it is too much, too late, or not what its own past allows.
+pub fn actions(world: &World, i: usize, actions: &[Action]) {
+    let (now, host) = (world.now, &world.hosts[i]);
+    assert!(actions.len() <= MOST_ACTIONS, "{} actions in one turn", actions.len());
+    let in_time = |what: &str, until: Instant| assert!(until >= now, "{what} was over at {until:?}, now is {now:?}");
+    let mut roles = host.roles.clone();
+    for action in actions {
+        match action {
+            Action::SendDatagram { bytes, .. } => understood(world, bytes),
+            Action::ReadHavip { deadline, .. } => in_time("a look at the HAVIP", *deadline),
+            Action::ReadInstance { deadline, .. } => in_time("a look at an instance", *deadline),
+            Action::PutAddress { right_until, .. } => in_time("the right to an address", *right_until),
+            Action::Announce { right_until, .. } => in_time("the right to announce", *right_until),
+            Action::Write(write) => {
+                in_time("the right to a write", write.right_until);
+                in_time("a write", write.deadline);
+                assert!((1..=5).contains(&write.targets.len()), "{} targets", write.targets.len());
+                let kind = write.targets[0].api_type();
+                assert!(write.targets.iter().all(|t| t.api_type() == kind), "{:?} in one write", write.targets);
+                assert!(write.token.len() <= 64 && write.token.is_ascii(), "token {:?}", write.token);
+                assert!(roles[write.group.0].has_right(), "a write as {}", roles[write.group.0]);
+            }
+            Action::Record(t) => {
+                assert_eq!(t.from, roles[t.group.0], "a change from a role that it was not: {t:?}");
+                roles[t.group.0] = t.to;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whoever has the keys understands it.
+fn understood(world: &World, bytes: &[u8]) {
+    let cluster = super::super::datagram::cluster();
+    match decode(bytes, &world.ring, &cluster) {
+        Ok(Datagram::Heartbeat(_) | Datagram::Probe(_) | Datagram::ProbeAnswer(_)) => {}
+        Err(error) => panic!("sends what nobody understands: {error}"),
+    }
+}
+
+/// A timer that went off has no reason to go off again at once.
+///
+/// # Panics
+/// When it has.
+pub fn timers(world: &World, i: usize) {
+    let Some(core) = &world.hosts[i].core else { return };
+    let (next, now) = (core.next_deadline(), world.now);
+    assert!(next > now, "a timer that went off at {now:?} is set to {next:?}");
+}
+
+/// Under arbiter `majority` nobody else has the right that this node has.
+///
+/// # Panics
+/// When somebody has.
+pub fn rights(world: &World, i: usize) {
+    if world.cluster.arbiter != Arbiter::Majority || world.cluster.lies {
+        return;
+    }
+    let right = |n: usize, g| world.hosts[n].core.as_ref().and_then(|c| c.right_until(GroupIndex(g), world.now));
+    for group in 0..world.cluster.groups {
+        let Some(ours) = right(i, group) else { continue };
+        for other in (0..world.hosts.len()).filter(|n| *n != i) {
+            let theirs = right(other, group);
+            assert!(theirs.is_none(), "two rights at {:?}: {i} until {ours:?}, {other} until {theirs:?}", world.now);
+        }
+    }
+}
+
+/// A core can always tell what it is, and make its last words.
+///
+/// # Panics
+/// When it cannot.
+pub fn words(world: &World, i: usize) {
+    let Some(core) = world.hosts[i].core.as_ref().filter(|_| world.turns % ASK_EVERY == 0) else { return };
+    let snapshot = core.snapshot(world.now);
+    assert!(serde_json::to_vec(&snapshot).is_ok(), "a snapshot that is not JSON: {snapshot:?}");
+    assert_eq!(core.boots().len(), world.hosts.len());
+    core.farewells(world.now).iter().for_each(|f| understood(world, &f.bytes));
+}

@@ -1,0 +1,8 @@
+//! `havipctl sandbox` as users run it: a whole cluster of real daemons, from its command line.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
+
+mod ends;
+mod harness;
+mod scripts;
+mod terminal;
