@@ -156,11 +156,8 @@ impl World {
         if forgets {
             h.disk = crate::election::action::Persisted::default();
         }
-        if ran {
-            self.see(&Seen::Died { host });
-            if sweep {
-                self.after(Duration::from_millis(50), Happening::Sweep { host });
-            }
+        if ran && sweep {
+            self.after(Duration::from_millis(50), Happening::Sweep { host });
         }
         if let Some(back) = back_ms {
             self.after(Duration::from_millis(back), Happening::Start { host });

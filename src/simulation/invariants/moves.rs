@@ -28,9 +28,4 @@ impl Moves {
     pub(crate) fn of(&self, group: usize) -> &[(Duration, usize)] {
         self.reigns.get(group).and_then(|r| r.get(1..)).unwrap_or_default()
     }
-
-    /// Everybody who was active in a group, in order.
-    pub(crate) fn reigns(&self, group: usize) -> &[(Duration, usize)] {
-        self.reigns.get(group).map_or(&[], Vec::as_slice)
-    }
 }
