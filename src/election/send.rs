@@ -145,12 +145,16 @@ impl Core {
             let group = &mut self.groups[i];
             let epoch = group.asker.epoch();
             let ask = Ask { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
+            if group.voter.needs_record(lease) && self.persisted.longest_lease.is_none_or(|l| l < lease) {
+                self.persisted.longest_lease = Some(lease);
+                self.persist = true;
+            }
             if !group.maintained() || group.voter.renews(now, &ask) {
                 group.voter.ask(now, ask);
             }
-            let given = group.voter.given(now);
-            if given.is_some_and(|g| g.node == node && g.boot == self.boot && g.epoch == epoch && g.kept_for.is_none())
-            {
+            // Only what answers this very ask: an older grant runs out when it did before.
+            let given = group.voter.given(now).filter(|g| g.node == node && g.boot == self.boot);
+            if given.is_some_and(|g| g.epoch == epoch && g.seq == self.sender.own_seq && g.kept_for.is_none()) {
                 group.asker.count(node, epoch, now, lease);
             }
         }

@@ -156,11 +156,8 @@ impl World {
         if forgets {
             h.disk = crate::election::action::Persisted::default();
         }
-        if ran {
-            self.see(&Seen::Died);
-            if sweep {
-                self.after(Duration::from_millis(50), Happening::Sweep { host });
-            }
+        if ran && sweep {
+            self.after(Duration::from_millis(50), Happening::Sweep { host });
         }
         if let Some(back) = back_ms {
             self.after(Duration::from_millis(back), Happening::Start { host });
@@ -213,6 +210,7 @@ impl World {
         self.touch(host);
         self.halts += 1;
         self.hosts[host].halted = Some((halt, self.halts));
+        self.hosts[host].halted_at = self.guest_now(host);
         if halt == Halt::Frozen {
             self.hosts[host].clock.stop(self.now);
         }
@@ -231,6 +229,10 @@ impl World {
             h.clock.go_on(self.now);
             let expiries: Vec<_> = h.addresses.values().flatten().filter_map(|e| h.clock.world_at(*e)).collect();
             expiries.into_iter().for_each(|at| self.at(at, Happening::Kernel { host }));
+        }
+        let now = self.guest_now(host);
+        if now.since(self.hosts[host].halted_at) > self.hosts[host].config.heartbeat.dead_time() {
+            self.hosts[host].away = Some((self.now, now));
         }
         self.touch(host);
         self.note(Some(host), || "goes on".to_owned());
@@ -266,7 +268,12 @@ impl World {
     fn stick(&mut self, host: usize, disk: bool, for_ms: u64) {
         self.touch(host);
         let h = &mut self.hosts[host];
-        *(if disk { &mut h.disk_stuck } else { &mut h.effects_stuck }) = true;
+        if disk {
+            h.disk_stuck = true;
+        } else {
+            h.effects_stuck = true;
+            h.stuck_since.get_or_insert(h.clock.read(self.now));
+        }
         self.after(Duration::from_millis(for_ms), Happening::Unstick { host, disk });
     }
 
@@ -278,6 +285,7 @@ impl World {
             self.store_next(host);
         } else {
             h.effects_stuck = false;
+            h.stuck_since = None;
         }
     }
 

@@ -64,6 +64,8 @@ pub(super) struct Process {
     pub(super) progress: u64,
     /// When each group's role changed last.
     pub(super) since: Vec<Instant>,
+    /// When the right in each group began, if it lasts.
+    pub(super) reign_since: Vec<Instant>,
     pub(super) started: Instant,
     pub(super) stopping: bool,
 }
@@ -93,6 +95,12 @@ pub(super) struct Host {
     pub(super) interrupt: Option<(usize, Duration)>,
     /// When something outside the daemon last went wrong, or right again, for this host.
     pub(super) touched: Instant,
+    /// The last halt that was longer than the dead time, by its own clock: when it ended, in both times.
+    pub(super) away: Option<(Instant, Instant)>,
+    /// When the halt that lasts began, by its own clock.
+    pub(super) halted_at: Instant,
+    /// Since when the effects side makes no progress, by its own clock.
+    pub(super) stuck_since: Option<Instant>,
     /// Starts so far.
     pub(super) starts: u64,
     /// Started again so long after it left.

@@ -15,6 +15,9 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a word of the kernel takes to its monitor.
+const NETLINK: Duration = Duration::from_micros(100);
+
 impl World {
     /// systemd starts the daemon.
     pub(super) fn start(&mut self, host: usize) {
@@ -33,6 +36,7 @@ impl World {
         let groups = h.config.groups.len();
         h.backlog.clear();
         h.back_after_exit = None;
+        h.away = None;
         h.process = Some(Process {
             core: Core::new(Start { config: Arc::clone(&h.config), boot, seed, persisted }, now),
             incarnation: h.starts,
@@ -47,6 +51,7 @@ impl World {
             done: vec![Role::Backup; groups],
             progress: 0,
             since: vec![self.now; groups],
+            reign_since: vec![self.now; groups],
             started: self.now,
             stopping: false,
         });
@@ -176,6 +181,9 @@ impl World {
             Action::Record(t) => {
                 if let Some(p) = self.hosts[host].process.as_mut() {
                     p.done[t.group.0] = t.to;
+                    if t.to.has_right() && !t.from.has_right() {
+                        p.reign_since[t.group.0] = self.now;
+                    }
                 }
                 self.note(Some(host), || {
                     format!("{} -> {} epoch {} ({}): {}", t.from, t.to, t.epoch, t.cause, t.detail)
@@ -292,7 +300,6 @@ impl World {
         if let Some(p) = self.hosts[host].process.as_mut() {
             p.exited = true;
         }
-        self.see(&Seen::Exited);
     }
 
     /// Ends an exited process once the actions of its last turn are carried out.
@@ -330,28 +337,26 @@ impl World {
         }
         if new {
             self.note(Some(host), || format!("has {address} now"));
-            self.address_changed(host, address, true);
+            self.note_service();
         }
+        self.tell_address(host, address, true);
     }
 
     pub(super) fn drop_address(&mut self, host: usize, address: Ipv4Addr) {
         if self.hosts[host].addresses.remove(&address).is_some() {
             self.note(Some(host), || format!("drops {address}"));
-            self.address_changed(host, address, false);
+            self.tell_address(host, address, false);
+            self.note_service();
         }
     }
 
-    /// The kernel tells its monitor, and packets find somebody else.
-    pub(super) fn address_changed(&mut self, host: usize, address: Ipv4Addr, present: bool) {
+    /// The kernel tells its monitor, in order.
+    fn tell_address(&mut self, host: usize, address: Ipv4Addr, present: bool) {
         let per_group = self.scenario.cluster.havips;
-        let count = self.served.len();
-        if let Some(number) = (0..count).find(|n| Cluster::havip_address(*n) == address) {
+        if let Some(number) = (0..self.served.len()).find(|n| Cluster::havip_address(*n) == address) {
             let (group, havip) = (GroupIndex(number / per_group), HavipIndex(number % per_group));
-            let after = Duration::from_micros(self.rng.u64(50..1000));
-            self.tell(host, after, Event::AddressObserved { group, havip, present });
-            self.see(&Seen::Address);
+            self.tell(host, NETLINK, Event::AddressObserved { group, havip, present });
         }
-        self.note_service();
     }
 
     /// Addresses whose lifetime is over go.
@@ -366,7 +371,8 @@ impl World {
         for address in over {
             self.hosts[host].addresses.remove(&address);
             self.note(Some(host), || format!("the kernel removes {address}"));
-            self.address_changed(host, address, false);
+            self.tell_address(host, address, false);
+            self.note_service();
         }
     }
 

@@ -25,8 +25,6 @@ pub(crate) enum Seen<'a> {
     Put { host: usize, group: GroupIndex, lifetime: Option<Duration> },
     /// An announcement is about to go out.
     Announced { host: usize, group: GroupIndex },
-    /// An address came or went.
-    Address,
     /// Somebody else, or nobody, serves a HAVIP now; [`World::served`] says who.
     Served { havip: usize },
     /// A node calls the cloud.
@@ -35,10 +33,6 @@ pub(crate) enum Seen<'a> {
     Sent { from: usize, to: usize },
     /// A daemon was started.
     Started { host: usize },
-    /// It ended in order.
-    Exited,
-    /// It died.
-    Died,
     /// A step of the scenario is about to be carried out.
     Did { deed: &'a Deed },
     /// A forged datagram was taken; `changed` says what it changed, if it did.

@@ -291,6 +291,9 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         backlog: std::collections::VecDeque::new(),
         interrupt: None,
         touched: BEGINNING,
+        away: None,
+        halted_at: Instant::default(),
+        stuck_since: None,
         starts: 0,
         back_after_exit: None,
     }

@@ -14,7 +14,7 @@ const HOT: u32 = 20;
 const CALLS: usize = 150;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Calls under way at once for each HAVIP.
-const OPEN: usize = 4;
+const OPEN: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Bounds {
@@ -47,6 +47,18 @@ impl Bounds {
         Ok(())
     }
 
+    /// A daemon whose effects side is stuck falls silent within a dead time, its last reports included.
+    fn judge_stuck(world: &World, host: usize) -> Result<(), String> {
+        let h = &world.hosts[host];
+        let dead_time = h.config.heartbeat.dead_time();
+        match h.stuck_since {
+            Some(since) if world.guest_now(host).since(since) > dead_time + Duration::from_millis(100) => {
+                Err(format!("{} sends heartbeats though its effects side is stuck", world.name(host)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn judge_queues(world: &World, host: usize) -> Result<(), String> {
         let Some(p) = &world.hosts[host].process else { return Ok(()) };
         let name = world.name(host);
@@ -77,7 +89,7 @@ impl Invariant for Bounds {
             Seen::Turned { host } => Self::judge_queues(world, host),
             Seen::Sent { from, to } => {
                 self.sent[from][to] = world.now;
-                Ok(())
+                Self::judge_stuck(world, from)
             }
             Seen::CallBegan { host } => {
                 let calls = &mut self.calls[host];

@@ -72,7 +72,6 @@ impl Invariant for NoGap {
                 }
                 Ok(())
             }
-            Seen::Did { .. } | Seen::Died | Seen::Exited => Ok(()),
             Seen::Tick => {
                 for group in 0..world.groups() {
                     let releasing = (0..world.nodes()).any(|h| world.role(h, group) == Some(Role::Releasing));

@@ -5,6 +5,7 @@ mod i02_effects_need_right;
 pub(super) mod i03_convergence;
 mod i04_no_human;
 mod i05_moves_have_causes;
+mod i05_one_active;
 mod i06_no_needless_moves;
 mod i07_forgeries;
 mod i08_address_lifetime;
@@ -32,9 +33,10 @@ pub(super) trait Invariant: std::fmt::Debug {
 pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(i01_one_right::OneRight::new(cluster)),
-        Box::new(i02_effects_need_right::EffectsNeedRight),
+        Box::new(i02_effects_need_right::EffectsNeedRight::new(cluster)),
         Box::new(i04_no_human::NoHuman::default()),
         Box::new(i05_moves_have_causes::MovesHaveCauses::new(cluster)),
+        Box::new(i05_one_active::OneActive::new(cluster)),
         Box::new(i06_no_needless_moves::NoNeedlessMoves::default()),
         Box::new(i07_forgeries::Forgeries),
         Box::new(i08_address_lifetime::AddressLifetime::new(cluster)),

@@ -1,0 +1,100 @@
+//! I5, of arbiter `cloud`: two nodes that do not hear each other are not both active for long while both
+//! reach a cloud that tells the truth: whom it does not name, it has superseded. And beyond `max-moves`
+//! nothing moves from a live holder that was not asked for.
+
+use super::super::cluster::Cluster;
+use super::super::watch::Seen;
+use super::super::world::World;
+use super::Invariant;
+use crate::config::model::Arbiter;
+use crate::election::role::{Cause, Role};
+use crate::time::Instant;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Two reads a second apart, more than 5 s after an own write, each with its call's time, and some repairs.
+const LONG: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct OneActive {
+    by_cloud: bool,
+    /// Per group: since when two nodes are active though the cloud could tell them.
+    both: Vec<Option<Instant>>,
+    /// Per group: who became active when.
+    moves: Vec<VecDeque<(Instant, usize)>>,
+}
+
+impl OneActive {
+    pub(super) fn new(cluster: &Cluster) -> Self {
+        // Without flags a shared record names nobody, and one that cannot be won names somebody for ever.
+        Self {
+            by_cloud: cluster.arbiter == Arbiter::Cloud,
+            both: vec![None; cluster.groups],
+            moves: vec![VecDeque::new(); cluster.groups],
+        }
+    }
+
+    fn judge(&mut self, world: &World, group: usize) -> Result<(), String> {
+        let told = world.cloud.faults().is_empty() && world.cloud_delay.is_zero() && world.winnable();
+        let active = |h: &usize| {
+            let host = &world.hosts[*h];
+            let sees = host.awake() && host.link_up && host.reach == super::super::host::Reach::Both;
+            world.role(*h, group) == Some(Role::Active) && sees && !host.effects_stuck
+        };
+        let all: Vec<usize> = (0..world.nodes()).filter(active).collect();
+        let since = &mut self.both[group];
+        if all.len() < 2 || !told {
+            *since = None;
+            return Ok(());
+        }
+        let began = *since.get_or_insert(world.now);
+        let lasted = world.now.since(began);
+        if lasted > LONG + world.cloud.profile().read_delay * 4 {
+            let names: Vec<&str> = all.iter().map(|h| world.name(*h)).collect();
+            return Err(format!("group {group}: {} are all active for {lasted:?}", names.join(", ")));
+        }
+        Ok(())
+    }
+
+    fn judge_budget(&self, world: &World, host: usize, group: usize, cause: Cause) -> Result<(), String> {
+        let settings = &world.hosts[host].config.groups[group];
+        let forced = !matches!(cause, Cause::Preempted | Cause::CheckFailed);
+        // What a daemon did not live to see it cannot count.
+        let started = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
+        let from = started + world.dead_time();
+        let seen = self.moves[group]
+            .iter()
+            .filter(|(at, _)| *at > from && world.now.since(*at) + Duration::from_secs(10) < settings.max_moves_window)
+            .count();
+        if !forced && settings.max_moves > 0 && seen > settings.max_moves as usize + 1 {
+            return Err(format!("{} hands over ({cause}) after {seen} moves in the window", world.name(host)));
+        }
+        Ok(())
+    }
+}
+
+impl Invariant for OneActive {
+    fn name(&self) -> &'static str {
+        "I5"
+    }
+
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Tick if self.by_cloud => (0..world.groups()).try_for_each(|g| self.judge(world, g)),
+            Seen::Became { host, transition: t } if t.to == Role::Active => {
+                let moves = &mut self.moves[t.group.0];
+                if moves.back().is_none_or(|(_, last)| last != host) {
+                    moves.push_back((world.now, *host));
+                }
+                if moves.len() > 1000 {
+                    moves.pop_front();
+                }
+                Ok(())
+            }
+            Seen::Became { host, transition: t } if t.to == Role::Releasing => {
+                self.judge_budget(world, *host, t.group.0, t.cause)
+            }
+            _ => Ok(()),
+        }
+    }
+}
