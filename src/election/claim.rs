@@ -198,7 +198,7 @@ impl Group {
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
     fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
         let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
-        let mut displaces = None;
+        let mut displaces = Vec::new();
         for (i, read) in reads.iter().enumerate() {
             let id = &self.settings(turn).havips[i].id;
             let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
@@ -225,10 +225,24 @@ impl Group {
                 self.damping.set_unable(turn, &failure);
                 return Verdict::Wait(text);
             }
-            displaces = Some(holder.to_owned());
+            displaces.push(holder.to_owned());
+        }
+        let verdict = self.reason_for_vacancy(turn);
+        if let Verdict::Claim(_, _, Some(last)) = &verdict
+            && let Some(target) = turn.target_of(*last)
+            && self.may_lag_behind(turn, *last, &reads)
+        {
+            displaces.push(target.id().to_owned());
         }
         self.displaces = displaces;
-        self.reason_for_vacancy(turn)
+        verdict
+    }
+
+    /// Whether these reads may be of before the reign that we heard last from `node`. The cloud names it once
+    /// it has caught up: that is the holder whom we replace, not a later rival.
+    fn may_lag_behind(&self, turn: &Turn<'_>, node: NodeIndex, reads: &[Option<LastRead>]) -> bool {
+        let heard = turn.peers.of(node).and_then(|p| p.session.last_heard());
+        heard.is_some_and(|heard| reads.iter().flatten().any(|read| read.issued < heard + READ_AGE))
     }
 
     /// A read issued before the active node was so much as suspected says nothing of today.

@@ -58,8 +58,8 @@ pub(crate) struct Group {
     pub(crate) ineligible: Option<(Cause, String)>,
     /// Why nothing is claimed just now, in words.
     pub(crate) waiting: String,
-    /// The holder that a claim under arbiter `cloud` displaces.
-    pub(crate) displaces: Option<String>,
+    /// The holders that a claim under arbiter `cloud` displaces.
+    pub(crate) displaces: Vec<String>,
     pub(crate) isolated_since: Option<Instant>,
     pub(crate) timeline: Vec<Step>,
     pub(crate) left: bool,
@@ -109,7 +109,7 @@ impl Group {
             eligible_since: None,
             ineligible: None,
             waiting: String::new(),
-            displaces: None,
+            displaces: vec![],
             isolated_since: None,
             timeline: Vec::new(),
             left: false,
@@ -257,7 +257,7 @@ impl Group {
         self.asker.stop();
         self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
         self.plan = Plan::default();
-        self.displaces = None;
+        self.displaces.clear();
         self.vacant_since = None;
         // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.
         self.eligible_since = None;

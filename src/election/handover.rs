@@ -147,7 +147,7 @@ impl Group {
         self.plan.to = None;
         self.plan.failed = why;
         self.plan.until = turn.now + turn.dead_time() * 2;
-        self.displaces = turn.target_of(to).map(|t| t.id().to_owned());
+        self.displaces = turn.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
         if self.settings(turn).arbiter == Arbiter::Majority {
             self.asker.begin(turn.now, self.epoch);
             *turn.changed = true;

@@ -113,7 +113,7 @@ impl Group {
         let yield_to = if by_cloud && !self.planned && self.role == Role::Claiming {
             let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
             let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
-            ids.filter(|id| self.displaces.as_ref() != Some(id)).collect()
+            ids.filter(|id| !self.displaces.contains(id)).collect()
         } else {
             vec![]
         };

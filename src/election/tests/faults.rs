@@ -139,3 +139,29 @@ fn one_way_silence_moves_nothing() {
         }
     }
 }
+
+#[test]
+fn a_holder_that_died_soon_after_it_took_over_is_no_rival() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    for i in 0..2 {
+        let mut config = config(2, i, Arbiter::Cloud);
+        config.heartbeat.dead_multiplier = 5;
+        pair.start(i, config);
+    }
+    pair.run(SEC * 40);
+    for (from, to) in [(0, 1), (1, 0)] {
+        let command = Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
+        pair.give(from, Event::Commanded { command, request: 1 });
+        pair.run(Duration::from_millis(200));
+        assert_eq!(pair.role(to), Role::Active, "{}", pair.story());
+    }
+    // The last thing that the second node has read is that it is the holder itself.
+    pair.api.insert(1, call_error(ErrorClass::Retry, false));
+    pair.kill(0);
+    pair.run(Duration::from_millis(800));
+    assert_eq!(pair.role(1), Role::Claiming, "{}", pair.story());
+    pair.api.clear();
+    pair.run(SEC * 3);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    assert!(!causes(&pair, 1).contains(&Cause::LostRace), "{:?}", causes(&pair, 1));
+}
