@@ -239,10 +239,13 @@ fn two_reads_supersede_and_none_right_after_a_write_of_ours() {
     };
     let mut pair = alone();
     pair.bound = vec!["i-b".into()];
-    pair.run(SEC * 3 / 2);
+    while pair.core(0).groups[0].loops[0].holder() != Some("i-b") {
+        pair.run(Duration::from_millis(10));
+    }
     pair.bound = vec!["i-a".into()];
     pair.run(SEC * 3);
-    assert_eq!(pair.role(0), Role::Active, "one read: {}", pair.story());
+    assert!(!pair.causes(0).contains(&Cause::Superseded), "one read: {}", pair.story());
+    assert_eq!(pair.role(0), Role::Active);
     pair.bound = vec!["i-b".into()];
     pair.run(SEC * 4);
     assert_eq!(pair.causes(0).last(), Some(&Cause::Superseded), "two reads: {}", pair.story());
@@ -352,6 +355,20 @@ fn the_budget_of_moves_ends_preemption() {
     pair.start(0, config(2, 0, Arbiter::None));
     pair.run(SEC * 120);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
+}
+
+/// I4: a node whose claims were refused tries again by itself.
+#[test]
+fn a_claim_that_was_refused_is_made_again() {
+    let mut pair = Pair::new(1, Arbiter::None);
+    pair.queue.clear();
+    pair.bound.clear();
+    pair.api.insert(0, call_error(ErrorClass::Refused, true));
+    pair.run(SEC * 30);
+    assert_eq!(pair.role(0), Role::Fault, "{}", pair.story());
+    pair.api.clear();
+    pair.run(SEC * 120);
+    assert_eq!((pair.role(0), pair.bound.as_slice()), (Role::Active, ["i-a".to_owned()].as_slice()));
 }
 
 /// I9: a call whose end is never told does not stop the loop.
