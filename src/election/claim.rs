@@ -29,7 +29,9 @@ impl Group {
             return;
         }
         if let Some(news) = self.new_evidence(turn) {
-            self.step_done(turn, format!("holds back no longer: {news}"));
+            let text = format!("holds back no longer: {news}");
+            turn.out.push(super::action::Action::Warn { group: Some(self.index), text: text.clone() });
+            self.step_done(turn, text);
         }
         match self.may_claim(turn) {
             Verdict::Wait(why) => {
@@ -208,7 +210,7 @@ impl Group {
             };
             let node = self.member_with(turn, holder);
             let met = node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.met);
-            if node.is_some() && !met {
+            if node.is_some() && !met && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(turn);
                 self.superseded.hold_back(turn, settings, holder, node);

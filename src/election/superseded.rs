@@ -48,6 +48,8 @@ pub(crate) struct Superseded {
     pub(crate) held: Option<HeldBack>,
     /// How often the wait ran out without new evidence.
     waits: u32,
+    /// The target that we held back for and do no more: what it has may be claimed.
+    released: Option<String>,
 }
 
 impl Superseded {
@@ -82,6 +84,16 @@ impl Superseded {
     pub(crate) fn settle(&mut self) {
         self.seen = None;
         self.held = None;
+        self.released = None;
+    }
+
+    /// We held back for `by` already, and new evidence or the wait ended that.
+    pub(crate) fn released(&self, by: &str) -> bool {
+        self.released.as_deref() == Some(by)
+    }
+
+    fn release(&mut self) {
+        self.released = self.held.take().map(|h| h.by);
     }
 
     /// Begins to hold back.
@@ -122,12 +134,12 @@ impl Superseded {
             None
         };
         if new.is_some() {
-            self.held = None;
+            self.release();
             self.waits = 0;
             return new;
         }
         if turn.due(held.until) {
-            self.held = None;
+            self.release();
             self.waits = self.waits.saturating_add(1);
             return Some("the reclaim wait is over".to_owned());
         }
@@ -153,7 +165,7 @@ impl Superseded {
     pub(crate) fn answered(&mut self, op: OperationId, runs: Option<bool>) -> bool {
         let expected = self.held.as_ref().is_some_and(|h| h.asked == Some(op));
         if expected && runs == Some(false) {
-            self.held = None;
+            self.release();
             self.waits = 0;
         }
         expected

@@ -14,18 +14,13 @@ fn settled(arbiter: Arbiter) -> Pair {
     pair
 }
 
-fn causes(pair: &Pair, node: usize) -> Vec<Cause> {
-    let own = pair.log.iter().filter(|(_, i, _)| *i == node);
-    own.filter_map(|(_, _, a)| if let Action::Record(t) = a { Some(t.cause) } else { None }).collect()
-}
-
 #[test]
 fn in_a_partition_the_cloud_decides_and_one_node_gives_way() {
     let mut pair = settled(Arbiter::Cloud);
     pair.partition(0, 1, true);
     pair.run(SEC * 60);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
-    assert!(causes(&pair, 0).contains(&Cause::Superseded), "{:?}", causes(&pair, 0));
+    assert!(pair.causes(0).contains(&Cause::Superseded), "{:?}", pair.causes(0));
     assert_eq!(pair.moves(), 1, "a lasting partition costs one move, not a tug of war");
     pair.partition(0, 1, false);
     pair.run(SEC * 10);
@@ -110,7 +105,7 @@ fn a_node_without_permission_is_in_fault_and_comes_back_by_itself() {
     pair.kill(0);
     pair.run(SEC * 90);
     assert_eq!(pair.role(1), Role::Fault, "{}", pair.story());
-    assert!(causes(&pair, 1).contains(&Cause::Denied));
+    assert!(pair.causes(1).contains(&Cause::Denied));
     pair.api.clear();
     pair.run(SEC * 120);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());

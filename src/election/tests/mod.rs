@@ -2,11 +2,13 @@
 //! whole action lists. Faults, loss and clocks are the simulator's business.
 
 mod claims;
+mod conformance;
+mod conformance_majority;
 mod faults;
 
 use super::action::{Action, Actions, Persisted, Write};
 use super::event::{Event, OperationResult};
-use super::role::Role;
+use super::role::{Cause, Role};
 use super::{Core, Start};
 use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::config::model::*;
@@ -110,11 +112,21 @@ pub(crate) struct Pair {
     pub(crate) api: BTreeMap<usize, CallError>,
     /// What each node left on disk.
     pub(crate) disks: BTreeMap<usize, Persisted>,
+    /// One way over the network.
+    pub(crate) delay: Duration,
+    /// How far each node's clock is behind, since its host was frozen.
+    pub(crate) behind: BTreeMap<usize, Duration>,
+    /// Nodes whose calls never end.
+    pub(crate) unanswered: BTreeSet<usize>,
 }
 
 impl Pair {
     pub(crate) fn new(nodes: usize, arbiter: Arbiter) -> Self {
-        let now = Instant::from_millis(1_000_000);
+        Self::with(nodes, Instant::from_millis(1_000_000), |local| config(nodes, local, arbiter))
+    }
+
+    /// Nodes that start at `now`, with the configuration that each is given.
+    pub(crate) fn with(nodes: usize, now: Instant, config: impl Fn(usize) -> Config) -> Self {
         let mut pair = Self {
             now,
             nodes: vec![],
@@ -124,10 +136,13 @@ impl Pair {
             cut: BTreeSet::new(),
             api: BTreeMap::new(),
             disks: BTreeMap::new(),
+            delay: DELAY,
+            behind: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
         };
         for i in 0..nodes {
             pair.nodes.push(None);
-            pair.start(i, config(nodes, i, arbiter));
+            pair.start(i, config(i));
         }
         pair
     }
@@ -174,15 +189,28 @@ impl Pair {
         active.filter(|i| last.replace(*i) != Some(*i)).count()
     }
 
+    /// The causes that a node gave for its changes of role.
+    pub(crate) fn causes(&self, node: usize) -> Vec<Cause> {
+        let own = self.log.iter().filter(|(_, i, _)| *i == node);
+        own.filter_map(|(_, _, a)| if let Action::Record(t) = a { Some(t.cause) } else { None }).collect()
+    }
+
+    /// Whether a node took a role since `from`.
+    pub(crate) fn became(&self, from: Instant, node: usize, role: Role) -> bool {
+        let since = self.log.iter().filter(|(at, i, _)| *at >= from && *i == node);
+        since.into_iter().any(|(_, _, a)| matches!(a, Action::Record(t) if t.to == role))
+    }
+
     pub(crate) fn kill(&mut self, i: usize) {
         self.nodes[i] = None;
     }
 
     /// Hands one event to a node and queues what follows from its actions.
     pub(crate) fn give(&mut self, i: usize, event: Event) -> Actions {
+        let now = self.clock(i);
         let Some(core) = self.nodes[i].as_mut() else { return vec![] };
         let mut actions = Actions::new();
-        core.handle(self.now, event, &mut actions);
+        core.handle(now, event, &mut actions);
         for action in &actions {
             self.carry_out(i, action);
         }
@@ -190,31 +218,44 @@ impl Pair {
         actions
     }
 
+    /// What a node's clock shows.
+    pub(crate) fn clock(&self, i: usize) -> Instant {
+        let behind = self.behind.get(&i).copied().unwrap_or_default();
+        Instant::default() + (self.now.since(Instant::default()) - behind)
+    }
+
+    /// When a node wants a turn.
+    fn deadline(&self, i: usize) -> Option<Instant> {
+        Some(self.nodes[i].as_ref()?.next_deadline() + self.behind.get(&i).copied().unwrap_or_default())
+    }
+
     fn carry_out(&mut self, i: usize, action: &Action) {
         let at = self.now + DELAY;
         match action {
+            Action::ReadHavip { .. } | Action::Write(_) | Action::ReadInstance { .. }
+                if self.unanswered.contains(&i) => {}
             Action::SendDatagram { to, bytes, .. } => {
                 if let std::net::IpAddr::V4(ip) = to.ip() {
                     let node = usize::from(ip.octets()[3]).wrapping_sub(10);
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
                     let event = Event::DatagramReceived { path: Some(0), from, bytes: bytes.clone() };
                     if !self.cut.contains(&(i, node)) {
-                        self.queue.push_back((at, node, event));
+                        self.enqueue(self.now + self.delay, node, event);
                     }
                 }
             }
             Action::ReadHavip { op, .. } => {
                 let answer = self.api.get(&i).map_or_else(|| Ok(self.record()), |e| Err(e.clone()));
                 let result = OperationResult::Havip(answer);
-                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+                self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
             Action::Write(Write { op, .. }) if self.api.contains_key(&i) => {
                 let result = OperationResult::Written(Err(self.api[&i].clone()));
-                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+                self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
             Action::ReadInstance { op, .. } => {
                 let result = OperationResult::Instance(Ok(super::event::InstanceState::Running));
-                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+                self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
             Action::Persist(persisted) => {
                 self.disks.insert(i, persisted.clone());
@@ -227,15 +268,20 @@ impl Pair {
                     self.bound.extend(ids);
                 }
                 let result = OperationResult::Written(Ok(()));
-                self.queue.push_back((at, i, Event::OperationEnded { op: *op, result }));
+                self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
             Action::PutAddress { .. } | Action::DropAddress { .. } => {
                 let present = matches!(action, Action::PutAddress { .. });
                 let event = Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present };
-                self.queue.push_back((at, i, event));
+                self.enqueue(at, i, event);
             }
             _ => {}
         }
+    }
+
+    fn enqueue(&mut self, at: Instant, node: usize, event: Event) {
+        let place = self.queue.partition_point(|(other, ..)| *other <= at);
+        self.queue.insert(place, (at, node, event));
     }
 
     fn record(&self) -> HaVip {
@@ -269,7 +315,7 @@ impl Pair {
         let end = self.now + span;
         loop {
             let queued = self.queue.front().map(|(at, ..)| *at);
-            let timer = self.nodes.iter().flatten().map(Core::next_deadline).min();
+            let timer = (0..self.nodes.len()).filter_map(|i| self.deadline(i)).min();
             let next = queued.into_iter().chain(timer).min().unwrap_or(end).max(self.now);
             if next > end {
                 self.now = end;
@@ -282,15 +328,13 @@ impl Pair {
                 }
                 continue;
             }
-            let due =
-                (0..self.nodes.len()).find(|i| self.nodes[*i].as_ref().is_some_and(|c| c.next_deadline() <= next));
-            if let Some(i) = due {
-                let before = self.core(i).next_deadline();
+            let due = (0..self.nodes.len()).find(|i| self.deadline(*i).is_some_and(|at| at <= next));
+            if let (Some(i), Some(before)) = (due, due.and_then(|i| self.deadline(i))) {
                 self.give(i, Event::TimerExpired);
                 if self.nodes[i].is_none() {
                     continue;
                 }
-                let after = self.core(i).next_deadline();
+                let after = self.deadline(i).expect("it runs");
                 assert!(
                     after > before.max(Instant::default()) || after > self.now,
                     "a timer that does not go off: {before:?}"

@@ -1,0 +1,400 @@
+//! The rules of election.md that answer an execution which broke an earlier draft, a case each; those of
+//! arbiter `majority` are next door, those of sessions and of a single vote with their modules.
+//! `tests/mutants/run` breaks each rule and expects its case to fail.
+
+use super::*;
+use crate::election::event::Command;
+use crate::ids::Epoch;
+use crate::wire::auth::KeyRing;
+use crate::wire::heartbeat::decode;
+use crate::wire::{Datagram, Heartbeat as Word};
+
+const SEC: Duration = Duration::from_secs(1);
+const DEAD_TIME: Duration = SEC;
+
+fn settled(nodes: usize, arbiter: Arbiter) -> Pair {
+    let mut pair = Pair::new(nodes, arbiter);
+    pair.run(SEC * 10);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    pair
+}
+
+/// The heartbeats that `from` sent to `to` since `since`, by the instant they left.
+fn heartbeats(pair: &Pair, since: Instant, from: usize, to: usize) -> BTreeMap<Instant, Vec<Word>> {
+    let config = pair.core(from).config();
+    let keys = KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key);
+    let mut all: BTreeMap<Instant, Vec<Word>> = BTreeMap::new();
+    for (at, i, action) in &pair.log {
+        let Action::SendDatagram { to: address, bytes, .. } = action else { continue };
+        if *i == from && *at >= since && *address == config.node(NodeIndex(to)).addresses[0] {
+            let Ok(Datagram::Heartbeat(word)) = decode(bytes, &keys, &config.cluster) else { panic!("a heartbeat") };
+            all.entry(*at).or_default().push(word);
+        }
+    }
+    all
+}
+
+/// ⚠ §1: what a node holds is in every heartbeat, in several datagrams if need be.
+#[test]
+fn every_heartbeat_names_all_that_is_held() {
+    const GROUPS: usize = 60;
+    let mut pair = Pair::with(2, Instant::from_millis(1_000_000), |local| {
+        let mut config = config(2, local, Arbiter::None);
+        let group = |n: usize| Group { name: format!("g{n}").parse().expect("valid"), ..config.groups[0].clone() };
+        config.groups = (0..GROUPS).map(group).collect();
+        config
+    });
+    pair.run(SEC * 10);
+    let since = pair.now;
+    pair.run(SEC * 2);
+    let sent = heartbeats(&pair, since, 0, 1);
+    assert!(sent.len() >= 20);
+    for (at, words) in sent {
+        let active = words.iter().flat_map(|w| &w.entries).filter(|e| e.role == Role::Active).count();
+        assert_eq!(active, GROUPS, "{at:?}, {} datagrams", words.len());
+    }
+}
+
+/// ⚠ §1: a longer interval is used only after every peer that is up has echoed it.
+#[test]
+fn a_longer_interval_waits_for_its_echo() {
+    let mut pair = settled(2, Arbiter::None);
+    // What b says does not arrive: it hears the new interval, but nothing tells a.
+    pair.cut.insert((1, 0));
+    pair.run(Duration::from_millis(1));
+    let since = pair.now;
+    let mut slower = config(2, 0, Arbiter::None);
+    slower.heartbeat.interval = INTERVAL * 5;
+    pair.give(0, Event::ConfigReloaded(Arc::new(slower)));
+    pair.run(Duration::from_millis(800));
+    let sent = heartbeats(&pair, since, 0, 1);
+    assert!(sent.len() >= 8, "as often as before: {:?}", sent.keys());
+    assert!(sent.values().flatten().all(|w| w.interval == INTERVAL * 5), "and says what is to come");
+    pair.cut.clear();
+    pair.run(SEC);
+    let since = pair.now;
+    pair.run(SEC * 2);
+    assert!(heartbeats(&pair, since, 0, 1).len() <= 5);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
+}
+
+/// ⚠ §2: a node that was away has no right, starts every peer's silence anew, and claims nothing for one dead time.
+#[test]
+fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
+    let mut pair = Pair::new(1, Arbiter::None);
+    pair.run(SEC * 3);
+    assert_eq!(pair.role(0), Role::Active);
+    pair.now = pair.now + SEC * 5;
+    let woken = pair.now;
+    let actions = pair.give(0, Event::TimerExpired);
+    let Some(Action::Record(first)) = actions.iter().find(|a| matches!(a, Action::Record(_))) else { panic!() };
+    assert_eq!((first.from, first.to, first.cause), (Role::Active, Role::Backup, Cause::Away));
+    assert!(actions.iter().any(|a| matches!(a, Action::DropAddress { .. })), "{actions:?}");
+    pair.run(DEAD_TIME - Duration::from_millis(1));
+    assert!(!pair.became(woken, 0, Role::Claiming), "{}", pair.story());
+    pair.run(SEC);
+    assert_eq!(pair.role(0), Role::Active);
+
+    let mut pair = settled(2, Arbiter::None);
+    let asleep = pair.nodes[1].take();
+    pair.run(SEC * 5);
+    pair.nodes[1] = asleep;
+    pair.give(1, Event::TimerExpired);
+    assert!(pair.core(1).peers.iter().all(|p| p.up(pair.now)), "silence counts from now");
+}
+
+/// ⚠ §2: a guest whose clocks stood still sees no gap; its peers' uptimes tell.
+#[test]
+fn a_guest_whose_clocks_stood_still_gives_up() {
+    let mut pair = settled(3, Arbiter::None);
+    let asleep = pair.nodes[0].take();
+    pair.run(DEAD_TIME * 7 / 10);
+    pair.nodes[0] = asleep;
+    pair.behind.insert(0, DEAD_TIME * 7 / 10);
+    let thawed = pair.now;
+    pair.run(INTERVAL * 3);
+    assert!(pair.became(thawed, 0, Role::Backup), "{}", pair.story());
+    assert_eq!(pair.causes(0).last(), Some(&Cause::Away));
+}
+
+/// ⚠ §3: a holder that hears of a higher epoch which nobody reigns with takes the next one, and nothing moves.
+#[test]
+fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {
+    let mut pair = settled(2, Arbiter::None);
+    let since = pair.now;
+    let b = pair.nodes[1].as_mut().expect("it runs");
+    b.groups[0].epoch = Epoch(50);
+    b.groups[0].seen = Epoch(50);
+    pair.run(SEC);
+    assert_eq!((pair.role(0), pair.core(0).groups[0].epoch), (Role::Active, Epoch(51)), "{}", pair.story());
+    assert!(!pair.became(since, 0, Role::Backup));
+}
+
+/// §3: epochs are reserved on disk ahead of use: a start after a crash begins above all that was used.
+#[test]
+fn a_start_begins_above_every_epoch_of_the_run_before() {
+    let mut pair = settled(2, Arbiter::None);
+    let before = pair.core(0).groups[0].epoch;
+    for i in [0, 1] {
+        pair.kill(i);
+    }
+    for i in [0, 1] {
+        pair.start(i, config(2, i, Arbiter::None));
+    }
+    pair.run(SEC * 10);
+    assert!(pair.core(0).groups[0].epoch > before, "{before}");
+}
+
+/// ⚠ §4: ranks are waited for, one dead time each; after k without a claim the k-th has its turn.
+#[test]
+fn the_kth_in_rank_has_its_turn_after_k_dead_times() {
+    let mut pair = Pair::new(2, Arbiter::None);
+    pair.run(SEC * 5);
+    assert!(!pair.became(Instant::default(), 1, Role::Claiming), "{}", pair.story());
+    // The first in rank is alive, eligible, and never gets the cloud's word.
+    let mut pair = Pair::new(3, Arbiter::Cloud);
+    pair.queue.clear();
+    pair.unanswered.insert(0);
+    pair.run(SEC * 10);
+    assert_eq!((pair.role(0), pair.role(1), pair.role(2)), (Role::Backup, Role::Active, Role::Backup));
+}
+
+/// ⚠ §4: a holder that reports to be isolated has no right and blocks nobody.
+#[test]
+fn an_isolated_holder_blocks_nobody() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.cut.insert((1, 0));
+    pair.api.insert(0, call_error(ErrorClass::Retry, false));
+    pair.run(SEC * 30);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    assert_eq!(pair.bound, ["i-b"]);
+}
+
+/// ⚠ §4: after a start a holder that the cloud names and that was never heard is left alone for `reclaim-wait`.
+#[test]
+fn a_start_leaves_a_holder_that_was_never_heard_alone() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.kill(0);
+    pair.bound = vec!["i-a".into()];
+    pair.run(SEC * 300);
+    assert_eq!((pair.role(1), pair.bound.as_slice()), (Role::Backup, ["i-a".to_owned()].as_slice()));
+    pair.run(SEC * 60);
+    assert_eq!((pair.role(1), pair.bound.as_slice()), (Role::Active, ["i-b".to_owned()].as_slice()));
+}
+
+/// §4: a peer that was not heard since our start counts as live until the cold-start wait is over.
+#[test]
+fn a_start_waits_for_peers_that_were_not_heard() {
+    let mut pair = Pair::new(2, Arbiter::None);
+    pair.kill(0);
+    pair.run(SEC * 30 - INTERVAL);
+    assert_eq!(pair.role(1), Role::Backup);
+    pair.run(SEC);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+}
+
+/// ⚠ §4: a daemon that restarts and that the cloud still names goes on without a wait.
+#[test]
+fn a_restarted_holder_that_the_cloud_names_resumes() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.kill(1);
+    pair.kill(0);
+    pair.start(0, config(2, 0, Arbiter::Cloud));
+    let since = pair.now;
+    pair.run(SEC * 2);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    assert!(pair.causes(0).contains(&Cause::Resumed));
+    let wrote = pair.log.iter().any(|(at, i, a)| *at >= since && *i == 0 && matches!(a, Action::Write(_)));
+    assert!(!wrote, "{}", pair.story());
+}
+
+/// ⚠ §5: of two claims at once the first by priority and name persists, the other yields.
+#[test]
+fn of_two_rivals_the_first_by_priority_persists() {
+    for (node, rival, role) in [(0, "i-b", Role::Active), (1, "i-a", Role::Backup)] {
+        let mut pair = Pair::new(2, Arbiter::Cloud);
+        pair.kill(1 - node);
+        while !pair.log.iter().any(|(_, i, a)| *i == node && matches!(a, Action::Write(_))) {
+            pair.run(Duration::from_millis(1));
+        }
+        // The other one's attach lands right after ours.
+        pair.bound = vec![rival.into()];
+        pair.run(SEC * 20);
+        assert_eq!(pair.role(node), role, "{}", pair.story());
+        assert_eq!(pair.causes(node).contains(&Cause::LostRace), role == Role::Backup);
+        assert_eq!(pair.bound.last().map(String::as_str), Some("i-a"));
+    }
+}
+
+/// ⚠ §5: two reads a second apart supersede a holder, one does not, and none within five seconds of its own write.
+#[test]
+fn two_reads_supersede_and_none_right_after_a_write_of_ours() {
+    let alone = || {
+        let mut pair = settled(2, Arbiter::Cloud);
+        pair.api.insert(1, call_error(ErrorClass::Retry, false));
+        pair.partition(0, 1, true);
+        pair.run(SEC * 10);
+        assert_eq!(pair.role(0), Role::Active);
+        pair
+    };
+    let mut pair = alone();
+    pair.bound = vec!["i-b".into()];
+    while pair.core(0).groups[0].loops[0].holder() != Some("i-b") {
+        pair.run(Duration::from_millis(10));
+    }
+    pair.bound = vec!["i-a".into()];
+    pair.run(SEC * 3);
+    assert!(!pair.causes(0).contains(&Cause::Superseded), "one read: {}", pair.story());
+    assert_eq!(pair.role(0), Role::Active);
+    pair.bound = vec!["i-b".into()];
+    pair.run(SEC * 4);
+    assert_eq!(pair.causes(0).last(), Some(&Cause::Superseded), "two reads: {}", pair.story());
+
+    let mut pair = alone();
+    pair.bound.clear();
+    let since = pair.now;
+    let wrote = |p: &Pair| p.log.iter().any(|(at, i, a)| *at >= since && *i == 0 && matches!(a, Action::Write(_)));
+    while !wrote(&pair) {
+        pair.run(Duration::from_millis(50));
+    }
+    pair.run(Duration::from_millis(10));
+    pair.bound = vec!["i-b".into()];
+    pair.run(SEC * 9 / 2);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    pair.run(SEC * 4);
+    assert_eq!(pair.causes(0).last(), Some(&Cause::Superseded));
+}
+
+/// ⚠ §6: every effect carries the deadline of its right, at most a dead time ahead, and the address a lifetime.
+#[test]
+fn every_effect_carries_its_rights_deadline() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let pair = settled(2, arbiter);
+        let mut seen = [0; 3];
+        for (at, _, action) in &pair.log {
+            let (kind, until) = match action {
+                Action::Write(write) => (0, write.right_until),
+                Action::PutAddress { right_until, lifetime, .. } => {
+                    assert_eq!(*lifetime, Some(SEC * 2));
+                    (1, *right_until)
+                }
+                Action::Announce { right_until, .. } => (2, *right_until),
+                _ => continue,
+            };
+            seen[kind] += 1;
+            assert!(*at < until && until <= *at + DEAD_TIME, "{action:?}");
+        }
+        assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
+    }
+}
+
+/// ⚠ §6: whoever loses the right gives its writes up before anything else.
+#[test]
+fn a_write_is_given_up_with_the_right() {
+    let mut pair = Pair::new(1, Arbiter::None);
+    pair.queue.clear();
+    pair.unanswered.insert(0);
+    pair.run(SEC / 2);
+    assert!(pair.log.iter().any(|(.., a)| matches!(a, Action::Write(_))), "{}", pair.story());
+    pair.now = pair.now + SEC * 2;
+    let actions = pair.give(0, Event::TimerExpired);
+    let told: Vec<&Action> = actions.iter().filter(|a| !matches!(a, Action::Persist(_))).collect();
+    assert!(matches!(told[0], Action::CancelWrites { group: GroupIndex(0) }), "{told:?}");
+    assert!(matches!(told[1], Action::Record(t) if t.to == Role::Backup), "{told:?}");
+}
+
+/// ⚠ §6: a write of another node that lands late is found by the audits, and repaired.
+#[test]
+fn a_write_that_lands_late_is_found_by_an_audit() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.run(SEC * 61);
+    pair.bound.push("i-b".into());
+    pair.run(SEC * 31);
+    assert_eq!((pair.role(0), pair.bound.as_slice()), (Role::Active, ["i-a".to_owned()].as_slice()));
+    assert_eq!(pair.moves(), 0);
+}
+
+/// ⚠ §7: from its first word that it releases the old node has no right, and keeps the address without acting.
+#[test]
+fn a_releasing_node_keeps_the_address_and_does_nothing_else() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    let to = Some(NodeIndex(1));
+    pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(0), to }, request: 1 });
+    let since = pair.now;
+    assert_eq!(pair.role(0), Role::Releasing);
+    assert_eq!(pair.core(0).right_until(GroupIndex(0), pair.now), None);
+    pair.run(SEC * 3);
+    let own = pair.log.iter().filter(|(at, i, _)| *at >= since && *i == 0);
+    let acts = own.filter(|(_, _, a)| matches!(a, Action::Write(_) | Action::Announce { .. })).count();
+    assert_eq!((acts, pair.role(1)), (0, Role::Active), "{}", pair.story());
+}
+
+/// §7: a daemon whose effects stand still for a dead time sends no heartbeat.
+#[test]
+fn a_stuck_worker_is_silent() {
+    let mut pair = settled(2, Arbiter::None);
+    pair.give(0, Event::EffectsProgressed);
+    let stuck = pair.now + DEAD_TIME + INTERVAL;
+    pair.run(SEC * 4);
+    let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > stuck && matches!(a, Action::SendDatagram { .. }));
+    assert_eq!((late.count(), pair.role(1)), (0, Role::Active), "{}", pair.story());
+}
+
+/// §8: beyond `max-moves` there is no preemption.
+#[test]
+fn the_budget_of_moves_ends_preemption() {
+    let mut pair = Pair::with(2, Instant::from_millis(1_000_000), |local| {
+        let mut config = config(2, local, Arbiter::None);
+        config.groups[0].max_moves = 1;
+        config
+    });
+    pair.run(SEC * 5);
+    pair.kill(0);
+    pair.run(SEC * 5);
+    assert_eq!(pair.role(1), Role::Active);
+    pair.start(0, config(2, 0, Arbiter::None));
+    pair.run(SEC * 120);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
+}
+
+/// I4: a node whose claims were refused tries again by itself.
+#[test]
+fn a_claim_that_was_refused_is_made_again() {
+    let mut pair = Pair::new(1, Arbiter::None);
+    pair.queue.clear();
+    pair.bound.clear();
+    pair.api.insert(0, call_error(ErrorClass::Refused, true));
+    pair.run(SEC * 30);
+    assert_eq!(pair.role(0), Role::Fault, "{}", pair.story());
+    pair.api.clear();
+    pair.run(SEC * 120);
+    assert_eq!((pair.role(0), pair.bound.as_slice()), (Role::Active, ["i-a".to_owned()].as_slice()));
+}
+
+/// I9: a call whose end is never told does not stop the loop.
+#[test]
+fn a_call_that_never_ends_is_given_up() {
+    let mut pair = Pair::new(1, Arbiter::Cloud);
+    pair.unanswered.insert(0);
+    pair.run(SEC * 5);
+    pair.unanswered.clear();
+    pair.run(SEC * 15);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+}
+
+/// I10: where a clock stands decides nothing.
+#[test]
+fn a_clock_that_was_set_changes_nothing() {
+    let story = |start: u64| {
+        let begin = Instant::from_millis(start);
+        let mut pair = Pair::with(2, begin, |local| config(2, local, Arbiter::Cloud));
+        pair.run(SEC * 10);
+        pair.kill(0);
+        pair.run(SEC * 10);
+        let told = pair.log.iter().map(|(at, i, a)| (at.since(begin), *i, std::mem::discriminant(a)));
+        told.collect::<Vec<_>>()
+    };
+    let one = story(1_000_000);
+    assert_eq!(one, story(5_000));
+    assert_eq!(one, story(9_000_000_000));
+}

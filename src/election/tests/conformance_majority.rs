@@ -1,0 +1,151 @@
+//! The rules of arbiter `majority` and of what leaves it, a case each. See `conformance`.
+
+use super::*;
+use crate::election::event::Command;
+
+const SEC: Duration = Duration::from_secs(1);
+/// Dead time and lease.
+const LEASE: Duration = SEC;
+const WEB: GroupIndex = GroupIndex(0);
+
+fn settled() -> Pair {
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(SEC * 33);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    pair
+}
+
+fn right(pair: &Pair, node: usize) -> Option<Instant> {
+    pair.core(node).right_until(WEB, pair.clock(node))
+}
+
+/// ⚠ §3: asking is Backup; Claiming begins with the right.
+#[test]
+fn who_asks_is_backup_until_a_majority_has_granted() {
+    let mut pair = settled();
+    pair.kill(0);
+    pair.kill(2);
+    let since = pair.now;
+    pair.run(SEC * 20);
+    assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
+    assert!(!pair.became(since, 1, Role::Claiming));
+    let asked = pair.core(1).groups[0].timeline.iter().any(|s| s.what.contains("asks a majority"));
+    assert!(asked, "{:?}", pair.core(1).groups[0].timeline);
+}
+
+/// ⚠ §5: no grant crosses digests.
+#[test]
+fn a_voter_renews_nothing_across_digests() {
+    let mut pair = settled();
+    let mut other = config(3, 1, Arbiter::Majority);
+    other.groups[0].havips[0].binding = Binding::Shared;
+    pair.give(1, Event::ConfigReloaded(Arc::new(other)));
+    pair.run(SEC * 3);
+    assert!(pair.core(1).groups[0].voter.given(pair.now).is_none());
+    assert!(pair.core(2).groups[0].voter.given(pair.now).is_some());
+    assert_eq!(pair.role(0), Role::Active);
+}
+
+/// ⚠ §5: a grant counts from when its datagram was sent, and 0.98 of the lease.
+#[test]
+fn a_grant_counts_from_when_it_was_asked_for() {
+    let mut pair = settled();
+    pair.delay = Duration::from_millis(200);
+    pair.run(SEC * 3);
+    let round_trip = pair.delay * 2;
+    for _ in 0..300 {
+        pair.run(Duration::from_millis(10));
+        let until = right(&pair, 0).expect("it stays active");
+        assert!(until <= pair.now + (LEASE * 98 / 100 - round_trip + Duration::from_millis(1)), "{until:?}");
+    }
+}
+
+/// ⚠ §5: a voter that has just started grants nothing for the longest lease it ever gave.
+#[test]
+fn a_voter_that_has_just_started_grants_nothing() {
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(SEC * 30 - INTERVAL);
+    assert!((0..3).all(|i| pair.role(i) == Role::Backup), "{}", pair.story());
+    assert!((0..3).all(|i| pair.core(i).groups[0].voter.given(pair.now).is_none()));
+    pair.run(SEC * 3);
+    assert_eq!(pair.role(0), Role::Active);
+    // With a record of the longest lease it waits for that.
+    pair.kill(2);
+    pair.start(2, config(3, 2, Arbiter::Majority));
+    let started = pair.now;
+    pair.run(LEASE - INTERVAL);
+    assert!(pair.core(2).groups[0].voter.given(pair.now).is_none());
+    pair.run(LEASE);
+    assert!(pair.core(2).groups[0].voter.given(pair.now).is_some());
+    assert!(!pair.became(started, 0, Role::Backup));
+}
+
+/// §5: without a majority the right is gone within the lease, and the address at once.
+#[test]
+fn a_holder_that_is_cut_off_takes_the_address_off_at_once() {
+    let mut pair = settled();
+    pair.partition(0, 1, true);
+    pair.partition(0, 2, true);
+    let cut = pair.now;
+    pair.run(SEC * 5);
+    let first = |what: &dyn Fn(usize, &Action) -> bool| {
+        pair.log.iter().find(|(at, i, a)| *at >= cut && what(*i, a)).map(|(at, ..)| *at)
+    };
+    let dropped = first(&|i, a| i == 0 && matches!(a, Action::DropAddress { .. }));
+    let lost = first(&|i, a| i == 0 && matches!(a, Action::Record(t) if t.cause == Cause::LeaseLost));
+    let claimed = first(&|i, a| i != 0 && matches!(a, Action::Record(t) if t.to == Role::Claiming));
+    let (dropped, lost, claimed) = (dropped.expect("dropped"), lost.expect("lost"), claimed.expect("claimed"));
+    assert_eq!(dropped, lost);
+    assert!(lost <= cut + LEASE && lost < claimed, "{:?} {:?}", lost.since(cut), claimed.since(cut));
+}
+
+/// ⚠ §7: a voter that hears of a handover keeps the grant for the successor alone.
+#[test]
+fn a_grant_that_is_handed_over_is_kept_for_the_successor() {
+    let mut pair = settled();
+    pair.cut.extend([(0, 1), (2, 1)]);
+    let to = Some(NodeIndex(1));
+    pair.give(0, Event::Commanded { command: Command::Switchover { group: WEB, to }, request: 1 });
+    pair.run(INTERVAL);
+    for voter in [0, 2] {
+        let given = pair.core(voter).groups[0].voter.given(pair.now).copied();
+        let given = given.unwrap_or_else(|| panic!("{voter}: the reservation stands"));
+        assert_eq!((given.node, given.kept_for), (NodeIndex(0), to), "{voter}");
+    }
+    assert_eq!(right(&pair, 0), None);
+}
+
+/// ⚠ §7: the old node needs a new claim, and a majority for it, before it has the right again.
+#[test]
+fn the_right_comes_back_from_a_failed_handover_with_a_majority_only() {
+    let mut pair = settled();
+    let to = Some(NodeIndex(1));
+    pair.give(0, Event::Commanded { command: Command::Switchover { group: WEB, to }, request: 1 });
+    let since = pair.now;
+    pair.kill(1);
+    pair.kill(2);
+    pair.run(SEC * 10);
+    assert!(!pair.became(since, 0, Role::Claiming), "{}", pair.story());
+    assert_eq!(pair.role(0), Role::Backup);
+}
+
+/// ⚠ §7: who leaves for a restart takes one long grant along, and returns as the same holder.
+#[test]
+fn a_restart_takes_a_long_grant_along() {
+    let mut pair = settled();
+    pair.give(1, Event::LeaseStored(SEC * 15));
+    pair.give(2, Event::LeaseStored(SEC * 15));
+    pair.give(0, Event::LeaseStored(SEC * 15));
+    pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+    let since = pair.now;
+    pair.run(SEC);
+    assert!(pair.nodes[0].is_none(), "{}", pair.story());
+    for voter in [1, 2] {
+        assert!(pair.core(voter).groups[0].voter.given(pair.now + SEC * 10).is_some(), "{voter}");
+    }
+    pair.run(SEC * 9);
+    pair.start(0, config(3, 0, Arbiter::Majority));
+    pair.run(SEC * 5);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    assert!([1, 2].iter().all(|i| !pair.became(since, *i, Role::Claiming)), "{}", pair.story());
+}
