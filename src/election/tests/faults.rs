@@ -158,5 +158,5 @@ fn a_holder_that_died_soon_after_it_took_over_is_no_rival() {
     pair.api.clear();
     pair.run(SEC * 3);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
-    assert!(!causes(&pair, 1).contains(&Cause::LostRace), "{:?}", causes(&pair, 1));
+    assert!(!pair.causes(1).contains(&Cause::LostRace), "{:?}", pair.causes(1));
 }
