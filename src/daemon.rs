@@ -42,7 +42,7 @@ pub struct Arguments {
     /// Configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/havipd/havipd.toml")]
     config: PathBuf,
-    /// Which [[node]] of the file this host is; else its addresses, else its host name tell.
+    /// Which `[[node]]` of the file this host is; else its addresses, else its host name tell.
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
     /// Check the configuration, print what is wrong with it, and exit.

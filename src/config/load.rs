@@ -1,5 +1,5 @@
 //! Reads the configuration and what it names from the disk, and learns what the process knows of
-//! itself. Besides [`secret_file`](super::secret_file), the only place of the configuration with I/O.
+//! itself. Besides `secret_file`, the only place of the configuration with I/O.
 
 use super::check::{LoadError, Loaded, Source, check};
 use super::diagnostic::{Diagnostics, locate};

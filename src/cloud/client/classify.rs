@@ -209,7 +209,7 @@ pub fn http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text.trim()).ok().map(|at| at.timestamp().as_second())
 }
 
-/// Foreign text, fit for a log: no control characters, at most [`DETAIL_CHARS`].
+/// Foreign text, fit for a log: no control characters, at most `DETAIL_CHARS`.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut kept: String =
