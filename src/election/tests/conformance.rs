@@ -84,7 +84,7 @@ fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
     let mut pair = Pair::new(1, Arbiter::None);
     pair.run(SEC * 3);
     assert_eq!(pair.role(0), Role::Active);
-    pair.now = pair.now + SEC * 5;
+    pair.now += SEC * 5;
     let woken = pair.now;
     let actions = pair.give(0, Event::TimerExpired);
     let Some(Action::Record(first)) = actions.iter().find(|a| matches!(a, Action::Record(_))) else { panic!() };
@@ -296,7 +296,7 @@ fn a_write_is_given_up_with_the_right() {
     pair.unanswered.insert(0);
     pair.run(SEC / 2);
     assert!(pair.log.iter().any(|(.., a)| matches!(a, Action::Write(_))), "{}", pair.story());
-    pair.now = pair.now + SEC * 2;
+    pair.now += SEC * 2;
     let actions = pair.give(0, Event::TimerExpired);
     let told: Vec<&Action> = actions.iter().filter(|a| !matches!(a, Action::Persist(_))).collect();
     assert!(matches!(told[0], Action::CancelWrites { group: GroupIndex(0) }), "{told:?}");
