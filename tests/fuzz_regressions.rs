@@ -60,6 +60,35 @@ fn histories_of_the_core() {
     replay("core", targets::core::run);
 }
 
+/// Histories in which nothing happens would find nothing.
+#[test]
+fn the_histories_go_everywhere() {
+    let mut reached: Vec<String> = Vec::new();
+    for path in inputs("corpus", "core") {
+        let world = targets::core::play(&fs::read(&path).expect("readable"));
+        reached.extend(world.reached.iter().flat_map(|(_, role, cause)| [role.to_string(), cause.to_string()]));
+    }
+    for word in [
+        "active",
+        "releasing",
+        "fault",
+        "recovered",
+        "no-identity",
+        "link-down",
+        "lease-lost",
+        "away",
+        "peer-dead",
+        "switchover",
+        "drained",
+        "preempted",
+        "handover-complete",
+        "higher-epoch",
+        "superseded",
+    ] {
+        assert!(reached.iter().any(|r| r == word), "no history reaches {word:?}: {reached:?}");
+    }
+}
+
 #[test]
 fn the_corpora_are_small() {
     let targets = ["datagram", "configuration", "control", "answers", "core"];

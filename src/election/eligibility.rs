@@ -3,6 +3,7 @@
 use super::group::Group;
 use super::role::{Cause, Role};
 use super::turn::Turn;
+use crate::ids::Epoch;
 
 impl Group {
     pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
@@ -16,7 +17,10 @@ impl Group {
                 self.become_role(turn, Role::Fault, cause, text, None);
             }
             (None, Role::Fault) => {
-                self.become_role(turn, Role::Backup, Cause::Recovered, "the reason is gone".into(), None);
+                // A start goes on where it was: an address of the last run may still be resumed with.
+                let starting = self.cause == Cause::NoIdentity && self.epoch == Epoch(0);
+                let cause = if starting { Cause::Started } else { Cause::Recovered };
+                self.become_role(turn, Role::Backup, cause, "the reason is gone".into(), None);
             }
             _ => {}
         }

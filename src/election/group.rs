@@ -186,7 +186,7 @@ impl Group {
 
     /// Keeps the block on disk ahead of the highest epoch seen.
     pub(crate) fn reserve_epochs(&mut self, turn: &mut Turn<'_>) {
-        if self.seen.0 + EPOCH_BLOCK / 2 > self.kept.epoch_reserved {
+        if self.seen.0.saturating_add(EPOCH_BLOCK / 2) > self.kept.epoch_reserved {
             self.kept.epoch_reserved = self.seen.0.saturating_add(EPOCH_BLOCK);
             *turn.persist = true;
         }

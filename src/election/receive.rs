@@ -12,6 +12,9 @@ use crate::wire::{Datagram, Entry, Flags, Heartbeat, Leaving, Probe, Tag};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Nobody switches maintenance as often as this: such a number is not believed, or the next switch would have none.
+const MAINTENANCE_END: u32 = u32::MAX / 2;
+
 impl Core {
     pub(super) fn receive(
         &mut self,
@@ -164,7 +167,7 @@ impl Core {
     /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.
     fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry) {
         let group = &mut self.groups[index.0];
-        if entry.maintenance > group.kept.maintenance {
+        if entry.maintenance > group.kept.maintenance && entry.maintenance < MAINTENANCE_END {
             group.kept.maintenance = entry.maintenance;
             self.persist = true;
             self.changed = true;

@@ -5,6 +5,7 @@ use super::action::{Action, Actions};
 use super::group::Group;
 use super::lease::Voter;
 use super::role::{Cause, Role};
+use super::timer::Timers;
 use crate::config::model::{Config, Interface};
 use crate::ids::{GroupIndex, HavipIndex};
 use crate::ownership::HavipLoop;
@@ -43,6 +44,8 @@ impl Core {
         {
             self.sender.reconfigure(now, &new);
         }
+        // What a group that is gone waited for would come due for ever; the rest is entered again in this turn.
+        self.timers = Timers::new();
         let mut before: Vec<Group> = std::mem::take(&mut self.groups);
         for (i, settings) in new.groups.iter().enumerate() {
             let found = before.iter().position(|g| old.groups[g.index.0].name == settings.name);

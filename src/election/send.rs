@@ -96,7 +96,10 @@ impl Core {
     /// Sends the regular heartbeat when it is due, and news at once.
     pub(super) fn emit_due(&mut self, now: Instant, actions: &mut Actions) {
         if self.stall.stuck(now, self.config.heartbeat.dead_time()) {
+            // Turns go on: a silence of our own making must not be taken for a pause of the host, which
+            // would give the stuck side another dead time.
             self.timers.begin(Timer::Heartbeat);
+            self.timers.wake(now + self.sender.interval);
             return;
         }
         self.adopt_longer_interval(now);

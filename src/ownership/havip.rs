@@ -234,6 +234,9 @@ impl HavipLoop {
         match step {
             // From before the claim: it may say what to do first, not that it is done.
             Next::Ours { .. } if self.opened.is_some_and(|o| read.issued < o) => {
+                // Once, and then again only for what the look shows.
+                self.acted_on = Some(read.issued);
+                self.read_at = Some(turn.now);
                 self.begin_burst(turn);
                 self.look(turn, scope, true);
             }

@@ -80,17 +80,19 @@ impl Answer {
         let body = self.error();
         let class = class(self.status, &body, write);
         let request_id = if body.request_id.is_empty() { self.request_id } else { Some(body.request_id.clone()) };
+        // Whichever member a server puts it into, what must not be seen is not shown.
+        let shown = |text: &str| clean(&redact(text));
         let mut detail = format!("status {}", self.status);
         if !body.code.is_empty() {
-            detail += &format!(", {}", clean(&body.code));
+            detail += &format!(", {}", shown(&body.code));
         }
         if let Some(id) = request_id.filter(|id| !id.is_empty()) {
-            detail += &format!(" (request {})", clean(&id));
+            detail += &format!(" (request {})", shown(&id));
         }
         let text =
             if body.code.is_empty() { String::from_utf8_lossy(&self.body).into_owned() } else { body.message.clone() };
         if !text.trim().is_empty() {
-            detail += &format!(": {}", clean(&redact(&text)));
+            detail += &format!(": {}", shown(&text));
         }
         if let Some(remedy) = remedy(self.status, &body.code) {
             detail += &format!("; {remedy}");
@@ -103,7 +105,7 @@ impl Answer {
             retry_after: self.retry_after.and_then(|text| retry_after(&text, self.date.unwrap_or(now))),
             denied: denied(self.status, &body.code),
             missing: missing(self.status, &body),
-            code: (!body.code.is_empty()).then(|| clean(&body.code)),
+            code: (!body.code.is_empty()).then(|| shown(&body.code)),
         }
     }
 }

@@ -51,8 +51,12 @@ impl Bounds {
     fn judge_stuck(world: &World, host: usize) -> Result<(), String> {
         let h = &world.hosts[host];
         let dead_time = h.config.heartbeat.dead_time();
+        // One that was started meanwhile has not reported yet, and until then nothing depends on it.
+        let ran = h.process.as_ref().is_some_and(|p| {
+            world.now.since(p.started) > world.guest_now(host).since(h.stuck_since.unwrap_or_default())
+        });
         match h.stuck_since {
-            Some(since) if world.guest_now(host).since(since) > dead_time + Duration::from_millis(100) => {
+            Some(since) if ran && world.guest_now(host).since(since) > dead_time + Duration::from_millis(100) => {
                 Err(format!("{} sends heartbeats though its effects side is stuck", world.name(host)))
             }
             _ => Ok(()),

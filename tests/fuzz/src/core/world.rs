@@ -6,7 +6,7 @@ use super::cluster::{Cluster, PORT};
 use super::judge;
 use havipd::election::action::{Action, Actions, Persisted, Write};
 use havipd::election::event::Event;
-use havipd::election::role::Role;
+use havipd::election::role::{Cause, Role};
 use havipd::election::{Core, Start};
 use havipd::ids::{BootId, GroupIndex, HavipIndex, OperationId};
 use havipd::time::Instant;
@@ -112,6 +112,8 @@ pub struct World {
     pub turns: usize,
     /// Starts of all cores: each has a boot id of its own.
     pub boots: u64,
+    /// Every change of role that there was: node, role, cause.
+    pub reached: Vec<(usize, Role, Cause)>,
     /// To read what is sent.
     pub ring: KeyRing,
 }
@@ -137,8 +139,8 @@ impl World {
         };
         let hosts = (0..cluster.nodes).map(host).collect();
         let records = vec![Record::default(); cluster.groups];
-        let (wire, late, ring) = (VecDeque::new(), VecDeque::new(), Cluster::ring());
-        let mut world = Self { now, cluster, hosts, wire, late, cut: 0, records, turns: 0, boots: 0, ring };
+        let (wire, late, reached, ring) = (VecDeque::new(), VecDeque::new(), Vec::new(), Cluster::ring());
+        let mut world = Self { now, cluster, hosts, wire, late, cut: 0, records, turns: 0, boots: 0, reached, ring };
         (0..cluster.nodes).for_each(|i| world.start(i));
         world
     }
@@ -239,7 +241,10 @@ impl World {
                 }
                 self.kill(i);
             }
-            Action::Record(t) => h.roles[t.group.0] = t.to,
+            Action::Record(t) => {
+                h.roles[t.group.0] = t.to;
+                self.reached.push((i, t.to, t.cause));
+            }
             Action::Notify(_) | Action::Warn { .. } | Action::Reply { .. } => {}
         }
     }
@@ -315,7 +320,8 @@ impl World {
         while self.turns < most_turns {
             let arrives = self.wire.front().map(|(at, _)| *at);
             let awake = self.hosts.iter().filter(|h| !h.paused && h.core.is_some());
-            let next = awake.map(|h| h.next(self.now)).chain(arrives).min().unwrap_or(end).max(self.now);
+            let next =
+                awake.map(|h| h.next(self.now)).chain(arrives).min().unwrap_or(Instant::FAR_FUTURE).max(self.now);
             if next > end {
                 self.now = end;
                 return;
