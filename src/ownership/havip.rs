@@ -66,6 +66,8 @@ pub struct HavipLoop {
     pub(super) looks: u32,
     pub(super) acted_on: Option<Instant>,
     pub(super) opened: Option<Instant>,
+    /// There was a claim before the one that is open, in this run of the daemon.
+    pub(super) reigned: bool,
     pub(super) confirmed_at: Option<Instant>,
     pub(super) unconfirmed_since: Option<Instant>,
     pub(super) detach_from: Instant,
@@ -131,6 +133,7 @@ impl HavipLoop {
     pub(super) fn close(&mut self) {
         self.writing = None;
         self.attempt = None;
+        self.reigned |= self.opened.is_some();
         self.opened = None;
         self.confirmed_at = None;
         self.unconfirmed_since = None;
@@ -172,7 +175,7 @@ impl HavipLoop {
     }
 
     fn look_or_act(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
-        let trusted = self.trusted_read(turn);
+        let trusted = self.trusted_read(turn).filter(|read| !self.is_history(turn, read));
         let Some(read) = trusted else {
             // Nothing recent is known: attach is the move that is right under every semantics.
             if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
@@ -206,6 +209,13 @@ impl HavipLoop {
         let after_write = self.wrote.is_none_or(|w| read.issued >= w);
         let recent = read.issued + FRESH >= opened;
         (after_write && recent).then(|| read.clone())
+    }
+
+    /// A look from before this claim that names us may be of our last reign, with another's in between. The next
+    /// look may lag as much, so it is no remedy: attaching is.
+    fn is_history(&self, turn: &Turn<'_>, read: &LastRead) -> bool {
+        let names_us = turn.identity.is_some_and(|me| read.havip.holder() == Some(me.id()));
+        names_us && self.reigned && self.opened.is_some_and(|opened| read.issued < opened)
     }
 
     /// Shared binding: an older look that says we are bound spares the attach.

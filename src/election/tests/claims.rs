@@ -82,3 +82,23 @@ fn a_look_from_an_earlier_reign_confirms_nothing() {
         assert!(wrote < active && wrote.is_some(), "{arbiter:?} {}", pair.story());
     }
 }
+
+#[test]
+fn a_look_that_lags_behind_confirms_nothing_that_was_not_attached() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+        let mut pair = Pair::new(3, arbiter);
+        pair.run(Duration::from_secs(33));
+        let command =
+            |to| crate::election::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
+        // What the first node reads from here on is of its own reign.
+        pair.stale.insert(0, vec!["i-a".into()]);
+        pair.give(0, Event::Commanded { command: command(1), request: 1 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!(pair.bound, ["i-b"], "{arbiter:?} {}", pair.story());
+        pair.give(1, Event::Commanded { command: command(0), request: 2 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!(pair.role(0), Role::Active, "{arbiter:?} {}", pair.story());
+        // The other one may still be bound, which such reads do not show; the last one attached has the packets.
+        assert_eq!(pair.bound.last().map(String::as_str), Some("i-a"), "{arbiter:?} {}", pair.story());
+    }
+}

@@ -110,6 +110,8 @@ pub(crate) struct Pair {
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// What the cloud answers a node instead of doing anything.
     pub(crate) api: BTreeMap<usize, CallError>,
+    /// Who is bound as a node's reads show it, where they lag behind.
+    pub(crate) stale: BTreeMap<usize, Vec<String>>,
     /// What each node left on disk.
     pub(crate) disks: BTreeMap<usize, Persisted>,
     /// One way over the network.
@@ -135,6 +137,7 @@ impl Pair {
             queue: VecDeque::new(),
             cut: BTreeSet::new(),
             api: BTreeMap::new(),
+            stale: BTreeMap::new(),
             disks: BTreeMap::new(),
             delay: DELAY,
             behind: BTreeMap::new(),
@@ -245,7 +248,7 @@ impl Pair {
                 }
             }
             Action::ReadHavip { op, .. } => {
-                let answer = self.api.get(&i).map_or_else(|| Ok(self.record()), |e| Err(e.clone()));
+                let answer = self.api.get(&i).map_or_else(|| Ok(self.record(i)), |e| Err(e.clone()));
                 let result = OperationResult::Havip(answer);
                 self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
@@ -284,8 +287,9 @@ impl Pair {
         self.queue.insert(place, (at, node, event));
     }
 
-    fn record(&self) -> HaVip {
-        let last = self.bound.len().wrapping_sub(1);
+    fn record(&self, reader: usize) -> HaVip {
+        let shown = self.stale.get(&reader).unwrap_or(&self.bound);
+        let last = shown.len().wrapping_sub(1);
         let bound = |(n, id): (usize, &String)| Bound {
             instance_id: id.clone(),
             instance_type: "SERVER".into(),
@@ -299,7 +303,7 @@ impl Pair {
             status: String::new(),
             private_ip_address: Some([10, 0, 0, 100].into()),
             public_ip_address: None,
-            binded_instances: self.bound.iter().enumerate().map(bound).collect(),
+            binded_instances: shown.iter().enumerate().map(bound).collect(),
         }
     }
 
