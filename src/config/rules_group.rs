@@ -161,9 +161,9 @@ fn targets(group: &Group, shape: &Shape, nodes: &[Node], report: &Report) {
         );
         report.error_with(&shared.span, text, "list fewer in \"nodes\", or use \"exclusive\"");
     }
-    // A node without either asks its metadata service and is an instance.
+    // A node without either asks its metadata service, and binds what the others do.
     let enis = holders.iter().filter(|n| n.eni.is_some()).count();
-    if enis != 0 && enis != holders.len() {
+    if enis != 0 && holders.iter().any(|n| n.instance.is_some()) {
         let text = format!("{enis} of {} members are bound by ENI and the others by instance", holders.len());
         match shared {
             Some(shared) => report.error(&shared.span, format!("{text}: a shared HAVIP has targets of one type")),

@@ -238,7 +238,9 @@ fn arbiters_fit_their_voters() {
 
 #[test]
 fn targets_are_of_one_type_and_not_too_many() {
-    let mixed = with("node", "eni = \"eni-1\"");
+    // A node that asks its metadata service binds what the others do.
+    says(&with("node", "eni = \"eni-1\""), &[]);
+    let mixed = with("node", "eni = \"eni-1\"").replacen("#node-b", "instance = \"i-b\"#", 1);
     says(
         &mixed,
         &[

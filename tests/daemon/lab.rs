@@ -2,6 +2,7 @@
 
 use crate::wait::{PATIENCE, wait_for};
 use havipd::sandbox::emulator::{Control, Emulator, EmulatorConfig};
+use havipd::simulation::cloud::InterfaceSpec;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, Permissions};
@@ -17,6 +18,7 @@ use tokio::sync::oneshot;
 
 pub(crate) const HAVIP: &str = "havip-test1";
 pub(crate) const HAVIP_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
+const NO_MAC: &str = "00:00:00:00:00:00";
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// What a test changes of the usual file.
@@ -33,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) tables: String,
     /// Node `a` asks its metadata service what it is.
     pub(crate) discover_a: bool,
+    /// The HAVIP is bound to network interfaces, not to instances.
+    pub(crate) eni: bool,
 }
 
 pub(crate) struct Lab {
@@ -54,6 +58,9 @@ impl Lab {
         let mut config = EmulatorConfig::new("127.0.0.1:0".parse().unwrap()).with_havip(HAVIP, HAVIP_ADDRESS);
         for (i, name) in NAMES.iter().enumerate() {
             config = config.with_node(name, address(net, i));
+            // The hardware address of the loopback interface, on which all the nodes are.
+            let interface = InterfaceSpec::new(&format!("eni-{name}"), &format!("i-{name}"), NO_MAC, address(net, i));
+            config.world.interfaces.push(interface);
         }
         let (cloud, endpoint, metadata, stop) = serve(config);
         let lab = Self { cloud, endpoint, metadata, net, dir: TempDir::new().unwrap(), options, _stop: stop };
@@ -83,8 +90,11 @@ impl Lab {
             let priority = 150 - 10 * i;
             let address = self.address(i);
             let _ = write!(text, "[[node]]\nname = \"{name}\"\naddress = \"{address}\"\npriority = {priority}\n");
-            if !(o.discover_a && i == 0) {
-                let _ = writeln!(text, "instance = \"i-{name}\"");
+            if o.discover_a && i == 0 {
+                text.push_str("interface = \"lo\"\n");
+            } else {
+                let (key, prefix) = if o.eni { ("eni", "eni") } else { ("instance", "i") };
+                let _ = writeln!(text, "{key} = \"{prefix}-{name}\"");
             }
         }
         let id = o.havip_id.as_deref().unwrap_or(HAVIP);

@@ -70,6 +70,20 @@ fn a_node_that_may_not_write_leaves_the_address_to_one_that_may() {
 }
 
 #[test]
+fn a_node_finds_its_eni_by_the_hardware_address_where_the_others_bind_enis() {
+    let lab = Lab::new(Options { discover_a: true, eni: true, ..Options::default() });
+    let a = lab.start(0);
+    let status = a.wait_role("active");
+    assert_eq!(status["target"]["id"], "eni-a");
+    assert_eq!(lab.holder().as_deref(), Some("eni-a"));
+    let b = lab.start(1);
+    b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a");
+    assert!(lab.ctl(0, &["switchover", "web", "--to", "b"]).status.success());
+    b.wait_role("active");
+    assert_eq!(lab.holder().as_deref(), Some("eni-b"));
+}
+
+#[test]
 fn a_node_asks_the_metadata_service_what_it_is_until_it_answers() {
     let lab = Lab::new(Options { discover_a: true, ..Options::default() });
     lab.cloud.add_fault(FaultRule::new(Scope::Metadata, Fault::Reset));

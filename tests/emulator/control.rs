@@ -140,6 +140,10 @@ async fn interfaces_are_listed_by_vpc_and_by_instance() {
         (&one["enis"][0]["eniId"], &one["enis"][0]["macAddress"]),
         (&json!("eni-b"), &json!("fa:16:3e:00:00:02"))
     );
+    let detail = client.call("GET", "/v1/eni/eni-b", &[], None).await.expect("is answered").json();
+    assert_eq!(detail, one["enis"][0]);
+    let unknown = client.call("GET", "/v1/eni/eni-c", &[], None).await.expect("is answered");
+    assert_eq!(unknown.status, 404, "{}", unknown.summary());
     let same = client.call("GET", "/v2/eni/i-b", &[], None).await.expect("is answered").json();
     assert_eq!(same["enis"], one["enis"]);
     let elsewhere = client.call("GET", "/v1/eni", &[("vpcId", Some("vpc-0"))], None).await.expect("is answered");

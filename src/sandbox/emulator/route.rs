@@ -34,6 +34,7 @@ pub(super) fn parse(method: &str, raw_path: &str, raw_query: &str, body: &[u8]) 
             let vpc = value("vpcId").ok_or_else(|| bad("vpcId is needed"))?;
             Ok(Request::Enis { vpc, instance: value("instanceId") })
         }
+        ("GET", ["v1", "eni", id]) => Ok(Request::Interface { id: (*id).to_owned() }),
         ("GET", ["v2", "eni", id]) => Ok(Request::InstanceEnis { instance: (*id).to_owned() }),
         ("GET", ["v2", "instance", id]) => Ok(Request::Instance { id: (*id).to_owned() }),
         _ => Err(ErrorReply::new(400, "InvalidURI", &format!("{method} {path} is not served here"))),

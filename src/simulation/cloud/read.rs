@@ -86,6 +86,10 @@ impl CloudModel {
                 let wanted = |i: &InterfaceSpec| i.vpc == *vpc && instance.as_ref().is_none_or(|n| *n == i.instance);
                 Ok(self.enis(wanted))
             }
+            Request::Interface { id } => {
+                let found = self.interfaces.get(id).ok_or_else(|| self.missing(id))?;
+                Ok(Reply::Interface(eni(found)))
+            }
             Request::InstanceEnis { instance } => {
                 let known = self.instances.get(instance).ok_or_else(|| self.missing(instance))?;
                 Ok(self.enis(|i| i.instance == known.id))
@@ -153,12 +157,6 @@ impl CloudModel {
     }
 
     fn enis(&self, wanted: impl Fn(&InterfaceSpec) -> bool) -> Reply {
-        let eni = |i: &InterfaceSpec| Eni {
-            eni_id: i.id.clone(),
-            instance_id: i.instance.clone(),
-            mac_address: i.mac.clone(),
-            status: "inuse".to_owned(),
-        };
         let enis = self.interfaces.values().filter(|i| wanted(i)).map(eni).collect();
         Reply::Enis(EniPage { enis, is_truncated: false, next_marker: None })
     }
@@ -205,6 +203,15 @@ impl CloudModel {
             },
         };
         Ok(Reply::Text(text))
+    }
+}
+
+fn eni(i: &InterfaceSpec) -> Eni {
+    Eni {
+        eni_id: i.id.clone(),
+        instance_id: i.instance.clone(),
+        mac_address: i.mac.clone(),
+        status: "inuse".to_owned(),
     }
 }
 

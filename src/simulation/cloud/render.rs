@@ -56,6 +56,7 @@ impl CloudModel {
             Reply::HaVip(havip) => self.havip_json(havip),
             Reply::Page(page) => self.page_json(page),
             Reply::Enis(page) => self.enis_json(page),
+            Reply::Interface(eni) => self.interfaces.get(&eni.eni_id).map_or(Value::Null, interface_json),
             Reply::Instance(detail) => self.instance_json(detail),
             Reply::Done | Reply::Credential => return HttpReply::new(200, JSON, id, String::new()),
             Reply::Text(text) => return HttpReply::new(200, "text/plain; charset=utf-8", id, text.clone()),
@@ -113,15 +114,8 @@ impl CloudModel {
     }
 
     fn enis_json(&self, page: &EniPage) -> Value {
-        let document = |i: &InterfaceSpec| {
-            json!({
-                "eniId": i.id, "name": i.id, "zoneName": "zoneA", "description": "",
-                "instanceId": i.instance, "macAddress": i.mac, "vpcId": i.vpc, "subnetId": i.subnet,
-                "status": "inuse", "createdTime": CREATED, "securityGroupIds": [],
-                "privateIpSet": [{"primary": true, "privateIpAddress": i.address, "publicIpAddress": ""}],
-            })
-        };
-        let enis: Vec<Value> = page.enis.iter().filter_map(|e| self.interfaces.get(&e.eni_id)).map(document).collect();
+        let known = page.enis.iter().filter_map(|e| self.interfaces.get(&e.eni_id));
+        let enis: Vec<Value> = known.map(interface_json).collect();
         json!({"enis": enis, "isTruncated": page.is_truncated, "maxKeys": MAX_KEYS})
     }
 
@@ -140,6 +134,15 @@ impl CloudModel {
         }
         value
     }
+}
+
+fn interface_json(i: &InterfaceSpec) -> Value {
+    json!({
+        "eniId": i.id, "name": i.id, "zoneName": "zoneA", "description": "",
+        "instanceId": i.instance, "macAddress": i.mac, "vpcId": i.vpc, "subnetId": i.subnet,
+        "status": "inuse", "createdTime": CREATED, "securityGroupIds": [],
+        "privateIpSet": [{"primary": true, "privateIpAddress": i.address, "publicIpAddress": ""}],
+    })
 }
 
 /// An error as the service writes it; `id` is the request id. One without a code has an empty body,

@@ -1,6 +1,6 @@
 //! Calls and how they end, typed: what the simulator passes around and the emulator translates.
 
-use crate::cloud::api::{BindRequest, EniPage, HaVip, HaVipPage, InstanceDetail};
+use crate::cloud::api::{BindRequest, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -66,6 +66,11 @@ pub enum Request {
         /// Mounted on this instance only.
         instance: Option<String>,
     },
+    /// `GET /v1/eni/{id}`.
+    Interface {
+        /// Which interface.
+        id: String,
+    },
     /// `GET /v2/eni/{instanceId}`.
     InstanceEnis {
         /// The instance that they are mounted on.
@@ -97,7 +102,7 @@ pub enum Operation {
     Detach,
     /// Instance detail.
     Instance,
-    /// Either ENI list.
+    /// ENI detail and either list.
     Eni,
     /// Metadata, credentials of the instance role included.
     Metadata,
@@ -127,7 +132,7 @@ impl Request {
             Self::Attach { .. } => Operation::Attach,
             Self::Detach { .. } => Operation::Detach,
             Self::Instance { .. } => Operation::Instance,
-            Self::Enis { .. } | Self::InstanceEnis { .. } => Operation::Eni,
+            Self::Enis { .. } | Self::Interface { .. } | Self::InstanceEnis { .. } => Operation::Eni,
             Self::Metadata { .. } => Operation::Metadata,
         }
     }
@@ -179,6 +184,8 @@ pub enum Reply {
     Done,
     /// Both ENI lists.
     Enis(EniPage),
+    /// ENI detail.
+    Interface(Eni),
     /// Instance detail.
     Instance(InstanceDetail),
     /// Metadata; empty text means that the key is not implemented.
