@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod election;
 pub mod hooks;
 pub mod ids;
+pub mod journal;
 pub mod log;
 pub mod net;
 pub mod ownership;

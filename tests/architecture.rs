@@ -35,6 +35,7 @@ fn layer(path: &str) -> Option<u8> {
         ("log", 2),
         ("systemd", 2),
         ("state", 2),
+        ("journal", 2),
         ("process", 2),
         ("control/", 2),
         ("runtime", 3),
@@ -58,7 +59,9 @@ fn module_layer(path: &str) -> Option<u8> {
         ("cloud", "sign" | "api") | ("control", "protocol") => Some(1),
         ("config", "load" | "secret_file") => Some(2),
         ("wire" | "election" | "ownership" | "config" | "simulation", _) => Some(1),
-        ("clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "process" | "control", _) => Some(2),
+        ("clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "journal" | "process" | "control", _) => {
+            Some(2)
+        }
         ("runtime", _) => Some(3),
         ("daemon" | "ctl" | "sandbox", _) => Some(4),
         _ => None,

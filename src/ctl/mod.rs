@@ -1,5 +1,6 @@
 //! `havipctl`: the operator's tool. It asks a running daemon, and shows the answer.
 
+mod history;
 mod keygen;
 mod status;
 
@@ -40,6 +41,23 @@ enum Verb {
         /// Show every change as it happens, until interrupted.
         #[arg(long)]
         watch: bool,
+    },
+    /// In words: why this node is, or is not, active; what says so, and what would change it.
+    Why {
+        /// Which group.
+        group: String,
+    },
+    /// Past changes of role, with their cause and a timeline of each move in milliseconds.
+    #[command(after_help = history::HELP)]
+    History {
+        /// Which group; else every group.
+        group: Option<String>,
+        /// Only what is newer: a duration such as 90m, 2h or 7d, or a time such as 2026-11-23T04:00:00Z.
+        #[arg(long, value_name = "T", value_parser = history::since)]
+        since: Option<history::Since>,
+        /// Also draw the last move into this file.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
     },
     /// A planned move: the new node serves before the old one lets go.
     Switchover {
@@ -102,6 +120,8 @@ impl Verb {
         Some(match self {
             Self::Status { watch: false } => Request::Status,
             Self::Status { watch: true } => Request::Watch,
+            Self::Why { group } => Request::Why { group: group.clone() },
+            Self::History { group, .. } => Request::History { group: group.clone() },
             Self::Switchover { group, to } => {
                 Request::Switchover { group: group.clone(), to: to.clone(), dry_run: false }
             }
@@ -135,6 +155,10 @@ pub fn main() -> ExitCode {
     match (&arguments.command, arguments.command.request()) {
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
         (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
+        (Verb::History { since, svg, .. }, Some(request)) => {
+            let wanted = history::Wanted { since: *since, svg: svg.as_deref(), json: arguments.json };
+            exit(tell_history(&arguments, &request, &wanted).unwrap_or_else(|e| failed(&e)))
+        }
         (_, Some(Request::Watch)) => exit(watch(&arguments).unwrap_or_else(|e| failed(&e))),
         (_, Some(request)) => exit(ask(&arguments, &request).unwrap_or_else(|e| failed(&e))),
         (_, None) => exit(Code::Usage),
@@ -154,6 +178,24 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
     let response = Client::connect(&arguments.socket, PATIENCE)?.call(request)?;
     show(arguments, request, &response);
     Ok(response.code)
+}
+
+fn tell_history(arguments: &Arguments, request: &Request, wanted: &history::Wanted) -> Result<Code, ClientError> {
+    let response = Client::connect(&arguments.socket, PATIENCE)?.call(request)?;
+    if response.code != Code::Done {
+        show(arguments, request, &response);
+        return Ok(response.code);
+    }
+    Ok(match history::show(&response.data, wanted) {
+        Ok(text) => {
+            print(&text);
+            Code::Done
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            Code::No
+        }
+    })
 }
 
 fn show(arguments: &Arguments, request: &Request, response: &Response) {

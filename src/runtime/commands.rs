@@ -22,9 +22,12 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
         Request::Maintenance { group, on, for_seconds: None } => {
             Command::Maintenance { group: maybe(config, group.as_deref())?, on: *on }
         }
-        Request::Why { .. } => return Err(not_yet("why")),
-        Request::History { .. } => return Err(not_yet("history")),
-        Request::Status | Request::Watch | Request::Reload | Request::LogLevel { .. } => {
+        Request::Status
+        | Request::Watch
+        | Request::Why { .. }
+        | Request::History { .. }
+        | Request::Reload
+        | Request::LogLevel { .. } => {
             return Err(Response::new(Code::Usage, "not a command for the election"));
         }
     })
@@ -47,7 +50,12 @@ fn maybe(config: &Config, group: Option<&str>) -> Result<Option<GroupIndex>, Res
 }
 
 fn named(config: &Config, group: &str) -> Result<GroupIndex, Response> {
-    config.group_named(group).ok_or_else(|| unknown("group", group, config.groups.iter().map(|g| g.name.as_str())))
+    config.group_named(group).ok_or_else(|| unknown_group(config, group))
+}
+
+/// The refusal of a group that the file does not have.
+pub(super) fn unknown_group(config: &Config, group: &str) -> Response {
+    unknown("group", group, config.groups.iter().map(|g| g.name.as_str()))
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Response {

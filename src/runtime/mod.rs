@@ -23,6 +23,7 @@ pub mod service;
 pub mod signals;
 pub mod stale;
 pub mod status;
+pub mod why;
 mod writes;
 
 use crate::config::model::Config;

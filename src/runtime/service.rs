@@ -5,6 +5,7 @@
 
 mod handle;
 mod leave;
+mod tell;
 
 use super::ToCore;
 use super::driver::{CoreHandle, DriverError, start};
@@ -24,6 +25,7 @@ use crate::election::action::Persisted;
 use crate::election::event::Event;
 use crate::hooks::Hooks;
 use crate::ids::BootId;
+use crate::journal::Journal;
 use crate::log::Logging;
 use crate::state::{StateError, StateWriter};
 use crate::systemd::Notifier;
@@ -31,7 +33,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -51,6 +53,9 @@ pub enum ServiceError {
     /// The state file's writer.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The history's writer.
+    #[error("cannot start the thread that writes the history: {0}")]
+    Journal(#[source] std::io::Error),
     /// The core thread.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -102,6 +107,8 @@ struct Service {
     executor: Executor,
     hooks: Hooks,
     state: Arc<StateWriter>,
+    journal: Journal,
+    history_reader: Arc<Semaphore>,
     identity_error: IdentityError,
     /// Tasks that depend on the configuration.
     learning: Option<JoinHandle<()>>,
@@ -141,6 +148,7 @@ pub async fn run(
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(ServiceError::Random)?;
     let client = if setup.config.local_node().witness { None } else { Some(Client::new(&setup.config.cloud)?) };
+    let journal = Journal::start(setup.state_directory.clone()).map_err(ServiceError::Journal)?;
     let state = Arc::new(StateWriter::start(setup.state_directory)?);
     let begin = Start {
         config: Arc::clone(&setup.config),
@@ -163,6 +171,8 @@ pub async fn run(
         core_status: core_status.clone(),
         status,
         state,
+        journal,
+        history_reader: Arc::new(Semaphore::new(1)),
         identity_error: IdentityError::default(),
         learning: None,
         warming: None,
@@ -237,6 +247,7 @@ impl Service {
             clock_skew_s: client.map_or(0, Client::clock_skew),
             identity_error: self.identity_error.text(),
             reload_error: self.reload_error.clone(),
+            history_lost: self.journal.lost(),
             log_lines_lost: self.logging.dropped(),
         }
     }

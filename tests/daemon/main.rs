@@ -5,6 +5,7 @@
 
 mod cli;
 mod failover;
+mod history;
 mod lab;
 mod reload;
 mod stop;

@@ -7,13 +7,13 @@ use crate::control::server::ControlRequest;
 use crate::election::action::Persisted;
 use crate::election::event::{Command, Event};
 use crate::ids::GroupName;
+use crate::journal::Entry;
 use crate::log::parse_level;
 use crate::runtime::commands::{command, response};
 use crate::runtime::executor::Read;
 use crate::runtime::reload::{Reload, ReloadError, Reloaded};
 use crate::runtime::signals::Signal;
 use crate::runtime::stale::LastWord;
-use crate::runtime::status::Status;
 use crate::runtime::{ToCore, ToEffects, record};
 use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_of_this_process};
 use std::ffi::OsStr;
@@ -23,8 +23,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long the disk may take before the state counts as not stored.
 const STORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long the core may take to say how things are.
-const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 /// Number of the commands that nobody waits for: signals.
 const NOBODY: u64 = 0;
 
@@ -58,7 +56,10 @@ impl Service {
             ToEffects::Write { group, ticket, write } => self.executor.write(group, ticket, write),
             ToEffects::Notify(group, notification) => self.hooks.notify(&group, notification),
             ToEffects::Persist(state) => self.persist(state),
-            ToEffects::Record { group, peer, transition } => record::log(&group, peer.as_deref(), &transition),
+            ToEffects::Record { group, peer, transition } => {
+                record::log(&group, peer.as_deref(), &transition);
+                self.journal.write(Entry::new(&group, peer.as_deref(), &transition));
+            }
             ToEffects::Warn { group, text } => warn(group.as_ref(), &text),
             ToEffects::Reply { request: NOBODY, reply } => tracing::info!("{}", response(reply).message),
             ToEffects::Reply { request, reply } => {
@@ -138,6 +139,8 @@ impl Service {
     pub(super) fn asked(&mut self, ControlRequest { command: request, reply }: ControlRequest) {
         match &request {
             Request::Status => self.tell_status(reply),
+            Request::Why { group } => self.tell_why(group.clone(), reply),
+            Request::History { group } => self.tell_history(group.clone(), reply),
             Request::Reload => self.reload(Some(reply)),
             Request::LogLevel { level } => drop(reply.send(match parse_level(level) {
                 Ok(level) => {
@@ -162,28 +165,6 @@ impl Service {
             Ok(()) => drop(self.waiting.insert(self.requests, reply)),
             Err(_) => drop(reply.send(Response::new(Code::TryAgain, "the core has too much to do"))),
         }
-    }
-
-    fn tell_status(&self, reply: oneshot::Sender<Response>) {
-        let (effects, core) = (self.effects_status(), self.to_core.clone());
-        tokio::spawn(async move {
-            let (ask, answer) = oneshot::channel();
-            let asked = async {
-                core.send(ToCore::Status(ask)).await.ok()?;
-                answer.await.ok()
-            };
-            let response = match tokio::time::timeout(STATUS_PATIENCE, asked).await {
-                Ok(Some(status)) => {
-                    let line = status.line();
-                    match serde_json::to_value(Status::new(status, effects)) {
-                        Ok(data) => Response::done(line).with_data(data),
-                        Err(error) => Response::new(Code::No, error.to_string()),
-                    }
-                }
-                _ => Response::new(Code::TryAgain, "the core does not answer"),
-            };
-            let _ = reply.send(response);
-        });
     }
 
     /// Begins a reload, or has one follow the one that runs: the file may have changed meanwhile.
