@@ -122,7 +122,11 @@ impl Core {
         for (i, settings) in core.config.groups.iter().enumerate() {
             let kept = core.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             let grant = inherited.iter().find(|g| g.group == settings.name.as_str());
-            let voter = Voter::new(quarantine, grant.and_then(|g| g.holder(&core.config)), may_give);
+            // A grant to ourselves ended with that process, so the vote is this start's from the first turn on.
+            let holder = grant
+                .and_then(|g| g.holder(&core.config))
+                .map(|(node, start)| if node == core.config.local { (node, boot) } else { (node, start) });
+            let voter = Voter::new(quarantine, holder, may_give);
             core.groups.push(Group::new(settings, GroupIndex(i), kept, now, voter));
         }
         if core.persisted.longest_lease.is_none_or(|l| l < core.config.heartbeat.dead_time()) {

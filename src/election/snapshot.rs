@@ -77,6 +77,8 @@ pub struct GroupSnapshot {
     pub arbiter: Arbiter,
     /// Milliseconds of right left, for a node that has it.
     pub right_ms: Option<u64>,
+    /// Arbiter `majority`: milliseconds until this node may vote for anybody again after its start.
+    pub votes_in_ms: Option<u64>,
     /// `drain` is on.
     pub drained: bool,
     /// Cluster-wide maintenance is on.
@@ -189,6 +191,8 @@ impl Core {
             waiting: if g.role == Role::Active { String::new() } else { g.waiting.clone() },
             arbiter: settings.arbiter,
             right_ms: right.map(|until| ms(until, now)),
+            votes_in_ms: (settings.arbiter == Arbiter::Majority && g.voter.quarantined(now))
+                .then(|| ms(g.voter.quarantine_ends(), now)),
             drained: g.kept.drained,
             maintenance: g.maintained(),
             isolated: g.isolated(),

@@ -24,6 +24,9 @@ pub(crate) const DEAD_TIME: Duration = Duration::from_millis(500);
 /// Time between two audits of the cloud.
 pub(crate) const AUDIT: Duration = Duration::from_secs(1);
 
+/// How long a restart may take.
+const KEEP_FOR: Duration = Duration::from_secs(8);
+
 /// How long the control socket may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -228,11 +231,11 @@ fn configuration() -> String {
     for havip in HAVIPS {
         let names: Vec<&str> = members(havip).iter().map(|n| n.name()).collect();
         let (id, address) = (havip.id(), havip.address());
-        let (group, arbiter) = (group(havip), arbiter(havip));
+        let (group, arbiter, keep) = (group(havip), arbiter(havip), KEEP_FOR.as_secs());
         let _ = writeln!(
             text,
             "[[group]]\nname = {group:?}\nnodes = {names:?}\narbiter = {arbiter:?}\npreempt = false\nmax-moves = 0\n\
-             reclaim-wait = \"20s\"\n[[group.havip]]\nid = {id:?}\naddress = \"{address}\"\n"
+             keep-for = \"{keep}s\"\nreclaim-wait = \"20s\"\n[[group.havip]]\nid = {id:?}\naddress = \"{address}\"\n"
         );
     }
     text

@@ -193,16 +193,14 @@ impl Lab {
 
     /// Waits until every session is up both ways, and no voter is in the quarantine that follows its start.
     fn all_can_vote(&self) -> Result<(), String> {
-        let quarantine = 1100;
         for node in NODES {
             wait("every node is in touch with every other", PATIENCE, || {
                 let answer = self.daemons[node.0].ask(&json!({"command": "status"}))?;
-                let status = &answer["data"];
-                let peers = status["peers"].as_array().cloned().unwrap_or_default();
-                let up = peers.iter().filter(|p| p["state"] == json!("up")).count();
-                let voting = status["uptime_ms"].as_u64().is_some_and(|t| t > quarantine);
-                let why = || format!("{} has {up} peers up after {}", node.name(), status["uptime_ms"]);
-                (up == 2 && voting).then_some(()).ok_or_else(why)
+                let list = |name: &str| answer["data"][name].as_array().cloned().unwrap_or_default();
+                let up = list("peers").iter().filter(|p| p["state"] == json!("up")).count();
+                let waits: Vec<u64> = list("groups").iter().filter_map(|g| g["votes_in_ms"].as_u64()).collect();
+                let why = || format!("{} has {up} peers up, and votes in {waits:?} ms", node.name());
+                (up == 2 && waits.is_empty()).then_some(()).ok_or_else(why)
             })?;
         }
         Ok(())

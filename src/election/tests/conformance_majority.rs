@@ -149,3 +149,20 @@ fn a_restart_takes_a_long_grant_along() {
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     assert!([1, 2].iter().all(|i| !pair.became(since, *i, Role::Claiming)), "{}", pair.story());
 }
+
+/// §5, §7: the holder's own vote comes back with it. Without that one more node out of touch would cost the right.
+#[test]
+fn a_restarted_holder_has_its_own_vote() {
+    let mut pair = settled();
+    (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(SEC * 15))));
+    pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+    pair.run(SEC);
+    pair.disks.get_mut(&0).expect("it was stopped in order").longest_lease = Some(SEC * 15);
+    pair.start(0, config(3, 0, Arbiter::Majority));
+    pair.run(SEC);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    let since = pair.now;
+    pair.partition(0, 1, true);
+    pair.run(SEC * 20);
+    assert!(!pair.became(since, 0, Role::Backup) && !pair.became(since, 1, Role::Claiming), "{}", pair.story());
+}

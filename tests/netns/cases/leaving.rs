@@ -59,10 +59,8 @@ fn stopped_in_order(scene: &mut Scene<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// `systemctl restart`: nothing moves, and the address stays.
-fn restarted(scene: &mut Scene<'_>) -> Result<(), String> {
-    let node = scene.lab.gather()?;
-    let mark = scene.lab.mark();
+/// As `systemctl restart` does it; the address stays meanwhile.
+pub(super) fn restart(scene: &mut Scene<'_>, node: Node) -> Result<(), String> {
     scene.lab.daemon(node).systemd_says("1042 havipd.service restart running");
     scene.lab.daemon(node).signal(Signal::TERM);
     let status = scene.lab.daemon(node).ended()?;
@@ -76,6 +74,14 @@ fn restarted(scene: &mut Scene<'_>) -> Result<(), String> {
     }
     scene.lab.daemon(node).systemd_says("");
     scene.lab.start(node);
+    Ok(())
+}
+
+/// Nothing moves, and the address stays.
+fn restarted(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    restart(scene, node)?;
     for havip in HAVIPS {
         let settled = scene.lab.settle(havip, &NODES)?;
         let reigns = scene.lab.reigns_since(havip, mark.at);

@@ -1,7 +1,8 @@
 //! Nodes that do not reach each other, or only in bad weather.
 
 use super::{Case, Scene, ms};
-use crate::clock::wait;
+use crate::clock::{Moment, wait};
+use crate::daemon::DEAD_TIME;
 use crate::fabric::{HAVIPS, Havip};
 use crate::lab::{Lab, Mark, PATIENCE};
 use crate::network::{NODES, Node};
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
     ("full partition of two nodes", full),
+    ("full partition right after a restart", after_restart),
     ("the others do not hear the active node", unheard),
     ("the active node does not hear the others", deaf),
     ("a third of the heartbeats lost", lossy),
@@ -56,6 +58,27 @@ fn full(scene: &mut Scene<'_>) -> Result<(), String> {
     for (havip, holder) in [(TRIO, node), (DUO, partner(node))] {
         let settled = scene.lab.settle(havip, &NODES)?;
         scene.stayed(havip, holder, healed, settled)?;
+    }
+    Ok(())
+}
+
+/// A restarted holder has its own vote at once: with the third node's that is a majority.
+fn after_restart(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let mark = scene.lab.mark();
+    super::leaving::restart(scene, node)?;
+    scene.lab.settle(TRIO, &NODES)?;
+    scene.lab.network.silence(node, partner(node));
+    scene.lab.network.silence(partner(node), node);
+    lost_touch(scene.lab, partner(node), node)?;
+    // What a majority gave before has run out by then.
+    Moment::now().after(DEAD_TIME * 2).rest_until();
+    let settled = scene.lab.settle(TRIO, &NODES)?;
+    let answered = scene.lab.probe.answerers(TRIO, mark.datagram..settled.datagram + 1);
+    let reigns = scene.lab.reigns_since(TRIO, mark.at);
+    if settled.node != node || reigns != [node] || answered != [node] {
+        let story = scene.lab.story(TRIO);
+        return Err(format!("active became {reigns:?}, answers came from {answered:?}\n{story}"));
     }
     Ok(())
 }
