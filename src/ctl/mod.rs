@@ -2,6 +2,7 @@
 
 mod history;
 mod keygen;
+mod simulate;
 mod status;
 
 use crate::control::client::{Client, ClientError};
@@ -100,6 +101,9 @@ enum Verb {
     /// A whole cluster and an emulated cloud on this machine: no root, no account.
     #[command(after_help = sandbox::script::HELP)]
     Sandbox(sandbox::Options),
+    /// Play faults against the daemon's own decisions in virtual time: a script, or what the dice of a number say.
+    #[command(after_help = simulate::HELP)]
+    Simulate(simulate::Options),
     /// Make a heartbeat key: the same file goes to every node.
     Keygen {
         /// Write it there (mode 0600), not to standard output. An existing file is left alone.
@@ -132,7 +136,7 @@ impl Verb {
             }
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
-            Self::Sandbox(_) | Self::Keygen { .. } => return None,
+            Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => return None,
         })
     }
 }
@@ -154,6 +158,7 @@ pub fn main() -> ExitCode {
     };
     match (&arguments.command, arguments.command.request()) {
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
+        (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
         (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
         (Verb::History { since, svg, .. }, Some(request)) => {
             let wanted = history::Wanted { since: *since, svg: svg.as_deref(), json: arguments.json };

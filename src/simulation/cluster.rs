@@ -1,7 +1,7 @@
 //! The cluster that a scenario runs: a few figures, from which every node's checked configuration follows.
 
 use crate::config::model::*;
-use crate::ids::{KeyId, NodeIndex};
+use crate::ids::{GroupIndex, KeyId, NodeIndex};
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -122,10 +122,85 @@ impl Cluster {
         Self { arbiter, machines: (0..nodes).map(machine).collect(), ..Self::default() }
     }
 
+    /// The cluster that a real configuration describes, as far as one group goes.
+    ///
+    /// Taken over: the group's nodes with priorities and witnesses, its arbiter, its settings, how many HAVIPs it
+    /// has and the binding of the first, and the times of the heartbeat. The cloud behaves as `profile` says.
+    #[must_use]
+    pub fn of_config(config: &Config, group: GroupIndex, profile: &str) -> Self {
+        let settings = &config.groups[group.0];
+        let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let machine = |m: &Member| Machine {
+            name: config.node(m.node).name.to_string(),
+            priority: m.priority,
+            witness: m.witness,
+            clock_ppm: 0,
+            clock_ms: hour(),
+        };
+        let first = settings.havips.first();
+        Self {
+            arbiter: settings.arbiter,
+            binding: first.map_or(Binding::Exclusive, |h| h.binding),
+            profile: profile.to_owned(),
+            interval_ms: ms(config.heartbeat.interval),
+            dead_multiplier: config.heartbeat.dead_multiplier,
+            cold_start_wait_ms: ms(config.heartbeat.cold_start_wait),
+            preempt: settings.preempt,
+            preempt_delay_ms: ms(settings.preempt_delay),
+            keep_for_ms: ms(settings.keep_for),
+            handover_timeout_ms: ms(settings.handover_timeout),
+            reclaim_wait_ms: ms(settings.reclaim_wait),
+            on_stop: settings.on_stop,
+            on_restart: settings.on_restart,
+            when_isolated: settings.when_isolated,
+            max_moves: settings.max_moves,
+            groups: 1,
+            havips: settings.havips.len(),
+            identity_late: settings.members.iter().any(|m| !m.witness && config.node(m.node).target.is_none()),
+            address_late: first.is_some_and(|h| h.address.is_none()),
+            machines: settings.members.iter().map(machine).collect(),
+        }
+    }
+
     /// Position of the node of that name.
     #[must_use]
     pub fn position(&self, name: &str) -> Option<usize> {
         self.machines.iter().position(|m| m.name == name)
+    }
+
+    /// Whether it can be run.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let counted =
+            [("nodes", self.machines.len(), 2, 16), ("groups", self.groups, 1, 8), ("HAVIPs", self.havips, 1, 8)];
+        if let Some((what, n, least, most)) = counted.into_iter().find(|(_, n, least, most)| n < least || n > most) {
+            return Err(format!("{n} {what}; {least} to {most} can be simulated"));
+        }
+        if self.machines.iter().all(|m| m.witness) {
+            return Err("every node is a witness".to_owned());
+        }
+        for (i, m) in self.machines.iter().enumerate() {
+            if self.position(&m.name) != Some(i) {
+                return Err(format!("two nodes are called {:?}", m.name));
+            }
+            if m.name.parse::<crate::ids::NodeName>().is_err() || self.target(i).parse::<crate::ids::Target>().is_err()
+            {
+                return Err(format!("{:?} is no name for a node", m.name));
+            }
+            if !(1_000..1_000_000_000_000).contains(&m.clock_ms) || m.clock_ppm.abs() > 100_000 {
+                return Err(format!(
+                    "node {}: clock-ms {} or clock-ppm {} is out of range",
+                    m.name, m.clock_ms, m.clock_ppm
+                ));
+            }
+        }
+        if !(10..=60_000).contains(&self.interval_ms) || !(2..=100).contains(&self.dead_multiplier) {
+            let (every, times) = (self.interval_ms, self.dead_multiplier);
+            return Err(format!("interval-ms {every} is not 10 to 60000, or dead-multiplier {times} not 2 to 100"));
+        }
+        Ok(())
     }
 
     /// Our heartbeat's dead time.

@@ -196,6 +196,7 @@ impl World {
         let h = &mut self.hosts[host];
         h.powered = true;
         h.clock.restart(self.now);
+        h.went_on = crate::time::Instant::default();
         let target = h.target.clone();
         let _ = self.cloud.start_instance(self.now, &target);
         self.cloud_changed();
@@ -231,6 +232,7 @@ impl World {
             expiries.into_iter().for_each(|at| self.at(at, Happening::Kernel { host }));
         }
         let now = self.guest_now(host);
+        (self.hosts[host].went_on, self.hosts[host].went_on_frozen) = (now, halt == Halt::Frozen);
         if now.since(self.hosts[host].halted_at) > self.hosts[host].config.heartbeat.dead_time() {
             self.hosts[host].away = Some((self.now, now));
         }
@@ -286,6 +288,7 @@ impl World {
         } else {
             h.effects_stuck = false;
             h.stuck_since = None;
+            self.bring_reload(host);
         }
     }
 
@@ -325,7 +328,8 @@ impl World {
     }
 
     fn reload(&mut self, host: usize, interval: Option<u64>, multiplier: Option<u32>, priorities: &[(String, u8)]) {
-        let mut config = (*self.hosts[host].config).clone();
+        let h = &self.hosts[host];
+        let mut config = (**h.reload_waits.as_ref().unwrap_or(&h.config)).clone();
         if let Some(ms) = interval {
             config.heartbeat.interval = Duration::from_millis(ms);
         }
@@ -341,8 +345,18 @@ impl World {
                 member.priority = *priority;
             }
         }
-        let config = Arc::new(config);
-        self.hosts[host].config = Arc::clone(&config);
+        self.hosts[host].reload_waits = Some(Arc::new(config));
+        self.bring_reload(host);
+    }
+
+    /// The effects side reads the file and brings it to the core: not while it is stuck.
+    fn bring_reload(&mut self, host: usize) {
+        let h = &mut self.hosts[host];
+        if h.effects_stuck && h.process.is_some() {
+            return;
+        }
+        let Some(config) = h.reload_waits.take() else { return };
+        h.config = Arc::clone(&config);
         self.turn(host, Event::ConfigReloaded(config));
         self.begin_progress(host);
     }

@@ -83,6 +83,8 @@ pub(super) struct Host {
     pub(super) reach: Reach,
     /// What its file says now.
     pub(super) config: Arc<crate::config::model::Config>,
+    /// What it says since a reload that the effects side has not brought to the core yet.
+    pub(super) reload_waits: Option<Arc<crate::config::model::Config>>,
     pub(super) disk: Persisted,
     pub(super) disk_stuck: bool,
     pub(super) effects_stuck: bool,
@@ -99,6 +101,10 @@ pub(super) struct Host {
     pub(super) away: Option<(Instant, Instant)>,
     /// When the halt that lasts began, by its own clock.
     pub(super) halted_at: Instant,
+    /// When the last halt ended, by its own clock.
+    pub(super) went_on: Instant,
+    /// Whether that one was the hypervisor's.
+    pub(super) went_on_frozen: bool,
     /// Since when the effects side makes no progress, by its own clock.
     pub(super) stuck_since: Option<Instant>,
     /// Starts so far.

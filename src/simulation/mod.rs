@@ -25,6 +25,7 @@ mod turn;
 mod watch;
 mod world;
 
+pub use invariants::PROMISES;
 pub use report::{Report, Violation};
 pub use run::{replay, run};
 pub use scenario::{Deed, Scenario};

@@ -6,28 +6,30 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-/// Lines of the account that are kept.
-const LINES: usize = 4000;
-
-/// The readable account.
-#[derive(Debug, Default)]
+/// The last lines of the readable account.
+#[derive(Debug)]
 pub struct Trace {
+    keep: usize,
     lines: VecDeque<String>,
 }
 
 impl Trace {
+    /// One that keeps so many lines.
+    pub(super) fn new(keep: usize) -> Self {
+        Self { keep, lines: VecDeque::new() }
+    }
+
     pub(super) fn add(&mut self, at: Duration, host: &str, text: String) {
-        if self.lines.len() == LINES {
+        if self.lines.len() >= self.keep {
             self.lines.pop_front();
         }
         self.lines.push_back(format!("{:>11.4} {host:>3} {text}", at.as_secs_f64()));
     }
 
-    /// The last `count` lines.
+    /// All that was kept, a line each.
     #[must_use]
-    pub fn last(&self, count: usize) -> String {
-        let skip = self.lines.len().saturating_sub(count);
-        self.lines.iter().skip(skip).fold(String::new(), |text, line| text + line + "\n")
+    pub fn text(&self) -> String {
+        self.lines.iter().fold(String::new(), |text, line| text + line + "\n")
     }
 }
 

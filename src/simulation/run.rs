@@ -28,7 +28,7 @@ pub fn replay(scenario: &Scenario, lines: usize) -> Report {
 }
 
 fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
-    let mut world = World::new(scenario, lines.is_some());
+    let mut world = World::new(scenario, lines);
     world.run();
     let name = |h: usize| scenario.cluster.machines[h].name.clone();
     let groups = 0..scenario.cluster.groups;
@@ -49,8 +49,8 @@ fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
         report.violation =
             unexpected(&report).map(|text| Violation { invariant: "expect", at: report.simulated, text });
     }
-    if let (Some(lines), Some(trace)) = (lines, &world.trace) {
-        report.trace = trace.last(lines);
+    if let Some(trace) = &world.trace {
+        report.trace = trace.text();
     }
     report
 }

@@ -2,21 +2,27 @@
 
 use super::cloud::FaultRule;
 use super::cluster::Cluster;
+use super::invariants::i03_convergence::bound;
 use super::network::Link;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Everything that one run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Scenario {
     /// For people.
+    #[serde(default)]
     pub name: String,
     /// Seed of the dice: delays, losses, boot ids, jitter.
     #[serde(default)]
     pub seed: u64,
     /// From here on nothing goes wrong any more, in milliseconds: all faults end, everybody is started again.
+    /// In a text that leaves it out: a minute after the last step.
+    #[serde(default)]
     pub quiet_ms: u64,
-    /// The run ends.
+    /// The run ends. In a text that leaves it out: a minute after all must be well again.
+    #[serde(default)]
     pub end_ms: u64,
     /// How long the first calls of the cloud take there and back, in the order in which they begin; the dice
     /// decide about the others.
@@ -190,6 +196,14 @@ pub enum ScenarioError {
         /// What it names.
         name: String,
     },
+    /// A cluster, or a HAVIP, that cannot be.
+    #[error("scenario {scenario:?}: {what}")]
+    Cluster {
+        /// Name of the scenario.
+        scenario: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A profile that there is not.
     #[error("scenario {scenario:?}: {error}")]
     Profile {
@@ -235,17 +249,45 @@ impl Scenario {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text)?;
-        scenario.check()?;
-        Ok(scenario)
+        toml::from_str::<Self>(text)?.completed()
     }
 
-    /// Whether every name in it is known.
+    /// Reads the text form for a cluster that is known: one in the text is left aside.
     ///
     /// # Errors
-    /// The first that is not.
+    /// What is wrong with it.
+    pub fn parse_for(text: &str, cluster: Cluster) -> Result<Self, ScenarioError> {
+        let mut table: toml::Table = toml::from_str(text)?;
+        table.insert("cluster".to_owned(), toml::Value::Table(toml::Table::new()));
+        Self { cluster, ..table.try_into::<Self>()? }.completed()
+    }
+
+    /// Fills in the times that a text may leave out.
+    fn completed(mut self) -> Result<Self, ScenarioError> {
+        self.steps.sort_by_key(|s| s.at_ms);
+        if self.quiet_ms == 0 {
+            self.quiet_ms = self.steps.last().map_or(0, |s| s.at_ms) + 60_000;
+        }
+        if self.end_ms == 0 {
+            let after = bound(&self.cluster, self.cluster.dead_time()) + Duration::from_secs(60);
+            self.end_ms = self.quiet_ms + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Whether it can be run: its cluster can be, and every name in it is known.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), ScenarioError> {
         let scenario = || self.name.clone();
+        self.cluster.check().map_err(|what| ScenarioError::Cluster { scenario: scenario(), what })?;
+        let havips = self.cluster.groups * self.cluster.havips;
+        if let Some(step) = self.steps.iter().find(|s| !s.deed.fits(self.cluster.groups, havips)) {
+            let what = format!("{:?}: there are {} group(s) and {havips} HAVIP(s)", step.deed, self.cluster.groups);
+            return Err(ScenarioError::Cluster { scenario: scenario(), what });
+        }
         let profile = self.cluster.profile.parse::<super::cloud::Profile>();
         profile.map_err(|error| ScenarioError::Profile { scenario: scenario(), error })?;
         for name in self.steps.iter().flat_map(|s| s.deed.names()) {
@@ -264,6 +306,20 @@ impl Scenario {
 }
 
 impl Deed {
+    /// Whether the HAVIP or the group that it names is there.
+    fn fits(&self, groups: usize, havips: usize) -> bool {
+        match self {
+            Self::ForceMaster { havip, .. }
+            | Self::Unbind { havip, .. }
+            | Self::FillQuota { havip }
+            | Self::DeleteHavip { havip }
+            | Self::CreateHavip { havip }
+            | Self::AddressRemoved { havip, .. } => *havip < havips,
+            Self::Switchover { group, .. } => *group < groups,
+            _ => true,
+        }
+    }
+
     /// The nodes that it names.
     fn names(&self) -> Vec<&str> {
         match self {

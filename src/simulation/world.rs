@@ -132,12 +132,12 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// The world as the scenario begins; `trace` keeps a readable account.
+    /// The world as the scenario begins; with `lines` it keeps so much of a readable account.
     ///
     /// # Panics
     /// If the scenario was not checked.
     #[must_use]
-    pub(crate) fn new(scenario: &Scenario, trace: bool) -> Self {
+    pub(crate) fn new(scenario: &Scenario, lines: Option<usize>) -> Self {
         let scenario = Arc::new(scenario.clone());
         let cluster = &scenario.cluster;
         let rng = fastrand::Rng::with_seed(scenario.seed);
@@ -156,7 +156,7 @@ impl World {
             requests: 0,
             quiet: false,
             watch: Watch::new(cluster),
-            trace: trace.then(Trace::default),
+            trace: lines.map(Trace::new),
             stats: Stats::default(),
             rng,
             scenario: Arc::clone(&scenario),
@@ -282,6 +282,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         link_up: true,
         reach: Reach::Both,
         config: Arc::new(cluster.config(index)),
+        reload_waits: None,
         disk: Persisted::default(),
         disk_stuck: false,
         effects_stuck: false,
@@ -293,6 +294,8 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         touched: BEGINNING,
         away: None,
         halted_at: Instant::default(),
+        went_on: Instant::default(),
+        went_on_frozen: false,
         stuck_since: None,
         starts: 0,
         back_after_exit: None,

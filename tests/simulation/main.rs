@@ -1,10 +1,13 @@
-//! The simulator: named scenarios, seeds, small cases exhaustively, and the ledger of long runs.
+//! The simulator: named scenarios, seeds, kept cases, small cases exhaustively, and the ledger of long runs.
 //!
-//! `HAVIPD_SIM_SEEDS=1000 cargo test --test simulation seeds` runs so many seeds, from `HAVIPD_SIM_FROM`;
-//! `HAVIPD_SIM_REPLAY=17 cargo test --test simulation replay -- --nocapture` plays one with its account.
+//! `HAVIPD_SIM_SEEDS=1000 cargo test --test simulation seeds` plays so many seeds, from `HAVIPD_SIM_FROM`, and
+//! `HAVIPD_SIM_ALL=1` what is exhaustive and too long for every run. `havipctl simulate --seed 17` plays one with
+//! its account; `tests/simulation-ledger` plays many and adds them to docs/simulation-ledger.md.
 #![expect(clippy::print_stdout, reason = "figures and accounts are what these runs are for")]
 
 mod exhaustive;
+mod ledger;
+mod matrix;
 mod named;
 mod seeds;
 

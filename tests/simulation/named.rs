@@ -8,9 +8,9 @@ use havipd::simulation::{Deed, Report, Scenario};
 use std::time::Duration;
 
 /// By then every cluster has a holder, voters' quarantine included.
-const SETTLED: u64 = 45_000;
+pub(crate) const SETTLED: u64 = 45_000;
 /// Never within the scenario.
-const NEVER: u64 = 1_000_000_000;
+pub(crate) const NEVER: u64 = 1_000_000_000;
 
 /// Every cluster of so many nodes that can be won.
 fn clusters(nodes: usize) -> Vec<Cluster> {
@@ -32,24 +32,31 @@ fn clusters(nodes: usize) -> Vec<Cluster> {
     all
 }
 
-fn node(name: &str) -> String {
+pub(crate) fn node(name: &str) -> String {
     name.to_owned()
 }
 
-fn crash(name: &str) -> Deed {
+pub(crate) fn crash(name: &str) -> Deed {
     Deed::Crash { node: node(name), back_ms: None, forgets: false, sweep: false }
 }
 
-fn apart(sides: &[&[&str]]) -> Deed {
+pub(crate) fn apart(sides: &[&[&str]]) -> Deed {
     Deed::Partition { sides: sides.iter().map(|s| s.iter().map(|n| node(n)).collect()).collect() }
 }
 
-fn switchover(to: Option<&str>) -> Deed {
+pub(crate) fn switchover(to: Option<&str>) -> Deed {
     Deed::Switchover { group: 0, to: to.map(node) }
 }
 
 /// Plays `steps` in a cluster until `end` and expects who is active then, after how many moves.
-fn play(name: &str, cluster: Cluster, steps: &[(u64, Deed)], end: u64, active: &str, moves: usize) -> Report {
+pub(crate) fn play(
+    name: &str,
+    cluster: Cluster,
+    steps: &[(u64, Deed)],
+    end: u64,
+    active: &str,
+    moves: usize,
+) -> Report {
     let name = format!("{name}: {:?} {} {:?}", cluster.arbiter, cluster.profile, cluster.binding);
     let mut scenario = Scenario::new(&name, cluster).times(NEVER, end);
     for (at, deed) in steps {

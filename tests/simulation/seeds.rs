@@ -1,47 +1,60 @@
 //! Scenarios from seeds.
 
-use super::must_hold;
 use havipd::simulation::{Scenario, replay, run};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// Where cases are kept.
+const CASES: &str = "tests/data/simulation";
 
 /// A number from the environment.
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")))
 }
 
+/// Seeds of the slice that every run plays; `havipctl simulate --seeds` and tests/simulation-ledger play more.
+const SLICE: u64 = 120;
+
 #[test]
 fn seeds_break_no_promise() {
-    let (from, count) = (setting("HAVIPD_SIM_FROM", 0), setting("HAVIPD_SIM_SEEDS", 60));
-    let began = havip_test_clock();
-    let mut simulated = Duration::ZERO;
-    let mut broken = vec![];
-    for seed in from..from + count {
-        let report = run(&Scenario::random(seed));
-        simulated += report.simulated;
-        if report.violation.is_some() {
-            println!("{}{report}", report.trace);
-            println!("replay: HAVIPD_SIM_REPLAY={seed} cargo test --test simulation replay -- --nocapture\n");
-            broken.push(seed);
-        }
-    }
+    let (from, count) = (setting("HAVIPD_SIM_FROM", 0), setting("HAVIPD_SIM_SEEDS", SLICE));
+    let began = clock();
+    let next = AtomicU64::new(from);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (simulated, broken) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| sweep(&next, from + count))).collect();
+        let results = workers.into_iter().map(|w| w.join().expect("no panic"));
+        results.fold((Duration::ZERO, vec![]), |(time, all), (t, b)| (time + t, [all, b].concat()))
+    });
     let (hours, wall) = (simulated.as_secs_f64() / 3600.0, began.elapsed().as_secs_f64());
     println!("{count} seeds from {from}: {hours:.1} h simulated in {wall:.1} s, {:.2} h/s", hours / wall);
     assert!(broken.is_empty(), "broken by seeds {broken:?}");
 }
 
-#[expect(clippy::disallowed_methods, reason = "how fast the simulator is, for people; nothing depends on it")]
-fn havip_test_clock() -> std::time::Instant {
-    std::time::Instant::now()
+/// Plays seeds until `end`; gives the time simulated and those that broke a promise.
+fn sweep(next: &AtomicU64, end: u64) -> (Duration, Vec<u64>) {
+    let (mut simulated, mut broken) = (Duration::ZERO, vec![]);
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return (simulated, broken);
+        }
+        let report = run(&Scenario::random(seed));
+        simulated += report.simulated;
+        if report.violation.is_some() {
+            println!("{}{report}", report.trace);
+            println!("replay: cargo run --bin havipctl -- simulate --seed {seed}");
+            println!(
+                "keep:   cargo run --bin havipctl -- simulate --seed {seed} --print > {CASES}/seed-{seed}-NAME.toml\n"
+            );
+            broken.push(seed);
+        }
+    }
 }
 
-#[test]
-fn replay_of_one_seed() {
-    if let Ok(seed) = std::env::var("HAVIPD_SIM_REPLAY") {
-        let scenario = Scenario::random(seed.parse().expect("HAVIPD_SIM_REPLAY is a seed"));
-        let report = replay(&scenario, 4000);
-        println!("{}\n{}{report}", scenario.text(), report.trace);
-        assert!(report.violation.is_none(), "{report}");
-    }
+#[expect(clippy::disallowed_methods, reason = "how fast the simulator is, for people; nothing depends on it")]
+fn clock() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 #[test]
@@ -77,13 +90,21 @@ fn a_scenario_survives_its_text_form() {
     }
 }
 
+/// What once broke a promise, as files.
 #[test]
 fn kept_cases_break_no_promise() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/simulation/cases");
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("tests/simulation/cases").flatten().collect();
-    files.sort_by_key(std::fs::DirEntry::path);
+    let mut files: Vec<_> = std::fs::read_dir(CASES).expect(CASES).flatten().map(|f| f.path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "cases are kept in {CASES}");
     for file in files {
-        let text = std::fs::read_to_string(file.path()).expect("a readable case");
-        must_hold(&Scenario::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", file.path().display())));
+        let file = file.display();
+        let text = std::fs::read_to_string(file.to_string()).expect("a readable case");
+        let scenario = Scenario::parse(&text).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let report = run(&scenario);
+        assert!(
+            report.violation.is_none(),
+            "{}{report}\nreplay: cargo run --bin havipctl -- simulate {file}",
+            report.trace
+        );
     }
 }

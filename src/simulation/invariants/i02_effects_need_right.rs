@@ -109,11 +109,14 @@ impl Invariant for EffectsNeedRight {
                 let h = &world.hosts[*host];
                 let dead_time = h.config.heartbeat.dead_time();
                 match h.away {
-                    Some((_, back)) if t.at.since(back) + Duration::from_millis(1) < dead_time => Err(format!(
-                        "{} claims {:?} after it was away; it must listen for {dead_time:?}",
-                        world.name(*host),
-                        t.at.since(back)
-                    )),
+                    // Decided before it stood still, in a turn that is only now carried out to its end: no claim by then.
+                    Some((_, back)) if t.at >= back && t.at.since(back) + Duration::from_millis(1) < dead_time => {
+                        Err(format!(
+                            "{} claims {:?} after it was away; it must listen for {dead_time:?}",
+                            world.name(*host),
+                            t.at.since(back)
+                        ))
+                    }
                     _ => Ok(()),
                 }
             }

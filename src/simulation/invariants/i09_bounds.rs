@@ -47,7 +47,8 @@ impl Bounds {
         Ok(())
     }
 
-    /// A daemon whose effects side is stuck falls silent within a dead time, its last reports included.
+    /// A daemon whose effects side is stuck falls silent within a dead time, its last reports included. A
+    /// host that stood still proves nothing about it: after that it has one dead time again.
     fn judge_stuck(world: &World, host: usize) -> Result<(), String> {
         let h = &world.hosts[host];
         let dead_time = h.config.heartbeat.dead_time();
@@ -55,8 +56,11 @@ impl Bounds {
         let ran = h.process.as_ref().is_some_and(|p| {
             world.now.since(p.started) > world.guest_now(host).since(h.stuck_since.unwrap_or_default())
         });
+        // A guest that was frozen learns of it from its peers, within some heartbeats.
+        let slack = Duration::from_millis(100) + h.config.heartbeat.interval * 3;
+        let allowed = dead_time + if h.went_on_frozen { slack } else { Duration::from_millis(100) };
         match h.stuck_since {
-            Some(since) if ran && world.guest_now(host).since(since) > dead_time + Duration::from_millis(100) => {
+            Some(since) if ran && world.guest_now(host).since(since.max(h.went_on)) > allowed => {
                 Err(format!("{} sends heartbeats though its effects side is stuck", world.name(host)))
             }
             _ => Ok(()),

@@ -17,6 +17,21 @@ use super::cluster::Cluster;
 use super::watch::Seen;
 use super::world::World;
 
+/// What is promised, in words: the number of each, and what it says.
+pub const PROMISES: [(&str, &str); 11] = [
+    ("I1", "majority: never two nodes with the right at one instant of guest time"),
+    ("I2", "no effect is started without the right, and none is retried after losing it"),
+    ("I3", "from a quiet network on: cloud holder = elected node = the one node with the address, within a bound"),
+    ("I4", "no fault needs a human"),
+    ("I5", "every move has a cause, and none happens from a healthy connected holder except a planned one"),
+    ("I6", "reload, restart and upgrade move nothing"),
+    ("I7", "forged, replayed, reflected and cross-cluster datagrams change nothing"),
+    ("I8", "the address of a dead, hung or frozen holder is gone within its lifetime + 2 s"),
+    ("I9", "every call ends by its deadline, and every queue is bounded"),
+    ("I10", "clock steps change nothing"),
+    ("I11", "a planned move never leaves the HAVIP without a serving node"),
+];
+
 /// One promise.
 pub(super) trait Invariant: std::fmt::Debug {
     /// Its number.
