@@ -35,7 +35,7 @@ fn analyze(arguments: &[&str], unit: &Path) -> (bool, String) {
 
 #[test]
 fn systemd_accepts_the_unit_with_and_without_each_dropin() {
-    for dropin in [None, Some("privileged-hooks.conf"), Some("realtime.conf")] {
+    for dropin in [None, Some("privileged-hooks.conf"), Some("realtime.conf"), Some("credentials.conf")] {
         let (_dir, path) = unit(dropin);
         let (ok, text) = analyze(&["--man=no", "verify"], &path);
         assert!(ok && text.is_empty(), "{dropin:?}: {text}");

@@ -15,13 +15,26 @@ use std::time::Duration;
 /// Pauses of a VM shorter than this are usual on the cloud (live migration, snapshots).
 const USUAL_PAUSE: Duration = Duration::from_secs(3);
 
+/// The cluster's name in the file that the packages install: whoever edits the file has to replace it.
+const EXAMPLE: &str = "example";
+
 /// Notes what breaks a rule.
 pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
+    edited(file, report);
     nodes(&file.nodes, &file.heartbeat, report);
     keys(&file.heartbeat, report);
     dead_time(&file.heartbeat, env, report);
     cloud(&file.cloud, report);
     lifetime(&file.local_address, &file.heartbeat, report);
+}
+
+/// An installed file that nobody has made his own would elect among machines that are not there.
+fn edited(file: &File, report: &Report) {
+    if let Some(name) = file.cluster.as_ref().filter(|name| name.value.as_str() == EXAMPLE) {
+        let what =
+            "this is still the example that was installed: name the cluster, and set nodes, keys and HAVIPs to yours";
+        report.error(&name.span, format!("{what} ({EXAMPLE:?} is taken for no cluster)"));
+    }
 }
 
 /// Finds values that are there twice, in the order of the file. Names are looked up by their tag on

@@ -99,6 +99,9 @@ fn evidence(snapshot: &Snapshot, g: &GroupSnapshot, most: u32) -> Vec<String> {
             _ => {}
         }
     }
+    if let Some(ms) = g.votes_in_ms {
+        lines.push(format!("this node has just started and may vote for anybody in {}", age(ms)));
+    }
     if let (Some(node), Some(ms)) = (&g.fabric, g.fabric_ms) {
         lines.push(format!("packets to the HAVIP reached {node}, {} ago", age(ms)));
     }
@@ -224,6 +227,7 @@ mod tests {
             waiting: String::new(),
             arbiter: Arbiter::Majority,
             right_ms: None,
+            votes_in_ms: None,
             drained: false,
             maintenance: false,
             isolated: false,

@@ -7,46 +7,13 @@ use havipd::config::schema::{KEYS, Key, Kind, Preset, Section};
 use havipd::config::{Environment, LoadError};
 use std::path::Path;
 
-const SHIPPED: &str = include_str!("../../config/havipd.toml");
+#[expect(dead_code, reason = "this test needs no introductions")]
+#[path = "../support/shipped.rs"]
+mod file;
+use file::{SHIPPED, Shown, shown};
 
 fn as_node(name: &str) -> Environment {
     Environment { node: Some(name.to_owned()), ..Environment::default() }
-}
-
-/// A key of the shipped file: which line, whether commented out, and the comment above it.
-struct Shown {
-    line: usize,
-    section: String,
-    name: String,
-    value: String,
-    commented: bool,
-    comment: String,
-}
-
-fn shown() -> Vec<Shown> {
-    let (mut all, mut section, mut comment) = (Vec::new(), String::new(), String::new());
-    for (line, text) in SHIPPED.lines().enumerate() {
-        let body = text.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
-        if text.starts_with('[') {
-            section = text.trim_matches(['[', ']']).to_owned();
-            comment.clear();
-        } else if let Some((name, value)) = body.unwrap_or(text).split_once(" = ").filter(|_| !text.starts_with("# ")) {
-            let (name, value) = (name.to_owned(), value.to_owned());
-            let commented = body.is_some();
-            all.push(Shown { line, section: section.clone(), name, value, commented, comment: comment.clone() });
-        } else if text == "#" || text.starts_with("# ") {
-            // The comment of a key begins after the key before it.
-            if !all.is_empty() && SHIPPED.lines().nth(line - 1).is_some_and(|above| !above.starts_with("# ")) {
-                comment.clear();
-            }
-            comment.push_str(text);
-            comment.push(' ');
-        } else {
-            assert!(text.is_empty(), "line {}: {text}", line + 1);
-            comment.clear();
-        }
-    }
-    all
 }
 
 fn shown_for(key: &Key) -> Option<Shown> {
@@ -93,16 +60,31 @@ fn defaults_and_ranges_are_those_of_the_table() {
     }
 }
 
+/// The shipped file as the least that an operator has to make of it.
+fn edited(text: &str) -> String {
+    text.replacen("name = \"example\"", "name = \"prod\"", 1)
+}
+
+#[test]
+fn the_shipped_file_is_refused_until_it_is_edited() {
+    let LoadError::Invalid(all) = check_in(SHIPPED, &as_node("a")).expect_err("still the example") else {
+        panic!("refused for another reason");
+    };
+    let text = all.to_string();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains(":22:8: error: this is still the example that was installed"), "{text}");
+}
+
 #[test]
 fn the_shipped_file_loads_and_so_does_each_commented_key() {
-    assert_eq!(check_in(SHIPPED, &as_node("a")).expect("loads").warnings.to_string(), "");
+    assert_eq!(check_in(&edited(SHIPPED), &as_node("a")).expect("loads").warnings.to_string(), "");
     for shown in shown().iter().filter(|s| s.commented) {
         let text: String = SHIPPED
             .lines()
             .enumerate()
             .map(|(i, line)| format!("{}\n", if i == shown.line { &line[1..] } else { line }))
             .collect();
-        match check_in(&text, &as_node("b")) {
+        match check_in(&edited(&text), &as_node("b")) {
             Ok(_) => {}
             Err(error @ (LoadError::Invalid(_) | LoadError::NotYet { .. })) => panic!("{}: {error}", shown.name),
         }

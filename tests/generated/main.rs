@@ -1,0 +1,70 @@
+//! What the packages carry and a program can write: man pages and completions. They are committed, so
+//! that a package needs no generator; this test writes them anew and compares.
+//!
+//! `WRITE=1 cargo test --test generated` puts the new ones in place.
+
+mod keys;
+mod programs;
+mod roff;
+
+use clap::CommandFactory as _;
+use clap_complete::{Shell, generate};
+use std::fs;
+use std::path::Path;
+
+/// Every generated file: its path in the repository, and what has to be in it.
+fn all() -> Vec<(&'static str, String)> {
+    vec![
+        ("packaging/man/havipd.8", programs::havipd()),
+        ("packaging/man/havipctl.8", programs::havipctl()),
+        ("packaging/man/havipd.toml.5", keys::page()),
+        ("packaging/completions/havipd.bash", completion("havipd", Shell::Bash)),
+        ("packaging/completions/_havipd", completion("havipd", Shell::Zsh)),
+        ("packaging/completions/havipd.fish", completion("havipd", Shell::Fish)),
+        ("packaging/completions/havipctl.bash", completion("havipctl", Shell::Bash)),
+        ("packaging/completions/_havipctl", completion("havipctl", Shell::Zsh)),
+        ("packaging/completions/havipctl.fish", completion("havipctl", Shell::Fish)),
+    ]
+}
+
+fn completion(program: &str, shell: Shell) -> String {
+    let mut command = match program {
+        "havipd" => havipd::daemon::Arguments::command(),
+        _ => havipd::ctl::Arguments::command(),
+    };
+    let mut text = Vec::new();
+    generate(shell, &mut command, program, &mut text);
+    let text = String::from_utf8(text).expect("completions are text");
+    // Blanks at the ends of lines, which git complains about.
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn the_generated_files_are_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let write = std::env::var_os("WRITE").is_some();
+    let mut stale = Vec::new();
+    for (path, text) in all() {
+        let there = fs::read_to_string(root.join(path)).unwrap_or_default();
+        if there == text {
+            continue;
+        }
+        if write {
+            fs::write(root.join(path), &text).unwrap_or_else(|e| panic!("cannot write {path}: {e}"));
+        } else {
+            let differs = there.lines().zip(text.lines()).position(|(a, b)| a != b).unwrap_or(there.lines().count());
+            stale.push(format!("{path}:{}: {:?}", differs + 1, text.lines().nth(differs).unwrap_or_default()));
+        }
+    }
+    assert!(stale.is_empty(), "stale; run WRITE=1 cargo test --test generated\n{}", stale.join("\n"));
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let text = completion("havipctl", shell);
+        for command in havipd::ctl::Arguments::command().get_subcommands() {
+            assert!(text.contains(command.get_name()), "{shell}: {}", command.get_name());
+        }
+    }
+}
