@@ -292,28 +292,27 @@ mod tests {
 
     #[test]
     fn every_reason_comes_with_its_remedy() {
-        let of = |change: fn(&mut GroupSnapshot), states: &[SessionState], spent| {
-            let mut g = group(Role::Backup, Cause::Started, "");
-            change(&mut g);
-            told(states, &g, spent).change.join("\n")
-        };
-        let cases: [(fn(&mut GroupSnapshot), bool, &str); 8] = [
-            (|g| g.drained = true, false, "havipctl undrain web"),
-            (|g| g.maintenance = true, false, "havipctl maintenance web off"),
-            (|g| g.isolated = true, false, "restore this node's network"),
-            (|g| g.cause = Cause::Superseded, false, "reclaim-wait"),
-            (|g| g.cause = Cause::LeaseLost, false, "as soon as a majority hears"),
-            (|g| (g.role, g.cause) = (Role::Fault, Cause::Denied), false, "grant read, attach and detach"),
-            (|g| (g.role, g.cause) = (Role::Fault, Cause::LinkDown), false, "bring the interface up"),
-            (|_| {}, true, "the budget of moves is spent"),
+        let of = |g: &GroupSnapshot, states: &[SessionState], spent| told(states, g, spent).change.join("\n");
+        let backup = || group(Role::Backup, Cause::Started, "");
+        let cases = [
+            (GroupSnapshot { drained: true, ..backup() }, "havipctl undrain web"),
+            (GroupSnapshot { maintenance: true, ..backup() }, "havipctl maintenance web off"),
+            (GroupSnapshot { isolated: true, ..backup() }, "restore this node's network"),
+            (GroupSnapshot { cause: Cause::Superseded, ..backup() }, "reclaim-wait"),
+            (GroupSnapshot { cause: Cause::LeaseLost, ..backup() }, "as soon as a majority hears"),
+            (group(Role::Fault, Cause::Denied, ""), "grant read, attach and detach"),
+            (group(Role::Fault, Cause::LinkDown, ""), "bring the interface up"),
         ];
-        for (change, spent, remedy) in cases {
-            let text = of(change, &UP, spent);
+        for (g, remedy) in cases {
+            let text = of(&g, &UP, false);
             assert!(text.contains(remedy), "{remedy:?} is not in {text:?}");
         }
-        let alone = of(|g| g.active = None, &[SessionState::Down, SessionState::Down], false);
-        assert!(alone.contains("hears only 1 of 3 nodes"), "{alone}");
-        assert!(!of(|_| {}, &UP, false).contains("no majority"));
-        assert!(!of(|_| {}, &UP, true).contains("preempt is on"));
+        let alone = GroupSnapshot { active: None, ..backup() };
+        let text = of(&alone, &[SessionState::Down, SessionState::Down], false);
+        assert!(text.contains("hears only 1 of 3 nodes"), "{text}");
+        let text = of(&backup(), &UP, false);
+        assert!(!text.contains("no majority") && text.contains("preempt is on"), "{text}");
+        let text = of(&backup(), &UP, true);
+        assert!(text.contains("budget of moves is spent") && !text.contains("preempt is on"), "{text}");
     }
 }
