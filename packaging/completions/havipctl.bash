@@ -22,6 +22,9 @@ _havipctl() {
             havipctl,help)
                 cmd="havipctl__subcmd__help"
                 ;;
+            havipctl,history)
+                cmd="havipctl__subcmd__history"
+                ;;
             havipctl,keygen)
                 cmd="havipctl__subcmd__keygen"
                 ;;
@@ -37,6 +40,9 @@ _havipctl() {
             havipctl,sandbox)
                 cmd="havipctl__subcmd__sandbox"
                 ;;
+            havipctl,simulate)
+                cmd="havipctl__subcmd__simulate"
+                ;;
             havipctl,status)
                 cmd="havipctl__subcmd__status"
                 ;;
@@ -46,11 +52,17 @@ _havipctl() {
             havipctl,undrain)
                 cmd="havipctl__subcmd__undrain"
                 ;;
+            havipctl,why)
+                cmd="havipctl__subcmd__why"
+                ;;
             havipctl__subcmd__help,drain)
                 cmd="havipctl__subcmd__help__subcmd__drain"
                 ;;
             havipctl__subcmd__help,help)
                 cmd="havipctl__subcmd__help__subcmd__help"
+                ;;
+            havipctl__subcmd__help,history)
+                cmd="havipctl__subcmd__help__subcmd__history"
                 ;;
             havipctl__subcmd__help,keygen)
                 cmd="havipctl__subcmd__help__subcmd__keygen"
@@ -67,6 +79,9 @@ _havipctl() {
             havipctl__subcmd__help,sandbox)
                 cmd="havipctl__subcmd__help__subcmd__sandbox"
                 ;;
+            havipctl__subcmd__help,simulate)
+                cmd="havipctl__subcmd__help__subcmd__simulate"
+                ;;
             havipctl__subcmd__help,status)
                 cmd="havipctl__subcmd__help__subcmd__status"
                 ;;
@@ -76,6 +91,9 @@ _havipctl() {
             havipctl__subcmd__help,undrain)
                 cmd="havipctl__subcmd__help__subcmd__undrain"
                 ;;
+            havipctl__subcmd__help,why)
+                cmd="havipctl__subcmd__help__subcmd__why"
+                ;;
             *)
                 ;;
         esac
@@ -83,7 +101,7 @@ _havipctl() {
 
     case "${cmd}" in
         havipctl)
-            opts="-h -V --socket --json --help --version status switchover drain undrain maintenance reload log-level sandbox keygen help"
+            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -101,7 +119,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__drain)
-            opts="-h --socket --json --help"
+            opts="-h --wait --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -119,7 +137,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help)
-            opts="status switchover drain undrain maintenance reload log-level sandbox keygen help"
+            opts="status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -147,6 +165,20 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__history)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -230,6 +262,20 @@ _havipctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        havipctl__subcmd__help__subcmd__simulate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         havipctl__subcmd__help__subcmd__status)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -265,6 +311,46 @@ _havipctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__why)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__history)
+            opts="-h --since --svg --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --svg)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -390,8 +476,54 @@ _havipctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        havipctl__subcmd__simulate)
+            opts="-h --seed --seeds --invariants --config --node --group --profile --trace --verbose --print --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seeds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         havipctl__subcmd__status)
-            opts="-h --watch --socket --json --help"
+            opts="-h --watch --check --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -409,7 +541,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__switchover)
-            opts="-h --to --socket --json --help"
+            opts="-h --to --wait --dry-run --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -431,6 +563,24 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__undrain)
+            opts="-h --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__why)
             opts="-h --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
