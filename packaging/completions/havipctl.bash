@@ -119,7 +119,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__drain)
-            opts="-h --socket --json --help"
+            opts="-h --wait --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -523,7 +523,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__status)
-            opts="-h --watch --socket --json --help"
+            opts="-h --watch --check --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -541,7 +541,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__switchover)
-            opts="-h --to --socket --json --help"
+            opts="-h --to --wait --dry-run --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -43,6 +43,7 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "keygen" -d 'Make 
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l watch -d 'Show every change as it happens, until interrupted'
+complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l check -d 'Only what somebody should look at; exits 1 if there is anything'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l socket -d 'The daemon\'s control socket' -r -F
@@ -55,9 +56,12 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l json -d 'A
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -d 'The node that is to be active; else the next in rank' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l wait -d 'Wait until the other node serves; exits 1 if the move failed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l dry-run -d 'Only say what would happen'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l wait -d 'Wait until other nodes serve'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l socket -d 'The daemon\'s control socket' -r -F

@@ -4,6 +4,7 @@ mod history;
 mod keygen;
 mod simulate;
 mod status;
+mod wait;
 
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
@@ -42,6 +43,9 @@ enum Verb {
         /// Show every change as it happens, until interrupted.
         #[arg(long)]
         watch: bool,
+        /// Only what somebody should look at; exits 1 if there is anything.
+        #[arg(long, conflicts_with = "watch")]
+        check: bool,
     },
     /// In words: why this node is, or is not, active; what says so, and what would change it.
     Why {
@@ -67,11 +71,20 @@ enum Verb {
         /// The node that is to be active; else the next in rank.
         #[arg(long, value_name = "NODE")]
         to: Option<String>,
+        /// Wait until the other node serves; exits 1 if the move failed.
+        #[arg(long, conflicts_with = "dry_run")]
+        wait: bool,
+        /// Only say what would happen.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Hand over, and do not become active again until `undrain`, across restarts.
     Drain {
         /// Which group; else every group.
         group: Option<String>,
+        /// Wait until other nodes serve.
+        #[arg(long)]
+        wait: bool,
     },
     /// Take part again.
     Undrain {
@@ -122,14 +135,14 @@ impl Verb {
     /// What the daemon is asked; `None` for what needs no daemon.
     fn request(&self) -> Option<Request> {
         Some(match self {
-            Self::Status { watch: false } => Request::Status,
-            Self::Status { watch: true } => Request::Watch,
+            Self::Status { watch: false, .. } => Request::Status,
+            Self::Status { watch: true, .. } => Request::Watch,
             Self::Why { group } => Request::Why { group: group.clone() },
             Self::History { group, .. } => Request::History { group: group.clone() },
-            Self::Switchover { group, to } => {
-                Request::Switchover { group: group.clone(), to: to.clone(), dry_run: false }
+            Self::Switchover { group, to, dry_run, .. } => {
+                Request::Switchover { group: group.clone(), to: to.clone(), dry_run: *dry_run }
             }
-            Self::Drain { group } => Request::Drain { group: group.clone() },
+            Self::Drain { group, .. } => Request::Drain { group: group.clone() },
             Self::Undrain { group } => Request::Undrain { group: group.clone() },
             Self::Maintenance { group, switch, .. } => {
                 Request::Maintenance { group: group.clone(), on: *switch == Switch::On, for_seconds: None }
@@ -180,7 +193,20 @@ fn failed(error: &ClientError) -> Code {
 }
 
 fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
-    let response = Client::connect(&arguments.socket, PATIENCE)?.call(request)?;
+    let mut client = Client::connect(&arguments.socket, PATIENCE)?;
+    let response = client.call(request)?;
+    if let (Verb::Status { check: true, .. }, Code::Done) = (&arguments.command, response.code) {
+        return Ok(check(arguments, &response.data));
+    }
+    let response = match (&arguments.command, response.code) {
+        (Verb::Switchover { group, to, wait: true, .. }, Code::Done) => {
+            wait::until_moved(&mut client, Some(group), &wait::Order::Switchover { to: to.as_deref() })?
+        }
+        (Verb::Drain { group, wait: true }, Code::Done) => {
+            wait::until_moved(&mut client, group.as_deref(), &wait::Order::Drain)?
+        }
+        _ => response,
+    };
     show(arguments, request, &response);
     Ok(response.code)
 }
@@ -201,6 +227,20 @@ fn tell_history(arguments: &Arguments, request: &Request, wanted: &history::Want
             Code::No
         }
     })
+}
+
+/// What somebody should look at, one a line; the exit code says whether there is anything.
+fn check(arguments: &Arguments, status: &Value) -> Code {
+    let problems = status::problems(status);
+    let code = if problems.is_empty() { Code::Done } else { Code::No };
+    if arguments.json {
+        print(&serde_json::json!({ "ok": code == Code::Done, "problems": problems }).to_string());
+    } else if code == Code::Done {
+        print("ok");
+    } else {
+        print(&problems.join("\n"));
+    }
+    code
 }
 
 fn show(arguments: &Arguments, request: &Request, response: &Response) {

@@ -26,7 +26,9 @@ pub(super) fn text(status: &Value) -> String {
     }
     text.push('\n');
     table(&mut text, &["PEER", "SESSION", "HEARD", "DEAD AFTER", "TARGET"], &rows(&status["peers"], peer));
-    troubles(&mut text, status);
+    for line in troubles(status) {
+        let _ = writeln!(text, "{line}");
+    }
     text.trim_end().to_owned()
 }
 
@@ -82,13 +84,10 @@ fn peer(peer: &Value) -> Vec<String> {
     ]
 }
 
-/// What somebody should look at.
-fn troubles(text: &mut String, status: &Value) {
-    let mut say = |what: &str, error: &Value| {
-        if let Some(error) = error.as_str() {
-            let _ = writeln!(text, "{what}: {error}");
-        }
-    };
+/// What is wrong on this host, whatever the groups are doing.
+fn troubles(status: &Value) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut say = |what: &str, error: &Value| said.extend(error.as_str().map(|error| format!("{what}: {error}")));
     say("netlink", &status["network"]["netlink_error"]);
     say("addresses", &status["network"]["address_error"]);
     say("identity", &status["effects"]["identity_error"]);
@@ -100,6 +99,50 @@ fn troubles(text: &mut String, status: &Value) {
     for socket in list(&status["network"]["sockets"]) {
         say(word(&socket["address"]), &socket["error"]);
     }
+    if status["effects"]["state"]["hangs"] == true {
+        said.push("state file: the state directory does not answer".to_owned());
+    }
+    said
+}
+
+/// Everything that somebody should look at, for `status --check`. A drained node is as it should be.
+pub(super) fn problems(status: &Value) -> Vec<String> {
+    let mut all: Vec<String> = list(&status["groups"]).iter().flat_map(|g| of_group(status, g)).collect();
+    for peer in list(&status["peers"]).iter().filter(|p| p["state"] != "up") {
+        all.push(format!("peer {}: the session is {}", word(&peer["node"]), word(&peer["state"])));
+    }
+    all.extend(troubles(status));
+    all
+}
+
+fn of_group(status: &Value, group: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if group["active"].is_null() {
+        wrong.push(format!("no node is active that is heard; not this one: {}", word(&group["waiting"])));
+    }
+    if group["role"] == "fault" {
+        wrong.push(format!("fault ({}): {}", word(&group["cause"]), word(&group["detail"])));
+    }
+    if group["isolated"] == true {
+        wrong.push("neither peers nor cloud answer".to_owned());
+    }
+    if group["maintenance"] == true {
+        wrong.push("is in maintenance".to_owned());
+    }
+    for havip in list(&group["havips"]) {
+        let id = word(&havip["id"]);
+        if let Some(error) = havip["error"].as_str() {
+            wrong.push(format!("{id}: {error}"));
+        }
+        if group["role"] == "active" && havip["holder"] != status["target"]["id"] {
+            let holder = havip["holder"].as_str().unwrap_or("nobody");
+            wrong.push(format!("{id}: this node is active, but the cloud names {holder} as holder"));
+        }
+        if group["role"] == "active" && havip["present"] == false {
+            wrong.push(format!("{id}: this node is active, but the address is not on it"));
+        }
+    }
+    wrong.into_iter().map(|text| format!("{}: {text}", word(&group["name"]))).collect()
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -164,6 +207,10 @@ mod tests {
         ] {
             assert!(shown.lines().any(|l| l == line), "{line:?} is not in\n{shown}");
         }
+        for problem in ["web: fault (denied): read havip-x: denied; check the credentials", "10.0.0.1:1: in use"] {
+            assert!(problems(&status).iter().any(|p| p == problem), "{:?}", problems(&status));
+        }
+        assert_eq!(problems(&status).len(), 2, "a drained node is as it should be");
         assert!(text(&Value::Null).starts_with("cluster -, node -"));
         assert_eq!(text(&json!({"waiting": "for 10.0.0.1"})), "havipd waits: for 10.0.0.1");
     }

@@ -3,13 +3,18 @@
 use super::Core;
 use super::action::{Action, Actions};
 use super::event::{Command, Reply};
+use super::group::Group;
+use super::turn::Turn;
 use crate::ids::GroupIndex;
 use crate::time::Instant;
 
 impl Core {
     pub(super) fn command(&mut self, now: Instant, command: Command, request: u64, actions: &mut Actions) {
         let reply = match command {
-            Command::Switchover { group, to } => self.switchover(now, group, to, actions),
+            Command::Switchover { group, to } => self.in_group(now, group, actions, |g, turn| g.switchover(turn, to)),
+            Command::RehearseSwitchover { group, to } => {
+                self.in_group(now, group, actions, |g, turn| g.rehearse_switchover(turn, to))
+            }
             Command::Drain { group, on } => {
                 let text = if on { "drained: hands over and stays ineligible" } else { "eligible again" };
                 self.flag(group, |kept| kept.drained = on, text)
@@ -28,17 +33,17 @@ impl Core {
         actions.push(Action::Reply { request, reply });
     }
 
-    fn switchover(
+    fn in_group(
         &mut self,
         now: Instant,
         group: GroupIndex,
-        to: Option<crate::ids::NodeIndex>,
         actions: &mut Actions,
+        act: impl Fn(&mut Group, &mut Turn<'_>) -> Reply,
     ) -> Reply {
         let mut reply = Reply::Refused("there is no such group".into());
         self.each_group(now, actions, |g, turn| {
             if g.index == group {
-                reply = g.switchover(turn, to);
+                reply = act(g, turn);
             }
         });
         reply

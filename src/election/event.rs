@@ -109,6 +109,13 @@ pub enum Command {
         /// The node that is to be active.
         to: Option<NodeIndex>,
     },
+    /// Only says what `Switchover` would do.
+    RehearseSwitchover {
+        /// The group.
+        group: GroupIndex,
+        /// The node that would be active.
+        to: Option<NodeIndex>,
+    },
     /// Hand over and stay ineligible, until told otherwise, across restarts.
     Drain {
         /// The group; `None` is every group.

@@ -181,40 +181,56 @@ impl Group {
 
     /// An operator's switchover.
     pub(crate) fn switchover(&mut self, turn: &mut Turn<'_>, to: Option<NodeIndex>) -> Reply {
-        let settings = self.settings(turn);
-        let name = settings.name.clone();
-        if self.role != Role::Active {
-            let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
-            let who = owner.map_or("no node that is heard", |p| turn.config.node(p.node).name.as_str());
-            return Reply::Refused(format!("{name} is active on {who}, not here: run it there"));
-        }
-        if self.maintained() {
-            return Reply::Refused(format!("{name} is in maintenance; havipctl maintenance {name} off ends it"));
-        }
-        let candidate = match to {
-            Some(node) if node == turn.config.local => {
-                return Reply::Done(format!("{name} is active here already"));
-            }
-            Some(node) => {
-                let fit = rank::rivals(turn, settings, self.tag).iter().any(|c| c.node == node);
-                let up = turn.peers.of(node).is_some_and(|p| p.up(turn.now));
-                if !(fit && up) {
-                    let node = &turn.config.node(node).name;
-                    return Reply::Refused(format!(
-                        "{node} cannot take {name} over: not heard both ways, or not eligible"
-                    ));
-                }
-                node
-            }
-            None => match rank::successor(turn, settings, self.tag) {
-                Some(node) => node,
-                None => return Reply::Refused(format!("no other node can take {name} over now")),
-            },
+        let candidate = match self.switchover_to(turn, to) {
+            Ok(candidate) => candidate,
+            Err(reply) => return reply,
         };
         self.kept.preemption_suspended = true;
         *turn.persist = true;
         self.hand_over(turn, candidate, Cause::Switchover, "an operator asked for it");
-        Reply::Done(format!("{name} is being handed over to {}", turn.config.node(candidate).name))
+        let (name, to) = (&self.settings(turn).name, &turn.config.node(candidate).name);
+        Reply::Done(format!("{name} is being handed over to {to}"))
+    }
+
+    /// What a switchover would do.
+    pub(crate) fn rehearse_switchover(&self, turn: &Turn<'_>, to: Option<NodeIndex>) -> Reply {
+        self.switchover_to(turn, to).map_or_else(
+            |reply| reply,
+            |candidate| {
+                let (name, to) = (&self.settings(turn).name, &turn.config.node(candidate).name);
+                Reply::Done(format!("{name} would be handed over to {to}"))
+            },
+        )
+    }
+
+    /// Who would have the right after a switchover, or what there is to say instead.
+    fn switchover_to(&self, turn: &Turn<'_>, to: Option<NodeIndex>) -> Result<NodeIndex, Reply> {
+        let settings = self.settings(turn);
+        let name = &settings.name;
+        if self.role != Role::Active {
+            let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
+            let who = owner.map_or("no node that is heard", |p| turn.config.node(p.node).name.as_str());
+            return Err(Reply::Refused(format!("{name} is active on {who}, not here: run it there")));
+        }
+        if self.maintained() {
+            let text = format!("{name} is in maintenance; havipctl maintenance {name} off ends it");
+            return Err(Reply::Refused(text));
+        }
+        let Some(node) = to else {
+            let nobody = || Reply::Refused(format!("no other node can take {name} over now"));
+            return rank::successor(turn, settings, self.tag).ok_or_else(nobody);
+        };
+        if node == turn.config.local {
+            return Err(Reply::Done(format!("{name} is active here already")));
+        }
+        let fit = rank::rivals(turn, settings, self.tag).iter().any(|c| c.node == node);
+        let up = turn.peers.of(node).is_some_and(|p| p.up(turn.now));
+        if !(fit && up) {
+            let node = &turn.config.node(node).name;
+            let text = format!("{node} cannot take {name} over: not heard both ways, or not eligible");
+            return Err(Reply::Refused(text));
+        }
+        Ok(node)
     }
 
     /// The process was told to leave: what that means for this group.

@@ -8,13 +8,13 @@ use crate::ids::GroupIndex;
 /// The command that `request` stands for, or what is wrong with it.
 pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Response> {
     Ok(match request {
-        Request::Switchover { dry_run: true, .. } => return Err(not_yet("--dry-run")),
-        Request::Switchover { group, to, dry_run: false } => {
+        Request::Switchover { group, to, dry_run } => {
             let to = to.as_deref().map(|name| {
                 let unknown = || unknown("node", name, config.nodes.iter().map(|n| n.name.as_str()));
                 config.node_named(name).ok_or_else(unknown)
             });
-            Command::Switchover { group: named(config, group)?, to: to.transpose()? }
+            let (group, to) = (named(config, group)?, to.transpose()?);
+            if *dry_run { Command::RehearseSwitchover { group, to } } else { Command::Switchover { group, to } }
         }
         Request::Drain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: true },
         Request::Undrain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: false },

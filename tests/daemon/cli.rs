@@ -175,6 +175,64 @@ fn havipctl_shows_and_moves() {
 }
 
 #[test]
+fn havipctl_rehearses_moves_and_waits_for_them() {
+    let lab = Lab::new(Options::default());
+    let (a, mut b) = lab.pair();
+    let (code, out, _) = parts(lab.ctl(0, &["switchover", "web", "--dry-run"]));
+    assert_eq!((code, out.as_str()), (Some(0), "web would be handed over to b\n"));
+    let (code, _, err) = parts(lab.ctl(1, &["switchover", "web", "--to", "b", "--dry-run"]));
+    assert_eq!(code, Some(1), "{err}");
+    assert_eq!((a.group()["role"].as_str(), a.group()["epoch"].as_u64()), (Some("active"), Some(1)), "nothing moved");
+
+    let (code, out, err) = parts(lab.ctl(0, &["switchover", "web", "--wait"]));
+    assert_eq!((code, out.as_str()), (Some(0), "web is active on b\n"), "{err}");
+    assert_eq!(b.group()["role"], "active");
+    let (code, out, _) = parts(lab.ctl(1, &["switchover", "web", "--to", "b", "--wait"]));
+    assert_eq!((code, out.as_str()), (Some(0), "web is active here already\n"));
+    a.wait_role("backup");
+    let (code, out, err) = parts(lab.ctl(1, &["drain", "--wait", "--json"]));
+    assert_eq!(code, Some(0), "{err}");
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&answer["code"], &answer["message"]), (&json!(0), &json!("web is active on a")));
+
+    // A successor that is told of the move and then cannot attach: the right comes back, and the wait says so.
+    assert_eq!(lab.ctl(1, &["undrain"]).status.code(), Some(0));
+    a.wait_for("b may take over", |_| lab.ctl(0, &["switchover", "web", "--dry-run"]).status.success());
+    let denied = havipd::sandbox::emulator::Permission::ReadOnly;
+    let command = havipd::sandbox::emulator::Command::Permission { access_key: "ak-b".to_owned(), permission: denied };
+    lab.cloud.apply(command).unwrap();
+    let (code, _, err) = parts(lab.ctl(0, &["switchover", "web", "--wait"]));
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("web is active here: "), "{err}");
+    b.signal(15);
+    b.ended();
+    let (code, _, err) = parts(lab.ctl(0, &["switchover", "web", "--wait"]));
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no other node can take web over now"), "{err}");
+}
+
+#[test]
+fn status_check_tells_by_its_exit_code() {
+    let lab = Lab::new(Options::default());
+    assert_eq!(lab.ctl(0, &["status", "--check"]).status.code(), Some(69), "nobody runs");
+    let (a, mut b) = lab.pair();
+    let good = wait_for("all is well", || Some(parts(lab.ctl(0, &["status", "--check"]))).filter(|p| p.0 == Some(0)));
+    assert_eq!(good.1, "ok\n");
+    let (_, out, _) = parts(lab.ctl(1, &["status", "--check", "--json"]));
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!({"ok": true, "problems": []}));
+
+    assert_eq!(lab.ctl(0, &["maintenance", "web", "on"]).status.code(), Some(0));
+    let (code, out, _) = parts(lab.ctl(0, &["status", "--check"]));
+    assert_eq!((code, out.as_str()), (Some(1), "web: is in maintenance\n"));
+    assert_eq!(lab.ctl(0, &["maintenance", "web", "off"]).status.code(), Some(0));
+    b.signal(9);
+    b.ended();
+    a.wait_for("b is dead", |s| s["peers"][0]["state"] == "down");
+    let (code, out, _) = parts(lab.ctl(0, &["status", "--check"]));
+    assert_eq!((code, out.as_str()), (Some(1), "peer b: the session is down\n"));
+}
+
+#[test]
 fn havipctl_changes_the_log_level() {
     let lab = Lab::new(Options::default());
     let a = lab.start(0);

@@ -145,8 +145,11 @@ impl Lab {
 
     pub(crate) fn command(&self, node: usize) -> Command {
         let home = self.home(node);
-        std::fs::create_dir_all(home.join("state")).unwrap();
-        std::fs::create_dir_all(home.join("run")).unwrap();
+        // Once only: what is mounted there by now may answer no more.
+        if !home.join("run").exists() {
+            std::fs::create_dir_all(home.join("state")).unwrap();
+            std::fs::create_dir_all(home.join("run")).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_havipd"));
         command
             .args(["--config", self.config_path().to_str().unwrap(), "--node", NAMES[node]])

@@ -6,6 +6,7 @@ use crate::namespace::Namespace;
 use crate::network::{CLOUD, NODES, Node};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -32,6 +33,17 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a process may take to end in order.
 const LEAVING: Duration = Duration::from_secs(30);
+
+/// The program that is tried: the one that `HAVIPD_BIN` names, else the one that was built with these tests.
+fn program() -> OsString {
+    std::env::var_os("HAVIPD_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_havipd").into())
+}
+
+/// Which one that is, in words.
+pub(crate) fn program_tried() -> String {
+    let build = if cfg!(debug_assertions) { "a debug build of havipd" } else { "a release build of havipd" };
+    std::env::var("HAVIPD_BIN").unwrap_or_else(|_| build.to_owned())
+}
 
 /// The group of a HAVIP.
 pub(crate) fn group(havip: Havip) -> &'static str {
@@ -93,7 +105,7 @@ impl Daemon {
     pub(crate) fn start(&mut self, namespace: &Namespace) {
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_havipd"));
+        let mut command = Command::new(program());
         command
             .args(["--node", self.node.name(), "--log-format", "json", "--log-level", "debug", "--config"])
             .arg(self.dir.join("havipd.toml"))

@@ -1,9 +1,10 @@
 //! What was found, as two tables in Markdown: cases and figures.
 
-use crate::daemon::{DEAD_TIME, INTERVAL, arbiter};
+use crate::daemon::{DEAD_TIME, INTERVAL, arbiter, program_tried};
 use crate::fabric::{HAVIPS, Havip};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::process::Command;
 use std::time::Duration;
 
 /// One column of the second table.
@@ -88,16 +89,28 @@ impl Findings {
     }
 }
 
+/// Of the tree that this was built from, if git can tell.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(env!("CARGO_MANIFEST_DIR")).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let described = git(&["describe", "--always", "--dirty", "--exclude=*"]);
+    described.map_or_else(|| "an unknown commit".to_owned(), |commit| format!("commit {commit}"))
+}
+
 /// Both tables with their explanation.
 pub(crate) fn tables(all: &[(String, Findings)]) -> String {
     let mut text = String::from("# Results of the lab\n\n");
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let release = if cfg!(debug_assertions) { "" } else { "--release " };
     let _ = writeln!(
         text,
-        "Made by `cargo test --test netns -- --write` (as root; a {build} build of havipd). Three nodes, a router, a client\n\
+        "Made by `cargo test {release}--test netns -- --write` (as root, at {}: {}). Three nodes, a router, a client\n\
          and the emulated cloud in network namespaces; heartbeats every {} ms, dead time {} ms; the client sends one\n\
          datagram a millisecond to each HAVIP. Every case runs on two groups at once: one of three nodes with arbiter\n\
          `majority`, one of two with arbiter `cloud`. Profiles: what Baidu leaves undocumented, played each way.\n",
+        commit(),
+        program_tried(),
         INTERVAL.as_millis(),
         DEAD_TIME.as_millis()
     );

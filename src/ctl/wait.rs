@@ -1,0 +1,142 @@
+//! `--wait`: asks again and again until a planned move is over.
+
+use crate::clock;
+use crate::control::client::{Client, ClientError};
+use crate::control::protocol::{Code, Request, Response};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Between two questions.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a group may neither move nor be active again. A handover has its own limit in the daemon.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How far a move is.
+#[derive(Debug, PartialEq, Eq)]
+enum Progress {
+    /// The handover runs; the daemon ends it by its `handover-timeout`.
+    Moving,
+    /// Nothing is decided.
+    Undecided(String),
+    /// The named node serves.
+    Moved(String),
+    /// It is active on this node.
+    Here,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(super) enum Order<'a> {
+    /// A group that is active here afterwards is one whose handover failed, unless it was to be here.
+    Switchover { to: Option<&'a str> },
+    /// A group that is active here may yet find a successor.
+    Drain,
+}
+
+/// Waits until `group`, or every group, is where it was ordered to be.
+pub(super) fn until_moved(
+    client: &mut Client,
+    group: Option<&str>,
+    order: &Order<'_>,
+) -> Result<Response, ClientError> {
+    let mut deadline = clock::now() + PATIENCE;
+    loop {
+        let status = client.call(&Request::Status)?;
+        if status.code != Code::Done {
+            return Ok(status);
+        }
+        let groups = status.data["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let asked = groups.iter().filter(|g| group.is_none_or(|name| g["name"] == name));
+        let all: Vec<(&str, Progress)> =
+            asked.map(|g| (g["name"].as_str().unwrap_or_default(), progress(&status.data["node"], g))).collect();
+        if let Order::Switchover { to: Some(to) } = order
+            && status.data["node"] == *to
+        {
+            return Ok(Response::done(format!("{} is active here already", group.unwrap_or_default())));
+        }
+        if all.iter().any(|(_, p)| *p == Progress::Moving) {
+            deadline = clock::now() + PATIENCE;
+        }
+        if let Some(response) =
+            verdict(&all, matches!(order, Order::Switchover { .. }), clock::left(deadline).is_none())
+        {
+            return Ok(response);
+        }
+        pause();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "between two looks at a fact, with a deadline")]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
+
+fn progress(here: &Value, group: &Value) -> Progress {
+    match group["role"].as_str() {
+        Some("releasing" | "claiming") => Progress::Moving,
+        Some("active") => Progress::Here,
+        _ => match group["active"].as_str() {
+            Some(node) if *here != node => Progress::Moved(node.to_owned()),
+            _ => Progress::Undecided(group["waiting"].as_str().unwrap_or_default().to_owned()),
+        },
+    }
+}
+
+/// The answer, once there is one.
+fn verdict(all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Response> {
+    let told = |pick: fn(&Progress) -> Option<String>| {
+        let lines = all.iter().filter_map(|(name, p)| pick(p).map(|text| format!("{name} {text}")));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let here = told(|p| (*p == Progress::Here).then(|| "is active here".to_owned()));
+    let open = told(|p| match p {
+        Progress::Moving => Some("is being handed over".to_owned()),
+        Progress::Undecided(why) => Some(format!("is active nowhere that is heard: {why}")),
+        Progress::Moved(_) | Progress::Here => None,
+    });
+    match () {
+        () if here.is_empty() && open.is_empty() => Some(Response::done(told(|p| match p {
+            Progress::Moved(node) => Some(format!("is active on {node}")),
+            _ => None,
+        }))),
+        () if at_once && !here.is_empty() => {
+            Some(Response::new(Code::No, format!("{here}: havipctl status, and the log, say why it did not move")))
+        }
+        () if late && !here.is_empty() => {
+            Some(Response::new(Code::TryAgain, format!("{here} still: nobody can take it over")))
+        }
+        () if late => Some(Response::new(Code::TryAgain, open)),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(role: &str, active: Option<&str>) -> Progress {
+        progress(&json!("a"), &json!({"role": role, "active": active, "waiting": "for b"}))
+    }
+
+    #[test]
+    fn a_move_is_over_when_another_node_is_active() {
+        assert_eq!(of("releasing", Some("b")), Progress::Moving);
+        assert_eq!(of("backup", Some("b")), Progress::Moved("b".into()));
+        assert_eq!(of("active", Some("a")), Progress::Here);
+        assert_eq!(of("fault", None), Progress::Undecided("for b".into()));
+    }
+
+    #[test]
+    fn the_verdict_waits_for_every_group_and_no_longer_than_it_must() {
+        let (moved, here) = (("web", Progress::Moved("b".into())), ("db", Progress::Here));
+        let done = verdict(&[moved], true, false).expect("decided");
+        assert_eq!((done.code, done.message.as_str()), (Code::Done, "web is active on b"));
+        assert_eq!(verdict(&[("web", Progress::Moving)], true, false), None);
+        assert_eq!(verdict(&[here], false, false), None, "a successor may come");
+        assert_eq!(verdict(&[("db", Progress::Here)], true, false).map(|r| r.code), Some(Code::No));
+        assert_eq!(verdict(&[("db", Progress::Here)], false, true).map(|r| r.code), Some(Code::TryAgain));
+        let open = verdict(&[("db", Progress::Undecided("x".into()))], true, true).expect("decided");
+        assert_eq!(open.code, Code::TryAgain);
+    }
+}

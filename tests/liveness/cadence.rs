@@ -1,0 +1,42 @@
+//! Whether heartbeats keep their cadence, as the peer counts them.
+
+use crate::lab::{Daemon, Lab, Options};
+use crate::say;
+use crate::wait::wait_for;
+use serde_json::Value;
+
+/// Milliseconds between two heartbeats (see the lab's file).
+const INTERVAL: u64 = 50;
+/// Intervals to the dead time: twice as many as the daemon's other tests have, for busy machines.
+const DEAD: u32 = 20;
+/// Heartbeats in the stretch that is watched: whatever blocks for a dead time would show.
+const STRETCH: u64 = 4 * DEAD as u64;
+
+/// The usual cluster of two, with tables of its own.
+pub(crate) fn lab(tables: String) -> Lab {
+    Lab::new(Options { dead_multiplier: Some(DEAD), tables, ..Options::default() })
+}
+
+/// Heartbeats that counted, and the watcher's clock in milliseconds.
+fn counted(status: &Value) -> (u64, u64) {
+    (status["peers"][0]["stats"]["counted"].as_u64().unwrap(), status["uptime_ms"].as_u64().unwrap())
+}
+
+/// Watches the active node from its backup for four dead times' worth of heartbeats: the session
+/// never goes down, nobody claims, and at least every second heartbeat comes when it should.
+pub(crate) fn keeps_time(what: &str, active: &Daemon, watcher: &Daemon) {
+    let reign = active.group()["epoch"].clone();
+    let (first, from) = counted(&watcher.status().unwrap());
+    let (last, to) = wait_for(&format!("{what}: {STRETCH} heartbeats more"), || {
+        let status = watcher.status()?;
+        assert_eq!(status["peers"][0]["state"], "up", "{what}");
+        assert_eq!(status["groups"][0]["active"], active.name, "{what}");
+        let now = counted(&status);
+        (now.0 >= first + STRETCH).then_some(now)
+    });
+    let expected = (to - from) / INTERVAL;
+    say(&format!("  {what}: {} heartbeats counted where the interval makes {expected}", last - first));
+    assert!((last - first) * 2 >= expected, "{what}: {} heartbeats instead of {expected}", last - first);
+    let group = active.group();
+    assert_eq!((&group["role"], &group["epoch"]), (&Value::from("active"), &reign), "{what}");
+}
