@@ -33,6 +33,7 @@ impl Group {
             turn.out.push(super::action::Action::Warn { group: Some(self.index), text: text.clone() });
             self.step_done(turn, text);
         }
+        self.note_reach(turn);
         match self.may_claim(turn) {
             Verdict::Wait(why) => {
                 self.stop_asking(turn);
@@ -98,7 +99,7 @@ impl Group {
             return Some("the part of this daemon that carries things out stands still".into());
         }
         if !turn.due(turn.claims_from) {
-            return Some("this host was paused; nothing is claimed for one dead time".into());
+            return Some("this host was paused, or its link was down; nothing is claimed for one dead time".into());
         }
         let held = self.superseded.held.as_ref()?;
         Some(format!("the cloud gave the address to {}; waiting for new evidence", held.by))
@@ -200,7 +201,7 @@ impl Group {
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
     fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
         let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
-        let mut displaces = Vec::new();
+        let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {
             let id = &self.settings(turn).havips[i].id;
             let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
@@ -228,8 +229,19 @@ impl Group {
                 return Verdict::Wait(text);
             }
             displaces.push(holder.to_owned());
+            silent.extend(node);
         }
         let verdict = self.reason_for_vacancy(turn);
+        if let Verdict::Claim(_, _, Some(last)) = &verdict {
+            silent.push(*last);
+        }
+        for node in silent {
+            let counts = self.silence_counts(turn, node);
+            if !counts.is_some_and(|at| turn.due(at)) {
+                let name = &turn.config.node(node).name;
+                return Verdict::Wait(format!("{name} may be silent only for us: listening while the cloud answers"));
+            }
+        }
         if let Verdict::Claim(_, _, Some(last)) = &verdict
             && let Some(target) = turn.target_of(*last)
             && self.may_lag_behind(turn, *last, &reads)
@@ -318,6 +330,7 @@ impl Group {
             *turn.persist = true;
         }
         self.waiting.clear();
+        self.reach = super::reach::Reach::default();
         self.become_role(turn, Role::Claiming, cause, why, peer);
     }
 
