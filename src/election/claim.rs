@@ -131,9 +131,10 @@ impl Group {
         None
     }
 
-    /// The cloud names us, and no peer says that it has a newer reign: go on where the last run ended.
+    /// The cloud names us, and no peer has had a newer reign since our start: go on where the last run ended.
     fn resumes(&self, turn: &Turn<'_>) -> bool {
         self.cause == Cause::Started
+            && self.damping.owner().is_none()
             && !self.loops.is_empty()
             && self.loops.iter().all(|l| l.holder().is_some() && l.holder() == turn.identity.map(Target::id))
     }
@@ -148,9 +149,11 @@ impl Group {
     }
 
     /// A live eligible member that the cloud names goes before the rank for one dead time: it may have restarted.
+    /// So does the last holder, whatever we read last, while it is expected back from a restart that it announced.
     fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<String> {
-        let holder = self.loops.iter().find_map(HavipLoop::holder)?;
-        let node = self.member_with(turn, holder).filter(|n| *n != turn.config.local)?;
+        let back = |n: &NodeIndex| turn.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > turn.now);
+        let named = self.loops.iter().find_map(HavipLoop::holder).and_then(|h| self.member_with(turn, h));
+        let node = self.damping.owner().filter(back).or(named).filter(|n| *n != turn.config.local)?;
         let peer = turn.peers.of(node)?;
         let able = peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
         // Just back from a restart it may still be learning who it is.
@@ -159,7 +162,8 @@ impl Group {
             _ if able => since + turn.dead_time(),
             _ => return None,
         };
-        (peer.up(turn.now) && !turn.due(until)).then(|| format!("the cloud names {holder}, which may resume"))
+        let name = &turn.config.node(node).name;
+        (peer.up(turn.now) && !turn.due(until)).then(|| format!("{name} was the holder and may resume"))
     }
 
     /// When voters that start together with us may give their first vote.

@@ -98,6 +98,27 @@ fn a_restart_keeps_the_place() {
     }
 }
 
+/// A holder that is back from its restart and still learns who it is keeps its place, even for a peer whose last
+/// look at the cloud was of before its reign.
+#[test]
+fn a_restarted_holder_that_learns_who_it_is_keeps_its_place() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        pair.stale.insert(1, vec!["i-b".into()]);
+        pair.run(SEC * 31);
+        pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+        pair.run(SEC * 2);
+        let mut nameless = config(2, 0, arbiter);
+        nameless.nodes[0].target = None;
+        pair.start(0, nameless);
+        pair.run(SEC);
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Backup), "{arbiter:?} {}", pair.story());
+        pair.give(0, Event::IdentityLearned { target: "i-a".parse().expect("valid") });
+        pair.run(SEC * 2);
+        assert_eq!((pair.role(0), pair.moves()), (Role::Active, 0), "{arbiter:?} {}", pair.story());
+    }
+}
+
 #[test]
 fn a_node_without_permission_is_in_fault_and_comes_back_by_itself() {
     let mut pair = settled(Arbiter::Cloud);
