@@ -33,6 +33,7 @@ impl Group {
             turn.out.push(super::action::Action::Warn { group: Some(self.index), text: text.clone() });
             self.step_done(turn, text);
         }
+        self.note_reach(turn);
         match self.may_claim(turn) {
             Verdict::Wait(why) => {
                 self.stop_asking(turn);
@@ -98,7 +99,7 @@ impl Group {
             return Some("the part of this daemon that carries things out stands still".into());
         }
         if !turn.due(turn.claims_from) {
-            return Some("this host was paused; nothing is claimed for one dead time".into());
+            return Some("this host was paused, or its link was down; nothing is claimed for one dead time".into());
         }
         let held = self.superseded.held.as_ref()?;
         Some(format!("the cloud gave the address to {}; waiting for new evidence", held.by))
@@ -130,9 +131,10 @@ impl Group {
         None
     }
 
-    /// The cloud names us, and no peer says that it has a newer reign: go on where the last run ended.
+    /// The cloud names us, and no peer has had a newer reign since our start: go on where the last run ended.
     fn resumes(&self, turn: &Turn<'_>) -> bool {
         self.cause == Cause::Started
+            && self.damping.owner().is_none()
             && !self.loops.is_empty()
             && self.loops.iter().all(|l| l.holder().is_some() && l.holder() == turn.identity.map(Target::id))
     }
@@ -147,9 +149,11 @@ impl Group {
     }
 
     /// A live eligible member that the cloud names goes before the rank for one dead time: it may have restarted.
+    /// So does the last holder, whatever we read last, while it is expected back from a restart that it announced.
     fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<String> {
-        let holder = self.loops.iter().find_map(HavipLoop::holder)?;
-        let node = self.member_with(turn, holder).filter(|n| *n != turn.config.local)?;
+        let back = |n: &NodeIndex| turn.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > turn.now);
+        let named = self.loops.iter().find_map(HavipLoop::holder).and_then(|h| self.member_with(turn, h));
+        let node = self.damping.owner().filter(back).or(named).filter(|n| *n != turn.config.local)?;
         let peer = turn.peers.of(node)?;
         let able = peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
         // Just back from a restart it may still be learning who it is.
@@ -158,7 +162,8 @@ impl Group {
             _ if able => since + turn.dead_time(),
             _ => return None,
         };
-        (peer.up(turn.now) && !turn.due(until)).then(|| format!("the cloud names {holder}, which may resume"))
+        let name = &turn.config.node(node).name;
+        (peer.up(turn.now) && !turn.due(until)).then(|| format!("{name} was the holder and may resume"))
     }
 
     /// When voters that start together with us may give their first vote.
@@ -200,7 +205,7 @@ impl Group {
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
     fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
         let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
-        let mut displaces = Vec::new();
+        let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {
             let id = &self.settings(turn).havips[i].id;
             let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
@@ -228,8 +233,19 @@ impl Group {
                 return Verdict::Wait(text);
             }
             displaces.push(holder.to_owned());
+            silent.extend(node);
         }
         let verdict = self.reason_for_vacancy(turn);
+        if let Verdict::Claim(_, _, Some(last)) = &verdict {
+            silent.push(*last);
+        }
+        for node in silent {
+            let counts = self.silence_counts(turn, node);
+            if !counts.is_some_and(|at| turn.due(at)) {
+                let name = &turn.config.node(node).name;
+                return Verdict::Wait(format!("{name} may be silent only for us: listening while the cloud answers"));
+            }
+        }
         if let Verdict::Claim(_, _, Some(last)) = &verdict
             && let Some(target) = turn.target_of(*last)
             && self.may_lag_behind(turn, *last, &reads)
@@ -318,6 +334,7 @@ impl Group {
             *turn.persist = true;
         }
         self.waiting.clear();
+        self.reach = super::reach::Reach::default();
         self.become_role(turn, Role::Claiming, cause, why, peer);
     }
 

@@ -43,6 +43,11 @@ impl Damping {
         moved
     }
 
+    /// Who was active last, as far as this node knows.
+    pub(crate) fn owner(&self) -> Option<NodeIndex> {
+        self.owner
+    }
+
     /// Moves within the window.
     pub(crate) fn moves_in(&self, now: Instant, window: Duration) -> usize {
         self.moves.iter().filter(|at| now.since(**at) < window).count()

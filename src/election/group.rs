@@ -7,6 +7,7 @@ use super::handover::Plan;
 use super::lease::{Asker, Voter};
 use super::probe::Fabric;
 use super::rank;
+use super::reach::Reach;
 use super::role::{Cause, Role};
 use super::superseded::Superseded;
 use super::turn::Turn;
@@ -49,6 +50,7 @@ pub(crate) struct Group {
     pub(crate) voter: Voter,
     pub(crate) asker: Asker,
     pub(crate) superseded: Superseded,
+    pub(crate) reach: Reach,
     pub(crate) damping: Damping,
     pub(crate) plan: Plan,
     /// Since when nobody is active and we could be.
@@ -103,6 +105,7 @@ impl Group {
             voter,
             asker: Asker::default(),
             superseded: Superseded::default(),
+            reach: Reach::default(),
             damping: Damping::default(),
             plan: Plan::default(),
             vacant_since: None,

@@ -23,6 +23,7 @@ mod lease;
 pub(crate) mod peer;
 mod probe;
 mod rank;
+mod reach;
 mod receive;
 mod reload;
 mod send;
@@ -151,8 +152,10 @@ impl Core {
                 }
             }
             Event::LinkChanged { group, havip, up } => {
-                if let Some(l) = self.loop_mut(group, havip) {
-                    l.link_up = up;
+                let back = self.loop_mut(group, havip).is_some_and(|l| !std::mem::replace(&mut l.link_up, up) && up);
+                if back {
+                    // Behind that link nobody was heard either: listen first.
+                    self.stall.listen(now, self.config.heartbeat.dead_time());
                 }
             }
             Event::AddressObserved { group, havip, present } => {

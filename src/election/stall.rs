@@ -55,6 +55,11 @@ impl Stall {
         (now + dead_time).min(self.effects_seen.map_or(Instant::FAR_FUTURE, |at| at + dead_time))
     }
 
+    /// Nothing is claimed for one dead time.
+    pub(crate) fn listen(&mut self, now: Instant, dead_time: Duration) {
+        self.claims_from = self.claims_from.max(now + dead_time);
+    }
+
     pub(crate) fn claims_from(&self) -> Instant {
         self.claims_from
     }

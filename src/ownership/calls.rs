@@ -139,6 +139,9 @@ impl HavipLoop {
         let Some((_, issued)) = self.reading.filter(|(expected, _)| *expected == op) else { return false };
         self.reading = None;
         self.read_at = None;
+        // An answer with a status came over the network, whatever it says.
+        let answered = result.as_ref().map_or_else(|e| e.status.is_some(), |_| true);
+        self.answered_at = answered.then_some(turn.now);
         match result {
             Ok(havip) => {
                 if self.address.ip.is_none() {

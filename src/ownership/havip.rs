@@ -48,6 +48,8 @@ pub struct HavipLoop {
     /// Last good look.
     pub(crate) read: Option<LastRead>,
     /// Errors since the last good look: how many, since when, the last one.
+    /// When the last look was answered, be it with a no; `None` if nothing came back.
+    pub(crate) answered_at: Option<Instant>,
     pub(crate) read_errors: Option<(u32, Instant, CallError)>,
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: u64,

@@ -143,6 +143,19 @@ impl World {
         }
     }
 
+    /// Strangers who had a HAVIP before any member did are guarded: that takes an operator.
+    fn clear_strangers(&mut self, havip: usize) {
+        let id = Cluster::havip_id(havip);
+        let held = |h: &Host| h.disk.groups.values().any(|g| g.once_held.iter().any(|o| o.as_str() == id));
+        if self.hosts.iter().any(held) {
+            return;
+        }
+        let bound = self.cloud.havip(self.now, &id).map(|v| v.bound).unwrap_or_default();
+        for target in bound.iter().filter(|t| self.scenario.cluster.node_with(&t.id).is_none()) {
+            let _ = self.cloud.unbind(self.now, &id, &target.id);
+        }
+    }
+
     /// The daemon dies without a word.
     pub(super) fn crash(&mut self, host: usize, back_ms: Option<u64>, forgets: bool, sweep: bool) {
         self.touch(host);
@@ -379,6 +392,7 @@ impl World {
         self.attack_permille = 0;
         for havip in 0..self.served.len() {
             self.create_havip(havip);
+            self.clear_strangers(havip);
         }
         for host in 0..self.hosts.len() {
             self.quieten(host);

@@ -98,6 +98,27 @@ fn a_restart_keeps_the_place() {
     }
 }
 
+/// A holder that is back from its restart and still learns who it is keeps its place, even for a peer whose last
+/// look at the cloud was of before its reign.
+#[test]
+fn a_restarted_holder_that_learns_who_it_is_keeps_its_place() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        pair.stale.insert(1, vec!["i-b".into()]);
+        pair.run(SEC * 31);
+        pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+        pair.run(SEC * 2);
+        let mut nameless = config(2, 0, arbiter);
+        nameless.nodes[0].target = None;
+        pair.start(0, nameless);
+        pair.run(SEC);
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Backup), "{arbiter:?} {}", pair.story());
+        pair.give(0, Event::IdentityLearned { target: "i-a".parse().expect("valid") });
+        pair.run(SEC * 2);
+        assert_eq!((pair.role(0), pair.moves()), (Role::Active, 0), "{arbiter:?} {}", pair.story());
+    }
+}
+
 #[test]
 fn a_node_without_permission_is_in_fault_and_comes_back_by_itself() {
     let mut pair = settled(Arbiter::Cloud);
@@ -159,4 +180,66 @@ fn a_holder_that_died_soon_after_it_took_over_is_no_rival() {
     pair.run(SEC * 3);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
     assert!(!pair.causes(1).contains(&Cause::LostRace), "{:?}", pair.causes(1));
+}
+
+/// A node that was itself cut off from everything hears nobody: when its network is back, it listens before it
+/// takes the address from a holder that is well.
+#[test]
+fn who_was_cut_off_itself_takes_nothing_when_its_network_is_back() {
+    let mut unreachable = call_error(ErrorClass::Retry, false);
+    unreachable.status = None;
+    for cut_off in [0, 1] {
+        let mut pair = settled(Arbiter::Cloud);
+        pair.partition(0, 1, true);
+        pair.api.insert(cut_off, unreachable.clone());
+        pair.run(SEC * 20);
+        let (holder, since) = (1 - cut_off, pair.now);
+        assert_eq!(pair.role(holder), Role::Active, "{}", pair.story());
+        // The cloud's answers are back before the first heartbeat.
+        pair.api.remove(&cut_off);
+        pair.delay = INTERVAL / 2;
+        pair.partition(0, 1, false);
+        pair.run(SEC * 5);
+        assert!(!pair.became(since, cut_off, Role::Claiming), "{}", pair.story());
+        assert_eq!((pair.role(holder), pair.role(cut_off)), (Role::Active, Role::Backup), "{}", pair.story());
+    }
+}
+
+/// The same when everybody was cut off from everything: the holder that was isolated stays.
+#[test]
+fn an_isolated_holder_stays_when_the_network_is_back() {
+    let mut unreachable = call_error(ErrorClass::Retry, false);
+    unreachable.status = None;
+    let mut pair = settled(Arbiter::Cloud);
+    let since = pair.now;
+    pair.partition(0, 1, true);
+    pair.api.insert(0, unreachable.clone());
+    pair.api.insert(1, unreachable);
+    pair.run(SEC * 20);
+    pair.api.clear();
+    pair.delay = INTERVAL / 2;
+    pair.partition(0, 1, false);
+    pair.run(SEC * 5);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    assert!(!pair.became(since, 1, Role::Claiming), "{}", pair.story());
+}
+
+/// A link that was down hid everybody: nothing is claimed for one dead time after it is back.
+#[test]
+fn a_node_whose_link_is_back_listens_first() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        let link = |up| Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up };
+        pair.give(0, link(false));
+        pair.partition(0, 1, true);
+        pair.run(SEC * 20);
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{}", pair.story());
+        let since = pair.now;
+        pair.give(0, link(true));
+        pair.run(INTERVAL / 2);
+        pair.partition(0, 1, false);
+        pair.run(SEC * 5);
+        assert!(!pair.became(since, 0, Role::Claiming), "{}", pair.story());
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active));
+    }
 }

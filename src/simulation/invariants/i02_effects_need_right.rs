@@ -97,6 +97,7 @@ impl Invariant for EffectsNeedRight {
         match seen {
             Seen::Wrote { host, write } => judge(world, *host, write.group.0, "a write"),
             Seen::Announced { host, group } => {
+                self.note_record(world);
                 judge(world, *host, group.0, "an announcement")?;
                 self.judge_announcement(world, *host, group.0)
             }

@@ -20,8 +20,15 @@ pub(super) struct OneActive {
     by_cloud: bool,
     /// Per group: since when two nodes are active though the cloud could tell them.
     both: Vec<Option<Instant>>,
-    /// Per group: who became active when.
-    moves: Vec<VecDeque<(Instant, usize)>>,
+    /// Per group: who became active when, and which nodes could hear of it.
+    moves: Vec<VecDeque<Move>>,
+}
+
+#[derive(Debug)]
+struct Move {
+    at: Instant,
+    to: usize,
+    heard: Vec<bool>,
 }
 
 impl OneActive {
@@ -30,7 +37,7 @@ impl OneActive {
         Self {
             by_cloud: cluster.arbiter == Arbiter::Cloud,
             both: vec![None; cluster.groups],
-            moves: vec![VecDeque::new(); cluster.groups],
+            moves: (0..cluster.groups).map(|_| VecDeque::new()).collect(),
         }
     }
 
@@ -59,13 +66,15 @@ impl OneActive {
     fn judge_budget(&self, world: &World, host: usize, group: usize, cause: Cause) -> Result<(), String> {
         let settings = &world.hosts[host].config.groups[group];
         let forced = !matches!(cause, Cause::Preempted | Cause::CheckFailed);
-        // What a daemon did not live to see it cannot count.
+        // What a daemon did not live to see, or what was hidden from it, it cannot count.
         let started = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
         let from = started + world.dead_time();
-        let seen = self.moves[group]
-            .iter()
-            .filter(|(at, _)| *at > from && world.now.since(*at) + Duration::from_secs(10) < settings.max_moves_window)
-            .count();
+        let (mut seen, mut last) = (0_usize, None);
+        for m in self.moves[group].iter().filter(|m| m.heard[host]) {
+            let moved = last.replace(m.to) != Some(m.to);
+            let counts = m.at > from && world.now.since(m.at) + Duration::from_secs(10) < settings.max_moves_window;
+            seen += usize::from(moved && counts);
+        }
         if !forced && settings.max_moves > 0 && seen > settings.max_moves as usize + 1 {
             return Err(format!("{} hands over ({cause}) after {seen} moves in the window", world.name(host)));
         }
@@ -83,8 +92,10 @@ impl Invariant for OneActive {
             Seen::Tick if self.by_cloud => (0..world.groups()).try_for_each(|g| self.judge(world, g)),
             Seen::Became { host, transition: t } if t.to == Role::Active => {
                 let moves = &mut self.moves[t.group.0];
-                if moves.back().is_none_or(|(_, last)| last != host) {
-                    moves.push_back((world.now, *host));
+                if moves.back().is_none_or(|last| last.to != *host) {
+                    let heard = |h: usize| h == *host || (!world.network.link(*host, h).cut && world.hosts[h].awake());
+                    let heard = (0..world.nodes()).map(heard).collect();
+                    moves.push_back(Move { at: world.now, to: *host, heard });
                 }
                 if moves.len() > 1000 {
                     moves.pop_front();

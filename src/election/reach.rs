@@ -1,0 +1,56 @@
+//! Arbiter `cloud`: whose silence counts as death.
+//!
+//! A node that was itself cut off, from its peers and from the cloud, hears nobody either. When its network
+//! comes back, the cloud's answer may well be here before the first heartbeat; by that answer alone it would
+//! take the address from a holder that is alive and well. So silence counts only if the cloud answered during
+//! it and the peer was still not heard one suspicion later. In a real death that was long ago.
+
+use super::group::Group;
+use super::turn::Turn;
+use crate::ids::NodeIndex;
+use crate::time::Instant;
+use crate::wire::Flags;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Per peer that is silent, or isolated by its own word: when the cloud first answered during that.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    answered: BTreeMap<NodeIndex, Instant>,
+}
+
+impl Group {
+    /// Notes what the last looks say of our own network.
+    pub(crate) fn note_reach(&mut self, turn: &Turn<'_>) {
+        let answers: Vec<Option<Instant>> = self.loops.iter().map(|l| l.answered_at).collect();
+        let cut_off = answers.contains(&None);
+        for peer in turn.peers.iter() {
+            let isolated = peer.entries.get(&self.tag).is_some_and(|e| e.flags.has(Flags::ISOLATED));
+            let since = match peer.session.suspected_at() {
+                Some(at) if at <= turn.now => at,
+                _ if isolated => Instant::default(),
+                _ => Instant::FAR_FUTURE,
+            };
+            match answers.iter().flatten().copied().filter(|at| *at >= since).min() {
+                Some(at) if !cut_off => {
+                    self.reach.answered.entry(peer.node).or_insert(at);
+                }
+                // An older answer is no answer during this silence; one that failed ends what it showed.
+                _ => {
+                    self.reach.answered.remove(&peer.node);
+                }
+            }
+        }
+    }
+
+    /// From when the silence of `node` counts; `None` if the cloud has not answered during it.
+    pub(crate) fn silence_counts(&self, turn: &Turn<'_>, node: NodeIndex) -> Option<Instant> {
+        let peer = turn.peers.of(node)?;
+        if peer.gone || !peer.met {
+            // It said so itself; or it was never heard, which has a rule of its own.
+            return Some(turn.now);
+        }
+        let listened: Duration = peer.session.peer_interval().saturating_mul(3) / 2;
+        self.reach.answered.get(&node).map(|at| *at + listened)
+    }
+}
