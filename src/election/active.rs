@@ -19,6 +19,7 @@ pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
 impl Group {
     pub(crate) fn step_active(&mut self, turn: &mut Turn<'_>) {
         self.renumber(turn);
+        self.forget_displaced(turn);
         if self.superseded_now(turn) {
             return;
         }
@@ -41,6 +42,16 @@ impl Group {
             self.asker.renumber(self.epoch);
             *turn.changed = true;
         }
+    }
+
+    /// Whom we replaced is back: should it fall silent again, it may be claiming.
+    fn forget_displaced(&mut self, turn: &Turn<'_>) {
+        let mut displaces = std::mem::take(&mut self.displaces);
+        displaces.retain(|id| {
+            let node = self.member_with(turn, id);
+            !node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.up(turn.now))
+        });
+        self.displaces = displaces;
     }
 
     /// Arbiter `cloud`: two reads that name a member whom we do not hear.

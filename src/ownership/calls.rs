@@ -1,7 +1,7 @@
 //! The cloud's half: looks and writes, one of each at a time, and what their ends mean.
 
 use super::Serve;
-use super::havip::{HavipLoop, LOOK_AGAIN, LastRead, Scope};
+use super::havip::{DETACH_LATER, HavipLoop, LOOK_AGAIN, LastRead, Scope};
 use super::token::client_token;
 use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::election::action::{Action, Write, WriteKind};
@@ -120,6 +120,9 @@ impl HavipLoop {
             Err(error) => {
                 if error.class == ErrorClass::Refused {
                     self.attempt = None;
+                    if kind == WriteKind::Detach {
+                        self.detach_from = turn.now + DETACH_LATER;
+                    }
                 }
                 let wait = error.retry_after;
                 self.last_error = Some((kind, error));

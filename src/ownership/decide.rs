@@ -21,6 +21,8 @@ pub(crate) struct Context<'a> {
     pub(crate) yield_to: &'a [String],
     /// Holders that only the election may decide about.
     pub(crate) hands_off: &'a [String],
+    /// Targets that may stay bound beside us.
+    pub(crate) leave_bound: &'a [String],
 }
 
 /// The next step.
@@ -68,6 +70,7 @@ pub(crate) fn next(read: &HaVip, cx: &Context<'_>) -> Next {
     }
     let detach: Vec<Bound> = others.iter().copied().filter(|b| touchable(b)).cloned().collect();
     if ours {
+        let detach = detach.into_iter().filter(|b| !cx.leave_bound.contains(&b.instance_id)).collect();
         return Next::Ours { detach };
     }
     let in_the_way = others.iter().copied().find(|b| !touchable(b) && (b.master == Some(true) || holder.is_none()));
@@ -131,7 +134,7 @@ mod tests {
     }
 
     fn decide(list: &[(&str, Option<bool>)], binding: Binding, once_held: bool) -> Next {
-        let members = ["i-me".to_owned(), "i-peer".to_owned()];
+        let members = ["i-me".to_owned(), "i-peer".to_owned(), "i-unheard".to_owned()];
         let cx = Context {
             me: "i-me",
             members: &members,
@@ -140,6 +143,7 @@ mod tests {
             once_held,
             yield_to: &["i-better".to_owned()],
             hands_off: &["i-judged".to_owned()],
+            leave_bound: &["i-unheard".to_owned()],
         };
         next(&read(list), &cx)
     }
@@ -153,6 +157,12 @@ mod tests {
         assert_eq!(decide(&[("i-me", None)], X, true), Next::Ours { detach: vec![] });
         assert_eq!(decide(&[("i-me", no)], X, true), Next::Ours { detach: vec![] }, "bound alone");
         assert_eq!(decide(&[("i-peer", no), ("i-me", yes)], X, true), Next::Ours { detach: vec![bound("i-peer", no)] });
+        assert_eq!(decide(&[("i-unheard", no), ("i-me", yes)], X, true), Next::Ours { detach: vec![] });
+        assert_eq!(
+            decide(&[("i-unheard", yes), ("i-me", no)], X, true),
+            Next::Detach(vec![bound("i-unheard", yes)]),
+            "but not as master"
+        );
         assert_eq!(decide(&[("i-peer", yes), ("i-me", no)], X, true), Next::Detach(vec![bound("i-peer", yes)]));
         assert_eq!(decide(&[("i-peer", None), ("i-me", None)], X, true), Next::Detach(vec![bound("i-peer", None)]));
         assert_eq!(decide(&[("i-better", yes), ("i-me", no)], X, true), Next::Rival("i-better".into()));

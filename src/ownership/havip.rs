@@ -25,8 +25,10 @@ const FIRST_AUDIT: Duration = Duration::from_millis(200);
 const WATCHFUL: Duration = Duration::from_secs(60);
 /// Time between audits while watchful.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// A detach off the critical path that was refused is not tried again for this long.
-const DETACH_LATER: Duration = Duration::from_secs(60);
+/// A detach off the critical path is not repeated before: by then the record shows what it did.
+const DETACH_AGAIN: Duration = Duration::from_secs(5);
+/// One that was refused is not tried again for this long.
+pub(super) const DETACH_LATER: Duration = Duration::from_secs(60);
 
 /// One good look at the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,6 +238,7 @@ impl HavipLoop {
             once_held: scope.once_held,
             yield_to: &serve.yield_to,
             hands_off: &serve.hands_off,
+            leave_bound: &serve.leave_bound,
         };
         let step = next(&read.havip, &cx);
         if !matches!(step, Next::Ours { .. } | Next::HandsOff) && self.confirmed_at.take().is_some() {
@@ -287,7 +290,7 @@ impl HavipLoop {
         let every = self.audit_every(turn, serve);
         turn.wake(read.at + every);
         if !detach.is_empty() && turn.due(self.detach_from) {
-            self.detach_from = turn.now + DETACH_LATER;
+            self.detach_from = turn.now + DETACH_AGAIN;
             self.detach(turn, scope, serve, &detach);
         }
     }

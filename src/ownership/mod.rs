@@ -51,6 +51,8 @@ pub struct Serve {
     pub yield_to: Vec<String>,
     /// While one of these targets is read as holder nothing is written: the election decides first.
     pub hands_off: Vec<String>,
+    /// These targets may stay bound: members who may be claiming unheard.
+    pub leave_bound: Vec<String>,
     /// Time between audits while all is well.
     pub audit: Duration,
 }

@@ -34,6 +34,45 @@ fn in_a_partition_the_cloud_decides_and_one_node_gives_way() {
     );
 }
 
+/// The record lags behind: the first that the old holder sees of the claim is a binding beside its own.
+#[test]
+fn a_claim_by_a_node_that_is_not_heard_is_left_alone() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.run(SEC * 10);
+    let both = |master: &str| {
+        let mut bound = vec!["i-a".to_owned(), "i-b".to_owned()];
+        bound.sort_by_key(|id| id == master);
+        bound
+    };
+    pair.stale.insert(0, vec!["i-a".into()]);
+    pair.partition(0, 1, true);
+    pair.run(SEC * 2);
+    assert_eq!(pair.role(1), Role::Active);
+    pair.stale.insert(0, both("i-a"));
+    let since = pair.now;
+    pair.run(SEC * 4);
+    pair.stale.insert(0, both("i-b"));
+    pair.run(SEC * 4);
+    let wrote = pair.log.iter().any(|(at, i, a)| *at >= since && *i == 0 && matches!(a, Action::Write(_)));
+    assert!(!wrote, "{}", pair.story());
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
+    assert!(pair.causes(0).contains(&Cause::Superseded), "{:?}", pair.causes(0));
+}
+
+/// What was detached and is bound again is detached again, without a minute in between.
+#[test]
+fn a_binding_that_comes_back_goes_again() {
+    let mut pair = settled(Arbiter::Cloud);
+    for _ in 0..2 {
+        pair.bound.insert(0, "i-b".into());
+        pair.run(SEC * 35);
+        assert_eq!(pair.bound, ["i-a"], "{}", pair.story());
+    }
+    pair.bound.insert(0, "i-b".into());
+    pair.run(SEC * 31);
+    assert_eq!(pair.bound, ["i-a"], "{}", pair.story());
+}
+
 #[test]
 fn without_the_cloud_silence_alone_is_not_enough() {
     let mut pair = settled(Arbiter::Cloud);
