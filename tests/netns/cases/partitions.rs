@@ -126,7 +126,7 @@ fn deaf(scene: &mut Scene<'_>) -> Result<(), String> {
 fn lossy(scene: &mut Scene<'_>) -> Result<(), String> {
     let node = scene.lab.gather()?;
     let mark = scene.lab.mark();
-    scene.lab.network.lose(33);
+    scene.lab.network.lose_a_third();
     heartbeats_pass(scene.lab, 60)?;
     for havip in HAVIPS {
         let settled = scene.lab.settle(havip, &NODES)?;
