@@ -120,7 +120,7 @@ fn a_script_is_played_on_ones_own_cluster() {
     assert_eq!(out.status.code(), Some(0), "{}{}", text(&out.stdout), text(&out.stderr));
     let json: Value = serde_json::from_slice(&out.stdout).unwrap();
     let moved = json["moves"][0][0]["at_s"].as_f64().unwrap();
-    assert!((46.0..47.5).contains(&moved), "a dead time of one second, as this file says, not {moved}");
+    assert!((45.7..46.5).contains(&moved), "a dead time of one second, as this file says, not {moved}");
     let out = run(&["--group", "db"]);
     assert_eq!(out.status.code(), Some(78));
     assert!(text(&out.stderr).contains("no group \"db\""), "{}", text(&out.stderr));
