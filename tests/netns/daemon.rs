@@ -26,7 +26,7 @@ pub(crate) const DEAD_TIME: Duration = Duration::from_millis(500);
 pub(crate) const AUDIT: Duration = Duration::from_secs(1);
 
 /// How long a restart may take.
-const KEEP_FOR: Duration = Duration::from_secs(8);
+const KEEP_FOR: Duration = Duration::from_secs(5);
 
 /// How long the control socket may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -98,6 +98,10 @@ impl Daemon {
         fs::write(dir.join("havipd.toml"), configuration()).expect("can be written");
         let daemon = Self { node, dir, run, child: None };
         daemon.systemd_says("");
+        // Once and early: a program that was just written may still be open in a child that somebody else starts.
+        let script = daemon.dir.join("bin/systemctl");
+        fs::write(&script, format!("#!/bin/sh\ncat {:?}\necho\n", daemon.dir.join("jobs"))).expect("can be written");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("can be made executable");
         daemon
     }
 
@@ -121,10 +125,7 @@ impl Daemon {
 
     /// What `systemctl list-jobs` will tell the daemon when it is asked to stop.
     pub(crate) fn systemd_says(&self, jobs: &str) {
-        let script = format!("#!/bin/sh\ncat <<'end'\n{jobs}\nend\n");
-        let path = self.dir.join("bin/systemctl");
-        fs::write(&path, script).expect("can be written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("can be made executable");
+        fs::write(self.dir.join("jobs"), jobs).expect("can be written");
     }
 
     /// Whether it has been started and has not ended.

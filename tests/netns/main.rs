@@ -1,8 +1,9 @@
 //! The lab: a real cluster in network namespaces, case by case, under every profile of the emulated cloud.
 //!
-//! `cargo test --test netns [-- [--write] [WORD...]]` as root, with `ip` and `nft`. A WORD picks the
-//! profiles that are called so, and the cases whose names contain it. The tables are printed, kept
-//! in `target/lab-results.md`, and with `--write` in `docs/lab-results.md`.
+//! `cargo test --test netns [-- [--write] [--jobs=N] [WORD...]]` as root, with `ip` and `nft`. A WORD
+//! picks the profiles that are called so, and the cases whose names contain it. The tables are
+//! printed, kept in `target/lab-results.md`, and with `--write` in `docs/lab-results.md`. With
+//! `--jobs` so many profiles are tried at a time: quicker, but the figures suffer.
 
 mod cases;
 mod clock;
@@ -25,6 +26,7 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, OnceLock};
 
 fn say(text: &str) {
     // Whoever closed the output does not want it.
@@ -32,21 +34,25 @@ fn say(text: &str) {
 }
 
 /// What the command line asks for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wanted {
     write: bool,
     list: bool,
+    jobs: usize,
     words: Vec<String>,
 }
 
 impl Wanted {
     /// Options of the usual test harness are let pass, since `cargo test` hands them to every test.
     fn read(arguments: impl Iterator<Item = String>) -> Self {
-        let mut wanted = Self::default();
+        let mut wanted = Self { write: false, list: false, jobs: 1, words: Vec::new() };
         for argument in arguments {
             match argument.as_str() {
                 "--write" => wanted.write = true,
                 "--list" => wanted.list = true,
+                option if option.starts_with("--jobs=") => {
+                    wanted.jobs = option["--jobs=".len()..].parse().expect("--jobs=N takes a number");
+                }
                 option if option.starts_with('-') => {}
                 word => wanted.words.push(word.to_owned()),
             }
@@ -85,8 +91,7 @@ fn main() -> ExitCode {
     }
     namespace::keep_clean();
     let began = Moment::now();
-    let results: Vec<(String, Findings)> =
-        plan.into_iter().map(|(p, cases)| (p.name.clone(), profile(&p, cases))).collect();
+    let results = try_all(plan, wanted.jobs);
     let text = report::tables(&results);
     say(&format!("\n{text}\n{:.0} s", Moment::now().since(began).as_secs_f64()));
     keep(&text, wanted.write);
@@ -98,6 +103,22 @@ fn main() -> ExitCode {
         }
     }
     code
+}
+
+/// Tries so many profiles at a time, each in a lab of its own; the results in the order of the plan.
+fn try_all(plan: Vec<(Profile, Vec<Case>)>, jobs: usize) -> Vec<(String, Findings)> {
+    let results: Vec<OnceLock<(String, Findings)>> = plan.iter().map(|_| OnceLock::new()).collect();
+    let todo = Mutex::new(plan.into_iter().enumerate());
+    let work = || {
+        loop {
+            let next = todo.lock().expect("nobody panics with it").next();
+            let Some((i, (p, cases))) = next else { return };
+            let found = (p.name.clone(), profile(&p, cases));
+            assert!(results[i].set(found).is_ok(), "each is tried once");
+        }
+    };
+    std::thread::scope(|scope| (0..jobs.max(1)).for_each(|_| drop(scope.spawn(work))));
+    results.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
 fn keep(text: &str, write: bool) {

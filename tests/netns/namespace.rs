@@ -11,6 +11,7 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 const PREFIX: &str = "havipd-t";
@@ -27,7 +28,8 @@ pub(crate) struct Namespace {
 impl Namespace {
     /// Makes one, with its loopback up.
     pub(crate) fn new(label: &str) -> Self {
-        let name = format!("{PREFIX}{}-{label}", std::process::id());
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{PREFIX}{}-{}-{label}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         run("ip", &["netns", "add", &name]);
         let namespace = Self { name };
         namespace.ip("link set lo up");
