@@ -259,7 +259,8 @@ impl Group {
         }
         self.asker.stop();
         self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
-        self.plan = Plan::default();
+        // A daemon that is leaving goes on leaving, without the right.
+        self.plan = self.plan.after();
         self.displaces.clear();
         self.vacant_since = None;
         // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.

@@ -59,6 +59,11 @@ impl Plan {
         self.leaving == Some(Leaving::HandingOver) && cause == Cause::HandoverFailed
     }
 
+    /// No move is planned any more; how the process leaves stays.
+    pub(crate) fn after(&self) -> Self {
+        Self { leaving: self.leaving, ..Self::default() }
+    }
+
     pub(crate) fn retry_at(&self) -> Instant {
         self.retry_at
     }
@@ -174,7 +179,7 @@ impl Group {
     }
 
     fn end_handover(&mut self, turn: &mut Turn<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
-        self.plan = Plan { leaving: self.plan.leaving, ..Plan::default() };
+        self.plan = self.plan.after();
         self.vacant_since = None;
         self.become_role(turn, Role::Backup, cause, text, peer);
     }
@@ -273,10 +278,15 @@ impl Group {
             Leaving::HandingOver if self.role.has_right() => return self.begin_leaving(turn, false),
             Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(turn),
             Leaving::HandingOver => {}
+            // What was to be kept is lost: there is nothing to leave for the next start.
+            Leaving::Keeping { .. } if !self.role.has_right() => self.keep_for = None,
             Leaving::Keeping { since } => {
                 let long = turn.now + self.settings(turn).keep_for / 2;
-                let granted = self.right_until(turn) >= long || self.settings(turn).arbiter != Arbiter::Majority;
-                if !granted && !turn.due(since + turn.dead_time()) {
+                let settings = self.settings(turn);
+                let lease = self.asker.right_until(turn.now, settings.members.len());
+                let granted = settings.arbiter != Arbiter::Majority || lease.is_some_and(|until| until >= long);
+                // Voters may have to put so long a lease on record first.
+                if !granted && !turn.due(since + turn.dead_time() * 2) {
                     return;
                 }
                 self.leave_address(turn);

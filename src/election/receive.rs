@@ -158,10 +158,7 @@ impl Core {
     /// The lease that our datagrams stated at `sent`; around a change the shorter one.
     pub(super) fn lease_at(&self, index: GroupIndex, sent: Instant) -> Duration {
         let usual = self.sender.lease_at(sent);
-        match self.groups[index.0].keep_for {
-            Some((since, keep_for)) if sent >= since => usual.max(keep_for),
-            _ => usual,
-        }
+        self.long_lease(index.0, sent).map_or(usual, |long| long.max(usual))
     }
 
     /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.

@@ -143,7 +143,7 @@ impl Core {
             if self.config.groups[i].arbiter != Arbiter::Majority {
                 continue;
             }
-            let Some(lease) = self.asked_lease(i) else { continue };
+            let Some(lease) = self.asked_lease(i, now) else { continue };
             let node = self.config.local;
             let group = &mut self.groups[i];
             let epoch = group.asker.epoch();
@@ -164,10 +164,18 @@ impl Core {
     }
 
     /// What our entry asks for: our dead time, or longer while we leave for a restart.
-    fn asked_lease(&self, i: usize) -> Option<Duration> {
-        let group = &self.groups[i];
-        group.asker.asking_since()?;
-        Some(group.keep_for.map_or(self.sender.lease, |(_, keep_for)| keep_for.max(self.sender.lease)))
+    fn asked_lease(&self, i: usize, now: Instant) -> Option<Duration> {
+        self.groups[i].asker.asking_since()?;
+        Some(self.long_lease(i, now).map_or(self.sender.lease, |long| long.max(self.sender.lease)))
+    }
+
+    /// The lease for a restart is asked for in every second interval: a voter that has yet to put so long a one on
+    /// record grants none of it, and goes on renewing the usual one meanwhile.
+    pub(super) fn long_lease(&self, i: usize, at: Instant) -> Option<Duration> {
+        // Not at `since` itself: a heartbeat of that very instant may have gone out before.
+        let (since, keep_for) = self.groups[i].keep_for.filter(|(since, _)| at > *since)?;
+        let intervals = at.since(since).as_nanos() / self.config.heartbeat.interval.as_nanos().max(1);
+        (intervals % 2 == 0).then_some(keep_for)
     }
 
     /// One heartbeat to one peer: as many datagrams as its entries need, each over every path.
@@ -236,7 +244,7 @@ impl Core {
         let mut must = Vec::new();
         let mut may = Vec::new();
         let rotate = self.sender.rotate;
-        let leases: Vec<Option<Duration>> = (0..self.groups.len()).map(|i| self.asked_lease(i)).collect();
+        let leases: Vec<Option<Duration>> = (0..self.groups.len()).map(|i| self.asked_lease(i, now)).collect();
         let own = self.config.local;
         self.each_group(now, actions, |group, turn| {
             let settings = group.settings(turn);

@@ -125,12 +125,12 @@ impl Group {
         };
         // Bound without being master may be the first we see of a claim by somebody whom we do not hear.
         let silent = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now) && !p.gone);
-        let leave_bound = if by_cloud && self.role == Role::Active {
-            let ids = others().filter(|m| silent(m.node)).filter_map(|m| target(m.node));
-            ids.filter(|id| !self.displaces.contains(id)).collect()
+        let mut leave_bound: Vec<String> = if by_cloud && self.role == Role::Active {
+            others().filter(|m| silent(m.node)).filter_map(|m| target(m.node)).collect()
         } else {
             vec![]
         };
+        leave_bound.retain(|id| !self.displaces.contains(id));
         let audit = if alone { Duration::from_secs(1) } else { turn.config.cloud.audit_interval };
         Serve {
             epoch: self.epoch,

@@ -27,8 +27,9 @@ const WATCHFUL: Duration = Duration::from_secs(60);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A detach off the critical path is not repeated before: by then the record shows what it did.
 const DETACH_AGAIN: Duration = Duration::from_secs(5);
-/// One that was refused is not tried again for this long.
-pub(super) const DETACH_LATER: Duration = Duration::from_secs(60);
+/// One that was refused is not tried again for this long; it may have been refused because a write that lands late
+/// had not bound the target yet.
+pub(super) const DETACH_LATER: Duration = Duration::from_secs(15);
 
 /// One good look at the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]

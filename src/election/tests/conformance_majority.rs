@@ -138,8 +138,8 @@ fn a_restart_takes_a_long_grant_along() {
     pair.give(0, Event::LeaseStored(SEC * 15));
     pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
     let since = pair.now;
-    pair.run(SEC);
-    assert!(pair.nodes[0].is_none(), "{}", pair.story());
+    pair.run(INTERVAL * 5);
+    assert!(pair.nodes[0].is_none(), "as soon as it is granted: {}", pair.story());
     for voter in [1, 2] {
         assert!(pair.core(voter).groups[0].voter.given(pair.now + SEC * 10).is_some(), "{voter}");
     }
@@ -165,4 +165,41 @@ fn a_restarted_holder_has_its_own_vote() {
     pair.partition(0, 1, true);
     pair.run(SEC * 20);
     assert!(!pair.became(since, 0, Role::Backup) && !pair.became(since, 1, Role::Claiming), "{}", pair.story());
+}
+
+/// §7, I6: a voter that has yet to put the long lease on record goes on renewing the usual one.
+#[test]
+fn a_restart_waits_for_the_voters_records_with_the_right() {
+    let mut pair = settled();
+    pair.give(0, Event::LeaseStored(SEC * 15));
+    pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+    let since = pair.now;
+    pair.run(LEASE * 3 / 2);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    [1, 2].iter().for_each(|i| drop(pair.give(*i, Event::LeaseStored(SEC * 15))));
+    pair.run(LEASE / 2);
+    assert!(pair.nodes[0].is_none(), "{}", pair.story());
+    for voter in [1, 2] {
+        assert!(pair.core(voter).groups[0].voter.given(pair.now + SEC * 10).is_some(), "{voter}");
+    }
+    assert!(!pair.became(since, 0, Role::Backup), "{}", pair.story());
+}
+
+/// §7: a holder that loses the right while it leaves, leaves without it.
+#[test]
+fn who_loses_the_right_while_it_leaves_leaves_all_the_same() {
+    for restart in [true, false] {
+        let mut pair = settled();
+        pair.give(0, Event::Commanded { command: Command::Stop { restart }, request: 1 });
+        let cut = pair.now;
+        pair.partition(0, 1, true);
+        pair.partition(0, 2, true);
+        pair.run(SEC * 12);
+        assert!(pair.nodes[0].is_none(), "{}", pair.story());
+        let dropped =
+            |(at, i, a): &(Instant, usize, Action)| *at >= cut && *i == 0 && matches!(a, Action::DropAddress { .. });
+        assert!(pair.log.iter().any(dropped) || !restart, "{}", pair.story());
+        pair.run(SEC * 20);
+        assert!([1, 2].iter().any(|i| pair.role(*i) == Role::Active), "{}", pair.story());
+    }
 }
