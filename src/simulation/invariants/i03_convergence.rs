@@ -47,13 +47,15 @@ impl Settling {
             Seen::Became { transition: t, .. } => {
                 self.planned.resize(world.groups(), None);
                 let begins = t.to == Role::Releasing || (t.to == Role::Claiming && t.cause == Cause::HandedOver);
-                let ends = t.to == Role::Active || (t.to == Role::Claiming && t.cause != Cause::HandedOver);
+                // Once active, the others are still to be detached: it ends when all is settled.
+                let ends = t.to == Role::Claiming && t.cause != Cause::HandedOver;
                 let planned = &mut self.planned[t.group.0];
                 *planned = if begins { planned.or(Some(world.now)) } else { planned.filter(|_| !ends) };
             }
             Seen::Tick | Seen::End if self.quiet.is_some() => match unsettled(world) {
                 None => {
                     self.since.get_or_insert(world.now);
+                    self.planned.fill(None);
                 }
                 Some(_) if self.moving(world) => {}
                 Some(why) => {
