@@ -4,7 +4,7 @@ use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Tra
 use super::damping::Damping;
 use super::event::OperationResult;
 use super::handover::Plan;
-use super::lease::{Asker, Voter};
+use super::lease::{Asker, KeepFor, Voter};
 use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
@@ -16,7 +16,6 @@ use crate::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::ownership::{HavipLoop, Outcome};
 use crate::time::Instant;
 use crate::wire::Tag;
-use std::time::Duration;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
@@ -69,8 +68,8 @@ pub(crate) struct Group {
     pub(crate) planned: bool,
     /// An ask that found no majority is not repeated before.
     pub(crate) ask_again_at: Instant,
-    /// Leaving with the address kept: since when the long lease is asked for, and its length.
-    pub(crate) keep_for: Option<(Instant, Duration)>,
+    /// Leaving with the address kept.
+    pub(crate) keep_for: Option<KeepFor>,
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,

@@ -3,6 +3,7 @@
 use super::action::Action;
 use super::event::Reply;
 use super::group::Group;
+use super::lease::KeepFor;
 use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
@@ -256,7 +257,7 @@ impl Group {
         }
         if self.role == Role::Active && keep {
             self.plan.leaving = Some(Leaving::Keeping { since: turn.now });
-            self.keep_for = Some((turn.now, settings.keep_for));
+            self.keep_for = Some(KeepFor::new(turn, settings.keep_for));
             *turn.changed = true;
             return;
         }
@@ -300,7 +301,7 @@ impl Group {
     /// Leaves the addresses under their kernel lifetime of `keep-for`.
     fn leave_address(&mut self, turn: &mut Turn<'_>) {
         let keep_for = self.settings(turn).keep_for;
-        self.keep_for.get_or_insert((turn.now, keep_for));
+        self.keep_for.get_or_insert_with(|| KeepFor::new(turn, keep_for));
         for (i, l) in self.loops.iter_mut().enumerate() {
             let place = crate::ownership::Place { group: self.index, havip: crate::ids::HavipIndex(i) };
             l.address.leave(turn, place, keep_for);

@@ -12,6 +12,23 @@ use crate::wire::{Entry, Grant, Tag};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The long lease that is asked for while the daemon leaves for a restart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeepFor {
+    /// Since when.
+    pub(crate) since: Instant,
+    /// How long it is.
+    pub(crate) lease: Duration,
+    /// The heartbeat interval of then.
+    pub(crate) interval: Duration,
+}
+
+impl KeepFor {
+    pub(crate) fn new(turn: &Turn<'_>, lease: Duration) -> Self {
+        Self { since: turn.now, lease, interval: turn.config.heartbeat.interval }
+    }
+}
+
 /// Share of the lease that the asker counts: clock rates may differ by less than one per cent.
 const ASKER_SHARE: f64 = 0.98;
 

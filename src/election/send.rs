@@ -173,9 +173,10 @@ impl Core {
     /// record grants none of it, and goes on renewing the usual one meanwhile.
     pub(super) fn long_lease(&self, i: usize, at: Instant) -> Option<Duration> {
         // Not at `since` itself: a heartbeat of that very instant may have gone out before.
-        let (since, keep_for) = self.groups[i].keep_for.filter(|(since, _)| at > *since)?;
-        let intervals = at.since(since).as_nanos() / self.config.heartbeat.interval.as_nanos().max(1);
-        (intervals % 2 == 0).then_some(keep_for)
+        let keep = self.groups[i].keep_for.filter(|k| at > k.since)?;
+        // A reload changes nothing of it: what was asked for in a datagram is computed again when the answer is here.
+        let intervals = at.since(keep.since).as_nanos() / keep.interval.as_nanos().max(1);
+        intervals.is_multiple_of(2).then_some(keep.lease)
     }
 
     /// One heartbeat to one peer: as many datagrams as its entries need, each over every path.
@@ -287,7 +288,7 @@ impl Core {
         if !self.stopping || self.exited || !self.groups.iter().all(|g| g.left) {
             return;
         }
-        let kept = self.groups.iter().filter_map(|g| g.keep_for).map(|(_, k)| k).max();
+        let kept = self.groups.iter().filter_map(|g| g.keep_for).map(|k| k.lease).max();
         self.sender.leave(kept.map_or(Leaving::Gone, Leaving::Restarting));
         let peers: Vec<NodeIndex> = self.peers.iter().map(|p| p.node).collect();
         for node in peers {
