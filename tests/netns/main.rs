@@ -22,6 +22,7 @@ use fabric::HAVIPS;
 use havipd::simulation::cloud::Profile;
 use lab::Lab;
 use report::{Findings, Verdict};
+use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -89,6 +90,10 @@ fn main() -> ExitCode {
         say("netns: makes network namespaces and therefore needs root: use sudo -E");
         return ExitCode::FAILURE;
     }
+    let Some(_alone) = alone() else {
+        say("netns: another lab of this tree is running; its files are in the same place");
+        return ExitCode::FAILURE;
+    };
     namespace::keep_clean();
     let began = Moment::now();
     let results = try_all(plan, wanted.jobs);
@@ -103,6 +108,13 @@ fn main() -> ExitCode {
         }
     }
     code
+}
+
+/// The right to the directory that labs of this tree share, until it is dropped.
+fn alone() -> Option<File> {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("netns.lock");
+    let lock = File::create(&path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
+    lock.try_lock().is_ok().then_some(lock)
 }
 
 /// Tries so many profiles at a time, each in a lab of its own; the results in the order of the plan.

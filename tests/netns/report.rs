@@ -105,10 +105,11 @@ pub(crate) fn tables(all: &[(String, Findings)]) -> String {
     let release = if cfg!(debug_assertions) { "" } else { "--release " };
     let _ = writeln!(
         text,
-        "Made by `cargo test {release}--test netns -- --write` (as root, at {}: {}). Three nodes, a router, a client\n\
+        "Made by `cargo test {release}--test netns -- {}` (as root, at {}: {}). Three nodes, a router, a client\n\
          and the emulated cloud in network namespaces; heartbeats every {} ms, dead time {} ms; the client sends one\n\
          datagram a millisecond to each HAVIP. Every case runs on two groups at once: one of three nodes with arbiter\n\
          `majority`, one of two with arbiter `cloud`. Profiles: what Baidu leaves undocumented, played each way.\n",
+        std::env::args().skip(1).collect::<Vec<_>>().join(" "),
         commit(),
         program_tried(),
         INTERVAL.as_millis(),
