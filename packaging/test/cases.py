@@ -8,7 +8,7 @@ from lab import ADDRESS, DEAD_TIME, Cloud, Client, Failed, Machine, run, wait
 KEY = "5a" * 32
 VERSIONS = {"deb": "/packages/havipd_*-{}_*.deb", "rpm": "/packages/havipd-*-{}.*.rpm"}
 # How the log of a claim names its reason.
-CLAIM = re.compile(r"claiming \(([a-z-]+)\)")
+CLAIM = re.compile(r'to="claiming" cause="([a-z-]+)"')
 
 
 def install(machine, kind, revision):
@@ -44,10 +44,12 @@ class Lab:
         self.cloud.off()
 
     def mend(self):
-        """Boots what a failed case left without power."""
+        """Boots what a failed case left without power, and starts what it left stopped."""
         for machine in self.machines.values():
             if machine.process and machine.process.poll() is not None:
                 machine.boot()
+            if machine.ask("systemctl", "is-enabled", "havipd") == "enabled":
+                machine.run("systemctl", "start", "havipd")
 
     def at_rest(self, live):
         """The one active machine among `live` (of a and b); cloud, address and peers agree with it."""
