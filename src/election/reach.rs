@@ -46,8 +46,9 @@ impl Group {
     /// From when the silence of `node` counts; `None` if the cloud has not answered during it.
     pub(crate) fn silence_counts(&self, turn: &Turn<'_>, node: NodeIndex) -> Option<Instant> {
         let peer = turn.peers.of(node)?;
-        if peer.gone || !peer.met {
-            // It said so itself; or it was never heard, which has a rule of its own.
+        let heard = peer.says(self.tag, turn.now).is_some_and(|e| !e.flags.has(Flags::ISOLATED));
+        if peer.gone || !peer.met || heard {
+            // It says so itself; or it was never heard, which has a rule of its own.
             return Some(turn.now);
         }
         let listened: Duration = peer.session.peer_interval().saturating_mul(3) / 2;

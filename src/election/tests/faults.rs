@@ -263,6 +263,20 @@ fn an_isolated_holder_stays_when_the_network_is_back() {
     assert!(!pair.became(since, 1, Role::Claiming), "{}", pair.story());
 }
 
+/// The cloud names a member that is heard and does not want it: nobody is silent, so there is nothing to listen for.
+#[test]
+fn a_member_that_is_named_and_heard_and_not_active_is_displaced() {
+    let mut pair = settled(Arbiter::Cloud);
+    pair.give(1, Event::Commanded { command: Command::Drain { group: None, on: true }, request: 1 });
+    pair.bound = vec!["i-b".into()];
+    pair.give(0, Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up: false });
+    pair.run(SEC * 2);
+    pair.bound = vec!["i-b".into()];
+    pair.give(0, Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up: true });
+    pair.run(SEC * 10);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
+}
+
 /// A link that was down hid everybody: nothing is claimed for one dead time after it is back.
 #[test]
 fn a_node_whose_link_is_back_listens_first() {
