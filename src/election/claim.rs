@@ -290,6 +290,11 @@ impl Group {
         }
     }
 
+    /// Whether the active node has been silent for a suspicious time, but is not dead yet.
+    pub(crate) fn owner_suspected(&self, turn: &Turn<'_>) -> bool {
+        turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some() && p.suspected(turn.now))
+    }
+
     /// Asks the arbiter; `none` and `cloud` answer at once, a majority answers by its grants.
     fn ask(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
         if !self.by_majority(turn) {

@@ -9,6 +9,11 @@ use crate::ids::{HavipIndex, NodeIndex, Target};
 use crate::ownership::{Desire, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
 use std::time::Duration;
 
+/// Time between two looks while a claim may depend on them.
+const LOOK_WAITING: Duration = Duration::from_secs(1);
+/// The least time between two looks, however short the dead time is.
+const SOON: Duration = Duration::from_millis(100);
+
 impl Group {
     /// What became of the claim so far, over all HAVIPs.
     pub(crate) fn outcome(&self, turn: &Turn<'_>) -> Outcome {
@@ -77,8 +82,11 @@ impl Group {
     /// How often to look at the cloud without having the right, and whether a claim may depend on it.
     fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
         let waiting_for_cloud = self.settings(turn).arbiter == Arbiter::Cloud && self.claim_may_follow(turn);
-        if waiting_for_cloud || self.role == Role::Releasing {
-            (Duration::from_secs(1), true)
+        if waiting_for_cloud && self.owner_suspected(turn) {
+            // The answer must be here, and one suspicion old, before the dead time is over.
+            ((turn.dead_time() / 4).clamp(SOON, LOOK_WAITING), true)
+        } else if waiting_for_cloud || self.role == Role::Releasing {
+            (LOOK_WAITING, true)
         } else {
             (turn.config.cloud.audit_interval, false)
         }

@@ -28,6 +28,24 @@ fn the_backup_takes_over_a_dead_time_after_the_last_heartbeat() {
     }
 }
 
+/// A look at the cloud that came right before the silence delays nothing: the next follows in good time.
+#[test]
+fn a_look_right_before_the_silence_delays_no_claim() {
+    for phase in 0..20 {
+        let mut pair = Pair::new(2, Arbiter::Cloud);
+        let mut often = config(2, 1, Arbiter::Cloud);
+        often.cloud.audit_interval = Duration::from_secs(1);
+        pair.start(1, often);
+        pair.run(Duration::from_secs(40) + Duration::from_millis(50) * phase);
+        pair.kill(0);
+        let killed = pair.now;
+        pair.run(Duration::from_secs(3));
+        let attach = pair.log.iter().find(|(at, i, a)| *at > killed && *i == 1 && matches!(a, Action::Write(_)));
+        let (at, ..) = attach.unwrap_or_else(|| panic!("it attached {}", pair.story()));
+        assert!(at.since(killed) <= INTERVAL * 10 + DELAY * 2, "{phase}: {:?}", at.since(killed));
+    }
+}
+
 #[test]
 fn three_nodes_elect_by_majority_and_replace_a_dead_holder() {
     let mut pair = Pair::new(3, Arbiter::Majority);
