@@ -227,21 +227,28 @@ fn a_holder_that_died_soon_after_it_took_over_is_no_rival() {
 fn who_was_cut_off_itself_takes_nothing_when_its_network_is_back() {
     let mut unreachable = call_error(ErrorClass::Retry, false);
     unreachable.status = None;
-    for cut_off in [0, 1] {
+    for (cut_off, phase) in [0, 1].into_iter().flat_map(|n| PHASES.map(move |p| (n, p))) {
         let mut pair = settled(Arbiter::Cloud);
         pair.partition(0, 1, true);
         pair.api.insert(cut_off, unreachable.clone());
-        pair.run(SEC * 20);
+        pair.run(SEC * 20 + INTERVAL / 4 * phase);
         let (holder, since) = (1 - cut_off, pair.now);
         assert_eq!(pair.role(holder), Role::Active, "{}", pair.story());
-        // The cloud's answers are back before the first heartbeat.
-        pair.api.remove(&cut_off);
-        pair.delay = INTERVAL / 2;
-        pair.partition(0, 1, false);
-        pair.run(SEC * 5);
+        back(&mut pair);
         assert!(!pair.became(since, cut_off, Role::Claiming), "{}", pair.story());
         assert_eq!((pair.role(holder), pair.role(cut_off)), (Role::Active, Role::Backup), "{}", pair.story());
     }
+}
+
+/// Quarters of an interval: in one of them a look comes right after the network is back.
+const PHASES: std::ops::Range<u32> = 0..40;
+
+/// The network is back, and the cloud's answers are here before the first heartbeat.
+fn back(pair: &mut Pair) {
+    pair.api.clear();
+    pair.delay = INTERVAL / 2;
+    pair.partition(0, 1, false);
+    pair.run(SEC * 5);
 }
 
 /// The same when everybody was cut off from everything: the holder that was isolated stays.
@@ -255,10 +262,7 @@ fn an_isolated_holder_stays_when_the_network_is_back() {
     pair.api.insert(0, unreachable.clone());
     pair.api.insert(1, unreachable);
     pair.run(SEC * 20);
-    pair.api.clear();
-    pair.delay = INTERVAL / 2;
-    pair.partition(0, 1, false);
-    pair.run(SEC * 5);
+    back(&mut pair);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     assert!(!pair.became(since, 1, Role::Claiming), "{}", pair.story());
 }
