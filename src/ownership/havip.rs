@@ -50,9 +50,9 @@ pub struct HavipLoop {
     pub(crate) link_up: bool,
     /// Last good look.
     pub(crate) read: Option<LastRead>,
-    /// Errors since the last good look: how many, since when, the last one.
     /// When the last look was answered, be it with a no; `None` if nothing came back.
     pub(crate) answered_at: Option<Instant>,
+    /// Errors since the last good look: how many, since when, the last one.
     pub(crate) read_errors: Option<(u32, Instant, CallError)>,
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: u64,
