@@ -33,7 +33,9 @@ impl Group {
             turn.out.push(super::action::Action::Warn { group: Some(self.index), text: text.clone() });
             self.step_done(turn, text);
         }
-        self.note_reach(turn);
+        if self.settings(turn).arbiter == Arbiter::Cloud {
+            self.note_reach(turn);
+        }
         match self.may_claim(turn) {
             Verdict::Wait(why) => {
                 self.stop_asking(turn);

@@ -6,6 +6,7 @@
 //! it and the peer was still not heard one suspicion later. In a real death that was long ago.
 
 use super::group::Group;
+use super::peer::Peer;
 use super::turn::Turn;
 use crate::ids::NodeIndex;
 use crate::time::Instant;
@@ -13,10 +14,13 @@ use crate::wire::Flags;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Per peer that is silent, or isolated by its own word: when the cloud first answered during that.
+/// What our own network showed of itself while a peer counted for nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
+    /// Per peer that is silent, or isolated by its own word: when the cloud first answered during that.
     answered: BTreeMap<NodeIndex, Instant>,
+    /// Per peer that is heard and says that it is isolated: since when we hear that.
+    isolated: BTreeMap<NodeIndex, Instant>,
 }
 
 impl Group {
@@ -25,22 +29,27 @@ impl Group {
         let answers: Vec<Option<Instant>> = self.loops.iter().map(|l| l.answered_at).collect();
         let cut_off = answers.contains(&None);
         for peer in turn.peers.iter() {
-            let isolated = peer.entries.get(&self.tag).is_some_and(|e| e.flags.has(Flags::ISOLATED));
-            let since = match peer.session.suspected_at() {
-                Some(at) if at <= turn.now => at,
-                _ if isolated => Instant::default(),
-                _ => Instant::FAR_FUTURE,
-            };
-            match answers.iter().flatten().copied().filter(|at| *at >= since).min() {
-                Some(at) if !cut_off => {
-                    self.reach.answered.entry(peer.node).or_insert(at);
-                }
+            let since = self.counts_for_nothing_since(turn, peer);
+            let kept = self.reach.answered.get(&peer.node).copied();
+            let answered = kept.into_iter().chain(answers.iter().flatten().copied()).filter(|at| *at >= since).min();
+            match answered {
+                Some(at) if !cut_off => self.reach.answered.insert(peer.node, at),
                 // An older answer is no answer during this silence; one that failed ends what it showed.
-                _ => {
-                    self.reach.answered.remove(&peer.node);
-                }
-            }
+                _ => self.reach.answered.remove(&peer.node),
+            };
         }
+    }
+
+    /// Since when a peer is silent, or is heard to be isolated. Its word counts from when it is heard, not from when
+    /// it was meant: the first words after a network is back are older than the network.
+    fn counts_for_nothing_since(&mut self, turn: &Turn<'_>, peer: &Peer) -> Instant {
+        let silent = peer.session.suspected_at().filter(|at| *at <= turn.now);
+        let isolated = peer.entries.get(&self.tag).is_some_and(|e| e.flags.has(Flags::ISOLATED));
+        if silent.is_some() || !isolated {
+            self.reach.isolated.remove(&peer.node);
+            return silent.unwrap_or(Instant::FAR_FUTURE);
+        }
+        *self.reach.isolated.entry(peer.node).or_insert(turn.now)
     }
 
     /// From when the silence of `node` counts; `None` if the cloud has not answered during it.
