@@ -2,7 +2,7 @@
 //!
 //! Real processes on loopback and the real obstacle each time: a pipe that nobody reads, a full
 //! disk, a file server that is stopped, a hook that ignores SIGTERM, an API that never answers, a
-//! thread that stands still. Judged by what the peer counts, against the interval of the heartbeats.
+//! thread that stands still, a processor that others take. Judged by what the peer counts, against the interval of the heartbeats.
 //!
 //! `cargo test --test liveness [-- WORD...]` as root, with `unshare`, `mount`, `bindfs` and
 //! `python3`; a WORD picks the cases whose names contain it. Mounts and network are this run's own
@@ -17,6 +17,7 @@ mod hangs;
 mod lab;
 mod obstacles;
 mod stands_still;
+mod starved;
 #[path = "../support/wait.rs"]
 mod wait;
 
@@ -28,7 +29,7 @@ use std::process::{Command, ExitCode};
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: [&[Case]; 2] = [hangs::CASES, stands_still::CASES];
+const CASES: [&[Case]; 3] = [hangs::CASES, stands_still::CASES, starved::CASES];
 
 /// Says that this process has mounts and a network of its own.
 const INSIDE: &str = "HAVIPD_LIVENESS_INSIDE";

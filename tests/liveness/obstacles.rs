@@ -1,4 +1,4 @@
-//! Disks, file servers and threads that can be made to stand still.
+//! Disks, file servers and threads that can be made to stand still, and processors that are taken away.
 
 use crate::wait::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
@@ -6,10 +6,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 fn run(program: &str, arguments: &[&str]) {
-    let status = Command::new(program).args(arguments).status().unwrap();
-    assert!(status.success(), "{program} {arguments:?}: {status}");
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
 }
 
 /// A small disk without any room left, mounted on a directory.
@@ -126,5 +130,74 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         drop(self.debugger.stdin.take());
         let _ = self.debugger.wait();
+    }
+}
+
+/// Processes that do nothing but start others, on the one processor on which a process is kept meanwhile.
+pub(crate) struct ForkStorm {
+    shells: Vec<Child>,
+    pid: u64,
+}
+
+impl ForkStorm {
+    /// With equal rights to the processor.
+    pub(crate) fn beside(pid: u64) -> Self {
+        run("taskset", &["-a", "-c", "-p", "0", &pid.to_string()]);
+        let shell = || {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "0", "sh", "-c", "while :; do (:); done"]).stdin(Stdio::null());
+            command.spawn().expect("taskset is installed")
+        };
+        Self { shells: (0..4).map(|_| shell()).collect(), pid }
+    }
+
+    /// With so much more right to it that next to nothing is left.
+    pub(crate) fn that_starves(pid: u64) -> Self {
+        run("chrt", &["-a", "-i", "-p", "0", &pid.to_string()]);
+        Self::beside(pid)
+    }
+}
+
+impl Drop for ForkStorm {
+    fn drop(&mut self) {
+        for shell in &mut self.shells {
+            let _ = shell.kill();
+            let _ = shell.wait();
+        }
+        run("chrt", &["-a", "-o", "-p", "0", &self.pid.to_string()]);
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        run("taskset", &["-a", "-c", "-p", &format!("0-{}", all - 1), &self.pid.to_string()]);
+    }
+}
+
+/// What a quota of the kernel's does: the process runs for a part of every period, and stands still for the rest.
+pub(crate) struct Quota {
+    over: Arc<AtomicBool>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Quota {
+    /// A fifth of every tenth of a second.
+    pub(crate) fn of(pid: u64) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (end, pid) = (over.clone(), Pid::from_raw(i32::try_from(pid).unwrap()).unwrap());
+        let keeper = std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                kill_process(pid, Signal::STOP).unwrap();
+                std::thread::sleep(Duration::from_millis(80));
+                kill_process(pid, Signal::CONT).unwrap();
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { over, keeper: Some(keeper) }
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(keeper) = self.keeper.take() {
+            let _ = keeper.join();
+        }
     }
 }
