@@ -45,7 +45,9 @@ fn exists(case: &str) -> bool {
     // The module is a file, or `tests` at the end of one.
     let module = parts[1..parts.len() - 1].iter().rev().find(|m| **m != "tests").copied();
     let right = |path: &PathBuf| module.is_none_or(|m| path.file_stem().is_some_and(|stem| stem == m));
-    let named = |path: PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("fn {name}(")));
+    // A case of the liveness suite has its name in words.
+    let words = [format!("fn {name}("), format!("(\"{}\",", name.replace('_', " "))];
+    let named = |path: PathBuf| fs::read_to_string(path).is_ok_and(|text| words.iter().any(|w| text.contains(w)));
     files.into_iter().filter(right).any(named)
 }
 
@@ -54,7 +56,8 @@ fn every_case_exists() {
     for row in rows() {
         let fault = row["fault"].as_str().expect("fault");
         let (cases, lab) = (list(&row, "cases"), list(&row, "lab"));
-        assert!(!cases.is_empty() || row.contains_key("missing"), "{fault}: neither cases nor what is missing");
+        let played = !cases.is_empty() || !lab.is_empty();
+        assert!(played || row.contains_key("missing"), "{fault}: neither cases nor what is missing");
         for case in cases {
             assert!(exists(case), "{fault}: there is no test {case}");
         }

@@ -39,14 +39,19 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// A case as the usual test harness would name it, for those who read its output.
+fn test_name(words: &str) -> String {
+    words.replace(' ', "_")
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // Options of the usual test harness are let pass, since `cargo test` hands them to every test.
     let words: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| test_name(name).contains(&test_name(word)));
     let cases: Vec<Case> = CASES.concat().into_iter().filter(|(name, _)| wanted(name)).collect();
     if arguments.iter().any(|a| a == "--list") {
-        cases.iter().for_each(|(name, _)| say(&format!("{name}: test")));
+        cases.iter().for_each(|(name, _)| say(&format!("{}: test", test_name(name))));
         return ExitCode::SUCCESS;
     }
     if std::env::var_os(INSIDE).is_none() {
@@ -56,11 +61,12 @@ fn main() -> ExitCode {
     let mut failed = Vec::new();
     for (name, case) in cases {
         let passed = catch_unwind(case).is_ok();
-        say(&format!("{name}: {}", if passed { "ok" } else { "FAILED" }));
+        say(&format!("test {} ... {}", test_name(name), if passed { "ok" } else { "FAILED" }));
         if !passed {
             failed.push(name);
         }
     }
+    say(&format!("test result: {} failed", failed.len()));
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
