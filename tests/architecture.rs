@@ -30,6 +30,7 @@ fn layer(path: &str) -> Option<u8> {
         ("config/", 1),
         ("simulation", 1),
         ("net", 2),
+        ("cloud/sign/", 1),
         ("cloud/", 2),
         ("hooks", 2),
         ("log", 2),
