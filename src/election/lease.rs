@@ -119,7 +119,9 @@ impl Voter {
         if self.needs_record(ask.lease) {
             return false;
         }
-        if self.quarantined(now) && self.inherited != Some((ask.node, ask.boot)) {
+        // What was given before the start runs out unseen, unless its owner was heard since: then it is in `given`.
+        let unknown = self.quarantined(now) && self.given(now).is_none();
+        if unknown && self.inherited != Some((ask.node, ask.boot)) {
             return false;
         }
         let fresh = match self.given(now) {
@@ -311,6 +313,18 @@ mod tests {
         assert!(voter.ask(at(1), ask(A, 1, 3, 1)));
         assert!(!voter.ask(at(29), ask(B, 2, 9, 1)));
         assert!(voter.ask(at(31), ask(B, 2, 9, 1)), "A's ran out and the quarantine is over");
+    }
+
+    #[test]
+    fn a_fresh_voter_follows_the_handover_of_what_it_gave_before() {
+        let mut voter = Voter::new(at(30), Some((A, BootId([1; 16]))), LEASE);
+        assert!(!voter.gave_up(A, BootId([1; 16]), 9, Some(B)) && !voter.ask(at(1), ask(B, 2, 4, 1)), "A is unheard");
+        assert!(voter.ask(at(1), ask(A, 1, 3, 10)));
+        assert!(voter.gave_up(A, BootId([1; 16]), 11, Some(B)));
+        assert!(voter.ask(at(2), ask(B, 2, 4, 5)));
+        assert!(!voter.ask(at(3), ask(B, 2, 4, 6)) && voter.given(at(7)).is_some(), "and renews it");
+        assert!(!voter.ask(at(3), ask(A, 1, 5, 12)), "it is B's");
+        assert!(!voter.ask(at(9), ask(B, 9, 6, 1)), "it ran out: what else was given is not known");
     }
 
     #[test]
