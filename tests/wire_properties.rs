@@ -79,8 +79,9 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     let leaving = prop_oneof![Just(Leaving::No), micros().prop_map(Leaving::Restarting), Just(Leaving::Gone)];
     let what = (echo, 1..=u32::MAX, any::<u64>(), any::<[u8; 16]>(), leaving, option::of(target()));
     (who, what, vec(entry(), 0..12)).prop_map(
-        |((_, accepts, path, sender, receiver, boot, seq), (echo, us, ms, digest, leaving, target), entries)| {
+        |((newer, accepts, path, sender, receiver, boot, seq), (echo, us, ms, digest, leaving, target), entries)| {
             Heartbeat {
+                newer: newer / 2,
                 key: KeyId(1),
                 accepts: accepts.into_iter().map(KeyId).collect(),
                 path,

@@ -76,6 +76,7 @@ impl Node {
         let accepts = self.session.peer_accepts();
         let key = if accepts.is_empty() { self.ring.in_turn(self.seq) } else { self.ring.choose(accepts) };
         let heartbeat = Heartbeat {
+            newer: 0,
             key,
             accepts: self.ring.accepts(),
             path: 0,

@@ -55,6 +55,7 @@ impl Core {
         let mut all = Vec::new();
         for (seq, entries) in (first..=u64::MAX).zip(parts) {
             let mut heartbeat = Heartbeat {
+                newer: 0,
                 key: self.keys.choose(peer.session.peer_accepts()),
                 accepts: self.keys.accepts(),
                 path: 0,

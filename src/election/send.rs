@@ -204,6 +204,7 @@ impl Core {
         let accepted = peer.session.peer_accepts();
         let key = if accepted.is_empty() { self.keys.in_turn(seq) } else { self.keys.choose(accepted) };
         let mut heartbeat = Heartbeat {
+            newer: 0,
             key,
             accepts: self.keys.accepts(),
             path: 0,

@@ -3,7 +3,7 @@
 //! ```text
 //!  byte 0        1        2        3        4        5        6        7
 //!      +--------+--------+--------+--------+--------+--------+--------+--------+
-//!    0 |   'H'      'V'      'I'      'P'  |version | type   | key id |   0    |  every datagram
+//!    0 |   'H'      'V'      'I'      'P'  |version | type   | key id | newer  |  every datagram
 //!    8 |                            sender tag                                 |
 //!   16 |                           receiver tag                                |
 //!      +=======================================================================+
@@ -42,9 +42,11 @@
 //!
 //! The tag is checked before anything but magic, version and key id is looked at. What comes after
 //! is still read strictly: bytes marked 0, unknown codes, and anything left over are refused, so a
-//! datagram has exactly one meaning and one encoding. The one exception is `flags`, whose unknown bits
-//! are kept and mean nothing: a later release may add facts that an earlier one can do without, and
-//! nodes of both talk to each other during an upgrade. Everything else needs another version number.
+//! datagram has exactly one meaning and one encoding. The exceptions are `flags`, whose unknown bits
+//! are kept and mean nothing: a later release may add facts that an earlier one can do without; and, in
+//! heartbeats, `newer`: how many versions beyond this one the sender reads. A release that has two
+//! versions begins in the earlier one, so nodes of both talk to each other during an upgrade.
+//! Everything else needs another version number.
 
 use super::auth::{KeyRing, TAG_LEN};
 use super::cursor::{Cursor, Malformed, micros};
@@ -131,7 +133,7 @@ pub fn entries_that_fit(target: Option<&Target>, entries: &[Entry]) -> usize {
 pub fn encode(heartbeat: &Heartbeat, keys: &KeyRing, cluster: &ClusterName) -> Result<Vec<u8>, EncodeError> {
     let hb = heartbeat;
     check(hb)?;
-    let mut out = header(TYPE_HEARTBEAT, hb.key, hb.sender, hb.receiver);
+    let mut out = header(TYPE_HEARTBEAT, hb.key, hb.newer, hb.sender, hb.receiver);
     out.extend_from_slice(&hb.boot.0);
     out.extend_from_slice(&hb.seq.to_be_bytes());
     out.extend_from_slice(&hb.echo.boot.0);
@@ -180,7 +182,7 @@ pub fn encode_probe(
         return Err(EncodeError::OutOfRange("the node of a probe"));
     }
     let kind = if answer { TYPE_ANSWER } else { TYPE_PROBE };
-    let mut out = header(kind, probe.key, probe.sender, probe.receiver);
+    let mut out = header(kind, probe.key, 0, probe.sender, probe.receiver);
     out.extend_from_slice(&probe.nonce);
     out.extend_from_slice(&probe.havip.0.to_be_bytes());
     out.extend_from_slice(&probe.node.0.to_be_bytes());
@@ -201,7 +203,7 @@ pub fn decode(bytes: &[u8], keys: &KeyRing, cluster: &ClusterName) -> Result<Dat
     if cursor.array("magic")? != MAGIC {
         return Err(foreign());
     }
-    let [version, kind, key, reserved] = cursor.array("header")?;
+    let [version, kind, key, newer] = cursor.array("header")?;
     if version != VERSION {
         return Err(DecodeError::Version(version));
     }
@@ -211,11 +213,11 @@ pub fn decode(bytes: &[u8], keys: &KeyRing, cluster: &ClusterName) -> Result<Dat
         Some(false) => return Err(DecodeError::BadTag(key)),
         Some(true) => {}
     }
-    if reserved != 0 {
+    if newer != 0 && kind != TYPE_HEARTBEAT {
         return Err(DecodeError::Malformed("a reserved byte of the header"));
     }
     let datagram = match kind {
-        TYPE_HEARTBEAT => Datagram::Heartbeat(heartbeat_body(key, &mut cursor)?),
+        TYPE_HEARTBEAT => Datagram::Heartbeat(heartbeat_body(key, newer, &mut cursor)?),
         TYPE_PROBE => Datagram::Probe(probe_body(key, false, &mut cursor)?),
         TYPE_ANSWER => Datagram::ProbeAnswer(probe_body(key, true, &mut cursor)?),
         _ => return Err(DecodeError::Malformed("the type")),
@@ -224,10 +226,10 @@ pub fn decode(bytes: &[u8], keys: &KeyRing, cluster: &ClusterName) -> Result<Dat
     Ok(datagram)
 }
 
-fn header(kind: u8, key: KeyId, sender: Tag, receiver: Tag) -> Vec<u8> {
+fn header(kind: u8, key: KeyId, newer: u8, sender: Tag, receiver: Tag) -> Vec<u8> {
     let mut out = Vec::with_capacity(MAX_DATAGRAM);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&[VERSION, kind, key.0, 0]);
+    out.extend_from_slice(&[VERSION, kind, key.0, newer]);
     out.extend_from_slice(&sender.0.to_be_bytes());
     out.extend_from_slice(&receiver.0.to_be_bytes());
     out
@@ -251,7 +253,7 @@ fn check(hb: &Heartbeat) -> Result<(), EncodeError> {
     refuse(hb.interval < Duration::from_micros(1), "the interval")
 }
 
-fn heartbeat_body(key: KeyId, c: &mut Cursor<'_>) -> Result<Heartbeat, Malformed> {
+fn heartbeat_body(key: KeyId, newer: u8, c: &mut Cursor<'_>) -> Result<Heartbeat, Malformed> {
     let sender = Tag(c.u64("sender")?);
     let receiver = Tag(c.u64("receiver")?);
     let boot = BootId(c.array("boot id")?);
@@ -275,6 +277,7 @@ fn heartbeat_body(key: KeyId, c: &mut Cursor<'_>) -> Result<Heartbeat, Malformed
     }
     let entries = (0..entries).map(|_| entry::read(c)).collect::<Result<Vec<_>, _>>()?;
     Ok(Heartbeat {
+        newer,
         key,
         accepts,
         path,

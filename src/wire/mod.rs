@@ -90,6 +90,8 @@ pub struct Echo {
 /// One heartbeat, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
+    /// How many versions of the format beyond this datagram's own the sender reads, too.
+    pub newer: u8,
     /// Key that the tag was made with.
     pub key: KeyId,
     /// Keys that the sender accepts, preferred first; at most eight.

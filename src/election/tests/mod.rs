@@ -5,6 +5,7 @@ mod claims;
 mod conformance;
 mod conformance_majority;
 mod faults;
+mod releases;
 
 use super::action::{Action, Actions, Persisted, Write};
 use super::event::{Event, OperationResult};
@@ -120,6 +121,8 @@ pub(crate) struct Pair {
     pub(crate) behind: BTreeMap<usize, Duration>,
     /// Nodes whose calls never end.
     pub(crate) unanswered: BTreeSet<usize>,
+    /// Nodes of a later release: what they send says things that this one does not know.
+    pub(crate) later: BTreeSet<usize>,
 }
 
 impl Pair {
@@ -142,6 +145,7 @@ impl Pair {
             delay: DELAY,
             behind: BTreeMap::new(),
             unanswered: BTreeSet::new(),
+            later: BTreeSet::new(),
         };
         for i in 0..nodes {
             pair.nodes.push(None);
@@ -241,7 +245,9 @@ impl Pair {
                 if let std::net::IpAddr::V4(ip) = to.ip() {
                     let node = usize::from(ip.octets()[3]).wrapping_sub(10);
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
-                    let event = Event::DatagramReceived { path: Some(0), from, bytes: bytes.clone() };
+                    let bytes =
+                        if self.later.contains(&i) { releases::of_a_later_release(bytes) } else { bytes.clone() };
+                    let event = Event::DatagramReceived { path: Some(0), from, bytes };
                     if !self.cut.contains(&(i, node)) {
                         self.enqueue(self.now + self.delay, node, event);
                     }

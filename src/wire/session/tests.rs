@@ -21,6 +21,7 @@ fn ms(millis: u64) -> Duration {
 fn heard(boot: BootId, seq: u64, echo: u64) -> Heartbeat {
     let echo_boot = if echo == 0 { BootId::NONE } else { US };
     Heartbeat {
+        newer: 0,
         key: KeyId(1),
         accepts: vec![KeyId(1)],
         path: 0,
