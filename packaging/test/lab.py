@@ -15,6 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "target/packaging/test"
 BASE = ROOT / "target/packaging/debian"
+# What packaging/test/run has built.
+PACKAGES = Path(os.environ["HAVIPD_PACKAGES"])
 PREFIX = "10.88.0."
 CLOUD = PREFIX + "1"
 PORT = 8089
@@ -84,7 +86,7 @@ class Machine:
         # The journal survives a reboot, so that it can be asked who stopped when.
         (self.tree / "var/log/journal").mkdir(parents=True, exist_ok=True)
         (self.tree / "packages").mkdir()
-        for package in (ROOT / "target/packages").glob("havipd*"):
+        for package in PACKAGES.glob("havipd*"):
             shutil.copy(package, self.tree / "packages")
 
     def write(self, path, text, mode=0o644):

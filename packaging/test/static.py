@@ -2,15 +2,13 @@
 
 import re
 
-from lab import BASE, ROOT, WORK, Failed, run
+from lab import BASE, PACKAGES, ROOT, WORK, run
 from cases import expect
-
-PACKAGES = ROOT / "target/packages"
 
 
 def package(pattern):
     found = sorted(PACKAGES.glob(pattern))
-    expect(len(found) == 1, f"{pattern} in target/packages: {found}")
+    expect(len(found) == 1, f"{pattern} in {PACKAGES}: {found}")
     return found[0]
 
 
