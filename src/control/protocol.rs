@@ -6,6 +6,11 @@ use serde_json::Value;
 /// Longest request, with its line break.
 pub const MAX_REQUEST: usize = 64 * 1024;
 
+/// Number of what is spoken here. It rises when a reply can no longer be read as before; commands,
+/// members of a command and members of `data` that are new do not raise it: each is refused, or
+/// overlooked, by its name.
+pub const PROTOCOL: u32 = 1;
+
 /// What an operator asks of the daemon. Names are resolved by the daemon, which knows the
 /// configuration that is in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +74,22 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whether it changes anything: then it is for root and the daemon's own user only.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::Status | Self::Watch | Self::Why { .. } | Self::History { .. } => false,
+            Self::Switchover { dry_run, .. } => !*dry_run,
+            Self::Drain { .. }
+            | Self::Undrain { .. }
+            | Self::Maintenance { .. }
+            | Self::Reload
+            | Self::LogLevel { .. } => true,
+        }
+    }
+}
+
 /// How a command ended, as exit code of `havipctl` (sysexits.h where one fits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
@@ -114,6 +135,9 @@ impl TryFrom<u8> for Code {
 /// The answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
+    /// [`PROTOCOL`] of whoever answers; absent in the first versions.
+    #[serde(default = "first")]
+    pub protocol: u32,
     /// How it ended.
     pub code: Code,
     /// For people.
@@ -121,6 +145,10 @@ pub struct Response {
     /// For programs; null when there is nothing more to say.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
+}
+
+const fn first() -> u32 {
+    1
 }
 
 impl Response {
@@ -133,7 +161,7 @@ impl Response {
     /// Any end, with what to tell the operator.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: Value::Null }
+        Self { protocol: PROTOCOL, code, message: message.into(), data: Value::Null }
     }
 
     /// The same with `data` for programs.
@@ -155,6 +183,14 @@ pub enum ProtocolError {
     /// A reply with an exit code that is none of ours.
     #[error("{0} is not a result code")]
     Code(u8),
+    /// A reply of a later protocol.
+    #[error(
+        "havipd answers in protocol {theirs}, this havipctl reads up to {PROTOCOL}: use the havipctl that came with it"
+    )]
+    Later {
+        /// What the daemon speaks.
+        theirs: u32,
+    },
 }
 
 impl Request {
@@ -173,6 +209,16 @@ impl Response {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(line: &[u8]) -> Result<Self, ProtocolError> {
+        /// The one member that every protocol has.
+        #[derive(Deserialize)]
+        struct Version {
+            #[serde(default = "first")]
+            protocol: u32,
+        }
+        let Version { protocol } = serde_json::from_slice(line).map_err(ProtocolError::Response)?;
+        if protocol > PROTOCOL {
+            return Err(ProtocolError::Later { theirs: protocol });
+        }
         serde_json::from_slice(line).map_err(ProtocolError::Response)
     }
 }
@@ -230,7 +276,14 @@ mod tests {
         let reply = Response::new(Code::TryAgain, "a move is under way").with_data(serde_json::json!({"group": "web"}));
         let sent = line(&reply).expect("JSON");
         assert_eq!(Response::parse(&sent).ok(), Some(reply));
-        assert_eq!(line(&Response::done("ok")).expect("JSON"), b"{\"code\":0,\"message\":\"ok\"}\n");
+        assert_eq!(line(&Response::done("ok")).expect("JSON"), b"{\"protocol\":1,\"code\":0,\"message\":\"ok\"}\n");
+        assert_eq!(
+            Response::parse(br#"{"code":0,"message":"ok"}"#).ok(),
+            Some(Response::done("ok")),
+            "an older daemon's"
+        );
+        let later = Response::parse(br#"{"protocol":2,"code":"fine"}"#).expect_err("too new").to_string();
+        assert!(later.contains("protocol 2"), "{later}");
         assert!(Response::parse(br#"{"code":3,"message":""}"#).is_err());
     }
 }

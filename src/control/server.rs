@@ -4,6 +4,9 @@
 //! that does not read is dropped, and the commands themselves go one by one to whoever handles them
 //! through a bounded queue.
 //!
+//! The file's mode decides who may connect: root, the daemon's user and the group `havipd`. Of those
+//! the group may only look: who a client is, the kernel says (`SO_PEERCRED`), as it was when it connected.
+//!
 //! The socket appears under its name only when it is ready and has its mode: it is bound beside
 //! and renamed. A lock file held for life keeps two daemons apart; with the lock, a socket that
 //! nobody answers on is a leftover of a crash and is replaced.
@@ -215,10 +218,36 @@ fn refuse(stream: UnixStream) {
     }
 }
 
+/// What a client may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    Look,
+    Change,
+}
+
+impl Rights {
+    /// Of whoever is at the other end.
+    fn of(stream: &UnixStream) -> Self {
+        let trusted = |uid: u32| uid == 0 || uid == rustix::process::geteuid().as_raw();
+        match stream.peer_cred() {
+            Ok(peer) if trusted(peer.uid()) => Self::Change,
+            _ => Self::Look,
+        }
+    }
+
+    /// The answer to what is not allowed.
+    fn refusal(self, command: &Request) -> Option<Response> {
+        let text =
+            "only root, or the user that havipd runs as, may change anything; members of the group havipd may look";
+        (self == Self::Look && command.changes()).then(|| Response::new(Code::Permission, text))
+    }
+}
+
 /// One client.
 struct Connection<S> {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
+    rights: Rights,
     handler: mpsc::Sender<ControlRequest>,
     snapshots: watch::Receiver<Arc<S>>,
     limits: Limits,
@@ -231,8 +260,9 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
         snapshots: watch::Receiver<Arc<S>>,
         limits: Limits,
     ) -> Self {
+        let rights = Rights::of(&stream);
         let (reader, writer) = stream.into_split();
-        Self { reader: BufReader::new(reader), writer, handler, snapshots, limits }
+        Self { reader: BufReader::new(reader), writer, rights, handler, snapshots, limits }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
@@ -254,7 +284,10 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
             }
             let reply = match Request::parse(&text) {
                 Ok(Request::Watch) => return self.watch().await,
-                Ok(command) => self.ask(command).await,
+                Ok(command) => match self.rights.refusal(&command) {
+                    Some(refusal) => refusal,
+                    None => self.ask(command).await,
+                },
                 Err(e) => Response::new(Code::Usage, e.to_string()),
             };
             self.send(&reply).await?;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
-#[path = "support/wait.rs"]
+mod compat;
+mod rights;
+#[path = "../support/wait.rs"]
 mod wait;
 
 use havipd::control::client::{Client, ClientError};

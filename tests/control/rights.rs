@@ -1,0 +1,64 @@
+//! Who may do what: another user who is let in by the group may look, and nothing else.
+
+use crate::Daemon;
+use havipd::control::server::Limits;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Output};
+
+/// `nobody` on every distribution: any user does who is neither root nor the daemon's.
+const SOMEBODY: u32 = 65534;
+
+/// Runs `havipctl` as another user, who is a member of the socket's group.
+fn as_member(daemon: &Daemon, arguments: &[&str]) -> Output {
+    // The program itself lies where only we may look: a copy goes beside the socket.
+    let program = daemon.dir.path().join("havipctl");
+    if !program.exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_havipctl"), &program).unwrap();
+        std::fs::set_permissions(daemon.dir.path(), Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    }
+    let group = rustix::process::getegid().as_raw();
+    let mut command = Command::new(program);
+    command.arg("--socket").arg(daemon.socket()).args(arguments).uid(SOMEBODY).gid(group);
+    command.output().expect("becoming another user takes root: run the tests with sudo -E")
+}
+
+#[test]
+fn the_group_may_look_and_not_touch() {
+    let daemon = Daemon::start(Limits::default());
+    let looks = as_member(&daemon, &["why", "web"]);
+    assert_eq!((looks.status.code(), looks.stdout.as_slice()), (Some(0), b"web\n".as_slice()));
+    let rehearsal = as_member(&daemon, &["switchover", "web", "--dry-run"]);
+    assert_eq!(rehearsal.status.code(), Some(1), "the handler's own no");
+    let changes: [&[&str]; 6] = [
+        &["switchover", "web"],
+        &["drain"],
+        &["undrain", "web"],
+        &["maintenance", "--all", "on"],
+        &["reload"],
+        &["log-level", "trace"],
+    ];
+    for arguments in changes {
+        let refused = as_member(&daemon, arguments);
+        let text = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(77), "{arguments:?}: {text}");
+        assert!(text.contains("only root, or the user that havipd runs as, may change anything"), "{text}");
+    }
+    // We are the daemon's own user, and root besides.
+    assert_eq!(
+        daemon.client().call(&havipd::control::protocol::Request::Undrain { group: None }).unwrap().message,
+        "no"
+    );
+}
+
+#[test]
+fn a_stranger_does_not_even_get_in() {
+    let daemon = Daemon::start(Limits::default());
+    as_member(&daemon, &["why", "web"]);
+    let mut command = Command::new(daemon.dir.path().join("havipctl"));
+    command.arg("--socket").arg(daemon.socket()).args(["why", "web"]).uid(SOMEBODY).gid(SOMEBODY);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(77), "{}", String::from_utf8_lossy(&output.stderr));
+}
