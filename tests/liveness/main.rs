@@ -1,8 +1,9 @@
 //! What hangs around a daemon must not hang the daemon, and a daemon that hangs must be noticed.
 //!
 //! Real processes on loopback and the real obstacle each time: a pipe that nobody reads, a full
-//! disk, a file server that is stopped, a hook that ignores SIGTERM, an API that never answers, a
-//! thread that stands still, a processor that others take. Judged by what the peer counts, against the interval of the heartbeats.
+//! disk, a file server that is stopped, a hook that ignores SIGTERM, an API that never answers, hundreds
+//! of clients, a thread that stands still, a processor that others take. Judged by what the peer counts,
+//! against the interval of the heartbeats.
 //!
 //! `cargo test --test liveness [-- WORD...]` as root, with `unshare`, `mount`, `bindfs` and
 //! `python3`; a WORD picks the cases whose names contain it. Mounts and network are this run's own
@@ -11,6 +12,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
 mod cadence;
+mod clients;
 mod hangs;
 #[path = "../daemon/lab.rs"]
 #[expect(dead_code, reason = "not every helper of the daemon's tests is needed here")]
@@ -29,7 +31,7 @@ use std::process::{Command, ExitCode};
 /// A case: its name, and what it does.
 type Case = (&'static str, fn());
 
-const CASES: [&[Case]; 3] = [hangs::CASES, stands_still::CASES, starved::CASES];
+const CASES: [&[Case]; 4] = [hangs::CASES, clients::CASES, stands_still::CASES, starved::CASES];
 
 /// Says that this process has mounts and a network of its own.
 const INSIDE: &str = "HAVIPD_LIVENESS_INSIDE";
