@@ -2,6 +2,7 @@
 
 mod history;
 mod keygen;
+mod oneshot;
 mod simulate;
 mod status;
 mod wait;
@@ -111,6 +112,18 @@ enum Verb {
         /// error, warn, info, debug or trace.
         level: String,
     },
+    /// Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed.
+    #[command(after_help = oneshot::LIST_HELP)]
+    List(oneshot::List),
+    /// One HAVIP as the cloud shows it. No daemon needed.
+    #[command(after_help = oneshot::SHOW_HELP)]
+    Show(oneshot::Show),
+    /// Bind a target to a HAVIP, this node unless another is named. No daemon needed.
+    #[command(after_help = oneshot::ATTACH_HELP)]
+    Attach(oneshot::Attach),
+    /// Unbind a target from a HAVIP, this node unless another is named. No daemon needed.
+    #[command(after_help = oneshot::DETACH_HELP)]
+    Detach(oneshot::Detach),
     /// A whole cluster and an emulated cloud on this machine: no root, no account.
     #[command(after_help = sandbox::script::HELP)]
     Sandbox(sandbox::Options),
@@ -149,6 +162,7 @@ impl Verb {
             }
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
+            Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) => return None,
             Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => return None,
         })
     }
@@ -170,6 +184,10 @@ pub fn main() -> ExitCode {
         }
     };
     match (&arguments.command, arguments.command.request()) {
+        (Verb::List(options), _) => exit(oneshot::list(options, arguments.json)),
+        (Verb::Show(options), _) => exit(oneshot::show(options, arguments.json)),
+        (Verb::Attach(options), _) => exit(oneshot::attach(options, &arguments.socket, arguments.json)),
+        (Verb::Detach(options), _) => exit(oneshot::detach(options, &arguments.socket, arguments.json)),
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
         (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
         (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),

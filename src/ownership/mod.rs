@@ -12,6 +12,7 @@ mod decide;
 mod havip;
 mod token;
 
+pub(crate) use decide::{Context, Next, next};
 pub(crate) use havip::Scope;
 pub use havip::{HavipLoop, LastRead};
 

@@ -43,7 +43,7 @@ pub(super) async fn learn(config: Arc<Config>, client: Client, core: mpsc::Sende
     let target = match &node.target {
         Some(target) => target.clone(),
         None => {
-            let target = again(&error, || target_of(&config, &client)).await;
+            let target = again(&error, || target_of(&config, &client, Instant::now() + PATIENCE)).await;
             tracing::info!(%target, "the metadata service says what this node is");
             let _ = core.send(ToCore::Event(Event::IdentityLearned { target: target.clone() })).await;
             target
@@ -81,13 +81,17 @@ where
     }
 }
 
-/// All members of a group bind one type of target: where the others bind ENIs, so does this node.
-async fn target_of(config: &Config, client: &Client) -> Result<Target, String> {
+/// What this node is to the cloud, for a file that does not say. All members of a group bind one type of target: where
+/// the others bind ENIs, so does this node.
+///
+/// # Errors
+/// In words; nothing is learned by then.
+pub(crate) async fn target_of(config: &Config, client: &Client, deadline: Instant) -> Result<Target, String> {
     let binds_eni = |n: &Node| matches!(n.target, Some(Target::Eni(_)));
     let binds_instance = |n: &Node| matches!(n.target, Some(Target::Instance(_)));
     let eni = config.nodes.iter().any(binds_eni) && !config.nodes.iter().any(binds_instance);
     let mac = if eni { Some(own_mac(config).await?.to_string()) } else { None };
-    client.discover_target(mac.as_deref(), Instant::now() + PATIENCE).await.map_err(|e| e.to_string())
+    client.discover_target(mac.as_deref(), deadline).await.map_err(|e| e.to_string())
 }
 
 /// Hardware address of the interface that has this node's address.

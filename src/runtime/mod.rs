@@ -15,7 +15,7 @@
 mod commands;
 pub mod driver;
 mod executor;
-mod identity;
+pub(crate) mod identity;
 mod place;
 mod record;
 pub mod reload;

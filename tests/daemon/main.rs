@@ -7,6 +7,7 @@ mod cli;
 mod failover;
 mod history;
 mod lab;
+mod oneshot;
 mod reload;
 mod stop;
 mod trouble;

@@ -1,0 +1,135 @@
+//! What the calls need: settings, the target, and the meaning of an error for the exit code.
+
+use super::{Reach, Which};
+use crate::cloud::api::{CallError, ErrorClass};
+use crate::cloud::client::{Client, ClientError};
+use crate::config::LoadError;
+use crate::config::model::{Cloud, Config, CredentialSource};
+use crate::control::protocol::{Code, Response};
+use crate::ids::Target;
+use crate::runtime::identity;
+use crate::runtime::reload::{Known, load};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Where the package puts the file.
+const CONFIG: &str = "/etc/havipd/havipd.toml";
+/// Between two attempts of a call that failed and may work the next time.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// A client, and the configuration if there is one.
+pub(super) fn settings(reach: &Reach) -> Result<(Client, Option<Config>), Response> {
+    let without_file = reach.region.is_some() || reach.endpoint.is_some();
+    let path = match &reach.config {
+        Some(path) => Some(path.as_path()),
+        None if without_file => None,
+        None => Some(Path::new(CONFIG)),
+    };
+    let config = path.map(|path| read(path, reach)).transpose()?;
+    let mut cloud = config.as_ref().map_or_else(bare, |config| config.cloud.clone());
+    if let Some(region) = &reach.region {
+        cloud.region = Some(region.clone());
+        cloud.endpoint = None;
+    }
+    if let Some(endpoint) = &reach.endpoint {
+        cloud.endpoint = Some(endpoint.trim_end_matches('/').to_owned());
+    }
+    if let Some(metadata) = &reach.metadata_endpoint {
+        cloud.metadata_endpoint = metadata.trim_end_matches('/').to_owned();
+    }
+    if let Some(file) = &reach.credentials {
+        cloud.credentials = CredentialSource::File(file.clone());
+    }
+    let client = Client::new(&cloud).map_err(|e: ClientError| Response::new(Code::Configuration, e.to_string()))?;
+    Ok((client, config))
+}
+
+fn read(path: &Path, reach: &Reach) -> Result<Config, Response> {
+    let hint = if reach.config.is_none() { "; or leave it out: --region, and --instance, --eni or --self" } else { "" };
+    match load(path, reach.node.clone(), &Known::default()) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(LoadError::Invalid(all)) => Err(Response::new(Code::Configuration, format!("{all}{hint}"))),
+        Err(LoadError::NotYet { unplaced, .. }) => Err(Response::new(
+            Code::Configuration,
+            format!("{}: {unplaced}; say which node this is with --node{hint}", path.display()),
+        )),
+    }
+}
+
+/// `[cloud]` of a file that says nothing about it.
+fn bare() -> Cloud {
+    Cloud {
+        region: None,
+        endpoint: None,
+        metadata_endpoint: "http://169.254.169.254".to_owned(),
+        ca_file: None,
+        connect_timeout: Duration::from_secs(1),
+        request_timeout: Duration::from_secs(3),
+        operation_timeout: Duration::from_secs(20),
+        audit_interval: Duration::from_secs(30),
+        requests_per_second: 5.0,
+        credentials: CredentialSource::Auto { file: None },
+    }
+}
+
+/// The target, and whether it is known to be this host.
+pub(super) async fn target(
+    which: &Which,
+    config: Option<&Config>,
+    client: &Client,
+    deadline: Instant,
+) -> Result<(Target, bool), Response> {
+    if let Some(id) = &which.instance {
+        return Ok((Target::Instance(id.clone()), false));
+    }
+    if let Some(id) = &which.eni {
+        return Ok((Target::Eni(id.clone()), false));
+    }
+    let unknown = |e: String| Response::new(Code::Unreachable, format!("cannot tell what this host is: {e}"));
+    match config.filter(|_| !which.this) {
+        None => client.discover_target(None, deadline).await.map(|t| (t, true)).map_err(|e| unknown(e.to_string())),
+        Some(config) if config.local_node().witness => {
+            let text = format!("node {} is a witness: it never has a HAVIP", config.local_node().name);
+            Err(Response::new(Code::Usage, text))
+        }
+        Some(config) => match &config.local_node().target {
+            Some(target) => Ok((target.clone(), true)),
+            None => identity::target_of(config, client, deadline).await.map(|t| (t, true)).map_err(unknown),
+        },
+    }
+}
+
+/// Tries until it works, is refused, or time is up.
+pub(super) async fn again<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    loop {
+        match attempt().await {
+            Err(error) if error.class == ErrorClass::Retry && !error.denied => {
+                let pause = error.retry_after.unwrap_or_default().max(PAUSE);
+                if Instant::now() + pause >= deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// What an error means for whoever called `havipctl`.
+pub(super) fn code(error: &CallError) -> Code {
+    match error.class {
+        ErrorClass::Refused if error.denied => Code::Permission,
+        ErrorClass::Refused => Code::No,
+        _ if error.status.is_some() => Code::TryAgain,
+        _ => Code::Unreachable,
+    }
+}
+
+/// The answer that an error is.
+pub(super) fn failed(error: &CallError) -> Response {
+    Response::new(code(error), error.to_string())
+}
