@@ -37,6 +37,10 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "undrain" -d 'Take
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "reload" -d 'Read the configuration again, as SIGHUP does, and say what came of it'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "log-level" -d 'Change the level of the log until the next reload or restart'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "list" -d 'Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "show" -d 'One HAVIP as the cloud shows it. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "attach" -d 'Bind a target to a HAVIP, this node unless another is named. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
@@ -77,6 +81,60 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -s h -l help -
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l eni -d 'This elastic network interface' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l self -d 'The instance that the metadata service says this host is; the default where there is no havipd.toml'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l wait -d 'Wait until the cloud shows that the target has it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l exclusive -d 'Move it: detach every other target, and wait'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l dry-run -d 'Only look, and say what would be done'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l force -d 'Even if a havipd that runs here has the HAVIP in its care: it will undo what disagrees with it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l eni -d 'This elastic network interface' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l self -d 'The instance that the metadata service says this host is; the default where there is no havipd.toml'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l wait -d 'Wait until the cloud shows that the target is not bound any more'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l dry-run -d 'Only look, and say what would be done'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l force -d 'Even if a havipd that runs here has the HAVIP in its care: it will undo what disagrees with it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l script -d 'Run a script instead of showing the cluster: "failover", a file, or "-" for standard input. Exits with 1 if it fails' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags or unwinnable' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l nodes -d 'Nodes that may hold the HAVIP, 2 to 5' -r
@@ -108,16 +166,20 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l out -d 'Wri
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "history" -d 'Past changes of role, with their cause and a timeline of each move in milliseconds'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "drain" -d 'Hand over, and do not become active again until `undrain`, across restarts'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "undrain" -d 'Take part again'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "reload" -d 'Read the configuration again, as SIGHUP does, and say what came of it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "log-level" -d 'Change the level of the log until the next reload or restart'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level sandbox simulate keygen help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "history" -d 'Past changes of role, with their cause and a timeline of each move in milliseconds'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "drain" -d 'Hand over, and do not become active again until `undrain`, across restarts'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "undrain" -d 'Take part again'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "reload" -d 'Read the configuration again, as SIGHUP does, and say what came of it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "log-level" -d 'Change the level of the log until the next reload or restart'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "list" -d 'Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "show" -d 'One HAVIP as the cloud shows it. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "attach" -d 'Bind a target to a HAVIP, this node unless another is named. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
