@@ -38,6 +38,7 @@ pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usi
         cloud: cloud(file, &outside)?,
         heartbeat: heartbeat(file, outside)?,
         local_address,
+        metrics: of(&file.listen)?.0,
         log: log(file)?,
     })
 }

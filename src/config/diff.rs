@@ -188,6 +188,7 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     facts.text(once, section, "announce-count", local.announce_count);
     facts.span(once, section, "announce-interval", local.announce_interval);
     facts.span(once, section, "announce-refresh", local.announce_refresh);
+    facts.text(once, Section::Metrics, "listen", config.metrics.map_or_else(|| "off".to_owned(), |a| a.to_string()));
     facts.text(once, Section::Log, "level", level(config.log.level));
     facts.text(once, Section::Log, "format", if config.log.format == LogFormat::Json { "json" } else { "text" });
     for group in &config.groups {

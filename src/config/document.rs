@@ -86,13 +86,6 @@ impl<'d> Table<'d> {
                 Some(Kind::Later) => {
                     self.report.error(&entry.key, format!("{:?}{place} is not available in this version", entry.name))
                 }
-                Some(Kind::LaterUnless(word)) if text_of(entry.value.get_ref()) != Some(word) => {
-                    self.report.error_with(
-                        &entry.key,
-                        format!("{:?}{place} is not available in this version", entry.name),
-                        format!("leave it out, or write {word:?}"),
-                    );
-                }
                 Some(_) => {}
             }
         }

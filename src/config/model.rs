@@ -28,6 +28,8 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// `[local-address]`.
     pub local_address: LocalAddress,
+    /// `metrics.listen`; `None` is `"off"`.
+    pub metrics: Option<SocketAddr>,
     /// `[log]`.
     pub log: Log,
 }

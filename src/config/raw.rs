@@ -6,7 +6,7 @@
 use super::diagnostic::{Report, Span, quote};
 use super::document::{At, Table};
 use super::readers::Command;
-use super::value::{Address, Endpoint, InterfaceName, NodeInterface, Region, VirtualAddress};
+use super::value::{Address, Endpoint, InterfaceName, Listen, NodeInterface, Region, VirtualAddress};
 use crate::ids::{ClusterName, EniId, GroupName, HavipId, InstanceId, NodeName};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) groups: Vec<Group>,
     pub(super) local_address: LocalAddress,
     pub(super) hooks: Hooks,
+    pub(super) listen: Option<At<Listen>>,
     pub(super) log_level: Option<At<&'static str>>,
     pub(super) log_format: Option<At<&'static str>>,
 }
@@ -145,8 +146,7 @@ impl Hooks {
 
 /// Reads every key; what is wrong goes to `report`.
 pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
-    // Nothing in these two can be used yet, but their keys are checked.
-    root.table("metrics");
+    // Nothing in it can be used yet, but its keys are checked.
     root.table("daemon");
     let log = root.table("log");
     File {
@@ -157,6 +157,7 @@ pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
         groups: root.tables("group").iter().map(|t| group(t, report)).collect(),
         local_address: local_address(&root.table("local-address")),
         hooks: hooks(&root.table("hooks")),
+        listen: root.table("metrics").text("listen"),
         log_level: log.choice("level"),
         log_format: log.choice("format"),
     }

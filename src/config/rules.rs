@@ -26,6 +26,12 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
     dead_time(&file.heartbeat, env, report);
     cloud(&file.cloud, report);
     lifetime(&file.local_address, &file.heartbeat, report);
+    if let Some(listen) = &file.listen
+        && let Some(address) = listen.value.0.filter(|a| !a.ip().is_loopback())
+    {
+        let text = format!("metrics are served on {address}, without TLS and to anybody who reaches it");
+        report.warning(Some(&listen.span), text, Some("let only your Prometheus reach it".to_owned()));
+    }
 }
 
 /// An installed file that nobody has made his own would elect among machines that are not there.

@@ -128,8 +128,6 @@ pub enum Kind {
     Tables(Section, usize, usize),
     /// Belongs to a later version.
     Later,
-    /// Belongs to a later version; this one word, which asks for nothing, is taken.
-    LaterUnless(&'static str),
 }
 
 /// One row of the table.
@@ -171,7 +169,6 @@ impl Kind {
             Self::Table(_) => "a table".to_owned(),
             Self::Tables(_, min, max) => format!("a list of {min} to {max} tables"),
             Self::Later => "left out".to_owned(),
-            Self::LaterUnless(word) => format!("left out, or {word:?}"),
         }
     }
 
@@ -259,12 +256,13 @@ const fn row(section: Section, name: &'static str, kind: Kind, preset: Preset, r
 
 const NAME: Kind = Kind::Text("a name of 1 to 63 of a-z A-Z 0-9 - _ .");
 const URL: Kind = Kind::Text("a URL like \"https://host:port\", without path, query or user");
+const LISTEN: Kind = Kind::Text("an IP address with a port like \"127.0.0.1:11201\", or \"off\"");
 const INTERFACE: Kind = Kind::Text("the name of a network interface");
 
 /// Every key.
 pub static KEYS: &[Key] = {
     use Kind::{
-        Addresses, Bool, Choice, Command, Integer, Keys, Later, LaterUnless, Nodes, Number, Path, Priorities, Seconds,
+        Addresses, Bool, Choice, Command, Integer, Keys, Later, Nodes, Number, Path, Priorities, Seconds,
         SecondsOrForever, Table, Tables, Text,
     };
     use Preset::{Absent, Required, Value};
@@ -359,7 +357,7 @@ pub static KEYS: &[Key] = {
         row(S::Hooks, "notify-fault", Command, Absent, R0),
         row(S::Hooks, "notify-stop", Command, Absent, R0),
         row(S::Hooks, "timeout", span(s(1), m(10)), Value("\"30s\""), R0),
-        row(S::Metrics, "listen", LaterUnless("off"), Absent, R0),
+        row(S::Metrics, "listen", LISTEN, Value("\"127.0.0.1:11201\""), R0),
         row(S::Log, "level", Choice(&["error", "warn", "info", "debug", "trace"]), Value("\"info\""), R0),
         row(S::Log, "format", Choice(&["text", "json"]), Value("\"text\""), R0),
         row(S::Daemon, "history-size", Later, Absent, R0),

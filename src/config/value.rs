@@ -62,6 +62,28 @@ impl FromStr for Address {
     }
 }
 
+/// Where metrics are served, if anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listen(pub(super) Option<SocketAddr>);
+
+impl FromStr for Listen {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        if s == "off" {
+            return Ok(Self(None));
+        }
+        let q = quote(s);
+        match s.parse::<SocketAddr>() {
+            Ok(address) if address.port() == 0 => Err(format!("{q} has port 0: use 1 to 65535")),
+            Ok(address) => Ok(Self(Some(address))),
+            Err(_) => {
+                Err(format!("{q} is not an address with a port: write \"127.0.0.1:11201\", \"[::1]:11201\" or \"off\""))
+            }
+        }
+    }
+}
+
 /// Scheme, host and port of an HTTP service; no trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Endpoint {

@@ -94,7 +94,8 @@ impl Plan {
              # The HAVIP's address is nowhere on this machine: there is nothing to probe.\nfabric-probe = false\n\n\
              [cloud]\nendpoint = \"{endpoint}\"\nmetadata-endpoint = \"{metadata}\"\nregion = \"sandbox\"\n\
              connect-timeout = \"500ms\"\nrequest-timeout = \"1s\"\nrequests-per-second = 50\n\n\
-             [cloud.credentials]\nsource = \"file\"\nfile = \"credentials.toml\"\n",
+             [cloud.credentials]\nsource = \"file\"\nfile = \"credentials.toml\"\n\n\
+             # Several daemons on one machine would all want the same port.\n[metrics]\nlisten = \"off\"\n",
             self.nodes[own].name,
             dead.max(1000),
         );

@@ -101,7 +101,7 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
     let text = with("group", "checks = []\non-arbiter-loss = \"release\"\nvrrp = \"x\"\narbiter = \"etcd\"")
-        + "[etcd]\nendpoints = []\n[keepalived]\n[metrics]\nlisten = \"127.0.0.1:1\"\n[daemon]\nhistory-size = \"1MiB\"\nlock-memory = false\n";
+        + "[etcd]\nendpoints = []\n[keepalived]\n[daemon]\nhistory-size = \"1MiB\"\nlock-memory = false\n";
     says(
         &text,
         &[
@@ -111,12 +111,39 @@ fn keys_of_later_versions_are_refused_by_name() {
             r#"havipd.toml:20:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "none")"#,
             r#"havipd.toml:25:2: error: "etcd" is not available in this version"#,
             r#"havipd.toml:27:2: error: "keepalived" is not available in this version"#,
-            r#"havipd.toml:29:1: error: "listen" in [metrics] is not available in this version (leave it out, or write "off")"#,
-            r#"havipd.toml:31:1: error: "history-size" in [daemon] is not available in this version"#,
-            r#"havipd.toml:32:1: error: "lock-memory" in [daemon] is not available in this version"#,
+            r#"havipd.toml:29:1: error: "history-size" in [daemon] is not available in this version"#,
+            r#"havipd.toml:30:1: error: "lock-memory" in [daemon] is not available in this version"#,
         ],
     );
-    says(&format!("{BASE}[metrics]\nlisten = \"off\"\n[daemon]\n"), &[]);
+    says(&format!("{BASE}[daemon]\n"), &[]);
+}
+
+#[test]
+fn metrics_are_served_where_an_address_says_so() {
+    let listen = |what: &str| format!("{BASE}[metrics]\nlisten = {what}\n");
+    for good in ["\"off\"", "\"127.0.0.1:1\"", "\"[::1]:65535\"", "\"127.3.2.1:9\""] {
+        says(&listen(good), &[]);
+    }
+    for (bad, why) in [
+        (
+            "\"localhost:9\"",
+            r#""localhost:9" is not an address with a port: write "127.0.0.1:11201", "[::1]:11201" or "off""#,
+        ),
+        (
+            "\"127.0.0.1\"",
+            r#""127.0.0.1" is not an address with a port: write "127.0.0.1:11201", "[::1]:11201" or "off""#,
+        ),
+        ("\"127.0.0.1:0\"", r#""127.0.0.1:0" has port 0: use 1 to 65535"#),
+    ] {
+        says(&listen(bad), &[&format!("havipd.toml:23:10: error: \"listen\": {why}")]);
+    }
+    says(
+        &listen("\"10.0.0.1:11201\""),
+        &[
+            "havipd.toml:23:10: warning: metrics are served on 10.0.0.1:11201, without TLS and to anybody who reaches it \
+           (let only your Prometheus reach it)",
+        ],
+    );
 }
 
 #[test]

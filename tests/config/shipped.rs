@@ -24,7 +24,7 @@ fn shown_for(key: &Key) -> Option<Shown> {
 /// Keys that stand in a table of their own; `id` and `file` of a key stand in its list.
 fn is_shown(key: &&Key) -> bool {
     let elsewhere = matches!(key.section, Section::Root | Section::HeartbeatKey);
-    !elsewhere && !matches!(key.kind, Kind::Later | Kind::LaterUnless(_) | Kind::Table(_) | Kind::Tables(..))
+    !elsewhere && !matches!(key.kind, Kind::Later | Kind::Table(_) | Kind::Tables(..))
 }
 
 #[test]

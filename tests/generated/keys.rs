@@ -10,7 +10,7 @@ mod file;
 use file::{Shown, shown};
 
 /// In the order of the reference.
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     Section::Cluster,
     Section::Node,
     Section::Heartbeat,
@@ -21,6 +21,7 @@ const SECTIONS: [Section; 11] = [
     Section::Havip,
     Section::LocalAddress,
     Section::Hooks,
+    Section::Metrics,
     Section::Log,
 ];
 
@@ -35,7 +36,7 @@ fn table(section: Section) -> &'static str {
 
 /// Keys with an entry: not those of later versions, and not tables, which have a section of their own.
 fn has_entry(key: &&Key) -> bool {
-    !matches!(key.kind, Kind::Later | Kind::LaterUnless(_) | Kind::Table(_) | Kind::Tables(..))
+    !matches!(key.kind, Kind::Later | Kind::Table(_) | Kind::Tables(..))
 }
 
 pub(crate) fn page() -> String {
@@ -56,7 +57,7 @@ pub(crate) fn page() -> String {
     }
     let later: Vec<String> = KEYS
         .iter()
-        .filter(|k| matches!(k.kind, Kind::Later | Kind::LaterUnless(_)))
+        .filter(|k| matches!(k.kind, Kind::Later))
         .map(|k| match k.section {
             Section::Root => format!("[{}]", k.name),
             section => format!("{}.{}", table(section), k.name),

@@ -95,6 +95,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
             announce_interval: Duration::from_millis(200),
             announce_refresh: Duration::from_secs(10),
         },
+        metrics: None,
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
     }
 }

@@ -128,6 +128,7 @@ impl Cluster {
                 announce_interval: Duration::from_millis(200),
                 announce_refresh: Duration::from_secs(5),
             },
+            metrics: None,
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
     }
