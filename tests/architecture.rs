@@ -13,6 +13,9 @@ fn layer(path: &str) -> Option<u8> {
         ("time.rs", 0),
         ("ids.rs", 0),
         ("secret.rs", 0),
+        ("histogram.rs", 0),
+        ("metrics/mod.rs", 2),
+        ("metrics/http.rs", 2),
         ("cloud/mod.rs", 2),
         ("cloud/sign.rs", 1),
         ("cloud/api.rs", 1),
@@ -29,6 +32,7 @@ fn layer(path: &str) -> Option<u8> {
         ("ownership", 1),
         ("config/", 1),
         ("simulation", 1),
+        ("metrics/", 1),
         ("net", 2),
         ("cloud/sign/", 1),
         ("cloud/", 2),
@@ -56,10 +60,10 @@ fn module_layer(path: &str) -> Option<u8> {
     let second = parts.next().unwrap_or_default();
     let second: String = second.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     match (first, second.as_str()) {
-        ("time" | "ids" | "secret", _) => Some(0),
+        ("time" | "ids" | "secret" | "histogram", _) => Some(0),
         ("cloud", "sign" | "api") | ("control", "protocol") => Some(1),
-        ("config", "load" | "secret_file") => Some(2),
-        ("wire" | "election" | "ownership" | "config" | "simulation", _) => Some(1),
+        ("config", "load" | "secret_file") | ("metrics", "http") => Some(2),
+        ("wire" | "election" | "ownership" | "config" | "simulation" | "metrics", _) => Some(1),
         ("clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "journal" | "process" | "control", _) => {
             Some(2)
         }

@@ -13,6 +13,7 @@ pub mod dns;
 mod exchange;
 mod identity;
 mod request;
+mod tally;
 pub(in crate::cloud) mod transport;
 
 pub use identity::DiscoveryError;
@@ -22,6 +23,7 @@ use self::budget::Budget;
 use self::classify::{instance_state, plain};
 use self::dns::{Resolver, SystemLookup};
 use self::request::{Call, Endpoint};
+use self::tally::CallTally;
 use self::transport::Settings;
 use super::api::{BindRequest, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
 use super::credentials::Provider;
@@ -30,6 +32,7 @@ use crate::config::model::Cloud;
 use crate::election::action::WriteKind;
 use crate::election::event::InstanceState;
 use crate::ids::{EniId, HavipId, InstanceId, Target};
+use crate::metrics::render::Calls;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -53,6 +56,7 @@ struct Shared {
     discovered: OnceCell<Endpoint>,
     /// The cloud's clock minus ours, seconds.
     skew: AtomicI64,
+    tally: CallTally,
 }
 
 /// What a reload replaces, as one.
@@ -103,6 +107,7 @@ impl Client {
             configured,
             discovered: OnceCell::new(),
             skew: AtomicI64::new(0),
+            tally: CallTally::default(),
         })))
     }
 
@@ -135,6 +140,18 @@ impl Client {
     #[must_use]
     pub fn credential_source(&self) -> &'static str {
         self.setup().credentials.source()
+    }
+
+    /// When the temporary key in use ends, seconds since 1970, where that is known.
+    #[must_use]
+    pub fn credentials_end(&self) -> Option<i64> {
+        self.setup().credentials.end()
+    }
+
+    /// Every call since the start, counted.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Calls> {
+        self.0.tally.all()
     }
 
     /// `GET /v1/havip/{id}`.

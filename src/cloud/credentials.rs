@@ -145,6 +145,15 @@ impl Provider {
         }
     }
 
+    /// When the last key ends, seconds since 1970, if it does and its source says so.
+    #[must_use]
+    pub fn end(&self) -> Option<i64> {
+        match &self.0 {
+            Source::Role(role) => role.end(),
+            Source::Environment(_) | Source::NoEnvironment(_) | Source::File(_) => None,
+        }
+    }
+
     /// The key to use at `now`, seconds since 1970 by the cloud's clock.
     ///
     /// Reads a file again when it has changed; asks for a role's next key ahead of time.

@@ -92,6 +92,7 @@ fn troubles(status: &Value) -> Vec<String> {
     say("addresses", &status["network"]["address_error"]);
     say("identity", &status["effects"]["identity_error"]);
     say("last reload", &status["effects"]["reload_error"]);
+    say("metrics", &status["effects"]["metrics_error"]);
     say("state file", &status["effects"]["state"]["error"]);
     for place in list(&status["network"]["places"]) {
         say(word(&place["havip"]), &place["error"]);

@@ -16,6 +16,7 @@ mod commands;
 pub mod driver;
 mod executor;
 pub(crate) mod identity;
+mod measure;
 mod place;
 mod record;
 pub mod reload;

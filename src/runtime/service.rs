@@ -11,6 +11,7 @@ use super::ToCore;
 use super::driver::{CoreHandle, DriverError, start};
 use super::executor::{Executor, keep_warm};
 use super::identity::{self, IdentityError};
+use super::measure::Measure;
 use super::reload::{Known, ReloadError, Reloaded};
 use super::signals::Signals;
 use super::stale::LastWord;
@@ -110,6 +111,7 @@ struct Service {
     journal: Journal,
     history_reader: Arc<Semaphore>,
     identity_error: IdentityError,
+    measure: Measure,
     /// Tasks that depend on the configuration.
     learning: Option<JoinHandle<()>>,
     warming: Option<JoinHandle<()>>,
@@ -174,6 +176,7 @@ pub async fn run(
         journal,
         history_reader: Arc::new(Semaphore::new(1)),
         identity_error: IdentityError::default(),
+        measure: Measure::new(),
         learning: None,
         warming: None,
         internal,
@@ -235,7 +238,9 @@ impl Service {
         self.notifier.turn_completed(clock::now());
         self.notifier.status(&core.line());
         let status = Status::new((*core).clone(), self.effects_status());
-        self.status.send_replace(Arc::new(Published::Running(Box::new(status))));
+        let published = Arc::new(Published::Running(Box::new(status)));
+        self.measure.published(clock::now(), Arc::clone(&published));
+        self.status.send_replace(published);
     }
 
     fn effects_status(&self) -> EffectsStatus {
@@ -247,6 +252,7 @@ impl Service {
             clock_skew_s: client.map_or(0, Client::clock_skew),
             identity_error: self.identity_error.text(),
             reload_error: self.reload_error.clone(),
+            metrics_error: self.measure.error(),
             history_lost: self.journal.lost(),
             log_lines_lost: self.logging.dropped(),
         }
@@ -261,6 +267,7 @@ impl Service {
         let hooks = config.groups.iter().filter(ours).map(|g| (g.name.clone(), g.hooks.clone())).collect();
         self.hooks.apply(&hooks);
         self.logging.apply(&config.log);
+        self.measure.configure(config, self.executor.client.as_ref());
         for task in [self.learning.take(), self.warming.take()].into_iter().flatten() {
             task.abort();
         }

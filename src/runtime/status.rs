@@ -70,6 +70,8 @@ pub struct EffectsStatus {
     pub identity_error: Option<String>,
     /// Why the last reload was refused; `None` after one that was not.
     pub reload_error: Option<String>,
+    /// Why metrics are not served, while they should be.
+    pub metrics_error: Option<String>,
     /// Changes of role that are not in the history: the disk was too slow, or refused them.
     pub history_lost: u64,
     /// Lines of the log that nobody read in time.

@@ -150,6 +150,11 @@ impl Session {
             return self.meet(now, path, hb, names_us);
         };
         if names_us {
+            if hb.echo.seq > peer.echoed
+                && let Some(at) = self.sent.at(hb.echo.seq)
+            {
+                self.stats.echo.observe(now.since(at));
+            }
             peer.take(now, hb, &self.sent, self.multiplier);
             Verdict::Counts { proven: false }
         } else {

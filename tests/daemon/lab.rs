@@ -33,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) havip_id: Option<String>,
     /// Whole tables, at the end.
     pub(crate) tables: String,
+    /// `metrics.listen`: of both nodes, so that one of them has to wait for it. Off unless given.
+    pub(crate) metrics: Option<String>,
     /// Node `a` asks its metadata service what it is.
     pub(crate) discover_a: bool,
     /// The HAVIP is bound to network interfaces, not to instances.
@@ -106,8 +108,12 @@ impl Lab {
              keys = [{{ id = 1, file = \"heartbeat.key\" }}]\n\
              [cloud]\nregion = \"bj\"\nendpoint = \"{endpoint}\"\nmetadata-endpoint = \"{metadata}\"\n\
              audit-interval = \"1s\"\nrequests-per-second = 100\n{}\n\
-             [[group]]\nname = \"web\"\n{}\n[[group.havip]]\nid = \"{id}\"\ninterface = \"none\"\n{}\n",
-            o.cloud, o.group, o.tables
+             [[group]]\nname = \"web\"\n{}\n[[group.havip]]\nid = \"{id}\"\ninterface = \"none\"\n\
+             [metrics]\nlisten = {:?}\n{}\n",
+            o.cloud,
+            o.group,
+            o.metrics.as_deref().unwrap_or("off"),
+            o.tables
         );
         text
     }

@@ -2,8 +2,10 @@
 
 use crate::lab::{Daemon, Lab, Options};
 use crate::say;
+use crate::scrape::{self, free};
 use crate::wait::wait_for;
 use serde_json::Value;
+use std::net::SocketAddr;
 
 /// Milliseconds between two heartbeats (see the lab's file).
 const INTERVAL: u64 = 50;
@@ -17,6 +19,12 @@ const STRETCH: u64 = 4 * DEAD as u64;
 /// The usual cluster of two, with tables of its own.
 pub(crate) fn lab(tables: String) -> Lab {
     Lab::new(Options { dead_multiplier: Some(DEAD), tables, ..Options::default() })
+}
+
+/// The same, with metrics at an address that is its own.
+pub(crate) fn lab_with_metrics() -> (SocketAddr, Lab) {
+    let listen = free();
+    (listen, scrape::lab(listen, Options { dead_multiplier: Some(DEAD), ..Options::default() }))
 }
 
 /// Heartbeats that counted, and the watcher's clock in milliseconds.

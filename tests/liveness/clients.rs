@@ -1,16 +1,19 @@
 //! Hundreds of clients at once: they are answered or turned away, and heartbeats do not notice.
 
 use crate::Case;
-use crate::cadence::{keeps_time, lab};
+use crate::cadence::{keeps_time, lab, lab_with_metrics};
 use crate::lab::Daemon;
+use crate::scrape::{get, wait_page};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(crate) const CASES: &[Case] = &[("three hundred clients of the control socket", control_clients)];
+pub(crate) const CASES: &[Case] =
+    &[("three hundred clients of the control socket", control_clients), ("scrapes without a pause", scrapes)];
 
 /// Clients that connect and say nothing, as long as they are let.
 const SILENT: usize = 20;
@@ -73,4 +76,38 @@ fn control_clients() {
     crate::say(&format!("  {answered} requests answered, {away} clients turned away"));
     assert!(answered > 0 && away > 0, "neither answering nor turning away was tried: {answered}, {away}");
     drop(idle);
+}
+
+fn scrapes() {
+    let (listen, lab) = lab_with_metrics();
+    let a = lab.start(0);
+    wait_page(listen, "a serves metrics", |_| true);
+    let b = lab.start(1);
+    a.wait_role("active");
+    b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a" && s["groups"][0]["role"] == "backup");
+    a.wait_for("b is up", |s| s["peers"][0]["state"] == "up");
+    let (stop, scraped) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let scraper = || {
+        let (stop, scraped) = (Arc::clone(&stop), Arc::clone(&scraped));
+        std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let answered = get(listen, "/metrics").is_some_and(|(status, _)| status == 200);
+                scraped.fetch_add(u64::from(answered), Ordering::Relaxed);
+            }
+        })
+    };
+    // A connection that asks and never reads, and one that never finishes asking.
+    let deaf = [b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".as_slice(), b"GET /met"].map(|request| {
+        let mut stream = TcpStream::connect(listen).unwrap();
+        stream.write_all(request).unwrap();
+        stream
+    });
+    let threads = [scraper(), scraper(), scraper(), scraper()];
+    keeps_time("while metrics are scraped without a pause", &a, &b);
+    stop.store(true, Ordering::Relaxed);
+    threads.into_iter().for_each(|t| t.join().unwrap());
+    let scraped = scraped.load(Ordering::Relaxed);
+    crate::say(&format!("  {scraped} pages read"));
+    assert!(scraped > 10, "{scraped}");
+    drop(deaf);
 }

@@ -18,6 +18,9 @@ mod hangs;
 #[expect(dead_code, reason = "not every helper of the daemon's tests is needed here")]
 mod lab;
 mod obstacles;
+#[path = "../metrics/scrape.rs"]
+#[expect(dead_code, reason = "what looks into a page is for the tests of the metrics")]
+mod scrape;
 mod stands_still;
 mod starved;
 #[path = "../support/wait.rs"]

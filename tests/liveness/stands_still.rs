@@ -2,15 +2,19 @@
 //! pings to the watchdog. Once it goes on it finds out by itself.
 
 use crate::Case;
-use crate::cadence::lab;
+use crate::cadence::{lab, lab_with_metrics};
 use crate::lab::Daemon;
 use crate::obstacles::Frozen;
+use crate::scrape::get;
 use crate::wait::wait_for;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 
-pub(crate) const CASES: &[Case] =
-    &[("the effects thread stands still", effects_thread), ("the core thread stands still", core_thread)];
+pub(crate) const CASES: &[Case] = &[
+    ("the effects thread stands still", effects_thread),
+    ("the core thread stands still", core_thread),
+    ("the health page while the core thread stands still", health_page),
+];
 
 /// What systemd would allow between two pings, in microseconds; the daemon sends them twice as often.
 const WATCHDOG_US: u64 = 1_000_000;
@@ -21,6 +25,20 @@ fn effects_thread() {
 
 fn core_thread() {
     stands_still("havipd-core");
+}
+
+fn health_page() {
+    let (listen, lab) = lab_with_metrics();
+    let a = lab.start(0);
+    wait_for("it turns", || get(listen, "/healthz").filter(|(status, _)| *status == 200));
+    let pid = a.status().unwrap()["pid"].as_u64().unwrap();
+    let frozen = Frozen::thread(pid, "havipd-core");
+    let (_, why) = wait_for("it says so", || get(listen, "/healthz").filter(|(status, _)| *status == 503));
+    assert!(why.starts_with("the core has not turned for "), "{why}");
+    // What was published before is still there to be read.
+    assert_eq!(get(listen, "/metrics").map(|(status, _)| status), Some(200));
+    frozen.thaw();
+    wait_for("it turns again", || get(listen, "/healthz").filter(|(status, _)| *status == 200));
 }
 
 fn stands_still(thread: &str) {

@@ -82,6 +82,7 @@ impl Client {
             let started = Instant::now();
             let until = deadline.min(started + setup.cloud.request_timeout);
             let outcome = call.attempt(&setup.http, &endpoint, &key, self.cloud_time(), until).await;
+            self.0.tally.count(call, &outcome, started.elapsed());
             let millis = started.elapsed().as_secs_f64() * 1e3;
             let answer = match outcome {
                 Ok(answer) => answer,

@@ -73,6 +73,11 @@ impl RoleSource {
         }
     }
 
+    /// When the last key ends, if the metadata service said so.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.state().last.as_ref().and_then(|(key, _)| key.expires)
+    }
+
     /// Asks for the key as it is now.
     pub(super) async fn fetch(&self) -> Result<Arc<Credentials>, CredentialError> {
         let asked = Instant::now();

@@ -57,6 +57,7 @@ impl Service {
             ToEffects::Notify(group, notification) => self.hooks.notify(&group, notification),
             ToEffects::Persist(state) => self.persist(state),
             ToEffects::Record { group, peer, transition } => {
+                self.measure.record(group.as_str(), &transition);
                 record::log(&group, peer.as_deref(), &transition);
                 self.journal.write(Entry::new(&group, peer.as_deref(), &transition));
             }

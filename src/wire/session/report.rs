@@ -1,6 +1,7 @@
 //! What a session says of datagrams and of its peer.
 
 use super::PathStats;
+use crate::histogram::Histogram;
 use serde::Serialize;
 
 /// What a datagram was worth.
@@ -71,6 +72,8 @@ pub struct SessionStats {
     pub unknown_sender: u64,
     /// [`Reason::ImpossibleEcho`].
     pub impossible_echo: u64,
+    /// From sending a datagram until its echo came, which waits for the peer's next one.
+    pub echo: Histogram,
     /// Per address of ours.
     pub paths: Vec<PathStats>,
 }

@@ -1,0 +1,366 @@
+//! The page, from a snapshot of the core and the facts of the effects side. Pure.
+
+use super::table as t;
+use super::tally::Tally;
+use super::text::Page;
+use crate::election::role::Role;
+use crate::election::snapshot::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
+use crate::histogram::Histogram;
+use crate::wire::session::SessionState;
+use std::time::Duration;
+
+const ROLES: [Role; 5] = [Role::Backup, Role::Claiming, Role::Active, Role::Releasing, Role::Fault];
+
+/// What the core does not know.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Version of the daemon.
+    pub version: &'static str,
+    /// When it started, seconds since 1970.
+    pub started: f64,
+    /// When the configuration in force was read, seconds since 1970.
+    pub config_loaded: f64,
+    /// The last reload was refused.
+    pub reload_refused: bool,
+    /// `heartbeat.interval`.
+    pub interval: Duration,
+    /// Times `dead-multiplier`.
+    pub dead_time: Duration,
+    /// Heartbeat sockets: address, and whether it is bound.
+    pub sockets: Vec<(String, bool)>,
+    /// Datagrams that the kernel took.
+    pub sent: u64,
+    /// Datagrams that it did not take, by reason.
+    pub unsent: Vec<(&'static str, u64)>,
+    /// Datagrams read.
+    pub received: u64,
+    /// Hooks, per group: ended, of these failed, and states overtaken.
+    pub hooks: Vec<(String, u64, u64, u64)>,
+    /// Calls of the API.
+    pub calls: Vec<Calls>,
+    /// When the temporary key in use ends, seconds since 1970.
+    pub credentials_end: Option<i64>,
+    /// The cloud's clock minus ours, seconds; `None` on a node that never calls the cloud.
+    pub clock_skew: Option<i64>,
+    /// Turns of the core.
+    pub turns: u64,
+    /// Changes of addresses that failed.
+    pub address_failures: u64,
+    /// Notifications that the kernel dropped.
+    pub netlink_overruns: u64,
+    /// Actions that found a full queue.
+    pub dropped_actions: u64,
+    /// The state file is behind.
+    pub state_unsaved: bool,
+    /// Changes of role that are in no history.
+    pub history_lost: u64,
+    /// Lines of the log that nobody read.
+    pub log_lines_lost: u64,
+}
+
+/// Calls of one operation of the API.
+#[derive(Debug, Clone, Default)]
+pub struct Calls {
+    /// Which.
+    pub operation: &'static str,
+    /// How many, by result.
+    pub results: Vec<(&'static str, u64)>,
+    /// How long they took.
+    pub durations: Histogram,
+}
+
+/// Everything in the text format of Prometheus.
+#[must_use]
+pub fn page(snapshot: &Snapshot, facts: &Facts, tally: &Tally) -> String {
+    let mut page = Page::default();
+    daemon(&mut page, snapshot, facts);
+    groups(&mut page, &snapshot.groups, tally);
+    havips(&mut page, snapshot);
+    peers(&mut page, &snapshot.peers);
+    datagrams(&mut page, &snapshot.counters, facts);
+    cloud(&mut page, facts);
+    host(&mut page, facts);
+    page.finish()
+}
+
+fn flag(on: bool) -> u8 {
+    u8::from(on)
+}
+
+fn seconds(ms: u64) -> f64 {
+    Duration::from_millis(ms).as_secs_f64()
+}
+
+fn daemon(page: &mut Page, snapshot: &Snapshot, facts: &Facts) {
+    let target = snapshot.target.as_ref().map_or("", |t| t.id());
+    page.series(&t::NODE).add(&[&snapshot.cluster, &snapshot.node, target, facts.version], 1);
+    page.one(&t::STARTED, facts.started);
+    page.one(&t::STOPPING, flag(snapshot.stopping));
+    page.one(&t::CONFIG_LOADED, facts.config_loaded);
+    page.one(&t::CONFIG_OK, flag(!facts.reload_refused));
+    page.one(&t::INTERVAL, facts.interval.as_secs_f64());
+    page.one(&t::DEAD_TIME, facts.dead_time.as_secs_f64());
+    page.one(&t::PAUSES, snapshot.pauses);
+    page.one(&t::LONGEST_PAUSE, seconds(snapshot.longest_pause_ms));
+    page.one(&t::TURNS, facts.turns);
+}
+
+fn groups(page: &mut Page, groups: &[GroupSnapshot], tally: &Tally) {
+    let mut roles = page.series(&t::ROLE);
+    for group in groups {
+        for role in ROLES {
+            roles.add(&[&group.name, role.as_str()], flag(group.role == role));
+        }
+    }
+    let mut each = |series: &t::Series, value: &dyn Fn(&GroupSnapshot) -> Option<f64>| {
+        let mut samples = page.series(series);
+        for group in groups {
+            if let Some(value) = value(group) {
+                samples.add(&[&group.name], value);
+            }
+        }
+    };
+    let when = |on: bool| Some(f64::from(flag(on)));
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "every number of this format is a float; epochs stay far below 2^53"
+    )]
+    let number = |n: u64| Some(n as f64);
+    each(&t::ROLE_AGE, &|g| Some(seconds(g.since_ms)));
+    each(&t::EPOCH, &|g| number(g.epoch));
+    each(&t::IS_ACTIVE, &|g| when(g.role == Role::Active));
+    each(&t::ACTIVATIONS, &|g| number(tally.group(&g.name).map_or(0, |counts| counts.activations)));
+    each(&t::MOVES, &|g| number(g.moves as u64));
+    each(&t::DRAINED, &|g| when(g.drained));
+    each(&t::MAINTENANCE, &|g| when(g.maintenance));
+    each(&t::ISOLATED, &|g| when(g.isolated));
+    each(&t::RIGHT, &|g| g.right_ms.map(seconds));
+    let mut active = page.series(&t::ACTIVE_NODE);
+    for group in groups {
+        if let Some(node) = &group.active {
+            active.add(&[&group.name, node], 1);
+        }
+    }
+    let mut claims = page.series(&t::CLAIMS);
+    for group in groups {
+        for ((cause, result), count) in tally.group(&group.name).iter().flat_map(|counts| &counts.claims) {
+            claims.add(&[&group.name, cause, result], count);
+        }
+    }
+    let mut steps = page.series(&t::CLAIM_STEPS);
+    for (step, durations) in &tally.steps {
+        steps.histogram(&[step], durations);
+    }
+}
+
+fn havips(page: &mut Page, snapshot: &Snapshot) {
+    let all = || snapshot.groups.iter().flat_map(|g| g.havips.iter().map(move |h| (g, h)));
+    let mut holders = page.series(&t::HOLDER);
+    for (group, havip) in all() {
+        if let Some(holder) = &havip.holder {
+            holders.add(&[&group.name, &havip.id, holder], 1);
+        }
+    }
+    let ours = snapshot.target.as_ref().map(|t| t.id());
+    let mut each = |series: &t::Series, value: &dyn Fn(&HavipSnapshot) -> Option<f64>| {
+        let mut samples = page.series(series);
+        for (group, havip) in all() {
+            if let Some(value) = value(havip) {
+                samples.add(&[&group.name, &havip.id], value);
+            }
+        }
+    };
+    let when = |on: bool| f64::from(flag(on));
+    each(&t::HELD, &|h| Some(when(ours.is_some() && h.holder.as_deref() == ours)));
+    each(&t::READ_AGE, &|h| h.read_ms.map(seconds));
+    each(&t::READ_FAILING, &|h| Some(when(h.error.is_some())));
+    each(&t::PRESENT, &|h| h.present.map(when));
+    let mut repairs = page.series(&t::REPAIRS);
+    for (group, havip) in all() {
+        repairs.add(&[&group.name, &havip.id], havip.repairs);
+    }
+}
+
+fn peers(page: &mut Page, peers: &[PeerSnapshot]) {
+    let mut states = page.series(&t::PEER_STATE);
+    let words = [
+        (SessionState::Up, "up"),
+        (SessionState::OneWay, "one-way"),
+        (SessionState::Down, "down"),
+        (SessionState::Unproven, "unproven"),
+    ];
+    for peer in peers {
+        for (state, word) in words {
+            states.add(&[&peer.node, word], flag(peer.state == state));
+        }
+    }
+    let mut each = |series: &t::Series, value: &dyn Fn(&PeerSnapshot) -> Option<f64>| {
+        let mut samples = page.series(series);
+        for peer in peers {
+            if let Some(value) = value(peer) {
+                samples.add(&[&peer.node], value);
+            }
+        }
+    };
+    each(&t::PEER_AGE, &|p| p.heard_ms.map(seconds));
+    each(&t::PEER_DEAD_TIME, &|p| Some(seconds(p.dead_time_ms)));
+    let mut paths = |series: &t::Series, value: fn(&crate::wire::session::PathStats) -> u64| {
+        let mut samples = page.series(series);
+        for peer in peers {
+            for (path, stats) in peer.stats.paths.iter().enumerate() {
+                samples.add(&[&peer.node, &path.to_string()], value(stats));
+            }
+        }
+    };
+    // A loss that later proves to be a delay moves from one to the other: only the sum never goes back.
+    paths(&t::PEER_EXPECTED, |stats| stats.received + stats.lost);
+    paths(&t::PEER_RECEIVED, |stats| stats.received);
+    let mut dropped = page.series(&t::PEER_DROPPED);
+    for PeerSnapshot { node, stats, .. } in peers {
+        for (reason, count) in [
+            ("replayed", stats.replayed),
+            ("overtaken", stats.overtaken),
+            ("stale-echo", stats.stale_echo),
+            ("wrong-receiver", stats.wrong_receiver),
+            ("impossible-echo", stats.impossible_echo),
+        ] {
+            dropped.add(&[node, reason], count);
+        }
+    }
+    let mut echoes = page.series(&t::PEER_ECHO);
+    for peer in peers {
+        echoes.histogram(&[&peer.node], &peer.stats.echo);
+    }
+    let mut same = page.series(&t::PEER_DIGEST);
+    for peer in peers {
+        if let Some(is_same) = peer.same_digest {
+            same.add(&[&peer.node], flag(is_same));
+        }
+    }
+}
+
+fn datagrams(page: &mut Page, counters: &Counters, facts: &Facts) {
+    let Counters { foreign, wrong_version, unknown_key, bad_tag, malformed, unknown_sender, .. } = *counters;
+    let mut failures = page.series(&t::AUTH);
+    for (kind, count) in [
+        ("foreign", foreign),
+        ("wrong-version", wrong_version),
+        ("unknown-key", unknown_key),
+        ("bad-tag", bad_tag),
+        ("malformed", malformed),
+        ("unknown-sender", unknown_sender),
+    ] {
+        failures.add(&[kind], count);
+    }
+    page.one(&t::SENT, facts.sent);
+    let mut unsent = page.series(&t::UNSENT);
+    for (reason, count) in &facts.unsent {
+        unsent.add(&[reason], count);
+    }
+    page.one(&t::RECEIVED, facts.received);
+    let mut sockets = page.series(&t::SOCKET);
+    for (address, up) in &facts.sockets {
+        sockets.add(&[address], flag(*up));
+    }
+}
+
+fn cloud(page: &mut Page, facts: &Facts) {
+    let mut counts = page.series(&t::CALLS);
+    for calls in &facts.calls {
+        for (result, count) in &calls.results {
+            counts.add(&[calls.operation, result], count);
+        }
+    }
+    let mut times = page.series(&t::CALL_TIME);
+    for calls in &facts.calls {
+        times.histogram(&[calls.operation], &calls.durations);
+    }
+    if let Some(end) = facts.credentials_end {
+        page.one(&t::CREDENTIALS, end);
+    }
+    if let Some(skew) = facts.clock_skew {
+        page.one(&t::SKEW, skew);
+    }
+}
+
+fn host(page: &mut Page, facts: &Facts) {
+    let mut runs = page.series(&t::HOOKS);
+    for (group, ended, failed, _) in &facts.hooks {
+        runs.add(&[group, "ok"], ended.saturating_sub(*failed)).add(&[group, "failed"], failed);
+    }
+    let mut replaced = page.series(&t::HOOKS_REPLACED);
+    for (group, _, _, states) in &facts.hooks {
+        replaced.add(&[group], states);
+    }
+    page.one(&t::ADDRESS_FAILURES, facts.address_failures);
+    page.one(&t::NETLINK, facts.netlink_overruns);
+    page.one(&t::DROPPED, facts.dropped_actions);
+    page.one(&t::STATE_UNSAVED, flag(facts.state_unsaved));
+    page.one(&t::HISTORY_LOST, facts.history_lost);
+    page.one(&t::LOG_LOST, facts.log_lines_lost);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::model::Arbiter;
+    use crate::election::action::Transition;
+    use crate::election::role::Cause;
+    use crate::ids::{Epoch, GroupIndex};
+    use crate::simulation::cluster::Cluster;
+    use crate::time::Instant;
+
+    fn snapshot() -> Snapshot {
+        let start = crate::election::Start {
+            config: std::sync::Arc::new(Cluster::of(3, 0, Arbiter::Cloud).config(0)),
+            boot: crate::ids::BootId([1; 16]),
+            seed: 1,
+            persisted: crate::election::action::Persisted::default(),
+        };
+        crate::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))
+    }
+
+    /// Lines of a page that name something, whatever they say of it.
+    fn about(page: &str, what: &str) -> usize {
+        page.lines().filter(|l| l.contains(&format!("=\"{what}\""))).count()
+    }
+
+    #[test]
+    fn what_is_gone_from_the_snapshot_is_gone_from_the_page() {
+        let (mut now, mut tally) = (snapshot(), Tally::default());
+        let group = now.groups[0].name.clone();
+        let peer = now.peers[0].node.clone();
+        now.groups[0].havips[0].holder = Some("i-x".into());
+        now.groups[0].active = Some("x".into());
+        let transition = Transition {
+            at: Instant::from_millis(1),
+            group: GroupIndex(0),
+            from: Role::Claiming,
+            to: Role::Active,
+            epoch: Epoch(1),
+            cause: Cause::Confirmed,
+            detail: String::new(),
+            peer: None,
+            timeline: Vec::new(),
+        };
+        tally.record(&group, &transition);
+        let facts = Facts { sockets: vec![("10.0.0.9:1".into(), true)], ..Facts::default() };
+        let before = page(&now, &facts, &tally);
+        assert!(about(&before, &group) > 10 && about(&before, &peer) > 10, "{before}");
+        assert_eq!((about(&before, "i-x"), about(&before, "x"), about(&before, "10.0.0.9:1")), (1, 1, 1));
+        assert!(before.contains("havipd_claims_total{") && before.contains("havipd_group_active_node{"));
+        assert!(!before.contains("havipd_credentials_expiry"), "not known");
+
+        // Another holder, nobody active, and then no group, no peer and no socket.
+        now.groups[0].havips[0].holder = Some("i-y".into());
+        now.groups[0].active = None;
+        let after = page(&now, &facts, &tally);
+        assert_eq!((about(&after, "i-x"), about(&after, "i-y")), (0, 1));
+        assert!(!after.contains("havipd_group_active_node"), "without a sample there is no header either");
+        now.groups.clear();
+        now.peers.clear();
+        let after = page(&now, &Facts { credentials_end: Some(7), ..Facts::default() }, &tally);
+        assert_eq!((about(&after, &group), about(&after, &peer), about(&after, "10.0.0.9:1")), (0, 0, 0), "{after}");
+        assert!(after.contains("havipd_credentials_expiry_timestamp_seconds 7\n"));
+    }
+}

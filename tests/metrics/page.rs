@@ -1,0 +1,132 @@
+//! The two pages of real daemons.
+
+use crate::lab::{Options, script};
+use crate::promtool::promtool;
+use crate::scrape::{exchange, free, get, lab, names, value, wait_page};
+use crate::wait::wait_for;
+use havipd::metrics::table::{ALL, markdown};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+#[test]
+fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
+    let listen = free();
+    let mut lab = lab(listen, Options::default());
+    let hook = lab.dir.path().join("hook");
+    script(&hook, "#!/bin/sh\nexit 0\n");
+    lab.options.tables = format!("[hooks]\nnotify = {hook:?}\n");
+    lab.write_config();
+    let a = lab.start(0);
+    wait_page(listen, "a serves metrics", |_| true);
+    let b = lab.start(1);
+    a.wait_for("is active, b is up", |s| s["groups"][0]["role"] == "active" && s["peers"][0]["state"] == "up");
+    let page = wait_page(listen, "the page shows it", |page| {
+        value(page, "havipd_group_is_active{group=\"web\"}") == Some(1.0)
+            && value(page, "havipd_peer_session_state{peer=\"b\",state=\"up\"}") == Some(1.0)
+            && value(page, "havipd_hook_runs_total{group=\"web\",result=\"ok\"}").is_some_and(|n| n >= 1.0)
+            && value(page, "havipd_peer_round_trip_seconds_count{peer=\"b\"}").is_some_and(|n| n >= 5.0)
+    });
+    assert_eq!(promtool(&["check", "metrics"], &page), "");
+    let labels = "cluster=\"lab\",node=\"a\",target=\"i-a\"";
+    let node = format!("havipd_node_info{{{labels},version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    for (sample, expected) in [
+        (&*node, 1.0),
+        ("havipd_group_role{group=\"web\",role=\"active\"}", 1.0),
+        ("havipd_group_role{group=\"web\",role=\"backup\"}", 0.0),
+        ("havipd_group_active_node{group=\"web\",node=\"a\"}", 1.0),
+        ("havipd_group_activations_total{group=\"web\"}", 1.0),
+        ("havipd_havip_holder{group=\"web\",havip=\"havip-test1\",holder=\"i-a\"}", 1.0),
+        ("havipd_havip_held{group=\"web\",havip=\"havip-test1\"}", 1.0),
+        ("havipd_claims_total{group=\"web\",cause=\"no-active\",result=\"won\"}", 1.0),
+        ("havipd_claim_step_duration_seconds_count{step=\"write\"}", 1.0),
+        ("havipd_api_calls_total{operation=\"attach\",result=\"ok\"}", 1.0),
+        ("havipd_authentication_failures_total{kind=\"bad-tag\"}", 0.0),
+        ("havipd_heartbeat_interval_seconds", 0.05),
+        ("havipd_dead_time_seconds", 0.5),
+        ("havipd_config_last_reload_successful", 1.0),
+    ] {
+        assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
+    }
+    // Whoever was bound to the port before b has it: b says so, and takes it over when a is gone.
+    b.wait_for("says that its port is taken", |s| {
+        s["effects"]["metrics_error"].as_str().is_some_and(|e| e.contains(&listen.to_string()))
+    });
+    drop(a);
+    wait_page(listen, "b serves metrics", |page| page.contains("node=\"b\""));
+    b.wait_for("has nothing to complain of", |s| s["effects"]["metrics_error"].is_null());
+}
+
+#[test]
+fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
+    let listen = free();
+    let mut lab = lab(listen, Options { dead_multiplier: Some(4), ..Options::default() });
+    lab.options.group = "arbiter = \"none\"".into();
+    lab.write_config();
+    let a = lab.start(0);
+    let _b = lab.start(1);
+    a.wait_role("active");
+    // Not on this page: keys of this cluster have no end, and the address is nowhere.
+    let absent = ["havipd_credentials_expiry_timestamp_seconds", "havipd_havip_address_present"];
+    let table: Vec<&str> = ALL.iter().map(|s| s.name).filter(|n| !absent.contains(n)).collect();
+    let page = wait_page(listen, "every series is there", |page| table.iter().all(|n| names(page).contains(*n)));
+    for name in names(&page) {
+        assert!(table.contains(&&*name), "{name} is not in the table");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- series -->\n", "<!-- end -->");
+    let from = text.find(begin).unwrap() + begin.len();
+    let to = text.find(end).unwrap();
+    if std::env::var_os("WRITE").is_some() {
+        std::fs::write(&path, format!("{}{}{}", &text[..from], markdown(), &text[to..])).unwrap();
+    } else {
+        assert_eq!(&text[from..to], markdown(), "WRITE=1 cargo test --test metrics writes it");
+    }
+}
+
+#[test]
+fn a_reload_moves_the_listener_and_takes_it_away() {
+    let (first, second) = (free(), free());
+    let mut lab = lab(first, Options::default());
+    let a = lab.start(0);
+    wait_page(first, "metrics are served", |_| true);
+    lab.options.metrics = Some(second.to_string());
+    lab.write_config();
+    assert_eq!(lab.ctl(0, &["reload"]).status.code(), Some(0));
+    wait_page(second, "metrics are served at the new address", |_| true);
+    wait_for("nobody is at the old one", || get(first, "/metrics").is_none().then_some(()));
+    lab.options.metrics = None;
+    lab.write_config();
+    assert_eq!(lab.ctl(0, &["reload"]).status.code(), Some(0));
+    wait_for("nobody is at any", || get(second, "/metrics").is_none().then_some(()));
+    drop(a);
+}
+
+#[test]
+fn only_two_pages_and_small_requests_are_answered() {
+    let listen = free();
+    let lab = lab(listen, Options::default());
+    let _a = lab.start(0);
+    wait_page(listen, "metrics are served", |_| true);
+    assert_eq!(get(listen, "/healthz"), Some((200, "ok\n".to_owned())));
+    assert_eq!(get(listen, "/metrics/").unwrap().0, 404);
+    assert_eq!(get(listen, "/").unwrap().0, 404);
+    let post = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+    assert!(exchange(listen, post).unwrap().starts_with("HTTP/1.1 405 "));
+    let garbage = exchange(listen, b"\x16\x03\x01 is no HTTP\r\n\r\n").unwrap_or_default();
+    assert!(garbage.is_empty() || garbage.starts_with("HTTP/1.1 400 "), "{garbage}");
+    let large = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    let refused = exchange(listen, large.as_bytes()).unwrap_or_default();
+    assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 431 "), "{refused}");
+
+    // Those that hold every place shut others out only until they let go.
+    let mut held: Vec<TcpStream> = (0..16).map(|_| TcpStream::connect(listen).unwrap()).collect();
+    for stream in &mut held {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 12]).unwrap();
+    }
+    assert_eq!(get(listen, "/metrics"), None, "no place for a seventeenth");
+    drop(held);
+    wait_page(listen, "there is room again", |_| true);
+}
