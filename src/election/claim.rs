@@ -33,7 +33,7 @@ impl Group {
             turn.out.push(super::action::Action::Warn { group: Some(self.index), text: text.clone() });
             self.step_done(turn, text);
         }
-        if self.settings(turn).arbiter == Arbiter::Cloud {
+        if self.settings(turn).arbiter != Arbiter::Majority {
             self.note_reach(turn);
         }
         match self.may_claim(turn) {
