@@ -149,12 +149,13 @@ impl Session {
         let Some(peer) = self.peer.as_mut().filter(|_| known.is_some()) else {
             return self.meet(now, path, hb, names_us);
         };
+        if names_us
+            && hb.echo.seq > peer.echoed
+            && let Some(at) = self.sent.at(hb.echo.seq)
+        {
+            self.stats.echo.observe(now.since(at));
+        }
         if names_us {
-            if hb.echo.seq > peer.echoed
-                && let Some(at) = self.sent.at(hb.echo.seq)
-            {
-                self.stats.echo.observe(now.since(at));
-            }
             peer.take(now, hb, &self.sent, self.multiplier);
             Verdict::Counts { proven: false }
         } else {
