@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod hooks;
 pub mod ids;
 pub mod journal;
+pub mod keepalived;
 pub mod log;
 pub mod metrics;
 pub mod net;

@@ -25,6 +25,7 @@ fn layer(path: &str) -> Option<u8> {
         ("config/mod.rs", 2),
         ("control/mod.rs", 2),
         ("control/protocol.rs", 1),
+        ("keepalived/parse.rs", 1),
     ];
     const PREFIX: &[(&str, u8)] = &[
         ("wire", 1),
@@ -42,6 +43,7 @@ fn layer(path: &str) -> Option<u8> {
         ("state", 2),
         ("journal", 2),
         ("process", 2),
+        ("keepalived", 2),
         ("control/", 2),
         ("runtime", 3),
         ("daemon", 4),
@@ -61,12 +63,14 @@ fn module_layer(path: &str) -> Option<u8> {
     let second: String = second.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     match (first, second.as_str()) {
         ("time" | "ids" | "secret" | "histogram", _) => Some(0),
-        ("cloud", "sign" | "api") | ("control", "protocol") => Some(1),
+        ("cloud", "sign" | "api") | ("control", "protocol") | ("keepalived", "parse") => Some(1),
         ("config", "load" | "secret_file") | ("metrics", "http") => Some(2),
         ("wire" | "election" | "ownership" | "config" | "simulation" | "metrics", _) => Some(1),
-        ("clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "journal" | "process" | "control", _) => {
-            Some(2)
-        }
+        (
+            "clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "journal" | "process" | "control"
+            | "keepalived",
+            _,
+        ) => Some(2),
         ("runtime", _) => Some(3),
         ("daemon" | "ctl" | "sandbox", _) => Some(4),
         _ => None,

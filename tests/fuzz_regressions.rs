@@ -56,6 +56,11 @@ fn answers_of_the_cloud() {
 }
 
 #[test]
+fn lines_of_keepalived() {
+    replay("keepalived", targets::keepalived::run);
+}
+
+#[test]
 fn histories_of_the_core() {
     replay("core", targets::core::run);
 }

@@ -3,14 +3,15 @@
 use super::check::{Outside, Resolver};
 use super::document::At;
 use super::model::{
-    Binding, Cloud, Config, CredentialSource, Group, Havip, Heartbeat, HoldOrRelease, Hooks, Interface, LocalAddress,
-    Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
+    Arbiter, Binding, Cloud, Config, CredentialSource, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks,
+    Interface, LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
 };
 use super::raw::{self, File};
 use super::readers::Command;
 use super::rules::{dead_time_of, default_lifetime};
 use super::rules_group::Shape;
 use crate::ids::{KeyId, NodeIndex, Target};
+use crate::keepalived::parse::{Kind, Vrrp};
 
 /// `None` only if an error was noted.
 pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usize) -> Option<Config> {
@@ -36,9 +37,10 @@ pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usi
         groups,
         nodes,
         cloud: cloud(file, &outside)?,
-        heartbeat: heartbeat(file, outside)?,
+        heartbeat: heartbeat(file, outside.keys)?,
         local_address,
         metrics: of(&file.listen)?.0,
+        keepalived: shapes.iter().any(|s| s.arbiter == Arbiter::Keepalived).then_some(outside.keepalived).flatten(),
         log: log(file)?,
     })
 }
@@ -61,14 +63,14 @@ fn node(node: &raw::Node, file: &File) -> Option<Node> {
     })
 }
 
-fn heartbeat(file: &File, outside: Outside) -> Option<Heartbeat> {
+fn heartbeat(file: &File, keys: Vec<HeartbeatKey>) -> Option<Heartbeat> {
     let heartbeat = &file.heartbeat;
-    let first = outside.keys.first()?.id;
+    let first = keys.first()?.id;
     Some(Heartbeat {
         port: of(&heartbeat.port)?,
         interval: of(&heartbeat.interval)?,
         dead_multiplier: of(&heartbeat.dead_multiplier)?,
-        keys: outside.keys,
+        keys,
         send_key: of(&heartbeat.send_key).map_or(first, KeyId),
         cold_start_wait: of(&heartbeat.cold_start_wait)?,
         fabric_probe: of(&heartbeat.fabric_probe)?,
@@ -123,6 +125,10 @@ fn group(group: &raw::Group, shape: &Shape, file: &File, nodes: &[Node], resolve
         max_moves: of(&group.max_moves)?,
         max_moves_window: of(&group.max_moves_window)?,
         reclaim_wait: of(&group.reclaim_wait)?,
+        vrrp: match &group.vrrp {
+            Some(vrrp) => vrrp.value.clone(),
+            None => Vrrp { kind: Kind::Instance, name: of(&group.name)?.to_string() },
+        },
         observe: of(&group.observe)?,
         havips: group.havips.iter().map(havip).collect::<Option<_>>()?,
         hooks: hooks(&group.hooks, &file.hooks, resolve)?,

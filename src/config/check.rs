@@ -4,7 +4,7 @@ use super::diagnostic::{Diagnostics, Report, Span};
 use super::document::{At, Table};
 use super::environment::{Disk, Environment};
 use super::locate::{Miss, Placed, Unplaced, locate};
-use super::model::{Arbiter, Config, HeartbeatKey};
+use super::model::{Arbiter, Config, HeartbeatKey, Keepalived};
 use super::raw::{self, File};
 use super::readers::Command;
 use super::rules_group::Shape;
@@ -164,6 +164,7 @@ pub(super) struct Outside {
     pub(super) keys: Vec<HeartbeatKey>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) credentials_file: Option<PathBuf>,
+    pub(super) keepalived: Option<Keepalived>,
     /// Paths of hooks by where they stand: the file's, then each group's.
     pub(super) resolve: Resolver,
 }
@@ -217,7 +218,17 @@ impl Files<'_> {
                 hooks.commands().for_each(|command| self.hook(command, &resolve));
             }
         }
-        Outside { keys, ca_file: ca_file.map(|(_, path)| path), credentials_file, resolve }
+        let keepalived = self.keepalived(file, holds);
+        Outside { keys, ca_file: ca_file.map(|(_, path)| path), credentials_file, keepalived, resolve }
+    }
+
+    /// Files of keepalived, which need not be there: it may start after us.
+    fn keepalived(&self, file: &File, holds: bool) -> Option<Keepalived> {
+        let fifo = match &file.keepalived.fifo {
+            Some(at) => Some(self.path(at, holds)?),
+            None => None,
+        };
+        Some(Keepalived { fifo, pid_file: self.path(file.keepalived.pid_file.as_ref()?, holds)? })
     }
 
     /// The path, with an error noted if this node needs it and it leads nowhere.

@@ -183,6 +183,11 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     nodes(config, &mut facts);
     heartbeat(config, &mut facts);
     cloud(config, &mut facts);
+    if let Some(keepalived) = &config.keepalived {
+        let fifo = keepalived.fifo.as_ref().map(|p| p.display());
+        facts.maybe(&Place::Once, Section::Keepalived, "fifo", fifo);
+        facts.text(&Place::Once, Section::Keepalived, "pid-file", keepalived.pid_file.display());
+    }
     let (once, section, local) = (&Place::Once, Section::LocalAddress, &config.local_address);
     facts.text(once, section, "lifetime", local.lifetime.map_or_else(|| "forever".to_owned(), show));
     facts.text(once, section, "announce-count", local.announce_count);
@@ -266,6 +271,7 @@ fn group_facts(config: &Config, group: &Group, facts: &mut Facts) {
     facts.text(place, section, "max-moves", group.max_moves);
     facts.span(place, section, "max-moves-window", group.max_moves_window);
     facts.span(place, section, "reclaim-wait", group.reclaim_wait);
+    facts.text(place, section, "vrrp", &group.vrrp);
     facts.text(place, section, "observe", group.observe);
     facts.list(place, Section::Havip, "id", group.havips.iter().map(|h| &h.id));
     for havip in &group.havips {

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 ///
 /// Hashed, each string after its length as 8 bytes, big-endian, and each number likewise:
 /// `"havipd digest 1"`, the number of groups; per group in file order its name, its arbiter (`"none"`,
-/// `"cloud"`, `"majority"`), the number of voters, per voter in file order its name and `"witness"` or
+/// `"cloud"`, `"majority"`, `"keepalived"`), the number of voters, per voter in file order its name and `"witness"` or
 /// `"member"`, the number of HAVIPs, per HAVIP in file order its id and `"exclusive"` or `"shared"`.
 #[must_use]
 pub fn digest(config: &Config) -> Digest {

@@ -5,6 +5,7 @@
 //! the address lifetime), the field holds the outcome, not the request.
 
 use crate::ids::{ClusterName, GroupIndex, GroupName, HavipId, KeyId, NodeIndex, NodeName, Target};
+use crate::keepalived::parse::Vrrp;
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,6 +31,8 @@ pub struct Config {
     pub local_address: LocalAddress,
     /// `metrics.listen`; `None` is `"off"`.
     pub metrics: Option<SocketAddr>,
+    /// `[keepalived]`; `None` if no group follows it.
+    pub keepalived: Option<Keepalived>,
     /// `[log]`.
     pub log: Log,
 }
@@ -190,6 +193,8 @@ pub struct Group {
     pub max_moves_window: Duration,
     /// How long a superseded node waits without new evidence.
     pub reclaim_wait: Duration,
+    /// The vrrp_instance or sync group that `arbiter = "keepalived"` follows.
+    pub vrrp: Vrrp,
     /// Elect and report, touch nothing.
     pub observe: bool,
     /// The HAVIPs, which move together.
@@ -227,6 +232,8 @@ pub enum Arbiter {
     Cloud,
     /// Leases from a majority of voters.
     Majority,
+    /// keepalived elects; the cloud's record is the third opinion while it says nothing new.
+    Keepalived,
 }
 
 impl Arbiter {
@@ -237,8 +244,24 @@ impl Arbiter {
             Self::None => "none",
             Self::Cloud => "cloud",
             Self::Majority => "majority",
+            Self::Keepalived => "keepalived",
         }
     }
+
+    /// Whether the cloud's record counts where nodes cannot see each other.
+    #[must_use]
+    pub const fn by_record(self) -> bool {
+        matches!(self, Self::Cloud | Self::Keepalived)
+    }
+}
+
+/// `[keepalived]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalived {
+    /// `fifo`: keepalived's `vrrp_notify_fifo`; without it states come by `havipctl notify`.
+    pub fifo: Option<PathBuf>,
+    /// `pid-file`: tells which process must live for a state to count.
+    pub pid_file: PathBuf,
 }
 
 /// `on-stop`.

@@ -8,6 +8,7 @@ use super::document::{At, Table};
 use super::readers::Command;
 use super::value::{Address, Endpoint, InterfaceName, Listen, NodeInterface, Region, VirtualAddress};
 use crate::ids::{ClusterName, EniId, GroupName, HavipId, InstanceId, NodeName};
+use crate::keepalived::parse::Vrrp;
 use std::time::Duration;
 
 /// The whole file.
@@ -20,6 +21,7 @@ pub(super) struct File {
     pub(super) local_address: LocalAddress,
     pub(super) hooks: Hooks,
     pub(super) listen: Option<At<Listen>>,
+    pub(super) keepalived: Keepalived,
     pub(super) log_level: Option<At<&'static str>>,
     pub(super) log_format: Option<At<&'static str>>,
 }
@@ -92,6 +94,7 @@ pub(super) struct Group {
     pub(super) max_moves: Option<At<u32>>,
     pub(super) max_moves_window: Option<At<Duration>>,
     pub(super) reclaim_wait: Option<At<Duration>>,
+    pub(super) vrrp: Option<At<Vrrp>>,
     pub(super) observe: Option<At<bool>>,
     pub(super) havips: Vec<Havip>,
     pub(super) hooks: Hooks,
@@ -123,6 +126,14 @@ pub(super) struct LocalAddress {
     pub(super) announce_count: Option<At<u32>>,
     pub(super) announce_interval: Option<At<Duration>>,
     pub(super) announce_refresh: Option<At<Duration>>,
+}
+
+/// `[keepalived]`.
+pub(super) struct Keepalived {
+    /// The file has it.
+    pub(super) written: bool,
+    pub(super) fifo: Option<At<String>>,
+    pub(super) pid_file: Option<At<String>>,
 }
 
 /// `[hooks]` or `[group.hooks]`.
@@ -158,6 +169,7 @@ pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
         local_address: local_address(&root.table("local-address")),
         hooks: hooks(&root.table("hooks")),
         listen: root.table("metrics").text("listen"),
+        keepalived: keepalived(root),
         log_level: log.choice("level"),
         log_format: log.choice("format"),
     }
@@ -212,10 +224,11 @@ fn group(table: &Table<'_>, report: &Report) -> Group {
         (Some(_), None) => Membership::Unknown,
     };
     let arbiter = table.choice("arbiter").filter(|arbiter| {
-        let later = matches!(arbiter.value, "etcd" | "keepalived");
+        let later = arbiter.value == "etcd";
         if later {
             let text = format!("\"arbiter\" = {} is not available in this version", quote(arbiter.value));
-            report.error_with(&arbiter.span, text, "use \"auto\", \"cloud\", \"majority\" or \"none\"");
+            let words = "use \"auto\", \"cloud\", \"majority\", \"keepalived\" or \"none\"";
+            report.error_with(&arbiter.span, text, words);
         }
         !later
     });
@@ -236,6 +249,7 @@ fn group(table: &Table<'_>, report: &Report) -> Group {
         max_moves: table.integer("max-moves"),
         max_moves_window: table.duration("max-moves-window"),
         reclaim_wait: table.duration("reclaim-wait"),
+        vrrp: table.text("vrrp"),
         observe: table.bool("observe"),
         havips: table.tables("havip").iter().map(havip).collect(),
         hooks: hooks(&table.table("hooks")),
@@ -258,6 +272,15 @@ fn local_address(table: &Table<'_>) -> LocalAddress {
         announce_count: table.integer("announce-count"),
         announce_interval: table.duration("announce-interval"),
         announce_refresh: table.duration("announce-refresh"),
+    }
+}
+
+fn keepalived(root: &Table<'_>) -> Keepalived {
+    let table = root.table("keepalived");
+    Keepalived {
+        written: root.key_span("keepalived").is_some(),
+        fifo: table.path("fifo"),
+        pid_file: table.path("pid-file"),
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Opti
             let members = members(group, &names, &file.nodes, report)?;
             priorities(group, &names, &members, &file.nodes, report);
             let shape = arbiter(group, members, report)?;
+            keepalived(file, group, &shape, report);
             targets(group, &shape, &file.nodes, report);
             Some(shape)
         })
@@ -133,6 +134,7 @@ fn arbiter(group: &Group, members: Vec<usize>, report: &Report) -> Option<Shape>
         "none" => (Arbiter::None, false),
         "cloud" => (Arbiter::Cloud, false),
         "majority" => (Arbiter::Majority, false),
+        "keepalived" => (Arbiter::Keepalived, false),
         _ if voters >= 3 => (Arbiter::Majority, true),
         _ => (Arbiter::Cloud, true),
     };
@@ -147,6 +149,19 @@ fn arbiter(group: &Group, members: Vec<usize>, report: &Report) -> Option<Shape>
         report.warning(Some(span), text, Some("add or remove a witness".to_owned()));
     }
     Some(Shape { members, arbiter, auto })
+}
+
+/// keepalived's table and the name that is followed belong to the arbiter of that name.
+fn keepalived(file: &File, group: &Group, shape: &Shape, report: &Report) {
+    let follows = shape.arbiter == Arbiter::Keepalived;
+    if let Some(arbiter) = group.arbiter.as_ref().filter(|_| follows && !file.keepalived.written) {
+        let help = "add the table: fifo = \"...\", or nothing in it if keepalived calls havipctl notify";
+        report.error_with(&arbiter.span, "\"arbiter\" = \"keepalived\" needs the table [keepalived]", help);
+    }
+    if let Some(vrrp) = group.vrrp.as_ref().filter(|_| !follows) {
+        let text = "\"vrrp\" says nothing here: only \"arbiter\" = \"keepalived\" follows keepalived";
+        report.warning(Some(&vrrp.span), text, None);
+    }
 }
 
 fn targets(group: &Group, shape: &Shape, nodes: &[Node], report: &Report) {

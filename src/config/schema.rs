@@ -32,6 +32,8 @@ pub enum Section {
     LocalAddress,
     /// `[hooks]` and `[group.hooks]`.
     Hooks,
+    /// `[keepalived]`.
+    Keepalived,
     /// `[metrics]`.
     Metrics,
     /// `[log]`.
@@ -56,6 +58,7 @@ impl Section {
             Self::Havip => "[[group.havip]]",
             Self::LocalAddress => "[local-address]",
             Self::Hooks => "[hooks]",
+            Self::Keepalived => "[keepalived]",
             Self::Metrics => "[metrics]",
             Self::Log => "[log]",
             Self::Daemon => "[daemon]",
@@ -281,7 +284,7 @@ pub static KEYS: &[Key] = {
         row(S::Root, "hooks", Table(S::Hooks), Absent, R0),
         row(S::Root, "check", Later, Absent, R0),
         row(S::Root, "etcd", Later, Absent, R0),
-        row(S::Root, "keepalived", Later, Absent, R0),
+        row(S::Root, "keepalived", Table(S::Keepalived), Absent, R0),
         row(S::Root, "metrics", Table(S::Metrics), Absent, R0),
         row(S::Root, "log", Table(S::Log), Absent, R0),
         row(S::Root, "daemon", Table(S::Daemon), Absent, R0),
@@ -337,7 +340,13 @@ pub static KEYS: &[Key] = {
         row(S::Group, "max-moves-window", span(m(1), h(24)), Value("\"10m\""), R0),
         row(S::Group, "reclaim-wait", span(s(10), h(24)), Value("\"5m\""), R0),
         row(S::Group, "on-arbiter-loss", Later, Absent, R0),
-        row(S::Group, "vrrp", Later, Absent, R0),
+        row(
+            S::Group,
+            "vrrp",
+            Text("the name of a vrrp_instance, or \"GROUP:\" and that of a vrrp_sync_group"),
+            Absent,
+            R0,
+        ),
         row(S::Group, "observe", Bool, Value("false"), R0),
         row(S::Group, "havip", Tables(S::Havip, 1, 32), Required, M),
         row(S::Group, "hooks", Table(S::Hooks), Absent, R0),
@@ -358,6 +367,8 @@ pub static KEYS: &[Key] = {
         row(S::Hooks, "notify-stop", Command, Absent, R0),
         row(S::Hooks, "timeout", span(s(1), m(10)), Value("\"30s\""), R0),
         row(S::Metrics, "listen", LISTEN, Value("\"127.0.0.1:11201\""), R0),
+        row(S::Keepalived, "fifo", Path, Absent, R0),
+        row(S::Keepalived, "pid-file", Path, Value("\"/run/keepalived.pid\""), R0),
         row(S::Log, "level", Choice(&["error", "warn", "info", "debug", "trace"]), Value("\"info\""), R0),
         row(S::Log, "format", Choice(&["text", "json"]), Value("\"text\""), R0),
         row(S::Daemon, "history-size", Later, Absent, R0),

@@ -67,6 +67,20 @@ pub enum Request {
     },
     /// As SIGHUP, but answered when it is done.
     Reload,
+    /// A state of keepalived, as its notify command was told.
+    Notify {
+        /// INSTANCE or GROUP.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// keepalived's word.
+        state: String,
+        /// The VRRP priority.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        priority: Option<String>,
+        /// When keepalived said it: ticks of 10 ms since boot, and the process that it started to say it.
+        stamp: (u64, u32),
+    },
     /// The log level until the next reload or restart.
     LogLevel {
         /// error, warn, info, debug or trace.

@@ -3,6 +3,7 @@
 mod history;
 mod keygen;
 mod oneshot;
+mod notify;
 mod simulate;
 mod status;
 mod wait;
@@ -124,6 +125,9 @@ enum Verb {
     /// Unbind a target from a HAVIP, this node unless another is named. No daemon needed.
     #[command(after_help = oneshot::DETACH_HELP)]
     Detach(oneshot::Detach),
+    /// Take a state of keepalived: its notify command.
+    #[command(after_help = notify::HELP)]
+    Notify(notify::Words),
     /// A whole cluster and an emulated cloud on this machine: no root, no account.
     #[command(after_help = sandbox::script::HELP)]
     Sandbox(sandbox::Options),
@@ -163,7 +167,7 @@ impl Verb {
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) => return None,
-            Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => return None,
+            Self::Notify(_) | Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => return None,
         })
     }
 }
@@ -190,6 +194,11 @@ pub fn main() -> ExitCode {
         (Verb::Detach(options), _) => exit(oneshot::detach(options, &arguments.socket, arguments.json)),
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
         (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
+        (Verb::Notify(words), _) => {
+            let response = notify::run(words, &arguments.socket);
+            tell(&arguments, &response);
+            exit(response.code)
+        }
         (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
         (Verb::History { since, svg, .. }, Some(request)) => {
             let wanted = history::Wanted { since: *since, svg: svg.as_deref(), json: arguments.json };
@@ -262,17 +271,22 @@ fn check(arguments: &Arguments, status: &Value) -> Code {
 }
 
 fn show(arguments: &Arguments, request: &Request, response: &Response) {
-    if response.code != Code::Done && !arguments.json {
-        return complain(&response.message);
+    if *request != Request::Status || response.code != Code::Done {
+        return tell(arguments, response);
     }
-    let status = *request == Request::Status && response.code == Code::Done;
+    let text = if arguments.json { response.data.to_string() } else { status::text(&response.data) };
     // Nobody reads any more: the exit code still tells.
-    let _ = match (status, arguments.json) {
-        (true, true) => print(&response.data.to_string()),
-        (true, false) => print(&status::text(&response.data)),
-        (false, true) => print(&serde_json::to_string(response).unwrap_or_default()),
-        (false, false) => print(&response.message),
-    };
+    let _ = print(&text);
+}
+
+fn tell(arguments: &Arguments, response: &Response) {
+    if arguments.json {
+        print(&serde_json::to_string(response).unwrap_or_default());
+    } else if response.code == Code::Done {
+        print(&response.message);
+    } else {
+        complain(&response.message);
+    }
 }
 
 fn watch(arguments: &Arguments) -> Result<Code, ClientError> {

@@ -54,9 +54,9 @@ impl Group {
         self.displaces = displaces;
     }
 
-    /// Arbiter `cloud`: two reads that name a member whom we do not hear.
+    /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear.
     fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
-        if self.settings(turn).arbiter != Arbiter::Cloud || self.maintained() {
+        if !self.settings(turn).arbiter.by_record() || self.maintained() {
             return false;
         }
         let me = turn.identity.map(|t| t.id().to_owned());
@@ -97,7 +97,9 @@ impl Group {
             self.step_done(turn, text.into());
             turn.out.push(Action::Warn { group: Some(self.index), text: text.into() });
         }
-        if self.isolated() && settings.when_isolated == HoldOrRelease::Release {
+        // keepalived would have us active all the same.
+        let may_release = !self.by_keepalived(turn);
+        if self.isolated() && may_release && settings.when_isolated == HoldOrRelease::Release {
             let text = "neither peers nor cloud answer, and when-isolated is release";
             self.lose(turn, Role::Backup, Cause::Isolated, text.into(), None);
         }
@@ -109,7 +111,8 @@ impl Group {
 
     /// Reasons of our own, and of better-ranked peers, to hand over.
     fn consider_handover(&mut self, turn: &mut Turn<'_>) {
-        if self.maintained() || turn.stopping || !turn.due(self.plan.retry_at()) {
+        // Where keepalived elects it has reasons of its own.
+        if self.maintained() || turn.stopping || self.by_keepalived(turn) || !turn.due(self.plan.retry_at()) {
             return;
         }
         let settings = self.settings(turn);
@@ -178,6 +181,7 @@ impl Group {
             && !self.left
             && self.superseded.held.is_none()
             && turn.claims_from <= turn.now
+            && self.vrrp_allows(turn)
     }
 
     /// Holding back: looks for new evidence, and asks for some.

@@ -15,7 +15,7 @@ use std::time::Duration;
 const READ_AGE: Duration = Duration::from_secs(2);
 
 /// Whether a claim may be made now.
-enum Verdict {
+pub(super) enum Verdict {
     /// Not now, in words; the reason is for people, the state is evaluated again each turn.
     Wait(String),
     /// Yes, and why.
@@ -61,6 +61,9 @@ impl Group {
         if self.maintained() && !self.resumes(turn) {
             return Verdict::Wait("cluster-wide maintenance is on".into());
         }
+        if self.by_keepalived(turn) {
+            return self.may_claim_by_keepalived(turn);
+        }
         if let Some((node, text)) = self.offered(turn) {
             let planned = Cause::HandedOver;
             return Verdict::Claim(planned, text, Some(node));
@@ -82,7 +85,7 @@ impl Group {
         }
         match self.settings(turn).arbiter {
             Arbiter::Cloud => self.ask_cloud(turn),
-            Arbiter::None | Arbiter::Majority => self.reason_for_vacancy(turn),
+            Arbiter::None | Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(turn),
         }
     }
 
@@ -120,7 +123,7 @@ impl Group {
     }
 
     /// Somebody has the right, or it is reserved for somebody.
-    fn somebody_else(&self, turn: &mut Turn<'_>) -> Option<String> {
+    pub(super) fn somebody_else(&self, turn: &mut Turn<'_>) -> Option<String> {
         for peer in turn.peers.iter() {
             let name = turn.config.node(peer.node).name.as_str();
             if peer.owns(self.tag, turn.now).is_some() {
@@ -134,7 +137,7 @@ impl Group {
     }
 
     /// The cloud names us, and no peer has had a newer reign since our start: go on where the last run ended.
-    fn resumes(&self, turn: &Turn<'_>) -> bool {
+    pub(super) fn resumes(&self, turn: &Turn<'_>) -> bool {
         self.cause == Cause::Started
             && self.damping.owner().is_none()
             && !self.loops.is_empty()
@@ -142,7 +145,7 @@ impl Group {
     }
 
     /// A peer that was not heard since our start counts as live until the cold-start wait is over.
-    fn cold_start(&self, turn: &mut Turn<'_>) -> Option<String> {
+    pub(super) fn cold_start(&self, turn: &mut Turn<'_>) -> Option<String> {
         let until = turn.started + turn.config.heartbeat.cold_start_wait;
         let members = &self.settings(turn).members;
         let unmet = members.iter().find(|m| turn.peers.of(m.node).is_some_and(|p| !p.met && !p.gone) && !m.witness)?;
@@ -200,12 +203,13 @@ impl Group {
                 };
                 Verdict::Claim(cause, format!("{name} was active and {how}"), Some(peer.node))
             }
+            None if self.by_keepalived(turn) => Verdict::Claim(Cause::NoActive, "nobody is active".into(), None),
             None => Verdict::Claim(Cause::NoActive, "nobody is active and we are first in rank".into(), None),
         }
     }
 
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
-    fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
+    pub(super) fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
         let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
         let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {

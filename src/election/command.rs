@@ -5,6 +5,7 @@ use super::action::{Action, Actions};
 use super::event::{Command, Reply};
 use super::group::Group;
 use super::turn::Turn;
+use crate::config::model::Arbiter;
 use crate::ids::GroupIndex;
 use crate::time::Instant;
 
@@ -15,10 +16,7 @@ impl Core {
             Command::RehearseSwitchover { group, to } => {
                 self.in_group(now, group, actions, |g, turn| g.rehearse_switchover(turn, to))
             }
-            Command::Drain { group, on } => {
-                let text = if on { "drained: hands over and stays ineligible" } else { "eligible again" };
-                self.flag(group, |kept| kept.drained = on, text)
-            }
+            Command::Drain { group, on } => self.drain(group, on),
             Command::Maintenance { group, on } => {
                 let text = if on { "in maintenance on every node that is heard" } else { "out of maintenance" };
                 // Odd is on: the next number of that parity is newer than anything known.
@@ -31,6 +29,24 @@ impl Core {
             }
         };
         actions.push(Action::Reply { request, reply });
+    }
+
+    /// Groups that keepalived elects for are drained there: without us nobody would have their HAVIPs.
+    fn drain(&mut self, group: Option<GroupIndex>, on: bool) -> Reply {
+        let elects = |i: usize| self.config.groups[i].arbiter != Arbiter::Keepalived;
+        let mut wanted = (0..self.groups.len()).filter(|i| group.is_none_or(|g| g.0 == *i));
+        if on && !wanted.any(elects) {
+            return Reply::Refused("keepalived elects: lower its priority on this node, or stop it".into());
+        }
+        let text = if on { "drained: hands over and stays ineligible" } else { "eligible again" };
+        for (g, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            if group.is_none_or(|index| g.index == index) {
+                g.kept.drained = on && settings.arbiter != Arbiter::Keepalived;
+            }
+        }
+        self.persist = true;
+        self.changed = true;
+        Reply::Done(text.to_owned())
     }
 
     fn in_group(

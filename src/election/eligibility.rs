@@ -46,6 +46,9 @@ impl Group {
                 return Some((Cause::LinkDown, format!("the interface for {id} is down or missing")));
             }
         }
+        if let Some(fault) = self.vrrp_fault(turn) {
+            return Some(fault);
+        }
         if self.health.failed {
             return Some((Cause::CheckFailed, "a check fails".into()));
         }

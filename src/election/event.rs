@@ -4,6 +4,9 @@
 use crate::cloud::api::{CallError, HaVip};
 use crate::config::model::Config;
 use crate::ids::{BootId, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use crate::keepalived::parse::State;
+use serde::Serialize;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +63,13 @@ pub enum Event {
     },
     /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`].
     ConfigReloaded(Arc<Config>),
+    /// keepalived's state of the instance that a group follows, as it arrived.
+    VrrpReported {
+        /// The group.
+        group: GroupIndex,
+        /// The state.
+        report: VrrpReport,
+    },
     /// The effects side of the daemon has completed a turn: what depends on it may go on.
     EffectsProgressed,
     /// A boot id, asked for by `DrawBootId`.
@@ -77,6 +87,42 @@ pub enum Event {
         /// A check has not decided yet.
         undecided: bool,
     },
+}
+
+/// What keepalived says of one instance or sync group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VrrpReport {
+    /// The state.
+    pub state: State,
+    /// keepalived has just decided so; else it is what it decided before.
+    pub decided: bool,
+    /// How we know.
+    pub source: VrrpSource,
+}
+
+/// How a state of keepalived is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VrrpSource {
+    /// `havipctl notify`.
+    Notify,
+    /// keepalived's FIFO.
+    Fifo,
+    /// Kept in the state directory, from before we started.
+    Kept,
+    /// keepalived's process has ended, or does not run.
+    Process,
+}
+
+impl fmt::Display for VrrpSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Notify => "notify command",
+            Self::Fifo => "FIFO",
+            Self::Kept => "from before this start",
+            Self::Process => "its process",
+        })
+    }
 }
 
 /// How a long operation ended.

@@ -4,6 +4,7 @@ use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Tra
 use super::damping::Damping;
 use super::event::OperationResult;
 use super::handover::Plan;
+use super::keepalived::Vrrp;
 use super::lease::{Asker, KeepFor, Voter};
 use super::probe::Fabric;
 use super::rank;
@@ -51,6 +52,7 @@ pub(crate) struct Group {
     pub(crate) superseded: Superseded,
     pub(crate) reach: Reach,
     pub(crate) damping: Damping,
+    pub(crate) vrrp: Vrrp,
     pub(crate) plan: Plan,
     /// Since when nobody is active and we could be.
     pub(crate) vacant_since: Option<Instant>,
@@ -106,6 +108,7 @@ impl Group {
             superseded: Superseded::default(),
             reach: Reach::default(),
             damping: Damping::default(),
+            vrrp: Vrrp::default(),
             plan: Plan::default(),
             vacant_since: None,
             eligible_since: None,
@@ -231,6 +234,8 @@ impl Group {
             && !matches!(cause, Cause::CheckFailed)
         {
             self.lose(turn, Role::Fault, cause, text, None);
+        } else if let Some(text) = self.outvoted(turn) {
+            self.lose(turn, Role::Backup, Cause::VrrpBackup, text, None);
         }
     }
 
@@ -258,6 +263,7 @@ impl Group {
         }
         self.asker.stop();
         self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
+        self.vrrp.spend();
         // A daemon that is leaving goes on leaving, without the right.
         self.plan = self.plan.after();
         self.displaces.clear();

@@ -213,6 +213,10 @@ impl Group {
     fn switchover_to(&self, turn: &Turn<'_>, to: Option<NodeIndex>) -> Result<NodeIndex, Reply> {
         let settings = self.settings(turn);
         let name = &settings.name;
+        if self.by_keepalived(turn) {
+            let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp);
+            return Err(Reply::Refused(text));
+        }
         if self.role != Role::Active {
             let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
             let who = owner.map_or("no node that is heard", |p| turn.config.node(p.node).name.as_str());
@@ -246,6 +250,8 @@ impl Group {
             (true, OnRestart::Handover, _) | (false, _, OnStop::Handover) => true,
             (true, OnRestart::Keep, _) | (false, _, OnStop::Keep | OnStop::Release) => false,
         };
+        // keepalived elects: nobody else can take over on our word.
+        let hand_over = hand_over && !self.by_keepalived(turn);
         let keep = restart || settings.on_stop != OnStop::Release;
         if self.role == Role::Releasing {
             self.plan.leaving = Some(Leaving::HandingOver);

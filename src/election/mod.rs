@@ -19,6 +19,7 @@ mod eligibility;
 mod farewell;
 mod group;
 mod handover;
+mod keepalived;
 mod lease;
 pub(crate) mod peer;
 mod probe;
@@ -172,6 +173,7 @@ impl Core {
                     self.changed = true;
                 }
             }
+            Event::VrrpReported { group, report } => self.vrrp_reported(now, group, report, actions),
             Event::EffectsProgressed => self.stall.effects_progressed(now),
             Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
             Event::LeaseStored(lease) => {

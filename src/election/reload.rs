@@ -3,6 +3,7 @@
 use super::Core;
 use super::action::{Action, Actions};
 use super::group::Group;
+use super::keepalived::Vrrp;
 use super::lease::Voter;
 use super::role::{Cause, Role};
 use super::timer::Timers;
@@ -104,6 +105,10 @@ impl Core {
 /// Moves a group's state over to its new settings; gives what is to be dropped of HAVIPs that it has no more.
 fn adopt(group: &mut Group, old: &Config, new: &Config, index: GroupIndex) -> Vec<Action> {
     let before = &old.groups[group.index.0].havips;
+    let (was, is) = (&old.groups[group.index.0], &new.groups[index.0]);
+    if (was.arbiter, &was.vrrp) != (is.arbiter, &is.vrrp) {
+        group.vrrp = Vrrp::default();
+    }
     let mut loops: Vec<Option<HavipLoop>> = std::mem::take(&mut group.loops).into_iter().map(Some).collect();
     for havip in &new.groups[index.0].havips {
         let known = before.iter().position(|h| h.id == havip.id).and_then(|at| loops[at].take());

@@ -72,6 +72,12 @@ pub enum Cause {
     RankPassed,
     /// The active node has neither peers nor cloud.
     PeerIsolated,
+    /// keepalived elected this node.
+    VrrpMaster,
+    /// keepalived elected another node.
+    VrrpBackup,
+    /// keepalived is in FAULT, has stopped, or does not have the instance any more.
+    VrrpFault,
     /// The cloud still named us as holder after a restart.
     Resumed,
     /// The cloud read back that we have it.

@@ -1,10 +1,10 @@
 //! What the role wants of the ownership loops, and what they made of it.
 
 use super::group::Group;
+use super::peer::Peer;
 use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
-use crate::config::model::Arbiter;
 use crate::ids::{HavipIndex, NodeIndex, Target};
 use crate::ownership::{Desire, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Group {
 
     /// How often to look at the cloud without having the right, and whether a claim may depend on it.
     fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
-        let waiting_for_cloud = self.settings(turn).arbiter == Arbiter::Cloud && self.claim_may_follow(turn);
+        let waiting_for_cloud = self.settings(turn).arbiter.by_record() && self.claim_may_follow(turn);
         if waiting_for_cloud && self.owner_suspected(turn) {
             // The answer must be here, and one suspicion old, before the dead time is over.
             ((turn.dead_time() / 4).clamp(SOON, LOOK_WAITING), true)
@@ -107,18 +107,20 @@ impl Group {
         let fresh =
             self.cause == Cause::Started || self.ineligible.as_ref().is_some_and(|(c, _)| *c == Cause::NoIdentity);
         let owned = turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some());
-        fresh && !owned && !turn.due(turn.started + settings.keep_for)
+        fresh && !owned && self.vrrp_open(turn) && !turn.due(turn.started + settings.keep_for)
     }
 
     /// How the HAVIPs are to be had now.
     pub(crate) fn serve_how(&self, turn: &mut Turn<'_>) -> Serve {
         let settings = self.settings(turn);
-        let by_cloud = settings.arbiter == Arbiter::Cloud;
-        let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(|p| !p.up(turn.now));
+        let by_cloud = settings.arbiter.by_record();
+        // keepalived may be quicker than our dead time: whoever misses a heartbeat may just have been elected.
+        let doubted = |p: &Peer| if self.by_keepalived(turn) { p.suspected(turn.now) } else { !p.up(turn.now) };
+        let unseen = |n: NodeIndex| turn.peers.of(n).is_some_and(doubted);
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != turn.config.local);
         let target = |n: NodeIndex| turn.target_of(n).map(|t| t.id().to_owned());
         // Once active, whoever is read as holder is a wrong answer to be repaired, or the election's to judge.
-        let yield_to = if by_cloud && !self.planned && self.role == Role::Claiming {
+        let yield_to = if by_cloud && !self.planned && !self.decided(turn) && self.role == Role::Claiming {
             let before = |n| rank::configured_before(turn, settings, n, turn.config.local);
             let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
             ids.filter(|id| !self.displaces.contains(id)).collect()

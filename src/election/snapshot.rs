@@ -1,9 +1,11 @@
 //! The one description of the core's state: status, JSON, metrics and `STATUS=` are all made from it.
 
 use super::Core;
+use super::event::VrrpSource;
 use super::role::{Cause, Role};
 use crate::config::model::Arbiter;
 use crate::ids::Target;
+use crate::keepalived::parse::State;
 use crate::time::Instant;
 use crate::wire::session::{SessionState, SessionStats};
 use serde::Serialize;
@@ -79,6 +81,8 @@ pub struct GroupSnapshot {
     pub right_ms: Option<u64>,
     /// Arbiter `majority`: milliseconds until this node may vote for anybody again after its start.
     pub votes_in_ms: Option<u64>,
+    /// Arbiter `keepalived`: what keepalived said last.
+    pub vrrp: Option<VrrpSnapshot>,
     /// `drain` is on.
     pub drained: bool,
     /// Cluster-wide maintenance is on.
@@ -93,6 +97,19 @@ pub struct GroupSnapshot {
     pub fabric_ms: Option<u64>,
     /// The HAVIPs.
     pub havips: Vec<HavipSnapshot>,
+}
+
+/// What keepalived says of the instance that a group follows.
+#[derive(Debug, Clone, Serialize)]
+pub struct VrrpSnapshot {
+    /// The vrrp_instance, or `GROUP:` and the sync group.
+    pub name: String,
+    /// Its state; `None` until it is known.
+    pub state: Option<State>,
+    /// Milliseconds since then.
+    pub since_ms: Option<u64>,
+    /// How it is known.
+    pub source: Option<VrrpSource>,
 }
 
 /// One HAVIP.
@@ -193,6 +210,15 @@ impl Core {
             right_ms: right.map(|until| ms(until, now)),
             votes_in_ms: (settings.arbiter == Arbiter::Majority && g.voter.quarantined(now))
                 .then(|| ms(g.voter.quarantine_ends(), now)),
+            vrrp: (settings.arbiter == Arbiter::Keepalived).then(|| {
+                let said = g.vrrp.said();
+                VrrpSnapshot {
+                    name: settings.vrrp.to_string(),
+                    state: said.map(|s| s.report.state),
+                    since_ms: said.map(|s| ms(now, s.since)),
+                    source: said.map(|s| s.report.source),
+                }
+            }),
             drained: g.kept.drained,
             maintenance: g.maintained(),
             isolated: g.isolated(),

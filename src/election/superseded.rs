@@ -96,6 +96,15 @@ impl Superseded {
         self.released = self.held.take().map(|h| h.by);
     }
 
+    /// keepalived has decided for us: what the cloud said before is history.
+    pub(crate) fn forgive(&mut self) {
+        self.seen = None;
+        self.waits = 0;
+        if self.held.is_some() {
+            self.release();
+        }
+    }
+
     /// Begins to hold back.
     pub(crate) fn hold_back(&mut self, turn: &Turn<'_>, group: &Group, by: &str, node: Option<NodeIndex>) {
         if self.held.as_ref().is_some_and(|h| h.by == by) {

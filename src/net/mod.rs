@@ -14,4 +14,4 @@ pub mod interface;
 pub mod monitor;
 pub mod netlink;
 pub mod owner;
-mod readiness;
+pub(crate) mod readiness;

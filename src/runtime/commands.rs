@@ -27,6 +27,7 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
         | Request::Why { .. }
         | Request::History { .. }
         | Request::Reload
+        | Request::Notify { .. }
         | Request::LogLevel { .. } => {
             return Err(Response::new(Code::Usage, "not a command for the election"));
         }

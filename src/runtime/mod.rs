@@ -24,6 +24,7 @@ pub mod service;
 pub mod signals;
 pub mod stale;
 pub mod status;
+mod vrrp;
 pub mod why;
 mod writes;
 

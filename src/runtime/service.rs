@@ -16,6 +16,7 @@ use super::reload::{Known, ReloadError, Reloaded};
 use super::signals::Signals;
 use super::stale::LastWord;
 use super::status::{CoreStatus, EffectsStatus, Published, Status};
+use super::vrrp::Vrrp;
 use crate::clock;
 use crate::cloud::client::{Client, ClientError};
 use crate::config::model::Config;
@@ -100,6 +101,7 @@ struct Service {
     path: PathBuf,
     known: Known,
     runtime_directory: PathBuf,
+    state_directory: PathBuf,
     logging: Logging,
     notifier: Notifier,
     to_core: mpsc::Sender<ToCore>,
@@ -114,6 +116,7 @@ struct Service {
     measure: Measure,
     /// Tasks that depend on the configuration.
     learning: Option<JoinHandle<()>>,
+    vrrp: Option<Vrrp>,
     warming: Option<JoinHandle<()>>,
     internal: mpsc::Sender<Internal>,
     /// Who waits for the core's answer, by number.
@@ -151,7 +154,7 @@ pub async fn run(
     getrandom::fill(&mut seed).map_err(ServiceError::Random)?;
     let client = if setup.config.local_node().witness { None } else { Some(Client::new(&setup.config.cloud)?) };
     let journal = Journal::start(setup.state_directory.clone()).map_err(ServiceError::Journal)?;
-    let state = Arc::new(StateWriter::start(setup.state_directory)?);
+    let state = Arc::new(StateWriter::start(setup.state_directory.clone())?);
     let begin = Start {
         config: Arc::clone(&setup.config),
         boot: BootId(boot),
@@ -166,6 +169,7 @@ pub async fn run(
         path: setup.path,
         known: setup.known,
         runtime_directory: setup.runtime_directory,
+        state_directory: setup.state_directory.clone(),
         logging: setup.logging,
         notifier: setup.notifier,
         executor: Executor::new(client, to_core.clone(), cancellations),
@@ -178,6 +182,7 @@ pub async fn run(
         identity_error: IdentityError::default(),
         measure: Measure::new(),
         learning: None,
+        vrrp: None,
         warming: None,
         internal,
         waiting: HashMap::new(),
@@ -268,6 +273,7 @@ impl Service {
         self.hooks.apply(&hooks);
         self.logging.apply(&config.log);
         self.measure.configure(config, self.executor.client.as_ref());
+        self.vrrp = Vrrp::follow(self.vrrp.take(), config, &self.state_directory, &self.to_core);
         for task in [self.learning.take(), self.warming.take()].into_iter().flatten() {
             task.abort();
         }

@@ -91,6 +91,14 @@ fn evidence(snapshot: &Snapshot, g: &GroupSnapshot, most: u32) -> Vec<String> {
             lines.push(format!("{}: {error}", havip.id));
         }
     }
+    if let Some(vrrp) = &g.vrrp {
+        lines.push(match (vrrp.state, vrrp.since_ms, vrrp.source) {
+            (Some(state), Some(ms), Some(source)) => {
+                format!("keepalived is {state} for {}, known for {} ({source})", vrrp.name, age(ms))
+            }
+            _ => format!("keepalived has not told its state of {} yet", vrrp.name),
+        });
+    }
     if g.role.has_right() {
         match g.right_ms {
             Some(ms) if g.arbiter == Arbiter::Majority => {
@@ -152,6 +160,10 @@ fn change(snapshot: &Snapshot, g: &GroupSnapshot, preempt: bool, moves: &Moves) 
             snapshot.peers.len() + 1
         ));
     }
+    if let Some(vrrp) = &g.vrrp {
+        lines.push(format!("keepalived elects: what moves {} there moves {name}", vrrp.name));
+        return lines;
+    }
     match (&g.active, g.role) {
         (Some(active), Role::Backup) if *active != snapshot.node => {
             lines.push(format!(
@@ -191,6 +203,7 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
         Cause::LinkDown => "bring the interface up",
         Cause::NoIdentity => "set node.instance or node.eni, or make the metadata service reachable",
         Cause::Cloned => "stop the other machine that runs as this node",
+        Cause::VrrpFault => "keepalived has to run, without a fault; keepalived.pid-file says which process counts",
         Cause::ConfigMismatch => "install the same configuration on every node and reload",
         Cause::Away => "this host was paused; it claims again after one dead time",
         _ => return None,
@@ -228,6 +241,7 @@ mod tests {
             arbiter: Arbiter::Majority,
             right_ms: None,
             votes_in_ms: None,
+            vrrp: None,
             drained: false,
             maintenance: false,
             isolated: false,

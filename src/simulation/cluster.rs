@@ -2,6 +2,7 @@
 
 use crate::config::model::*;
 use crate::ids::{GroupIndex, KeyId, NodeIndex};
+use crate::keepalived::parse::{Kind, Vrrp};
 use crate::secret::Secret;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -274,6 +275,7 @@ impl Cluster {
                 announce_refresh: Duration::from_secs(10),
             },
             metrics: None,
+            keepalived: None,
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
     }
@@ -318,6 +320,7 @@ impl Cluster {
             max_moves: self.max_moves,
             max_moves_window: Duration::from_secs(600),
             reclaim_wait: Duration::from_millis(self.reclaim_wait_ms),
+            vrrp: Vrrp { kind: Kind::Instance, name: format!("group{number}") },
             observe: false,
             havips: (0..self.havips).map(havip).collect(),
             hooks: Hooks::default(),

@@ -100,19 +100,17 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    let text = with("group", "checks = []\non-arbiter-loss = \"release\"\nvrrp = \"x\"\narbiter = \"etcd\"")
-        + "[etcd]\nendpoints = []\n[keepalived]\n[daemon]\nhistory-size = \"1MiB\"\nlock-memory = false\n";
+    let text = with("group", "checks = []\non-arbiter-loss = \"release\"\narbiter = \"etcd\"")
+        + "[etcd]\nendpoints = []\n[daemon]\nhistory-size = \"1MiB\"\nlock-memory = false\n";
     says(
         &text,
         &[
             r#"havipd.toml:17:1: error: "checks" in [[group]] is not available in this version"#,
             r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
-            r#"havipd.toml:19:1: error: "vrrp" in [[group]] is not available in this version"#,
-            r#"havipd.toml:20:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "none")"#,
-            r#"havipd.toml:25:2: error: "etcd" is not available in this version"#,
-            r#"havipd.toml:27:2: error: "keepalived" is not available in this version"#,
-            r#"havipd.toml:29:1: error: "history-size" in [daemon] is not available in this version"#,
-            r#"havipd.toml:30:1: error: "lock-memory" in [daemon] is not available in this version"#,
+            r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority", "keepalived" or "none")"#,
+            r#"havipd.toml:24:2: error: "etcd" is not available in this version"#,
+            r#"havipd.toml:27:1: error: "history-size" in [daemon] is not available in this version"#,
+            r#"havipd.toml:28:1: error: "lock-memory" in [daemon] is not available in this version"#,
         ],
     );
     says(&format!("{BASE}[daemon]\n"), &[]);
@@ -144,6 +142,37 @@ fn metrics_are_served_where_an_address_says_so() {
            (let only your Prometheus reach it)",
         ],
     );
+}
+
+#[test]
+fn keepalived_and_its_table_go_together() {
+    says(
+        &with("group", "arbiter = \"keepalived\""),
+        &[
+            r#"havipd.toml:17:11: error: "arbiter" = "keepalived" needs the table [keepalived] (add the table: fifo = "...", or nothing in it if keepalived calls havipctl notify)"#,
+        ],
+    );
+    says(
+        &with("group", "vrrp = \"VI_1\""),
+        &[r#"havipd.toml:17:8: warning: "vrrp" says nothing here: only "arbiter" = "keepalived" follows keepalived"#],
+    );
+    says(
+        &(with("group", "vrrp = \"GROUP:\"\narbiter = \"keepalived\"") + "[keepalived]\nfifo = \"\"\n"),
+        &[
+            r#"havipd.toml:17:8: error: "vrrp": a name of 1 to 255 characters without quotes or line breaks is needed, not """#,
+            r#"havipd.toml:24:8: error: "fifo" must be the path of a file, or "credential:NAME", not """#,
+        ],
+    );
+    let text = with("group", "arbiter = \"keepalived\"") + "[keepalived]\n";
+    let config = crate::good(&text);
+    assert_eq!(config.groups[0].vrrp.to_string(), config.groups[0].name.as_str());
+    let keepalived = config.keepalived.expect("is followed");
+    assert_eq!((keepalived.fifo, keepalived.pid_file), (None, "/run/keepalived.pid".into()));
+    let text =
+        with("group", "arbiter = \"keepalived\"\nvrrp = \"GROUP:VG 1\"") + "[keepalived]\nfifo = \"/run/k.fifo\"\n";
+    let config = crate::good(&text);
+    assert_eq!(config.groups[0].vrrp.to_string(), "GROUP:VG 1");
+    assert_eq!(config.keepalived.expect("is followed").fifo, Some("/run/k.fifo".into()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod file;
 use file::{Shown, shown};
 
 /// In the order of the reference.
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     Section::Cluster,
     Section::Node,
     Section::Heartbeat,
@@ -22,6 +22,7 @@ const SECTIONS: [Section; 12] = [
     Section::LocalAddress,
     Section::Hooks,
     Section::Metrics,
+    Section::Keepalived,
     Section::Log,
 ];
 

@@ -6,6 +6,7 @@ mod conformance;
 mod conformance_majority;
 mod faults;
 mod releases;
+mod keepalived;
 
 use super::action::{Action, Actions, Persisted, Write};
 use super::event::{Event, OperationResult};
@@ -53,6 +54,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
         max_moves: 6,
         max_moves_window: Duration::from_secs(600),
         reclaim_wait: Duration::from_secs(300),
+        vrrp: "web".parse().expect("valid"),
         observe: false,
         havips: vec![Havip {
             id: "havip-1".parse().expect("valid"),
@@ -96,6 +98,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
             announce_refresh: Duration::from_secs(10),
         },
         metrics: None,
+        keepalived: None,
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
     }
 }
@@ -156,7 +159,9 @@ impl Pair {
     }
 
     pub(crate) fn start(&mut self, i: usize, config: Config) {
-        let boot = BootId([i as u8 + 1 + 16 * (self.log.len() % 13) as u8; 16]);
+        let mut boot = [i as u8 + 1; 16];
+        boot[..8].copy_from_slice(&self.now.as_nanos().to_be_bytes());
+        let boot = BootId(boot);
         let start = Start {
             config: Arc::new(config),
             boot,

@@ -14,7 +14,7 @@ use crate::runtime::executor::Read;
 use crate::runtime::reload::{Reload, ReloadError, Reloaded};
 use crate::runtime::signals::Signal;
 use crate::runtime::stale::LastWord;
-use crate::runtime::{ToCore, ToEffects, record};
+use crate::runtime::{ToCore, ToEffects, record, vrrp};
 use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_of_this_process};
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -143,6 +143,7 @@ impl Service {
             Request::Why { group } => self.tell_why(group.clone(), reply),
             Request::History { group } => self.tell_history(group.clone(), reply),
             Request::Reload => self.reload(Some(reply)),
+            Request::Notify { .. } => drop(reply.send(vrrp::notified(self.vrrp.as_ref(), &request))),
             Request::LogLevel { level } => drop(reply.send(match parse_level(level) {
                 Ok(level) => {
                     self.logging.set_level(level);

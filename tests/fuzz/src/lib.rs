@@ -9,3 +9,4 @@ pub mod control;
 pub mod core;
 pub mod cursor;
 pub mod datagram;
+pub mod keepalived;

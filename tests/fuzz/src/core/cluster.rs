@@ -129,6 +129,7 @@ impl Cluster {
                 announce_refresh: Duration::from_secs(5),
             },
             metrics: None,
+            keepalived: None,
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
     }
@@ -154,6 +155,7 @@ impl Cluster {
             max_moves: if bit(7) { 1 } else { 6 },
             max_moves_window: Duration::from_secs(20),
             reclaim_wait: Duration::from_secs(5),
+            vrrp: "web".parse().expect("a name"),
             observe: false,
             havips: vec![Havip {
                 id: format!("havip-{g}").parse().expect("a right id"),
