@@ -3,8 +3,8 @@
 use super::check::{Outside, Resolver};
 use super::document::At;
 use super::model::{
-    Arbiter, Binding, Cloud, Config, CredentialSource, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks,
-    Interface, LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
+    Binding, Cloud, Config, CredentialSource, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks, Interface,
+    LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
 };
 use super::raw::{self, File};
 use super::readers::Command;
@@ -40,7 +40,7 @@ pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usi
         heartbeat: heartbeat(file, outside.keys)?,
         local_address,
         metrics: of(&file.listen)?.0,
-        keepalived: shapes.iter().any(|s| s.arbiter == Arbiter::Keepalived).then_some(outside.keepalived).flatten(),
+        keepalived: outside.keepalived?,
         log: log(file)?,
     })
 }

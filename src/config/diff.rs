@@ -183,11 +183,9 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     nodes(config, &mut facts);
     heartbeat(config, &mut facts);
     cloud(config, &mut facts);
-    if let Some(keepalived) = &config.keepalived {
-        let fifo = keepalived.fifo.as_ref().map(|p| p.display());
-        facts.maybe(&Place::Once, Section::Keepalived, "fifo", fifo);
-        facts.text(&Place::Once, Section::Keepalived, "pid-file", keepalived.pid_file.display());
-    }
+    let fifo = config.keepalived.fifo.as_ref().map(|p| p.display());
+    facts.maybe(&Place::Once, Section::Keepalived, "fifo", fifo);
+    facts.text(&Place::Once, Section::Keepalived, "pid-file", config.keepalived.pid_file.display());
     let (once, section, local) = (&Place::Once, Section::LocalAddress, &config.local_address);
     facts.text(once, section, "lifetime", local.lifetime.map_or_else(|| "forever".to_owned(), show));
     facts.text(once, section, "announce-count", local.announce_count);

@@ -31,8 +31,8 @@ pub struct Config {
     pub local_address: LocalAddress,
     /// `metrics.listen`; `None` is `"off"`.
     pub metrics: Option<SocketAddr>,
-    /// `[keepalived]`; `None` if no group follows it.
-    pub keepalived: Option<Keepalived>,
+    /// `[keepalived]`.
+    pub keepalived: Keepalived,
     /// `[log]`.
     pub log: Log,
 }
@@ -256,7 +256,7 @@ impl Arbiter {
 }
 
 /// `[keepalived]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Keepalived {
     /// `fifo`: keepalived's `vrrp_notify_fifo`; without it states come by `havipctl notify`.
     pub fifo: Option<PathBuf>,

@@ -2,8 +2,8 @@
 
 mod history;
 mod keygen;
-mod oneshot;
 mod notify;
+mod oneshot;
 mod simulate;
 mod status;
 mod wait;

@@ -33,7 +33,7 @@ impl Vrrp {
         state_directory: &Path,
         core: &mpsc::Sender<ToCore>,
     ) -> Option<Self> {
-        let keepalived = config.keepalived.as_ref()?;
+        let keepalived = &config.keepalived;
         let mut groups: BTreeMap<Name, Vec<GroupIndex>> = BTreeMap::new();
         for (i, group) in config.groups.iter().enumerate() {
             let holds = group.member(config.local).is_some_and(|member| !member.witness);

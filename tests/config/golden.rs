@@ -166,13 +166,13 @@ fn keepalived_and_its_table_go_together() {
     let text = with("group", "arbiter = \"keepalived\"") + "[keepalived]\n";
     let config = crate::good(&text);
     assert_eq!(config.groups[0].vrrp.to_string(), config.groups[0].name.as_str());
-    let keepalived = config.keepalived.expect("is followed");
+    let keepalived = config.keepalived;
     assert_eq!((keepalived.fifo, keepalived.pid_file), (None, "/run/keepalived.pid".into()));
     let text =
         with("group", "arbiter = \"keepalived\"\nvrrp = \"GROUP:VG 1\"") + "[keepalived]\nfifo = \"/run/k.fifo\"\n";
     let config = crate::good(&text);
     assert_eq!(config.groups[0].vrrp.to_string(), "GROUP:VG 1");
-    assert_eq!(config.keepalived.expect("is followed").fifo, Some("/run/k.fifo".into()));
+    assert_eq!(config.keepalived.fifo, Some("/run/k.fifo".into()));
 }
 
 #[test]

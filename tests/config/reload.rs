@@ -50,6 +50,7 @@ const ROWS: &[(Section, &str, Reload, &str, &str)] = &[
     (Section::Group, "max-moves", A, "#group", "max-moves = 0"),
     (Section::Group, "max-moves-window", A, "#group", "max-moves-window = \"1h\""),
     (Section::Group, "reclaim-wait", A, "#group", "reclaim-wait = \"1h\""),
+    (Section::Group, "vrrp", A, "#group", "vrrp = \"VI_1\""),
     (Section::Group, "observe", A, "#group", "observe = true"),
     (Section::Havip, "id", M, "id = \"havip-1\"", "id = \"havip-2\""),
     (Section::Havip, "binding", M, "#havip", "binding = \"shared\""),
@@ -67,6 +68,8 @@ const ROWS: &[(Section, &str, Reload, &str, &str)] = &[
     (Section::Hooks, "notify-stop", A, "#root", "[hooks]\nnotify-stop = \"n\""),
     (Section::Hooks, "timeout", A, "#root", "[hooks]\ntimeout = \"9s\""),
     (Section::Metrics, "listen", A, "#root", "[metrics]\nlisten = \"off\""),
+    (Section::Keepalived, "fifo", A, "#root", "[keepalived]\nfifo = \"/run/f\""),
+    (Section::Keepalived, "pid-file", A, "#root", "[keepalived]\npid-file = \"/run/p\""),
     (Section::Log, "level", A, "#root", "[log]\nlevel = \"trace\""),
     (Section::Log, "format", A, "#root", "[log]\nformat = \"json\""),
 ];

@@ -5,8 +5,8 @@ mod claims;
 mod conformance;
 mod conformance_majority;
 mod faults;
-mod releases;
 mod keepalived;
+mod releases;
 
 use super::action::{Action, Actions, Persisted, Write};
 use super::event::{Event, OperationResult};
@@ -98,7 +98,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
             announce_refresh: Duration::from_secs(10),
         },
         metrics: None,
-        keepalived: None,
+        keepalived: Keepalived::default(),
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
     }
 }
