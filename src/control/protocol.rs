@@ -99,6 +99,7 @@ impl Request {
             | Self::Undrain { .. }
             | Self::Maintenance { .. }
             | Self::Reload
+            | Self::Notify { .. }
             | Self::LogLevel { .. } => true,
         }
     }
