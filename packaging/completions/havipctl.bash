@@ -43,6 +43,9 @@ _havipctl() {
             havipctl,maintenance)
                 cmd="havipctl__subcmd__maintenance"
                 ;;
+            havipctl,notify)
+                cmd="havipctl__subcmd__notify"
+                ;;
             havipctl,reload)
                 cmd="havipctl__subcmd__reload"
                 ;;
@@ -94,6 +97,9 @@ _havipctl() {
             havipctl__subcmd__help,maintenance)
                 cmd="havipctl__subcmd__help__subcmd__maintenance"
                 ;;
+            havipctl__subcmd__help,notify)
+                cmd="havipctl__subcmd__help__subcmd__notify"
+                ;;
             havipctl__subcmd__help,reload)
                 cmd="havipctl__subcmd__help__subcmd__reload"
                 ;;
@@ -125,7 +131,7 @@ _havipctl() {
 
     case "${cmd}" in
         havipctl)
-            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help"
+            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance reload log-level list show attach detach notify sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -269,7 +275,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help)
-            opts="status why history switchover drain undrain maintenance reload log-level list show attach detach sandbox simulate keygen help"
+            opts="status why history switchover drain undrain maintenance reload log-level list show attach detach notify sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -395,6 +401,20 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__maintenance)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__notify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -638,6 +658,24 @@ _havipctl() {
             ;;
         havipctl__subcmd__maintenance)
             opts="-h --all --socket --json --help on off"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__notify)
+            opts="-h --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
