@@ -10,6 +10,7 @@ pub mod election;
 pub mod histogram;
 pub mod hooks;
 pub mod ids;
+pub mod import;
 pub mod journal;
 pub mod keepalived;
 pub mod log;

@@ -33,6 +33,7 @@ fn layer(path: &str) -> Option<u8> {
         ("ownership", 1),
         ("config/", 1),
         ("simulation", 1),
+        ("import", 1),
         ("metrics/", 1),
         ("net", 2),
         ("cloud/sign/", 1),
@@ -65,7 +66,7 @@ fn module_layer(path: &str) -> Option<u8> {
         ("time" | "ids" | "secret" | "histogram", _) => Some(0),
         ("cloud", "sign" | "api") | ("control", "protocol") | ("keepalived", "parse") => Some(1),
         ("config", "load" | "secret_file") | ("metrics", "http") => Some(2),
-        ("wire" | "election" | "ownership" | "config" | "simulation" | "metrics", _) => Some(1),
+        ("wire" | "election" | "ownership" | "config" | "simulation" | "metrics" | "import", _) => Some(1),
         (
             "clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "journal" | "process" | "control"
             | "keepalived",

@@ -1,6 +1,7 @@
 //! `havipctl`: the operator's tool. It asks a running daemon, and shows the answer.
 
 mod history;
+mod import;
 mod keygen;
 mod notify;
 mod oneshot;
@@ -128,6 +129,9 @@ enum Verb {
     /// Take a state of keepalived: its notify command.
     #[command(after_help = notify::HELP)]
     Notify(notify::Words),
+    /// A havipd.toml from keepalived's configuration, with what could not be carried over and why.
+    #[command(after_help = import::HELP)]
+    Import(import::Options),
     /// A whole cluster and an emulated cloud on this machine: no root, no account.
     #[command(after_help = sandbox::script::HELP)]
     Sandbox(sandbox::Options),
@@ -166,7 +170,7 @@ impl Verb {
             }
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
-            Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) => return None,
+            Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
             Self::Notify(_) | Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => return None,
         })
     }
@@ -192,6 +196,7 @@ pub fn main() -> ExitCode {
         (Verb::Show(options), _) => exit(oneshot::show(options, arguments.json)),
         (Verb::Attach(options), _) => exit(oneshot::attach(options, &arguments.socket, arguments.json)),
         (Verb::Detach(options), _) => exit(oneshot::detach(options, &arguments.socket, arguments.json)),
+        (Verb::Import(options), _) => exit(import::run(options, arguments.json)),
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
         (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
         (Verb::Notify(words), _) => {

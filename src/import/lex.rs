@@ -1,0 +1,278 @@
+//! From the text of a file to words: comments, quotes, escapes, definitions, conditional lines.
+
+use std::collections::BTreeMap;
+
+/// Longest line, in characters, after definitions are put in: they may hold each other.
+const LONGEST: usize = 16 * 1024;
+/// Most lines that one line may become.
+const MOST_LINES: usize = 1000;
+
+/// A word, or a brace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Token {
+    Word(Word),
+    /// With its column.
+    Open(usize),
+    /// With its column.
+    Close(usize),
+}
+
+/// A word, unquoted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    /// In characters, from 1.
+    pub(super) column: usize,
+    pub(super) quoted: bool,
+}
+
+/// What is wrong, and in which column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) column: usize,
+    pub(super) text: String,
+}
+
+/// A character and the column that it came from.
+type Placed = (char, usize);
+
+/// What lines mean depends on those before them.
+#[derive(Debug)]
+pub(super) struct Lexer<'a> {
+    /// `@NAME` lines are for this one.
+    id: Option<&'a str>,
+    definitions: BTreeMap<String, String>,
+    /// Names that were used and never defined, of this line.
+    pub(super) undefined: Vec<String>,
+    /// A definition that goes on in the next line.
+    open: Option<(String, String)>,
+}
+
+impl<'a> Lexer<'a> {
+    /// For the node with that config-id.
+    pub(super) fn new(id: Option<&'a str>) -> Self {
+        Self { id, definitions: BTreeMap::new(), undefined: Vec::new(), open: None }
+    }
+
+    /// The words of a line of the file, as one or more lines: a definition may hold several.
+    pub(super) fn line(&mut self, line: &str) -> Result<Vec<Vec<Token>>, Wrong> {
+        self.undefined.clear();
+        let placed: Vec<Placed> = line.trim_end().chars().enumerate().map(|(i, c)| (c, i + 1)).collect();
+        if let Some((name, mut value)) = self.open.take() {
+            value.push('\n');
+            return self.define(name, value, &placed).map(|()| Vec::new());
+        }
+        let start = placed.iter().position(|(c, _)| !c.is_whitespace()).unwrap_or(placed.len());
+        let Some(rest) = self.meant(&placed[start..]) else { return Ok(Vec::new()) };
+        if let Some((name, value)) = definition(rest) {
+            return self.define(name, String::new(), value).map(|()| Vec::new());
+        }
+        let whole = self.substitute(rest)?;
+        let lines: Vec<&[Placed]> = whole.split(|(c, _)| *c == '\n').collect();
+        if lines.len() > MOST_LINES {
+            return Err(Wrong { column: 1, text: format!("becomes more than {MOST_LINES} lines") });
+        }
+        lines.into_iter().map(tokens).collect()
+    }
+
+    /// The line without its condition; `None` if it is for another node.
+    fn meant<'b>(&self, line: &'b [Placed]) -> Option<&'b [Placed]> {
+        let Some((('@', _), rest)) = line.split_first() else { return Some(line) };
+        let negated = matches!(rest.first(), Some(('^', _)));
+        let rest = if negated { &rest[1..] } else { rest };
+        let end = rest.iter().position(|(c, _)| c.is_whitespace()).unwrap_or(rest.len());
+        let id: String = rest[..end].iter().map(|(c, _)| c).collect();
+        (negated != (self.id == Some(id.as_str()))).then_some(&rest[end..]).map(|line| {
+            let start = line.iter().position(|(c, _)| !c.is_whitespace()).unwrap_or(line.len());
+            &line[start..]
+        })
+    }
+
+    fn define(&mut self, name: String, mut value: String, text: &[Placed]) -> Result<(), Wrong> {
+        let text = self.substitute(text)?;
+        let text: String = text.iter().map(|(c, _)| c).collect();
+        let text = text.trim();
+        let (text, more) = text.strip_suffix('\\').map_or((text, false), |text| (text.trim_end(), true));
+        value.push_str(text);
+        if value.chars().count() > LONGEST {
+            return Err(Wrong { column: 1, text: format!("${name} is longer than {LONGEST} characters") });
+        }
+        if more {
+            self.open = Some((name, value));
+        } else {
+            self.definitions.insert(name, value);
+        }
+        Ok(())
+    }
+
+    /// Puts definitions in. What is not defined stays as it is.
+    fn substitute(&mut self, line: &[Placed]) -> Result<Vec<Placed>, Wrong> {
+        let mut whole = Vec::with_capacity(line.len());
+        let mut i = 0;
+        while let Some(&(c, column)) = line.get(i) {
+            let found = if c == '$' { reference(&line[i + 1..]) } else { None };
+            match found {
+                Some((name, length)) => {
+                    if let Some(value) = self.definitions.get(&name) {
+                        whole.extend(value.chars().map(|c| (c, column)));
+                    } else {
+                        whole.extend_from_slice(&line[i..=i + length]);
+                        self.undefined.push(name);
+                    }
+                    i += 1 + length;
+                }
+                None => {
+                    whole.push((c, column));
+                    i += 1;
+                }
+            }
+            if whole.len() > LONGEST {
+                return Err(Wrong { column, text: format!("the line is longer than {LONGEST} characters") });
+            }
+        }
+        Ok(whole)
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+/// `$NAME=value`.
+fn definition(line: &[Placed]) -> Option<(String, &[Placed])> {
+    let (('$', _), rest) = line.split_first()? else { return None };
+    let end = rest.iter().position(|(c, _)| !is_name(*c))?;
+    let name: String = rest[..end].iter().map(|(c, _)| c).collect();
+    (!name.is_empty() && rest[end].0 == '=').then_some((name, &rest[end + 1..]))
+}
+
+/// `NAME` or `{NAME}` behind a dollar: the name, and how many characters it takes.
+fn reference(rest: &[Placed]) -> Option<(String, usize)> {
+    let braced = matches!(rest.first(), Some(('{', _)));
+    let inner = if braced { &rest[1..] } else { rest };
+    let end = inner.iter().position(|(c, _)| !is_name(*c)).unwrap_or(inner.len());
+    let name: String = inner[..end].iter().map(|(c, _)| c).collect();
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    match (braced, inner.get(end)) {
+        (true, Some(('}', _))) => Some((name, end + 2)),
+        (true, _) => None,
+        (false, _) => Some((name, end)),
+    }
+}
+
+/// Takes a line apart. `!` and `#` begin a comment outside quotes.
+fn tokens(line: &[Placed]) -> Result<Vec<Token>, Wrong> {
+    let mut all = Vec::new();
+    let mut word: Option<Word> = None;
+    let mut quote: Option<Placed> = None;
+    let mut rest = line.iter().copied().peekable();
+    while let Some((c, column)) = rest.next() {
+        let dollar = word.as_ref().is_some_and(|w| w.text.ends_with('$'));
+        let braced = word.as_ref().is_some_and(|w| w.text.contains("${") && !w.text.contains('}'));
+        let mut put = |c: char, quoted: bool| {
+            let word = word.get_or_insert_with(|| Word { text: String::new(), column, quoted: false });
+            word.text.push(c);
+            word.quoted |= quoted;
+        };
+        match (quote, c) {
+            (Some((open, _)), c) if c == open => quote = None,
+            (_, '\\') => match rest.next() {
+                Some(('n', _)) if quote.is_some() => put('\n', true),
+                Some(('t', _)) if quote.is_some() => put('\t', true),
+                Some((escaped, _)) => put(escaped, quote.is_some()),
+                // The last of a line: it would go on in the next one, which is as good as a new line here.
+                None => {}
+            },
+            (Some(_), c) => put(c, true),
+            (None, '"' | '\'') => {
+                quote = Some((c, column));
+                word.get_or_insert_with(|| Word { text: String::new(), column, quoted: true }).quoted = true;
+            }
+            (None, '!' | '#') => break,
+            (None, '{') if dollar => put(c, false),
+            (None, '}') if braced => put(c, false),
+            (None, '{' | '}') => {
+                all.extend(word.take().map(Token::Word));
+                all.push(if c == '{' { Token::Open(column) } else { Token::Close(column) });
+            }
+            (None, c) if c.is_whitespace() => all.extend(word.take().map(Token::Word)),
+            (None, c) => put(c, false),
+        }
+    }
+    if let Some((open, column)) = quote {
+        return Err(Wrong { column, text: format!("the quote {open} is not closed in this line") });
+    }
+    all.extend(word.map(Token::Word));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(lexer: &mut Lexer<'_>, line: &str) -> Vec<Vec<String>> {
+        let show = |token: &Token| match token {
+            Token::Word(word) if word.quoted => format!("{:?}@{}", word.text, word.column),
+            Token::Word(word) => format!("{}@{}", word.text, word.column),
+            Token::Open(column) => format!("{{@{column}"),
+            Token::Close(column) => format!("}}@{column}"),
+        };
+        lexer.line(line).expect("right").iter().map(|line| line.iter().map(show).collect()).collect()
+    }
+
+    #[test]
+    fn words_quotes_braces_and_comments() {
+        let mut lexer = Lexer::new(None);
+        assert_eq!(words(&mut lexer, "global_defs{"), [["global_defs@1", "{@12"]]);
+        assert_eq!(
+            words(&mut lexer, "  unicast_peer { 10.0.0.1 } # c"),
+            [["unicast_peer@3", "{@16", "10.0.0.1@18", "}@27"]]
+        );
+        assert_eq!(words(&mut lexer, r#"script "/a b 'c' \"d\"" !x"#), [["script@1", r#""/a b 'c' \"d\""@8"#]]);
+        assert_eq!(words(&mut lexer, r"a 'b # c' d\ e"), [["a@1", "\"b # c\"@3", "d e@11"]]);
+        assert_eq!(words(&mut lexer, "! only a comment"), [[""; 0]]);
+        assert_eq!(words(&mut lexer, "auth_pass \"\""), [["auth_pass@1", "\"\"@11"]]);
+        let wrong = lexer.line("script \"/a b").expect_err("open");
+        assert_eq!((wrong.column, wrong.text.as_str()), (8, "the quote \" is not closed in this line"));
+    }
+
+    #[test]
+    fn definitions_are_put_in_and_may_hold_lines() {
+        let mut lexer = Lexer::new(None);
+        assert!(words(&mut lexer, "$IF=eth0").is_empty());
+        assert!(words(&mut lexer, "  $PEERS= 10.0.0.1 \\").is_empty());
+        assert!(words(&mut lexer, "     10.0.0.2 dev $IF").is_empty());
+        assert_eq!(words(&mut lexer, "interface ${IF}.7"), [["interface@1", "eth0.7@11"]]);
+        assert_eq!(words(&mut lexer, "$PEERS"), [vec!["10.0.0.1@1"], vec!["10.0.0.2@1", "dev@1", "eth0@1"]]);
+        assert_eq!(
+            words(&mut lexer, "priority $NONE ${_ENV} $1 $"),
+            [["priority@1", "$NONE@10", "${_ENV}@16", "$1@24", "$@27"]]
+        );
+        assert_eq!(lexer.undefined, ["NONE", "_ENV"]);
+    }
+
+    #[test]
+    fn definitions_that_hold_each_other_end() {
+        let mut lexer = Lexer::new(None);
+        lexer.line("$A=xxxxxxxxxxxxxxxx").expect("right");
+        let mut refused = false;
+        for _ in 0..40 {
+            refused |= lexer.line("$A=$A$A$A$A").is_err();
+        }
+        assert!(refused);
+    }
+
+    #[test]
+    fn lines_for_other_nodes_are_passed_over() {
+        let mut a = Lexer::new(Some("a"));
+        assert_eq!(words(&mut a, "@a priority 150"), [["priority@4", "150@13"]]);
+        assert_eq!(words(&mut a, "@^b  priority 150"), [["priority@6", "150@15"]]);
+        assert!(words(&mut a, "@b priority 100").is_empty());
+        assert!(words(&mut a, "@^a priority 100").is_empty());
+        let mut nobody = Lexer::new(None);
+        assert!(words(&mut nobody, "@a priority 150").is_empty());
+        assert_eq!(words(&mut nobody, "@^a priority 150").len(), 1);
+    }
+}

@@ -1,0 +1,235 @@
+//! One cluster of the files of its nodes: who the nodes are, which instances are one group, and where files disagree.
+
+mod group;
+mod place;
+
+use super::note::{Kind, Notes};
+use super::read::{Instance, Node};
+use super::{Options, words};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+/// keepalived's default of `advert_int`, milliseconds.
+const INTERVAL: u64 = 1000;
+/// keepalived's default of `down_timer_adverts`.
+const DOWN_TIMER: u32 = 3;
+/// havipd's default of `cold-start-wait`, milliseconds.
+const COLD_START: u64 = 30_000;
+/// havipd's most nodes.
+const MOST_NODES: usize = 16;
+/// The priority of VRRP that goes without saying, and havipd's.
+pub(super) const PRIORITY: u8 = 100;
+
+/// A `[[node]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OutNode {
+    pub(super) name: String,
+    /// Empty is to be filled in.
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) interface: Option<String>,
+    pub(super) priority: u8,
+}
+
+/// A `[[group.havip]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OutHavip {
+    /// `None` is to be filled in.
+    pub(super) id: Option<String>,
+    pub(super) address: Ipv4Addr,
+    pub(super) interface: Option<String>,
+}
+
+/// A `[[group]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OutGroup {
+    pub(super) name: String,
+    /// Empty is all.
+    pub(super) nodes: Vec<String>,
+    pub(super) priorities: Vec<(String, u8)>,
+    pub(super) preempt: bool,
+    /// Milliseconds.
+    pub(super) preempt_delay: u64,
+    /// What keepalived calls it, if that is another name.
+    pub(super) vrrp: Option<String>,
+    pub(super) hooks: Vec<(&'static str, Vec<String>)>,
+    pub(super) havips: Vec<OutHavip>,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cluster {
+    pub(super) nodes: Vec<OutNode>,
+    /// Milliseconds.
+    pub(super) interval: u64,
+    pub(super) multiplier: u32,
+    /// Milliseconds, if not the default.
+    pub(super) cold_start: Option<u64>,
+    pub(super) groups: Vec<OutGroup>,
+}
+
+/// Merges them.
+pub(super) fn cluster(nodes: &[Node], options: &Options, notes: &mut Notes) -> Cluster {
+    let mut out = nodes_of(nodes, notes);
+    let mut groups = group::all(nodes, &out, options, notes);
+    place::interfaces(nodes, &mut out, &mut groups, notes);
+    priorities(nodes, &mut out, &mut groups);
+    let (interval, multiplier, cold_start) = heartbeat(nodes, notes);
+    let groups = groups.into_iter().map(|draft| draft.group).collect();
+    Cluster { nodes: out, interval, multiplier, cold_start, groups }
+}
+
+fn instances(nodes: &[Node]) -> impl Iterator<Item = &Instance> {
+    nodes.iter().flat_map(|n| &n.instances)
+}
+
+/// VRRP calls a peer dead after so many intervals and up to one more, by its priority: never sooner than that.
+fn heartbeat(nodes: &[Node], notes: &mut Notes) -> (u64, u32, Option<u64>) {
+    let of = |i: &Instance| i.interval.unwrap_or(INTERVAL);
+    let wanted = instances(nodes).map(of).min().unwrap_or(INTERVAL);
+    let interval = wanted.clamp(10, 60_000);
+    if instances(nodes).any(|i| of(i) != interval) {
+        let why = format!("there is one interval for the whole cluster: {interval} ms, the shortest that can be had");
+        notes.add(Kind::Assumed, None, "advert_int", why);
+    }
+    let timer = instances(nodes).map(|i| i.down_timer.unwrap_or(DOWN_TIMER)).max().unwrap_or(DOWN_TIMER);
+    let multiplier = (timer + 1).clamp(2, 100);
+    let dead = interval * u64::from(multiplier);
+    let asked = nodes.iter().filter_map(|n| n.startup_delay).max();
+    let cold = asked.unwrap_or(COLD_START).max(dead).clamp(1_000, 600_000).div_ceil(1000) * 1000;
+    (interval, multiplier, (cold != COLD_START).then_some(cold))
+}
+
+/// The nodes of the files, and those that only others speak of.
+fn nodes_of(nodes: &[Node], notes: &mut Notes) -> Vec<OutNode> {
+    let mut out: Vec<OutNode> = Vec::new();
+    for (i, node) in nodes.iter().enumerate() {
+        let name = name_of(i, nodes, &out);
+        if node.name.is_none() {
+            let why = "call it otherwise as in NAME=FILE";
+            notes.add(Kind::Assumed, None, format!("{} is node {name}", node.path), why);
+        }
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for instance in &node.instances {
+            let Some(ip) = instance.source.filter(|ip| !addresses.contains(ip)) else { continue };
+            if let Some(other) = out.iter().find(|n| n.addresses.contains(&ip)) {
+                let why = format!("node {} has it already: one of the two files is wrong", other.name);
+                notes.add(Kind::Lost, Some(instance.place.clone()), format!("address {ip} of node {name}"), why);
+            } else {
+                addresses.push(ip);
+            }
+        }
+        out.push(OutNode { name, addresses, interface: None, priority: PRIORITY });
+    }
+    deduce(nodes, &mut out, notes);
+    strangers(nodes, &mut out, notes);
+    for node in &mut out {
+        node.addresses.truncate(4);
+        if node.addresses.is_empty() {
+            let why = "no file says it: the address that the other nodes reach it by";
+            notes.add(Kind::FillIn, None, format!("address of node {}", node.name), why);
+        }
+        let why = "the id of its instance (BCC, BBC, DCC), or eni = \"eni-...\"; havipctl show names what is bound";
+        notes.add(Kind::FillIn, None, format!("instance of node {}", node.name), why);
+    }
+    out
+}
+
+/// What it was told, else its `router_id`, its file, its directory: the first that is nobody else's.
+fn name_of(index: usize, nodes: &[Node], taken: &[OutNode]) -> String {
+    let node = &nodes[index];
+    if let Some(name) = &node.name {
+        return name.clone();
+    }
+    let path = Path::new(&node.path);
+    let part = |part: Option<&std::ffi::OsStr>| part.and_then(|p| p.to_str()).map(str::to_owned);
+    let file = part(path.file_stem());
+    let directory = part(path.parent().and_then(Path::file_name));
+    let candidates = [node.router_id.clone(), file, directory];
+    let told = |name: &str| nodes.iter().any(|n| n.name.as_deref() == Some(name));
+    let free = |name: &String| {
+        let twice = nodes.iter().filter(|n| n.router_id.as_ref() == Some(name)).count() > 1;
+        let usual = ["keepalived", "etc", "LVS_DEVEL"].contains(&name.as_str());
+        !twice && !usual && !told(name) && taken.iter().all(|t| t.name != *name)
+    };
+    let found = candidates.into_iter().flatten().filter_map(|c| words::name(&c)).find(free);
+    found.unwrap_or_else(|| {
+        let mut names = (index + 1..).map(|n| format!("node{n}"));
+        names.find(free).unwrap_or_default()
+    })
+}
+
+/// A file without an address of its own: what the others speak to and nobody else has.
+fn deduce(nodes: &[Node], out: &mut [OutNode], notes: &mut Notes) {
+    for i in 0..nodes.len() {
+        if !out[i].addresses.is_empty() {
+            continue;
+        }
+        let own: Vec<IpAddr> = nodes[i].instances.iter().flat_map(|x| &x.peers).copied().collect();
+        let mut open: Vec<IpAddr> = Vec::new();
+        let others = nodes.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, n)| &n.instances);
+        for &ip in others.flat_map(|x| &x.peers) {
+            if !own.contains(&ip) && !open.contains(&ip) && out.iter().all(|n| !n.addresses.contains(&ip)) {
+                open.push(ip);
+            }
+        }
+        if let [ip] = open.as_slice() {
+            let why = "its file does not say so; the others speak to it";
+            notes.add(Kind::Assumed, None, format!("node {} has the address {ip}", out[i].name), why);
+            out[i].addresses = open;
+        }
+    }
+}
+
+/// Peers without a file; and a second node where nothing tells of one.
+fn strangers(nodes: &[Node], out: &mut Vec<OutNode>, notes: &mut Notes) {
+    let known = |ip: &IpAddr, out: &[OutNode]| out.iter().any(|n| n.addresses.contains(ip));
+    let unknown: Vec<Vec<IpAddr>> = instances(nodes)
+        .map(|i| i.peers.iter().filter(|ip| !known(ip, out)).copied().collect::<Vec<_>>())
+        .filter(|all| !all.is_empty())
+        .collect();
+    let mut all: Vec<IpAddr> = Vec::new();
+    for ip in unknown.iter().flatten() {
+        if !all.contains(ip) {
+            all.push(*ip);
+        }
+    }
+    // One file, one peer in each instance: the same host on several networks.
+    let one = nodes.len() == 1 && all.len() <= 4 && unknown.iter().all(|peers| peers.len() == 1);
+    let hosts: Vec<Vec<IpAddr>> = match (all.is_empty(), one) {
+        (true, _) => Vec::new(),
+        (false, true) => vec![all],
+        (false, false) => all.into_iter().map(|ip| vec![ip]).collect(),
+    };
+    for addresses in hosts {
+        if out.len() == MOST_NODES {
+            let why = format!("a cluster has at most {MOST_NODES} nodes");
+            notes.add(Kind::Lost, None, format!("peer {}", addresses[0]), why);
+            continue;
+        }
+        let first = addresses[0].to_string().replace(':', "-");
+        let name = format!("node-{}", first.trim_matches('-'));
+        let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let why = format!("no file of {} was given: its priority is taken to be {PRIORITY}", shown.join(" and "));
+        notes.add(Kind::Assumed, None, format!("node {name}"), why);
+        out.push(OutNode { name, addresses, interface: None, priority: PRIORITY });
+    }
+    if out.len() < 2 {
+        let why = "nothing tells of the other nodes: give their files too, or write them in";
+        notes.add(Kind::FillIn, None, "node peer", why);
+        out.push(OutNode { name: "peer".to_owned(), addresses: Vec::new(), interface: None, priority: PRIORITY });
+    }
+}
+
+/// A node's priority is that of its first group; where another differs, the group says so.
+fn priorities(nodes: &[Node], out: &mut [OutNode], groups: &mut [group::Draft]) {
+    for (index, node) in out.iter_mut().enumerate().take(nodes.len()) {
+        let first = groups.iter().find_map(|draft| draft.priority(index, nodes));
+        node.priority = first.unwrap_or(PRIORITY);
+    }
+    for draft in groups {
+        let own: Vec<(usize, u8)> = (0..nodes.len()).filter_map(|i| Some((i, draft.priority(i, nodes)?))).collect();
+        if own.iter().any(|&(i, priority)| out[i].priority != priority) {
+            draft.group.priorities = own.into_iter().map(|(i, priority)| (out[i].name.clone(), priority)).collect();
+        }
+    }
+}

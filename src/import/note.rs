@@ -1,0 +1,101 @@
+//! What somebody should know of an import, each thing said once.
+
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// What kind of remark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Missing in the result: something that keepalived did is not done.
+    Lost,
+    /// Missing in the result, and not missed: havipd does it in its own way.
+    OwnWay,
+    /// Not said by the files: what was taken instead.
+    Assumed,
+    /// Cannot be known: somebody has to write it into the result.
+    FillIn,
+}
+
+impl Kind {
+    /// In the order in which they are told.
+    pub const ALL: [Self; 4] = [Self::FillIn, Self::Lost, Self::Assumed, Self::OwnWay];
+
+    /// Its heading.
+    #[must_use]
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Self::Lost => "not carried over",
+            Self::OwnWay => "done by havipd in its own way",
+            Self::Assumed => "assumed",
+            Self::FillIn => "to be filled in",
+        }
+    }
+}
+
+/// One remark.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// What kind.
+    pub kind: Kind,
+    /// What it is about.
+    pub what: String,
+    /// Why, and what to do.
+    pub why: String,
+    /// `file:line` of each place, in order.
+    pub places: Vec<String>,
+}
+
+/// All of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[serde(transparent)]
+pub struct Notes(pub Vec<Note>);
+
+/// Places that are named, at most.
+const PLACES: usize = 4;
+
+/// Remarks at most: a file of nonsense is not answered with a book.
+const MOST: usize = 500;
+
+impl Notes {
+    /// Adds one; what was said already only gains a place.
+    pub(super) fn add(&mut self, kind: Kind, place: Option<String>, what: impl Into<String>, why: impl Into<String>) {
+        let (what, why) = (what.into(), why.into());
+        if let Some(note) = self.0.iter_mut().find(|n| n.kind == kind && n.what == what && n.why == why) {
+            note.places.extend(place.filter(|p| !note.places.contains(p)));
+        } else if self.0.len() < MOST {
+            self.0.push(Note { kind, what, why, places: place.into_iter().collect() });
+        }
+    }
+
+    /// Those of one kind, one a line.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> Vec<String> {
+        self.0.iter().filter(|n| n.kind == kind).map(ToString::to_string).collect()
+    }
+
+    /// All of them under their headings, for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for kind in Kind::ALL {
+            let lines = self.of(kind);
+            if !lines.is_empty() {
+                let _ = write!(text, "{}:\n  {}\n", kind.heading(), lines.join("\n  "));
+            }
+        }
+        text
+    }
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)?;
+        if !self.places.is_empty() {
+            let shown = self.places.iter().take(PLACES).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = self.places.len().saturating_sub(PLACES);
+            if more > 0 { write!(f, " ({shown} and {more} more)")? } else { write!(f, " ({shown})")? }
+        }
+        write!(f, ": {}", self.why)
+    }
+}

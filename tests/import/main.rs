@@ -1,0 +1,10 @@
+//! keepalived.conf becomes havipd.toml: kept cases, anything at all, and the program.
+//!
+//! `WRITE=1 cargo test --test import` puts the new expectations of the kept cases in place; read them before they are
+//! committed.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
+
+mod any;
+mod cases;
+mod program;
