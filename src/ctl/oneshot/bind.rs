@@ -209,8 +209,10 @@ impl Run<'_> {
             let since = last.ended.elapsed();
             match &last.error {
                 Some(error) if error.class == ErrorClass::Refused => return self.refused(kind, &ids, error, since),
+                // Certainly not carried out: no effect to wait for.
                 Some(error) if error.class == ErrorClass::Retry => {
-                    if since < error.retry_after.unwrap_or_default().max(PAUSE) {
+                    let pause = error.retry_after.unwrap_or_default().max(PAUSE);
+                    if since < pause {
                         return None;
                     }
                 }
