@@ -31,6 +31,9 @@ _havipctl() {
             havipctl,history)
                 cmd="havipctl__subcmd__history"
                 ;;
+            havipctl,import)
+                cmd="havipctl__subcmd__import"
+                ;;
             havipctl,keygen)
                 cmd="havipctl__subcmd__keygen"
                 ;;
@@ -42,9 +45,6 @@ _havipctl() {
                 ;;
             havipctl,maintenance)
                 cmd="havipctl__subcmd__maintenance"
-                ;;
-            havipctl,notify)
-                cmd="havipctl__subcmd__notify"
                 ;;
             havipctl,reload)
                 cmd="havipctl__subcmd__reload"
@@ -85,6 +85,9 @@ _havipctl() {
             havipctl__subcmd__help,history)
                 cmd="havipctl__subcmd__help__subcmd__history"
                 ;;
+            havipctl__subcmd__help,import)
+                cmd="havipctl__subcmd__help__subcmd__import"
+                ;;
             havipctl__subcmd__help,keygen)
                 cmd="havipctl__subcmd__help__subcmd__keygen"
                 ;;
@@ -96,9 +99,6 @@ _havipctl() {
                 ;;
             havipctl__subcmd__help,maintenance)
                 cmd="havipctl__subcmd__help__subcmd__maintenance"
-                ;;
-            havipctl__subcmd__help,notify)
-                cmd="havipctl__subcmd__help__subcmd__notify"
                 ;;
             havipctl__subcmd__help,reload)
                 cmd="havipctl__subcmd__help__subcmd__reload"
@@ -131,7 +131,7 @@ _havipctl() {
 
     case "${cmd}" in
         havipctl)
-            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance reload log-level list show attach detach notify sandbox simulate keygen help"
+            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance reload log-level list show attach detach import sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,7 +275,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help)
-            opts="status why history switchover drain undrain maintenance reload log-level list show attach detach notify sandbox simulate keygen help"
+            opts="status why history switchover drain undrain maintenance reload log-level list show attach detach import sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -358,6 +358,20 @@ _havipctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        havipctl__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         havipctl__subcmd__help__subcmd__keygen)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -401,20 +415,6 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__maintenance)
-            opts=""
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        havipctl__subcmd__help__subcmd__notify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -566,6 +566,36 @@ _havipctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        havipctl__subcmd__import)
+            opts="-h --out --cluster --arbiter --observe --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --arbiter)
+                    COMPREPLY=($(compgen -W "auto keepalived" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         havipctl__subcmd__keygen)
             opts="-h --out --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -658,24 +688,6 @@ _havipctl() {
             ;;
         havipctl__subcmd__maintenance)
             opts="-h --all --socket --json --help on off"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --socket)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        havipctl__subcmd__notify)
-            opts="-h --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
