@@ -61,6 +61,11 @@ fn lines_of_keepalived() {
 }
 
 #[test]
+fn imports_of_keepalived() {
+    replay("import", targets::import::run);
+}
+
+#[test]
 fn histories_of_the_core() {
     replay("core", targets::core::run);
 }
@@ -96,7 +101,7 @@ fn the_histories_go_everywhere() {
 
 #[test]
 fn the_corpora_are_small() {
-    let targets = ["datagram", "configuration", "control", "answers", "core"];
+    let targets = ["datagram", "configuration", "control", "answers", "import", "core"];
     let size = |path: &PathBuf| fs::metadata(path).expect("there").len() as usize;
     let bytes: usize = targets.iter().flat_map(|t| inputs("corpus", t)).map(|p| size(&p)).sum();
     assert!(bytes <= MOST_BYTES, "{bytes} bytes; minimise them with cargo fuzz cmin");

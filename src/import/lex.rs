@@ -1,11 +1,13 @@
 //! From the text of a file to words: comments, quotes, escapes, definitions, conditional lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Longest line, in characters, after definitions are put in: they may hold each other.
 const LONGEST: usize = 16 * 1024;
 /// Most lines that one line may become.
 const MOST_LINES: usize = 1000;
+/// Most definitions that are put into one line.
+const MOST_REPLACED: usize = 1000;
 
 /// A word, or a brace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,24 +57,39 @@ impl<'a> Lexer<'a> {
     }
 
     /// The words of a line of the file, as one or more lines: a definition may hold several.
+    ///
+    /// As keepalived does it, definitions are put in when they are used, and what they hold is a line like any other:
+    /// with a condition, with other definitions, or itself a definition.
     pub(super) fn line(&mut self, line: &str) -> Result<Vec<Vec<Token>>, Wrong> {
         self.undefined.clear();
-        let placed: Vec<Placed> = line.trim_end().chars().enumerate().map(|(i, c)| (c, i + 1)).collect();
         if let Some((name, mut value)) = self.open.take() {
             value.push('\n');
-            return self.define(name, value, &placed).map(|()| Vec::new());
+            return self.define(name, value, line).map(|()| Vec::new());
         }
-        let start = placed.iter().position(|(c, _)| !c.is_whitespace()).unwrap_or(placed.len());
-        let Some(rest) = self.meant(&placed[start..]) else { return Ok(Vec::new()) };
-        if let Some((name, value)) = definition(rest) {
-            return self.define(name, String::new(), value).map(|()| Vec::new());
+        let whole: Vec<Placed> = line.trim_end().chars().enumerate().map(|(i, c)| (c, i + 1)).collect();
+        let (mut queue, mut all, mut replaced) = (VecDeque::from([whole]), Vec::new(), 0);
+        while let Some(line) = queue.pop_front() {
+            let start = line.iter().position(|(c, _)| !c.is_whitespace()).unwrap_or(line.len());
+            let Some(rest) = self.meant(&line[start..]) else { continue };
+            if let Some((name, value)) = definition(rest) {
+                let value: String = value.iter().map(|(c, _)| c).collect();
+                self.define(name, String::new(), &value)?;
+                continue;
+            }
+            let Some(new) = self.replace(rest)? else {
+                self.undefined.extend(references(rest).map(|(_, name, _)| name));
+                all.push(tokens(rest)?);
+                continue;
+            };
+            replaced += 1;
+            if replaced > MOST_REPLACED || all.len() + queue.len() > MOST_LINES {
+                return Err(Wrong { column: 1, text: "the definitions in this line hold each other".to_owned() });
+            }
+            for line in new.split(|(c, _)| *c == '\n').rev() {
+                queue.push_front(line.to_vec());
+            }
         }
-        let whole = self.substitute(rest)?;
-        let lines: Vec<&[Placed]> = whole.split(|(c, _)| *c == '\n').collect();
-        if lines.len() > MOST_LINES {
-            return Err(Wrong { column: 1, text: format!("becomes more than {MOST_LINES} lines") });
-        }
-        lines.into_iter().map(tokens).collect()
+        Ok(all)
     }
 
     /// The line without its condition; `None` if it is for another node.
@@ -88,9 +105,7 @@ impl<'a> Lexer<'a> {
         })
     }
 
-    fn define(&mut self, name: String, mut value: String, text: &[Placed]) -> Result<(), Wrong> {
-        let text = self.substitute(text)?;
-        let text: String = text.iter().map(|(c, _)| c).collect();
+    fn define(&mut self, name: String, mut value: String, text: &str) -> Result<(), Wrong> {
         let text = text.trim();
         let (text, more) = text.strip_suffix('\\').map_or((text, false), |text| (text.trim_end(), true));
         value.push_str(text);
@@ -105,33 +120,28 @@ impl<'a> Lexer<'a> {
         Ok(())
     }
 
-    /// Puts definitions in. What is not defined stays as it is.
-    fn substitute(&mut self, line: &[Placed]) -> Result<Vec<Placed>, Wrong> {
-        let mut whole = Vec::with_capacity(line.len());
-        let mut i = 0;
-        while let Some(&(c, column)) = line.get(i) {
-            let found = if c == '$' { reference(&line[i + 1..]) } else { None };
-            match found {
-                Some((name, length)) => {
-                    if let Some(value) = self.definitions.get(&name) {
-                        whole.extend(value.chars().map(|c| (c, column)));
-                    } else {
-                        whole.extend_from_slice(&line[i..=i + length]);
-                        self.undefined.push(name);
-                    }
-                    i += 1 + length;
-                }
-                None => {
-                    whole.push((c, column));
-                    i += 1;
-                }
-            }
-            if whole.len() > LONGEST {
-                return Err(Wrong { column, text: format!("the line is longer than {LONGEST} characters") });
-            }
+    /// The line with the first definition put in; `None` if there is none in it.
+    fn replace(&self, line: &[Placed]) -> Result<Option<Vec<Placed>>, Wrong> {
+        let found = references(line).find_map(|(at, name, length)| Some((at, length, self.definitions.get(&name)?)));
+        let Some((at, length, value)) = found else { return Ok(None) };
+        let column = line[at].1;
+        let new: Vec<Placed> = line[..at]
+            .iter()
+            .copied()
+            .chain(value.chars().map(|c| (c, column)))
+            .chain(line[at + 1 + length..].iter().copied())
+            .collect();
+        if new.len() > LONGEST {
+            return Err(Wrong { column, text: format!("the line is longer than {LONGEST} characters") });
         }
-        Ok(whole)
+        Ok(Some(new))
     }
+}
+
+/// Everything in a line that looks like a definition in use: where its dollar stands, its name, its length behind that.
+fn references(line: &[Placed]) -> impl Iterator<Item = (usize, String, usize)> {
+    let dollars = line.iter().enumerate().filter(|(_, (c, _))| *c == '$');
+    dollars.filter_map(|(at, _)| reference(&line[at + 1..]).map(|(name, length)| (at, name, length)))
 }
 
 fn is_name(c: char) -> bool {
@@ -240,7 +250,7 @@ mod tests {
 
     #[test]
     fn definitions_are_put_in_and_may_hold_lines() {
-        let mut lexer = Lexer::new(None);
+        let mut lexer = Lexer::new(Some("a"));
         assert!(words(&mut lexer, "$IF=eth0").is_empty());
         assert!(words(&mut lexer, "  $PEERS= 10.0.0.1 \\").is_empty());
         assert!(words(&mut lexer, "     10.0.0.2 dev $IF").is_empty());
@@ -253,15 +263,30 @@ mod tests {
         assert_eq!(lexer.undefined, ["NONE", "_ENV"]);
     }
 
+    /// The example of keepalived.conf(5), in other words.
+    #[test]
+    fn what_a_definition_holds_is_put_in_when_it_is_used() {
+        let mut lexer = Lexer::new(Some("a"));
+        for line in
+            ["$BASE=10.2.${SUB}", "$SUB=0", "$ONLY=@b", "$BLOCK= \\", "  $SUB=7 \\", "  @a x ${BASE}.1 \\", "  @b y"]
+        {
+            assert!(words(&mut lexer, line).is_empty(), "{line}");
+        }
+        assert_eq!(words(&mut lexer, "${BASE}.100/32"), [["10.2.0.100/32@1"]]);
+        assert_eq!(words(&mut lexer, "$BLOCK"), [vec![], vec!["x@1", "10.2.7.1@1"]]);
+        assert_eq!(words(&mut lexer, "${BASE}.100/32"), [["10.2.7.100/32@1"]]);
+        assert!(words(&mut lexer, "$ONLY priority 1").is_empty());
+    }
+
     #[test]
     fn definitions_that_hold_each_other_end() {
         let mut lexer = Lexer::new(None);
-        lexer.line("$A=xxxxxxxxxxxxxxxx").expect("right");
-        let mut refused = false;
-        for _ in 0..40 {
-            refused |= lexer.line("$A=$A$A$A$A").is_err();
+        for line in ["$A=$A$A", "$B=$C", "$C=$B", "$D= x \\", "$D"] {
+            assert!(words(&mut lexer, line).is_empty());
         }
-        assert!(refused);
+        for line in ["$A", "$B", "$D"] {
+            assert!(lexer.line(line).is_err(), "{line}");
+        }
     }
 
     #[test]

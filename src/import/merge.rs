@@ -128,7 +128,7 @@ fn nodes_of(nodes: &[Node], notes: &mut Notes) -> Vec<OutNode> {
             let why = "no file says it: the address that the other nodes reach it by";
             notes.add(Kind::FillIn, None, format!("address of node {}", node.name), why);
         }
-        let why = "the id of its instance (BCC, BBC, DCC), or eni = \"eni-...\"; havipctl show names what is bound";
+        let why = "its id (BCC, BBC, DCC), or eni = \"eni-...\"; without the line the node asks its metadata service";
         notes.add(Kind::FillIn, None, format!("instance of node {}", node.name), why);
     }
     out

@@ -78,7 +78,10 @@ impl Parser<'_, '_> {
             let place = format!("{file}:{}", index + 1);
             let lines = self.lexer.line(line).map_err(|w| at(w.column, w.text))?;
             for name in std::mem::take(&mut self.lexer.undefined) {
-                let why = "it is not defined in these files: what stands there is taken as it is";
+                let why = match name.strip_prefix('_') {
+                    Some(_) => "keepalived has a value for it, and this import has not: write it out",
+                    None => "it is not defined in these files: what stands there is taken as it is",
+                };
                 self.notes.add(Kind::Lost, Some(place.clone()), format!("${name}"), why);
             }
             for tokens in lines {

@@ -52,7 +52,6 @@ pub(super) struct Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Sync {
     pub(super) name: String,
-    pub(super) place: String,
     pub(super) members: Vec<String>,
     pub(super) hooks: Vec<Hook>,
 }
@@ -95,26 +94,28 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
             "vrrp_instance" => {
                 node.instances.push(instance::read(statement, &checks, default_interface.as_deref(), notes));
             }
-            "vrrp_sync_group" => node.syncs.push(sync(statement, &checks, notes)),
+            "vrrp_sync_group" => {}
             _ => keywords::top(statement, notes),
         }
+    }
+    let vips = node.instances.iter().flat_map(|i| &i.vips);
+    let own: Vec<String> = vips.filter_map(|v| v.dev.clone()).collect();
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    for statement in all.iter().filter(|s| s.key() == "vrrp_sync_group") {
+        node.syncs.push(sync(statement, &checks, &own, notes));
     }
     node
 }
 
-fn sync(statement: &Statement, checks: &[Check], notes: &mut Notes) -> Sync {
-    let mut sync = Sync {
-        name: statement.value().unwrap_or_default().to_owned(),
-        place: statement.place.clone(),
-        ..Sync::default()
-    };
+fn sync(statement: &Statement, checks: &[Check], own: &[&str], notes: &mut Notes) -> Sync {
+    let mut sync = Sync { name: statement.value().unwrap_or_default().to_owned(), ..Sync::default() };
     for inside in statement.inside() {
         match inside.key() {
             "group" => {
                 let members = inside.inside().iter().flat_map(|s| &s.words).map(|w| w.text.clone());
                 sync.members.extend(members);
             }
-            _ if hook(inside, &mut sync.hooks, notes) || tracked(inside, checks, None, notes) => {}
+            _ if hook(inside, &mut sync.hooks, notes) || tracked(inside, checks, own, notes) => {}
             _ => keywords::sync(inside, notes),
         }
     }
@@ -145,7 +146,7 @@ fn hook(statement: &Statement, hooks: &mut Vec<Hook>, notes: &mut Notes) -> bool
 }
 
 /// Notes what is tracked; `false` if it is nothing of the kind. A link that havipd watches anyway is one of `own`.
-fn tracked(statement: &Statement, checks: &[Check], own: Option<&[&str]>, notes: &mut Notes) -> bool {
+fn tracked(statement: &Statement, checks: &[Check], own: &[&str], notes: &mut Notes) -> bool {
     let what = statement.key();
     if !matches!(what, "track_script" | "track_process" | "track_file" | "track_interface" | "track_bfd") {
         return false;
@@ -156,7 +157,7 @@ fn tracked(statement: &Statement, checks: &[Check], own: Option<&[&str]>, notes:
             Some([word, weight, ..]) if word.text == "weight" => format!(", with weight {}", weight.text),
             _ => String::new(),
         };
-        if what == "track_interface" && own.is_some_and(|own| own.contains(&name)) {
+        if what == "track_interface" && own.contains(&name) {
             let why = "havipd watches the link of the interface that the HAVIP goes on: down is Fault";
             notes.add(Kind::OwnWay, place, format!("track_interface {name}"), why);
             continue;

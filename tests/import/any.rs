@@ -1,49 +1,10 @@
-//! Whatever the files are: the import ends, and what it makes is a havipd.toml that only lacks what it says it lacks.
+//! Whatever the files are: the promise that is fuzzed too, with what looks like configurations.
 
-use crate::cases::filled;
-use havipd::config::check::{Source, check};
-use havipd::config::{Disk, Environment};
-use havipd::import::{Input, Kind, Options, import};
-use havipd::secret::Secret;
+use crate::promise::{NEXT, run};
 use proptest::prelude::*;
-use std::path::Path;
 
-struct EveryFile;
-
-impl Disk for EveryFile {
-    fn secret(&self, _: &Path) -> Result<Secret, String> {
-        Ok(Secret::from("a".repeat(64)))
-    }
-
-    fn readable(&self, _: &Path) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn objection(&self, _: &Path) -> Option<String> {
-        None
-    }
-}
-
-fn holds(texts: &[String], observe: bool) {
-    let names = ["a", "b", "c"];
-    let inputs: Vec<Input> = texts
-        .iter()
-        .zip(names)
-        .map(|(text, name)| Input { node: Some(name.to_owned()), path: format!("{name}.conf"), text: text.clone() })
-        .collect();
-    let options = Options { observe, ..Options::default() };
-    let mut endless = |_: havipd::import::Include<'_>| Ok(vec![("more.conf".to_owned(), texts[0].clone())]);
-    let made = match import(&inputs, &options, &mut endless) {
-        Ok(made) => made,
-        Err(error) => return assert!(!error.to_string().contains('\n'), "one line: {error}"),
-    };
-    assert!(made.notes.of(Kind::FillIn).len() > 1, "no ids to fill in: {}", made.toml);
-    let text = filled(&made.toml);
-    let source = Source { name: "havipd.toml", directory: Path::new("/etc/havipd"), text: &text };
-    let env = Environment { node: Some("a".to_owned()), ..Environment::default() };
-    if let Err(error) = check(source, &env, &EveryFile) {
-        panic!("{error}\n{text}\nof {texts:#?}");
-    }
+fn holds(texts: &[String]) {
+    run(texts.join(&NEXT.to_string()).as_bytes());
 }
 
 /// A line that somebody could write, right or not quite.
@@ -82,11 +43,11 @@ proptest! {
 
     #[test]
     fn of_arbitrary_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        holds(&[String::from_utf8_lossy(&bytes).into_owned()], false);
+        holds(&[String::from_utf8_lossy(&bytes).into_owned()]);
     }
 
     #[test]
-    fn of_what_looks_like_it(texts in proptest::collection::vec(file(), 1..4), observe: bool) {
-        holds(&texts, observe);
+    fn of_what_looks_like_it(texts in proptest::collection::vec(file(), 1..4)) {
+        holds(&texts);
     }
 }

@@ -1,6 +1,7 @@
 //! Cases in `tests/data/keepalived`: one directory each, with the files of the nodes, the havipd.toml that is
 //! expected, and what is said of it. `arguments` has the command line where it is not just the files.
 
+use crate::promise::filled;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -29,19 +30,6 @@ pub(crate) fn import(case: &Path, more: &[&str]) -> Output {
     };
     let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
     command.arg("import").args(arguments).args(more).current_dir(case).output().unwrap()
-}
-
-/// What somebody would write into it.
-pub(crate) fn filled(toml: &str) -> String {
-    let mut number = 0;
-    let lines = toml.lines().map(|line| {
-        number += 1;
-        line.replace("= \"...\"", &format!("= \"10.255.0.{number}\""))
-            .replace("\"i-...\"", &format!("\"i-{number}\""))
-            .replace("\"havip-...\"", &format!("\"havip-{number}\""))
-            + "\n"
-    });
-    lines.collect()
 }
 
 #[test]

@@ -8,3 +8,5 @@
 mod any;
 mod cases;
 mod program;
+#[path = "../fuzz/src/import.rs"]
+pub mod promise;

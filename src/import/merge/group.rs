@@ -95,12 +95,15 @@ fn families(nodes: &[Node], notes: &mut Notes) -> Vec<Family> {
                 instance.router_id.is_some() && one(&all[f]).is_some_and(|o| o.router_id == instance.router_id)
             };
             let same_name = |&f: &usize| all[f].name == instance.name;
-            let found = free
-                .iter()
-                .copied()
-                .find(|f| same_id(f) && same_name(f))
-                .or_else(|| free.iter().copied().find(same_id))
-                .or_else(|| free.iter().copied().find(same_name));
+            let same_vip = |&f: &usize| {
+                one(&all[f]).is_some_and(|o| o.vips.iter().any(|a| instance.vips.iter().any(|b| a.ip == b.ip)))
+            };
+            let first = |fits: &dyn Fn(&usize) -> bool| free.iter().copied().find(|f| fits(f));
+            let found = first(&|f| same_id(f) && same_name(f))
+                .or_else(|| first(&|f| same_id(f) && same_vip(f)))
+                .or_else(|| first(&same_id))
+                .or_else(|| first(&same_vip))
+                .or_else(|| first(&same_name));
             match found {
                 Some(f) => {
                     let ids = (instance.router_id, one(&all[f]).and_then(|o| o.router_id));

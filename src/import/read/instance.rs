@@ -27,7 +27,7 @@ pub(super) fn read(statement: &Statement, checks: &[Check], usual: Option<&str>,
     for inside in statement.inside() {
         if !simple(inside, &mut instance, notes)
             && !hook(inside, &mut instance.hooks, notes)
-            && !tracked(inside, checks, Some(&own), notes)
+            && !tracked(inside, checks, &own, notes)
         {
             keywords::instance(inside, notes);
         }

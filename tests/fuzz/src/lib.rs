@@ -9,4 +9,5 @@ pub mod control;
 pub mod core;
 pub mod cursor;
 pub mod datagram;
+pub mod import;
 pub mod keepalived;
