@@ -188,7 +188,7 @@ def rebooted(lab):
     text = machine.run("journalctl", "--no-pager", "--boot=-1", "--output=cat", "UNIT=havipd.service",
                        "UNIT=networking.service")
     ends = [line for line in text.splitlines() if line.startswith(("Stopped havipd", "Stopping networking"))]
-    expect([line.split()[0] for line in ends] == ["Stopped", "Stopping"], f"order at shutdown: {ends}")
+    expect([line.split()[0] for line in ends[-2:]] == ["Stopped", "Stopping"], f"order at shutdown: {ends}")
     lab.settle()
     return f"{cause}, gap {gap * 1000:.0f} ms, stopped before networking.service"
 

@@ -30,7 +30,7 @@ def story(the_lab):
     for machine in the_lab.machines.values():
         print(f"\n-- {machine.name}")
         try:
-            print(machine.ask("journalctl", "--no-pager", "--lines=40", "--output=short-precise"))
+            print(machine.ask("journalctl", "--no-pager", "--unit=havipd", "--lines=40", "--output=short-precise"))
         except (lab.Failed, OSError, AttributeError) as why:
             print(why)
 
