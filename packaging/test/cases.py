@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import time
 
 from lab import ADDRESS, DEAD_TIME, Cloud, Client, Failed, Machine, run, wait
 
@@ -82,8 +83,14 @@ class Lab:
         start, since = len(self.client.sent), datetime.datetime.now(datetime.timezone.utc)
         deed(active)
         wait("the other node is active", 60, lambda: self.moved_to(backup))
-        now = self.settle("ab" if both else backup.name)
+        live = "ab" if both else backup.name
+        now = self.settle(live)
         expect(now == backup.name, f"it went on to {now}")
+        # A vote of the node that left lasts a dead time: what stands on it would fall now.
+        end = time.monotonic() + 1.2 * DEAD_TIME
+        while time.monotonic() < end:
+            self.at_rest(live)
+            time.sleep(0.1)
         history = json.loads(backup.run("havipctl", "--json", "history", f"--since={since.isoformat()}"))
         causes = [entry["cause"] for entry in history if entry["to"] == "claiming"]
         expect(len(causes) == 1, f"{now} claimed {len(causes)} times: {history}")
