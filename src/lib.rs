@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod ctl;
 pub mod daemon;
+pub mod doctor;
 pub mod election;
 pub mod histogram;
 pub mod hooks;

@@ -46,6 +46,7 @@ fn layer(path: &str) -> Option<u8> {
         ("process", 2),
         ("keepalived", 2),
         ("control/", 2),
+        ("doctor", 3),
         ("runtime", 3),
         ("daemon", 4),
         ("ctl", 4),
@@ -72,7 +73,7 @@ fn module_layer(path: &str) -> Option<u8> {
             | "keepalived",
             _,
         ) => Some(2),
-        ("runtime", _) => Some(3),
+        ("doctor" | "runtime", _) => Some(3),
         ("daemon" | "ctl" | "sandbox", _) => Some(4),
         _ => None,
     }

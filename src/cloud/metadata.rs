@@ -90,6 +90,14 @@ impl Metadata {
         self.word("vpc-id").await
     }
 
+    /// The subnet of this instance's first interface.
+    ///
+    /// # Errors
+    /// [`MetadataError`].
+    pub async fn subnet(&self) -> Result<String, MetadataError> {
+        self.word("subnet-id").await
+    }
+
     /// The region, as it stands in endpoint names (`bj`).
     ///
     /// # Errors

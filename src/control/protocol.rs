@@ -65,6 +65,8 @@ pub enum Request {
         #[serde(default, rename = "for-seconds", skip_serializing_if = "Option::is_none")]
         for_seconds: Option<u64>,
     },
+    /// Everything that could go wrong, looked at; changes nothing.
+    Doctor,
     /// As SIGHUP, but answered when it is done.
     Reload,
     /// A state of keepalived, as its notify command was told.
@@ -89,17 +91,22 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether it changes anything: then it is for root and the daemon's own user only.
+    /// Whether it is for root and the daemon's own user only: whatever changes something does, apart from the
+    /// states of keepalived, which runs its scripts as a user of the operator's choice.
     #[must_use]
-    pub const fn changes(&self) -> bool {
+    pub const fn needs_root(&self) -> bool {
         match self {
-            Self::Status | Self::Watch | Self::Why { .. } | Self::History { .. } => false,
+            Self::Status
+            | Self::Watch
+            | Self::Why { .. }
+            | Self::History { .. }
+            | Self::Doctor
+            | Self::Notify { .. } => false,
             Self::Switchover { dry_run, .. } => !*dry_run,
             Self::Drain { .. }
             | Self::Undrain { .. }
             | Self::Maintenance { .. }
             | Self::Reload
-            | Self::Notify { .. }
             | Self::LogLevel { .. } => true,
         }
     }

@@ -239,7 +239,7 @@ impl Rights {
     fn refusal(self, command: &Request) -> Option<Response> {
         let text =
             "only root, or the user that havipd runs as, may change anything; members of the group havipd may look";
-        (self == Self::Look && command.changes()).then(|| Response::new(Code::Permission, text))
+        (self == Self::Look && command.needs_root()).then(|| Response::new(Code::Permission, text))
     }
 }
 

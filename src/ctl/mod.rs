@@ -1,5 +1,6 @@
 //! `havipctl`: the operator's tool. It asks a running daemon, and shows the answer.
 
+mod doctor;
 mod history;
 mod import;
 mod keygen;
@@ -107,6 +108,9 @@ enum Verb {
         #[arg(value_name = "on|off")]
         switch: Switch,
     },
+    /// Check everything that could go wrong, on the real cloud, and change nothing. Exits 1 if something fails.
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::Options),
     /// Read the configuration again, as SIGHUP does, and say what came of it.
     Reload,
     /// Change the level of the log until the next reload or restart.
@@ -171,7 +175,9 @@ impl Verb {
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
-            Self::Notify(_) | Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => return None,
+            Self::Notify(_) | Self::Doctor(_) | Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => {
+                return None;
+            }
         })
     }
 }
@@ -198,6 +204,7 @@ pub fn main() -> ExitCode {
         (Verb::Detach(options), _) => exit(oneshot::detach(options, &arguments.socket, arguments.json)),
         (Verb::Import(options), _) => exit(import::run(options, arguments.json)),
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
+        (Verb::Doctor(options), _) => exit(doctor::run(&arguments.socket, options, arguments.json)),
         (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
         (Verb::Notify(words), _) => {
             let response = notify::run(words, &arguments.socket);

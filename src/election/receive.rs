@@ -177,16 +177,25 @@ impl Core {
     }
 
     /// Somebody asks who has a HAVIP's address: the one that received the question on that address says so.
+    /// Or, for no HAVIP and on our own address, whether we are there: its daemon does not run yet.
     fn answer_probe(&mut self, path: Option<usize>, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
         let known = self.peers.by_tag(probe.sender).is_some();
+        let me = Tag::node(&self.config.local_node().name);
+        if let Some(path) = path.filter(|_| known && probe.receiver == me && probe.havip == Tag::NONE) {
+            return self.send_answer(path, from, probe, actions);
+        }
         let ours = self.config.groups.iter().flat_map(|g| &g.havips).any(|h| Tag::havip(&h.id) == probe.havip);
         if path.is_some() || !known || !ours {
             return;
         }
+        self.send_answer(0, from, probe, actions);
+    }
+
+    fn send_answer(&self, path: usize, to: SocketAddr, probe: &Probe, actions: &mut Actions) {
         let me = Tag::node(&self.config.local_node().name);
         let answer = Probe { sender: me, receiver: probe.sender, node: me, ..*probe };
         if let Ok(bytes) = encode_probe(&answer, true, &self.keys, &self.config.cluster) {
-            actions.push(Action::SendDatagram { path: 0, to: from, bytes });
+            actions.push(Action::SendDatagram { path, to, bytes });
         }
     }
 }

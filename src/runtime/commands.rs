@@ -26,6 +26,7 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
         | Request::Watch
         | Request::Why { .. }
         | Request::History { .. }
+        | Request::Doctor
         | Request::Reload
         | Request::Notify { .. }
         | Request::LogLevel { .. } => {

@@ -373,7 +373,7 @@ async fn wait(
 }
 
 /// An error with everything that it comes from, once.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

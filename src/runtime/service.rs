@@ -112,6 +112,7 @@ struct Service {
     state: Arc<StateWriter>,
     journal: Journal,
     history_reader: Arc<Semaphore>,
+    examination: Arc<Semaphore>,
     identity_error: IdentityError,
     measure: Measure,
     /// Tasks that depend on the configuration.
@@ -179,6 +180,7 @@ pub async fn run(
         state,
         journal,
         history_reader: Arc::new(Semaphore::new(1)),
+        examination: Arc::new(Semaphore::new(1)),
         identity_error: IdentityError::default(),
         measure: Measure::new(),
         learning: None,

@@ -32,6 +32,8 @@ fn the_group_may_look_and_not_touch() {
     assert_eq!((looks.status.code(), looks.stdout.as_slice()), (Some(0), b"web\n".as_slice()));
     let rehearsal = as_member(&daemon, &["switchover", "web", "--dry-run"]);
     assert_eq!(rehearsal.status.code(), Some(1), "the handler's own no");
+    let state = as_member(&daemon, &["notify", "INSTANCE", "web", "MASTER", "150"]);
+    assert_ne!(state.status.code(), Some(77), "keepalived runs its scripts as whom it is told to");
     let changes: [&[&str]; 6] = [
         &["switchover", "web"],
         &["drain"],

@@ -2,7 +2,7 @@
 
 use crate::wait::{PATIENCE, wait_for};
 use havipd::sandbox::emulator::{Control, Emulator, EmulatorConfig};
-use havipd::simulation::cloud::InterfaceSpec;
+use havipd::simulation::cloud::{HavipSpec, InterfaceSpec};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, Permissions};
@@ -58,6 +58,9 @@ impl Lab {
         // A network of its own on loopback: of this process, and of this test in it.
         let net = (100 + NEXT.fetch_add(1, Ordering::Relaxed), (std::process::id() % 250) as u8 + 1);
         let mut config = EmulatorConfig::new("127.0.0.1:0".parse().unwrap()).with_havip(HAVIP, HAVIP_ADDRESS);
+        let mut elsewhere = HavipSpec::new("havip-elsewhere", Ipv4Addr::new(127, 0, 0, 101));
+        elsewhere.vpc = "vpc-other".to_owned();
+        config.world.havips.push(elsewhere);
         for (i, name) in NAMES.iter().enumerate() {
             config = config.with_node(name, address(net, i));
             // The hardware address of the loopback interface, on which all the nodes are.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
 mod cli;
+mod doctor;
 mod failover;
 mod history;
 mod lab;

@@ -142,6 +142,7 @@ impl Service {
             Request::Status => self.tell_status(reply),
             Request::Why { group } => self.tell_why(group.clone(), reply),
             Request::History { group } => self.tell_history(group.clone(), reply),
+            Request::Doctor => self.tell_doctor(reply),
             Request::Reload => self.reload(Some(reply)),
             Request::Notify { .. } => drop(reply.send(vrrp::notified(self.vrrp.as_ref(), &request))),
             Request::LogLevel { level } => drop(reply.send(match parse_level(level) {

@@ -1,0 +1,165 @@
+//! `havipctl doctor`: the running daemon examines itself; where none runs, this process examines the file.
+
+use super::{complain, print};
+use crate::control::client::{Client, ClientError};
+use crate::control::protocol::{Code, Request};
+use crate::doctor::gather::{DoctorError, Places, of_file};
+use crate::doctor::{Finding, Level, worst};
+use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, directory, stop_timeout};
+use clap::Args;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+/// Shown below `--help`.
+pub(super) const HELP: &str = "\
+Examples:
+  havipctl doctor                              the running daemon looks; without one, /etc/havipd/havipd.toml is examined
+  havipctl doctor --config new.toml --node b   a file that no daemon runs with yet
+  havipctl doctor --json                       for programs: a list of {id, level, text, remedy}
+
+Attach and detach are never tried: the first move proves them, or havipctl drill.
+
+Exit codes: 0 nothing fails (there may be warnings), 1 something fails, 64 wrong arguments, 69 havipd does not answer,
+75 try again, 77 not allowed to ask havipd, 78 the configuration is wrong.";
+
+/// The file of an installed havipd.
+const DEFAULT_CONFIG: &str = "/etc/havipd/havipd.toml";
+
+/// What to examine.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Examine this file without asking a daemon, as one that starts now would see things.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Which `[[node]]` of the file this host is; else its addresses, else its host name tell.
+    #[arg(long, value_name = "NAME", requires = "config")]
+    node: Option<String>,
+}
+
+/// Examines, prints, and says how it ended.
+pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
+    let (findings, code) = match examine(socket, options) {
+        Ok(found) => found,
+        Err(error) => {
+            complain(&error.to_string());
+            return error.code();
+        }
+    };
+    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if json { serde_json::to_string(&findings).unwrap_or_default() } else { lines(&findings, colours) };
+    print(&text);
+    code
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+enum ExamineError {
+    /// The daemon.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It answers, and says why not.
+    #[error("{0}")]
+    Refused(String, Code),
+    /// This process.
+    #[error("cannot start: {0}")]
+    Runtime(#[from] io::Error),
+    /// The daemon is of another version.
+    #[error("the daemon's answer is not the doctor's: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+impl ExamineError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Refused(_, code) => *code,
+            Self::Runtime(_) => Code::TryAgain,
+            Self::Answer(_) => Code::Unreachable,
+        }
+    }
+}
+
+fn examine(socket: &Path, options: &Options) -> Result<(Vec<Finding>, Code), ExamineError> {
+    if options.config.is_none() {
+        match Client::connect(socket, super::PATIENCE) {
+            Ok(mut client) => {
+                let response = client.call(&Request::Doctor)?;
+                if response.code != Code::Done {
+                    return Err(ExamineError::Refused(response.message, response.code));
+                }
+                let findings: Vec<Finding> = serde_json::from_value(response.data)?;
+                let code = verdict(&findings);
+                return Ok((findings, code));
+            }
+            // Nobody is there to ask: the file is examined.
+            Err(ClientError::Unreachable { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let examined = runtime.block_on(async {
+        let places = Places {
+            file: options.config.clone().unwrap_or_else(|| DEFAULT_CONFIG.into()),
+            state: directory("STATE_DIRECTORY", "/var/lib/havipd"),
+            stop_timeout: stop_timeout(OsStr::new("systemctl"), DEFAULT_UNIT, JOB_PATIENCE).await,
+        };
+        of_file(&places, options.node.clone()).await
+    });
+    runtime.shutdown_background();
+    Ok(match examined {
+        Ok(findings) => {
+            let code = verdict(&findings);
+            (findings, code)
+        }
+        Err(DoctorError::Configuration(findings)) => (findings, Code::Configuration),
+    })
+}
+
+fn verdict(findings: &[Finding]) -> Code {
+    if worst(findings) == Level::Failed { Code::No } else { Code::Done }
+}
+
+/// A line each, the remedy below it, and how many there are of each level.
+fn lines(findings: &[Finding], colours: bool) -> String {
+    let mut text = String::new();
+    for finding in findings {
+        let (begin, end) = match (colours, finding.level) {
+            (false, _) => ("", ""),
+            (true, Level::Failed) => ("\x1b[31m", "\x1b[0m"),
+            (true, Level::Warning) => ("\x1b[33m", "\x1b[0m"),
+            (true, Level::Ok) => ("\x1b[32m", "\x1b[0m"),
+        };
+        let _ = writeln!(text, "{begin}{:<7}{end}  {:<24}  {}", finding.level.as_str(), finding.id, finding.text);
+        if !finding.remedy.is_empty() {
+            let _ = writeln!(text, "{:<7}  {:<24}  -> {}", "", "", finding.remedy);
+        }
+    }
+    let count = |level| findings.iter().filter(|f| f.level == level).count();
+    let _ =
+        write!(text, "{} failed, {} warnings, {} ok", count(Level::Failed), count(Level::Warning), count(Level::Ok));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_its_remedy_below_it() {
+        let findings = [Finding::failed("peer.b", "b is not heard", "look"), Finding::ok("clock", "is right")];
+        let text = lines(&findings, false);
+        assert_eq!(
+            text.lines().map(str::trim_end).collect::<Vec<_>>(),
+            [
+                "failed   peer.b                    b is not heard",
+                "                                   -> look",
+                "ok       clock                     is right",
+                "1 failed, 0 warnings, 1 ok",
+            ]
+        );
+        assert!(lines(&findings, true).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
+        assert_eq!((verdict(&findings), verdict(&findings[1..])), (Code::No, Code::Done));
+    }
+}

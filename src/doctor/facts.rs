@@ -1,0 +1,161 @@
+//! What the doctor knows before it judges. Plain values: nothing here asks anybody.
+
+use crate::cloud::api::{CallError, Eni, HaVip};
+use crate::config::model::Config;
+use crate::election::event::InstanceState;
+use crate::ids::Target;
+use crate::runtime::status::Status;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that was gathered.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The configuration that is judged: the one that runs, else the one in the file.
+    pub config: Arc<Config>,
+    /// The file.
+    pub file: FileFacts,
+    /// The daemon, where one runs.
+    pub daemon: Option<DaemonFacts>,
+    /// Peers that were asked over UDP because no daemon runs here, by name.
+    pub asked: BTreeMap<String, Vec<Asked>>,
+    /// The cloud; `None` on a witness, which never calls it.
+    pub cloud: Option<CloudFacts>,
+    /// The host.
+    pub host: HostFacts,
+}
+
+/// The configuration file, as it is on the disk now.
+#[derive(Debug, Clone, Default)]
+pub struct FileFacts {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub errors: Vec<String>,
+    /// What somebody should read in it.
+    pub warnings: Vec<String>,
+    /// What a reload would change.
+    pub differs: Vec<String>,
+    /// Why a reload would be refused.
+    pub refused: Vec<String>,
+    /// Secret files that this node reads: path, and why it is not usable.
+    pub secrets: Vec<(PathBuf, Option<String>)>,
+}
+
+/// A running daemon.
+#[derive(Debug, Clone)]
+pub struct DaemonFacts {
+    /// How it was at the beginning.
+    pub before: Status,
+    /// How it was when everything else had been looked at, a few heartbeats later.
+    pub after: Status,
+    /// Per group: when the cloud last confirmed a move onto this node, RFC 3339, if the history knows one.
+    pub confirmed: BTreeMap<String, String>,
+}
+
+/// One address of a peer that was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// From where.
+    pub from: SocketAddr,
+    /// The peer's address.
+    pub to: SocketAddr,
+    /// What came of it.
+    pub answer: AskedAnswer,
+}
+
+/// What came of a question to a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedAnswer {
+    /// It answered with our key.
+    Alive(Duration),
+    /// Something came back that our keys do not verify.
+    Unverified,
+    /// Nothing came back.
+    Silent,
+    /// It could not be asked.
+    NotSent(String),
+}
+
+/// What the cloud, and the metadata service, said.
+#[derive(Debug, Clone)]
+pub struct CloudFacts {
+    /// Where credentials come from.
+    pub source: &'static str,
+    /// The cloud's clock minus ours, seconds; `None`: it never answered.
+    pub skew: Option<i64>,
+    /// How long the first call took.
+    pub took: Duration,
+    /// `instance-shortid` of the metadata service.
+    pub instance: Result<String, String>,
+    /// `vpc-id`.
+    pub vpc: Result<String, String>,
+    /// `subnet-id`.
+    pub subnet: Result<String, String>,
+    /// `region`.
+    pub region: Result<String, String>,
+    /// What this node is to the cloud, or why that is not known.
+    pub target: Result<Target, String>,
+    /// Every HAVIP of the groups that this node is a member of, by id.
+    pub havips: BTreeMap<String, Result<HaVip, CallError>>,
+    /// Whether members' instances run, by id.
+    pub instances: BTreeMap<String, Result<InstanceState, CallError>>,
+    /// Members' network interfaces, by id.
+    pub enis: BTreeMap<String, Result<Eni, CallError>>,
+}
+
+/// What this host says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct HostFacts {
+    /// Why links and addresses cannot be read.
+    pub netlink: Option<String>,
+    /// Addresses of this host.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// Where each HAVIP's address belongs here, by id.
+    pub places: BTreeMap<String, Place>,
+    /// Our own heartbeat sockets: address, and why it cannot be used.
+    pub sockets: Vec<(SocketAddr, Option<String>)>,
+    /// The state directory.
+    pub state: PathBuf,
+    /// Why it cannot be written.
+    pub state_error: Option<String>,
+    /// Bytes free there.
+    pub free_bytes: Option<u64>,
+    /// The longest pause on record.
+    pub longest_pause: Option<Duration>,
+    /// The unit's TimeoutStopSec.
+    pub stop_timeout: Option<Duration>,
+    /// Hook programs: group, key, program, and what is wrong with it.
+    pub hooks: Vec<HookFact>,
+}
+
+/// Where a HAVIP's address belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The interface; `None` with no error: `interface = "none"`.
+    pub interface: Option<String>,
+    /// It is up.
+    pub up: bool,
+    /// Why there is no interface.
+    pub error: Option<String>,
+    /// The larger of `net.ipv4.conf.{all,INTERFACE}.arp_ignore`, where it can be read.
+    pub arp_ignore: Option<u8>,
+}
+
+/// One hook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HookFact {
+    /// Its group.
+    pub group: String,
+    /// Its key.
+    pub key: &'static str,
+    /// The program.
+    pub program: String,
+    /// It cannot be run, and why.
+    pub broken: Option<String>,
+    /// Others than root can write it.
+    pub open: bool,
+}

@@ -1,0 +1,164 @@
+//! The configuration file, what runs, the secrets, and the timers that follow from them.
+
+use super::Finding;
+use super::facts::Facts;
+use crate::config::model::{Group, OnStop};
+use std::time::Duration;
+
+/// Below it a dead time is shorter than the usual pauses of virtual machines.
+const USUAL_PAUSE: Duration = Duration::from_secs(3);
+
+/// All of it.
+#[must_use]
+pub fn judge(facts: &Facts) -> Vec<Finding> {
+    let mut findings = text(facts);
+    findings.extend(running(facts));
+    findings.extend(secrets(facts));
+    findings.push(dead_time(facts));
+    findings.extend(stop_timeout(facts));
+    findings
+}
+
+fn text(facts: &Facts) -> Vec<Finding> {
+    let file = &facts.file;
+    let path = file.path.display();
+    if !file.errors.is_empty() {
+        let remedy = "correct it; havipd --check-config says when it is right";
+        return file.errors.iter().map(|e| Finding::failed("config.file", e, remedy)).collect();
+    }
+    let node = &facts.config.local_node().name;
+    let mut findings = vec![Finding::ok("config.file", format!("{path} is right; this node is {node}"))];
+    // Judged here with their own lines.
+    let own = |w: &&String| !facts.host.hooks.iter().any(|h| w.contains(&h.program));
+    let warning = |w: &String| Finding::warning("config.warning", w, "change the key, or leave it knowingly");
+    findings.extend(file.warnings.iter().filter(own).map(warning));
+    findings
+}
+
+fn running(facts: &Facts) -> Vec<Finding> {
+    let Some(daemon) = &facts.daemon else {
+        let text = "havipd does not run here: sessions, roles and hooks are not looked at";
+        let remedy = "systemctl start havipd, then havipctl doctor once more";
+        return vec![Finding::warning("daemon", text, remedy)];
+    };
+    let mut findings = vec![Finding::ok("daemon", format!("havipd {} runs", daemon.after.version))];
+    if let Some(error) = &daemon.after.effects.reload_error {
+        findings.push(Finding::warning(
+            "config.reload",
+            format!("the last reload was refused: {error}"),
+            "correct the file, then havipctl reload",
+        ));
+    }
+    let file = &facts.file;
+    let id = "config.running";
+    if !file.errors.is_empty() {
+        return findings;
+    }
+    if file.differs.is_empty() && file.refused.is_empty() {
+        findings.push(Finding::ok(id, "what runs is what the file says"));
+    }
+    findings.extend(file.refused.iter().map(|r| {
+        Finding::warning(id, format!("the file is not what runs, and a reload will refuse it: {r}"), "do as it says")
+    }));
+    if !file.differs.is_empty() && file.refused.is_empty() {
+        let text = format!("the file is not what runs: {}", file.differs.join("; "));
+        findings.push(Finding::warning(id, text, "havipctl reload takes it over"));
+    }
+    findings
+}
+
+fn secrets(facts: &Facts) -> Vec<Finding> {
+    let one = |(path, error): &(std::path::PathBuf, Option<String>)| {
+        let (id, path) = ("secrets", path.display());
+        match error {
+            None => Finding::ok(id, format!("{path} can be read here, and by nobody else")),
+            Some(error) => {
+                Finding::failed(id, format!("{path} {error}"), "chown root:havipd and chmod 0640, or chmod 0600")
+            }
+        }
+    };
+    facts.file.secrets.iter().map(one).collect()
+}
+
+fn dead_time(facts: &Facts) -> Finding {
+    let id = "timers.dead-time";
+    let dead = facts.config.heartbeat.dead_time();
+    let longest = facts.host.longest_pause.unwrap_or_default();
+    let remedy = "raise heartbeat.dead-multiplier or heartbeat.interval on every node";
+    if longest >= dead {
+        let text =
+            format!("this host once stood still for {longest:.0?}, and is dead after {dead:?}: it will lose its right");
+        return Finding::warning(id, text, remedy);
+    }
+    if dead < USUAL_PAUSE {
+        let text = format!("a node is dead after {dead:?}, and virtual machines pause for up to {USUAL_PAUSE:?}");
+        return Finding::warning(id, text, remedy);
+    }
+    Finding::ok(id, format!("a node is dead after {dead:?}; the longest pause of this host on record is {longest:.0?}"))
+}
+
+fn stop_timeout(facts: &Facts) -> Option<Finding> {
+    let id = "timers.stop";
+    let limit = facts.host.stop_timeout?;
+    let request = facts.config.cloud.request_timeout;
+    let needs = |g: &Group| match g.on_stop {
+        OnStop::Handover => (g.handover_timeout + request).max(g.keep_for),
+        OnStop::Keep | OnStop::Release => g.keep_for,
+    };
+    let longest = facts.config.groups.iter().max_by_key(|g| needs(g))?;
+    let needed = needs(longest);
+    Some(if needed > limit {
+        let text = format!("group {} may need {needed:?} to stop, systemd kills after {limit:?}", longest.name);
+        Finding::warning(id, text, "raise TimeoutStopSec with systemctl edit havipd, or lower handover-timeout")
+    } else {
+        Finding::ok(id, format!("stopping takes at most {needed:?}, systemd waits {limit:?}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::super::fixture::{find, healthy};
+    use super::*;
+
+    #[test]
+    fn a_wrong_file_is_told_line_by_line() {
+        let mut facts = healthy();
+        facts.file.errors = vec!["x.toml:1:1: error: a".into(), "x.toml:2:1: error: b".into()];
+        let findings = judge(&facts);
+        assert_eq!(findings.iter().filter(|f| f.id == "config.file" && f.level == Level::Failed).count(), 2);
+        assert!(!findings.iter().any(|f| f.id == "config.running"), "nothing to compare with");
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_runs_is_a_warning() {
+        let mut facts = healthy();
+        facts.file.differs = vec!["log.level changes".into()];
+        let found = find(&judge(&facts), "config.running");
+        assert_eq!((found.level, found.remedy.as_str()), (Level::Warning, "havipctl reload takes it over"));
+        facts.file.refused = vec!["cluster.name changes: this takes a restart".into()];
+        assert!(find(&judge(&facts), "config.running").text.contains("this takes a restart"));
+    }
+
+    #[test]
+    fn pauses_and_limits_are_held_against_the_timers() {
+        let mut facts = healthy();
+        assert_eq!(find(&judge(&facts), "timers.dead-time").level, Level::Ok);
+        facts.host.longest_pause = Some(Duration::from_secs(7));
+        let found = find(&judge(&facts), "timers.dead-time");
+        assert!(found.level == Level::Warning && found.text.contains("7s") && found.text.contains("5s"), "{found:?}");
+        facts.host.stop_timeout = Some(Duration::from_secs(5));
+        let found = find(&judge(&facts), "timers.stop");
+        assert!(found.level == Level::Warning && found.text.contains("after 5s"), "{found:?}");
+        facts.host.stop_timeout = Some(Duration::from_secs(90));
+        assert_eq!(find(&judge(&facts), "timers.stop").level, Level::Ok);
+    }
+
+    #[test]
+    fn a_secret_that_others_can_read_fails() {
+        let mut facts = healthy();
+        facts.file.secrets.push(("/etc/havipd/x".into(), Some("has mode 0644".into())));
+        let bad: Vec<Finding> = judge(&facts).into_iter().filter(|f| f.level == Level::Failed).collect();
+        assert!(bad.len() == 1 && bad[0].text.contains("0644"), "{bad:?}");
+    }
+}

@@ -1,0 +1,183 @@
+//! A node on which everything is as it should be, for the judges' tests to spoil.
+
+use super::Finding;
+use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
+use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
+use crate::config::check::{Source, check};
+use crate::config::{Disk, Environment};
+use crate::election::event::InstanceState;
+use crate::election::role::{Cause, Role};
+use crate::election::snapshot::{Counters, GroupSnapshot, PeerSnapshot, Snapshot};
+use crate::runtime::status::{CoreStatus, EffectsStatus, NetworkStatus, Status};
+use crate::secret::Secret;
+use crate::wire::session::{SessionState, SessionStats};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) const HAVIP: &str = "havip-x";
+
+const TEXT: &str = r#"
+[cluster]
+name = "lab"
+[[node]]
+name = "a"
+address = "10.0.0.11"
+instance = "i-a"
+priority = 150
+[[node]]
+name = "b"
+address = "10.0.0.12"
+instance = "i-b"
+[heartbeat]
+keys = [{ id = 1, file = "k" }]
+[cloud]
+region = "bj"
+[[group]]
+name = "web"
+[[group.havip]]
+id = "havip-x"
+address = "10.0.0.100"
+interface = "eth0"
+"#;
+
+struct Good;
+
+impl Disk for Good {
+    fn secret(&self, _: &Path) -> Result<Secret, String> {
+        Ok(Secret::from("00".repeat(32)))
+    }
+    fn readable(&self, _: &Path) -> Result<(), String> {
+        Ok(())
+    }
+    fn objection(&self, _: &Path) -> Option<String> {
+        None
+    }
+}
+
+pub(crate) fn error(detail: &str) -> CallError {
+    CallError {
+        what: "read havip-x".into(),
+        detail: detail.into(),
+        class: ErrorClass::Retry,
+        status: None,
+        code: None,
+        retry_after: None,
+        denied: false,
+        missing: false,
+    }
+}
+
+pub(crate) fn havip(bound: &[(&str, Option<bool>)]) -> HaVip {
+    let one = |(id, master): &(&str, Option<bool>)| Bound {
+        instance_id: (*id).to_owned(),
+        instance_type: "SERVER".into(),
+        master: *master,
+    };
+    HaVip {
+        ha_vip_id: HAVIP.into(),
+        name: String::new(),
+        vpc_id: "vpc-1".into(),
+        subnet_id: "sbn-1".into(),
+        status: "binded".into(),
+        private_ip_address: Some("10.0.0.100".parse().expect("an address")),
+        public_ip_address: None,
+        binded_instances: bound.iter().map(one).collect(),
+    }
+}
+
+/// The first of them is master.
+pub(crate) fn bind(ids: &[&str]) -> HaVip {
+    havip(&ids.iter().enumerate().map(|(i, id)| (*id, Some(i == 0))).collect::<Vec<_>>())
+}
+
+fn status() -> Status {
+    let group = GroupSnapshot {
+        name: "web".into(),
+        role: Role::Active,
+        cause: Cause::Confirmed,
+        detail: String::new(),
+        since_ms: 60_000,
+        epoch: 3,
+        priority: 150,
+        active: Some("a".into()),
+        waiting: String::new(),
+        arbiter: crate::config::model::Arbiter::Cloud,
+        right_ms: Some(4_000),
+        votes_in_ms: None,
+        drained: false,
+        maintenance: false,
+        isolated: false,
+        moves: 0,
+        vrrp: None,
+        fabric: None,
+        fabric_ms: None,
+        havips: vec![],
+    };
+    let peer = PeerSnapshot {
+        node: "b".into(),
+        state: SessionState::Up,
+        heard_ms: Some(120),
+        dead_time_ms: 5_000,
+        same_digest: Some(true),
+        target: None,
+        stats: SessionStats::default(),
+    };
+    let election = Snapshot {
+        cluster: "lab".into(),
+        node: "a".into(),
+        target: None,
+        uptime_ms: 100_000,
+        peers: vec![peer],
+        groups: vec![group],
+        counters: Counters::default(),
+        pauses: 0,
+        longest_pause_ms: 20,
+        stopping: false,
+    };
+    Status::new(CoreStatus { election, network: NetworkStatus::default() }, EffectsStatus::default())
+}
+
+pub(crate) fn healthy() -> Facts {
+    let source = Source { name: "x.toml", directory: Path::new("/etc/havipd"), text: TEXT };
+    let env = Environment { node: Some("a".into()), credentials_in_environment: true, ..Environment::default() };
+    let loaded = check(source, &env, &Good).expect("a configuration");
+    let hook = HookFact { group: "web".into(), key: "notify", program: "/bin/x".into(), broken: None, open: false };
+    let place = Place { interface: Some("eth0".into()), up: true, error: None, arp_ignore: Some(0) };
+    Facts {
+        config: Arc::new(loaded.config),
+        file: FileFacts { path: "/etc/havipd/havipd.toml".into(), ..FileFacts::default() },
+        daemon: Some(DaemonFacts { before: status(), after: status(), confirmed: [].into() }),
+        asked: [].into(),
+        cloud: Some(CloudFacts {
+            source: "env",
+            skew: Some(0),
+            took: Duration::from_millis(30),
+            instance: Ok("i-a".into()),
+            vpc: Ok("vpc-1".into()),
+            subnet: Ok("sbn-1".into()),
+            region: Ok("bj".into()),
+            target: "i-a".parse().map_err(|_| String::new()),
+            havips: [(HAVIP.to_owned(), Ok(havip(&[("i-a", Some(true))])))].into(),
+            instances: ["i-a", "i-b"].map(|i| (i.to_owned(), Ok(InstanceState::Running))).into(),
+            enis: [].into(),
+        }),
+        host: HostFacts {
+            addresses: vec!["10.0.0.11".parse().expect("one"), "10.0.0.100".parse().expect("one")],
+            places: [(HAVIP.to_owned(), place)].into(),
+            sockets: vec![("10.0.0.11:11200".parse().expect("one"), None)],
+            state: "/var/lib/havipd".into(),
+            free_bytes: Some(1 << 30),
+            longest_pause: Some(Duration::from_millis(20)),
+            stop_timeout: Some(Duration::from_secs(90)),
+            hooks: vec![hook],
+            ..HostFacts::default()
+        },
+    }
+}
+
+/// The finding of that id.
+pub(crate) fn find(findings: &[Finding], id: &str) -> Finding {
+    let found = findings.iter().find(|f| f.id == id);
+    found.unwrap_or_else(|| panic!("no {id} in {findings:#?}")).clone()
+}

@@ -1,0 +1,334 @@
+//! Asks everybody: the file, the host, the cloud, the running daemon. All of it reads.
+
+use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
+use super::{Finding, ask, examine};
+use crate::cloud::api::CallError;
+use crate::cloud::client::Client;
+use crate::config::model::{Config, CredentialSource, Group, Hooks, Interface};
+use crate::config::{self, LoadError, secret_file};
+use crate::ids::{HavipId, Target};
+use crate::net::interface::{Mac, Snapshot};
+use crate::runtime::reload::{Known, load};
+use crate::runtime::status::Status;
+use crate::{clock, journal, state};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// All calls together, with their waits for the shared allowance.
+pub const CLOUD_PATIENCE: Duration = Duration::from_secs(30);
+/// More HAVIPs than this are read by one list.
+const ONE_BY_ONE: usize = 4;
+/// Between the two looks at a running daemon, at most.
+const LOOK_MOST: Duration = Duration::from_secs(3);
+/// Heartbeat intervals between them.
+const LOOK_INTERVALS: u32 = 3;
+
+/// Where a daemon keeps things.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// `$STATE_DIRECTORY`.
+    pub state: PathBuf,
+    /// The unit's TimeoutStopSec, if it has one.
+    pub stop_timeout: Option<Duration>,
+}
+
+/// Why nothing could be examined.
+#[derive(Debug, thiserror::Error)]
+pub enum DoctorError {
+    /// The file cannot be used: every line of what is wrong with it.
+    #[error("{}", .0.iter().map(|f| f.text.as_str()).collect::<Vec<_>>().join("\n"))]
+    Configuration(Vec<Finding>),
+}
+
+/// Examines a file without a daemon, as one that is started now would see things.
+///
+/// # Errors
+/// The file is wrong, or this host is none of its nodes.
+pub async fn of_file(places: &Places, node: Option<String>) -> Result<Vec<Finding>, DoctorError> {
+    let (path, wanted) = (places.file.clone(), node);
+    let loaded = blocking(move || load(&path, wanted, &Known::default())).await;
+    let loaded = match loaded {
+        Some(Ok(loaded)) => loaded,
+        Some(Err(error)) => return Err(DoctorError::Configuration(unusable(&error))),
+        None => return Err(DoctorError::Configuration(Vec::new())),
+    };
+    let config = Arc::new(loaded.config);
+    let warnings = loaded.warnings.0.iter().map(ToString::to_string).collect();
+    let secrets = secrets(&config);
+    let file = FileFacts { path: places.file.clone(), warnings, secrets, ..FileFacts::default() };
+    let client = if config.local_node().witness { None } else { Some(Client::new(&config.cloud)) };
+    let cloud = match client {
+        None => None,
+        Some(Ok(client)) => Some(cloud(&config, &client, true).await),
+        Some(Err(error)) => {
+            let text = format!("[cloud] cannot be used: {error}");
+            let remedy = "correct cloud.ca-file, or install the system's certificates (package ca-certificates)";
+            return Err(DoctorError::Configuration(vec![Finding::failed("cloud.endpoint", text, remedy)]));
+        }
+    };
+    let mut host = host(&config, places, cloud.as_ref()).await;
+    let asked = ask::peers(&config).await;
+    host.sockets = asked.sockets;
+    Ok(examine(&Facts { config, file, daemon: None, asked: asked.peers, cloud, host }))
+}
+
+fn unusable(error: &LoadError) -> Vec<Finding> {
+    let remedy = "correct it; havipd --check-config says when it is right";
+    match error {
+        LoadError::Invalid(all) => {
+            all.0.iter().map(|d| Finding::failed("config.file", d.to_string(), remedy)).collect()
+        }
+        LoadError::NotYet { unplaced, .. } => {
+            let remedy = "give this host the address of its [[node]], or name the node with --node";
+            vec![Finding::failed("config.file", unplaced.to_string(), remedy)]
+        }
+    }
+}
+
+/// Examines a running daemon, on its behalf. `look` says how it is.
+pub async fn of_daemon<F>(
+    config: Arc<Config>,
+    client: Option<Client>,
+    places: Places,
+    look: impl Fn() -> F,
+) -> Option<Vec<Finding>>
+where
+    F: Future<Output = Option<Status>>,
+{
+    let before = look().await?;
+    let began = Instant::now();
+    let file = file_of(&config, &places, &before).await;
+    let cloud = match &client {
+        Some(client) => Some(cloud(&config, client, false).await),
+        None => None,
+    };
+    let mut host = host(&config, &places, cloud.as_ref()).await;
+    // What arrives in a few heartbeats shows what is wrong now, as opposed to what once was.
+    let pause = (config.heartbeat.interval * LOOK_INTERVALS).min(LOOK_MOST);
+    tokio::time::sleep_until(began + pause).await;
+    let after = look().await?;
+    let own = config.local_node().addresses.len();
+    let network = &after.core.network;
+    host.sockets = network.sockets.iter().take(own).map(|s| (s.address, s.error.clone().filter(|_| !s.up))).collect();
+    host.netlink.clone_from(&network.netlink_error);
+    host.state_error = after.effects.state.error.clone().or(host.state_error);
+    host.longest_pause = Some(Duration::from_millis(after.core.election.longest_pause_ms));
+    let daemon = Some(DaemonFacts { before, after, confirmed: confirmed(places.state).await });
+    Some(examine(&Facts { config, file, daemon, asked: BTreeMap::new(), cloud, host }))
+}
+
+/// The file on the disk against what runs.
+async fn file_of(config: &Arc<Config>, places: &Places, status: &Status) -> FileFacts {
+    let (path, node) = (places.file.clone(), config.local_node().name.to_string());
+    let loaded = blocking(move || load(&path, Some(node), &Known::default())).await;
+    let mut file = FileFacts { path: places.file.clone(), secrets: secrets(config), ..FileFacts::default() };
+    match loaded {
+        Some(Ok(loaded)) => {
+            file.warnings = loaded.warnings.0.iter().map(ToString::to_string).collect();
+            let maintained = |name: &crate::ids::GroupName| {
+                status.core.election.groups.iter().any(|g| g.name == name.as_str() && g.maintenance)
+            };
+            match config::diff(config, &loaded.config, &maintained) {
+                Ok(changes) => file.differs = changes.0.into_iter().map(|c| c.text).collect(),
+                Err(refused) => file.refused = refused,
+            }
+        }
+        Some(Err(error)) => file.errors = unusable(&error).into_iter().map(|f| f.text).collect(),
+        None => file.errors.push(format!("{} cannot be read", places.file.display())),
+    }
+    file
+}
+
+/// Secrets that are read again while the daemon runs; keys are read with the file.
+fn secrets(config: &Config) -> Vec<(PathBuf, Option<String>)> {
+    let path = match &config.cloud.credentials {
+        CredentialSource::File(path) | CredentialSource::Auto { file: Some(path) } => path.clone(),
+        CredentialSource::Auto { file: None } | CredentialSource::Env | CredentialSource::InstanceRole => return vec![],
+    };
+    let unread = config.local_node().witness;
+    if unread {
+        return Vec::new();
+    }
+    let error = secret_file::read(&path).err().map(|e| e.to_string());
+    vec![(path, error)]
+}
+
+/// When the cloud last confirmed a move onto this node, per group.
+async fn confirmed(state: PathBuf) -> BTreeMap<String, String> {
+    let entries = blocking(move || journal::read(&state, None)).await.and_then(Result::ok).unwrap_or_default();
+    let moves = entries.into_iter().filter(|e| e.to == "active" && e.from == "claiming" && e.cause == "confirmed");
+    moves.map(|e| (e.group, e.time)).collect()
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// What the cloud and the metadata service say. `local`: no daemon has learned anything yet.
+async fn cloud(config: &Config, client: &Client, local: bool) -> CloudFacts {
+    let deadline = Instant::now() + CLOUD_PATIENCE;
+    let metadata = client.metadata();
+    let (instance, vpc, subnet, region) =
+        tokio::join!(metadata.instance(), metadata.vpc(), metadata.subnet(), metadata.region());
+    let text = |r: Result<String, crate::cloud::metadata::MetadataError>| r.map_err(|e| e.to_string());
+    let mut facts = CloudFacts {
+        source: client.credential_source(),
+        skew: None,
+        took: Duration::ZERO,
+        instance: text(instance.map(|i| i.to_string())),
+        vpc: text(vpc),
+        subnet: text(subnet),
+        region: text(region),
+        target: Err(String::new()),
+        havips: BTreeMap::new(),
+        instances: BTreeMap::new(),
+        enis: BTreeMap::new(),
+    };
+    let began = clock::now();
+    read_havips(config, client, deadline, &mut facts.havips).await;
+    facts.took = clock::now().since(began);
+    let answered = facts.havips.values().any(|r| r.as_ref().map_or_else(|e| e.status.is_some(), |_| true));
+    facts.skew = answered.then(|| client.clock_skew());
+    facts.target = match &config.local_node().target {
+        Some(target) => Ok(target.clone()),
+        None if local => crate::runtime::identity::target_of(config, client, deadline).await,
+        None => facts.instance.clone().and_then(|i| i.parse().map(Target::Instance).map_err(|e| format!("{e}"))),
+    };
+    let own = facts.target.as_ref().ok().cloned();
+    let all = config.nodes.iter().filter_map(|n| n.target.clone()).chain(own);
+    for target in all {
+        match target {
+            Target::Instance(i) if !facts.instances.contains_key(i.as_str()) => {
+                facts.instances.insert(i.to_string(), client.instance(&i, false, deadline).await);
+            }
+            Target::Eni(e) if !facts.enis.contains_key(e.as_str()) => {
+                facts.enis.insert(e.to_string(), client.eni(&e, false, deadline).await);
+            }
+            Target::Instance(_) | Target::Eni(_) => {}
+        }
+    }
+    facts
+}
+
+/// A few one by one; many by the list of their VPC, and what that lacks by itself.
+async fn read_havips(
+    config: &Config,
+    client: &Client,
+    deadline: Instant,
+    into: &mut BTreeMap<String, Result<crate::cloud::api::HaVip, CallError>>,
+) {
+    let here = config.groups.iter().filter(|g| g.member(config.local).is_some_and(|m| !m.witness));
+    let ids: Vec<HavipId> = here.flat_map(|g| &g.havips).map(|h| h.id.clone()).collect();
+    for (read, id) in ids.iter().enumerate() {
+        if into.contains_key(id.as_str()) {
+            continue;
+        }
+        let result = client.havip(id, false, deadline).await;
+        let vpc = result.as_ref().ok().map(|h| h.vpc_id.clone()).filter(|v| !v.is_empty());
+        let hopeless = result.as_ref().err().filter(|e| super::cloud::obstacle(e).is_some()).cloned();
+        into.insert(id.to_string(), result);
+        if let Some(error) = hopeless {
+            // What stands in the way of one stands in the way of all.
+            for id in &ids {
+                into.entry(id.to_string()).or_insert_with(|| Err(error.clone()));
+            }
+            return;
+        }
+        if read == 0
+            && ids.len() > ONE_BY_ONE
+            && let Some(vpc) = vpc
+            && let Ok(all) = client.havips(Some(&vpc), false, deadline).await
+        {
+            let ours = all.into_iter().filter(|h| ids.iter().any(|id| id.as_str() == h.ha_vip_id));
+            into.extend(ours.map(|h| (h.ha_vip_id.clone(), Ok(h))));
+        }
+    }
+}
+
+/// What this host says of itself; sockets are somebody else's to add.
+async fn host(config: &Arc<Config>, places: &Places, cloud: Option<&CloudFacts>) -> HostFacts {
+    let eni = cloud.and_then(|c| match c.target.as_ref().ok()? {
+        Target::Eni(eni) => c.enis.get(eni.as_str())?.as_ref().ok()?.mac_address.parse::<Mac>().ok(),
+        Target::Instance(_) => None,
+    });
+    let (config, state, stop_timeout) = (Arc::clone(config), places.state.clone(), places.stop_timeout);
+    let looked = blocking(move || {
+        let network = Snapshot::take();
+        let mut host = HostFacts {
+            netlink: network.as_ref().err().map(|e| crate::runtime::driver::chain(e)),
+            hooks: hooks(&config),
+            state_error: writable(&state).err().map(|e| e.to_string()),
+            free_bytes: rustix::fs::statvfs(&state).ok().map(|s| s.f_bavail * s.f_frsize),
+            longest_pause: state::peek(&state).map(|s| s.longest_pause),
+            stop_timeout,
+            state,
+            ..HostFacts::default()
+        };
+        if let Ok(network) = &network {
+            host.addresses = network.addresses.iter().map(|a| a.address).collect();
+            let here = config.groups.iter().filter(|g| g.member(config.local).is_some_and(|m| !m.witness));
+            let all =
+                here.flat_map(|g| &g.havips).map(|h| (h.id.to_string(), place(&config, network, &h.interface, eni)));
+            host.places = all.collect();
+        }
+        host
+    });
+    looked.await.unwrap_or_default()
+}
+
+/// Asked, not tried: nothing is written.
+fn writable(directory: &Path) -> std::io::Result<()> {
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::accessat(rustix::fs::CWD, directory, access, rustix::fs::AtFlags::EACCESS)?;
+    Ok(())
+}
+
+fn place(config: &Config, network: &Snapshot, interface: &Interface, eni: Option<Mac>) -> Place {
+    match network.resolve(interface, config.local_node(), eni) {
+        Err(error) => Place { error: Some(error.to_string()), ..Place::default() },
+        Ok(None) => Place::default(),
+        Ok(Some(link)) => {
+            let value = |name: &str| {
+                let path = format!("/proc/sys/net/ipv4/conf/{name}/arp_ignore");
+                std::fs::read_to_string(path).ok()?.trim().parse::<u8>().ok()
+            };
+            // The kernel takes the larger of the two.
+            let arp_ignore = value("all").max(value(&link.name));
+            Place { interface: Some(link.name.clone()), up: link.up, error: None, arp_ignore }
+        }
+    }
+}
+
+fn hooks(config: &Config) -> Vec<HookFact> {
+    let here = |g: &&Group| !g.observe && g.member(config.local).is_some_and(|m| !m.witness);
+    config.groups.iter().filter(here).flat_map(|g| of_group(g.name.as_str(), &g.hooks)).collect()
+}
+
+fn of_group(group: &str, hooks: &Hooks) -> Vec<HookFact> {
+    let all = [
+        ("notify-master", &hooks.notify_master),
+        ("notify-backup", &hooks.notify_backup),
+        ("notify-fault", &hooks.notify_fault),
+        ("notify-stop", &hooks.notify_stop),
+        ("notify", &hooks.notify),
+    ];
+    let program = |(key, argv): (&'static str, &Option<Vec<String>>)| {
+        let program = argv.as_ref()?.first()?.clone();
+        let (broken, open) = match std::fs::metadata(&program) {
+            Err(e) => (Some(format!("cannot be run: {e}")), false),
+            Ok(m) if !m.is_file() || m.permissions().mode() & 0o111 == 0 => {
+                (Some("is not an executable file".to_owned()), false)
+            }
+            Ok(m) => (None, m.mode() & 0o022 != 0 || (m.uid() != 0 && m.mode() & 0o200 != 0)),
+        };
+        Some(HookFact { group: group.to_owned(), key, program, broken, open })
+    };
+    all.into_iter().filter_map(program).collect()
+}
