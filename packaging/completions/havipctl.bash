@@ -22,6 +22,9 @@ _havipctl() {
             havipctl,detach)
                 cmd="havipctl__subcmd__detach"
                 ;;
+            havipctl,doctor)
+                cmd="havipctl__subcmd__doctor"
+                ;;
             havipctl,drain)
                 cmd="havipctl__subcmd__drain"
                 ;;
@@ -45,6 +48,9 @@ _havipctl() {
                 ;;
             havipctl,maintenance)
                 cmd="havipctl__subcmd__maintenance"
+                ;;
+            havipctl,notify)
+                cmd="havipctl__subcmd__notify"
                 ;;
             havipctl,reload)
                 cmd="havipctl__subcmd__reload"
@@ -76,6 +82,9 @@ _havipctl() {
             havipctl__subcmd__help,detach)
                 cmd="havipctl__subcmd__help__subcmd__detach"
                 ;;
+            havipctl__subcmd__help,doctor)
+                cmd="havipctl__subcmd__help__subcmd__doctor"
+                ;;
             havipctl__subcmd__help,drain)
                 cmd="havipctl__subcmd__help__subcmd__drain"
                 ;;
@@ -99,6 +108,9 @@ _havipctl() {
                 ;;
             havipctl__subcmd__help,maintenance)
                 cmd="havipctl__subcmd__help__subcmd__maintenance"
+                ;;
+            havipctl__subcmd__help,notify)
+                cmd="havipctl__subcmd__help__subcmd__notify"
                 ;;
             havipctl__subcmd__help,reload)
                 cmd="havipctl__subcmd__help__subcmd__reload"
@@ -131,7 +143,7 @@ _havipctl() {
 
     case "${cmd}" in
         havipctl)
-            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance reload log-level list show attach detach import sandbox simulate keygen help"
+            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance doctor reload log-level list show attach detach notify import sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -256,6 +268,32 @@ _havipctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        havipctl__subcmd__doctor)
+            opts="-h --config --node --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         havipctl__subcmd__drain)
             opts="-h --wait --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -275,7 +313,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help)
-            opts="status why history switchover drain undrain maintenance reload log-level list show attach detach import sandbox simulate keygen help"
+            opts="status why history switchover drain undrain maintenance doctor reload log-level list show attach detach notify import sandbox simulate keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -303,6 +341,20 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__detach)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -415,6 +467,20 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__maintenance)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__notify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -688,6 +754,24 @@ _havipctl() {
             ;;
         havipctl__subcmd__maintenance)
             opts="-h --all --socket --json --help on off"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__notify)
+            opts="-h --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
