@@ -40,6 +40,8 @@ pub(crate) struct Given {
     pub(crate) epoch: Epoch,
     pub(crate) seq: u64,
     pub(crate) until: Instant,
+    /// What the datagram asked for.
+    pub(crate) lease: Duration,
     /// The node it is kept for: its owner has declared to have it no more.
     pub(crate) kept_for: Option<NodeIndex>,
 }
@@ -144,8 +146,8 @@ impl Voter {
         let before = self.given(now).filter(|g| same(g)).map_or(now, |g| g.until);
         let until = (now + ask.lease).max(before);
         self.highest = ask.epoch;
-        self.given =
-            Some(Given { node: ask.node, boot: ask.boot, epoch: ask.epoch, seq: ask.seq, until, kept_for: None });
+        let Ask { node, boot, epoch, seq, lease } = ask;
+        self.given = Some(Given { node, boot, epoch, seq, until, lease, kept_for: None });
         fresh
     }
 
@@ -188,12 +190,14 @@ pub(crate) struct Asker {
     first: Epoch,
     asked_at: Option<Instant>,
     votes: BTreeMap<NodeIndex, Instant>,
+    /// The longest lease that each voter granted since the asking began.
+    leases: BTreeMap<NodeIndex, Duration>,
 }
 
 impl Asker {
     /// Begins to ask for `epoch`; what was granted before counts no more.
     pub(crate) fn begin(&mut self, now: Instant, epoch: Epoch) {
-        *self = Self { epoch, first: epoch, asked_at: Some(now), votes: BTreeMap::new() };
+        *self = Self { epoch, first: epoch, asked_at: Some(now), ..Self::default() };
     }
 
     /// Asks for a higher epoch of the same reign; grants that still run go on counting.
@@ -220,7 +224,14 @@ impl Asker {
             let until = sent + lease.mul_f64(ASKER_SHARE);
             let best = self.votes.entry(voter).or_insert(until);
             *best = (*best).max(until);
+            let longest = self.leases.entry(voter).or_default();
+            *longest = (*longest).max(lease);
         }
+    }
+
+    /// How many voters have granted so long a lease.
+    pub(crate) fn granted(&self, lease: Duration) -> usize {
+        self.leases.values().filter(|l| **l >= lease).count()
     }
 
     /// Until when a majority of `voters` stands behind us; `None` without one.

@@ -30,6 +30,7 @@ mod reload;
 mod send;
 mod serving;
 mod stall;
+mod stated;
 mod superseded;
 pub(crate) mod timer;
 pub(crate) mod turn;

@@ -157,7 +157,7 @@ impl Core {
 
     /// The lease that our datagrams stated at `sent`; around a change the shorter one.
     pub(super) fn lease_at(&self, index: GroupIndex, sent: Instant) -> Duration {
-        let usual = self.sender.lease_at(sent);
+        let usual = self.sender.lease.at(sent);
         self.long_lease(index.0, sent).map_or(usual, |long| long.max(usual))
     }
 

@@ -5,6 +5,7 @@ use super::action::{Action, Actions, KeptGrant};
 use super::group::Group;
 use super::lease::Ask;
 use super::role::Role;
+use super::stated::StatedLease;
 use super::timer::Timer;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Config};
@@ -31,9 +32,7 @@ pub(crate) struct Sender {
     interval: Duration,
     /// Numbers from which on a longer interval was stated.
     stated_from: Option<Vec<u64>>,
-    /// The lease stated before the last change, and when that was.
-    lease: Duration,
-    lease_before: Option<(Instant, Duration)>,
+    pub(crate) lease: StatedLease,
     extra: u32,
     rotate: usize,
     leaving: Leaving,
@@ -47,26 +46,16 @@ impl Sender {
             next: now,
             interval: config.heartbeat.interval,
             stated_from: None,
-            lease: config.heartbeat.dead_time(),
-            lease_before: None,
+            lease: StatedLease::new(config.heartbeat.dead_time()),
             extra: EXTRA_MAX,
             rotate: 0,
             leaving: Leaving::No,
         }
     }
 
-    /// The lease that datagrams stated at `sent`.
-    pub(crate) fn lease_at(&self, sent: Instant) -> Duration {
-        match self.lease_before {
-            Some((changed, before)) if sent <= changed => before.min(self.lease),
-            _ => self.lease,
-        }
-    }
-
     /// A reload changed the interval or the multiplier.
     pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config) {
-        self.lease_before = Some((now, self.lease));
-        self.lease = config.heartbeat.dead_time();
+        self.lease.change(now, config.heartbeat.dead_time(), self.interval);
         if config.heartbeat.interval > self.interval {
             self.stated_from = Some(self.seqs.iter().map(|s| s + 1).collect());
         } else {
@@ -102,6 +91,7 @@ impl Core {
             self.timers.wake(now + self.sender.interval);
             return;
         }
+        self.settle_lease(now);
         self.adopt_longer_interval(now);
         let regular = now >= self.sender.next;
         let news = self.changed && self.sender.extra > 0;
@@ -126,13 +116,33 @@ impl Core {
     }
 
     /// ⚠ A longer interval is used only after every peer that is up has echoed a datagram that states it:
-    /// until then it would call our longer silence death.
+    /// until then it would call our longer silence death. Nor before the longer lease that goes with it is granted:
+    /// the one before it would run out between two heartbeats. Nor while a lease that we gave is too short for it:
+    /// its owner, who has yet to reload, would hear of our grants too late.
     fn adopt_longer_interval(&mut self, now: Instant) {
         let Some(from) = &self.sender.stated_from else { return };
+        let least = self.config.heartbeat.interval * 2;
+        let outlives = |g: &Group| g.voter.given(now).is_none_or(|given| given.lease >= least);
+        if self.sender.lease.pending().is_some() || !self.groups.iter().all(outlives) {
+            return;
+        }
         let known = self.peers.iter().filter(|p| p.up(now)).all(|p| p.session.echoed_since(from[p.node.0]));
         if known {
             self.sender.interval = self.config.heartbeat.interval;
             self.sender.stated_from = None;
+        }
+    }
+
+    /// A longer lease holds from when a majority has granted it in every group that asks for anything.
+    fn settle_lease(&mut self, now: Instant) {
+        let Some(lease) = self.sender.lease.pending() else { return };
+        let granted = self.groups.iter().all(|g| {
+            let settings = &self.config.groups[g.index.0];
+            let asks = settings.arbiter == Arbiter::Majority && g.asker.asking_since().is_some();
+            !asks || g.asker.granted(lease) > settings.members.len() / 2
+        });
+        if granted {
+            self.sender.lease.settle(now);
         }
     }
 
@@ -166,7 +176,7 @@ impl Core {
     /// What our entry asks for: our dead time, or longer while we leave for a restart.
     fn asked_lease(&self, i: usize, now: Instant) -> Option<Duration> {
         self.groups[i].asker.asking_since()?;
-        Some(self.long_lease(i, now).map_or(self.sender.lease, |long| long.max(self.sender.lease)))
+        Some(self.lease_at(self.groups[i].index, now))
     }
 
     /// The lease for a restart is asked for in every second interval: a voter that has yet to put so long a one on

@@ -76,6 +76,8 @@ pub struct HavipLoop {
     pub(super) confirmed_at: Option<Instant>,
     pub(super) unconfirmed_since: Option<Instant>,
     pub(super) detach_from: Instant,
+    /// This claim has announced the address without knowing who is master.
+    announced: bool,
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -155,6 +157,7 @@ impl HavipLoop {
         self.acted_on = None;
         self.done = None;
         self.detach_from = turn.now;
+        self.announced = false;
     }
 
     fn serve(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
@@ -185,8 +188,11 @@ impl HavipLoop {
             // Nothing recent is known: attach is the move that is right under every semantics.
             if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
                 if self.known_bound(turn, scope) {
-                    self.begin_burst(turn);
                     self.look(turn, scope, true);
+                    // With every look that begins, not in every turn in which none may.
+                    if self.reading.is_some() || !std::mem::replace(&mut self.announced, true) {
+                        self.begin_burst(turn);
+                    }
                 } else {
                     self.attach(turn, scope, serve);
                 }

@@ -20,7 +20,7 @@ fn settled(nodes: usize, arbiter: Arbiter) -> Pair {
 }
 
 /// The heartbeats that `from` sent to `to` since `since`, by the instant they left.
-fn heartbeats(pair: &Pair, since: Instant, from: usize, to: usize) -> BTreeMap<Instant, Vec<Word>> {
+pub(super) fn heartbeats(pair: &Pair, since: Instant, from: usize, to: usize) -> BTreeMap<Instant, Vec<Word>> {
     let config = pair.core(from).config();
     let keys = KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key);
     let mut all: BTreeMap<Instant, Vec<Word>> = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! The rules of arbiter `majority` and of what leaves it, a case each. See `conformance`.
 
+use super::conformance::heartbeats;
 use super::*;
 use crate::election::event::Command;
 
@@ -188,6 +189,31 @@ fn a_restarted_voter_follows_a_handover() {
         pair.give(0, Event::Commanded { command: Command::Stop { restart: false }, request: 3 });
         pair.run(SEC * 30);
         assert!(!pair.became(since, successor, Role::Backup), "{}", pair.story());
+    }
+}
+
+/// ⚠ §1, §5, I6: a longer interval and the longer lease that goes with it come to a cluster node by node, in any
+/// order, while the disks take their time: the holder keeps its right throughout.
+#[test]
+fn a_reload_to_a_longer_lease_keeps_the_right() {
+    for order in [[2, 1, 0], [0, 1, 2], [1, 0, 2]] {
+        let mut pair = settled();
+        let since = pair.now;
+        for node in order {
+            let mut slower = config(3, node, Arbiter::Majority);
+            slower.heartbeat.interval = INTERVAL * 5;
+            pair.give(node, Event::ConfigReloaded(Arc::new(slower)));
+            pair.run(SEC * 3);
+            (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(LEASE * 5))));
+            pair.run(SEC * 7);
+        }
+        assert!(!pair.became(since, 0, Role::Backup), "{order:?} {}", pair.story());
+        let later = pair.now + LEASE * 3;
+        assert!(right(&pair, 0).is_some_and(|until| until > later), "{order:?}: the longer lease is in use");
+        let before = pair.now;
+        pair.run(SEC * 10);
+        let sent = heartbeats(&pair, before, 0, 1).len();
+        assert!((18..=24).contains(&sent), "{order:?}: and the longer interval, half a second: {sent} in ten seconds");
     }
 }
 

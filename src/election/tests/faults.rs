@@ -303,3 +303,32 @@ fn a_node_whose_link_is_back_listens_first() {
         assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active));
     }
 }
+
+/// Shared binding, and a cloud that does not say who is master: the address is announced in bursts, not in every turn.
+#[test]
+fn a_cloud_that_does_not_answer_makes_no_storm_of_announcements() {
+    let shared = |node| {
+        let mut config = config(2, node, Arbiter::None);
+        config.groups[0].havips[0].binding = Binding::Shared;
+        config
+    };
+    let mut pair = Pair::new(2, Arbiter::None);
+    pair.bound = vec!["i-a".into(), "i-b".into()];
+    (0..2).for_each(|i| pair.start(i, shared(i)));
+    pair.run(SEC * 40);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    let mut unreachable = call_error(ErrorClass::Retry, false);
+    unreachable.status = None;
+    pair.api.insert(1, unreachable);
+    pair.run(SEC * 31);
+    pair.kill(0);
+    let since = pair.now;
+    pair.run(SEC * 12);
+    assert!(pair.became(since, 1, Role::Claiming), "{}", pair.story());
+    let said = |(at, i, action): &&(Instant, usize, Action)| {
+        *at >= since && *i == 1 && matches!(action, Action::Announce { .. })
+    };
+    let count = pair.log.iter().filter(said).count();
+    // A burst when it claims and one with every look, so five a second at most; there are far more turns.
+    assert!((1..=5 * 12 + 5).contains(&count), "{count} announcements\n{}", pair.story());
+}

@@ -61,11 +61,13 @@ impl UptimeDrift {
         nanos(self.jump.peer).saturating_sub(nanos(self.jump.local))
     }
 
-    /// Whether the two differ by over half a `lease`, or by over 1 % (election.md §2).
+    /// Whether the two differ by over half a `lease`, or by over 1 % (election.md §2). After a long silence half a
+    /// short lease may be less than what clocks within that 1 % come to: then it is no jump.
     #[must_use]
     pub fn diverges(&self, lease: Duration) -> bool {
-        let rate_off = self.rate.is_some_and(|rate| rate.off() > (rate.local.max(rate.peer) / 100).max(NOISE));
-        self.jump.off() > (lease / 2).max(NOISE) || rate_off
+        let honest = |passed: Elapsed| (passed.local.max(passed.peer) / 100).max(NOISE);
+        let rate_off = self.rate.is_some_and(|rate| rate.off() > honest(rate));
+        self.jump.off() > (lease / 2).max(honest(self.jump)) || rate_off
     }
 }
 
@@ -142,6 +144,18 @@ mod tests {
             let sent = from + i * 100;
             let delay = if i % 7 == 0 { 1 } else { i * 37 % 400 };
             tracker.record(Instant::from_millis(sent + delay), Duration::from_millis(uptime_at(sent)), LEASE);
+        }
+    }
+
+    #[test]
+    fn honest_clocks_do_not_jump_in_a_long_silence() {
+        let lease = Duration::from_millis(300);
+        for (rate, diverges) in [(1_002, false), (1_030, true)] {
+            let mut tracker = UptimeTracker::default();
+            run(&mut tracker, 0, 20, |t| t * rate / 1_000);
+            run(&mut tracker, 120_000, 1, |t| t * rate / 1_000);
+            let drift = tracker.drift().expect("known");
+            assert_eq!(drift.diverges(lease), diverges, "{rate}: {drift:?}");
         }
     }
 
