@@ -43,6 +43,8 @@ def main(wanted):
     lab.forget_cgroups()
     shutil.rmtree(lab.WORK, ignore_errors=True)
     lab.WORK.mkdir(parents=True)
+    # Of its own, so that overlays work wherever the tree is, and nothing stays.
+    lab.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", lab.WORK)
     rows = [attempt(case) for case in static.CASES if chosen(case, wanted)]
     the_lab = None
     try:
@@ -59,8 +61,7 @@ def main(wanted):
     finally:
         if the_lab:
             the_lab.off()
-        lab.run("umount", "--recursive", "--lazy", *[m.tree for m in the_lab.machines.values()] if the_lab else [],
-                check=False)
+        lab.run("umount", "--recursive", "--lazy", lab.WORK, check=False)
         shutil.rmtree(lab.WORK, ignore_errors=True)
         lab.forget_cgroups()
     table(rows)
