@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) cloud: String,
     pub(crate) group: String,
     pub(crate) havip_id: Option<String>,
+    /// Groups beyond the first, each with a HAVIP of its own.
+    pub(crate) more_groups: u16,
     /// Whole tables, at the end.
     pub(crate) tables: String,
     /// `metrics.listen`: of both nodes, so that one of them has to wait for it. Off unless given.
@@ -61,6 +63,10 @@ impl Lab {
         let mut elsewhere = HavipSpec::new("havip-elsewhere", Ipv4Addr::new(127, 0, 0, 101));
         elsewhere.vpc = "vpc-other".to_owned();
         config.world.havips.push(elsewhere);
+        for n in 0..options.more_groups {
+            let [high, low] = n.to_be_bytes();
+            config = config.with_havip(&format!("havip-more{n}"), Ipv4Addr::new(127, 1, high, low));
+        }
         for (i, name) in NAMES.iter().enumerate() {
             config = config.with_node(name, address(net, i));
             // The hardware address of the loopback interface, on which all the nodes are.
@@ -118,6 +124,13 @@ impl Lab {
             o.metrics.as_deref().unwrap_or("off"),
             o.tables
         );
+        for n in 0..o.more_groups {
+            let _ = write!(
+                text,
+                "[[group]]\nname = \"g{n}\"\n{}\n[[group.havip]]\nid = \"havip-more{n}\"\ninterface = \"none\"\n",
+                o.group
+            );
+        }
         text
     }
 
