@@ -10,6 +10,7 @@ mod simulate;
 mod status;
 mod wait;
 
+use crate::config::parse_duration;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
@@ -107,6 +108,10 @@ enum Verb {
         /// On or off.
         #[arg(value_name = "on|off")]
         switch: Switch,
+        /// Off again by itself after this long: 1s to 720h, such as 30m or 2h. The node of this havipctl sees to it,
+        /// across restarts; if it is down then, once it is back.
+        #[arg(long = "for", value_name = "DURATION", value_parser = whole_seconds)]
+        lasts: Option<Duration>,
     },
     /// Check everything that could go wrong, on the real cloud, and change nothing. Exits 1 if something fails.
     #[command(after_help = doctor::HELP)]
@@ -169,9 +174,11 @@ impl Verb {
             }
             Self::Drain { group, .. } => Request::Drain { group: group.clone() },
             Self::Undrain { group } => Request::Undrain { group: group.clone() },
-            Self::Maintenance { group, switch, .. } => {
-                Request::Maintenance { group: group.clone(), on: *switch == Switch::On, for_seconds: None }
-            }
+            Self::Maintenance { group, switch, lasts, .. } => Request::Maintenance {
+                group: group.clone(),
+                on: *switch == Switch::On,
+                for_seconds: lasts.map(|span| span.as_secs()),
+            },
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
@@ -313,6 +320,16 @@ fn watch(arguments: &Arguments) -> Result<Code, ClientError> {
     })?;
     complain("havipd has ended");
     Ok(Code::Unreachable)
+}
+
+/// A duration of at least a second.
+fn whole_seconds(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text).ok_or("write a whole number and one of s, m, h, as in \"2h\"")?;
+    if span.as_millis() == 0 || span.subsec_millis() != 0 {
+        Err("whole seconds, at least one".into())
+    } else {
+        Ok(span)
+    }
 }
 
 /// Prints a line; false once nobody reads any more.

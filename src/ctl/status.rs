@@ -49,6 +49,9 @@ fn group(group: &Value) -> Vec<String> {
 
 fn details(text: &mut String, group: &Value) {
     let name = word(&group["name"]);
+    if let Some(ends) = group["maintenance_ends_ms"].as_u64() {
+        let _ = writeln!(text, "  {name}: maintenance ends by itself in {}", age(&ends.into()));
+    }
     for (what, line) in [("", &group["detail"]), ("not active: ", &group["waiting"])] {
         if let Some(line) = line.as_str().filter(|l| !l.is_empty()) {
             let _ = writeln!(text, "  {name}: {what}{line}");

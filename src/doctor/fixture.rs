@@ -107,6 +107,7 @@ fn status() -> Status {
         votes_in_ms: None,
         drained: false,
         maintenance: false,
+        maintenance_ends_ms: None,
         isolated: false,
         moves: 0,
         vrrp: None,

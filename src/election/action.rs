@@ -2,6 +2,7 @@
 //! them out in the order given, before the next event.
 
 use super::event::Reply;
+use super::maintenance::MaintenanceEnd;
 use super::role::{Cause, Role};
 use crate::ids::{BootId, Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
 use crate::time::Instant;
@@ -233,6 +234,9 @@ pub struct PersistedGroup {
     pub drained: bool,
     /// Number of the last change of maintenance that was heard of: odd is on.
     pub maintenance: u32,
+    /// When it ends by itself, if this node was told to end it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_end: Option<MaintenanceEnd>,
     /// Preemption is off after a switchover, until the next unplanned move.
     pub preemption_suspended: bool,
     /// HAVIPs that a node of this cluster was seen to hold (`strangers = "guard"`).

@@ -17,10 +17,18 @@ impl Core {
                 self.in_group(now, group, actions, |g, turn| g.rehearse_switchover(turn, to))
             }
             Command::Drain { group, on } => self.drain(group, on),
-            Command::Maintenance { group, on } => {
-                let text = if on { "in maintenance on every node that is heard" } else { "out of maintenance" };
-                // Odd is on: the next number of that parity is newer than anything known.
-                self.flag(group, |kept| kept.maintenance += u32::from((kept.maintenance % 2 == 1) != on), text)
+            Command::Maintenance { group, on, lasts } => {
+                let text = match (on, lasts) {
+                    (true, Some(span)) => {
+                        format!(
+                            "in maintenance on every node that is heard; this node ends it after {} s",
+                            span.as_secs()
+                        )
+                    }
+                    (true, None) => "in maintenance on every node that is heard".to_owned(),
+                    (false, _) => "out of maintenance".to_owned(),
+                };
+                self.flag(group, |kept| kept.switch_maintenance(now, on, lasts), &text)
             }
             Command::Stop { restart } => {
                 self.stopping = true;

@@ -175,6 +175,8 @@ pub enum Command {
         group: Option<GroupIndex>,
         /// On or off.
         on: bool,
+        /// Off again by itself after this long.
+        lasts: Option<Duration>,
     },
     /// Leave: SIGTERM, as `on-stop`; or for a restart, as `on-restart`.
     Stop {

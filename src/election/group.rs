@@ -82,10 +82,11 @@ impl Group {
     pub(crate) fn new(
         settings: &Settings,
         index: GroupIndex,
-        kept: PersistedGroup,
+        mut kept: PersistedGroup,
         now: Instant,
         voter: Voter,
     ) -> Self {
+        kept.bound_maintenance(now);
         let make = |h: &crate::config::model::Havip| {
             let address = h.address.or_else(|| kept.addresses.get(h.id.as_str()).copied());
             HavipLoop::new(address, h.interface != Interface::None)
@@ -145,6 +146,7 @@ impl Group {
     /// gives it, then the effects that follow from the outcome.
     pub(crate) fn step(&mut self, turn: &mut Turn<'_>) {
         self.note_peers(turn);
+        self.end_maintenance(turn);
         self.judge_eligibility(turn);
         if self.role.has_right() || self.role == Role::Releasing {
             self.yield_to_peers(turn);

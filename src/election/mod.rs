@@ -21,6 +21,7 @@ mod group;
 mod handover;
 mod keepalived;
 mod lease;
+pub mod maintenance;
 pub(crate) mod peer;
 mod probe;
 mod rank;

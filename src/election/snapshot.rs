@@ -87,6 +87,8 @@ pub struct GroupSnapshot {
     pub drained: bool,
     /// Cluster-wide maintenance is on.
     pub maintenance: bool,
+    /// Milliseconds until this node ends it, if it was told to.
+    pub maintenance_ends_ms: Option<u64>,
     /// Neither peers nor cloud.
     pub isolated: bool,
     /// Moves within `max-moves-window`.
@@ -221,6 +223,10 @@ impl Core {
             }),
             drained: g.kept.drained,
             maintenance: g.maintained(),
+            maintenance_ends_ms: g
+                .kept
+                .maintenance_left(now)
+                .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             isolated: g.isolated(),
             moves: g.damping.moves_in(now, settings.max_moves_window),
             fabric: g.fabric.answered.map(|(n, _)| name(n)),

@@ -4,6 +4,10 @@ use crate::config::model::Config;
 use crate::control::protocol::{Code, Request, Response};
 use crate::election::event::{Command, Reply};
 use crate::ids::GroupIndex;
+use std::time::Duration;
+
+/// Longest maintenance that ends by itself, in seconds: whoever wants more wants no end.
+const MAINTENANCE_MAX: u64 = 30 * 86_400;
 
 /// The command that `request` stands for, or what is wrong with it.
 pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Response> {
@@ -18,10 +22,17 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
         }
         Request::Drain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: true },
         Request::Undrain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: false },
-        Request::Maintenance { for_seconds: Some(_), .. } => return Err(not_yet("maintenance --for")),
-        Request::Maintenance { group, on, for_seconds: None } => {
-            Command::Maintenance { group: maybe(config, group.as_deref())?, on: *on }
+        Request::Maintenance { on: false, for_seconds: Some(_), .. } => {
+            return Err(Response::new(Code::Usage, "only maintenance that is switched on ends by itself"));
         }
+        Request::Maintenance { for_seconds: Some(seconds), .. } if !(1..=MAINTENANCE_MAX).contains(seconds) => {
+            return Err(Response::new(Code::Usage, format!("maintenance lasts 1 s to 30 days, not {seconds} s")));
+        }
+        Request::Maintenance { group, on, for_seconds } => Command::Maintenance {
+            group: maybe(config, group.as_deref())?,
+            on: *on,
+            lasts: for_seconds.map(Duration::from_secs),
+        },
         Request::Status
         | Request::Watch
         | Request::Why { .. }
@@ -41,10 +52,6 @@ pub(super) fn response(reply: Reply) -> Response {
         Reply::Done(text) => Response::done(text),
         Reply::Refused(text) => Response::new(Code::No, text),
     }
-}
-
-fn not_yet(what: &str) -> Response {
-    Response::new(Code::Usage, format!("{what} is not available in this version"))
 }
 
 fn maybe(config: &Config, group: Option<&str>) -> Result<Option<GroupIndex>, Response> {

@@ -141,7 +141,8 @@ fn change(snapshot: &Snapshot, g: &GroupSnapshot, preempt: bool, moves: &Moves) 
         lines.push(format!("`havipctl undrain {name}` lets this node take part again"));
     }
     if g.maintenance {
-        lines.push(format!("`havipctl maintenance {name} off`: until then nothing moves by itself on any node"));
+        let ends = g.maintenance_ends_ms.map(|ms| format!(" (this node does so in {})", age(ms))).unwrap_or_default();
+        lines.push(format!("`havipctl maintenance {name} off`{ends}: until then nothing moves by itself on any node"));
     }
     if g.isolated {
         lines.push("neither peers nor cloud answer: restore this node's network".to_owned());
@@ -244,6 +245,7 @@ mod tests {
             vrrp: None,
             drained: false,
             maintenance: false,
+            maintenance_ends_ms: None,
             isolated: false,
             moves: 1,
             fabric: None,

@@ -322,7 +322,7 @@ impl World {
                 self.command(self.node(node), Command::Drain { group: None, on: *on });
             }
             Deed::Maintenance { node, on } => {
-                self.command(self.node(node), Command::Maintenance { group: None, on: *on });
+                self.command(self.node(node), Command::Maintenance { group: None, on: *on, lasts: None });
             }
             Deed::Stop { node, restart, back_ms } => {
                 let host = self.node(node);
@@ -406,7 +406,7 @@ impl World {
     /// Operators end what they began, once the nodes have heard of each other.
     pub(super) fn operators_done(&mut self) {
         for host in 0..self.hosts.len() {
-            self.command(host, Command::Maintenance { group: None, on: false });
+            self.command(host, Command::Maintenance { group: None, on: false, lasts: None });
             self.command(host, Command::Drain { group: None, on: false });
         }
     }

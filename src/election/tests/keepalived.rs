@@ -235,13 +235,16 @@ fn a_stop_keeps_the_address_and_hands_over_to_nobody() {
 #[test]
 fn maintenance_freezes_whatever_keepalived_does() {
     let mut pair = settled();
-    pair.give(0, Event::Commanded { command: Command::Maintenance { group: None, on: true }, request: 9 });
+    pair.give(0, Event::Commanded { command: Command::Maintenance { group: None, on: true, lasts: None }, request: 9 });
     pair.run(Duration::from_secs(1));
     elect(&mut pair, 0, State::Stop);
     elect(&mut pair, 1, State::Master);
     pair.run(Duration::from_secs(60));
     assert_eq!(roles(&pair), (Role::Active, Role::Backup), "{}", changes(&pair));
-    pair.give(0, Event::Commanded { command: Command::Maintenance { group: None, on: false }, request: 9 });
+    pair.give(
+        0,
+        Event::Commanded { command: Command::Maintenance { group: None, on: false, lasts: None }, request: 9 },
+    );
     pair.run(Duration::from_secs(60));
     assert_eq!(roles(&pair), (Role::Fault, Role::Active), "{}", changes(&pair));
 }

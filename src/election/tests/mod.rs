@@ -6,9 +6,10 @@ mod conformance;
 mod conformance_majority;
 mod faults;
 mod keepalived;
+mod maintenance;
 mod releases;
 
-use super::action::{Action, Actions, Persisted, Write};
+use super::action::{Action, Actions, Persisted, PersistedGroup, Write};
 use super::event::{Event, OperationResult};
 use super::role::{Cause, Role};
 use super::{Core, Start};

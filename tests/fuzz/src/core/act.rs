@@ -83,7 +83,7 @@ fn command(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
     let command = match what {
         0..=2 => Command::Switchover { group: group.unwrap_or(GroupIndex(0)), to },
         3 | 4 => Command::Drain { group, on },
-        5 | 6 => Command::Maintenance { group, on },
+        5 | 6 => Command::Maintenance { group, on, lasts: on.then(|| Duration::from_millis(more.into())) },
         _ => Command::Stop { restart: on },
     };
     world.turn(i, Event::Commanded { command, request: more.into() });
