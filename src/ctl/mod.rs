@@ -1,5 +1,7 @@
 //! `havipctl`: the operator's tool. It asks a running daemon, and shows the answer.
 
+mod bundle;
+mod complete;
 mod doctor;
 mod history;
 mod import;
@@ -147,6 +149,15 @@ enum Verb {
     /// Play faults against the daemon's own decisions in virtual time: a script, or what the dice of a number say.
     #[command(after_help = simulate::HELP)]
     Simulate(simulate::Options),
+    /// Everything that whoever helps needs to see, in one archive without secrets.
+    #[command(after_help = bundle::HELP)]
+    Bundle(bundle::Options),
+    /// Names for the shell's completion.
+    #[command(hide = true)]
+    Complete {
+        /// Of what.
+        names: complete::Names,
+    },
     /// Make a heartbeat key: the same file goes to every node.
     Keygen {
         /// Write it there (mode 0600), not to standard output. An existing file is left alone.
@@ -182,6 +193,7 @@ impl Verb {
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
+            Self::Bundle(_) | Self::Complete { .. } => return None,
             Self::Notify(_) | Self::Doctor(_) | Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => {
                 return None;
             }
@@ -218,6 +230,8 @@ pub fn main() -> ExitCode {
             tell(&arguments, &response);
             exit(response.code)
         }
+        (Verb::Bundle(options), _) => exit(bundle::run(&arguments.socket, options)),
+        (Verb::Complete { names }, _) => exit(complete::run(*names, &arguments.socket)),
         (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
         (Verb::History { since, svg, .. }, Some(request)) => {
             let wanted = history::Wanted { since: *since, svg: svg.as_deref(), json: arguments.json };

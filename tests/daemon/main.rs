@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
+mod bundle;
 mod cli;
+mod completions;
 mod doctor;
 mod failover;
 mod history;

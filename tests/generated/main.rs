@@ -4,6 +4,7 @@
 //! `WRITE=1 cargo test --test generated` puts the new ones in place.
 
 mod keys;
+mod live;
 mod programs;
 mod roff;
 
@@ -27,14 +28,19 @@ fn all() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn completion(program: &str, shell: Shell) -> String {
+fn completion(program: &'static str, shell: Shell) -> String {
     let mut command = match program {
         "havipd" => havipd::daemon::Arguments::command(),
         _ => havipd::ctl::Arguments::command(),
     };
+    // Without what is hidden, which the generators would offer.
+    let visible: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
+    let arguments: Vec<_> = command.get_arguments().cloned().collect();
+    command = clap::Command::new(program).version(env!("CARGO_PKG_VERSION")).args(arguments).subcommands(visible);
     let mut text = Vec::new();
     generate(shell, &mut command, program, &mut text);
     let text = String::from_utf8(text).expect("completions are text");
+    let text = if program == "havipctl" { live::add(&text, shell) } else { text };
     // Blanks at the ends of lines, which git complains about.
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
@@ -63,7 +69,7 @@ fn the_generated_files_are_up_to_date() {
 fn completions_know_every_command() {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let text = completion("havipctl", shell);
-        for command in havipd::ctl::Arguments::command().get_subcommands() {
+        for command in havipd::ctl::Arguments::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
             assert!(text.contains(command.get_name()), "{shell}: {}", command.get_name());
         }
     }

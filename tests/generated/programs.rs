@@ -19,7 +19,7 @@ pub(crate) fn havipctl() -> String {
     let mut built = command.clone();
     built.build();
     let mut commands = String::new();
-    for verb in built.get_subcommands().filter(|verb| verb.get_name() != "help") {
+    for verb in built.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
         commands.push_str(&subsection(verb));
     }
     page(include_str!("../../packaging/man/havipctl.8.in"), command, &[("COMMANDS", &commands)])

@@ -1,0 +1,102 @@
+//! `bundle`: what whoever helps needs to see, in one archive, without a secret.
+//!
+//! Every member is text. Whatever the secrets of this node are (heartbeat keys, keys of the API), none of them
+//! is in it in any usual encoding: each is looked for, and taken out, everywhere. An archive in which one is
+//! found all the same is not written.
+
+mod gather;
+mod redact;
+
+use super::{complain, print};
+use crate::control::protocol::Code;
+use gather::Member;
+use redact::Secrets;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+pub(super) const HELP: &str = "\
+Status, why, history, doctor's findings, the configuration file, the last lines of the log, the unit's state and what
+the kernel says of the process; what cannot be had is left out and named in the file README. Run it as root, so that
+every secret is known and can be taken out. Look through it before you pass it on:
+
+  havipctl bundle --out /tmp/havipd.tar && tar -xOf /tmp/havipd.tar | less";
+
+/// How it is called.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Configuration file.
+    #[arg(long, value_name = "FILE", default_value = "/etc/havipd/havipd.toml")]
+    config: PathBuf,
+}
+
+/// Why there is no archive.
+#[derive(Debug, thiserror::Error)]
+enum BundleError {
+    #[error("cannot write {}: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("not written: {0} still holds a secret after it was taken out; please report this")]
+    Secret(String),
+}
+
+/// Gathers and writes.
+pub(super) fn run(socket: &Path, options: &Options) -> Code {
+    let secrets = Secrets::of(&options.config);
+    let (mut members, missing) = gather::all(socket, &options.config);
+    members.push(readme(&missing, &secrets));
+    for member in &mut members {
+        member.text = secrets.redact(&member.text);
+    }
+    let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let path = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("havipd-bundle-{time}.tar")));
+    match write(&path, &members, &secrets) {
+        Ok(()) => {
+            for line in missing.iter().chain(&secrets.unknown) {
+                complain(line);
+            }
+            print(&format!("{}: look through it before you pass it on", path.display()));
+            Code::Done
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            Code::No
+        }
+    }
+}
+
+fn readme(missing: &[String], secrets: &Secrets) -> Member {
+    let mut text = format!(
+        "Made by havipctl {} at {}.\nSecrets are replaced by [redacted].\n",
+        env!("CARGO_PKG_VERSION"),
+        jiff::Timestamp::now()
+    );
+    for line in missing.iter().chain(&secrets.unknown) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    Member { name: "README".to_owned(), text }
+}
+
+fn write(path: &Path, members: &[Member], secrets: &Secrets) -> Result<(), BundleError> {
+    if let Some(member) =
+        members.iter().find(|m| secrets.shows_in(m.text.as_bytes()) || secrets.shows_in(m.name.as_bytes()))
+    {
+        return Err(BundleError::Secret(member.name.clone()));
+    }
+    let failed = |source| BundleError::Write { path: path.to_owned(), source };
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut archive = tar::Builder::new(file);
+    let put = |archive: &mut tar::Builder<_>, member: &Member| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(member.text.len() as u64);
+        header.set_mode(0o600);
+        header.set_mtime(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
+        archive.append_data(&mut header, format!("havipd-bundle/{}", member.name), member.text.as_bytes())
+    };
+    let written = members.iter().try_for_each(|member| put(&mut archive, member));
+    written.and_then(|()| archive.into_inner()).and_then(|mut file| file.flush()).map_err(failed)
+}

@@ -1,0 +1,109 @@
+//! What goes into the archive. Each part has its time, and what cannot be had is named and left out.
+
+use crate::control::client::Client;
+use crate::control::protocol::{Code, Request, Response};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// How long the daemon may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a program may take; doctor asks the cloud.
+const PROGRAM: Duration = Duration::from_secs(60);
+/// Lines of the log.
+const LOG_LINES: &str = "5000";
+/// Groups whose `why` is asked.
+const MOST_WHYS: usize = 50;
+/// What is asked of the unit; not its environment, which may hold credentials.
+const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NRestarts,MainPID,ExecMainStartTimestamp,\
+                          ExecMainExitTimestamp,ExecMainStatus,WatchdogUSec,TimeoutStopUSec,FragmentPath,DropInPaths,User";
+
+/// One file of the archive.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Every part, and what is missing, in words.
+pub(super) fn all(socket: &Path, config: &Path) -> (Vec<Member>, Vec<String>) {
+    let (mut members, mut missing) = (Vec::new(), Vec::new());
+    let mut put = |name: &str, found: Result<String, String>| match found {
+        Ok(text) => members.push(Member { name: name.to_owned(), text }),
+        Err(why) => missing.push(format!("without {name}: {why}")),
+    };
+    put("havipd.toml", std::fs::read_to_string(config).map_err(|e| format!("{}: {e}", config.display())));
+    let mut client = Client::connect(socket, PATIENCE);
+    let mut ask = |request: &Request| match &mut client {
+        Ok(client) => client.call(request).map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let status = ask(&Request::Status);
+    put("status.json", status.clone().and_then(json));
+    put("history.json", ask(&Request::History { group: None }).and_then(json));
+    let data = status.map(|s| s.data).unwrap_or_default();
+    let groups = data["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for name in groups.iter().filter_map(|g| g["name"].as_str()).take(MOST_WHYS) {
+        let why = ask(&Request::Why { group: name.to_owned() });
+        put(&format!("why-{name}.txt"), why.map(|answer| answer.message));
+    }
+    if let Some(pid) = data["pid"].as_u64() {
+        for file in ["status", "limits", "stat", "sched"] {
+            put(
+                &format!("proc-{file}.txt"),
+                std::fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|e| e.to_string()),
+            );
+        }
+    }
+    for file in ["loadavg", "meminfo", "pressure/cpu", "net/dev", "net/snmp", "version"] {
+        let name = format!("host-{}.txt", file.replace('/', "-"));
+        put(&name, std::fs::read_to_string(format!("/proc/{file}")).map_err(|e| e.to_string()));
+    }
+    let mut doctor = Command::new(std::env::current_exe().unwrap_or_else(|_| "havipctl".into()));
+    doctor.arg("--socket").arg(socket).args(["--json", "doctor"]);
+    put("doctor.json", output(doctor));
+    let mut unit = Command::new("systemctl");
+    put("unit.txt", output_of(unit.args(["--no-pager", "show", "havipd.service", PROPERTIES])));
+    let mut log = Command::new("journalctl");
+    put(
+        "log.txt",
+        output_of(log.args(["--no-pager", "--output=short-iso", "--lines", LOG_LINES, "--unit=havipd.service"])),
+    );
+    (members, missing)
+}
+
+fn json(answer: Response) -> Result<String, String> {
+    if answer.code != Code::Done {
+        return Err(answer.message);
+    }
+    serde_json::to_string_pretty::<Value>(&answer.data).map_err(|e| e.to_string())
+}
+
+fn output_of(command: &mut Command) -> Result<String, String> {
+    let mut owned = Command::new(command.get_program());
+    owned.args(command.get_args());
+    output(owned)
+}
+
+/// What a program prints, within its time. One that says no may still have something to say.
+fn output(mut command: Command) -> Result<String, String> {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let child = child.map_err(|e| format!("{}: {e}", command.get_program().display()))?;
+    let pid = rustix::process::Pid::from_child(&child);
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || {
+        let _ = tell.send(child.wait_with_output());
+    });
+    match told.recv_timeout(PROGRAM) {
+        Ok(Ok(output)) if output.stdout.is_empty() => Err(format!("it said nothing ({})", output.status)),
+        Ok(Ok(output)) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => {
+            // The thread reaps it.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            Err(format!("no end within {} s", PROGRAM.as_secs()))
+        }
+    }
+}

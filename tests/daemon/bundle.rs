@@ -1,0 +1,73 @@
+//! A support archive of a real daemon, whose configuration is full of secrets.
+
+use crate::lab::{Lab, Options};
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+/// Python's own, since ours is what is to be judged.
+fn base64(text: &[u8]) -> String {
+    let program = "import base64,sys; print(base64.b64encode(bytes.fromhex(sys.argv[1])).decode())";
+    let output = Command::new("python3").args(["-c", program, &hex::encode(text)]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// How a secret may be written down.
+fn spellings(secret: &[u8]) -> Vec<Vec<u8>> {
+    let hex = hex::encode(secret);
+    let encoded = base64(secret);
+    let mut all = vec![secret.to_vec(), hex.clone().into_bytes(), hex.to_uppercase().into_bytes()];
+    all.push(encoded.trim_end_matches('=').as_bytes().to_vec());
+    all.push(base64(hex.as_bytes()).trim_end_matches('=').as_bytes().to_vec());
+    all.push(encoded.trim_end_matches('=').replace('+', "-").replace('/', "_").into_bytes());
+    all
+}
+
+#[test]
+fn an_archive_has_everything_but_secrets() {
+    let key = [0xa7; 32];
+    let (secret, token) = ("SeCr3t/Acc3ss+K3y~of-this-test", "T0ken.of.this/test+session==");
+    let lab = Lab::new(Options::default());
+    lab.write_key("heartbeat.key", 0xa7);
+    let credentials = lab.dir.path().join("credentials.toml");
+    let keys = "access-key-id = \"ak-a\"\nsecret-access-key = \"SECRET\"\nsession-token = \"TOKEN\"\n";
+    fs::write(&credentials, keys.replace("SECRET", secret).replace("TOKEN", token)).unwrap();
+    fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
+    // Somebody noted them down where they do not belong, every way there is.
+    let mut text = lab.text();
+    let all: Vec<Vec<u8>> = [&key[..], secret.as_bytes(), token.as_bytes()].into_iter().flat_map(spellings).collect();
+    for spelling in all.iter().filter_map(|s| std::str::from_utf8(s).ok()) {
+        let _ = writeln!(text, "# noted: {spelling}");
+    }
+    let _ = writeln!(text, "# password = \"hunter2\"");
+    text = text.replace("[[group]]", "[cloud.credentials]\nsource = \"file\"\nfile = \"credentials.toml\"\n[[group]]");
+    fs::write(lab.config_path(), text).unwrap();
+    let a = lab.start(0);
+    a.wait_for("answers", |_| true);
+
+    let out = lab.dir.path().join("bundle.tar");
+    let config = lab.config_path();
+    let bundle = || lab.ctl(0, &["bundle", "--out", out.to_str().unwrap(), "--config", config.to_str().unwrap()]);
+    let done = bundle();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    assert_eq!(fs::metadata(&out).unwrap().permissions().mode() & 0o777, 0o600);
+    let archive = fs::read(&out).unwrap();
+    for spelling in &all {
+        let found = archive.windows(spelling.len()).any(|part| part == spelling);
+        assert!(!found, "{} is in it", String::from_utf8_lossy(spelling));
+    }
+    let shown = Command::new("tar").arg("-tf").arg(&out).output().unwrap();
+    let names = String::from_utf8(shown.stdout).unwrap();
+    for name in
+        ["README", "havipd.toml", "status.json", "history.json", "why-web.txt", "proc-status.txt", "doctor.json"]
+    {
+        assert!(names.lines().any(|l| l == format!("havipd-bundle/{name}")), "{name} is not in\n{names}{done:?}");
+    }
+    let whole = String::from_utf8_lossy(&archive);
+    assert!(whole.contains("# noted: [redacted]") && !whole.contains("hunter2"), "they were there to be taken out");
+    assert!(whole.contains("name = \"lab\""), "what is no secret stays");
+    // What is there already stays as it is.
+    assert_eq!(bundle().status.code(), Some(1));
+    assert_eq!(fs::read(&out).unwrap(), archive);
+}
