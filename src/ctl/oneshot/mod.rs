@@ -7,6 +7,7 @@
 mod bind;
 mod call;
 mod guard;
+mod said;
 mod show;
 mod step;
 mod turn;
@@ -14,6 +15,7 @@ mod turn;
 use self::bind::{Job, Wanted};
 use super::{complain, print};
 use crate::cloud::client::Client;
+use crate::config::model::Config;
 use crate::control::protocol::{Code, Response};
 use crate::ids::{EniId, HavipId, InstanceId};
 use crate::runtime::signals::{Signal, Signals};
@@ -51,7 +53,8 @@ As a script of keepalived:
   notify_master \"/usr/bin/havipctl attach havip-w2d4kgc3x0y1 --wait --exclusive\"
 Done is what two looks at the cloud, two seconds apart, agree on; never the answer to the attach. Of several runs
 for one HAVIP on this host the newest goes on, the others end with 75. Where the address is on an interface of
-this host and --instance or --eni is not given, it is announced while the cloud names another holder.
+this host and --instance or --eni is not given, it is announced while the cloud names another holder. Where
+standard error is /dev/null, as keepalived has it, the line about the end goes to the system's log.
 
 Exit codes: 0 it is there; 1 it is not and will not come (the reason says what to do by hand); 69 the cloud did not
 answer; 75 not there in time, or a newer run took over; 77 not allowed; 78 havipd.toml is wrong.";
@@ -169,6 +172,7 @@ pub(super) struct Detach {
 
 /// A write as it was asked for.
 struct Order<'a> {
+    verb: &'static str,
     havip: &'a HavipId,
     which: &'a Which,
     wanted: Wanted,
@@ -194,44 +198,52 @@ fn span(text: &str) -> Result<Duration, String> {
 
 /// Runs `havipctl list`.
 pub(super) fn list(options: &List, json: bool) -> Code {
-    run(&options.reach, READ_TIMEOUT, json, async |client: Client, _, deadline| {
+    let response = run(Instant::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
         let vpc = options.vpc.as_deref();
         let found = call::again(deadline, || client.havips(vpc, false, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |all| show::list(&all))
-    })
+    });
+    tell(&response, json)
 }
 
 /// Runs `havipctl show`.
 pub(super) fn show(options: &Show, json: bool) -> Code {
-    run(&options.reach, READ_TIMEOUT, json, async |client: Client, _, deadline| {
+    let response = run(Instant::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
         let found = call::again(deadline, || client.havip(&options.havip, false, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |havip| show::one(&havip))
-    })
+    });
+    tell(&response, json)
 }
 
 /// Runs `havipctl attach`.
 pub(super) fn attach(options: &Attach, socket: &Path, json: bool) -> Code {
     let wanted = Wanted::Attached { exclusive: options.exclusive, wait: options.wait || options.exclusive };
     let Attach { havip, which, dry_run, force, reach, .. } = options;
-    write(&Order { havip, which, wanted, dry_run: *dry_run, force: *force, reach }, socket, json)
+    write(&Order { verb: "attach", havip, which, wanted, dry_run: *dry_run, force: *force, reach }, socket, json)
 }
 
 /// Runs `havipctl detach`.
 pub(super) fn detach(options: &Detach, socket: &Path, json: bool) -> Code {
     let wanted = Wanted::Detached { wait: options.wait };
     let Detach { havip, which, dry_run, force, reach, .. } = options;
-    write(&Order { havip, which, wanted, dry_run: *dry_run, force: *force, reach }, socket, json)
+    write(&Order { verb: "detach", havip, which, wanted, dry_run: *dry_run, force: *force, reach }, socket, json)
 }
 
 fn write(order: &Order<'_>, socket: &Path, json: bool) -> Code {
+    let response = written(order, socket);
+    said::tell(order.verb, order.havip, &response);
+    tell(&response, json)
+}
+
+fn written(order: &Order<'_>, socket: &Path) -> Response {
     let begun = Instant::now();
     if !order.dry_run && !order.force {
         let patience = order.reach.timeout.unwrap_or(WRITE_TIMEOUT);
         if let Err(refusal) = guard::free(socket, order.havip, patience) {
-            return tell(&refusal, json);
+            return refusal;
         }
     }
-    run_from(begun, order.reach, WRITE_TIMEOUT, json, async |client: Client, config, deadline| {
+    run(begun, order.reach, WRITE_TIMEOUT, async |client: Client, config, deadline| {
         let (target, ours) = match call::target(order.which, config.as_ref(), &client, deadline).await {
             Ok(found) => found,
             Err(response) => return response,
@@ -243,28 +255,15 @@ fn write(order: &Order<'_>, socket: &Path, json: bool) -> Code {
 
 /// Reads the settings and has `act` done, until it ends or somebody ends us.
 fn run(
-    reach: &Reach,
-    usual: Duration,
-    json: bool,
-    act: impl AsyncFnOnce(Client, Option<crate::config::model::Config>, Instant) -> Response,
-) -> Code {
-    run_from(Instant::now(), reach, usual, json, act)
-}
-
-fn run_from(
     begun: Instant,
     reach: &Reach,
     usual: Duration,
-    json: bool,
-    act: impl AsyncFnOnce(Client, Option<crate::config::model::Config>, Instant) -> Response,
-) -> Code {
+    act: impl AsyncFnOnce(Client, Option<Config>, Instant) -> Response,
+) -> Response {
     let deadline = begun + reach.timeout.unwrap_or(usual);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("cannot start: {error}"));
-            return Code::No;
-        }
+        Err(error) => return Response::new(Code::No, format!("cannot start: {error}")),
     };
     let response = runtime.block_on(async {
         let mut signals = match Signals::new() {
@@ -287,7 +286,7 @@ fn run_from(
     });
     // A name that is still being looked up, or a disk that hangs, has had its time.
     runtime.shutdown_background();
-    tell(&response, json)
+    response
 }
 
 async fn told_to_end(signals: &mut Signals) {

@@ -40,6 +40,11 @@ impl Draft {
 
 /// Every group that has an address.
 pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mut Notes) -> Vec<Draft> {
+    if options.beside {
+        let why =
+            "havipd puts the addresses on the interface: take this block out of keepalived's files when havipd starts";
+        notes.add(Kind::OwnWay, None, "virtual_ipaddress", why);
+    }
     let families = families(nodes, notes);
     let mut taken: Vec<Ipv4Addr> = Vec::new();
     let mut names: Vec<String> = Vec::new();
@@ -269,6 +274,7 @@ fn hooks(draft: &mut Draft, nodes: &[Node], sync: Option<&str>, options: &Option
             }
             let why = match hook.argv.get(1).map(String::as_str) {
                 Some("notify") if options.beside => "it stays: havipd hears of keepalived by it",
+                _ if options.observe => "it goes on moving the HAVIP while havipd only observes",
                 _ => "havipd itself moves the HAVIP now: take it out of keepalived's file too",
             };
             notes.add(Kind::OwnWay, place, what, why);
