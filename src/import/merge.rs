@@ -15,6 +15,8 @@ const INTERVAL: u64 = 1000;
 const DOWN_TIMER: u32 = 3;
 /// havipd's default of `cold-start-wait`, milliseconds.
 const COLD_START: u64 = 30_000;
+/// havipd's longest `cold-start-wait`, milliseconds: a dead time may not be longer.
+const LONGEST_DEAD: u64 = 600_000;
 /// havipd's most nodes.
 const MOST_NODES: usize = 16;
 /// The priority of VRRP that goes without saying, and havipd's.
@@ -92,10 +94,15 @@ fn heartbeat(nodes: &[Node], notes: &mut Notes) -> (u64, u32, Option<u64>) {
         notes.add(Kind::Assumed, None, "advert_int", why);
     }
     let timer = instances(nodes).map(|i| i.down_timer.unwrap_or(DOWN_TIMER)).max().unwrap_or(DOWN_TIMER);
-    let multiplier = (timer + 1).clamp(2, 100);
+    let longest = u32::try_from(LONGEST_DEAD / interval).unwrap_or(u32::MAX);
+    let multiplier = (timer + 1).min(longest).clamp(2, 100);
+    if multiplier != timer + 1 {
+        let why = format!("a node is dead after {multiplier} intervals, the most that can be had");
+        notes.add(Kind::Assumed, None, "down_timer_adverts", why);
+    }
     let dead = interval * u64::from(multiplier);
     let asked = nodes.iter().filter_map(|n| n.startup_delay).max();
-    let cold = asked.unwrap_or(COLD_START).max(dead).clamp(1_000, 600_000).div_ceil(1000) * 1000;
+    let cold = asked.unwrap_or(COLD_START).max(dead).clamp(1_000, LONGEST_DEAD).div_ceil(1000) * 1000;
     (interval, multiplier, (cold != COLD_START).then_some(cold))
 }
 

@@ -60,7 +60,7 @@ const MOST: usize = 500;
 impl Notes {
     /// Adds one; what was said already only gains a place.
     pub(super) fn add(&mut self, kind: Kind, place: Option<String>, what: impl Into<String>, why: impl Into<String>) {
-        let (what, why) = (what.into(), why.into());
+        let (what, why) = (shown(&what.into()), shown(&why.into()));
         if let Some(note) = self.0.iter_mut().find(|n| n.kind == kind && n.what == what && n.why == why) {
             note.places.extend(place.filter(|p| !note.places.contains(p)));
         } else if self.0.len() < MOST {
@@ -86,6 +86,12 @@ impl Notes {
         }
         text
     }
+}
+
+/// One line, and not nothing.
+fn shown(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.trim().is_empty() { "\"\"".to_owned() } else { line }
 }
 
 impl std::fmt::Display for Note {

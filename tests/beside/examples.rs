@@ -64,6 +64,21 @@ fn keepalived_takes_both_examples() {
     }
 }
 
+#[test]
+fn havipd_takes_the_file_of_the_example_beside_keepalived() {
+    let dir = TempDir::new().unwrap();
+    let (config, key) = (dir.path().join("havipd.toml"), dir.path().join("heartbeat.key"));
+    fs::write(&config, shipped("beside/havipd.toml")).unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_havipctl")).args(["keygen", "--out"]).arg(&key).status().unwrap();
+    assert!(made.success());
+    for node in ["a", "b"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_havipd"));
+        let output = command.args(["--check-config", "--node", node, "--config"]).arg(&config).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.contains("group web: arbiter keepalived"), "{text}");
+    }
+}
+
 /// The emulated cloud inside the host's namespace.
 pub(crate) fn cloud(host: &Namespace) -> (Control, String, String, oneshot::Sender<()>) {
     let config = EmulatorConfig::new("127.0.0.1:0".parse().unwrap())

@@ -48,7 +48,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
     let families = families(nodes, notes);
     let mut taken: Vec<Ipv4Addr> = Vec::new();
     let mut names: Vec<String> = Vec::new();
-    let mut drafts = Vec::new();
+    let mut drafts: Vec<Draft> = Vec::new();
     for (sync, families) in units(nodes, families) {
         let vrrp = sync.clone().unwrap_or_else(|| families[0].name.clone());
         let name = named(&vrrp, &mut names, notes);
@@ -76,6 +76,11 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
         preemption(&mut draft, nodes, out, notes);
         members(&mut draft, nodes, out, notes);
         hooks(&mut draft, nodes, sync.as_deref(), options, notes);
+        // Scripts of two groups may name one HAVIP, which is in one group only.
+        let known = |id: &String| drafts.iter().any(|d| d.group.havips.iter().any(|h| h.id.as_ref() == Some(id)));
+        for havip in &mut draft.group.havips {
+            havip.id = havip.id.take().filter(|id| !known(id));
+        }
         for havip in draft.group.havips.iter().filter(|h| h.id.is_none()) {
             let why = "the id of the HAVIP with that address; havipctl list shows them";
             notes.add(Kind::FillIn, None, format!("HAVIP {} of group {}", havip.address, draft.group.name), why);
