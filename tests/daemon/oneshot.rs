@@ -380,6 +380,10 @@ fn it_needs_neither_a_file_nor_a_daemon_nor_root() {
     command.args(["attach", HAVIP, "--self", "--wait", "--endpoint", &endpoint, "--metadata-endpoint", &metadata]);
     command.env_clear().env("BCE_ACCESS_KEY_ID", "ak-a").env("BCE_SECRET_ACCESS_KEY", "sk-a");
     command.env("XDG_RUNTIME_DIR", &runtime).env("RUNTIME_DIRECTORY", "/proc/nowhere").stdin(Stdio::null());
+    // The metadata service may be as late as anything else.
+    let busy =
+        Fault::Status { status: 503, code: String::new(), message: String::new(), retry_after: None, applied: false };
+    lab.cloud.add_fault(FaultRule::new(Scope::Metadata, busy).times(2));
     let nobody = 65534;
     let as_nobody = rustix::process::getuid().is_root()
         && Command::new("test")

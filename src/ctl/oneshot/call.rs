@@ -2,7 +2,8 @@
 
 use super::{Reach, Which};
 use crate::cloud::api::{CallError, ErrorClass};
-use crate::cloud::client::{Client, ClientError};
+use crate::cloud::client::{Client, ClientError, DiscoveryError};
+use crate::cloud::metadata::MetadataError;
 use crate::config::LoadError;
 use crate::config::model::{Cloud, Config, CredentialSource};
 use crate::control::protocol::{Code, Response};
@@ -88,7 +89,7 @@ pub(super) async fn target(
     }
     let unknown = |e: String| Response::new(Code::Unreachable, format!("cannot tell what this host is: {e}"));
     match config.filter(|_| !which.this) {
-        None => client.discover_target(None, deadline).await.map(|t| (t, true)).map_err(|e| unknown(e.to_string())),
+        None => discover(client, deadline).await.map(|t| (t, true)).map_err(|e| unknown(e.to_string())),
         Some(config) if config.local_node().witness => {
             let text = format!("node {} is a witness: it never has a HAVIP", config.local_node().name);
             Err(Response::new(Code::Usage, text))
@@ -97,6 +98,18 @@ pub(super) async fn target(
             Some(target) => Ok((target.clone(), true)),
             None => identity::target_of(config, client, deadline).await.map(|t| (t, true)).map_err(unknown),
         },
+    }
+}
+
+/// Asks the metadata service until it answers, or time is up.
+async fn discover(client: &Client, deadline: Instant) -> Result<Target, DiscoveryError> {
+    loop {
+        match client.discover_target(None, deadline).await {
+            Err(DiscoveryError::Metadata(
+                MetadataError::Unreachable { .. } | MetadataError::Status { status: 429 | 500.., .. },
+            )) if Instant::now() + PAUSE < deadline => tokio::time::sleep(PAUSE).await,
+            other => return other,
+        }
     }
 }
 
