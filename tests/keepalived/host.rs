@@ -109,6 +109,10 @@ impl Host {
         if let Some(pid) = vrrp {
             // It may have gone with its parent.
             let _ = kill_process(pid, Signal::KILL);
+            // Another keepalived would take it for one that runs until it has been buried.
+            let proc = format!("/proc/{}", pid.as_raw_nonzero());
+            let gone = || if Path::new(&proc).exists() { Err("it is still there".to_owned()) } else { Ok(()) };
+            let _ = wait("keepalived's child is gone", PATIENCE, gone);
         }
     }
 
