@@ -49,6 +49,12 @@ impl World {
                 self.hosts[host].health = Some((*weight, *failed, *undecided));
                 self.tell_health(host);
             }
+            Deed::KeepalivedDies { node, back } => self.kill_keepalived(self.node(node), *back),
+            Deed::VrrpSplit { on } => {
+                self.vrrp_split = *on;
+                self.touch_all();
+            }
+            Deed::StaleVrrp { node } => self.stale_state(self.node(node)),
             Deed::EffectsStuck { node, for_ms } => self.stick(self.node(node), false, *for_ms),
             Deed::DiskStuck { node, for_ms } => self.stick(self.node(node), true, *for_ms),
             Deed::Switchover { .. }
@@ -187,6 +193,7 @@ impl World {
 
     fn power_off(&mut self, host: usize, back_ms: Option<u64>, forgets: bool, told: bool) {
         self.crash(host, None, forgets, false);
+        self.kill_keepalived(host, false);
         let h = &mut self.hosts[host];
         h.powered = false;
         h.halted = None;
@@ -213,6 +220,7 @@ impl World {
         let target = h.target.clone();
         let _ = self.cloud.start_instance(self.now, &target);
         self.cloud_changed();
+        self.start_keepalived(host);
         self.after(Duration::from_millis(500), Happening::Start { host });
     }
 
@@ -390,12 +398,14 @@ impl World {
         self.cloud.clear_faults();
         self.cloud_delay = Duration::ZERO;
         self.attack_permille = 0;
+        self.vrrp_split = false;
         for havip in 0..self.served.len() {
             self.create_havip(havip);
             self.clear_strangers(havip);
         }
         for host in 0..self.hosts.len() {
             self.quieten(host);
+            self.start_keepalived(host);
         }
         self.touch_all();
         self.cloud_changed();

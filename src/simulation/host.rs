@@ -1,6 +1,7 @@
 //! One machine: its clock, its kernel's addresses, its disk, and the daemon that may run on it.
 
 use super::clock::Clock;
+use super::vrrp::Router;
 use crate::election::Core;
 use crate::election::action::{Action, Persisted};
 use crate::election::event::Event;
@@ -111,6 +112,8 @@ pub(super) struct Host {
     pub(super) starts: u64,
     /// Started again so long after it left.
     pub(super) back_after_exit: Option<Duration>,
+    /// keepalived, where it elects.
+    pub(super) vrrp: Router,
 }
 
 impl Host {

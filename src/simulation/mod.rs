@@ -22,6 +22,7 @@ mod invariants;
 mod random;
 mod run;
 mod turn;
+mod vrrp;
 mod watch;
 mod world;
 

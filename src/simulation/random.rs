@@ -22,7 +22,11 @@ impl Scenario {
     pub fn random(seed: u64) -> Self {
         // Small seeds next to each other must not give plans next to each other.
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
-        let cluster = cluster(&mut rng);
+        let mut cluster = cluster(&mut rng);
+        // Every eighth seed has keepalived elect, where the cloud would decide; the others stay what they were.
+        if seed.is_multiple_of(8) && cluster.arbiter == Arbiter::Cloud {
+            cluster.arbiter = Arbiter::Keepalived;
+        }
         let mut plan = Plan { rng, steps: vec![], names: vec![], members: vec![], cluster };
         plan.names = plan.cluster.machines.iter().map(|m| m.name.clone()).collect();
         plan.members = plan.cluster.machines.iter().filter(|m| !m.witness).map(|m| m.name.clone()).collect();
@@ -244,7 +248,27 @@ impl Plan {
         }
     }
 
+    /// Something goes wrong with the keepaliveds.
+    fn vrrp_fault(&mut self, at: u64) {
+        let node = self.member();
+        match self.rng.u32(0..3) {
+            0 => {
+                let back = self.rng.bool();
+                self.add(at, Deed::KeepalivedDies { node, back });
+            }
+            1 => {
+                let after = self.span();
+                self.add(at, Deed::VrrpSplit { on: true });
+                self.add(at + after, Deed::VrrpSplit { on: false });
+            }
+            _ => self.add(at, Deed::StaleVrrp { node }),
+        }
+    }
+
     fn fault(&mut self, at: u64, kind: u32) {
+        if self.cluster.arbiter == Arbiter::Keepalived && self.rng.u32(0..3) == 0 {
+            return self.vrrp_fault(at);
+        }
         match kind {
             0..=4 => self.host_fault(at, kind),
             5..=9 => self.network_fault(at, kind),

@@ -176,6 +176,16 @@ pub enum Deed {
     },
     /// So many of a thousand datagrams come again later, come back, reach somebody else, or come changed.
     Attack { permille: u32 },
+    /// keepalived dies, and is started again if `back`.
+    KeepalivedDies {
+        node: String,
+        #[serde(default)]
+        back: bool,
+    },
+    /// The keepaliveds do not hear each other, or do again.
+    VrrpSplit { on: bool },
+    /// A daemon is told an old MASTER, and two seconds later what is true.
+    StaleVrrp { node: String },
     /// The effects side of a daemon makes no progress.
     EffectsStuck { node: String, for_ms: u64 },
     /// Nothing that a node writes to its disk is stored.
@@ -337,6 +347,8 @@ impl Deed {
             | Self::Drain { node, .. }
             | Self::Maintenance { node, .. }
             | Self::Stop { node, .. }
+            | Self::KeepalivedDies { node, .. }
+            | Self::StaleVrrp { node }
             | Self::EffectsStuck { node, .. }
             | Self::DiskStuck { node, .. } => vec![node],
             Self::Reload { node, priorities, .. } => {

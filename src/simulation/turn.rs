@@ -61,6 +61,7 @@ impl World {
         self.touch(host);
         self.see(&Seen::Started { host });
         self.first_words(host);
+        self.vrrp_at_start(host);
         self.begin_progress(host);
     }
 

@@ -7,6 +7,7 @@ use super::host::{Host, Reach};
 use super::network::Network;
 use super::report::{Stats, Trace};
 use super::scenario::Scenario;
+use super::vrrp::Router;
 use super::watch::{Seen, Watch};
 use crate::election::action::{Persisted, Write};
 use crate::election::event::{Event, OperationResult};
@@ -61,6 +62,10 @@ pub(super) enum Happening {
     PowerOn { host: usize },
     /// Something that was stuck is not any more.
     Unstick { host: usize, disk: bool },
+    /// A second of every keepalived.
+    Advertise,
+    /// keepalived is started.
+    KeepalivedStarts { host: usize },
     /// The invariants look around.
     Tick,
     /// The faults end.
@@ -121,6 +126,8 @@ pub(crate) struct World {
     pub(super) cloud_delay: Duration,
     /// Since when all HAVIPs are where the cloud's callers put them, and it answers truly.
     pub(super) attack_permille: u32,
+    /// The keepaliveds do not hear each other, whatever the links do.
+    pub(super) vrrp_split: bool,
     /// Who gets the packets of each HAVIP and has its address.
     pub(super) served: Vec<Option<usize>>,
     pub(super) halts: u64,
@@ -151,6 +158,7 @@ impl World {
             cloud_wake: None,
             cloud_delay: Duration::ZERO,
             attack_permille: 0,
+            vrrp_split: false,
             served: vec![None; cluster.groups * cluster.havips],
             halts: 0,
             requests: 0,
@@ -170,6 +178,9 @@ impl World {
         }
         world.at(BEGINNING + Duration::from_millis(scenario.quiet_ms), Happening::Quiet);
         world.after(TICK, Happening::Tick);
+        if world.beside_keepalived() {
+            world.after(TICK, Happening::Advertise);
+        }
         world
     }
 
@@ -231,6 +242,8 @@ impl World {
             Happening::Sweep { host } => self.sweep(host),
             Happening::PowerOn { host } => self.power_on(host),
             Happening::Unstick { host, disk } => self.unstick(host, disk),
+            Happening::Advertise => self.advertise(),
+            Happening::KeepalivedStarts { host } => self.start_keepalived(host),
             Happening::Tick => {
                 self.see(&Seen::Tick);
                 self.after(TICK, Happening::Tick);
@@ -299,6 +312,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         stuck_since: None,
         starts: 0,
         back_after_exit: None,
+        vrrp: Router::new(BEGINNING),
     }
 }
 

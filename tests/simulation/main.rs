@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "figures and accounts are what these runs are for")]
 
 mod exhaustive;
+mod keepalived;
 mod ledger;
 mod matrix;
 mod named;

@@ -12,7 +12,6 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use crate::config::model::Arbiter;
 use crate::election::role::Role;
 use crate::time::Instant;
 use std::time::Duration;
@@ -49,7 +48,7 @@ impl EffectsNeedRight {
                 && (world.network.link(host, p).cut || world.network.link(p, host).cut)
                 && world.now.since(world.hosts[host].touched) > world.dead_time() * 2
         });
-        if cluster.arbiter != Arbiter::Cloud || !lone || world.role_so_far(host, group) != Some(Role::Active) {
+        if !cluster.arbiter.by_record() || !lone || world.role_so_far(host, group) != Some(Role::Active) {
             return Ok(());
         }
         let lag = world.cloud.profile().read_delay + world.cloud_delay * 2;

@@ -115,6 +115,9 @@ fn group_unsettled(world: &World, group: usize) -> Option<String> {
     if let Some(h) = is(Role::Claiming).chain(is(Role::Releasing)).next() {
         return Some(format!("group {group}: {} is on the move", world.name(h)));
     }
+    if world.beside_keepalived() && !world.vrrp_master(holder) {
+        return Some(format!("group {group}: {} is active, and its keepalived is not master", world.name(holder)));
+    }
     world.havips_of(group).find_map(|havip| {
         let with: Vec<&str> =
             (0..world.nodes()).filter(|h| world.has_address(*h, havip)).map(|h| world.name(h)).collect();

@@ -2,7 +2,7 @@
 //!
 //! Healthy and connected: nothing has gone wrong for its host, its links and its cloud for longer
 //! than any of our timeouts that such a thing could still run into. In a lasting partition of two
-//! nodes under arbiter `cloud` there is at most one move per reclaim wait, and one at its beginning.
+//! nodes under arbiter `cloud` or `keepalived` there is at most one move per reclaim wait, and one at its beginning.
 
 use super::super::cluster::Cluster;
 use super::super::scenario::Deed;
@@ -26,7 +26,7 @@ pub(super) struct MovesHaveCauses {
 
 impl MovesHaveCauses {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let pair = cluster.arbiter == Arbiter::Cloud && cluster.machines.len() == 2;
+        let pair = cluster.arbiter.by_record() && cluster.machines.len() == 2;
         Self { pair, apart: None, last: vec![None; cluster.groups] }
     }
 
@@ -37,8 +37,14 @@ impl MovesHaveCauses {
         }
         let planned = matches!(
             t.cause,
-            Cause::Switchover | Cause::Preempted | Cause::Drained | Cause::Stopping | Cause::Maintenance
-        );
+            Cause::Switchover
+                | Cause::Preempted
+                | Cause::Drained
+                | Cause::Stopping
+                | Cause::Maintenance
+                | Cause::VrrpBackup
+                | Cause::VrrpFault
+        ) || (t.cause == Cause::HigherEpoch && world.beside_keepalived());
         let calm = world.calm(host).is_some_and(|c| c > world.calm_enough()) && majority_in_calm(world);
         let since = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
         let old = world.now.since(since) > world.calm_enough();
@@ -62,7 +68,9 @@ impl MovesHaveCauses {
         let Some(holder) = self.last[t.group.0].filter(|h| *h != host) else { return Ok(()) };
         let holds = world.role(holder, t.group.0) == Some(Role::Active);
         let both = [holder, host].into_iter().all(|h| world.calm(h).is_some_and(|c| c > world.calm_enough()));
-        if holds && both && t.cause != Cause::HandedOver {
+        // keepalived's plan is one, too; what it decides, a decision of its own says.
+        let planned = matches!(t.cause, Cause::HandedOver | Cause::VrrpMaster);
+        if holds && both && !planned {
             return Err(format!(
                 "{} claims ({}: {}) though {} is active, healthy and connected",
                 world.name(host),

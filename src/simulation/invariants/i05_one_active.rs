@@ -1,4 +1,4 @@
-//! I5, of arbiter `cloud`: two nodes that do not hear each other are not both active for long while both
+//! I5, of arbiters `cloud` and `keepalived`: two nodes that do not hear each other are not both active for long while both
 //! reach a cloud that tells the truth: whom it does not name, it has superseded. And beyond `max-moves`
 //! nothing moves from a live holder that was not asked for.
 
@@ -6,7 +6,6 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use crate::config::model::Arbiter;
 use crate::election::role::{Cause, Role};
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -35,7 +34,7 @@ impl OneActive {
     pub(super) fn new(cluster: &Cluster) -> Self {
         // Without flags a shared record names nobody, and one that cannot be won names somebody for ever.
         Self {
-            by_cloud: cluster.arbiter == Arbiter::Cloud,
+            by_cloud: cluster.arbiter.by_record(),
             both: vec![None; cluster.groups],
             moves: (0..cluster.groups).map(|_| VecDeque::new()).collect(),
         }
