@@ -11,7 +11,7 @@
 use super::Core;
 use super::action::Actions;
 use super::claim::Verdict;
-use super::event::VrrpReport;
+use super::event::{VrrpReport, VrrpSource};
 use super::group::Group;
 use super::role::Cause;
 use super::turn::Turn;
@@ -63,8 +63,9 @@ impl Vrrp {
         let before = self.state();
         let since = self.said.filter(|s| s.report.state == report.state).map_or(now, |s| s.since);
         self.said = Some(Said { report, since });
-        let lost_before = matches!(before, Some(State::Backup | State::Fault));
-        let decision = report.state == State::Master && (report.decided || lost_before);
+        // Its own MASTER got lost on the way.
+        let missed = matches!(before, Some(State::Backup | State::Fault)) && report.source != VrrpSource::Kept;
+        let decision = report.state == State::Master && (report.decided || missed);
         self.spent &= !decision;
         decision
     }

@@ -54,22 +54,28 @@ impl World {
             self.follow_link(host);
         }
         let masters: Vec<usize> = (0..self.hosts.len()).filter(|h| self.vrrp_master(*h)).collect();
-        for from in masters {
-            for to in (0..self.hosts.len()).filter(|to| *to != from) {
-                // One that was beaten a moment ago has sent its own all the same.
-                let carried = self.network.carry(from, to, &mut self.rng).iter().any(Option::is_some);
-                if carried && !self.vrrp_split && lives(&self.hosts[to]) && self.hosts[to].link_up {
-                    self.advertised(from, to);
-                }
-            }
-        }
-        for host in 0..self.hosts.len() {
+        // One that was beaten a moment ago has sent its own all the same.
+        masters.into_iter().for_each(|from| self.advertise_from(from));
+        // Who is preferred waits a little less (its skew), and says so at once.
+        let mut order: Vec<usize> = (0..self.hosts.len()).collect();
+        order.sort_by_key(|h| std::cmp::Reverse((self.scenario.cluster.machines[*h].priority, *h)));
+        for host in order {
             let h = &self.hosts[host];
             if lives(h) && h.vrrp.state == State::Backup && self.now >= h.vrrp.down_at {
                 self.vrrp_becomes(host, State::Master);
+                self.advertise_from(host);
             }
         }
         self.after(ADVERT, Happening::Advertise);
+    }
+
+    fn advertise_from(&mut self, from: usize) {
+        for to in (0..self.hosts.len()).filter(|to| *to != from) {
+            let carried = self.network.carry(from, to, &mut self.rng).iter().any(Option::is_some);
+            if carried && !self.vrrp_split && lives(&self.hosts[to]) && self.hosts[to].link_up {
+                self.advertised(from, to);
+            }
+        }
     }
 
     /// Whether its keepalived is master.
