@@ -34,7 +34,7 @@ pub(super) fn text(status: &Value) -> String {
 
 fn group(group: &Value) -> Vec<String> {
     let mut role = word(&group["role"]).to_owned();
-    for flag in ["drained", "maintenance", "isolated"].into_iter().filter(|f| group[*f] == true) {
+    for flag in ["drained", "maintenance", "isolated", "observe"].into_iter().filter(|f| group[*f] == true) {
         role = format!("{role}, {flag}");
     }
     vec![
@@ -56,6 +56,15 @@ fn details(text: &mut String, group: &Value) {
         if let Some(line) = line.as_str().filter(|l| !l.is_empty()) {
             let _ = writeln!(text, "  {name}: {what}{line}");
         }
+    }
+    if let Some(vrrp) = group["vrrp"].as_object() {
+        let state = vrrp["state"].as_str().unwrap_or("not known yet");
+        let _ = writeln!(text, "  {name}: keepalived is {state} for {}", word(&vrrp["name"]));
+    }
+    if let Some(differs) = group["differs"].as_object() {
+        let who = |key: &str| differs[key].as_str().unwrap_or("nobody").to_owned();
+        let (elected, holder, age) = (who("elected"), who("holder"), age(&differs["for_ms"]));
+        let _ = writeln!(text, "  {name}: would be on {elected}, the cloud has {holder}, seen {age} ago");
     }
     for havip in list(&group["havips"]) {
         let here = match &havip["present"] {
@@ -137,6 +146,9 @@ fn of_group(status: &Value, group: &Value) -> Vec<String> {
         let id = word(&havip["id"]);
         if let Some(error) = havip["error"].as_str() {
             wrong.push(format!("{id}: {error}"));
+        }
+        if group["observe"] == true {
+            continue;
         }
         if group["role"] == "active" && havip["holder"] != status["target"]["id"] {
             let holder = havip["holder"].as_str().unwrap_or("nobody");

@@ -362,7 +362,11 @@ impl Group {
                 self.damping.proven_able();
                 self.superseded.settle();
                 self.vacant_since = None;
-                let detail = "the cloud was read back to name this node".to_owned();
+                let detail = match self.settings(turn).observe {
+                    true => "elected; only observing, so nothing was touched",
+                    false => "the cloud was read back to name this node",
+                };
+                let detail = detail.to_owned();
                 self.become_role(turn, Role::Active, Cause::Confirmed, detail, None);
             }
             Outcome::Rival(by) => {

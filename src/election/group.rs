@@ -10,6 +10,7 @@ use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
 use super::role::{Cause, Role};
+use super::shadow::Shadow;
 use super::superseded::Superseded;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Group as Settings, Interface, Member};
@@ -53,6 +54,7 @@ pub(crate) struct Group {
     pub(crate) reach: Reach,
     pub(crate) damping: Damping,
     pub(crate) vrrp: Vrrp,
+    pub(crate) shadow: Shadow,
     pub(crate) plan: Plan,
     /// Since when nobody is active and we could be.
     pub(crate) vacant_since: Option<Instant>,
@@ -110,6 +112,7 @@ impl Group {
             reach: Reach::default(),
             damping: Damping::default(),
             vrrp: Vrrp::default(),
+            shadow: Shadow::default(),
             plan: Plan::default(),
             vacant_since: None,
             eligible_since: None,
@@ -165,6 +168,7 @@ impl Group {
             // The look that just came in decided: the role must not wait for the next event to say so.
             self.step_claiming(turn);
         }
+        self.compare_with_cloud(turn);
         self.leave_when_told(turn);
     }
 

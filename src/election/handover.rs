@@ -306,8 +306,12 @@ impl Group {
 
     /// Leaves the addresses under their kernel lifetime of `keep-for`.
     fn leave_address(&mut self, turn: &mut Turn<'_>) {
-        let keep_for = self.settings(turn).keep_for;
+        let settings = self.settings(turn);
+        let keep_for = settings.keep_for;
         self.keep_for.get_or_insert_with(|| KeepFor::new(turn, keep_for));
+        if settings.observe {
+            return;
+        }
         for (i, l) in self.loops.iter_mut().enumerate() {
             let place = crate::ownership::Place { group: self.index, havip: crate::ids::HavipIndex(i) };
             l.address.leave(turn, place, keep_for);

@@ -30,6 +30,7 @@ mod receive;
 mod reload;
 mod send;
 mod serving;
+mod shadow;
 mod stall;
 mod stated;
 mod superseded;

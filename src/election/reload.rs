@@ -86,7 +86,8 @@ impl Core {
                 group.lose(turn, Role::Backup, Cause::Stopping, "removed from the configuration".into(), None);
             }
             for (l, havip) in group.loops.iter().zip(&turn.config.groups[group.index.0].havips) {
-                if let Some(address) = l.address.ip.filter(|_| havip.interface != Interface::None) {
+                let ours = havip.interface != Interface::None && !turn.config.groups[group.index.0].observe;
+                if let Some(address) = l.address.ip.filter(|_| ours) {
                     let place = HavipIndex(0);
                     turn.out.push(Action::DropAddress { group: group.index, havip: place, address });
                 }
@@ -121,6 +122,7 @@ fn adopt(group: &mut Group, old: &Config, new: &Config, index: GroupIndex) -> Ve
         group.loops.push(l);
     }
     group.index = index;
-    let gone = loops.into_iter().flatten().filter(|l| l.address.wanted).filter_map(|l| l.address.ip);
+    // Who only observed never put one there.
+    let gone = loops.into_iter().flatten().filter(|l| l.address.wanted && !was.observe).filter_map(|l| l.address.ip);
     gone.map(|address| Action::DropAddress { group: index, havip: HavipIndex(0), address }).collect()
 }

@@ -134,6 +134,10 @@ pub enum Cause {
     ConfigMismatch,
     /// The reason for the fault is gone.
     Recovered,
+    /// Only observing: the cloud names another than this election does.
+    CloudDiffers,
+    /// Only observing: it does no more.
+    CloudAgrees,
     /// Maintenance was switched on or off.
     Maintenance,
 }

@@ -37,12 +37,12 @@ impl Group {
 
     /// Runs the ownership loop of every HAVIP with what the role wants now.
     pub(crate) fn serve(&mut self, turn: &mut Turn<'_>) {
-        let nothing = self.membership(turn).is_none_or(|m| m.witness) || self.settings(turn).observe;
+        let nothing = self.membership(turn).is_none_or(|m| m.witness);
         if nothing || self.left || self.plan.leaves_address(self.cause) {
             return;
         }
-        let desire = self.desire(turn);
         let settings = self.settings(turn);
+        let desire = if settings.observe { Desire::Undecided } else { self.desire(turn) };
         let members: Vec<String> =
             settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(|t| t.id().to_owned()).collect();
         let (look_every, look_urgent) = self.look_rate(turn);
@@ -85,6 +85,8 @@ impl Group {
         if waiting_for_cloud && self.owner_suspected(turn) {
             // The answer must be here, and one suspicion old, before the dead time is over.
             ((turn.dead_time() / 4).clamp(SOON, LOOK_WAITING), true)
+        } else if self.settings(turn).observe {
+            (LOOK_WAITING, false)
         } else if waiting_for_cloud || self.role == Role::Releasing {
             (LOOK_WAITING, true)
         } else {

@@ -83,6 +83,10 @@ pub struct GroupSnapshot {
     pub votes_in_ms: Option<u64>,
     /// Arbiter `keepalived`: what keepalived said last.
     pub vrrp: Option<VrrpSnapshot>,
+    /// Only observing (`observe`): nothing is touched.
+    pub observe: bool,
+    /// Where the cloud has it otherwise than this election, while only observing.
+    pub differs: Option<DifferenceSnapshot>,
     /// `drain` is on.
     pub drained: bool,
     /// Cluster-wide maintenance is on.
@@ -99,6 +103,19 @@ pub struct GroupSnapshot {
     pub fabric_ms: Option<u64>,
     /// The HAVIPs.
     pub havips: Vec<HavipSnapshot>,
+}
+
+/// A disagreement between an election that only observes and the cloud.
+#[derive(Debug, Clone, Serialize)]
+pub struct DifferenceSnapshot {
+    /// The HAVIP.
+    pub havip: String,
+    /// The node that this election has active.
+    pub elected: Option<String>,
+    /// The target that the cloud names.
+    pub holder: Option<String>,
+    /// Milliseconds since it was seen.
+    pub for_ms: u64,
 }
 
 /// What keepalived says of the instance that a group follows.
@@ -220,6 +237,13 @@ impl Core {
                     since_ms: said.map(|s| ms(now, s.since)),
                     source: said.map(|s| s.report.source),
                 }
+            }),
+            observe: settings.observe,
+            differs: g.shadow.differs.as_ref().map(|(d, since)| DifferenceSnapshot {
+                havip: settings.havips[d.havip].id.to_string(),
+                elected: d.elected.map(name),
+                holder: d.holder.clone(),
+                for_ms: ms(now, *since),
             }),
             drained: g.kept.drained,
             maintenance: g.maintained(),

@@ -91,6 +91,15 @@ fn evidence(snapshot: &Snapshot, g: &GroupSnapshot, most: u32) -> Vec<String> {
             lines.push(format!("{}: {error}", havip.id));
         }
     }
+    if g.observe {
+        lines.push("this node only observes: it elects, and touches nothing".to_owned());
+    }
+    if let Some(differs) = &g.differs {
+        let elected = differs.elected.as_deref().unwrap_or("nobody");
+        let holder = differs.holder.as_deref().unwrap_or("nobody");
+        let (id, ago) = (&differs.havip, age(differs.for_ms));
+        lines.push(format!("this election has {elected}, the cloud has {holder} for {id}, seen {ago} ago"));
+    }
     if let Some(vrrp) = &g.vrrp {
         lines.push(match (vrrp.state, vrrp.since_ms, vrrp.source) {
             (Some(state), Some(ms), Some(source)) => {
@@ -243,6 +252,8 @@ mod tests {
             right_ms: None,
             votes_in_ms: None,
             vrrp: None,
+            observe: false,
+            differs: None,
             drained: false,
             maintenance: false,
             maintenance_ends_ms: None,

@@ -8,6 +8,7 @@ mod faults;
 mod keepalived;
 mod maintenance;
 mod releases;
+mod shadow;
 
 use super::action::{Action, Actions, Persisted, PersistedGroup, Write};
 use super::event::{Event, OperationResult};
