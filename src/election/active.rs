@@ -56,7 +56,9 @@ impl Group {
 
     /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear.
     fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
-        if !self.settings(turn).arbiter.by_record() || self.maintained() {
+        // Who only observes has written nothing that the record could show.
+        let settings = self.settings(turn);
+        if !settings.arbiter.by_record() || settings.observe || self.maintained() {
             return false;
         }
         let me = turn.identity.map(|t| t.id().to_owned());
