@@ -21,13 +21,14 @@ pub use run::{HookOutcome, HookResult};
 use crate::clock;
 use crate::config::model::Hooks as HookConfig;
 use crate::election::action::{Notification, NotifyState};
-use crate::ids::{GroupName, NodeName};
+use crate::ids::{Epoch, GroupName, NodeName};
 use crate::time::Instant;
 use run::Call;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 /// Hooks run with these when this process has none of its own.
@@ -56,13 +57,35 @@ pub struct HookStatus {
 pub struct Hooks {
     node: NodeName,
     actors: BTreeMap<GroupName, Actor>,
+    listener: Option<mpsc::Sender<Ran>>,
+}
+
+/// The hooks of one state have all ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Whose.
+    pub group: GroupName,
+    /// For which state.
+    pub state: NotifyState,
+    /// In which reign.
+    pub epoch: Epoch,
+    /// When the last one ended.
+    pub at: Instant,
+    /// How many did not end well.
+    pub failed: usize,
 }
 
 impl Hooks {
     /// No hooks yet, on `node`.
     #[must_use]
     pub const fn new(node: NodeName) -> Self {
-        Self { node, actors: BTreeMap::new() }
+        Self { node, actors: BTreeMap::new(), listener: None }
+    }
+
+    /// The same, telling `listener` when hooks have ended; what it has no room for is not told.
+    #[must_use]
+    pub fn telling(self, listener: mpsc::Sender<Ran>) -> Self {
+        Self { listener: Some(listener), ..self }
     }
 
     /// Takes over the hooks of a configuration: of every group that is to have any (leave out groups
@@ -73,7 +96,7 @@ impl Hooks {
         for (name, config) in wanted {
             match self.actors.get(name) {
                 Some(actor) => actor.configure(config),
-                None => match Actor::start(&self.node, name, config) {
+                None => match Actor::start(&self.node, name, config, self.listener.clone()) {
                     Ok(actor) => drop(self.actors.insert(name.clone(), actor)),
                     Err(e) => error!(group = %name, "hooks of this group will not run: no thread for them: {e}"),
                 },
@@ -139,7 +162,12 @@ impl Shared {
 }
 
 impl Actor {
-    fn start(node: &NodeName, group: &GroupName, config: &HookConfig) -> std::io::Result<Self> {
+    fn start(
+        node: &NodeName,
+        group: &GroupName,
+        config: &HookConfig,
+        listener: Option<mpsc::Sender<Ran>>,
+    ) -> std::io::Result<Self> {
         let slot = Slot {
             config: config.clone(),
             pending: None,
@@ -151,7 +179,8 @@ impl Actor {
         let shared = Arc::new(Shared { slot: Mutex::new(slot), changed: Condvar::new() });
         let (node, group) = (node.clone(), group.clone());
         let for_thread = Arc::clone(&shared);
-        std::thread::Builder::new().name("havipd-hooks".to_owned()).spawn(move || work(&for_thread, &node, &group))?;
+        let thread = std::thread::Builder::new().name("havipd-hooks".to_owned());
+        thread.spawn(move || work(&for_thread, &node, &group, listener.as_ref()))?;
         Ok(Self(shared))
     }
 
@@ -210,13 +239,19 @@ impl Drop for Actor {
 }
 
 /// The life of a group's thread.
-fn work(shared: &Arc<Shared>, node: &NodeName, group: &GroupName) {
+fn work(shared: &Arc<Shared>, node: &NodeName, group: &GroupName, listener: Option<&mpsc::Sender<Ran>>) {
     while let Some((notification, config)) = next(shared) {
         let mut outcomes = Vec::new();
         for call in calls(node, group, &notification, &config) {
             let outcome = run::run(&call);
             report(group, &outcome);
             outcomes.push(outcome);
+        }
+        if let Some(listener) = listener.filter(|_| !outcomes.is_empty()) {
+            let failed = outcomes.iter().filter(|o| !o.result.success()).count();
+            let (state, epoch) = (notification.state, notification.epoch);
+            // A listener that is behind misses a figure, no more.
+            let _ = listener.try_send(Ran { group: group.clone(), state, epoch, at: clock::now(), failed });
         }
         let mut slot = shared.slot();
         slot.status.running = None;

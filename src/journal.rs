@@ -61,6 +61,30 @@ pub struct Step {
     pub what: String,
 }
 
+/// A step that was done, or seen, after the change of role it belongs to was written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    group: String,
+    epoch: u64,
+    late: Step,
+}
+
+impl Late {
+    /// A step of the move that began `epoch`, so many milliseconds after its first one.
+    #[must_use]
+    pub fn new(group: &GroupName, epoch: u64, ms: f64, what: String) -> Self {
+        Self { group: group.to_string(), epoch, late: Step { ms, what } }
+    }
+}
+
+/// One line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Entry(Entry),
+    Late(Late),
+}
+
 impl Entry {
     /// The entry for a transition that has just been decided.
     #[must_use]
@@ -87,7 +111,7 @@ impl Entry {
 /// Writes entries in the background.
 #[derive(Debug)]
 pub struct Journal {
-    queue: SyncSender<Entry>,
+    queue: SyncSender<Line>,
     lost: Arc<AtomicU64>,
     directory: PathBuf,
 }
@@ -108,7 +132,16 @@ impl Journal {
 
     /// Hands over an entry. Never waits: without room it is counted as lost.
     pub fn write(&self, entry: Entry) {
-        if self.queue.try_send(entry).is_err() {
+        self.hand_over(Line::Entry(entry));
+    }
+
+    /// Hands over a step that came late, as [`Self::write`] does.
+    pub fn add(&self, late: Late) {
+        self.hand_over(Line::Late(late));
+    }
+
+    fn hand_over(&self, line: Line) {
+        if self.queue.try_send(line).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -126,7 +159,7 @@ impl Journal {
     }
 }
 
-fn work(directory: &Path, entries: &Receiver<Entry>, lost: &AtomicU64) {
+fn work(directory: &Path, entries: &Receiver<Line>, lost: &AtomicU64) {
     let mut failing = false;
     while let Ok(entry) = entries.recv() {
         match append(directory, &entry, MAX_BYTES) {
@@ -141,7 +174,7 @@ fn work(directory: &Path, entries: &Receiver<Entry>, lost: &AtomicU64) {
     }
 }
 
-fn append(directory: &Path, entry: &Entry, most: u64) -> io::Result<()> {
+fn append(directory: &Path, entry: &impl Serialize, most: u64) -> io::Result<()> {
     let path = directory.join(FILE);
     let mut file = open(&path)?;
     let mut size = file.seek(SeekFrom::End(0))?;
@@ -186,11 +219,25 @@ pub fn read(directory: &Path, group: Option<&str>) -> io::Result<Vec<Entry>> {
             Err(error) => return Err(error),
         }
         let lines = text.split(|b| *b == b'\n');
-        let known = lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
-        entries.extend(known.filter(|e| group.is_none_or(|g| g == e.group)));
+        for line in lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
+            match line {
+                Line::Entry(entry) if group.is_none_or(|g| g == entry.group) => entries.push(entry),
+                Line::Late(late) => add(&mut entries, late),
+                Line::Entry(_) => {}
+            }
+        }
     }
     entries.drain(..entries.len().saturating_sub(MOST_SHOWN));
     Ok(entries)
+}
+
+/// Puts a late step where it belongs: the newest move of its group and reign.
+fn add(entries: &mut [Entry], late: Late) {
+    let its = |e: &&mut Entry| e.group == late.group && e.epoch == late.epoch && e.to == "active";
+    if let Some(entry) = entries.iter_mut().rev().find(its) {
+        entry.steps.push(late.late);
+        entry.steps.sort_by(|a, b| a.ms.total_cmp(&b.ms));
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +269,22 @@ mod tests {
         (1..=5).for_each(|n| append(directory.path(), &entry(n), MAX_BYTES).expect("appended"));
         assert_eq!(read(directory.path(), Some("odd")).expect("readable"), [entry(1), entry(3), entry(5)]);
         assert_eq!(epochs(directory.path(), None), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_step_that_comes_late_is_part_of_its_move() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let name: GroupName = "odd".parse().expect("a name");
+        append(directory.path(), &Entry { to: "active".into(), ..entry(1) }, MAX_BYTES).expect("appended");
+        append(directory.path(), &entry(3), MAX_BYTES).expect("appended");
+        for (epoch, what) in [(1, "hooks done"), (3, "of no move"), (9, "of no reign")] {
+            let line = Line::Late(Late::new(&name, epoch, 7.5, what.to_owned()));
+            append(directory.path(), &line, MAX_BYTES).expect("appended");
+        }
+        let read = read(directory.path(), None).expect("readable");
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[0].steps[1], Step { ms: 7.5, what: "hooks done".into() });
+        assert_eq!(read[1].steps.len(), 1);
     }
 
     #[test]

@@ -42,6 +42,16 @@ pub enum Request {
         #[serde(default, rename = "dry-run")]
         dry_run: bool,
     },
+    /// A planned move to this node, asked of the one that has the group.
+    Fetch {
+        /// The group.
+        group: String,
+    },
+    /// Watch closely where the packets of a group go, for a minute; `status` shows it.
+    Trace {
+        /// The group.
+        group: String,
+    },
     /// Hand over and stay ineligible.
     Drain {
         /// The group; absent is every group.
@@ -103,7 +113,9 @@ impl Request {
             | Self::Doctor
             | Self::Notify { .. } => false,
             Self::Switchover { dry_run, .. } => !*dry_run,
-            Self::Drain { .. }
+            Self::Fetch { .. }
+            | Self::Trace { .. }
+            | Self::Drain { .. }
             | Self::Undrain { .. }
             | Self::Maintenance { .. }
             | Self::Reload

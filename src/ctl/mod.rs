@@ -3,6 +3,7 @@
 mod bundle;
 mod complete;
 mod doctor;
+mod drill;
 mod history;
 mod import;
 mod keygen;
@@ -118,6 +119,9 @@ enum Verb {
     /// Check everything that could go wrong, on the real cloud, and change nothing. Exits 1 if something fails.
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::Options),
+    /// Really move a group there and back, and measure it.
+    #[command(after_help = drill::HELP)]
+    Drill(drill::Options),
     /// Read the configuration again, as SIGHUP does, and say what came of it.
     Reload,
     /// Change the level of the log until the next reload or restart.
@@ -194,7 +198,12 @@ impl Verb {
             Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
             Self::Bundle(_) | Self::Complete { .. } => return None,
-            Self::Notify(_) | Self::Doctor(_) | Self::Sandbox(_) | Self::Simulate(_) | Self::Keygen { .. } => {
+            Self::Notify(_)
+            | Self::Doctor(_)
+            | Self::Drill(_)
+            | Self::Sandbox(_)
+            | Self::Simulate(_)
+            | Self::Keygen { .. } => {
                 return None;
             }
         })
@@ -224,6 +233,7 @@ pub fn main() -> ExitCode {
         (Verb::Import(options), _) => exit(import::run(options, arguments.json)),
         (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
         (Verb::Doctor(options), _) => exit(doctor::run(&arguments.socket, options, arguments.json)),
+        (Verb::Drill(options), _) => exit(drill::run(&arguments.socket, options, arguments.json)),
         (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
         (Verb::Notify(words), _) => {
             let response = notify::run(words, &arguments.socket);

@@ -1,7 +1,7 @@
 //! Asks everybody: the file, the host, the cloud, the running daemon. All of it reads.
 
 use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
-use super::{Finding, ask, examine};
+use super::{Finding, Level, ask, examine};
 use crate::cloud::api::CallError;
 use crate::cloud::client::Client;
 use crate::config::model::{Config, CredentialSource, Group, Hooks, Interface};
@@ -83,7 +83,13 @@ fn unusable(error: &LoadError) -> Vec<Finding> {
     let remedy = "correct it; havipd --check-config says when it is right";
     match error {
         LoadError::Invalid(all) => {
-            all.0.iter().map(|d| Finding::failed("config.file", d.to_string(), remedy)).collect()
+            let line = |d: &config::Diagnostic| match d.severity {
+                config::Severity::Error => Finding::failed("config.file", d.to_string(), remedy),
+                config::Severity::Warning => Finding::warning("config.warning", d.to_string(), remedy),
+            };
+            let mut findings: Vec<Finding> = all.0.iter().map(line).collect();
+            findings.sort_by_key(|f| f.level);
+            findings
         }
         LoadError::NotYet { unplaced, .. } => {
             let remedy = "give this host the address of its [[node]], or name the node with --node";
@@ -140,7 +146,9 @@ async fn file_of(config: &Arc<Config>, places: &Places, status: &Status) -> File
                 Err(refused) => file.refused = refused,
             }
         }
-        Some(Err(error)) => file.errors = unusable(&error).into_iter().map(|f| f.text).collect(),
+        Some(Err(error)) => {
+            file.errors = unusable(&error).into_iter().filter(|f| f.level == Level::Failed).map(|f| f.text).collect()
+        }
         None => file.errors.push(format!("{} cannot be read", places.file.display())),
     }
     file

@@ -4,7 +4,6 @@ use super::Finding;
 use super::facts::{Facts, HookFact, Place};
 use crate::config::model::{Arbiter, Group, HoldOrRelease, Interface};
 use crate::election::role::Role;
-use crate::hooks::HookResult;
 use std::net::IpAddr;
 
 /// Less room than this in the state directory is none, bytes.
@@ -134,7 +133,7 @@ fn hook(facts: &Facts, hook: &HookFact) -> Finding {
         status.last.iter().find(|o| o.hook == *key)
     });
     match ran {
-        Some(outcome) if outcome.result != (HookResult::Exited { code: 0 }) => Finding::warning(
+        Some(outcome) if !outcome.result.success() => Finding::warning(
             id,
             format!("{program} did not end well for {:?}: {:?}", outcome.state, outcome.result),
             "its output is in the journal; try it by hand as user havipd",

@@ -92,6 +92,17 @@ pub enum Action {
     Persist(Persisted),
     /// A transition, for the log and the journal.
     Record(Transition),
+    /// A step of a move that came in after its role was recorded.
+    RecordLate {
+        /// The group.
+        group: GroupIndex,
+        /// The reign that the move began.
+        epoch: Epoch,
+        /// When the move's timeline began.
+        start: Instant,
+        /// The step.
+        step: Step,
+    },
     /// Something that an operator should read, already rate-limited.
     Warn {
         /// The group it concerns.

@@ -129,6 +129,11 @@ impl Group {
             } else if settings.when_all_fail == HoldOrRelease::Release {
                 self.lose(turn, Role::Fault, cause, text, None);
             }
+        } else if let Some(node) = self.fetcher(turn) {
+            let text = format!("an operator on {} asked for it", turn.config.node(node).name);
+            self.kept.preemption_suspended = true;
+            *turn.persist = true;
+            self.hand_over(turn, node, Cause::Switchover, &text);
         } else if let Some(node) = self.preemptor(turn) {
             if over {
                 self.plan.alarm(turn, self.index, "a better-ranked node is back, but max-moves is reached: staying");

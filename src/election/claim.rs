@@ -313,6 +313,7 @@ impl Group {
             None => {
                 self.epoch = self.seen.next();
                 self.asker.begin(turn.now, self.epoch);
+                self.note_silence(turn, cause, peer);
                 self.step_done(turn, format!("asks a majority for epoch {} ({cause})", self.epoch));
                 *turn.changed = true;
             }
@@ -346,6 +347,9 @@ impl Group {
         }
         self.waiting.clear();
         self.reach = super::reach::Reach::default();
+        self.note_silence(turn, cause, peer);
+        let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
+        self.step_done(turn, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
         self.become_role(turn, Role::Claiming, cause, why, peer);
     }
 

@@ -16,6 +16,8 @@ impl Core {
             Command::RehearseSwitchover { group, to } => {
                 self.in_group(now, group, actions, |g, turn| g.rehearse_switchover(turn, to))
             }
+            Command::Fetch { group } => self.in_group(now, group, actions, |g, turn| g.fetch(turn)),
+            Command::Trace { group } => self.begin_trace(now, group.0),
             Command::Drain { group, on } => self.drain(group, on),
             Command::Maintenance { group, on, lasts } => {
                 let text = match (on, lasts) {

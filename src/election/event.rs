@@ -162,6 +162,16 @@ pub enum Command {
         /// The node that would be active.
         to: Option<NodeIndex>,
     },
+    /// Planned move of one group to this node, asked of the one that has it.
+    Fetch {
+        /// The group.
+        group: GroupIndex,
+    },
+    /// Watch closely where the packets of one group go.
+    Trace {
+        /// The group.
+        group: GroupIndex,
+    },
     /// Hand over and stay ineligible, until told otherwise, across restarts.
     Drain {
         /// The group; `None` is every group.

@@ -1,6 +1,6 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
 
-use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
+use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition, WriteKind};
 use super::damping::Damping;
 use super::event::OperationResult;
 use super::handover::Plan;
@@ -18,11 +18,14 @@ use crate::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::ownership::{HavipLoop, Outcome};
 use crate::time::Instant;
 use crate::wire::Tag;
+use std::time::Duration;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
 /// Steps kept of one timeline.
 const TIMELINE_MAX: usize = 64;
+/// Steps of a move that come in after its role was decided are its own for so long.
+const LATE: Duration = Duration::from_secs(10);
 
 /// Judgement of this node's health in one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,12 +75,26 @@ pub(crate) struct Group {
     pub(crate) planned: bool,
     /// An ask that found no majority is not repeated before.
     pub(crate) ask_again_at: Instant,
+    /// An operator here wants the right, until then.
+    pub(crate) fetch_until: Option<Instant>,
     /// Leaving with the address kept.
     pub(crate) keep_for: Option<KeepFor>,
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
+    /// The reign in which the addresses were announced first.
+    announced: Option<Epoch>,
+    /// The move that ended with the present reign: its steps may come in late.
+    late: Option<Late>,
     notified: Option<NotifyState>,
+}
+
+/// A move whose role is decided already.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    /// When its timeline began.
+    start: Instant,
+    until: Instant,
 }
 
 impl Group {
@@ -124,6 +141,9 @@ impl Group {
             left: false,
             planned: false,
             ask_again_at: now,
+            fetch_until: None,
+            late: None,
+            announced: None,
             keep_for: None,
             fabric: Fabric::default(),
             moved_at: now,
@@ -163,7 +183,9 @@ impl Group {
             Role::Active => self.step_active(turn),
             Role::Releasing => self.step_releasing(turn),
         }
+        let from = turn.out.len();
         self.serve(turn);
+        self.note_effects(turn, from);
         if self.role == Role::Claiming && self.outcome(turn) != Outcome::Pending {
             // The look that just came in decided: the role must not wait for the next event to say so.
             self.step_claiming(turn);
@@ -298,6 +320,9 @@ impl Group {
             Role::Claiming | Role::Releasing => self.timeline.clone(),
             _ => std::mem::take(&mut self.timeline),
         };
+        self.fetch_until = self.fetch_until.filter(|_| to == Role::Backup);
+        let start = timeline.first().map_or(turn.now, |s| s.at);
+        self.late = (to == Role::Active).then_some(Late { start, until: turn.now + LATE });
         let (group, epoch, at) = (self.index, self.epoch, turn.now);
         turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(turn);
@@ -324,15 +349,68 @@ impl Group {
         turn.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder }));
     }
 
-    /// Adds a step to the running timeline.
-    pub(crate) fn step_done(&mut self, turn: &Turn<'_>, what: String) {
-        if self.timeline.len() < TIMELINE_MAX {
-            self.timeline.push(Step { at: turn.now, what });
+    /// Adds a step to the running timeline, or to that of the move that has just ended.
+    pub(crate) fn step_done(&mut self, turn: &mut Turn<'_>, what: String) {
+        let step = Step { at: turn.now, what };
+        match self.late.filter(|late| self.role == Role::Active && turn.now < late.until) {
+            Some(Late { start, .. }) => {
+                let (group, epoch) = (self.index, self.epoch);
+                turn.out.push(Action::RecordLate { group, epoch, start, step });
+            }
+            None if self.timeline.len() < TIMELINE_MAX => self.timeline.push(step),
+            None => {}
+        }
+    }
+
+    /// The beginning of an unplanned move's timeline: how its cause came about.
+    pub(crate) fn note_silence(&mut self, turn: &Turn<'_>, cause: Cause, peer: Option<NodeIndex>) {
+        let Some(peer) = peer.and_then(|n| turn.peers.of(n)).filter(|_| cause == Cause::PeerDead) else { return };
+        let Some(heard) = peer.session.last_heard() else { return };
+        if self.timeline.first().is_some_and(|s| s.at == heard) {
+            return;
+        }
+        let name = &turn.config.node(peer.node).name;
+        let dead = heard + peer.session.dead_time();
+        let suspected = peer.session.suspected_at().unwrap_or(heard).clamp(heard, dead);
+        let past = [
+            (heard, format!("last heartbeat of {name} heard")),
+            (suspected, format!("{name} suspected: a heartbeat is missing")),
+            (dead.min(turn.now), format!("{name} dead")),
+        ];
+        self.timeline = past.map(|(at, what)| Step { at, what }).into();
+    }
+
+    /// Effects of a claim that were begun in this turn, each once.
+    fn note_effects(&mut self, turn: &mut Turn<'_>, from: usize) {
+        if !self.role.has_right() {
+            return;
+        }
+        let mut steps: Vec<String> = Vec::new();
+        for action in turn.out.iter().skip(from) {
+            steps.push(match action {
+                Action::Write(w) => {
+                    let targets = w.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    format!("{} of {targets} sent", if w.kind == WriteKind::Attach { "attach" } else { "detach" })
+                }
+                Action::Announce { address, .. } if self.announced != Some(self.epoch) => {
+                    self.announced = Some(self.epoch);
+                    format!("{address} announced")
+                }
+                _ => continue,
+            });
+        }
+        steps.into_iter().for_each(|what| self.step_done(turn, what));
+    }
+
+    /// The kernel has an address of ours.
+    pub(crate) fn note_address(&mut self, turn: &mut Turn<'_>, address: Option<std::net::Ipv4Addr>) {
+        if let Some(address) = address.filter(|_| self.role == Role::Claiming || self.late.is_some()) {
+            self.step_done(turn, format!("{address} added"));
         }
     }
 
     /// An operation ended: a step of the timeline.
-    pub(crate) fn note_operation(&mut self, turn: &Turn<'_>, result: &OperationResult) {
+    pub(crate) fn note_operation(&mut self, turn: &mut Turn<'_>, result: &OperationResult) {
         let what = match result {
             OperationResult::Written(Ok(())) => "write answered".to_owned(),
             OperationResult::Written(Err(e)) => format!("write failed: {e}"),
@@ -340,7 +418,9 @@ impl Group {
             OperationResult::Havip(Err(e)) => format!("read failed: {e}"),
             OperationResult::Instance(_) => return,
         };
-        if matches!(self.role, Role::Claiming | Role::Releasing) {
+        let written = matches!(result, OperationResult::Written(_));
+        let late = self.late.is_some_and(|late| turn.now < late.until) && written;
+        if late || matches!(self.role, Role::Claiming | Role::Releasing) {
             self.step_done(turn, what);
         }
     }

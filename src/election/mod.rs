@@ -15,6 +15,7 @@ mod active;
 mod claim;
 mod command;
 mod damping;
+pub mod drill;
 mod eligibility;
 mod farewell;
 mod group;
@@ -163,9 +164,16 @@ impl Core {
                 }
             }
             Event::AddressObserved { group, havip, present } => {
+                let mut added = None;
                 if let Some(l) = self.loop_mut(group, havip) {
-                    l.address.present = Some(present);
+                    let before = l.address.present.replace(present);
+                    added = l.address.ip.filter(|_| present && before != Some(true));
                 }
+                self.each_group(now, actions, |g, turn| {
+                    if g.index == group {
+                        g.note_address(turn, added);
+                    }
+                });
             }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
             Event::Commanded { command, request } => self.command(now, command, request, actions),
@@ -235,6 +243,7 @@ impl Core {
         }
         self.timers.begin(Timer::Probe);
         self.probe_due(now, actions);
+        self.trace_due(now, actions);
         self.emit_due(now, actions);
         self.exit_when_left(now, actions);
         if std::mem::take(&mut self.persist) {

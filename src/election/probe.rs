@@ -6,8 +6,9 @@
 
 use super::Core;
 use super::action::{Action, Actions};
+use super::drill::{Relay, Trace};
 use super::role::Role;
-use crate::ids::NodeIndex;
+use crate::ids::{Epoch, NodeIndex};
 use crate::time::Instant;
 use crate::wire::heartbeat::encode_probe;
 use crate::wire::{Probe, Tag};
@@ -24,6 +25,12 @@ const WATCHFUL: Duration = Duration::from_secs(60);
 pub(crate) struct Fabric {
     nonce: [u8; 16],
     next: Instant,
+    /// Watched closely, for a drill.
+    pub(crate) trace: Option<Trace>,
+    /// The last question that was passed on for a peer.
+    pub(crate) relay: Option<Relay>,
+    /// The reign in which the first packet arrived here.
+    pub(crate) arrived: Option<Epoch>,
     /// Who answered last, and when.
     pub(crate) answered: Option<(NodeIndex, Instant)>,
 }
@@ -42,11 +49,13 @@ impl Core {
                 group.fabric.next = now;
                 continue;
             }
-            if now < group.fabric.next {
-                self.timers.wake(group.fabric.next);
+            let watchful = group.superseded.held.is_some() || now.since(group.moved_at) < WATCHFUL;
+            // What was settled before a move counts no more after it.
+            let due = if watchful { group.fabric.next.min(now + OFTEN) } else { group.fabric.next };
+            if now < group.fabric.next && due == group.fabric.next {
+                self.timers.wake(due);
                 continue;
             }
-            let watchful = group.superseded.held.is_some() || now.since(group.moved_at) < WATCHFUL;
             let every = if watchful { OFTEN } else { self.config.cloud.audit_interval };
             group.fabric.next = now + every;
             self.timers.wake(group.fabric.next);
@@ -72,6 +81,7 @@ impl Core {
 
     /// An answer: believed only with the nonce of the last question.
     pub(super) fn probe_answered(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
+        self.traced(now, probe, actions);
         let Some(node) = self.peers.by_tag(probe.node) else { return };
         self.each_group(now, actions, |group, turn| {
             let known = group.settings(turn).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);

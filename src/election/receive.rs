@@ -31,7 +31,7 @@ impl Core {
                     self.heartbeat(now, path, heartbeat, actions);
                 }
             }
-            Ok(Datagram::Probe(probe)) => self.answer_probe(path, from, &probe, actions),
+            Ok(Datagram::Probe(probe)) => self.answer_probe(now, path, from, &probe, actions),
             Ok(Datagram::ProbeAnswer(probe)) => self.probe_answered(now, &probe, actions),
         }
     }
@@ -177,18 +177,41 @@ impl Core {
     }
 
     /// Somebody asks who has a HAVIP's address: the one that received the question on that address says so.
-    /// Or, for no HAVIP and on our own address, whether we are there: its daemon does not run yet.
-    fn answer_probe(&mut self, path: Option<usize>, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
+    /// On our own address it is for us: for no HAVIP, whether we are there; for one, to be passed on (see `drill`).
+    fn answer_probe(
+        &mut self,
+        now: Instant,
+        path: Option<usize>,
+        from: SocketAddr,
+        probe: &Probe,
+        actions: &mut Actions,
+    ) {
         let known = self.peers.by_tag(probe.sender).is_some();
         let me = Tag::node(&self.config.local_node().name);
-        if let Some(path) = path.filter(|_| known && probe.receiver == me && probe.havip == Tag::NONE) {
-            return self.send_answer(path, from, probe, actions);
+        if let Some(path) = path.filter(|_| known && probe.receiver == me) {
+            return match probe.havip {
+                Tag::NONE => self.send_answer(path, from, probe, actions),
+                _ => self.pass_on(path, from, probe, actions),
+            };
         }
         let ours = self.config.groups.iter().flat_map(|g| &g.havips).any(|h| Tag::havip(&h.id) == probe.havip);
         if path.is_some() || !known || !ours {
             return;
         }
         self.send_answer(0, from, probe, actions);
+        self.note_arrival(now, probe, actions);
+    }
+
+    /// A probe that arrives on a HAVIP's address dates the first packet on this node.
+    fn note_arrival(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
+        let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
+        self.each_group(now, actions, |group, turn| {
+            let here = group.settings(turn).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
+            if here && group.role.has_right() && group.fabric.arrived != Some(group.epoch) {
+                group.fabric.arrived = Some(group.epoch);
+                group.step_done(turn, format!("first packet here: the fabric probe of {from}"));
+            }
+        });
     }
 
     fn send_answer(&self, path: usize, to: SocketAddr, probe: &Probe, actions: &mut Actions) {

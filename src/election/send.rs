@@ -330,7 +330,8 @@ impl Group {
             .with(Flags::MAINTENANCE, self.maintained())
             .with(Flags::SERVING, serving || (settings.observe && self.role == Role::Active))
             .with(Flags::CLOUD, cloud)
-            .with(Flags::SETTLED, self.kept.preemption_suspended);
+            .with(Flags::SETTLED, self.kept.preemption_suspended)
+            .with(Flags::FETCHES, self.fetches(turn));
         let effective = self.effective(turn);
         Entry {
             group: Tag::group(&settings.name),

@@ -97,6 +97,11 @@ pub struct GroupSnapshot {
     pub isolated: bool,
     /// Moves within `max-moves-window`.
     pub moves: usize,
+    /// Moves allowed in that time; 0 is any number.
+    pub max_moves: u32,
+    /// Where packets went since a drill began to look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<super::drill::TraceSnapshot>,
     /// Who answered the fabric probe last.
     pub fabric: Option<String>,
     /// Milliseconds since then.
@@ -253,6 +258,8 @@ impl Core {
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             isolated: g.isolated(),
             moves: g.damping.moves_in(now, settings.max_moves_window),
+            max_moves: settings.max_moves,
+            trace: self.trace_snapshot(g, now),
             fabric: g.fabric.answered.map(|(n, _)| name(n)),
             fabric_ms: g.fabric.answered.map(|(_, at)| ms(now, at)),
             havips: settings.havips.iter().zip(&g.loops).map(|(h, l)| havip_snapshot(h, l, now)).collect(),

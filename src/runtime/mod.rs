@@ -32,7 +32,7 @@ use crate::config::model::Config;
 use crate::election::Farewell;
 use crate::election::action::{Notification, Persisted, Transition, Write};
 use crate::election::event::{Event, Reply};
-use crate::ids::{GroupName, HavipId, InstanceId, OperationId};
+use crate::ids::{Epoch, GroupName, HavipId, InstanceId, OperationId};
 use crate::net::interface::Mac;
 use crate::time::Instant;
 use status::CoreStatus;
@@ -73,6 +73,8 @@ pub(crate) enum ToEffects {
     Persist(Persisted),
     /// A change of role. Names, since a reload may renumber groups meanwhile.
     Record { group: GroupName, peer: Option<String>, transition: Transition },
+    /// A step of a move that is recorded already, in milliseconds since its first one.
+    RecordLate { group: GroupName, epoch: Epoch, ms: f64, what: String },
     /// Something that an operator should read.
     Warn { group: Option<GroupName>, text: String },
     /// Answer to a command.

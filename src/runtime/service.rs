@@ -26,11 +26,12 @@ use crate::election::Start;
 use crate::election::action::Persisted;
 use crate::election::event::Event;
 use crate::hooks::Hooks;
-use crate::ids::BootId;
+use crate::ids::{BootId, Epoch, GroupName};
 use crate::journal::Journal;
 use crate::log::Logging;
 use crate::state::{StateError, StateWriter};
 use crate::systemd::Notifier;
+use crate::time::Instant;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -109,6 +110,8 @@ struct Service {
     status: watch::Sender<Arc<Published>>,
     executor: Executor,
     hooks: Hooks,
+    /// Per group, the reign that began last here, and when its move did.
+    reigns: HashMap<GroupName, (Epoch, Instant)>,
     state: Arc<StateWriter>,
     journal: Journal,
     history_reader: Arc<Semaphore>,
@@ -164,8 +167,10 @@ pub async fn run(
     };
     let CoreHandle { to_core, mut from_core, status: core_status, cancellations, thread } = start(begin).await?;
     let (internal, mut results) = mpsc::channel(16);
+    let (to_ran, mut ran) = mpsc::channel(64);
     let mut service = Service {
-        hooks: Hooks::new(setup.config.local_node().name.clone()),
+        hooks: Hooks::new(setup.config.local_node().name.clone()).telling(to_ran),
+        reigns: HashMap::new(),
         config: setup.config,
         path: setup.path,
         known: setup.known,
@@ -215,6 +220,7 @@ pub async fn run(
             },
             signal = signals.next() => service.signalled(signal),
             Some(request) = commands.recv() => service.asked(request),
+            Some(ran) = ran.recv() => service.hooks_ran(&ran),
             Some(result) = results.recv() => {
                 if service.came_back(result) {
                     tick = service.ticker();

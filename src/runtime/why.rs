@@ -259,6 +259,8 @@ mod tests {
             maintenance_ends_ms: None,
             isolated: false,
             moves: 1,
+            max_moves: 6,
+            trace: None,
             fabric: None,
             fabric_ms: None,
             havips: vec![HavipSnapshot {

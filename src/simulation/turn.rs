@@ -194,6 +194,7 @@ impl World {
                 });
                 self.see(&Seen::Became { host, transition: &t });
             }
+            Action::RecordLate { step, .. } => self.note(Some(host), || format!("late: {}", step.what)),
             Action::Warn { text, .. } => self.note(Some(host), || format!("warns: {text}")),
             Action::Reply { reply, .. } => self.note(Some(host), || format!("answers: {reply:?}")),
             Action::DrawBootId => {

@@ -201,6 +201,8 @@ impl Flags {
     pub const CLOUD: Self = Self(1 << 9);
     /// Preemption is suspended after a switchover.
     pub const SETTLED: Self = Self(1 << 10);
+    /// An operator there asks the active node to hand over to it, whoever goes first in rank.
+    pub const FETCHES: Self = Self(1 << 11);
 
     /// Whether every bit of `other` is set.
     #[must_use]

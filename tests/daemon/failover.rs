@@ -17,7 +17,9 @@ fn the_survivor_takes_over_when_the_active_node_is_killed() {
     b.wait_for("is bound alone", |s| s["groups"][0]["havips"][0]["bound"] == serde_json::json!(["i-b"]));
     assert!(b.log().contains("cause=\"peer-dead\""));
     let line = b.log().lines().find(|l| l.contains("web is active")).unwrap().to_owned();
-    for part in ["epoch=2", "timeline=\"+0.0ms claiming (peer-dead)", "read back: holder i-b"] {
+    for part in
+        ["epoch=2", "timeline=\"+0.0ms last heartbeat of a heard", "claiming (peer-dead)", "read back: holder i-b"]
+    {
         assert!(line.contains(part), "{part} is not in {line}");
     }
 }

@@ -41,7 +41,8 @@ fn the_history_survives_a_crash_and_a_torn_line() {
         entries.into_iter().find(|e| e["to"] == "active")
     });
     let steps: Vec<&str> = entry["steps"].as_array().unwrap().iter().map(|s| s["what"].as_str().unwrap()).collect();
-    assert_eq!(steps[0], "claiming (peer-dead)");
+    let begins = ["last heartbeat of a heard", "a suspected: a heartbeat is missing", "a dead"];
+    assert_eq!(steps[..3], begins);
     assert!(steps.iter().any(|s| s.starts_with("read back: holder i-b")), "{steps:?}");
 
     b.signal(9);
@@ -55,7 +56,8 @@ fn the_history_survives_a_crash_and_a_torn_line() {
         let entries = moves(&said(&lab, 1, &["--json", "history", "web"]));
         (entries.iter().filter(|e| e["to"] == "active").count() == 2).then_some(entries)
     });
-    assert!(again.contains(&entry), "{again:?}");
+    // Its last steps may have come in since it was read.
+    assert!(again.iter().any(|e| e["time"] == entry["time"]), "{again:?}");
     let text = said(&lab, 1, &["history", "--since", "1h"]);
     assert!(text.contains("claiming -> active") && text.contains("ms |"), "{text}");
     assert_eq!(b.status().unwrap()["effects"]["history_lost"], json!(0));

@@ -50,6 +50,8 @@ pub(crate) struct Lab {
     net: (u8, u8),
     pub(crate) dir: TempDir,
     pub(crate) options: Options,
+    /// Keys of `[[group.havip]]`.
+    pub(crate) havip: String,
     /// The emulator ends with it.
     _stop: oneshot::Sender<()>,
 }
@@ -74,7 +76,16 @@ impl Lab {
             config.world.interfaces.push(interface);
         }
         let (cloud, endpoint, metadata, stop) = serve(config);
-        let lab = Self { cloud, endpoint, metadata, net, dir: TempDir::new().unwrap(), options, _stop: stop };
+        let lab = Self {
+            cloud,
+            endpoint,
+            metadata,
+            net,
+            dir: TempDir::new().unwrap(),
+            options,
+            havip: String::new(),
+            _stop: stop,
+        };
         lab.write_key("heartbeat.key", 7);
         lab.write_config();
         lab
@@ -117,10 +128,11 @@ impl Lab {
              keys = [{{ id = 1, file = \"heartbeat.key\" }}]\n\
              [cloud]\nregion = \"bj\"\nendpoint = \"{endpoint}\"\nmetadata-endpoint = \"{metadata}\"\n\
              audit-interval = \"1s\"\nrequests-per-second = 100\n{}\n\
-             [[group]]\nname = \"web\"\n{}\n[[group.havip]]\nid = \"{id}\"\ninterface = \"none\"\n\
+             [[group]]\nname = \"web\"\n{}\n[[group.havip]]\nid = \"{id}\"\ninterface = \"none\"\n{}\n\
              [metrics]\nlisten = {:?}\n{}\n",
             o.cloud,
             o.group,
+            self.havip,
             o.metrics.as_deref().unwrap_or("off"),
             o.tables
         );

@@ -7,6 +7,7 @@ mod bundle;
 mod cli;
 mod completions;
 mod doctor;
+mod drill;
 mod failover;
 mod history;
 mod lab;

@@ -4,6 +4,7 @@
 mod claims;
 mod conformance;
 mod conformance_majority;
+mod drill;
 mod faults;
 mod keepalived;
 mod maintenance;
@@ -250,7 +251,15 @@ impl Pair {
             Action::ReadHavip { .. } | Action::Write(_) | Action::ReadInstance { .. }
                 if self.unanswered.contains(&i) => {}
             Action::SendDatagram { to, bytes, .. } => {
-                if let std::net::IpAddr::V4(ip) = to.ip() {
+                if to.ip() == std::net::IpAddr::from([10, 0, 0, 100]) {
+                    // The fabric: whoever is master gets it.
+                    let master = self.bound.last().and_then(|id| id.bytes().last());
+                    let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
+                    if let Some(node) = master.map(|b| usize::from(b - b'a')) {
+                        let event = Event::DatagramReceived { path: None, from, bytes: bytes.clone() };
+                        self.enqueue(self.now + self.delay, node, event);
+                    }
+                } else if let std::net::IpAddr::V4(ip) = to.ip() {
                     let node = usize::from(ip.octets()[3]).wrapping_sub(10);
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
                     let bytes =

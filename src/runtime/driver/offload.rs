@@ -43,6 +43,10 @@ impl Driver {
             }
             Action::Persist(state) => ToEffects::Persist(state),
             Action::Record(transition) => self.record(transition),
+            Action::RecordLate { group, epoch, start, step } => {
+                let ms = step.at.since(start).as_secs_f64() * 1e3;
+                ToEffects::RecordLate { group: self.group_name(group).clone(), epoch, ms, what: step.what }
+            }
             Action::Warn { group, text } => ToEffects::Warn { group: group.map(|g| self.group_name(g).clone()), text },
             Action::Reply { request, reply } => ToEffects::Reply { request, reply },
             Action::Exit => {

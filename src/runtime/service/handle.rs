@@ -4,10 +4,12 @@ use super::{Internal, PER_TURN, Service};
 use crate::cloud::client::Client;
 use crate::control::protocol::{Code, Request, Response};
 use crate::control::server::ControlRequest;
-use crate::election::action::Persisted;
+use crate::election::action::{NotifyState, Persisted};
 use crate::election::event::{Command, Event};
+use crate::election::role::Role;
+use crate::hooks::Ran;
 use crate::ids::GroupName;
-use crate::journal::Entry;
+use crate::journal::{Entry, Late};
 use crate::log::parse_level;
 use crate::runtime::commands::{command, response};
 use crate::runtime::executor::Read;
@@ -58,8 +60,16 @@ impl Service {
             ToEffects::Persist(state) => self.persist(state),
             ToEffects::Record { group, peer, transition } => {
                 self.measure.record(group.as_str(), &transition);
+                if transition.to == Role::Active {
+                    let began = transition.timeline.first().map_or(transition.at, |s| s.at);
+                    self.reigns.insert(group.clone(), (transition.epoch, began));
+                }
                 record::log(&group, peer.as_deref(), &transition);
                 self.journal.write(Entry::new(&group, peer.as_deref(), &transition));
+            }
+            ToEffects::RecordLate { group, epoch, ms, what } => {
+                tracing::info!(%group, epoch = epoch.0, "{group}: +{ms:.1}ms {what}");
+                self.journal.add(Late::new(&group, epoch.0, ms, what));
             }
             ToEffects::Warn { group, text } => warn(group.as_ref(), &text),
             ToEffects::Reply { request: NOBODY, reply } => tracing::info!("{}", response(reply).message),
@@ -74,6 +84,18 @@ impl Service {
             }
             ToEffects::Left => self.left = true,
         }
+    }
+
+    /// The hooks of a state have ended: of a move onto this node that is its last step.
+    pub(super) fn hooks_ran(&mut self, ran: &Ran) {
+        let began = self.reigns.get(&ran.group).filter(|(epoch, _)| *epoch == ran.epoch).map(|(_, began)| *began);
+        let Some(began) = began.filter(|_| ran.state == NotifyState::Master) else { return };
+        let what = match ran.failed {
+            0 => "hooks done".to_owned(),
+            failed => format!("hooks done, {failed} failed"),
+        };
+        let ms = ran.at.since(began).as_secs_f64() * 1e3;
+        self.journal.add(Late::new(&ran.group, ran.epoch.0, ms, what));
     }
 
     /// Stores the newest last word, unless an older one is just being stored.

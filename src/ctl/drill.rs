@@ -1,0 +1,343 @@
+//! `havipctl drill`: planned moves there and back, each measured, until the first doubt.
+
+mod measure;
+mod plan;
+
+use super::{complain, print};
+use crate::clock;
+use crate::control::client::{Client, ClientError};
+use crate::control::protocol::{Code, Request, Response};
+use crate::journal::{Entry, Step};
+use clap::Args;
+use measure::{Outage, distributions};
+use plan::{Direction, Plan};
+use serde::Serialize;
+use serde_json::{Value, json};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Shown below `--help`.
+pub(super) const HELP: &str = "\
+Examples:
+  havipctl drill web                     once there and back; asks first
+  havipctl drill web --repeat 10 --yes   ten times, and the distribution of 20 moves
+  havipctl drill web --yes --json        for programs
+
+Run it on any node that may be active. The moves are real: make before break, as havipctl switchover. Packets are
+watched from every node that does not have the address, where heartbeat.fabric-probe is on. Preemption is off
+afterwards until the next unplanned move, as after any switchover. An interrupt ends it after the move under way.
+
+Exit codes: 0 every move was made and the address is where it was, 1 refused, or stopped at a doubt,
+64 wrong arguments, or --yes is missing without a terminal, 69 havipd does not answer, 75 try again, 77 not allowed.";
+
+/// Between two looks at a move.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Longest that a move may take; the daemon's `handover-timeout` is usually shorter.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest that everything may take to agree after a move.
+const SETTLE: Duration = Duration::from_secs(20);
+/// How long packets are watched before a move.
+const BASELINE: Duration = Duration::from_millis(500);
+
+/// What to move, and how often.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Which group.
+    group: String,
+    /// How many times there and back.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeat: u32,
+    /// Move without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// One move that was made.
+#[derive(Debug, Serialize)]
+struct Move {
+    from: String,
+    to: String,
+    /// From the order until the new node serves and the cloud has confirmed it.
+    took_ms: f64,
+    /// What each node that watched missed.
+    outages: Vec<Outage>,
+    /// This node's part of it.
+    steps: Vec<Step>,
+}
+
+/// Why it went no further.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    /// The daemon.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// It cannot work, or nobody agreed to it: nothing was moved.
+    #[error("{0}")]
+    Refused(String, Code),
+    /// Something is not as it should be.
+    #[error("{0}")]
+    Doubt(String),
+    /// An operator.
+    #[error("interrupted: the move under way was finished, and no other begun")]
+    Interrupted,
+}
+
+impl Stop {
+    fn code(&self) -> Code {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Refused(_, code) => *code,
+            Self::Doubt(_) | Self::Interrupted => Code::No,
+        }
+    }
+}
+
+struct Drill<'a> {
+    client: Client,
+    options: &'a Options,
+    json: bool,
+    interrupted: Arc<AtomicBool>,
+    moves: Vec<Move>,
+    /// Why packets are not watched.
+    blind: Option<String>,
+}
+
+/// Does it, prints, and says how it ended.
+pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
+    let client = match Client::connect(socket, super::PATIENCE) {
+        Ok(client) => client,
+        Err(error) => return super::failed(&error),
+    };
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let mut drill = Drill { client, options, json, interrupted, moves: Vec::new(), blind: None };
+    let stop = drill.all().err();
+    drill.report(stop.as_ref());
+    stop.map_or(Code::Done, |stop| stop.code())
+}
+
+impl Drill<'_> {
+    fn all(&mut self) -> Result<(), Stop> {
+        let plan = Plan::of(&self.status()?, &self.options.group, self.options.repeat)?;
+        if plan.first == Direction::Away {
+            let request = Request::Switchover { group: self.options.group.clone(), to: None, dry_run: true };
+            done(self.client.call(&request)?).map_err(|r| Stop::Refused(r.message, r.code))?;
+        }
+        self.confirm(&plan)?;
+        for signal in [SIGINT, SIGTERM] {
+            let registered = signal_hook::flag::register(signal, Arc::clone(&self.interrupted));
+            registered.map_err(|e| Stop::Refused(format!("cannot take signals: {e}"), Code::TryAgain))?;
+        }
+        // The way back leads to where the first move began.
+        let mut other = plan.other.clone();
+        for number in 0..self.options.repeat * 2 {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Err(Stop::Interrupted);
+            }
+            let direction = if number.is_multiple_of(2) { plan.first } else { plan.first.back() };
+            let before = self.status()?;
+            plan::settled(&before, &self.options.group, direction, &plan.here).map_err(Stop::Doubt)?;
+            let made = self.make(direction, &plan.here, other.as_deref())?;
+            other = Some(if direction == Direction::Away { made.to.clone() } else { made.from.clone() });
+            self.tell(&made, number + 1);
+            self.moves.push(made);
+        }
+        Ok(())
+    }
+
+    fn status(&mut self) -> Result<Value, Stop> {
+        Ok(done(self.client.call(&Request::Status)?).map_err(|r| Stop::Refused(r.message, r.code))?.data)
+    }
+
+    fn confirm(&self, plan: &Plan) -> Result<(), Stop> {
+        if self.options.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            let text = "a drill really moves the address: say --yes where nobody can be asked";
+            return Err(Stop::Refused(text.to_owned(), Code::Usage));
+        }
+        let (group, moves) = (&self.options.group, self.options.repeat * 2);
+        let _ =
+            write!(io::stderr(), "{group} is active on {} and will be moved {moves} times. Go on? [y/N] ", plan.active);
+        let mut answer = String::new();
+        let read = io::stdin().lock().read_line(&mut answer);
+        match (read, answer.trim()) {
+            (Ok(_), "y" | "Y" | "yes") => Ok(()),
+            _ => Err(Stop::Refused("nothing was moved".to_owned(), Code::No)),
+        }
+    }
+
+    /// One move, from the order until everything agrees.
+    fn make(&mut self, direction: Direction, here: &str, other: Option<&str>) -> Result<Move, Stop> {
+        let group = self.options.group.clone();
+        let traced = self.watch_packets()?;
+        let began = clock::now();
+        let order = match direction {
+            Direction::Away => Request::Switchover { group, to: other.map(str::to_owned), dry_run: false },
+            Direction::Back => Request::Fetch { group },
+        };
+        done(self.client.call(&order)?).map_err(|r| Stop::Doubt(r.message))?;
+        let (took, to) = self.until_over(direction, here, began)?;
+        let from = if direction == Direction::Away { here } else { other.unwrap_or_default() };
+        let outages = if traced { self.until_packets_follow(from, &to)? } else { Vec::new() };
+        self.until_settled(direction.back(), here)?;
+        let steps = self.steps(direction)?;
+        Ok(Move { from: from.to_owned(), to, took_ms: took.as_secs_f64() * 1e3, outages, steps })
+    }
+
+    /// Whether packets can be watched; gives the watchers time to see where they go now.
+    fn watch_packets(&mut self) -> Result<bool, Stop> {
+        let response = self.client.call(&Request::Trace { group: self.options.group.clone() })?;
+        if response.code != Code::Done {
+            self.blind = Some(response.message);
+            return Ok(false);
+        }
+        let until = clock::now() + BASELINE;
+        while clock::left(until).is_some() {
+            pause();
+        }
+        Ok(true)
+    }
+
+    /// How long the move took, and where to.
+    fn until_over(
+        &mut self,
+        direction: Direction,
+        here: &str,
+        began: crate::time::Instant,
+    ) -> Result<(Duration, String), Stop> {
+        let mut moving = false;
+        loop {
+            let status = self.status()?;
+            let took = clock::now().since(began);
+            let group = plan::group(&status, &self.options.group);
+            let role = group["role"].as_str().unwrap_or_default();
+            moving |= matches!(role, "releasing" | "claiming");
+            match (direction, role, group["active"].as_str()) {
+                (Direction::Back, "active", _) => return Ok((took, here.to_owned())),
+                (Direction::Away, "backup", Some(active)) if active != here => return Ok((took, active.to_owned())),
+                (Direction::Away, "active", _) if moving => {
+                    let why = group["detail"].as_str().unwrap_or_default();
+                    return Err(Stop::Doubt(format!("the move failed, and {here} has the right again: {why}")));
+                }
+                (Direction::Back, "backup", active) if moving => {
+                    let (active, why) = (active.unwrap_or("nobody"), group["detail"].as_str().unwrap_or_default());
+                    return Err(Stop::Doubt(format!("the move failed, and {active} has the right: {why}")));
+                }
+                (_, "fault", _) => {
+                    let why = group["detail"].as_str().unwrap_or_default();
+                    return Err(Stop::Doubt(format!("{here} is in fault: {why}")));
+                }
+                _ if took > PATIENCE => {
+                    return Err(Stop::Doubt(format!("the move was not over after {} s", PATIENCE.as_secs())));
+                }
+                _ => pause(),
+            }
+        }
+    }
+
+    /// What each watcher missed, once all of them see the new node.
+    fn until_packets_follow(&mut self, from: &str, to: &str) -> Result<Vec<Outage>, Stop> {
+        let deadline = clock::now() + SETTLE;
+        loop {
+            let status = self.status()?;
+            let trace = &plan::group(&status, &self.options.group)["trace"];
+            match measure::outages(trace, from, to) {
+                Ok(outages) => return Ok(outages),
+                Err(blind) if clock::left(deadline).is_none() => {
+                    return Err(Stop::Doubt(format!("{to} is active, but packets of {blind} do not arrive there")));
+                }
+                Err(_) => pause(),
+            }
+        }
+    }
+
+    fn until_settled(&mut self, next: Direction, here: &str) -> Result<(), Stop> {
+        let deadline = clock::now() + SETTLE;
+        loop {
+            let status = self.status()?;
+            match plan::settled(&status, &self.options.group, next, here) {
+                Ok(()) => return Ok(()),
+                Err(doubt) if clock::left(deadline).is_none() => return Err(Stop::Doubt(doubt)),
+                Err(_) => pause(),
+            }
+        }
+    }
+
+    /// This node's own timeline of the move.
+    fn steps(&mut self, direction: Direction) -> Result<Vec<Step>, Stop> {
+        let response = self.client.call(&Request::History { group: Some(self.options.group.clone()) })?;
+        let entries: Vec<Entry> = serde_json::from_value(response.data).unwrap_or_default();
+        let role = if direction == Direction::Away { "backup" } else { "active" };
+        Ok(entries.into_iter().rev().find(|e| e.to == role).map(|e| e.steps).unwrap_or_default())
+    }
+
+    fn tell(&self, made: &Move, number: u32) {
+        if self.json {
+            return;
+        }
+        let mut text = format!(
+            "move {number} of {}: {} -> {} in {:.1} ms",
+            self.options.repeat * 2,
+            made.from,
+            made.to,
+            made.took_ms
+        );
+        for outage in &made.outages {
+            let _ = write!(text, ", {} missed {:.1} ms", outage.from, outage.ms);
+        }
+        for step in &made.steps {
+            let _ = write!(text, "\n  {:>9.1} ms  {}", step.ms, step.what);
+        }
+        print(&text);
+    }
+
+    /// The end: how the moves were, why it stopped, and where the address is now.
+    fn report(&mut self, stop: Option<&Stop>) {
+        let refused = matches!(stop, Some(Stop::Refused(..)));
+        if refused && !self.json {
+            return complain(&stop.map(ToString::to_string).unwrap_or_default());
+        }
+        let place = self.place();
+        let figures = distributions(self.moves.iter().map(|m| (m.took_ms, m.outages.as_slice())));
+        if self.json {
+            let stopped = stop.map(ToString::to_string);
+            let all = json!({
+                "moves": self.moves, "summary": figures, "stopped": stopped, "now": place, "not_watched": self.blind,
+            });
+            print(&all.to_string());
+            return;
+        }
+        let mut text = String::new();
+        if let Some(why) = self.blind.as_ref().filter(|_| !self.moves.is_empty()) {
+            let _ = writeln!(text, "packets were not watched: {why}");
+        }
+        text.push_str(&measure::table(&figures));
+        if let Some(stop) = stop {
+            let _ = writeln!(text, "stopped after {} of {} moves: {stop}", self.moves.len(), self.options.repeat * 2);
+        }
+        print(&format!("{text}{place}"));
+    }
+
+    fn place(&mut self) -> String {
+        let Ok(status) = self.status() else { return "where the address is now is not known".to_owned() };
+        let group = plan::group(&status, &self.options.group);
+        let active = group["active"].as_str().map_or_else(|| "no node that is heard".to_owned(), str::to_owned);
+        let holder = group["havips"][0]["holder"].as_str().unwrap_or("nobody");
+        format!("{} is active on {active}; the cloud, as last read here, names {holder}", self.options.group)
+    }
+}
+
+fn done(response: Response) -> Result<Response, Response> {
+    if response.code == Code::Done { Ok(response) } else { Err(response) }
+}
+
+#[expect(clippy::disallowed_methods, reason = "between two looks at a fact, with a deadline")]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
