@@ -52,10 +52,14 @@ fn it_moves_there_and_back_with_either_binding() {
         lab.options.group = "max-moves = 20".into();
         lab.havip = format!("binding = \"{binding}\"");
         lab.write_config();
+        let shared = binding == "shared";
+        if shared {
+            // Where everybody stays bound, announcements decide.
+            lab.cloud.set_profile("garp-moves".parse().unwrap());
+        }
+        let _fabric = shared.then(|| announcing(&lab));
         let (a, _b) = lab.pair();
         wait_for("the cloud agrees", || (lab.holder().as_deref() == Some("i-a")).then_some(()));
-        let shared = binding == "shared";
-        let _fabric = shared.then(|| announcing(&lab));
         let (code, report, err) = drill(&lab, 0, &["--repeat", "2", "--yes"]);
         assert_eq!(code, Some(0), "{binding}: {report:#} {err}");
         let moves = report["moves"].as_array().unwrap();

@@ -54,10 +54,10 @@ const WALK: &[Step] = &[
     },
     Step {
         after: "alert",
-        node: "c",
+        node: "b",
         arguments: &["status"],
         code: 0,
-        says: &["web backup b N", "a down", "b up", "held by i-b"],
+        says: &["web active b N", "a down", "c up", "held by i-b"],
     },
     Step {
         after: "alert",
