@@ -159,6 +159,15 @@ impl Daemon {
         Ok(status)
     }
 
+    /// What `havipctl` prints, if it ends well.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> Result<String, String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+        command.arg("--socket").arg(self.run.join("control.sock")).args(arguments);
+        let output = command.output().map_err(|e| e.to_string())?;
+        let text = [output.stdout, output.stderr].map(|t| String::from_utf8_lossy(&t).into_owned()).concat();
+        if output.status.success() { Ok(text) } else { Err(format!("{arguments:?}: {}: {text}", output.status)) }
+    }
+
     /// One request to the control socket; the data of its answer.
     pub(crate) fn ask(&self, request: &Value) -> Result<Value, String> {
         let said = |e: std::io::Error| format!("control socket of {}: {e}", self.node.name());

@@ -2,6 +2,7 @@
 
 mod address;
 mod api;
+mod drill;
 mod leaving;
 mod moves;
 mod partitions;
@@ -29,7 +30,9 @@ pub(crate) fn cases(profile: &Profile) -> Vec<Case> {
     if !profile.winnable() {
         return unwinnable::CASES.to_vec();
     }
-    [moves::CASES, leaving::CASES, partitions::CASES, address::CASES, api::CASES].concat()
+    let mut all = [moves::CASES, leaving::CASES, partitions::CASES, address::CASES, api::CASES].concat();
+    all.extend(drill::cases(profile));
+    all
 }
 
 impl Scene<'_> {
