@@ -19,6 +19,9 @@ _havipctl() {
             havipctl,attach)
                 cmd="havipctl__subcmd__attach"
                 ;;
+            havipctl,bundle)
+                cmd="havipctl__subcmd__bundle"
+                ;;
             havipctl,detach)
                 cmd="havipctl__subcmd__detach"
                 ;;
@@ -81,6 +84,9 @@ _havipctl() {
                 ;;
             havipctl__subcmd__help,attach)
                 cmd="havipctl__subcmd__help__subcmd__attach"
+                ;;
+            havipctl__subcmd__help,bundle)
+                cmd="havipctl__subcmd__help__subcmd__bundle"
                 ;;
             havipctl__subcmd__help,detach)
                 cmd="havipctl__subcmd__help__subcmd__detach"
@@ -149,7 +155,7 @@ _havipctl() {
 
     case "${cmd}" in
         havipctl)
-            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate keygen help"
+            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -206,6 +212,32 @@ _havipctl() {
                     return 0
                     ;;
                 --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__bundle)
+            opts="-h --out --config --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -341,7 +373,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help)
-            opts="status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate keygen help"
+            opts="status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -355,6 +387,20 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__attach)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__bundle)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -795,12 +841,16 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__maintenance)
-            opts="-h --all --socket --json --help on off"
+            opts="-h --all --for --socket --json --help on off"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --for)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1061,8 +1111,32 @@ _havipctl() {
     esac
 }
 
+# Groups and nodes come from the running daemon; without one there are none.
+_havipctl_live() {
+    _havipctl "$@"
+    local i word verb="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
+    local -a socket=()
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        case "${word}" in
+            --socket) socket=(--socket "${COMP_WORDS[i + 1]}"); i=$((i + 1)) ;;
+            --to | --since | --svg | --for) i=$((i + 1)) ;;
+            -*) ;;
+            *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
+        esac
+    done
+    case "${verb}:${COMP_WORDS[COMP_CWORD - 1]}" in
+        switchover:--to) kind=nodes ;;
+        *:--socket | *:--since | *:--svg | *:--for) ;;
+        why:* | history:* | switchover:* | drain:* | undrain:* | maintenance:*) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
+    esac
+    if [[ -n "${kind}" ]]; then
+        COMPREPLY=( $(compgen -W "$("${COMP_WORDS[0]}" "${socket[@]}" complete "${kind}" 2>/dev/null)" -- "${cur}") )
+    fi
+}
+
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _havipctl -o nosort -o bashdefault -o default havipctl
+    complete -F _havipctl_live -o nosort -o bashdefault -o default havipctl
 else
-    complete -F _havipctl -o bashdefault -o default havipctl
+    complete -F _havipctl_live -o bashdefault -o default havipctl
 fi

@@ -39,12 +39,12 @@ fn the_holder_hands_over_to_the_node_whose_operator_asks() {
     assert_eq!(pair.role(2), Role::Active, "nothing takes it back, as after any switchover");
 
     // In maintenance nothing moves, and a request is not kept for later.
-    order(&mut pair, 2, Command::Maintenance { group: None, on: true });
+    order(&mut pair, 2, Command::Maintenance { group: None, on: true, lasts: None });
     pair.run(Duration::from_secs(1));
     assert!(
         matches!(order(&mut pair, 0, Command::Fetch { group: GROUP }), Reply::Refused(t) if t.contains("maintenance"))
     );
-    order(&mut pair, 2, Command::Maintenance { group: None, on: false });
+    order(&mut pair, 2, Command::Maintenance { group: None, on: false, lasts: None });
     pair.run(Duration::from_secs(5));
     assert_eq!(pair.role(2), Role::Active);
 }
