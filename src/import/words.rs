@@ -23,6 +23,15 @@ pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u8>)> {
     Some((ip.parse().ok()?, prefix))
 }
 
+/// Whether other nodes can reach a node by it without saying over which interface.
+pub(super) fn is_reachable(ip: IpAddr) -> bool {
+    let odd = match ip {
+        IpAddr::V4(v4) => v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some(),
+    };
+    !(odd || ip.is_unspecified() || ip.is_multicast())
+}
+
 /// The interface of `eth0:1`, and whether there was an alias.
 pub(super) fn interface(text: &str) -> (&str, bool) {
     text.split_once(':').map_or((text, false), |(link, _)| (link, true))

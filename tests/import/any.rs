@@ -2,6 +2,7 @@
 
 use crate::promise::{NEXT, run};
 use proptest::prelude::*;
+use std::path::Path;
 
 fn holds(texts: &[String]) {
     run(texts.join(&NEXT.to_string()).as_bytes());
@@ -39,11 +40,22 @@ fn file() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn of_arbitrary_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         holds(&[String::from_utf8_lossy(&bytes).into_owned()]);
+    }
+
+    #[test]
+    fn of_right_files_with_a_wound(case in 0_usize..100, at in 0_usize..10_000, length in 0_usize..60, put in r#"[{}"'$\\!@~\n a0é]{0,6}"#) {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/import");
+        let mut all: Vec<_> = std::fs::read_dir(corpus).unwrap().map(|e| e.unwrap().path()).collect();
+        all.sort();
+        let whole = std::fs::read_to_string(&all[case % all.len()]).unwrap();
+        let begin = whole.floor_char_boundary(at % whole.len());
+        let end = whole.floor_char_boundary((begin + length).min(whole.len())).max(begin);
+        run(format!("{}{put}{}", &whole[..begin], &whole[end..]).as_bytes());
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
             havips: Vec::new(),
         };
         let mut draft = Draft { group, families };
-        draft.group.havips = havips(&draft, nodes, &mut taken, notes);
+        draft.group.havips = havips(&draft, nodes, out, &mut taken, notes);
         if draft.group.havips.is_empty() {
             let why = "it has no address that a HAVIP could have";
             notes.add(Kind::Lost, place(&draft, nodes), format!("vrrp_instance {vrrp}"), why);
@@ -184,7 +184,13 @@ fn named(vrrp: &str, names: &mut Vec<String>, notes: &mut Notes) -> String {
     name
 }
 
-fn havips(draft: &Draft, nodes: &[Node], taken: &mut Vec<Ipv4Addr>, notes: &mut Notes) -> Vec<OutHavip> {
+fn havips(
+    draft: &Draft,
+    nodes: &[Node],
+    out: &[OutNode],
+    taken: &mut Vec<Ipv4Addr>,
+    notes: &mut Notes,
+) -> Vec<OutHavip> {
     let mut havips: Vec<OutHavip> = Vec::new();
     for family in &draft.families {
         for (m, &(n, i)) in family.members.iter().enumerate() {
@@ -194,7 +200,10 @@ fn havips(draft: &Draft, nodes: &[Node], taken: &mut Vec<Ipv4Addr>, notes: &mut 
                     continue;
                 }
                 let (place, what) = (Some(vip.place.clone()), format!("address {address}"));
-                if taken.contains(&address) {
+                if let Some(node) = out.iter().find(|n| n.addresses.contains(&vip.ip)) {
+                    let why = format!("it is node {}'s own address, which does not move", node.name);
+                    notes.add(Kind::Lost, place, what, why);
+                } else if taken.contains(&address) {
                     notes.add(
                         Kind::Lost,
                         place,

@@ -70,21 +70,14 @@ fn simple(statement: &Statement, instance: &mut Instance, notes: &mut Notes) -> 
         "nopreempt" => instance.no_preempt = true,
         "preempt" => instance.no_preempt = false,
         "unicast_src_ip" | "mcast_src_ip" => {
-            let read = words::address(value).map(|(ip, _)| ip);
-            if read.is_none() {
-                not_an_address(statement, value, notes);
-            }
-            instance.source = read.or(instance.source);
+            instance.source = node_address(statement, value, notes).or(instance.source);
         }
         "unicast_peer" => {
             for entry in statement.inside() {
                 // Options of a peer (min_ttl, max_ttl) follow its address.
-                match words::address(entry.key()) {
-                    Some((ip, _)) => instance.peers.push(ip),
-                    None => not_an_address(entry, entry.key(), notes),
-                }
-                let more = entry.words[1..].iter().filter_map(|w| words::address(&w.text));
-                instance.peers.extend(more.map(|(ip, _)| ip));
+                instance.peers.extend(node_address(entry, entry.key(), notes));
+                let more = entry.words[1..].iter().filter(|w| words::address(&w.text).is_some());
+                instance.peers.extend(more.filter_map(|w| node_address(entry, &w.text, notes)));
             }
         }
         _ => return false,
@@ -102,6 +95,20 @@ fn duration(statement: &Statement, notes: &mut Notes) -> Option<u64> {
     read
 }
 
+/// An address that a node can be reached by.
+fn node_address(statement: &Statement, text: &str, notes: &mut Notes) -> Option<IpAddr> {
+    let Some((ip, _)) = words::address(text) else {
+        not_an_address(statement, text, notes);
+        return None;
+    };
+    if !words::is_reachable(ip) {
+        let why = "it belongs to one link, or to no node: heartbeats need an address that the other nodes can reach";
+        notes.add(Kind::Lost, Some(statement.place.clone()), format!("address {text}"), why);
+        return None;
+    }
+    Some(ip)
+}
+
 fn not_an_address(statement: &Statement, text: &str, notes: &mut Notes) {
     let why = "it is not an IP address: write it out";
     notes.add(Kind::Lost, Some(statement.place.clone()), format!("address {text}"), why);
@@ -115,34 +122,7 @@ fn addresses(block: &Statement, usual: Option<&str>, vips: &mut Vec<Vip>, notes:
             not_an_address(entry, entry.key(), notes);
             continue;
         };
-        let mut dev = usual;
-        let mut rest = entry.words[1..].iter().map(|w| w.text.as_str());
-        while let Some(word) = rest.next() {
-            let value = if matches!(
-                word,
-                "brd" | "broadcast" | "dev" | "scope" | "label" | "peer" | "track_group" | "preferred_lft"
-            ) {
-                rest.next()
-            } else {
-                None
-            };
-            match (word, value) {
-                ("dev", value) => dev = value.or(dev),
-                ("label", Some(label)) => {
-                    let why = "havipd sets no labels: who looks for the alias has to look for the address";
-                    notes.add(Kind::Lost, place(), format!("label {label}"), why);
-                }
-                ("peer", Some(peer)) => {
-                    let why = "a HAVIP is an address of its own, without a peer";
-                    notes.add(Kind::Lost, place(), format!("{ip} peer {peer}"), why);
-                }
-                (word, value) => {
-                    let what = format!("{word} {}", value.unwrap_or_default()).trim_end().to_owned();
-                    let why = "an address goes on its interface without further options";
-                    notes.add(Kind::OwnWay, place(), what, why);
-                }
-            }
-        }
+        let dev = options(entry, ip, notes).or(usual);
         if prefix.is_some_and(|p| p != 32) && ip.is_ipv4() {
             let why = "a HAVIP goes on its interface as /32; the subnet is reached by the instance's own address";
             notes.add(Kind::OwnWay, place(), format!("{}, its prefix", entry.key()), why);
@@ -173,4 +153,38 @@ fn addresses(block: &Statement, usual: Option<&str>, vips: &mut Vec<Vip>, notes:
             }
         }
     }
+}
+
+/// What stands behind an address: the interface is the only thing that is used.
+fn options<'a>(entry: &'a Statement, ip: IpAddr, notes: &mut Notes) -> Option<&'a str> {
+    let place = || Some(entry.place.clone());
+    let mut dev = None;
+    let mut rest = entry.words[1..].iter().map(|w| w.text.as_str());
+    while let Some(word) = rest.next() {
+        let value = if matches!(
+            word,
+            "brd" | "broadcast" | "dev" | "scope" | "label" | "peer" | "track_group" | "preferred_lft"
+        ) {
+            rest.next()
+        } else {
+            None
+        };
+        match (word, value) {
+            ("dev", value) => dev = value.or(dev),
+            ("label", Some(label)) => {
+                let why = "havipd sets no labels: who looks for the alias has to look for the address";
+                notes.add(Kind::Lost, place(), format!("label {label}"), why);
+            }
+            ("peer", Some(peer)) => {
+                let why = "a HAVIP is an address of its own, without a peer";
+                notes.add(Kind::Lost, place(), format!("{ip} peer {peer}"), why);
+            }
+            (word, value) => {
+                let what = format!("{word} {}", value.unwrap_or_default()).trim_end().to_owned();
+                let why = "an address goes on its interface without further options";
+                notes.add(Kind::OwnWay, place(), what, why);
+            }
+        }
+    }
+    dev
 }
