@@ -298,6 +298,17 @@ fn a_havip_in_the_care_of_a_daemon_is_left_to_it() {
     assert_eq!(run(&lab, &["attach", HAVIP, "--wait"]).0, Some(0));
 }
 
+/// Shadow mode: havipd watches what keepalived's script does, and does nothing itself.
+#[test]
+fn a_daemon_that_only_observes_is_nobodys_rival() {
+    let lab = Lab::new(Options { group: "observe = true".to_owned(), ..Options::default() });
+    let a = lab.start(0);
+    a.wait_for("it observes", |s| s["groups"][0]["observe"] == true);
+    let (code, text) = run(&lab, &["attach", HAVIP, "--wait"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!((lab.writes(), lab.holder().as_deref()), (1, Some("i-a")), "the script's attach, and nothing else");
+}
+
 #[test]
 fn each_kind_of_failure_has_its_exit_code() {
     let lab = Lab::new(Options::default());
