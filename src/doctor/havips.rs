@@ -154,7 +154,8 @@ fn holder(
     found: &HaVip,
     members: &[(&str, Option<Target>)],
 ) -> Option<Finding> {
-    let daemon = facts.daemon.as_ref()?;
+    // Who only observes has no part in it.
+    let daemon = facts.daemon.as_ref().filter(|_| !group.observe)?;
     let state = |s: &crate::runtime::status::Status| {
         s.core.election.groups.iter().find(|g| g.name == group.name.as_str()).map(|g| (g.active.clone(), g.epoch))
     };

@@ -75,6 +75,7 @@ pub(super) fn settled(status: &Value, name: &str, next: Direction, here: &str) -
     let g = group(status, name);
     for (flag, text) in [
         ("maintenance", "is in maintenance"),
+        ("observe", "is only observed here: nothing would move"),
         ("drained", "is drained here"),
         ("isolated", "is isolated: neither peers nor cloud answer"),
     ] {
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn every_doubt_is_told() {
         assert!(Plan::of(&status(), "db", 1).is_err_and(|e| e.code() == Code::Usage));
-        for flag in ["maintenance", "drained", "isolated"] {
+        for flag in ["maintenance", "observe", "drained", "isolated"] {
             assert!(why(|s| s["groups"][0][flag] = json!(true)).contains("web is "), "{flag}");
         }
         assert!(why(|s| s["peers"][0]["state"] = json!("one-way")).contains("b is not heard both ways"));
