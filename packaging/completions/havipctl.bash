@@ -1120,15 +1120,15 @@ _havipctl_live() {
         word="${COMP_WORDS[i]}"
         case "${word}" in
             --socket) socket=(--socket "${COMP_WORDS[i + 1]}"); i=$((i + 1)) ;;
-            --to | --since | --svg | --for) i=$((i + 1)) ;;
+            --to | --since | --svg | --for | --repeat) i=$((i + 1)) ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
     done
     case "${verb}:${COMP_WORDS[COMP_CWORD - 1]}" in
         switchover:--to) kind=nodes ;;
-        *:--socket | *:--since | *:--svg | *:--for) ;;
-        why:* | history:* | switchover:* | drain:* | undrain:* | maintenance:*) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
+        *:--socket | *:--since | *:--svg | *:--for | *:--repeat) ;;
+        why:* | history:* | switchover:* | drain:* | undrain:* | maintenance:* | drill:*) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
     esac
     if [[ -n "${kind}" ]]; then
         COMPREPLY=( $(compgen -W "$("${COMP_WORDS[0]}" "${socket[@]}" complete "${kind}" 2>/dev/null)" -- "${cur}") )

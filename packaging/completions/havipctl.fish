@@ -226,4 +226,5 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -f -a "(ha
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -f -a "(havipctl complete groups 2>/dev/null)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -f -a "(havipctl complete groups 2>/dev/null)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "(havipctl complete groups 2>/dev/null)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -f -a "(havipctl complete groups 2>/dev/null)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(havipctl complete nodes 2>/dev/null)"

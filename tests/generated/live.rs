@@ -3,7 +3,7 @@
 use clap_complete::Shell;
 
 /// Commands whose first word is a group.
-const OF_GROUPS: [&str; 6] = ["why", "history", "switchover", "drain", "undrain", "maintenance"];
+const OF_GROUPS: [&str; 7] = ["why", "history", "switchover", "drain", "undrain", "maintenance", "drill"];
 
 const BASH: &str = r#"# Groups and nodes come from the running daemon; without one there are none.
 _havipctl_live() {
@@ -14,14 +14,14 @@ _havipctl_live() {
         word="${COMP_WORDS[i]}"
         case "${word}" in
             --socket) socket=(--socket "${COMP_WORDS[i + 1]}"); i=$((i + 1)) ;;
-            --to | --since | --svg | --for) i=$((i + 1)) ;;
+            --to | --since | --svg | --for | --repeat) i=$((i + 1)) ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
     done
     case "${verb}:${COMP_WORDS[COMP_CWORD - 1]}" in
         switchover:--to) kind=nodes ;;
-        *:--socket | *:--since | *:--svg | *:--for) ;;
+        *:--socket | *:--since | *:--svg | *:--for | *:--repeat) ;;
         GROUPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
     esac
     if [[ -n "${kind}" ]]; then
