@@ -11,6 +11,8 @@ mod drill;
 mod failover;
 mod history;
 mod lab;
+mod logs;
+mod maintenance;
 mod oneshot;
 mod reload;
 mod stop;
