@@ -1,6 +1,7 @@
 //! The secrets of this node, and taking them out of a text.
 
 use crate::cloud::sign;
+use crate::secret::Secret;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ const TELLING: [&str; 4] = ["secret", "token", "password", "authorization"];
 /// Every spelling of every secret that is known.
 #[derive(Debug)]
 pub(super) struct Secrets {
-    spellings: Vec<String>,
+    spellings: Vec<Secret>,
     /// What could not be read, so that what is in it is not known, in words.
     pub(super) unknown: Vec<String>,
 }
@@ -38,9 +39,12 @@ impl Secrets {
             }
         }
         // The longest first: a part must not spoil the whole.
-        this.spellings.sort_by_key(|s| std::cmp::Reverse(s.len()));
-        this.spellings.dedup();
+        this.spellings.sort_by_key(|s| std::cmp::Reverse(s.expose().len()));
         this
+    }
+
+    fn spell(&mut self, text: String) {
+        self.spellings.push(Secret::from(text));
     }
 
     /// A file of a key, or of credentials.
@@ -67,13 +71,13 @@ impl Secrets {
         let lower = hex::encode(secret);
         self.add_base64(secret);
         self.add_base64(lower.as_bytes());
-        self.spellings.push(lower.to_uppercase());
-        self.spellings.push(lower);
+        self.spell(lower.to_uppercase());
+        self.spell(lower);
         if let Ok(text) = std::str::from_utf8(secret) {
             let json = serde_json::Value::from(text).to_string();
-            self.spellings.push(json[1..json.len() - 1].to_owned());
-            self.spellings.push(sign::encode(text));
-            self.spellings.push(text.to_owned());
+            self.spell(json[1..json.len() - 1].to_owned());
+            self.spell(sign::encode(text));
+            self.spell(text.to_owned());
         }
     }
 
@@ -86,15 +90,15 @@ impl Secrets {
             let begin = [0, 2, 3][skip];
             let end = digits.len() - usize::from(shifted.len() % 3 != 0);
             let inner = &digits[begin..end];
-            self.spellings.push(inner.replace('+', "-").replace('/', "_"));
-            self.spellings.push(inner.to_owned());
+            self.spell(inner.replace('+', "-").replace('/', "_"));
+            self.spell(inner.to_owned());
         }
     }
 
     /// `text` without them, and without what looks like one.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for spelling in &self.spellings {
+        for spelling in self.spellings.iter().filter_map(Secret::expose_str) {
             text = text.replace(spelling, MARK);
         }
         text.lines().map(|line| suspicious(line) + "\n").collect()
@@ -102,7 +106,7 @@ impl Secrets {
 
     /// Whether one of them is in there.
     pub(super) fn shows_in(&self, bytes: &[u8]) -> bool {
-        self.spellings.iter().any(|s| bytes.windows(s.len()).any(|part| part == s.as_bytes()))
+        self.spellings.iter().map(Secret::expose).any(|s| bytes.windows(s.len()).any(|part| part == s))
     }
 }
 
@@ -165,7 +169,7 @@ mod tests {
     fn secrets(all: &[&[u8]]) -> Secrets {
         let mut this = Secrets { spellings: Vec::new(), unknown: Vec::new() };
         all.iter().for_each(|s| this.add(s));
-        this.spellings.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        this.spellings.sort_by_key(|s| std::cmp::Reverse(s.expose().len()));
         this
     }
 
