@@ -115,6 +115,8 @@ fn status() -> Status {
         differs: None,
         max_moves: 6,
         trace: None,
+        observe: false,
+        differs: None,
         fabric: None,
         fabric_ms: None,
         havips: vec![],
