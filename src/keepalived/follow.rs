@@ -320,8 +320,9 @@ mod tests {
     }
 
     fn started(directory: &Path) -> Child {
-        let program = directory.join("keepalived");
+        let program = directory.join("bin/keepalived");
         if !program.exists() {
+            std::fs::create_dir(directory.join("bin")).expect("made");
             std::fs::copy("/bin/sleep", &program).expect("copied");
         }
         let child = Command::new(program).arg("600").spawn().expect("starts");
