@@ -111,8 +111,6 @@ fn status() -> Status {
         isolated: false,
         moves: 0,
         vrrp: None,
-        observe: false,
-        differs: None,
         max_moves: 6,
         trace: None,
         observe: false,
