@@ -181,6 +181,7 @@ impl Quota {
     pub(crate) fn of(pid: u64) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let (end, pid) = (over.clone(), Pid::from_raw(i32::try_from(pid).unwrap()).unwrap());
+        #[expect(clippy::disallowed_methods, reason = "standing still for a while is what a quota is")]
         let keeper = std::thread::spawn(move || {
             while !end.load(Ordering::Relaxed) {
                 kill_process(pid, Signal::STOP).unwrap();

@@ -96,7 +96,11 @@ fn a_stale_master_takes_nothing_from_a_node_that_is_active() {
 fn seeds_beside_keepalived_keep_every_promise() {
     let all = std::env::var("HAVIPD_SIM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(800);
     let scenarios = (0..all).map(Scenario::random).filter(|s| s.cluster.arbiter == Arbiter::Keepalived);
-    let played = scenarios.map(|s| must_hold(&s)).count();
+    let mut played = 0;
+    for scenario in scenarios {
+        must_hold(&scenario);
+        played += 1;
+    }
     println!("{played} seeds beside keepalived");
     assert!(played > 0);
 }
