@@ -16,7 +16,7 @@ pub(super) fn of_a_later_release(bytes: &[u8]) -> Vec<u8> {
     match decode(bytes, &keys, &config.cluster) {
         Ok(Datagram::Heartbeat(mut heartbeat)) => {
             heartbeat.newer = 1;
-            heartbeat.entries.iter_mut().for_each(|entry| entry.flags.0 |= 0xf800);
+            heartbeat.entries.iter_mut().for_each(|entry| entry.flags.0 |= 0xf000);
             encode(&heartbeat, &keys, &config.cluster).expect("it was one before")
         }
         _ => bytes.to_vec(),
