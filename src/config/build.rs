@@ -40,6 +40,7 @@ pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usi
         heartbeat: heartbeat(file, outside.keys)?,
         local_address,
         metrics: of(&file.listen)?.0,
+        doctor_interval: of(&file.doctor_interval)?.0,
         keepalived: outside.keepalived?,
         log: log(file)?,
     })

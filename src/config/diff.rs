@@ -192,6 +192,7 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     facts.span(once, section, "announce-interval", local.announce_interval);
     facts.span(once, section, "announce-refresh", local.announce_refresh);
     facts.text(once, Section::Metrics, "listen", config.metrics.map_or_else(|| "off".to_owned(), |a| a.to_string()));
+    facts.span(once, Section::Daemon, "doctor-interval", config.doctor_interval.unwrap_or_default());
     facts.text(once, Section::Log, "level", level(config.log.level));
     facts.text(once, Section::Log, "format", if config.log.format == LogFormat::Json { "json" } else { "text" });
     for group in &config.groups {

@@ -31,6 +31,8 @@ pub struct Config {
     pub local_address: LocalAddress,
     /// `metrics.listen`; `None` is `"off"`.
     pub metrics: Option<SocketAddr>,
+    /// `daemon.doctor-interval`; `None` is `"0s"`, off.
+    pub doctor_interval: Option<Duration>,
     /// `[keepalived]`.
     pub keepalived: Keepalived,
     /// `[log]`.

@@ -6,7 +6,7 @@
 use super::diagnostic::{Report, Span, quote};
 use super::document::{At, Table};
 use super::readers::Command;
-use super::value::{Address, Endpoint, InterfaceName, Listen, NodeInterface, Region, VirtualAddress};
+use super::value::{Address, DoctorInterval, Endpoint, InterfaceName, Listen, NodeInterface, Region, VirtualAddress};
 use crate::ids::{ClusterName, EniId, GroupName, HavipId, InstanceId, NodeName};
 use crate::keepalived::parse::Vrrp;
 use std::time::Duration;
@@ -21,6 +21,7 @@ pub(super) struct File {
     pub(super) local_address: LocalAddress,
     pub(super) hooks: Hooks,
     pub(super) listen: Option<At<Listen>>,
+    pub(super) doctor_interval: Option<At<DoctorInterval>>,
     pub(super) keepalived: Keepalived,
     pub(super) log_level: Option<At<&'static str>>,
     pub(super) log_format: Option<At<&'static str>>,
@@ -157,8 +158,6 @@ impl Hooks {
 
 /// Reads every key; what is wrong goes to `report`.
 pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
-    // Nothing in it can be used yet, but its keys are checked.
-    root.table("daemon");
     let log = root.table("log");
     File {
         cluster: root.table("cluster").text("name"),
@@ -169,6 +168,7 @@ pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
         local_address: local_address(&root.table("local-address")),
         hooks: hooks(&root.table("hooks")),
         listen: root.table("metrics").text("listen"),
+        doctor_interval: root.table("daemon").text("doctor-interval"),
         keepalived: keepalived(root),
         log_level: log.choice("level"),
         log_format: log.choice("format"),

@@ -259,6 +259,7 @@ const fn row(section: Section, name: &'static str, kind: Kind, preset: Preset, r
 
 const NAME: Kind = Kind::Text("a name of 1 to 63 of a-z A-Z 0-9 - _ .");
 const URL: Kind = Kind::Text("a URL like \"https://host:port\", without path, query or user");
+const DOCTOR_INTERVAL: Kind = Kind::Text("\"0s\" (off), or a duration from 1m to 24h");
 const LISTEN: Kind = Kind::Text("an IP address with a port like \"127.0.0.1:11201\", or \"off\"");
 const INTERFACE: Kind = Kind::Text("the name of a network interface");
 
@@ -372,7 +373,7 @@ pub static KEYS: &[Key] = {
         row(S::Log, "level", Choice(&["error", "warn", "info", "debug", "trace"]), Value("\"info\""), R0),
         row(S::Log, "format", Choice(&["text", "json"]), Value("\"text\""), R0),
         row(S::Daemon, "history-size", Later, Absent, R0),
-        row(S::Daemon, "doctor-interval", Later, Absent, R0),
+        row(S::Daemon, "doctor-interval", DOCTOR_INTERVAL, Value("\"1h\""), R0),
         row(S::Daemon, "realtime-priority", Later, Absent, R),
         row(S::Daemon, "lock-memory", Later, Absent, R),
     ]

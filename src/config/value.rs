@@ -62,6 +62,23 @@ impl FromStr for Address {
     }
 }
 
+/// Time between two looks of the doctor; `None` is `"0s"`: never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct DoctorInterval(pub(super) Option<Duration>);
+
+impl FromStr for DoctorInterval {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(24 * 3600);
+        match parse_duration(s) {
+            Some(Duration::ZERO) => Ok(Self(None)),
+            Some(span) if RANGE.contains(&span) => Ok(Self(Some(span))),
+            _ => Err(format!("{} is neither \"0s\" (off) nor a duration from 1m to 24h", quote(s))),
+        }
+    }
+}
+
 /// Where metrics are served, if anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Listen(pub(super) Option<SocketAddr>);

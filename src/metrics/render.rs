@@ -56,6 +56,8 @@ pub struct Facts {
     pub history_lost: u64,
     /// Lines of the log that nobody read.
     pub log_lines_lost: u64,
+    /// When the doctor last looked, seconds since 1970, and what it found: which, and how bad.
+    pub doctor: Option<(f64, Vec<(String, &'static str)>)>,
 }
 
 /// Calls of one operation of the API.
@@ -295,9 +297,23 @@ fn host(page: &mut Page, facts: &Facts) {
     page.one(&t::ADDRESS_FAILURES, facts.address_failures);
     page.one(&t::NETLINK, facts.netlink_overruns);
     page.one(&t::DROPPED, facts.dropped_actions);
+    doctor(page, facts);
     page.one(&t::STATE_UNSAVED, flag(facts.state_unsaved));
     page.one(&t::HISTORY_LOST, facts.history_lost);
     page.one(&t::LOG_LOST, facts.log_lines_lost);
+}
+
+fn doctor(page: &mut Page, facts: &Facts) {
+    let Some((looked, findings)) = &facts.doctor else { return };
+    page.one(&t::DOCTOR_LOOKED, looked);
+    let mut counts = page.series(&t::DOCTOR_FINDINGS);
+    for level in ["ok", "warning", "failed"] {
+        counts.add(&[level], findings.iter().filter(|(_, l)| *l == level).count());
+    }
+    let mut each = page.series(&t::DOCTOR_FINDING);
+    for (id, level) in findings.iter().filter(|(_, level)| *level != "ok") {
+        each.add(&[id, level], 1);
+    }
 }
 
 #[cfg(test)]
@@ -359,7 +375,17 @@ mod tests {
         assert!(!after.contains("havipd_group_active_node"), "without a sample there is no header either");
         now.groups.clear();
         now.peers.clear();
-        let after = page(&now, &Facts { credentials_end: Some(7), ..Facts::default() }, &tally);
+        let found = vec![("clock".to_owned(), "ok"), ("peer.b".to_owned(), "failed")];
+        let facts = Facts { credentials_end: Some(7), doctor: Some((9.5, found)), ..Facts::default() };
+        let after = page(&now, &facts, &tally);
+        assert!(!before.contains("havipd_doctor"), "it has not looked yet");
+        for line in [
+            "havipd_doctor_last_look_timestamp_seconds 9.5\n",
+            "havipd_doctor_findings{level=\"ok\"} 1\nhavipd_doctor_findings{level=\"warning\"} 0\n",
+            "# TYPE havipd_doctor_finding gauge\nhavipd_doctor_finding{id=\"peer.b\",level=\"failed\"} 1\n",
+        ] {
+            assert!(after.contains(line), "{line} in {after}");
+        }
         assert_eq!((about(&after, &group), about(&after, &peer), about(&after, "10.0.0.9:1")), (0, 0, 0), "{after}");
         assert!(after.contains("havipd_credentials_expiry_timestamp_seconds 7\n"));
     }

@@ -4,6 +4,7 @@ use super::status::{NetworkStatus, Published, Status};
 use crate::clock;
 use crate::cloud::client::Client;
 use crate::config::model::Config;
+use crate::doctor::Finding;
 use crate::election::action::Transition;
 use crate::metrics::http::{Limits, Source, serve};
 use crate::metrics::render::{Facts, page};
@@ -41,6 +42,7 @@ struct State {
     interval: Duration,
     dead_time: Duration,
     error: Option<String>,
+    doctor: Option<(f64, Vec<(String, &'static str)>)>,
 }
 
 impl Measure {
@@ -76,6 +78,12 @@ impl Measure {
     /// A role has changed.
     pub(super) fn record(&self, group: &str, transition: &Transition) {
         self.shared.state().tally.record(group, transition);
+    }
+
+    /// The doctor has looked.
+    pub(super) fn examined(&self, findings: &[Finding]) {
+        let found = findings.iter().map(|f| (f.id.clone(), f.level.as_str())).collect();
+        self.shared.state().doctor = Some((wall_time(), found));
     }
 
     /// Why nothing is served, while it should be.
@@ -150,6 +158,7 @@ fn facts(started: f64, state: &State, status: &Status) -> Facts {
         state_unsaved: effects.state.unsaved,
         history_lost: effects.history_lost,
         log_lines_lost: effects.log_lines_lost,
+        doctor: state.doctor.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Its loop never waits for anything in particular: what takes time is a task or a thread of its
 //! own that comes back with a message. That the loop turns is what the core depends on.
 
+mod checkup;
 mod handle;
 mod leave;
 mod tell;
@@ -22,6 +23,7 @@ use crate::cloud::client::{Client, ClientError};
 use crate::config::model::Config;
 use crate::control::protocol::Response;
 use crate::control::server::ControlRequest;
+use crate::doctor::Finding;
 use crate::election::Start;
 use crate::election::action::Persisted;
 use crate::election::event::Event;
@@ -95,6 +97,8 @@ enum Internal {
     Reloaded(Box<Result<Reloaded, ReloadError>>),
     LeaseStored(Option<Duration>),
     Sealed,
+    /// What the doctor found; `None` if it did not come to an end.
+    Examined(Option<Vec<Finding>>),
 }
 
 struct Service {
@@ -116,6 +120,8 @@ struct Service {
     journal: Journal,
     history_reader: Arc<Semaphore>,
     examination: Arc<Semaphore>,
+    /// When the doctor looks by itself.
+    checkup_at: Option<tokio::time::Instant>,
     identity_error: IdentityError,
     measure: Measure,
     /// Tasks that depend on the configuration.
@@ -186,6 +192,7 @@ pub async fn run(
         journal,
         history_reader: Arc::new(Semaphore::new(1)),
         examination: Arc::new(Semaphore::new(1)),
+        checkup_at: None,
         identity_error: IdentityError::default(),
         measure: Measure::new(),
         learning: None,
@@ -221,6 +228,7 @@ pub async fn run(
             signal = signals.next() => service.signalled(signal),
             Some(request) = commands.recv() => service.asked(request),
             Some(ran) = ran.recv() => service.hooks_ran(&ran),
+            () = checkup::due(service.checkup_at) => service.check_up(),
             Some(result) = results.recv() => {
                 if service.came_back(result) {
                     tick = service.ticker();
@@ -281,6 +289,7 @@ impl Service {
         self.hooks.apply(&hooks);
         self.logging.apply(&config.log);
         self.measure.configure(config, self.executor.client.as_ref());
+        self.checkup_at = self.first_checkup();
         self.vrrp = Vrrp::follow(self.vrrp.take(), config, &self.state_directory, &self.to_core);
         for task in [self.learning.take(), self.warming.take()].into_iter().flatten() {
             task.abort();

@@ -1,6 +1,6 @@
 //! Whole texts of findings: what a person reads must not change by accident.
 
-use crate::{BASE, check_in, on_a, said, said_in, with};
+use crate::{BASE, check_in, good, on_a, said, said_in, with};
 use havipd::config::{Environment, LoadError};
 use std::time::Duration;
 
@@ -114,6 +114,20 @@ fn keys_of_later_versions_are_refused_by_name() {
         ],
     );
     says(&format!("{BASE}[daemon]\n"), &[]);
+}
+
+#[test]
+fn the_doctor_looks_now_and_then_or_never() {
+    let every = |what: &str| format!("{BASE}[daemon]\ndoctor-interval = {what}\n");
+    for (written, read) in [("\"0s\"", None), ("\"1m\"", Some(60)), ("\"24h\"", Some(86_400))] {
+        let read: Option<u64> = read;
+        assert_eq!(good(&every(written)).doctor_interval, read.map(Duration::from_secs), "{written}");
+    }
+    assert_eq!(good(BASE).doctor_interval, Some(Duration::from_secs(3600)));
+    for bad in ["\"59s\"", "\"25h\"", "\"never\""] {
+        let text = format!("havipd.toml:23:19: error: {bad} is neither \"0s\" (off) nor a duration from 1m to 24h");
+        says(&every(bad), &[&text]);
+    }
 }
 
 #[test]

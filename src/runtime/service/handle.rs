@@ -164,7 +164,7 @@ impl Service {
             Request::Status => self.tell_status(reply),
             Request::Why { group } => self.tell_why(group.clone(), reply),
             Request::History { group } => self.tell_history(group.clone(), reply),
-            Request::Doctor => self.tell_doctor(reply),
+            Request::Doctor => self.examine(Some(reply)),
             Request::Reload => self.reload(Some(reply)),
             Request::Notify { .. } => drop(reply.send(vrrp::notified(self.vrrp.as_ref(), &request))),
             Request::LogLevel { level } => drop(reply.send(match parse_level(level) {
@@ -230,6 +230,10 @@ impl Service {
             Internal::Sealed => {
                 self.sealing = None;
                 self.seal();
+                false
+            }
+            Internal::Examined(found) => {
+                self.examined(found.as_deref());
                 false
             }
             Internal::Reloaded(result) => self.reloaded(*result),

@@ -2,7 +2,6 @@
 
 use super::Service;
 use crate::control::protocol::{Code, Response};
-use crate::doctor::gather;
 use crate::journal;
 use crate::runtime::status::{CoreStatus, Status};
 use crate::runtime::{ToCore, commands, why};
@@ -13,8 +12,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How long the core, or the disk, may take to say how things are.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a whole examination may take; the control socket waits a minute.
-const EXAMINATION: Duration = Duration::from_secs(50);
 
 impl Service {
     pub(super) fn tell_status(&self, reply: oneshot::Sender<Response>) {
@@ -30,31 +27,6 @@ impl Service {
         self.ask_core(reply, move |status| match why::explain(&config, &status.election, &group) {
             Some(explanation) => with_data(explanation.text(), &explanation),
             None => commands::unknown_group(&config, &group),
-        });
-    }
-
-    /// Everything that could go wrong, looked at with this daemon's eyes, client and credentials.
-    pub(super) fn tell_doctor(&self, reply: oneshot::Sender<Response>) {
-        // One at a time: its calls come out of the allowance of all.
-        let Ok(permit) = Arc::clone(&self.examination).try_acquire_owned() else {
-            return drop(reply.send(Response::new(Code::TryAgain, "the doctor is just looking")));
-        };
-        let places = gather::Places {
-            file: self.path.clone(),
-            state: self.journal.directory().to_path_buf(),
-            stop_timeout: self.known.stop_timeout,
-        };
-        let (config, client) = (Arc::clone(&self.config), self.executor.client.clone());
-        let (core, effects) = (self.to_core.clone(), self.effects_status());
-        tokio::spawn(async move {
-            let look = || async { Some(Status::new(core_status(&core).await?, effects.clone())) };
-            let examined = gather::of_daemon(config, client, places, look);
-            let response = match tokio::time::timeout(EXAMINATION, examined).await {
-                Ok(Some(findings)) => with_data(format!("{} findings", findings.len()), &findings),
-                _ => Response::new(Code::TryAgain, "the core, the disk or the cloud did not answer in time"),
-            };
-            drop(permit);
-            let _ = reply.send(response);
         });
     }
 
@@ -98,7 +70,7 @@ impl Service {
 }
 
 /// How the core is now; `None`: it does not answer.
-async fn core_status(core: &mpsc::Sender<ToCore>) -> Option<CoreStatus> {
+pub(super) async fn core_status(core: &mpsc::Sender<ToCore>) -> Option<CoreStatus> {
     let (ask, told) = oneshot::channel();
     let asked = async {
         core.send(ToCore::Status(ask)).await.ok()?;
@@ -107,7 +79,7 @@ async fn core_status(core: &mpsc::Sender<ToCore>) -> Option<CoreStatus> {
     tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
 }
 
-fn with_data(text: String, data: &impl Serialize) -> Response {
+pub(super) fn with_data(text: String, data: &impl Serialize) -> Response {
     match serde_json::to_value(data) {
         Ok(data) => Response::done(text).with_data(data),
         Err(error) => Response::new(Code::No, error.to_string()),
