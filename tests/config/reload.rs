@@ -68,6 +68,7 @@ const ROWS: &[(Section, &str, Reload, &str, &str)] = &[
     (Section::Hooks, "notify-stop", A, "#root", "[hooks]\nnotify-stop = \"n\""),
     (Section::Hooks, "timeout", A, "#root", "[hooks]\ntimeout = \"9s\""),
     (Section::Metrics, "listen", A, "#root", "[metrics]\nlisten = \"off\""),
+    (Section::Daemon, "doctor-interval", A, "#root", "[daemon]\ndoctor-interval = \"5m\""),
     (Section::Keepalived, "fifo", A, "#root", "[keepalived]\nfifo = \"/run/f\""),
     (Section::Keepalived, "pid-file", A, "#root", "[keepalived]\npid-file = \"/run/p\""),
     (Section::Log, "level", A, "#root", "[log]\nlevel = \"trace\""),

@@ -10,7 +10,7 @@ mod file;
 use file::{Shown, shown};
 
 /// In the order of the reference.
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 14] = [
     Section::Cluster,
     Section::Node,
     Section::Heartbeat,
@@ -24,6 +24,7 @@ const SECTIONS: [Section; 13] = [
     Section::Metrics,
     Section::Keepalived,
     Section::Log,
+    Section::Daemon,
 ];
 
 /// Tables of tables: what trade-offs.toml says of each key.
