@@ -125,7 +125,9 @@ fn the_doctor_looks_now_and_then_or_never() {
     }
     assert_eq!(good(BASE).doctor_interval, Some(Duration::from_secs(3600)));
     for bad in ["\"59s\"", "\"25h\"", "\"never\""] {
-        let text = format!("havipd.toml:23:19: error: \"doctor-interval\": {bad} is neither \"0s\" (off) nor a duration from 1m to 24h");
+        let text = format!(
+            "havipd.toml:23:19: error: \"doctor-interval\": {bad} is neither \"0s\" (off) nor a duration from 1m to 24h"
+        );
         says(&every(bad), &[&text]);
     }
 }
