@@ -201,10 +201,11 @@ fn a_reload_to_a_longer_lease_keeps_the_right() {
         let since = pair.now;
         for node in order {
             let mut slower = config(3, node, Arbiter::Majority);
-            slower.heartbeat.interval = INTERVAL * 5;
+            // Longer than the lease before it lasts.
+            slower.heartbeat.interval = INTERVAL * 12;
             pair.give(node, Event::ConfigReloaded(Arc::new(slower)));
             pair.run(SEC * 3);
-            (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(LEASE * 5))));
+            (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(LEASE * 12))));
             pair.run(SEC * 7);
         }
         assert!(!pair.became(since, 0, Role::Backup), "{order:?} {}", pair.story());
@@ -213,7 +214,7 @@ fn a_reload_to_a_longer_lease_keeps_the_right() {
         let before = pair.now;
         pair.run(SEC * 10);
         let sent = heartbeats(&pair, before, 0, 1).len();
-        assert!((18..=24).contains(&sent), "{order:?}: and the longer interval, half a second: {sent} in ten seconds");
+        assert!((7..=12).contains(&sent), "{order:?}: and the longer interval, 1.2 s: {sent} in ten seconds");
     }
 }
 
