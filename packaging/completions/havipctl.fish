@@ -98,7 +98,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l socket -
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
@@ -108,7 +108,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l timeout -d 'E
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
@@ -120,7 +120,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l json -d 'Answ
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l eni -d 'This elastic network interface' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
@@ -137,7 +137,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l json -d 'An
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l eni -d 'This elastic network interface' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l config -d 'Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r

@@ -1,7 +1,7 @@
 //! `havipctl doctor`: everything that could go wrong, looked at before it does, with the remedy.
 //!
 //! Two steps that never mix: [`gather`] asks the host, the cloud and the running daemon, all of it
-//! reads; the judges ([`file`], [`cluster`], [`cloud`], [`havips`], [`host`]) are pure functions from
+//! reads; the judges ([`mod@file`], [`cluster`], [`cloud`], [`havips`], [`host`]) are pure functions from
 //! those [`facts`] to [`Finding`]s. The daemon gathers for itself, with its own credentials, its own
 //! client and the shared allowance of calls; where none runs, or for a file that none runs with,
 //! `havipctl` gathers, and asks the peers' daemons over UDP ([`ask`]) in place of the sessions.

@@ -4,7 +4,7 @@
 //! That is one flag of the group's entry, [`Flags::FETCHES`], set for a bounded time: the holder hands
 //! over to the node that says so as if the operator had asked there.
 //!
-//! A trace asks every [`EVERY`] who has the packets of a HAVIP: from here, and from every other node that
+//! A trace asks every `EVERY` who has the packets of a HAVIP: from here, and from every other node that
 //! is up, by asking *that* node to ask. Such a question is a fabric probe addressed to the node itself
 //! that names a HAVIP; it sends the probe on to the HAVIP's address in its own name, and the answer
 //! back. Each question costs one datagram a hop, whoever repeats it, and none touches a session.

@@ -62,6 +62,10 @@ impl<'a> Lexer<'a> {
     /// with a condition, with other definitions, or itself a definition.
     pub(super) fn line(&mut self, line: &str) -> Result<Vec<Vec<Token>>, Wrong> {
         self.undefined.clear();
+        if let Some(at) = line.chars().position(|c| c == '\0') {
+            // keepalived would read no further; and no program has it in its arguments.
+            return Err(Wrong { column: at + 1, text: "a NUL character: this is no text".to_owned() });
+        }
         if let Some((name, mut value)) = self.open.take() {
             value.push('\n');
             return self.define(name, value, line).map(|()| Vec::new());
@@ -287,6 +291,12 @@ mod tests {
         for line in ["$A", "$B", "$D"] {
             assert!(lexer.line(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_nul_is_no_text() {
+        let wrong = Lexer::new(None).line("notify_master /x\0y").expect_err("refused");
+        assert_eq!((wrong.column, wrong.text.as_str()), (17, "a NUL character: this is no text"));
     }
 
     #[test]

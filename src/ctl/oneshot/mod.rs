@@ -70,7 +70,7 @@ Exit codes: as `havipctl attach`. That it is not bound in the first place is no 
 /// How the cloud is reached: by havipd.toml, or by these options alone.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Reach {
-    /// Take [cloud] and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given.
+    /// Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Which `[[node]]` of the file this host is; else its addresses, else its host name tell.
