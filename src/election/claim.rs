@@ -112,7 +112,7 @@ impl Group {
 
     /// A node that has the right offers it to us.
     pub(crate) fn offered(&self, turn: &Turn<'_>) -> Option<(NodeIndex, String)> {
-        let me = crate::wire::Tag::node(&turn.config.local_node().name);
+        let me = turn.peers.me();
         turn.peers.iter().find_map(|p| {
             let entry = p.releases(self.tag, turn.now).filter(|e| e.successor == Some(me))?;
             p.up(turn.now).then(|| {

@@ -102,7 +102,7 @@ impl Core {
 
     /// Sends the questions of the traces that are due.
     pub(super) fn trace_due(&mut self, now: Instant, actions: &mut Actions) {
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
             let Some(trace) = group.fabric.trace.as_mut().filter(|t| now < t.until) else { continue };
@@ -140,7 +140,7 @@ impl Core {
 
     /// A peer asks us to ask the HAVIP's address; whoever serves it does not ask itself.
     pub(super) fn pass_on(&mut self, path: usize, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
             let at = settings.havips.iter().position(|h| Tag::havip(&h.id) == probe.havip);
@@ -157,7 +157,7 @@ impl Core {
 
     /// An answer to a question of a trace, or to one that we passed on.
     pub(super) fn traced(&mut self, now: Instant, answer: &Probe, actions: &mut Actions) {
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         let (at, from) = (self.node_by_tag(answer.node), self.node_by_tag(answer.sender));
         let (Some(at), Some(from)) = (at, from) else { return };
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {

@@ -59,7 +59,7 @@ impl Core {
                 key: self.keys.choose(peer.session.peer_accepts()),
                 accepts: self.keys.accepts(),
                 path: 0,
-                sender: Tag::node(&self.config.local_node().name),
+                sender: self.peers.me(),
                 receiver: peer.tag,
                 boot: self.boot,
                 seq,

@@ -177,7 +177,7 @@ impl Voter {
     /// What goes into our entry.
     pub(crate) fn word(&self, turn: &Turn<'_>) -> Option<Grant> {
         let g = self.given(turn.now).filter(|g| g.kept_for.is_none())?;
-        let node = Tag::node(&turn.config.node(g.node).name);
+        let node = turn.peers.tag(g.node);
         Some(Grant { node, boot: g.boot, epoch: g.epoch, seq: g.seq })
     }
 }

@@ -41,6 +41,7 @@ pub(crate) mod turn;
 use crate::config::model::Config;
 use crate::ids::{BootId, GroupIndex, HavipIndex, Target};
 use crate::time::Instant;
+use crate::wire::Tag;
 use crate::wire::auth::KeyRing;
 use action::{Action, Actions, Persisted};
 use event::{Event, OperationResult};
@@ -48,6 +49,7 @@ pub use farewell::Farewell;
 use group::Group;
 use lease::Voter;
 use peer::Peers;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use timer::{Timer, Timers};
@@ -67,6 +69,7 @@ pub struct Core {
     jitter: fastrand::Rng,
     peers: Peers,
     groups: Vec<Group>,
+    by_tag: BTreeMap<Tag, GroupIndex>,
     identity: Option<Target>,
     persisted: Persisted,
     timers: Timers,
@@ -93,6 +96,11 @@ pub struct Start {
     pub persisted: Persisted,
 }
 
+/// Where the groups of a configuration are, by the tag that datagrams name them with.
+fn by_tag(config: &Config) -> BTreeMap<Tag, GroupIndex> {
+    config.groups.iter().enumerate().map(|(i, g)| (Tag::group(&g.name), GroupIndex(i))).collect()
+}
+
 impl Core {
     /// A core that starts at `now` and has heard nothing yet.
     #[must_use]
@@ -110,6 +118,7 @@ impl Core {
             jitter: fastrand::Rng::with_seed(seed),
             peers: Peers::new(&config, now, boot),
             groups: Vec::new(),
+            by_tag: by_tag(&config),
             identity: own.target.clone(),
             timers: Timers::new(),
             ops: 0,

@@ -82,15 +82,29 @@ impl Peer {
 }
 
 /// All other nodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peers {
     by_node: Vec<Option<Peer>>,
+    /// Of every node of the configuration, ours too: each datagram has several, and a tag is a hash.
+    tags: Vec<Tag>,
+    me: Tag,
 }
 
 impl Peers {
     pub(crate) fn new(config: &Config, now: Instant, boot: BootId) -> Self {
         let peer = |i| (NodeIndex(i) != config.local).then(|| Peer::new(config, NodeIndex(i), now, boot));
-        Self { by_node: (0..config.nodes.len()).map(peer).collect() }
+        let tags: Vec<Tag> = config.nodes.iter().map(|n| Tag::node(&n.name)).collect();
+        Self { by_node: (0..config.nodes.len()).map(peer).collect(), me: tags[config.local.0], tags }
+    }
+
+    /// The tag of this node.
+    pub(crate) fn me(&self) -> Tag {
+        self.me
+    }
+
+    /// The tag of any node.
+    pub(crate) fn tag(&self, node: NodeIndex) -> Tag {
+        self.tags.get(node.0).copied().unwrap_or(Tag::NONE)
     }
 
     pub(crate) fn of(&self, node: NodeIndex) -> Option<&Peer> {

@@ -66,7 +66,7 @@ impl Core {
             let Some((havip, ip)) = settings.havips.iter().zip(&group.loops).find_map(address) else { continue };
             let probe = Probe {
                 key: self.config.heartbeat.send_key,
-                sender: Tag::node(&self.config.local_node().name),
+                sender: self.peers.me(),
                 receiver: Tag::NONE,
                 nonce: group.fabric.nonce,
                 havip,

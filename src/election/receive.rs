@@ -48,7 +48,7 @@ impl Core {
     }
 
     fn heartbeat(&mut self, now: Instant, path: u8, heartbeat: Heartbeat, actions: &mut Actions) {
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         let Some(node) = self.peers.by_tag(heartbeat.sender) else {
             // Our own datagram, or one of a node that this file does not have.
             self.counters.unknown_sender += 1;
@@ -86,8 +86,7 @@ impl Core {
             peer.target.clone_from(&heartbeat.target);
         }
         for entry in &heartbeat.entries {
-            let found = self.config.groups.iter().position(|g| Tag::group(&g.name) == entry.group);
-            let Some(index) = found.map(GroupIndex) else { continue };
+            let Some(index) = self.by_tag.get(&entry.group).copied() else { continue };
             if self.config.groups[index.0].member(node).is_none() {
                 continue;
             }
@@ -145,7 +144,7 @@ impl Core {
 
     /// As an asker: counts the grant that the peer says it gave us.
     fn count_vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry) {
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         let Some(grant) = entry.grant.filter(|g| g.node == me && g.boot == self.boot) else { return };
         let Some(sent) = self.peers.of(node).and_then(|p| p.session.sent_at(grant.seq)) else { return };
         if sent > now {
@@ -172,7 +171,7 @@ impl Core {
     }
 
     pub(super) fn node_by_tag(&self, tag: Tag) -> Option<NodeIndex> {
-        let own = Tag::node(&self.config.local_node().name) == tag;
+        let own = self.peers.me() == tag;
         if own { Some(self.config.local) } else { self.peers.by_tag(tag) }
     }
 
@@ -187,7 +186,7 @@ impl Core {
         actions: &mut Actions,
     ) {
         let known = self.peers.by_tag(probe.sender).is_some();
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         if let Some(path) = path.filter(|_| known && probe.receiver == me) {
             return match probe.havip {
                 Tag::NONE => self.send_answer(path, from, probe, actions),
@@ -215,7 +214,7 @@ impl Core {
     }
 
     fn send_answer(&self, path: usize, to: SocketAddr, probe: &Probe, actions: &mut Actions) {
-        let me = Tag::node(&self.config.local_node().name);
+        let me = self.peers.me();
         let answer = Probe { sender: me, receiver: probe.sender, node: me, ..*probe };
         if let Ok(bytes) = encode_probe(&answer, true, &self.keys, &self.config.cluster) {
             actions.push(Action::SendDatagram { path, to, bytes });

@@ -32,6 +32,7 @@ impl Core {
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::config::digest(&new);
+        self.by_tag = super::by_tag(&new);
         if let Some(target) = &new.local_node().target {
             self.identity = Some(target.clone());
         }
@@ -98,7 +99,7 @@ impl Core {
     /// What peers said of groups that are gone.
     fn drop_unknown_entries(&mut self) {
         for peer in self.peers.iter_mut() {
-            peer.entries.retain(|tag, _| self.config.groups.iter().any(|g| Tag::group(&g.name) == *tag));
+            peer.entries.retain(|tag, _| self.by_tag.contains_key(tag));
         }
     }
 }

@@ -210,6 +210,7 @@ impl Core {
     fn emit_one(&mut self, now: Instant, node: NodeIndex, entries: Vec<Entry>, actions: &mut Actions) {
         self.sender.seqs[node.0] += 1;
         let seq = self.sender.seqs[node.0];
+        let me = self.peers.me();
         let Some(peer) = self.peers.of_mut(node) else { return };
         let accepted = peer.session.peer_accepts();
         let key = if accepted.is_empty() { self.keys.in_turn(seq) } else { self.keys.choose(accepted) };
@@ -218,7 +219,7 @@ impl Core {
             key,
             accepts: self.keys.accepts(),
             path: 0,
-            sender: Tag::node(&self.config.local_node().name),
+            sender: me,
             receiver: peer.tag,
             boot: self.boot,
             seq,
@@ -334,14 +335,14 @@ impl Group {
             .with(Flags::FETCHES, self.fetches(turn));
         let effective = self.effective(turn);
         Entry {
-            group: Tag::group(&settings.name),
+            group: self.tag,
             role: self.role,
             flags,
             priority: self.membership(turn).map_or(0, |m| m.priority),
             effective: i16::try_from(effective).unwrap_or(i16::MAX),
             epoch: self.epoch,
             seen: self.seen.max(Epoch(0)),
-            successor: self.plan.successor().map(|n| Tag::node(&turn.config.node(n).name)),
+            successor: self.plan.successor().map(|n| turn.peers.tag(n)),
             ask: lease,
             grant: self.voter.word(turn),
             maintenance: self.kept.maintenance,

@@ -23,9 +23,12 @@ impl Invariant for NoHuman {
         if matches!(seen, Seen::Quiet) {
             self.quiet = Some(world.now);
         }
+        if !matches!(seen, Seen::End) {
+            return Ok(());
+        }
         let cluster = &world.scenario.cluster;
         let long = bound(cluster, world.dead_time());
-        let over = matches!(seen, Seen::End) && self.quiet.is_some_and(|q| world.now.since(q) >= long);
+        let over = self.quiet.is_some_and(|q| world.now.since(q) >= long);
         let winnable = cluster.profile.parse::<super::super::cloud::Profile>().is_ok_and(|p| p.winnable());
         if !over || !winnable {
             return Ok(());
