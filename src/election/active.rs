@@ -31,6 +31,9 @@ impl Group {
             self.give_up(turn, &failure);
             return;
         }
+        if let Some(trouble) = self.lacking() {
+            self.plan.alarm(turn, self.index, &format!("{trouble}; staying active"));
+        }
         self.consider_handover(turn);
     }
 
@@ -62,17 +65,21 @@ impl Group {
             return false;
         }
         let me = turn.identity.map(|t| t.id().to_owned());
-        let wrote = self.loops.iter().filter_map(|l| l.last_write(turn.now)).max();
         for i in 0..self.loops.len() {
+            // What was not ours in this reign was not taken from us.
+            if self.loops[i].outcome() != Outcome::Confirmed {
+                continue;
+            }
+            let wrote = self.loops[i].last_write(turn.now);
             let Some(read) = self.loops[i].read.clone() else { continue };
             if holder_or_alone(&read, me.as_deref()) {
                 continue;
             }
             let other = read.havip.holder().and_then(|h| Some((h, self.member_with(turn, h)?)));
-            let Some(by) = self.superseded.watch(turn, other, &read, wrote) else { continue };
+            let Some(by) = self.superseded.watch(turn, i, other, &read, wrote) else { continue };
             let node = self.member_with(turn, &by);
             let settings = self.settings(turn);
-            self.superseded.hold_back(turn, settings, &by, node);
+            self.superseded.hold_back(turn, settings, i, &by, node);
             let text = format!("two reads name {by} as holder, and its node is not heard");
             self.lose(turn, Role::Backup, Cause::Superseded, text, node);
             return true;
@@ -199,7 +206,7 @@ impl Group {
             let deadline = turn.now + turn.config.cloud.request_timeout;
             turn.out.push(Action::ReadInstance { op, instance, deadline });
         }
-        let read = self.loops.first().and_then(|l| l.read.clone());
+        let read = self.superseded.over().and_then(|i| self.loops.get(i)).and_then(|l| l.read.clone());
         self.superseded.evidence(turn, read.as_ref())
     }
 

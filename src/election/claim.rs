@@ -213,6 +213,10 @@ impl Group {
         let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
         let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {
+            if self.loops[i].missing() {
+                // What the cloud does not know nobody has; the others are claimed without it.
+                continue;
+            }
             let id = &self.settings(turn).havips[i].id;
             let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
             let Some(read) = fresh else { return Verdict::Wait(format!("waiting for the cloud's word on {id}")) };
@@ -224,7 +228,7 @@ impl Group {
             if node.is_some() && !met && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(turn);
-                self.superseded.hold_back(turn, settings, holder, node);
+                self.superseded.hold_back(turn, settings, i, holder, node);
                 return Verdict::Wait(format!("{holder} has {id} and was never heard; waiting for evidence"));
             }
             let guarded = match self.settings(turn).havips[i].strangers {
@@ -363,7 +367,7 @@ impl Group {
         match self.outcome(turn) {
             Outcome::Pending => {}
             Outcome::Confirmed => {
-                self.damping.proven_able();
+                self.damping.proven_able(self.lacking().is_none());
                 self.superseded.settle();
                 self.vacant_since = None;
                 let detail = match self.settings(turn).observe {
@@ -376,7 +380,9 @@ impl Group {
             Outcome::Rival(by) => {
                 let node = self.member_with(turn, &by);
                 let settings = self.settings(turn);
-                self.superseded.hold_back(turn, settings, &by, node);
+                let lost = |l: &HavipLoop| l.outcome() == Outcome::Rival(by.clone());
+                let over = self.loops.iter().position(lost).unwrap_or_default();
+                self.superseded.hold_back(turn, settings, over, &by, node);
                 self.lose(turn, Role::Backup, Cause::LostRace, format!("{by} claimed too and goes first"), node);
             }
             Outcome::Failed(failure) => self.give_up(turn, &failure),
@@ -386,6 +392,9 @@ impl Group {
     /// The claim, or a repair, failed: unable for a while, so that somebody else may try.
     pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
         self.damping.set_unable(turn, failure);
+        if self.loops.iter().any(|l| l.outcome() == Outcome::Confirmed) {
+            self.damping.pass_on();
+        }
         self.lose(turn, Role::Fault, failure.cause, failure.text.clone(), None);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Damping {
     moves: VecDeque<Instant>,
     unable: Option<Unable>,
     failures: u32,
+    /// The last claim got only some of the HAVIPs and was given up for somebody who might get all.
+    passed_on: bool,
 }
 
 impl Damping {
@@ -68,10 +70,21 @@ impl Damping {
         self.unable = Some(Unable { until, cause: failure.cause, text: failure.text.clone() });
     }
 
-    /// Claims work again.
-    pub(crate) fn proven_able(&mut self) {
+    /// Claims work again; `whole`: for every HAVIP.
+    pub(crate) fn proven_able(&mut self, whole: bool) {
         self.unable = None;
         self.failures = 0;
+        self.passed_on &= !whole;
+    }
+
+    /// A claim that got only some of the HAVIPs is given up.
+    pub(crate) fn pass_on(&mut self) {
+        self.passed_on = true;
+    }
+
+    /// Whether such a claim was given up since the last one that got them all.
+    pub(crate) fn passed_on(&self) -> bool {
+        self.passed_on
     }
 
     /// The failure, while no other claim may be tried.

@@ -4,6 +4,7 @@ use super::group::Group;
 use super::role::{Cause, Role};
 use super::turn::Turn;
 use crate::ids::Epoch;
+use crate::ownership::HavipLoop;
 
 impl Group {
     pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
@@ -72,21 +73,27 @@ impl Group {
         Some(format!("{name} runs with other voters, arbiter, HAVIPs or bindings; make the files equal"))
     }
 
-    /// What looking at the cloud without a claim showed: a HAVIP that is gone, or no permission to see it.
+    /// What looking at the cloud without a claim showed: every HAVIP is gone, or no permission to see one.
+    ///
+    /// With the right it is an alarm: an error proves nothing, and an address that nobody else can have does no harm.
     fn cloud_fault(&self) -> Option<(Cause, String)> {
+        if self.role.has_right() {
+            return None;
+        }
+        let gone = self.loops.iter().all(HavipLoop::missing);
         self.loops.iter().find_map(|l| {
             let (count, _, error) = l.read_errors.as_ref()?;
             let cause = match () {
                 () if *count < 2 => return None,
-                () if error.missing => Cause::HavipMissing,
-                () if error.denied && !self.role.has_right() => Cause::Denied,
+                () if error.missing && gone => Cause::HavipMissing,
+                () if error.denied => Cause::Denied,
                 () => return None,
             };
-            let remedy = match cause {
-                Cause::HavipMissing => "create it, or correct group.havip.id",
-                _ => "check the credentials and their permission for HAVIP",
+            let text = match cause {
+                Cause::HavipMissing => l.trouble().unwrap_or_default(),
+                _ => format!("{error}; check the credentials and their permission for HAVIP"),
             };
-            Some((cause, format!("{error}; {remedy}")))
+            Some((cause, text))
         })
     }
 }

@@ -6,33 +6,52 @@ use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
 use crate::ids::{HavipIndex, NodeIndex, Target};
-use crate::ownership::{Desire, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
+use crate::ownership::{Desire, Failure, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
 use std::time::Duration;
 
 /// Time between two looks while a claim may depend on them.
 const LOOK_WAITING: Duration = Duration::from_secs(1);
+/// Time between two looks while the cloud's answers are what stands in the way.
+const LOOK_IN_FAULT: Duration = Duration::from_secs(5);
 /// The least time between two looks, however short the dead time is.
 const SOON: Duration = Duration::from_millis(100);
 
 impl Group {
     /// What became of the claim so far, over all HAVIPs.
+    ///
+    /// One that is not to be had does not take the others along: it goes on being tried, beside those that are ours.
+    /// Only a claim that somebody else could make whole passes on, and only once: the next may fare no better.
     pub(crate) fn outcome(&self, turn: &Turn<'_>) -> Outcome {
         if self.settings(turn).observe {
             return Outcome::Confirmed;
         }
-        let mut all = Outcome::Confirmed;
-        for l in &self.loops {
-            match l.outcome() {
-                Outcome::Confirmed => {}
-                Outcome::Pending => {
-                    if all == Outcome::Confirmed {
-                        all = Outcome::Pending;
-                    }
-                }
-                worse => return worse,
-            }
+        let all: Vec<Outcome> = self.loops.iter().map(HavipLoop::outcome).collect();
+        if let Some(rival) = all.iter().find(|o| matches!(o, Outcome::Rival(_))) {
+            return rival.clone();
         }
-        all
+        let failed = all.iter().find_map(|o| match o {
+            Outcome::Failed(failure) => Some(failure),
+            _ => None,
+        });
+        let ours = all.contains(&Outcome::Confirmed);
+        match failed {
+            _ if all.contains(&Outcome::Pending) => Outcome::Pending,
+            Some(failure) if !ours || self.passes_on(turn, failure) => Outcome::Failed(failure.clone()),
+            _ => Outcome::Confirmed,
+        }
+    }
+
+    /// Whether a claim that got only some of the HAVIPs is given up for somebody who may get all of them.
+    fn passes_on(&self, turn: &Turn<'_>, failure: &Failure) -> bool {
+        self.role == Role::Claiming
+            && failure.cause != Cause::HavipMissing
+            && !self.damping.passed_on()
+            && rank::successor(turn, self.settings(turn), self.tag).is_some()
+    }
+
+    /// A HAVIP of ours that is not to be had, or that the cloud does not know any more: how, and what to do.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        self.loops.iter().find_map(HavipLoop::trouble)
     }
 
     /// Runs the ownership loop of every HAVIP with what the role wants now.
@@ -81,6 +100,10 @@ impl Group {
 
     /// How often to look at the cloud without having the right, and whether a claim may depend on it.
     fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
+        if matches!(self.ineligible, Some((Cause::HavipMissing | Cause::Denied, _))) {
+            // Nobody may be able to take over until the cloud's answer is another one.
+            return (LOOK_IN_FAULT.min(turn.config.cloud.audit_interval), false);
+        }
         let waiting_for_cloud = self.settings(turn).arbiter.by_record() && self.claim_may_follow(turn);
         if waiting_for_cloud && self.owner_suspected(turn) {
             // The answer must be here, and one suspicion old, before the dead time is over.

@@ -151,7 +151,7 @@ pub struct HavipSnapshot {
     pub bound: Vec<String>,
     /// Milliseconds since that was read.
     pub read_ms: Option<u64>,
-    /// The last error of reading it, while it lasts.
+    /// Why it is not to be had although others of the group are, or the last error of reading it, while it lasts.
     pub error: Option<String>,
     /// Wrong answers that were repaired while active.
     pub repairs: u64,
@@ -297,7 +297,7 @@ fn havip_snapshot(havip: &crate::config::model::Havip, l: &crate::ownership::Hav
             .map(|r| r.havip.binded_instances.iter().map(|b| b.instance_id.clone()).collect())
             .unwrap_or_default(),
         read_ms: read.map(|r| ms(now, r.at)),
-        error: l.read_errors.as_ref().map(|(_, _, e)| e.to_string()),
+        error: l.trouble().or_else(|| l.read_errors.as_ref().map(|(_, _, e)| e.to_string())),
         repairs: l.repairs,
     }
 }

@@ -9,6 +9,7 @@ use crate::config::model::Group;
 use crate::ids::{NodeIndex, OperationId, Target};
 use crate::ownership::LastRead;
 use crate::time::Instant;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A read this soon after a write of ours proves nothing about others.
@@ -27,11 +28,20 @@ struct Seen {
     issued: Instant,
 }
 
+/// What was read of one HAVIP against us.
+#[derive(Debug, Default)]
+struct Against {
+    seen: Option<Seen>,
+    judged: Option<Instant>,
+}
+
 /// We hold back.
 #[derive(Debug, Clone)]
 pub(crate) struct HeldBack {
     /// The target that the cloud names.
     pub(crate) by: String,
+    /// For this HAVIP of the group: what it says of another is no evidence.
+    havip: usize,
     pub(crate) node: Option<NodeIndex>,
     pub(crate) since: Instant,
     pub(crate) until: Instant,
@@ -43,8 +53,7 @@ pub(crate) struct HeldBack {
 /// Evidence of one group.
 #[derive(Debug, Default)]
 pub(crate) struct Superseded {
-    seen: Option<Seen>,
-    judged: Option<Instant>,
+    against: BTreeMap<usize, Against>,
     pub(crate) held: Option<HeldBack>,
     /// How often the wait ran out without new evidence.
     waits: u32,
@@ -53,28 +62,29 @@ pub(crate) struct Superseded {
 }
 
 impl Superseded {
-    /// Active: whether this read, with an earlier one, takes the right away. Gives the holder.
+    /// Active: whether this read of a HAVIP, with an earlier one of it, takes the right away. Gives the holder.
     pub(crate) fn watch(
         &mut self,
         turn: &Turn<'_>,
+        havip: usize,
         other: Option<(&str, NodeIndex)>,
         read: &LastRead,
         wrote: Option<Instant>,
     ) -> Option<String> {
-        if self.judged == Some(read.issued) {
+        let against = self.against.entry(havip).or_default();
+        if against.judged.replace(read.issued) == Some(read.issued) {
             return None;
         }
-        self.judged = Some(read.issued);
         let unseen = other.filter(|(_, n)| turn.peers.of(*n).is_none_or(|p| !p.up(turn.now)));
         let too_soon = wrote.is_some_and(|w| read.issued < w + OWN_WRITE);
         let Some((holder, _)) = unseen.filter(|_| !too_soon) else {
-            self.seen = None;
+            against.seen = None;
             return None;
         };
-        match &self.seen {
+        match &against.seen {
             Some(first) if first.holder == holder => (read.issued >= first.issued + APART).then(|| holder.to_owned()),
             _ => {
-                self.seen = Some(Seen { holder: holder.to_owned(), issued: read.issued });
+                against.seen = Some(Seen { holder: holder.to_owned(), issued: read.issued });
                 None
             }
         }
@@ -82,7 +92,7 @@ impl Superseded {
 
     /// A claim succeeded: what was seen before is over. How often we waited counts on.
     pub(crate) fn settle(&mut self) {
-        self.seen = None;
+        self.against.clear();
         self.held = None;
         self.released = None;
     }
@@ -98,21 +108,29 @@ impl Superseded {
 
     /// keepalived has decided for us: what the cloud said before is history.
     pub(crate) fn forgive(&mut self) {
-        self.seen = None;
+        self.against.clear();
         self.waits = 0;
         if self.held.is_some() {
             self.release();
         }
     }
 
-    /// Begins to hold back.
-    pub(crate) fn hold_back(&mut self, turn: &Turn<'_>, group: &Group, by: &str, node: Option<NodeIndex>) {
+    /// Begins to hold back, over what the cloud says of the HAVIP at this place in the group.
+    pub(crate) fn hold_back(
+        &mut self,
+        turn: &Turn<'_>,
+        group: &Group,
+        havip: usize,
+        by: &str,
+        node: Option<NodeIndex>,
+    ) {
         if self.held.as_ref().is_some_and(|h| h.by == by) {
             return;
         }
         let wait = group.reclaim_wait.saturating_mul(4_u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
         self.held = Some(HeldBack {
             by: by.to_owned(),
+            havip,
             node,
             since: turn.now,
             until: turn.now + wait,
@@ -120,7 +138,12 @@ impl Superseded {
             asked: None,
             ask_at: turn.now,
         });
-        self.seen = None;
+        self.against.clear();
+    }
+
+    /// The HAVIP over which we hold back.
+    pub(crate) fn over(&self) -> Option<usize> {
+        self.held.as_ref().map(|h| h.havip)
     }
 
     /// Holding back: whether there is new evidence, in words. Clears the hold if so.

@@ -158,7 +158,7 @@ impl HavipLoop {
                 let (count, since) = self.read_errors.as_ref().map_or((0, turn.now), |(n, at, _)| (*n, *at));
                 let pause = error.retry_after.unwrap_or_else(|| LOOK_AGAIN * (count + 1).min(10));
                 self.read_at = Some(turn.now + pause);
-                let hopeless = error.missing || (error.denied && self.confirmed_at.is_none());
+                let hopeless = (error.missing || error.denied) && self.confirmed_at.is_none();
                 if self.opened.is_some() && hopeless && count > 0 {
                     self.fail_by(&error);
                 }

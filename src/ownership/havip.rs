@@ -30,6 +30,10 @@ const DETACH_AGAIN: Duration = Duration::from_secs(5);
 /// One that was refused is not tried again for this long; it may have been refused because a write that lands late
 /// had not bound the target yet.
 pub(super) const DETACH_LATER: Duration = Duration::from_secs(15);
+/// One that is not to be had, beside others that are, is tried again after this long.
+const TRY_AGAIN: Duration = Duration::from_secs(15);
+/// What to do about a HAVIP that the cloud does not know.
+const CREATE_IT: &str = "create it, or correct group.havip.id";
 
 /// One good look at the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub struct HavipLoop {
     pub(super) confirmed_at: Option<Instant>,
     pub(super) unconfirmed_since: Option<Instant>,
     pub(super) detach_from: Instant,
+    /// When the outcome became `Failed`, beside others that did not.
+    failed_at: Option<Instant>,
     /// This claim has announced the address without knowing who is master.
     announced: bool,
     pub(super) outcome: Option<Outcome>,
@@ -113,6 +119,20 @@ impl HavipLoop {
     /// When a write of ours was last under way.
     pub(crate) fn last_write(&self, now: Instant) -> Option<Instant> {
         if self.writing.is_some() { Some(now) } else { self.wrote }
+    }
+
+    /// Whether the cloud said, and not only once, that there is no such HAVIP.
+    pub(crate) fn missing(&self) -> bool {
+        self.read_errors.as_ref().is_some_and(|(count, _, error)| *count >= 2 && error.missing)
+    }
+
+    /// Why it is not to be had, and what to do about it.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match (&self.outcome, &self.read_errors) {
+            (Some(Outcome::Failed(failure)), _) => Some(failure.text.clone()),
+            (_, Some((_, _, error))) if self.missing() => Some(format!("{error}; {CREATE_IT}")),
+            _ => None,
+        }
     }
 
     /// Whether a write is under way.
@@ -158,6 +178,7 @@ impl HavipLoop {
         self.done = None;
         self.detach_from = turn.now;
         self.announced = false;
+        self.failed_at = None;
     }
 
     fn serve(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
@@ -165,6 +186,13 @@ impl HavipLoop {
             self.open(turn);
         }
         self.give_up_lost_calls(turn);
+        if let Some(Outcome::Failed(failure)) = &self.outcome {
+            let wait = TRY_AGAIN.max(failure.retry_after.unwrap_or_default());
+            if turn.due(*self.failed_at.get_or_insert(turn.now) + wait) {
+                self.close();
+                self.open(turn);
+            }
+        }
         if turn.now >= serve.right_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
             return;
         }
@@ -359,7 +387,7 @@ impl HavipLoop {
 
     pub(super) fn fail_by(&mut self, error: &CallError) {
         let (cause, remedy) = if error.missing {
-            (Cause::HavipMissing, "create it, or correct group.havip.id")
+            (Cause::HavipMissing, CREATE_IT)
         } else if error.denied {
             (Cause::Denied, "check the credentials and their permission for HAVIP attach and detach")
         } else {

@@ -146,7 +146,8 @@ impl World {
         if router.runs {
             self.tell_vrrp(host, after, router.state, decided, VrrpSource::Kept);
         } else {
-            self.tell_vrrp(host, after, State::Stop, true, VrrpSource::Process);
+            // It looks for the process at once; what a keepalived says that starts now comes after that.
+            self.tell_vrrp(host, Duration::ZERO, State::Stop, true, VrrpSource::Process);
         }
     }
 

@@ -9,6 +9,7 @@ mod faults;
 mod keepalived;
 mod maintenance;
 mod releases;
+mod several;
 mod shadow;
 
 use super::action::{Action, Actions, Persisted, PersistedGroup, Write};
