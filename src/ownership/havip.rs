@@ -211,7 +211,7 @@ impl HavipLoop {
     }
 
     fn look_or_act(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
-        let trusted = self.trusted_read(turn).filter(|read| !self.is_history(turn, read));
+        let trusted = self.trusted_read(turn).filter(|read| !self.is_history(turn, scope, serve, read));
         let Some(read) = trusted else {
             // Nothing recent is known: attach is the move that is right under every semantics.
             if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
@@ -250,11 +250,16 @@ impl HavipLoop {
         (after_write && recent).then(|| read.clone())
     }
 
-    /// A look from before this claim that names us may be of our last reign, with another's in between. The next
-    /// look may lag as much, so it is no remedy: attaching is.
-    fn is_history(&self, turn: &Turn<'_>, read: &LastRead) -> bool {
-        let names_us = turn.identity.is_some_and(|me| read.havip.holder() == Some(me.id()));
-        names_us && self.reigned && self.opened.is_some_and(|opened| read.issued < opened)
+    /// A look from before this claim, after an earlier reign, that names or binds us may be of that reign: whoever was
+    /// holder in between may have detached us since. The next look may lag as much, so it is no remedy: attaching is.
+    fn is_history(&self, turn: &Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
+        let Some(me) = turn.identity.map(Target::id) else { return false };
+        let holder = read.havip.holder();
+        // Whom a claim gives way to, or leaves to the election, counts in any look.
+        let judged = holder.is_some_and(|h| serve.yield_to.iter().chain(&serve.hands_off).any(|id| id == h));
+        let bound = scope.havip.binding == Binding::Exclusive && read.havip.binds(me) && !judged;
+        let before = self.reigned && self.opened.is_some_and(|opened| read.issued < opened);
+        before && (holder == Some(me) || bound)
     }
 
     /// Shared binding: an older look that says we are bound spares the attach.
@@ -276,6 +281,10 @@ impl HavipLoop {
             leave_bound: &serve.leave_bound,
         };
         let step = next(&read.havip, &cx);
+        if read.havip.binds(&me) && self.last_error.as_ref().is_some_and(|(kind, _)| *kind == WriteKind::Attach) {
+            // Refused because we are bound already: no later look may make a failure of that.
+            self.last_error = None;
+        }
         if !matches!(step, Next::Ours { .. } | Next::HandsOff) && self.confirmed_at.take().is_some() {
             self.repairs += 1;
             self.unconfirmed_since = Some(turn.now);

@@ -120,3 +120,27 @@ fn a_look_that_lags_behind_confirms_nothing_that_was_not_attached() {
         assert_eq!(pair.bound.last().map(String::as_str), Some("i-a"), "{arbiter:?} {}", pair.story());
     }
 }
+
+/// The look before the claim may be of our own reign: another held the HAVIP since, detached us and died.
+#[test]
+fn a_look_that_still_binds_us_spares_no_attach() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+        let mut pair = Pair::new(3, arbiter);
+        pair.run(Duration::from_secs(33));
+        let command = crate::election::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(1)) };
+        // What the first node reads from here on is of the instant in which both were bound.
+        pair.stale.insert(0, vec!["i-a".into(), "i-b".into()]);
+        pair.give(0, Event::Commanded { command, request: 1 });
+        pair.run(Duration::from_millis(150));
+        assert_eq!(pair.bound, ["i-b"], "{arbiter:?} {}", pair.story());
+        pair.kill(1);
+        let killed = pair.now;
+        pair.run(Duration::from_millis(1_500));
+        let mut writes = pair.log.iter().filter_map(|(at, i, a)| match a {
+            Action::Write(w) if *at > killed && *i == 0 => Some(w.kind),
+            _ => None,
+        });
+        let first = writes.next();
+        assert_eq!(first, Some(crate::election::action::WriteKind::Attach), "{arbiter:?} {}", pair.story());
+    }
+}
