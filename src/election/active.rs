@@ -174,15 +174,19 @@ impl Group {
         let (Role::Backup, true, Some(since)) = (self.role, settings.preempt, self.eligible_since) else {
             return false;
         };
+        self.goes_before_active(turn) && self.may_be_active(turn) && turn.due(since + settings.preempt_delay)
+    }
+
+    /// Whether a peer is active that we go before, and no switchover put it there.
+    pub(crate) fn goes_before_active(&self, turn: &Turn<'_>) -> bool {
         let ours = rank::key(turn, turn.config.local, self.effective(turn));
-        let better = turn.peers.iter().any(|p| {
+        turn.peers.iter().any(|p| {
             p.owns(self.tag, turn.now).is_some_and(|e| {
                 e.role == Role::Active
                     && !e.flags.has(Flags::SETTLED)
                     && ours < rank::key(turn, p.node, i32::from(e.effective))
             })
-        });
-        better && self.may_be_active(turn) && turn.due(since + settings.preempt_delay)
+        })
     }
 
     /// Whether our entry says that this node could be active.

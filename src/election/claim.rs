@@ -14,10 +14,31 @@ use std::time::Duration;
 /// Under arbiter `cloud` a claim rests on a read that is at most this old.
 const READ_AGE: Duration = Duration::from_secs(2);
 
+/// Why nothing is claimed just now. It is for people: the state is evaluated again each turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// In words; empty where nothing is waited for.
+    pub(crate) text: String,
+    /// When it is over at the latest, where that is known.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Waiting {
+    pub(crate) fn until(at: Instant, text: impl Into<String>) -> Self {
+        Self { text: text.into(), until: Some(at) }
+    }
+}
+
+impl<T: Into<String>> From<T> for Waiting {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), until: None }
+    }
+}
+
 /// Whether a claim may be made now.
 pub(super) enum Verdict {
-    /// Not now, in words; the reason is for people, the state is evaluated again each turn.
-    Wait(String),
+    /// Not now.
+    Wait(Waiting),
     /// Yes, and why.
     Claim(Cause, String, Option<NodeIndex>),
 }
@@ -26,6 +47,8 @@ impl Group {
     pub(crate) fn step_backup(&mut self, turn: &mut Turn<'_>) {
         if self.role == Role::Fault || self.membership(turn).is_none_or(|m| m.witness) {
             self.asker.stop();
+            let again = self.damping.unable_until(turn.now).filter(|_| self.role == Role::Fault);
+            self.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
             return;
         }
         if let Some(news) = self.new_evidence(turn) {
@@ -90,7 +113,7 @@ impl Group {
     }
 
     /// What keeps this node from claiming whatever the others do.
-    fn barred(&self, turn: &mut Turn<'_>) -> Option<String> {
+    fn barred(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
         if turn.stopping || self.left {
             return Some("this daemon is stopping".into());
         }
@@ -104,10 +127,21 @@ impl Group {
             return Some("the part of this daemon that carries things out stands still".into());
         }
         if !turn.due(turn.claims_from) {
-            return Some("this host was paused, or its link was down; nothing is claimed for one dead time".into());
+            let text = "this host was paused, or its link was down; nothing is claimed for one dead time";
+            return Some(Waiting::until(turn.claims_from, text));
         }
         let held = self.superseded.held.as_ref()?;
-        Some(format!("the cloud gave the address to {}; waiting for new evidence", held.by))
+        let node = held.node.map(|n| format!(" (node {})", turn.config.node(n).name)).unwrap_or_default();
+        let text =
+            format!("the cloud gave the address to {}{node}; waiting for new evidence, or for reclaim-wait", held.by);
+        Some(Waiting::until(held.until, text))
+    }
+
+    /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
+    fn until_it_preempts(&self, turn: &Turn<'_>) -> Option<Instant> {
+        let settings = self.settings(turn);
+        let since = self.eligible_since.filter(|_| settings.preempt)?;
+        self.goes_before_active(turn).then_some(since + settings.preempt_delay).filter(|at| *at > turn.now)
     }
 
     /// A node that has the right offers it to us.
@@ -123,14 +157,22 @@ impl Group {
     }
 
     /// Somebody has the right, or it is reserved for somebody.
-    pub(super) fn somebody_else(&self, turn: &mut Turn<'_>) -> Option<String> {
+    pub(super) fn somebody_else(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
         for peer in turn.peers.iter() {
             let name = turn.config.node(peer.node).name.as_str();
             if peer.owns(self.tag, turn.now).is_some() {
-                return Some(format!("{name} is active"));
+                let preempts = self.until_it_preempts(turn);
+                return Some(match preempts {
+                    Some(at) => {
+                        let text =
+                            format!("{name} is active; this node goes first in rank, and waits for preempt-delay");
+                        Waiting::until(at, text)
+                    }
+                    None => format!("{name} is active").into(),
+                });
             }
             if peer.releases(self.tag, turn.now).is_some() {
-                return Some(format!("{name} is handing over"));
+                return Some(format!("{name} is handing over").into());
             }
         }
         None
@@ -145,17 +187,18 @@ impl Group {
     }
 
     /// A peer that was not heard since our start counts as live until the cold-start wait is over.
-    pub(super) fn cold_start(&self, turn: &mut Turn<'_>) -> Option<String> {
+    pub(super) fn cold_start(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
         let until = turn.started + turn.config.heartbeat.cold_start_wait;
         let members = &self.settings(turn).members;
         let unmet = members.iter().find(|m| turn.peers.of(m.node).is_some_and(|p| !p.met && !p.gone) && !m.witness)?;
         let name = turn.config.node(unmet.node).name.as_str();
-        (!turn.due(until)).then(|| format!("{name} was not heard since the start; waiting for it"))
+        let text = format!("{name} was not heard since the start; waiting for it, or for cold-start-wait");
+        (!turn.due(until)).then(|| Waiting::until(until, text))
     }
 
     /// A live eligible member that the cloud names goes before the rank for one dead time: it may have restarted.
     /// So does the last holder, whatever we read last, while it is expected back from a restart that it announced.
-    fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<String> {
+    fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<Waiting> {
         let back = |n: &NodeIndex| turn.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > turn.now);
         let named = self.loops.iter().find_map(HavipLoop::holder).and_then(|h| self.member_with(turn, h));
         let node = self.damping.owner().filter(back).or(named).filter(|n| *n != turn.config.local)?;
@@ -168,7 +211,8 @@ impl Group {
             _ => return None,
         };
         let name = &turn.config.node(node).name;
-        (peer.up(turn.now) && !turn.due(until)).then(|| format!("{name} was the holder and may resume"))
+        let up = peer.up(turn.now);
+        (up && !turn.due(until)).then(|| Waiting::until(until, format!("{name} was the holder and may resume")))
     }
 
     /// When voters that start together with us may give their first vote.
@@ -181,10 +225,16 @@ impl Group {
     }
 
     /// Others go first; the k-th in rank has its turn after k dead times without a claim.
-    fn outranked(&self, turn: &mut Turn<'_>, since: Instant) -> Option<String> {
-        let place = rank::place(turn, self.settings(turn), self.tag, self.effective(turn));
+    fn outranked(&self, turn: &mut Turn<'_>, since: Instant) -> Option<Waiting> {
+        let first = rank::before(turn, self.settings(turn), self.tag, self.effective(turn));
+        let place = first.len();
         let wait = turn.dead_time() * u32::try_from(place).unwrap_or(u32::MAX);
-        (!turn.due(since + wait)).then(|| format!("{place} live eligible node(s) go first"))
+        let turn_comes = since + wait;
+        (!turn.due(turn_comes)).then(|| {
+            let names: Vec<&str> = first.iter().map(|n| turn.config.node(*n).name.as_str()).collect();
+            let goes = if place == 1 { "goes" } else { "go" };
+            Waiting::until(turn_comes, format!("{} {goes} first in rank", names.join(", ")))
+        })
     }
 
     fn reason_for_vacancy(&self, turn: &Turn<'_>) -> Verdict {
@@ -219,7 +269,9 @@ impl Group {
             }
             let id = &self.settings(turn).havips[i].id;
             let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
-            let Some(read) = fresh else { return Verdict::Wait(format!("waiting for the cloud's word on {id}")) };
+            let Some(read) = fresh else {
+                return Verdict::Wait(format!("waiting for the cloud's word on {id}").into());
+            };
             let Some(holder) = read.havip.holder().filter(|h| Some(*h) != turn.identity.map(Target::id)) else {
                 continue;
             };
@@ -229,7 +281,11 @@ impl Group {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(turn);
                 self.superseded.hold_back(turn, settings, i, holder, node);
-                return Verdict::Wait(format!("{holder} has {id} and was never heard; waiting for evidence"));
+                let name = node.map(|n| format!(" (node {})", turn.config.node(n).name)).unwrap_or_default();
+                let text =
+                    format!("{holder}{name} has {id} and was never heard; waiting for evidence, or for reclaim-wait");
+                let until = self.superseded.held.as_ref().map(|h| h.until);
+                return Verdict::Wait(Waiting { text, until });
             }
             let guarded = match self.settings(turn).havips[i].strangers {
                 Strangers::Detach => false,
@@ -240,7 +296,7 @@ impl Group {
                 let text = format!("{holder} has {id} and is no member; detach it by hand, or set strangers");
                 let failure = Failure { cause: Cause::StrangerBound, text: text.clone(), retry_after: None };
                 self.damping.set_unable(turn, &failure);
-                return Verdict::Wait(text);
+                return Verdict::Wait(text.into());
             }
             displaces.push(holder.to_owned());
             silent.extend(node);
@@ -253,7 +309,8 @@ impl Group {
             let counts = self.silence_counts(turn, node);
             if !counts.is_some_and(|at| turn.due(at)) {
                 let name = &turn.config.node(node).name;
-                return Verdict::Wait(format!("{name} may be silent only for us: listening while the cloud answers"));
+                let text = format!("{name} may be silent only for us: listening while the cloud answers");
+                return Verdict::Wait(Waiting { text, until: counts });
             }
         }
         if let Verdict::Claim(_, _, Some(last)) = &verdict
@@ -337,7 +394,8 @@ impl Group {
             }
         }
         let votes = self.asker.votes(turn.now);
-        self.waiting = format!("asking for epoch {}: {votes} vote(s)", self.epoch);
+        let (epoch, needed) = (self.epoch, self.settings(turn).members.len() / 2 + 1);
+        self.waiting = format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
     }
 
     fn begin_claim(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
@@ -349,7 +407,7 @@ impl Group {
             self.kept.preemption_suspended = settled;
             *turn.persist = true;
         }
-        self.waiting.clear();
+        self.waiting = Waiting::default();
         self.reach = super::reach::Reach::default();
         self.note_silence(turn, cause, peer);
         let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);

@@ -60,6 +60,15 @@ impl Damping {
         settings.max_moves > 0 && self.moves_in(now, settings.max_moves_window) >= settings.max_moves as usize
     }
 
+    /// Until when another unforced move would exceed `max-moves`, if it would now.
+    pub(crate) fn budget_back(&self, now: Instant, settings: &Group) -> Option<Instant> {
+        let window = settings.max_moves_window;
+        let spent: Vec<Instant> = self.moves.iter().copied().filter(|at| now.since(*at) < window).collect();
+        // So many of them have to leave the window, oldest first.
+        let leave = (spent.len() + 1).checked_sub(settings.max_moves as usize).filter(|_| settings.max_moves > 0)?;
+        spent.get(leave.checked_sub(1)?).map(|at| *at + window)
+    }
+
     /// A claim failed: no other for a while, longer each time.
     pub(crate) fn set_unable(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
         let lease = turn.dead_time();
@@ -85,6 +94,11 @@ impl Damping {
     /// Whether such a claim was given up since the last one that got them all.
     pub(crate) fn passed_on(&self) -> bool {
         self.passed_on
+    }
+
+    /// Until when no other claim may be tried, if that is after `now`.
+    pub(crate) fn unable_until(&self, now: Instant) -> Option<Instant> {
+        self.unable.as_ref().map(|u| u.until).filter(|until| *until > now)
     }
 
     /// The failure, while no other claim may be tried.

@@ -207,7 +207,7 @@ impl Group {
             return Reply::Refused(text);
         }
         if self.role != Role::Backup || !self.may_be_active(turn) {
-            return Reply::Refused(format!("this node cannot take {name} over now: {}", self.waiting));
+            return Reply::Refused(format!("this node cannot take {name} over now: {}", self.waiting.text));
         }
         let owner = turn.peers.iter().find(|p| p.up(turn.now) && p.owns(self.tag, turn.now).is_some());
         let Some(owner) = owner.map(|p| turn.config.node(p.node).name.clone()) else {

@@ -1,9 +1,10 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
 
 use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition, WriteKind};
+use super::claim::Waiting;
 use super::damping::Damping;
 use super::event::OperationResult;
-use super::handover::Plan;
+use super::handover::{FailedMove, Plan};
 use super::keepalived::Vrrp;
 use super::lease::{Asker, KeepFor, Voter};
 use super::probe::Fabric;
@@ -64,8 +65,10 @@ pub(crate) struct Group {
     pub(crate) eligible_since: Option<Instant>,
     /// Cause and text of not being eligible.
     pub(crate) ineligible: Option<(Cause, String)>,
-    /// Why nothing is claimed just now, in words.
-    pub(crate) waiting: String,
+    /// Why nothing is claimed just now.
+    pub(crate) waiting: Waiting,
+    /// The last planned move away from here, if it failed.
+    pub(crate) failed_move: Option<FailedMove>,
     /// The holders that a claim under arbiter `cloud` displaces.
     pub(crate) displaces: Vec<String>,
     pub(crate) isolated_since: Option<Instant>,
@@ -134,7 +137,8 @@ impl Group {
             vacant_since: None,
             eligible_since: None,
             ineligible: None,
-            waiting: String::new(),
+            waiting: Waiting::default(),
+            failed_move: None,
             displaces: vec![],
             isolated_since: None,
             timeline: Vec::new(),

@@ -6,6 +6,7 @@ use super::group::Group;
 use super::lease::KeepFor;
 use super::rank;
 use super::role::{Cause, Role};
+use super::succession;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, OnRestart, OnStop};
 use crate::ids::{GroupIndex, NodeIndex};
@@ -17,6 +18,15 @@ use std::time::Duration;
 const RETRY: Duration = Duration::from_secs(10);
 /// The same alarm is not repeated sooner.
 const ALARM_EVERY: Duration = Duration::from_secs(60);
+
+/// A planned move after which the right came back.
+#[derive(Debug, Clone)]
+pub(crate) struct FailedMove {
+    pub(crate) to: NodeIndex,
+    /// What that node did, in words: `declined: is drained`.
+    pub(crate) why: String,
+    pub(crate) at: Instant,
+}
 
 /// The planned move of one group.
 #[derive(Debug, Default)]
@@ -107,6 +117,7 @@ impl Group {
             leaving,
             ..Plan::default()
         };
+        self.failed_move = None;
         self.asker.stop();
         self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, Some(to));
         self.timeline.clear();
@@ -121,7 +132,7 @@ impl Group {
             .find(|p| p.owns(self.tag, turn.now).is_some_and(|e| e.epoch > self.epoch && e.flags.has(Flags::SERVING)));
         if let Some(owner) = owner {
             let (node, name) = (owner.node, &turn.config.node(owner.node).name);
-            let text = format!("{name} serves since {} ms", turn.now.since(self.plan.began).as_millis());
+            let text = format!("{name} took over in {} ms", turn.now.since(self.plan.began).as_millis());
             self.end_handover(turn, Cause::HandoverComplete, text, Some(node));
             return;
         }
@@ -132,13 +143,17 @@ impl Group {
         let claiming = entry.is_some_and(|e| e.role.has_right() && e.epoch > self.epoch);
         let declines = entry.is_some_and(|e| e.flags.has(Flags::DECLINES));
         let reason = match () {
-            () if declines => "declined",
-            () if !up && !claiming => "is not heard any more",
-            () if !claiming && turn.due(self.plan.claim_by) => "did not claim in time",
-            () if turn.due(self.plan.until) => "did not serve within handover-timeout",
+            () if declines => match succession::unfit(turn.peers, turn.now, turn.digest, self.settings(turn), to) {
+                Some(unfit) => format!("declined: it {unfit}"),
+                None => "declined".to_owned(),
+            },
+            () if !up && !claiming => "is not heard any more".to_owned(),
+            () if !claiming && turn.due(self.plan.claim_by) => "did not claim in time".to_owned(),
+            () if turn.due(self.plan.until) => "did not serve within handover-timeout".to_owned(),
             () => return,
         };
         let why = format!("{} {reason}", turn.config.node(to).name);
+        self.failed_move = Some(FailedMove { to, why: reason, at: turn.now });
         self.take_back(turn, to, why);
     }
 
@@ -227,20 +242,28 @@ impl Group {
             return Err(Reply::Refused(text));
         }
         let Some(node) = to else {
-            let nobody = || Reply::Refused(format!("no other node can take {name} over now"));
-            return rank::successor(turn, settings, self.tag).ok_or_else(nobody);
+            return rank::successor(turn, settings, self.tag).ok_or_else(|| Reply::Refused(self.nobody_else(turn)));
         };
         if node == turn.config.local {
             return Err(Reply::Done(format!("{name} is active here already")));
         }
-        let fit = rank::rivals(turn, settings, self.tag).iter().any(|c| c.node == node);
-        let up = turn.peers.of(node).is_some_and(|p| p.up(turn.now));
-        if !(fit && up) {
-            let node = &turn.config.node(node).name;
-            let text = format!("{node} cannot take {name} over: not heard both ways, or not eligible");
-            return Err(Reply::Refused(text));
+        match succession::unfit(turn.peers, turn.now, turn.digest, settings, node) {
+            None => Ok(node),
+            Some(unfit) => {
+                let node = &turn.config.node(node).name;
+                Err(Reply::Refused(format!("{node} cannot take {name} over: it {unfit}")))
+            }
         }
-        Ok(node)
+    }
+
+    /// Why no other node could have the group, in words.
+    pub(crate) fn nobody_else(&self, turn: &Turn<'_>) -> String {
+        let settings = self.settings(turn);
+        let others = settings.members.iter().filter(|m| m.node != turn.config.local).filter_map(|m| {
+            let unfit = succession::unfit(turn.peers, turn.now, turn.digest, settings, m.node)?;
+            Some((turn.config.node(m.node).name.as_str(), unfit))
+        });
+        succession::nobody(settings.name.as_str(), others)
     }
 
     /// The process was told to leave: what that means for this group.

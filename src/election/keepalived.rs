@@ -120,9 +120,9 @@ impl Group {
     pub(crate) fn may_claim_by_keepalived(&mut self, turn: &mut Turn<'_>) -> Verdict {
         let vrrp = &self.settings(turn).vrrp;
         match self.vrrp.state() {
-            None => return Verdict::Wait(format!("keepalived has not told its state of {vrrp} yet")),
+            None => return Verdict::Wait(format!("keepalived has not told its state of {vrrp} yet").into()),
             Some(State::Master) => {}
-            Some(other) => return Verdict::Wait(format!("keepalived is {other} for {vrrp}")),
+            Some(other) => return Verdict::Wait(format!("keepalived is {other} for {vrrp}").into()),
         }
         if !self.vrrp.spent {
             self.displaces = self.displaced_by_keepalived(turn);
@@ -130,7 +130,8 @@ impl Group {
             return Verdict::Claim(Cause::VrrpMaster, format!("keepalived became MASTER for {vrrp}"), owner);
         }
         if let Some(reason) = self.somebody_else(turn) {
-            return Verdict::Wait(format!("{reason}, and keepalived was MASTER here before that"));
+            let text = format!("{}, and keepalived was MASTER here before that", reason.text);
+            return Verdict::Wait(text.into());
         }
         if self.resumes(turn) {
             return Verdict::Claim(Cause::Resumed, "the cloud still names us, and keepalived is MASTER".into(), None);

@@ -34,6 +34,7 @@ mod serving;
 mod shadow;
 mod stall;
 mod stated;
+pub mod succession;
 mod superseded;
 pub(crate) mod timer;
 pub(crate) mod turn;

@@ -38,10 +38,13 @@ pub(crate) fn rivals(turn: &Turn<'_>, group: &Group, tag: Tag) -> Vec<Candidate>
         .collect()
 }
 
-/// Our place among the live members that could be active: zero is first.
-pub(crate) fn place(turn: &Turn<'_>, group: &Group, tag: Tag, effective: i32) -> usize {
+/// The live members that could be active and go before us, the first one first.
+pub(crate) fn before(turn: &Turn<'_>, group: &Group, tag: Tag, effective: i32) -> Vec<NodeIndex> {
     let ours = key(turn, turn.config.local, effective);
-    rivals(turn, group, tag).iter().filter(|c| key(turn, c.node, c.effective) < ours).count()
+    let mut first = rivals(turn, group, tag);
+    first.retain(|c| key(turn, c.node, c.effective) < ours);
+    first.sort_by_key(|c| key(turn, c.node, c.effective));
+    first.into_iter().map(|c| c.node).collect()
 }
 
 /// The best live member, other than us, to hand over to: up both ways, eligible, same configuration.

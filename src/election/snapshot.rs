@@ -3,10 +3,12 @@
 use super::Core;
 use super::event::VrrpSource;
 use super::role::{Cause, Role};
+use super::succession::MemberSnapshot;
 use crate::config::model::Arbiter;
 use crate::ids::Target;
 use crate::keepalived::parse::State;
 use crate::time::Instant;
+use crate::wire::Flags;
 use crate::wire::session::{SessionState, SessionStats};
 use serde::Serialize;
 
@@ -46,7 +48,9 @@ pub struct PeerSnapshot {
     pub heard_ms: Option<u64>,
     /// Silence after which it is dead.
     pub dead_time_ms: u64,
-    /// Whether it runs the same voters, arbiter, HAVIPs and bindings.
+    /// Connected, but a heartbeat is missing.
+    pub suspected: bool,
+    /// Whether it runs the same voters, arbiter, HAVIPs and bindings; not known of one that is not connected.
     pub same_digest: Option<bool>,
     /// What it is to the cloud.
     pub target: Option<Target>,
@@ -67,7 +71,7 @@ pub struct GroupSnapshot {
     pub detail: String,
     /// Milliseconds since it changed.
     pub since_ms: u64,
-    /// The reign.
+    /// The reign that this node knows: of whoever is active, or its own last one.
     pub epoch: u64,
     /// Configured priority plus check weights.
     pub priority: i32,
@@ -75,6 +79,21 @@ pub struct GroupSnapshot {
     pub active: Option<String>,
     /// Why this node does not claim now, in words; empty while it is active.
     pub waiting: String,
+    /// Milliseconds until what `waiting` says is over at the latest, where that is known.
+    pub waiting_ms: Option<u64>,
+    /// Whether this node is a member, a witness included. Where it is none it knows nothing of the group.
+    pub member: bool,
+    /// The members, those that go first in rank first.
+    pub members: Vec<MemberSnapshot>,
+    /// Who goes first among those that could take over from the active node now, or have the group if there is none.
+    pub successor: Option<String>,
+    /// Why nobody would take over if the active node failed now, in words. `None` also where there is no second node,
+    /// and where keepalived elects.
+    pub no_failover: Option<String>,
+    /// After a switchover: no preemption until an unplanned move.
+    pub preemption_suspended: bool,
+    /// The last planned move away from this node, if it failed.
+    pub failed_move: Option<FailedMoveSnapshot>,
     /// `arbiter`, resolved.
     pub arbiter: Arbiter,
     /// Milliseconds of right left, for a node that has it.
@@ -99,6 +118,8 @@ pub struct GroupSnapshot {
     pub moves: usize,
     /// Moves allowed in that time; 0 is any number.
     pub max_moves: u32,
+    /// Milliseconds until another unforced move is allowed, while none is.
+    pub budget_ms: Option<u64>,
     /// Where packets went since a drill began to look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<super::drill::TraceSnapshot>,
@@ -108,6 +129,17 @@ pub struct GroupSnapshot {
     pub fabric_ms: Option<u64>,
     /// The HAVIPs.
     pub havips: Vec<HavipSnapshot>,
+}
+
+/// A planned move that did not happen.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedMoveSnapshot {
+    /// The node that was to be active.
+    pub to: String,
+    /// What it did, or did not do, in words.
+    pub reason: String,
+    /// Milliseconds since the right came back.
+    pub ago_ms: u64,
 }
 
 /// A disagreement between an election that only observes and the cloud.
@@ -207,7 +239,8 @@ impl Core {
             state: peer.session.state(now),
             heard_ms: peer.session.last_heard().map(|at| ms(now, at)),
             dead_time_ms: u64::try_from(peer.session.dead_time().as_millis()).unwrap_or(u64::MAX),
-            same_digest: peer.digest.map(|d| d == self.digest),
+            suspected: peer.up(now) && peer.suspected(now),
+            same_digest: peer.digest.filter(|_| peer.up(now)).map(|d| d == self.digest),
             target: peer.target.clone(),
             stats: peer.session.stats().clone(),
         }
@@ -216,8 +249,13 @@ impl Core {
     fn group_snapshot(&self, g: &super::group::Group, now: Instant) -> GroupSnapshot {
         let settings = &self.config.groups[g.index.0];
         let name = |n: crate::ids::NodeIndex| self.config.node(n).name.to_string();
-        let owner = self.peers.iter().find(|p| p.owns(g.tag, now).is_some()).map(|p| p.node);
-        let active = if g.role.has_right() { Some(self.config.local) } else { owner };
+        let owner = self.peers.iter().find_map(|p| Some((p.node, p.owns(g.tag, now)?)));
+        let owner = owner.filter(|_| !g.role.has_right());
+        let active = if g.role.has_right() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
+        let members = self.members_snapshot(g, now);
+        let able = |m: &&MemberSnapshot| m.unfit.is_none() && active.as_ref() != Some(&m.node);
+        let waiting = Some(&g.waiting).filter(|_| g.role != Role::Active);
+        let member = settings.member(self.config.local).is_some();
         let configured = settings.member(self.config.local).map_or(0, |m| i32::from(m.priority));
         let right = self.right_of(g, now).filter(|_| g.role.has_right());
         GroupSnapshot {
@@ -226,10 +264,21 @@ impl Core {
             cause: g.cause,
             detail: g.detail.clone(),
             since_ms: ms(now, g.since),
-            epoch: g.epoch.0,
+            epoch: owner.map_or(g.epoch, |(_, entry)| entry.epoch).0,
             priority: configured + i32::from(g.health.weight),
-            active: active.map(name),
-            waiting: if g.role == Role::Active { String::new() } else { g.waiting.clone() },
+            waiting: waiting.map(|w| w.text.clone()).unwrap_or_default(),
+            waiting_ms: waiting.and_then(|w| w.until).filter(|until| *until > now).map(|until| ms(until, now)),
+            member,
+            successor: members.iter().find(able).map(|m| m.node.clone()),
+            no_failover: active.as_ref().and_then(|active| self.no_failover(g, &members, active, now)),
+            preemption_suspended: owner.map_or(g.kept.preemption_suspended, |(_, e)| e.flags.has(Flags::SETTLED)),
+            failed_move: g.failed_move.as_ref().filter(|_| g.role.has_right()).map(|f| FailedMoveSnapshot {
+                to: name(f.to),
+                reason: f.why.clone(),
+                ago_ms: ms(now, f.at),
+            }),
+            members,
+            active,
             arbiter: settings.arbiter,
             right_ms: right.map(|until| ms(until, now)),
             votes_in_ms: (settings.arbiter == Arbiter::Majority && g.voter.quarantined(now))
@@ -251,7 +300,7 @@ impl Core {
                 for_ms: ms(now, *since),
             }),
             drained: g.kept.drained,
-            maintenance: g.maintained(),
+            maintenance: g.maintained() && member,
             maintenance_ends_ms: g
                 .kept
                 .maintenance_left(now)
@@ -259,6 +308,7 @@ impl Core {
             isolated: g.isolated(),
             moves: g.damping.moves_in(now, settings.max_moves_window),
             max_moves: settings.max_moves,
+            budget_ms: g.damping.budget_back(now, settings).map(|at| ms(at, now)),
             trace: self.trace_snapshot(g, now),
             fabric: g.fabric.answered.map(|(n, _)| name(n)),
             fabric_ms: g.fabric.answered.map(|(_, at)| ms(now, at)),
