@@ -14,6 +14,9 @@ use std::time::Duration;
 /// Under arbiter `cloud` a claim rests on a read that is at most this old.
 const READ_AGE: Duration = Duration::from_secs(2);
 
+/// The wait between asks that are refused is doubled so often: eight leases at most.
+const REFUSALS_MAX: u32 = 3;
+
 /// Why nothing is claimed just now. It is for people: the state is evaluated again each turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
@@ -62,6 +65,10 @@ impl Group {
         match self.may_claim(turn) {
             Verdict::Wait(why) => {
                 self.stop_asking(turn);
+                if std::mem::take(&mut self.refusals) > 0 {
+                    // Whatever it was that we did not hear, we know better now.
+                    self.ask_again_at = turn.now;
+                }
                 self.waiting = why;
             }
             Verdict::Claim(cause, why, peer) => self.ask(turn, cause, why, peer),
@@ -387,8 +394,7 @@ impl Group {
                 let refused = self.seen >= self.epoch.next();
                 if refused || turn.due(since + turn.dead_time()) {
                     self.stop_asking(turn);
-                    let wait = turn.part_of(turn.dead_time());
-                    self.ask_again_at = turn.now + if refused { Duration::ZERO } else { wait };
+                    self.ask_again_at = turn.now + self.wait_to_ask(turn, refused);
                     turn.wake(self.ask_again_at);
                 }
             }
@@ -398,9 +404,23 @@ impl Group {
         self.waiting = format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
     }
 
+    /// How long until the next ask after one that found no majority. The first refusal says only that our number was
+    /// old, so the next ask follows at once. Another one means that somebody whom we do not hear has the right: each ask
+    /// costs an epoch there as well as here, so they become rare.
+    fn wait_to_ask(&mut self, turn: &mut Turn<'_>, refused: bool) -> Duration {
+        let leases = match self.refusals {
+            _ if !refused => 1,
+            0 => 0,
+            n => 1 << n.min(REFUSALS_MAX),
+        };
+        self.refusals += u32::from(refused);
+        turn.part_of(turn.dead_time() * leases)
+    }
+
     fn begin_claim(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
         self.seen = self.seen.max(self.epoch);
         self.reserve_epochs(turn);
+        self.refusals = 0;
         self.planned = cause == Cause::HandedOver;
         let settled = self.planned && peer.is_some_and(|p| self.peer_settled(turn, p));
         if self.kept.preemption_suspended != settled {

@@ -78,6 +78,8 @@ pub(crate) struct Group {
     pub(crate) planned: bool,
     /// An ask that found no majority is not repeated before.
     pub(crate) ask_again_at: Instant,
+    /// Asks in a row that were refused for a higher epoch.
+    pub(crate) refusals: u32,
     /// An operator here wants the right, until then.
     pub(crate) fetch_until: Option<Instant>,
     /// Leaving with the address kept.
@@ -145,6 +147,7 @@ impl Group {
             left: false,
             planned: false,
             ask_again_at: now,
+            refusals: 0,
             fetch_until: None,
             late: None,
             announced: None,

@@ -334,6 +334,14 @@ impl Core {
         let group = self.groups.get(index.0).filter(|g| g.role.has_right())?;
         self.right_of(group, now).filter(|until| *until > now)
     }
+
+    /// The epoch that this node has, asks for or had last in group `index`.
+    ///
+    /// For invariant checkers, like [`Self::right_until`].
+    #[must_use]
+    pub fn epoch(&self, index: crate::ids::GroupIndex) -> Option<crate::ids::Epoch> {
+        self.groups.get(index.0).map(|g| g.epoch)
+    }
 }
 
 fn havip_snapshot(havip: &crate::config::model::Havip, l: &crate::ownership::HavipLoop, now: Instant) -> HavipSnapshot {

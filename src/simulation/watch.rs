@@ -8,7 +8,7 @@ use super::scenario::Deed;
 use super::world::World;
 use crate::election::action::{Transition, Write};
 use crate::election::role::Role;
-use crate::ids::GroupIndex;
+use crate::ids::{Epoch, GroupIndex};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -107,6 +107,11 @@ impl World {
     /// The same as far as the actions of its last turn are carried out.
     pub(super) fn role_so_far(&self, host: usize, group: usize) -> Option<Role> {
         self.hosts[host].process.as_ref().and_then(|p| p.done.get(group).copied())
+    }
+
+    /// The epoch that a node has, asks for or had last in a group.
+    pub(super) fn epoch(&self, host: usize, group: usize) -> Option<Epoch> {
+        self.hosts[host].process.as_ref()?.core.epoch(GroupIndex(group))
     }
 
     /// Until when a node has the right, on its own clock.

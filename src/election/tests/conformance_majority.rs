@@ -254,3 +254,23 @@ fn who_loses_the_right_while_it_leaves_leaves_all_the_same() {
         assert!([1, 2].iter().any(|i| pair.role(*i) == Role::Active), "{}", pair.story());
     }
 }
+
+/// ⚠ §8: who is refused, since the holder that it does not hear is alive, asks less and less often.
+#[test]
+fn a_claimant_that_is_refused_uses_up_few_epochs() {
+    let mut pair = settled();
+    pair.partition(0, 1, true);
+    pair.run(SEC * 5);
+    let (since, before) = (pair.now, pair.core(0).groups[0].epoch);
+    pair.run(SEC * 60);
+    let used = pair.core(0).groups[0].epoch.0 - before.0;
+    assert!((2..120).contains(&used), "{used} epochs in a minute");
+    assert!(!pair.became(since, 0, Role::Backup), "{}", pair.story());
+    // Once it hears the holder again it is as quick as any other.
+    pair.partition(0, 1, false);
+    pair.run(SEC * 2);
+    assert_eq!(pair.core(1).groups[0].refusals, 0);
+    pair.kill(0);
+    pair.run(SEC * 2);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+}

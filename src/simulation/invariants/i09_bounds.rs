@@ -1,9 +1,11 @@
-//! I9: every call ends by its deadline, every queue is bounded, and nothing keeps a daemon from its heartbeats.
+//! I9: every call ends by its deadline, every queue is bounded, epochs are not used up, and nothing keeps a daemon from its
+//! heartbeats.
 
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
+use crate::ids::Epoch;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,18 +17,56 @@ const CALLS: usize = 150;
 const WINDOW: Duration = Duration::from_secs(10);
 /// Calls under way at once for each HAVIP.
 const OPEN: usize = 8;
+/// New epochs of one node and group in [`MINUTE`], and two more for each dead time of it.
+const EPOCHS: u128 = 60;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What one node took for its epoch in one group.
+#[derive(Debug, Clone, Default)]
+struct Epochs {
+    last: Option<Epoch>,
+    taken: VecDeque<Instant>,
+}
 
 #[derive(Debug)]
 pub(super) struct Bounds {
     calls: Vec<VecDeque<Instant>>,
     /// Per pair: when the last heartbeat left, or when silence began to count.
     sent: Vec<Vec<Instant>>,
+    /// Per node and group.
+    epochs: Vec<Vec<Epochs>>,
 }
 
 impl Bounds {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let nodes = cluster.machines.len();
-        Self { calls: vec![VecDeque::new(); nodes], sent: vec![vec![Instant::default(); nodes]; nodes] }
+        Self {
+            calls: vec![VecDeque::new(); nodes],
+            sent: vec![vec![Instant::default(); nodes]; nodes],
+            epochs: vec![vec![Epochs::default(); cluster.groups]; nodes],
+        }
+    }
+
+    /// An epoch costs everybody who hears of it a number of its own, and every few hundred of them a write of the state.
+    fn judge_epochs(&mut self, world: &World, host: usize) -> Result<(), String> {
+        for group in 0..world.groups() {
+            let epoch = world.epoch(host, group);
+            let of = &mut self.epochs[host][group];
+            if std::mem::replace(&mut of.last, epoch) == epoch || epoch.is_none() {
+                continue;
+            }
+            of.taken.push_back(world.now);
+            while of.taken.front().is_some_and(|at| world.now.since(*at) > MINUTE) {
+                of.taken.pop_front();
+            }
+            let dead_time = world.hosts[host].config.heartbeat.dead_time();
+            let allowed = EPOCHS + 2 * MINUTE.as_millis() / dead_time.as_millis().max(1);
+            if of.taken.len() as u128 > allowed {
+                let (name, taken) = (world.name(host), of.taken.len());
+                return Err(format!("{name} took {taken} epochs of group {group} in {MINUTE:?}, not {allowed}"));
+            }
+        }
+        Ok(())
     }
 
     fn judge_heartbeats(&mut self, world: &World, host: usize) -> Result<(), String> {
@@ -94,7 +134,10 @@ impl Invariant for Bounds {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match *seen {
-            Seen::Turned { host } => Self::judge_queues(world, host),
+            Seen::Turned { host } => {
+                self.judge_epochs(world, host)?;
+                Self::judge_queues(world, host)
+            }
             Seen::Sent { from, to } => {
                 self.sent[from][to] = world.now;
                 Self::judge_stuck(world, from)
