@@ -208,6 +208,8 @@ impl Group {
     fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<Waiting> {
         let back = |n: &NodeIndex| turn.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > turn.now);
         let named = self.loops.iter().find_map(HavipLoop::holder).and_then(|h| self.member_with(turn, h));
+        // The look may be an audit interval old: where the heartbeats told of another reign since, they are right.
+        let named = named.filter(|n| self.damping.owner().is_none_or(|owner| owner == *n));
         let node = self.damping.owner().filter(back).or(named).filter(|n| *n != turn.config.local)?;
         let peer = turn.peers.of(node)?;
         let able = peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);

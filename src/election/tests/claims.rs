@@ -144,3 +144,25 @@ fn a_look_that_still_binds_us_spares_no_attach() {
         assert_eq!(first, Some(crate::election::action::WriteKind::Attach), "{arbiter:?} {}", pair.story());
     }
 }
+
+/// Without a claim the record is looked at every audit interval: it may name the holder before the one that died.
+#[test]
+fn an_old_look_lets_nobody_wait_for_the_holder_before() {
+    for arbiter in [Arbiter::None, Arbiter::Majority] {
+        let mut pair = Pair::new(3, arbiter);
+        pair.run(Duration::from_secs(33));
+        let command =
+            |to| crate::election::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
+        pair.give(0, Event::Commanded { command: command(1), request: 1 });
+        pair.run(Duration::from_secs(40));
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
+        pair.stale.insert(0, vec!["i-b".into()]);
+        pair.give(1, Event::Commanded { command: command(2), request: 2 });
+        pair.run(Duration::from_secs(5));
+        pair.kill(2);
+        let killed = pair.now;
+        pair.run(Duration::from_millis(1_300));
+        assert!(pair.became(killed, 0, Role::Claiming), "{arbiter:?} {}", pair.story());
+        assert_eq!(pair.core(1).groups[0].asker.asking_since(), None, "{arbiter:?}");
+    }
+}
