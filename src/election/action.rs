@@ -4,6 +4,7 @@
 use super::event::Reply;
 use super::maintenance::MaintenanceEnd;
 use super::role::{Cause, Role};
+use super::settled::Settled;
 use crate::ids::{BootId, Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -248,6 +249,9 @@ pub struct PersistedGroup {
     /// When it ends by itself, if this node was told to end it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance_end: Option<MaintenanceEnd>,
+    /// What the voters agreed on last (arbiter `majority`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
     /// Preemption is off after a switchover, until the next unplanned move.
     pub preemption_suspended: bool,
     /// HAVIPs that a node of this cluster was seen to hold (`strangers = "guard"`).

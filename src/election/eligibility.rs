@@ -57,14 +57,15 @@ impl Group {
             return Some((cause, text));
         }
         if !self.role.has_right()
-            && let Some(text) = self.mismatch(turn)
+            && let Some(text) = self.mismatch(turn).or_else(|| self.unsettled.clone().filter(|_| !self.maintained()))
         {
             return Some((Cause::ConfigMismatch, text));
         }
         self.cloud_fault()
     }
 
-    fn mismatch(&self, turn: &Turn<'_>) -> Option<String> {
+    /// A peer that is up runs with another digest.
+    pub(super) fn mismatch(&self, turn: &Turn<'_>) -> Option<String> {
         let ours = turn.digest;
         let other = turn.peers.iter().find(|p| {
             p.up(turn.now) && p.digest.is_some_and(|d| d != ours) && self.settings(turn).member(p.node).is_some()

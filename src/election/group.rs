@@ -69,6 +69,10 @@ pub(crate) struct Group {
     pub(crate) waiting: Waiting,
     /// The last planned move away from here, if it failed.
     pub(crate) failed_move: Option<FailedMove>,
+    /// Most of the voters were not heard with this node's file yet, in words.
+    pub(crate) unsettled: Option<String>,
+    /// Maintenance is over by its time, but may not end yet.
+    pub(crate) postponed: bool,
     /// The holders that a claim under arbiter `cloud` displaces.
     pub(crate) displaces: Vec<String>,
     pub(crate) isolated_since: Option<Instant>,
@@ -141,6 +145,8 @@ impl Group {
             ineligible: None,
             waiting: Waiting::default(),
             failed_move: None,
+            unsettled: None,
+            postponed: false,
             displaces: vec![],
             isolated_since: None,
             timeline: Vec::new(),
@@ -176,6 +182,7 @@ impl Group {
     /// gives it, then the effects that follow from the outcome.
     pub(crate) fn step(&mut self, turn: &mut Turn<'_>) {
         self.note_peers(turn);
+        self.settle_digest(turn);
         self.end_maintenance(turn);
         self.judge_eligibility(turn);
         if self.role.has_right() || self.role == Role::Releasing {

@@ -23,8 +23,8 @@ pub struct MaintenanceEnd {
 }
 
 impl PersistedGroup {
-    /// Switches maintenance; on, it ends by itself after `lasts`.
-    pub(super) fn switch_maintenance(&mut self, now: Instant, on: bool, lasts: Option<Duration>) {
+    /// Switches maintenance; on, it ends by itself after `lasts`. `heard` is the highest number that any peer says.
+    pub(super) fn switch_maintenance(&mut self, now: Instant, on: bool, lasts: Option<Duration>, heard: u32) {
         let is_on = self.maintenance % 2 == 1;
         // Odd is on: the next number of that parity is newer than anything known. Said again while it is on, it is
         // another number, too, so that an end which another node keeps does not come.
@@ -33,6 +33,10 @@ impl PersistedGroup {
             (false, false) => 0,
             _ => 1,
         };
+        // A higher one was left aside if it was of nodes with another digest; they must hear of this one all the same.
+        if self.maintenance < heard {
+            self.maintenance = heard + (heard ^ self.maintenance) % 2;
+        }
         let end = |span| MaintenanceEnd { number: self.maintenance, at: (now + span).as_nanos(), span };
         self.maintenance_end = lasts.filter(|_| on).map(end);
     }
@@ -59,11 +63,19 @@ impl Group {
             if !turn.due(Instant::from_nanos(end.at)) {
                 return;
             }
+            if let Some(why) = self.differs(turn) {
+                if !std::mem::replace(&mut self.postponed, true) {
+                    let text = format!("the time of maintenance is over, and it stays on: {why}");
+                    turn.out.push(Action::Warn { group: Some(self.index), text });
+                }
+                return;
+            }
             self.kept.maintenance += 1;
             *turn.changed = true;
             let text = format!("maintenance has ended by itself, after {} s", end.span.as_secs());
             turn.out.push(Action::Warn { group: Some(self.index), text });
         }
+        self.postponed = false;
         self.kept.maintenance_end = None;
         *turn.persist = true;
     }

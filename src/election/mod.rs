@@ -31,6 +31,7 @@ mod receive;
 mod reload;
 mod send;
 mod serving;
+pub mod settled;
 mod shadow;
 mod stall;
 mod stated;

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Nobody switches maintenance as often as this: such a number is not believed, or the next switch would have none.
-const MAINTENANCE_END: u32 = u32::MAX / 2;
+pub(super) const MAINTENANCE_END: u32 = u32::MAX / 2;
 
 impl Core {
     pub(super) fn receive(
@@ -94,7 +94,7 @@ impl Core {
                 self.vote(now, node, index, entry, &heartbeat);
                 self.count_vote(now, node, index, entry);
             }
-            self.note_maintenance(index, entry);
+            self.note_maintenance(index, entry, heartbeat.digest == self.digest);
             if let Some(peer) = self.peers.of_mut(node) {
                 peer.entries.insert(entry.group, entry.clone());
             }
@@ -117,8 +117,8 @@ impl Core {
         let asked =
             entry.ask.map(|lease| Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease });
         // In maintenance nothing new is given, but whoever has the right keeps it: the files differ meanwhile.
-        let maintained = group.maintained();
-        let may = |ask: &Ask| if maintained { group.voter.renews(now, ask) } else { same_digest };
+        let (maintained, only_renews) = (group.maintained(), group.only_renews());
+        let may = |ask: &Ask| (maintained || same_digest) && (!only_renews || group.voter.renews(now, ask));
         if let Some(ask) = asked.filter(may) {
             let lease = ask.lease;
             let longer = group.voter.needs_record(lease);
@@ -161,9 +161,13 @@ impl Core {
     }
 
     /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.
-    fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry) {
+    /// ⚠ But nobody leaves maintenance by the word of a node with another digest: who still has the file of before
+    /// would no longer renew what the holder has, or elect another one by it.
+    fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry, same_digest: bool) {
         let group = &mut self.groups[index.0];
-        if entry.maintenance > group.kept.maintenance && entry.maintenance < MAINTENANCE_END {
+        let ends = group.maintained() && entry.maintenance % 2 == 0;
+        let news = entry.maintenance > group.kept.maintenance && entry.maintenance < MAINTENANCE_END;
+        if news && (same_digest || !ends) {
             group.kept.maintenance = entry.maintenance;
             self.persist = true;
             self.changed = true;

@@ -162,7 +162,7 @@ impl Core {
                 self.persisted.longest_lease = Some(lease);
                 self.persist = true;
             }
-            if !group.maintained() || group.voter.renews(now, &ask) {
+            if !group.only_renews() || group.voter.renews(now, &ask) {
                 group.voter.ask(now, ask);
             }
             // Only what answers this very ask: an older grant runs out when it did before.
@@ -346,7 +346,7 @@ impl Group {
             successor: self.plan.successor().map(|n| turn.peers.tag(n)),
             ask: lease,
             grant: self.voter.word(turn),
-            maintenance: self.kept.maintenance,
+            maintenance: self.maintenance_said(),
         }
     }
 }

@@ -56,7 +56,7 @@ fn it_survives_a_restart_and_a_reboot_cannot_make_it_longer_than_it_was() {
 
     // A clock that began again is far behind the end that was written down.
     let mut kept = PersistedGroup::default();
-    kept.switch_maintenance(Instant::from_millis(10_000_000), true, Some(SEC * 60));
+    kept.switch_maintenance(Instant::from_millis(10_000_000), true, Some(SEC * 60), 0);
     kept.bound_maintenance(Instant::from_millis(1_000));
     assert_eq!(kept.maintenance_left(Instant::from_millis(1_000)), Some(SEC * 60));
 }
@@ -79,4 +79,133 @@ fn the_latest_word_wins_on_whichever_node_it_is_said() {
     assert_eq!(on(&pair), [true, true]);
     tell(&mut pair, 0, false, None);
     assert_eq!(on(&pair), [false, false]);
+}
+
+/// The same cluster with another binding, which is another digest.
+fn shared(nodes: usize, local: usize, arbiter: Arbiter) -> Event {
+    let mut other = config(nodes, local, arbiter);
+    other.groups[0].havips[0].binding = Binding::Shared;
+    Event::ConfigReloaded(Arc::new(other))
+}
+
+/// What node `i` answers to `off`.
+fn off(pair: &mut Pair, i: usize) -> Result<String, String> {
+    let command = Command::Maintenance { group: None, on: false, lasts: None };
+    let replies = pair.give(i, Event::Commanded { command, request: 7 }).into_iter().filter_map(|a| match a {
+        Action::Reply { reply, .. } => Some(reply),
+        _ => None,
+    });
+    let mut replies = replies.map(|r| match r {
+        crate::election::event::Reply::Done(text) => Ok(text),
+        crate::election::event::Reply::Refused(text) => Err(text),
+    });
+    replies.next().expect("it is answered")
+}
+
+fn majority_in_maintenance(lasts: Option<Duration>) -> Pair {
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(SEC * 33);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    tell(&mut pair, 1, true, lasts);
+    pair
+}
+
+fn maintained(pair: &Pair) -> Vec<bool> {
+    (0..3).map(|i| pair.core(i).snapshot(pair.now).groups[0].maintenance).collect()
+}
+
+/// ⚠ Who has the file of before would no longer renew what the holder has: all three were in `Fault`.
+#[test]
+fn it_does_not_end_while_a_node_that_is_heard_runs_with_another_digest() {
+    for by_time in [false, true] {
+        let mut pair = majority_in_maintenance(by_time.then_some(SEC * 20));
+        let since = pair.now;
+        pair.give(0, shared(3, 0, Arbiter::Majority));
+        pair.run(SEC * 5);
+        if by_time {
+            pair.run(SEC * 30);
+            let warned =
+                pair.log.iter().filter(|(_, _, a)| matches!(a, Action::Warn { text, .. } if text.contains("stays on")));
+            assert_eq!(warned.count(), 1, "{}", pair.story());
+        } else {
+            for i in 0..3 {
+                let refused = off(&mut pair, i).expect_err("files differ");
+                assert!(
+                    refused.contains("maintenance of web stays on: ") && refused.contains("make the files equal"),
+                    "{refused}"
+                );
+            }
+            pair.run(SEC * 5);
+        }
+        assert_eq!(maintained(&pair), [true; 3]);
+        pair.give(1, shared(3, 1, Arbiter::Majority));
+        pair.give(2, shared(3, 2, Arbiter::Majority));
+        pair.run(SEC);
+        if !by_time {
+            off(&mut pair, 2).expect("the files are equal");
+            pair.run(SEC);
+        }
+        assert_eq!(maintained(&pair), [false; 3], "{by_time} {}", pair.story());
+        pair.run(SEC * 10);
+        assert!(!pair.became(since, 0, Role::Backup) && pair.role(0) == Role::Active, "{}", pair.story());
+        pair.kill(0);
+        pair.run(SEC * 3);
+        assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    }
+}
+
+/// ⚠ `off` is for the digest of the node that says it.
+#[test]
+fn nobody_leaves_it_by_the_word_of_another_digest() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(SEC * 10);
+    tell(&mut pair, 0, true, None);
+    pair.partition(0, 1, true);
+    pair.run(SEC * 3);
+    pair.give(1, shared(2, 1, Arbiter::Cloud));
+    off(&mut pair, 1).expect("it hears nobody who differs");
+    pair.partition(0, 1, false);
+    pair.run(SEC * 5);
+    assert_eq!(on(&pair), [true, false], "{}", pair.story());
+    // An operator's next word reaches both.
+    tell(&mut pair, 0, true, None);
+    assert_eq!(on(&pair), [true, true]);
+    let mut equal = pair;
+    equal.give(0, shared(2, 0, Arbiter::Cloud));
+    equal.run(SEC);
+    off(&mut equal, 0).expect("the files are equal");
+    equal.run(SEC);
+    assert_eq!(on(&equal), [false, false]);
+}
+
+/// ⚠ {a, b} are a majority of three, {c, d, e} one of five: c, of both, gives nothing by the new file while a majority
+/// may still go by the old one.
+#[test]
+fn a_start_with_more_voters_makes_no_second_majority() {
+    let of = |i: usize| config(if i < 3 { 3 } else { 5 }, i, Arbiter::Majority);
+    let mut pair = Pair::with(5, Instant::from_millis(1_000_000), of);
+    pair.run(SEC * 40);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    pair.kill(2);
+    pair.start(2, config(5, 2, Arbiter::Majority));
+    for (old, new) in [(0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (1, 4)] {
+        pair.partition(old, new, true);
+    }
+    let since = pair.now;
+    pair.run(SEC * 60);
+    let second = (2..5).find(|i| pair.became(since, *i, Role::Claiming));
+    assert_eq!((pair.role(0), second), (Role::Active, None), "{}", pair.story());
+    assert_eq!(pair.role(2), Role::Fault);
+    assert_eq!(pair.core(2).groups[0].cause, Cause::ConfigMismatch);
+    // The partition ends, and a and b are given the new file as well.
+    pair.cut.clear();
+    for i in [1, 0] {
+        pair.kill(i);
+        pair.start(i, config(5, i, Arbiter::Majority));
+        pair.run(SEC * 5);
+    }
+    pair.run(SEC * 60);
+    let active = (0..5).filter(|i| pair.role(*i) == Role::Active).count();
+    assert_eq!((active, pair.role(2)), (1, Role::Backup), "{}", pair.story());
+    assert!((0..5).all(|i| pair.core(i).groups[0].unsettled.is_none()));
 }
