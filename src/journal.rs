@@ -1,29 +1,25 @@
 //! The history: every change of role, a line of JSON each, in `history.jsonl` of the state directory.
 //!
-//! It survives restarts and stays small: at [`MAX_BYTES`] the file becomes `history.old.jsonl` and a new one
-//! begins, so that between one and two times that much is kept. Writing is a thread's work behind a short
-//! queue, and what the queue does not take is counted, not waited for: a disk that hangs costs lines of the
-//! history and nothing else. A line that a crash or a full disk cut short is skipped when it is read.
+//! It survives restarts and stays within `daemon.history-size`: at half of that the file becomes
+//! `history.old.jsonl` and a new one begins, so that between half of it and all of it is kept. Writing is a
+//! thread's work behind a short queue, and what the queue does not take is counted, not waited for: a disk that
+//! hangs costs lines of the history and nothing else. A line that a crash or a full disk cut short is skipped when
+//! it is read.
+
+mod file;
 
 use crate::election::action::Transition;
 use crate::ids::GroupName;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// The file in the state directory.
-pub const FILE: &str = "history.jsonl";
-/// Where it goes when it is full.
-pub const OLD_FILE: &str = "history.old.jsonl";
-/// Size at which the file is put aside, in bytes.
-pub const MAX_BYTES: u64 = 1024 * 1024;
-/// The newest entries that are ever shown at once.
-pub const MOST_SHOWN: usize = 500;
+pub use file::{FILE, MOST_SHOWN, OLD_FILE, read};
+use file::{append, fit};
+
 /// Entries that may wait for the disk.
 const QUEUE: usize = 256;
 
@@ -111,23 +107,45 @@ impl Entry {
 /// Writes entries in the background.
 #[derive(Debug)]
 pub struct Journal {
-    queue: SyncSender<Line>,
+    queue: SyncSender<Work>,
     lost: Arc<AtomicU64>,
+    bound: Arc<AtomicU64>,
     directory: PathBuf,
 }
 
+/// What the thread is woken for.
+enum Work {
+    Write(Line),
+    /// There is another bound.
+    Fit,
+}
+
 impl Journal {
-    /// A journal in `directory`.
+    /// A journal in `directory` that takes at most so many bytes there.
     ///
     /// # Errors
     /// There is no thread for it.
-    pub fn start(directory: PathBuf) -> io::Result<Self> {
-        let (queue, entries) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let (for_thread, counter) = (directory.clone(), Arc::clone(&lost));
+    pub fn start(directory: PathBuf, most: u64) -> io::Result<Self> {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let (lost, bound) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(most)));
+        let (for_thread, counter, most) = (directory.clone(), Arc::clone(&lost), Arc::clone(&bound));
         let thread = std::thread::Builder::new().name("havipd-history".to_owned());
-        thread.spawn(move || work(&for_thread, &entries, &counter))?;
-        Ok(Self { queue, lost, directory })
+        thread.spawn(move || work(&for_thread, &waiting, &counter, &most))?;
+        let journal = Self { queue, lost, bound, directory };
+        journal.wake();
+        Ok(journal)
+    }
+
+    /// From now on it takes at most so many bytes; what is more is cut off in the background, oldest first.
+    pub fn limit(&self, most: u64) {
+        if self.bound.swap(most, Ordering::Relaxed) != most {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // Without room something else wakes it: the bound is looked at each time.
+        let _ = self.queue.try_send(Work::Fit);
     }
 
     /// Hands over an entry. Never waits: without room it is counted as lost.
@@ -141,7 +159,7 @@ impl Journal {
     }
 
     fn hand_over(&self, line: Line) {
-        if self.queue.try_send(line).is_err() {
+        if self.queue.try_send(Work::Write(line)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -159,84 +177,31 @@ impl Journal {
     }
 }
 
-fn work(directory: &Path, entries: &Receiver<Line>, lost: &AtomicU64) {
+fn work(directory: &Path, work: &Receiver<Work>, lost: &AtomicU64, bound: &AtomicU64) {
+    // What an earlier run left may be more.
+    let mut fitted = None;
     let mut failing = false;
-    while let Ok(entry) = entries.recv() {
-        match append(directory, &entry, MAX_BYTES) {
+    while let Ok(work) = work.recv() {
+        let most = bound.load(Ordering::Relaxed);
+        let mut done = Ok(());
+        if fitted != Some(most) {
+            done = fit(directory, most);
+            fitted = done.is_ok().then_some(most);
+        }
+        if let Work::Write(line) = work {
+            let written = append(directory, &line, most);
+            lost.fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
+            done = written.and(done);
+        }
+        match done {
             Ok(()) => failing = false,
             Err(error) => {
-                lost.fetch_add(1, Ordering::Relaxed);
                 if !std::mem::replace(&mut failing, true) {
-                    tracing::warn!("the history is not kept for now: {}: {error}", directory.join(FILE).display());
+                    let file = directory.join(FILE);
+                    tracing::warn!("the history is not kept as it should be for now: {}: {error}", file.display());
                 }
             }
         }
-    }
-}
-
-fn append(directory: &Path, entry: &impl Serialize, most: u64) -> io::Result<()> {
-    let path = directory.join(FILE);
-    let mut file = open(&path)?;
-    let mut size = file.seek(SeekFrom::End(0))?;
-    if size >= most {
-        drop(file);
-        std::fs::rename(&path, directory.join(OLD_FILE))?;
-        file = open(&path)?;
-        size = 0;
-    }
-    let mut line = Vec::new();
-    // A line that was cut short must not swallow this one.
-    if size > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            line.push(b'\n');
-        }
-    }
-    serde_json::to_writer(&mut line, entry)?;
-    line.push(b'\n');
-    file.write_all(&line)
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)
-}
-
-/// The newest entries, oldest first, of one group or of all; at most [`MOST_SHOWN`]. Blocks as long as the
-/// disk does.
-///
-/// # Errors
-/// A file that is there cannot be read.
-pub fn read(directory: &Path, group: Option<&str>) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    for name in [OLD_FILE, FILE] {
-        let mut text = Vec::new();
-        match File::open(directory.join(name)) {
-            // Whoever made it larger, it is not ours.
-            Ok(file) => drop(file.take(2 * MAX_BYTES).read_to_end(&mut text)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        }
-        let lines = text.split(|b| *b == b'\n');
-        for line in lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()) {
-            match line {
-                Line::Entry(entry) if group.is_none_or(|g| g == entry.group) => entries.push(entry),
-                Line::Late(late) => add(&mut entries, late),
-                Line::Entry(_) => {}
-            }
-        }
-    }
-    entries.drain(..entries.len().saturating_sub(MOST_SHOWN));
-    Ok(entries)
-}
-
-/// Puts a late step where it belongs: the newest move of its group and reign.
-fn add(entries: &mut [Entry], late: Late) {
-    let its = |e: &&mut Entry| e.group == late.group && e.epoch == late.epoch && e.to == "active";
-    if let Some(entry) = entries.iter_mut().rev().find(its) {
-        entry.steps.push(late.late);
-        entry.steps.sort_by(|a, b| a.ms.total_cmp(&b.ms));
     }
 }
 
@@ -244,7 +209,7 @@ fn add(entries: &mut [Entry], late: Late) {
 mod tests {
     use super::*;
 
-    fn entry(epoch: u64) -> Entry {
+    pub(super) fn entry(epoch: u64) -> Entry {
         Entry {
             time: "2026-11-23T00:00:00Z".into(),
             group: if epoch.is_multiple_of(2) { "even" } else { "odd" }.into(),
@@ -258,63 +223,10 @@ mod tests {
         }
     }
 
-    fn epochs(directory: &Path, group: Option<&str>) -> Vec<u64> {
-        read(directory, group).expect("readable").iter().map(|e| e.epoch).collect()
-    }
-
-    #[test]
-    fn entries_come_back_as_they_were_written() {
-        let directory = tempfile::tempdir().expect("a directory");
-        assert_eq!(read(directory.path(), None).expect("an empty history"), []);
-        (1..=5).for_each(|n| append(directory.path(), &entry(n), MAX_BYTES).expect("appended"));
-        assert_eq!(read(directory.path(), Some("odd")).expect("readable"), [entry(1), entry(3), entry(5)]);
-        assert_eq!(epochs(directory.path(), None), [1, 2, 3, 4, 5]);
-    }
-
-    #[test]
-    fn a_step_that_comes_late_is_part_of_its_move() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let name: GroupName = "odd".parse().expect("a name");
-        append(directory.path(), &Entry { to: "active".into(), ..entry(1) }, MAX_BYTES).expect("appended");
-        append(directory.path(), &entry(3), MAX_BYTES).expect("appended");
-        for (epoch, what) in [(1, "hooks done"), (3, "of no move"), (9, "of no reign")] {
-            let line = Line::Late(Late::new(&name, epoch, 7.5, what.to_owned()));
-            append(directory.path(), &line, MAX_BYTES).expect("appended");
-        }
-        let read = read(directory.path(), None).expect("readable");
-        assert_eq!(read.len(), 2);
-        assert_eq!(read[0].steps[1], Step { ms: 7.5, what: "hooks done".into() });
-        assert_eq!(read[1].steps.len(), 1);
-    }
-
-    #[test]
-    fn a_torn_line_costs_only_itself() {
-        let directory = tempfile::tempdir().expect("a directory");
-        append(directory.path(), &entry(1), MAX_BYTES).expect("appended");
-        append(directory.path(), &entry(2), MAX_BYTES).expect("appended");
-        let path = directory.path().join(FILE);
-        let length = std::fs::metadata(&path).expect("there").len();
-        OpenOptions::new().write(true).open(&path).expect("opened").set_len(length - 20).expect("cut");
-        assert_eq!(epochs(directory.path(), None), [1]);
-        append(directory.path(), &entry(3), MAX_BYTES).expect("appended");
-        assert_eq!(epochs(directory.path(), None), [1, 3]);
-    }
-
-    #[test]
-    fn it_stays_small() {
-        let directory = tempfile::tempdir().expect("a directory");
-        (1..=40).for_each(|n| append(directory.path(), &entry(n), 2_000).expect("appended"));
-        let size = |name| std::fs::metadata(directory.path().join(name)).expect("there").len();
-        assert!(size(FILE) <= 2_300 && size(OLD_FILE) <= 2_300, "{} {}", size(FILE), size(OLD_FILE));
-        let kept = epochs(directory.path(), None);
-        assert_eq!(kept.last(), Some(&40));
-        assert!(kept.len() > 8 && kept.windows(2).all(|w| w[1] == w[0] + 1), "{kept:?}");
-    }
-
     #[test]
     fn a_directory_that_is_gone_is_counted_and_waited_for_by_nobody() {
         let directory = tempfile::tempdir().expect("a directory");
-        let journal = Journal::start(directory.path().join("gone")).expect("a thread");
+        let journal = Journal::start(directory.path().join("gone"), 1 << 20).expect("a thread");
         journal.write(entry(1));
         let deadline = std::time::Duration::from_secs(30);
         let until = crate::clock::now() + deadline;

@@ -3,8 +3,8 @@
 use super::check::{Outside, Resolver};
 use super::document::At;
 use super::model::{
-    Binding, Cloud, Config, CredentialSource, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks, Interface,
-    LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
+    Binding, Cloud, Config, CredentialSource, Daemon, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks,
+    Interface, LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
 };
 use super::raw::{self, File};
 use super::readers::Command;
@@ -40,9 +40,18 @@ pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usi
         heartbeat: heartbeat(file, outside.keys)?,
         local_address,
         metrics: of(&file.listen)?.0,
-        doctor_interval: of(&file.doctor_interval)?.0,
+        daemon: daemon(&file.daemon)?,
         keepalived: outside.keepalived?,
         log: log(file)?,
+    })
+}
+
+fn daemon(daemon: &raw::Daemon) -> Option<Daemon> {
+    Some(Daemon {
+        history_size: of(&daemon.history_size)?,
+        doctor_interval: of(&daemon.doctor_interval)?.0,
+        realtime_priority: of(&daemon.realtime_priority)?,
+        lock_memory: of(&daemon.lock_memory)?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::model::{Config, CredentialSource, Group, HeartbeatKey, Hooks, Interface, LogFormat, LogLevel};
 use super::model::{HoldOrRelease, OnRestart, OnStop, Strangers};
-use super::schema::{self, Reload, Section, show};
+use super::schema::{self, Reload, Section, show, show_size};
 use crate::ids::{GroupName, NodeIndex, Target};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -192,7 +192,11 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     facts.span(once, section, "announce-interval", local.announce_interval);
     facts.span(once, section, "announce-refresh", local.announce_refresh);
     facts.text(once, Section::Metrics, "listen", config.metrics.map_or_else(|| "off".to_owned(), |a| a.to_string()));
-    facts.span(once, Section::Daemon, "doctor-interval", config.doctor_interval.unwrap_or_default());
+    let daemon = &config.daemon;
+    facts.text(once, Section::Daemon, "history-size", show_size(daemon.history_size));
+    facts.span(once, Section::Daemon, "doctor-interval", daemon.doctor_interval.unwrap_or_default());
+    facts.text(once, Section::Daemon, "realtime-priority", daemon.realtime_priority);
+    facts.text(once, Section::Daemon, "lock-memory", daemon.lock_memory);
     facts.text(once, Section::Log, "level", level(config.log.level));
     facts.text(once, Section::Log, "format", if config.log.format == LogFormat::Json { "json" } else { "text" });
     for group in &config.groups {

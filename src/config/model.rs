@@ -31,8 +31,8 @@ pub struct Config {
     pub local_address: LocalAddress,
     /// `metrics.listen`; `None` is `"off"`.
     pub metrics: Option<SocketAddr>,
-    /// `daemon.doctor-interval`; `None` is `"0s"`, off.
-    pub doctor_interval: Option<Duration>,
+    /// `[daemon]`.
+    pub daemon: Daemon,
     /// `[keepalived]`.
     pub keepalived: Keepalived,
     /// `[log]`.
@@ -254,6 +254,26 @@ impl Arbiter {
     #[must_use]
     pub const fn by_record(self) -> bool {
         matches!(self, Self::Cloud | Self::Keepalived)
+    }
+}
+
+/// `[daemon]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    /// `history-size`: most that the history takes on the disk, bytes.
+    pub history_size: u64,
+    /// `doctor-interval`; `None` is `"0s"`, off.
+    pub doctor_interval: Option<Duration>,
+    /// `realtime-priority` of the heartbeat thread, 1 to 50; zero: none.
+    pub realtime_priority: u8,
+    /// `lock-memory`: nothing of this process is ever swapped out.
+    pub lock_memory: bool,
+}
+
+impl Default for Daemon {
+    /// As the file is without `[daemon]`, but the doctor looks only when asked.
+    fn default() -> Self {
+        Self { history_size: 16 << 20, doctor_interval: None, realtime_priority: 0, lock_memory: false }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct File {
     pub(super) local_address: LocalAddress,
     pub(super) hooks: Hooks,
     pub(super) listen: Option<At<Listen>>,
-    pub(super) doctor_interval: Option<At<DoctorInterval>>,
+    pub(super) daemon: Daemon,
     pub(super) keepalived: Keepalived,
     pub(super) log_level: Option<At<&'static str>>,
     pub(super) log_format: Option<At<&'static str>>,
@@ -137,6 +137,14 @@ pub(super) struct Keepalived {
     pub(super) pid_file: Option<At<String>>,
 }
 
+/// `[daemon]`.
+pub(super) struct Daemon {
+    pub(super) history_size: Option<At<u64>>,
+    pub(super) doctor_interval: Option<At<DoctorInterval>>,
+    pub(super) realtime_priority: Option<At<u8>>,
+    pub(super) lock_memory: Option<At<bool>>,
+}
+
 /// `[hooks]` or `[group.hooks]`.
 pub(super) struct Hooks {
     pub(super) notify: Option<At<Command>>,
@@ -168,7 +176,7 @@ pub(super) fn read(root: &Table<'_>, report: &Report) -> File {
         local_address: local_address(&root.table("local-address")),
         hooks: hooks(&root.table("hooks")),
         listen: root.table("metrics").text("listen"),
-        doctor_interval: root.table("daemon").text("doctor-interval"),
+        daemon: daemon(&root.table("daemon")),
         keepalived: keepalived(root),
         log_level: log.choice("level"),
         log_format: log.choice("format"),
@@ -281,6 +289,15 @@ fn keepalived(root: &Table<'_>) -> Keepalived {
         written: root.key_span("keepalived").is_some(),
         fifo: table.path("fifo"),
         pid_file: table.path("pid-file"),
+    }
+}
+
+fn daemon(table: &Table<'_>) -> Daemon {
+    Daemon {
+        history_size: table.size("history-size"),
+        doctor_interval: table.text("doctor-interval"),
+        realtime_priority: table.integer("realtime-priority"),
+        lock_memory: table.bool("lock-memory"),
     }
 }
 

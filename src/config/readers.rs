@@ -3,7 +3,7 @@
 use super::diagnostic::quote;
 use super::document::{At, Table, Wrong, found, text_of};
 use super::schema::Kind;
-use super::value::{Address, parse_duration};
+use super::value::{Address, parse_duration, parse_size};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -90,6 +90,19 @@ impl Table<'_> {
         let at = self.span_or_forever(name)?;
         let span = at.value.expect("only a lifetime takes \"forever\"");
         Some(at.map(|_| span))
+    }
+
+    /// A size, in bytes.
+    pub(super) fn size(&self, name: &str) -> Option<At<u64>> {
+        self.read(name, |kind, value| {
+            let Kind::Size(min, max) = kind else { unreachable!("{name} is a size") };
+            let text = text_of(value.get_ref()).ok_or_else(|| not(value))?;
+            let Some(bytes) = parse_size(text) else {
+                let how = "write a whole number and one of KiB, MiB, GiB, as in \"16MiB\"";
+                return Err(Wrong::Because(format!("{} is not a size: {how}", quote(text))));
+            };
+            if (*min..=*max).contains(&bytes) { Ok(bytes) } else { Err(not(value)) }
+        })
     }
 
     /// The lifetime of an address; `None` inside is `"forever"`.

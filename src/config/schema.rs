@@ -111,6 +111,8 @@ pub enum Kind {
     Seconds(Duration, Duration),
     /// As `Seconds`, or `"forever"`.
     SecondsOrForever(Duration, Duration),
+    /// A size in bytes, written as a whole number of KiB, MiB or GiB; both ends included.
+    Size(u64, u64),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A file: absolute, relative to the file, or `credential:NAME`.
@@ -162,6 +164,7 @@ impl Kind {
             Self::SecondsOrForever(..) => {
                 format!("a duration of whole seconds from {}, or \"forever\"", self.range().unwrap_or_default())
             }
+            Self::Size(..) => format!("a size from {}", self.range().unwrap_or_default()),
             Self::Choice(words) => format!("one of {}", list(words)),
             Self::Path => "the path of a file, or \"credential:NAME\"".to_owned(),
             Self::Command => "the path of a program, or a list of a program and its arguments".to_owned(),
@@ -184,6 +187,7 @@ impl Kind {
             Self::Duration(min, max) | Self::Seconds(min, max) | Self::SecondsOrForever(min, max) => {
                 Some(format!("{} to {}", show(*min), show(*max)))
             }
+            Self::Size(min, max) => Some(format!("{} to {}", show_size(*min), show_size(*max))),
             _ => None,
         }
     }
@@ -199,6 +203,16 @@ pub fn show(span: Duration) -> String {
         n if n % 60_000 == 0 => format!("{}m", n / 60_000),
         n if n % 1_000 == 0 => format!("{}s", n / 1_000),
         n => format!("{n}ms"),
+    }
+}
+
+/// A size as the file writes it: a whole number of the largest unit that fits.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
+    match bytes {
+        n if n > 0 && n % (1 << 30) == 0 => format!("{}GiB", n >> 30),
+        n if n > 0 && n % (1 << 20) == 0 => format!("{}MiB", n >> 20),
+        n => format!("{}KiB", n >> 10),
     }
 }
 
@@ -267,7 +281,7 @@ const INTERFACE: Kind = Kind::Text("the name of a network interface");
 pub static KEYS: &[Key] = {
     use Kind::{
         Addresses, Bool, Choice, Command, Integer, Keys, Later, Nodes, Number, Path, Priorities, Seconds,
-        SecondsOrForever, Table, Tables, Text,
+        SecondsOrForever, Size, Table, Tables, Text,
     };
     use Preset::{Absent, Required, Value};
     use Reload::{Accept as R0, Maintenance as M, Restart as R};
@@ -372,10 +386,10 @@ pub static KEYS: &[Key] = {
         row(S::Keepalived, "pid-file", Path, Value("\"/run/keepalived.pid\""), R0),
         row(S::Log, "level", Choice(&["error", "warn", "info", "debug", "trace"]), Value("\"info\""), R0),
         row(S::Log, "format", Choice(&["text", "json"]), Value("\"text\""), R0),
-        row(S::Daemon, "history-size", Later, Absent, R0),
+        row(S::Daemon, "history-size", Size(1 << 20, 1 << 30), Value("\"16MiB\""), R0),
         row(S::Daemon, "doctor-interval", DOCTOR_INTERVAL, Value("\"1h\""), R0),
-        row(S::Daemon, "realtime-priority", Later, Absent, R),
-        row(S::Daemon, "lock-memory", Later, Absent, R),
+        row(S::Daemon, "realtime-priority", Integer(0, 50), Value("0"), R),
+        row(S::Daemon, "lock-memory", Bool, Value("false"), R),
     ]
 };
 
@@ -402,6 +416,13 @@ mod tests {
     fn durations_are_shown_as_they_are_written() {
         for (span, text) in [(ms(10), "10ms"), (s(60), "1m"), (m(10), "10m"), (h(24), "24h"), (s(0), "0s")] {
             assert_eq!(show(span), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_as_they_are_written() {
+        for (bytes, text) in [(1 << 10, "1KiB"), (1536 << 10, "1536KiB"), (16 << 20, "16MiB"), (1 << 30, "1GiB")] {
+            assert_eq!(show_size(bytes), text);
         }
     }
 }

@@ -21,6 +21,21 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(per_unit).map(Duration::from_millis)
 }
 
+/// Reads `"16MiB"`: a whole number and one unit of `KiB MiB GiB`; in bytes. `None` if it is anything else.
+#[must_use]
+pub(super) fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let per_unit = match unit {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(per_unit)
+}
+
 /// A heartbeat address: an IP address, with or without a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address {

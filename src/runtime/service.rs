@@ -163,7 +163,8 @@ pub async fn run(
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(ServiceError::Random)?;
     let client = if setup.config.local_node().witness { None } else { Some(Client::new(&setup.config.cloud)?) };
-    let journal = Journal::start(setup.state_directory.clone()).map_err(ServiceError::Journal)?;
+    let journal = Journal::start(setup.state_directory.clone(), setup.config.daemon.history_size)
+        .map_err(ServiceError::Journal)?;
     let state = Arc::new(StateWriter::start(setup.state_directory.clone())?);
     let begin = Start {
         config: Arc::clone(&setup.config),
@@ -288,6 +289,7 @@ impl Service {
         let hooks = config.groups.iter().filter(ours).map(|g| (g.name.clone(), g.hooks.clone())).collect();
         self.hooks.apply(&hooks);
         self.logging.apply(&config.log);
+        self.journal.limit(config.daemon.history_size);
         self.measure.configure(config, self.executor.client.as_ref());
         self.checkup_at = self.first_checkup();
         self.vrrp = Vrrp::follow(self.vrrp.take(), config, &self.state_directory, &self.to_core);

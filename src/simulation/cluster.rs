@@ -275,7 +275,7 @@ impl Cluster {
                 announce_refresh: Duration::from_secs(10),
             },
             metrics: None,
-            doctor_interval: None,
+            daemon: Daemon::default(),
             keepalived: Keepalived::default(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }

@@ -100,8 +100,8 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    let text = with("group", "checks = []\non-arbiter-loss = \"release\"\narbiter = \"etcd\"")
-        + "[etcd]\nendpoints = []\n[daemon]\nhistory-size = \"1MiB\"\nlock-memory = false\n";
+    let text =
+        with("group", "checks = []\non-arbiter-loss = \"release\"\narbiter = \"etcd\"") + "[etcd]\nendpoints = []\n";
     says(
         &text,
         &[
@@ -109,11 +109,25 @@ fn keys_of_later_versions_are_refused_by_name() {
             r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
             r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority", "keepalived" or "none")"#,
             r#"havipd.toml:24:2: error: "etcd" is not available in this version"#,
-            r#"havipd.toml:27:1: error: "history-size" in [daemon] is not available in this version"#,
-            r#"havipd.toml:28:1: error: "lock-memory" in [daemon] is not available in this version"#,
         ],
     );
     says(&format!("{BASE}[daemon]\n"), &[]);
+}
+
+#[test]
+fn sizes_have_a_unit_and_everything_of_the_daemon_has_a_default() {
+    let history = |size: &str| format!("{BASE}[daemon]\nhistory-size = {size}\n");
+    for (written, bytes) in [("\"1024KiB\"", 1 << 20), ("\"3MiB\"", 3 << 20), ("\"1GiB\"", 1 << 30)] {
+        assert_eq!(good(&history(written)).daemon.history_size, bytes, "{written}");
+    }
+    for bad in ["\"16\"", "\"16MB\"", "\"1.5MiB\"", "\"99999999999999999999GiB\"", "\"18446744073709551615GiB\""] {
+        let how = "write a whole number and one of KiB, MiB, GiB, as in \"16MiB\"";
+        says(&history(bad), &[&format!("havipd.toml:23:16: error: \"history-size\": {bad} is not a size: {how}")]);
+    }
+    let daemon = good(BASE).daemon;
+    assert_eq!((daemon.history_size, daemon.realtime_priority, daemon.lock_memory), (16 << 20, 0, false));
+    let daemon = good(&format!("{BASE}[daemon]\nrealtime-priority = 50\nlock-memory = true\n")).daemon;
+    assert_eq!((daemon.realtime_priority, daemon.lock_memory), (50, true));
 }
 
 #[test]
@@ -121,9 +135,9 @@ fn the_doctor_looks_now_and_then_or_never() {
     let every = |what: &str| format!("{BASE}[daemon]\ndoctor-interval = {what}\n");
     for (written, read) in [("\"0s\"", None), ("\"1m\"", Some(60)), ("\"24h\"", Some(86_400))] {
         let read: Option<u64> = read;
-        assert_eq!(good(&every(written)).doctor_interval, read.map(Duration::from_secs), "{written}");
+        assert_eq!(good(&every(written)).daemon.doctor_interval, read.map(Duration::from_secs), "{written}");
     }
-    assert_eq!(good(BASE).doctor_interval, Some(Duration::from_secs(3600)));
+    assert_eq!(good(BASE).daemon.doctor_interval, Some(Duration::from_secs(3600)));
     for bad in ["\"59s\"", "\"25h\"", "\"never\""] {
         let text = format!(
             "havipd.toml:23:19: error: \"doctor-interval\": {bad} is neither \"0s\" (off) nor a duration from 1m to 24h"

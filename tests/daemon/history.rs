@@ -62,3 +62,71 @@ fn the_history_survives_a_crash_and_a_torn_line() {
     assert!(text.contains("claiming -> active") && text.contains("ms |"), "{text}");
     assert_eq!(b.status().unwrap()["effects"]["history_lost"], json!(0));
 }
+
+#[test]
+fn the_history_is_brought_within_a_lower_bound_and_loses_the_oldest_only() {
+    const MIB: usize = 1 << 20;
+    let mut lab = Lab::new(Options::default());
+    let size = |size: &str| format!("[daemon]\nhistory-size = \"{size}\"\n");
+    lab.options.tables = size("4MiB");
+    lab.write_config();
+    // Years of moves: two files, as a longer bound would have left them.
+    let state = lab.home(0).join("state");
+    lab.command(0);
+    let line = |n: usize| {
+        let entry = json!({
+            "time": "2026-11-23T00:00:00Z", "group": "web", "from": "backup", "to": "claiming", "epoch": n,
+            "cause": "peer-dead", "detail": "x".repeat(400),
+        });
+        format!("{entry}\n")
+    };
+    let file = |from: usize, to: usize| (from..to).map(line).collect::<String>();
+    std::fs::write(state.join("history.old.jsonl"), file(0, 9_000)).unwrap();
+    std::fs::write(state.join("history.jsonl"), file(9_000, 12_000)).unwrap();
+    let epochs = || -> Vec<u64> {
+        let all =
+            ["history.old.jsonl", "history.jsonl"].map(|f| std::fs::read_to_string(state.join(f)).unwrap_or_default());
+        assert!(all.iter().all(|text| text.is_empty() || text.ends_with('\n')), "torn");
+        let parsed = |l: &str| serde_json::from_str::<Value>(l).unwrap_or_else(|e| panic!("{e}: {l}"));
+        let entries = all.iter().flat_map(|text| text.lines()).map(parsed);
+        entries.filter(|e| e["cause"] == "peer-dead").map(|e| e["epoch"].as_u64().unwrap()).collect()
+    };
+    let bytes = || -> usize {
+        let length = |f| std::fs::metadata(state.join(f)).map_or(0, |m| m.len() as usize);
+        length("history.old.jsonl") + length("history.jsonl")
+    };
+    let newest = |least: usize| {
+        let kept = epochs();
+        assert!(kept.len() >= least && kept.last() == Some(&11_999), "{} kept, {:?} last", kept.len(), kept.last());
+        assert!(kept.windows(2).all(|w| w[1] == w[0] + 1), "a gap");
+    };
+    assert!(bytes() > 5 * MIB, "{} bytes", bytes());
+
+    let a = lab.start(0);
+    a.wait_role("active");
+    let written = || said(&lab, 0, &["--json", "history"]).contains("\"active\"");
+    wait_for("its own move is written", || written().then_some(()));
+    wait_for("what was there is within the bound", || (bytes() <= 4 * MIB).then_some(()));
+    newest(6_900);
+
+    lab.options.tables = size("1MiB");
+    lab.write_config();
+    let reply = a.ask(&json!({"command": "reload"})).unwrap();
+    assert!(reply["code"] == 0 && reply["message"].as_str().unwrap().contains("1 keys taken over"), "{reply}");
+    wait_for("what is there is within the lower one", || (bytes() <= MIB).then_some(()));
+    newest(900);
+    let shown: Value = serde_json::from_str(&said(&lab, 0, &["--json", "history", "web"])).unwrap();
+    assert!(shown.as_array().unwrap().iter().any(|e| e["to"] == "active"), "its own move is still there");
+    assert_eq!(a.status().unwrap()["effects"]["history_lost"], json!(0));
+
+    // And after that it goes on.
+    drop(a);
+    let _a = lab.start(0);
+    wait_for("the next move is written", || {
+        let output = lab.ctl(0, &["--json", "history", "web"]);
+        let shown: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (shown.as_array().unwrap().iter().filter(|e| e["to"] == "active").count() == 2).then_some(())
+    });
+    assert!(bytes() <= MIB);
+    newest(900);
+}

@@ -102,7 +102,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
             announce_refresh: Duration::from_secs(10),
         },
         metrics: None,
-        doctor_interval: None,
+        daemon: Daemon::default(),
         keepalived: Keepalived::default(),
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
     }

@@ -26,7 +26,7 @@ fn next(now: Instant, interval: Option<Duration>, found: Option<&[Finding]>) -> 
 impl Service {
     /// The first look of a configuration by itself.
     pub(super) fn first_checkup(&self) -> Option<Instant> {
-        self.config.doctor_interval.map(|interval| Instant::now() + interval.min(FIRST))
+        self.config.daemon.doctor_interval.map(|interval| Instant::now() + interval.min(FIRST))
     }
 
     /// It is time to look.
@@ -71,7 +71,7 @@ impl Service {
         if let Some(findings) = found {
             self.measure.examined(findings);
         }
-        self.checkup_at = next(Instant::now(), self.config.doctor_interval, found);
+        self.checkup_at = next(Instant::now(), self.config.daemon.doctor_interval, found);
     }
 }
 

@@ -129,7 +129,7 @@ impl Cluster {
                 announce_refresh: Duration::from_secs(5),
             },
             metrics: None,
-            doctor_interval: None,
+            daemon: Daemon::default(),
             keepalived: Keepalived::default(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
