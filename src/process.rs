@@ -1,7 +1,11 @@
-//! What this process does about itself: no core dumps, and no children that outlive it.
+//! What this process does about itself: no core dumps, no children that outlive it, and on a busy host a thread that
+//! does not wait its turn ([`realtime`]) and memory that stays ([`memory`]).
 //!
 //! Heartbeat keys and cloud credentials live in this process' memory. A core file, or a debugger
 //! of another program of the same user, would give them away.
+
+pub mod memory;
+pub mod realtime;
 
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, getpid, getppid, set_dumpable_behavior,

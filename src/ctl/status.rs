@@ -106,11 +106,18 @@ fn troubles(status: &Value) -> Vec<String> {
     say("last reload", &status["effects"]["reload_error"]);
     say("metrics", &status["effects"]["metrics_error"]);
     say("state file", &status["effects"]["state"]["error"]);
+    say("real-time priority", &status["network"]["realtime"]["error"]);
+    say("locked memory", &status["effects"]["memory"]["error"]);
     for place in list(&status["network"]["places"]) {
         say(word(&place["havip"]), &place["error"]);
     }
     for socket in list(&status["network"]["sockets"]) {
         say(word(&socket["address"]), &socket["error"]);
+    }
+    if let Some(percent) = status["network"]["realtime"]["percent"].as_u64() {
+        said.push(format!(
+            "real-time priority: given up until it is quiet; the thread needed {percent} % of a processor"
+        ));
     }
     if status["effects"]["state"]["hangs"] == true {
         said.push("state file: the state directory does not answer".to_owned());

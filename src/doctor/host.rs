@@ -4,6 +4,8 @@ use super::Finding;
 use super::facts::{Facts, HookFact, Place};
 use crate::config::model::{Arbiter, Group, HoldOrRelease, Interface};
 use crate::election::role::Role;
+use crate::process::memory::Memory;
+use crate::process::realtime::Realtime;
 use std::net::IpAddr;
 
 /// Less room than this in the state directory is none, bytes.
@@ -26,6 +28,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     findings.extend(addresses(facts));
     findings.extend(facts.host.hooks.iter().map(|h| hook(facts, h)));
     findings.push(state(facts));
+    findings.extend(rights(facts));
     findings.extend(losses(facts));
     findings
 }
@@ -170,6 +173,38 @@ fn state(facts: &Facts) -> Finding {
     }
 }
 
+/// What the running daemon was to have of the host, and whether it has it.
+fn rights(facts: &Facts) -> Vec<Finding> {
+    const REMEDY: &str = "install the drop-in realtime.conf (docs/installation.md) and restart, or remove the key";
+    let Some(daemon) = &facts.daemon else { return Vec::new() };
+    let realtime = match &daemon.after.core.network.realtime {
+        Realtime::Off => None,
+        Realtime::InForce { priority } => {
+            let text = format!("the heartbeat thread, and nothing else, has real-time priority {priority}");
+            Some(Finding::ok("realtime", text))
+        }
+        Realtime::GivenUp { percent } => Some(Finding::warning(
+            "realtime",
+            format!(
+                "the heartbeat thread needed {percent} % of a processor and gave up its real-time priority until it is quiet"
+            ),
+            "look at havipd_datagrams_received_total for a flood, or remove daemon.realtime-priority",
+        )),
+        Realtime::Refused { error } => {
+            let text = format!("daemon.realtime-priority is not in force: {error}");
+            Some(Finding::warning("realtime", text, REMEDY))
+        }
+    };
+    let memory = match &daemon.after.effects.memory {
+        Memory::Swappable => None,
+        Memory::Locked => Some(Finding::ok("memory", "the daemon's memory is locked")),
+        Memory::Refused { error } => {
+            Some(Finding::warning("memory", format!("daemon.lock-memory is not in force: {error}"), REMEDY))
+        }
+    };
+    realtime.into_iter().chain(memory).collect()
+}
+
 /// What the running daemon could not do.
 fn losses(facts: &Facts) -> Vec<Finding> {
     let Some(daemon) = &facts.daemon else { return Vec::new() };
@@ -251,6 +286,30 @@ mod tests {
         let mut facts = healthy();
         facts.host.state_error = Some("Read-only file system".into());
         assert_eq!(find(&judge(&facts), "state").level, Level::Failed);
+    }
+
+    #[test]
+    fn a_right_that_is_not_there_is_a_warning_with_the_drop_in() {
+        let mut facts = healthy();
+        assert!(!judge(&facts).iter().any(|f| f.id == "realtime" || f.id == "memory"), "not asked for");
+        let set = |facts: &mut Facts, realtime, memory| {
+            let after = &mut facts.daemon.as_mut().expect("a daemon").after;
+            (after.core.network.realtime, after.effects.memory) = (realtime, memory);
+        };
+        set(&mut facts, Realtime::InForce { priority: 20 }, Memory::Locked);
+        let found = find(&judge(&facts), "realtime");
+        assert!(found.level == Level::Ok && found.text.ends_with("20"), "{found:?}");
+        assert_eq!(find(&judge(&facts), "memory").level, Level::Ok);
+        let error = || "no right".to_owned();
+        set(&mut facts, Realtime::Refused { error: error() }, Memory::Refused { error: error() });
+        for id in ["realtime", "memory"] {
+            let found = find(&judge(&facts), id);
+            assert!(found.level == Level::Warning && found.text.ends_with("no right"), "{found:?}");
+            assert!(found.remedy.contains("realtime.conf"), "{found:?}");
+        }
+        set(&mut facts, Realtime::GivenUp { percent: 93 }, Memory::Locked);
+        let found = find(&judge(&facts), "realtime");
+        assert!(found.level == Level::Warning && found.text.contains("93 %"), "{found:?}");
     }
 
     #[test]

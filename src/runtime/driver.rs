@@ -19,6 +19,7 @@ use crate::net::garp::Announcer;
 use crate::net::heartbeat::{HeartbeatSockets, Received};
 use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{AddressOwner, OwnerError, Report};
+use crate::process::realtime::Scheduling;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ struct Driver {
     /// The last turn had something to tell.
     notable: bool,
     ended: bool,
+    scheduling: Scheduling,
 }
 
 impl Driver {
@@ -169,6 +171,7 @@ impl Driver {
             turns: 0,
             notable: true,
             ended: false,
+            scheduling: Scheduling::of_this_thread(config.daemon.realtime_priority),
         };
         driver.bind_probes();
         driver.observe_host();
@@ -305,6 +308,7 @@ impl Driver {
             self.monitor = Monitor::open();
             self.observe_host();
         }
+        self.scheduling.look(now);
         self.seal(now);
     }
 
@@ -345,6 +349,7 @@ impl Driver {
             address_failures: self.address_failures,
             dropped_actions: self.dropped_actions,
             turns: self.turns,
+            realtime: self.scheduling.state().clone(),
         };
         CoreStatus { election: self.core.snapshot(now), network }
     }

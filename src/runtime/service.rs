@@ -31,6 +31,7 @@ use crate::hooks::Hooks;
 use crate::ids::{BootId, Epoch, GroupName};
 use crate::journal::Journal;
 use crate::log::Logging;
+use crate::process::memory::Memory;
 use crate::state::{StateError, StateWriter};
 use crate::systemd::Notifier;
 use crate::time::Instant;
@@ -118,6 +119,7 @@ struct Service {
     reigns: HashMap<GroupName, (Epoch, Instant)>,
     state: Arc<StateWriter>,
     journal: Journal,
+    memory: Memory,
     history_reader: Arc<Semaphore>,
     examination: Arc<Semaphore>,
     /// When the doctor looks by itself.
@@ -158,6 +160,8 @@ pub async fn run(
     status: watch::Sender<Arc<Published>>,
 ) -> Result<End, ServiceError> {
     let mut signals = setup.signals;
+    // Before the threads, whose stacks are then locked only as far as they are used.
+    let memory = Memory::of_this_process(setup.config.daemon.lock_memory);
     let mut boot = [0; 16];
     getrandom::fill(&mut boot).map_err(ServiceError::Random)?;
     let mut seed = [0; 8];
@@ -191,6 +195,7 @@ pub async fn run(
         status,
         state,
         journal,
+        memory,
         history_reader: Arc::new(Semaphore::new(1)),
         examination: Arc::new(Semaphore::new(1)),
         checkup_at: None,
@@ -277,6 +282,7 @@ impl Service {
             metrics_error: self.measure.error(),
             history_lost: self.journal.lost(),
             log_lines_lost: self.logging.dropped(),
+            memory: self.memory.clone(),
         }
     }
 

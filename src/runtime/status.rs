@@ -5,6 +5,8 @@ use crate::election::snapshot::Snapshot;
 use crate::hooks::HookStatus;
 use crate::ids::GroupName;
 use crate::net::heartbeat;
+use crate::process::memory::Memory;
+use crate::process::realtime::Realtime;
 use crate::state::StateStatus;
 use crate::wire::session::SessionState;
 use serde::Serialize;
@@ -42,6 +44,8 @@ pub struct NetworkStatus {
     pub dropped_actions: u64,
     /// Turns of the core.
     pub turns: u64,
+    /// The priority of its thread.
+    pub realtime: Realtime,
 }
 
 /// Where one HAVIP's address belongs.
@@ -76,6 +80,8 @@ pub struct EffectsStatus {
     pub history_lost: u64,
     /// Lines of the log that nobody read in time.
     pub log_lines_lost: u64,
+    /// Whether this process can be swapped out.
+    pub memory: Memory,
 }
 
 /// All of it: what `havipctl status --json` prints.

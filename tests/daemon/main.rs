@@ -1,5 +1,5 @@
-//! Real daemons against the emulated cloud: what a user of havipd sees. No root, no interface: the
-//! HAVIP has `interface = "none"`, heartbeats go over loopback.
+//! Real daemons against the emulated cloud: what a user of havipd sees. No interface: the HAVIP has
+//! `interface = "none"`, heartbeats go over loopback. No root, but for `realtime`.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
@@ -14,6 +14,7 @@ mod lab;
 mod logs;
 mod maintenance;
 mod oneshot;
+mod realtime;
 mod reload;
 mod stop;
 mod trouble;
