@@ -1,5 +1,6 @@
 //! Keeps a Baidu AI Cloud HAVIP on exactly one healthy node.
 
+pub mod certificates;
 pub mod clock;
 pub mod cloud;
 pub mod config;

@@ -44,6 +44,7 @@ fn layer(path: &str) -> Option<u8> {
         ("state", 2),
         ("journal", 2),
         ("process", 2),
+        ("certificates", 2),
         ("keepalived", 2),
         ("control/", 2),
         ("doctor", 3),
@@ -70,7 +71,7 @@ fn module_layer(path: &str) -> Option<u8> {
         ("wire" | "election" | "ownership" | "config" | "simulation" | "metrics" | "import", _) => Some(1),
         (
             "clock" | "cloud" | "net" | "hooks" | "log" | "systemd" | "state" | "journal" | "process" | "control"
-            | "keepalived",
+            | "keepalived" | "certificates",
             _,
         ) => Some(2),
         ("doctor" | "runtime", _) => Some(3),

@@ -1,5 +1,6 @@
 //! What the doctor knows before it judges. Plain values: nothing here asks anybody.
 
+use crate::certificates::Ending;
 use crate::cloud::api::{CallError, Eni, HaVip};
 use crate::config::model::Config;
 use crate::election::event::InstanceState;
@@ -43,6 +44,17 @@ pub struct FileFacts {
     pub refused: Vec<String>,
     /// Secret files that this node reads: path, and why it is not usable.
     pub secrets: Vec<(PathBuf, Option<String>)>,
+    /// Files of certificates that this node reads.
+    pub certificates: Vec<CertificateFact>,
+}
+
+/// A file of certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFact {
+    /// Where it is.
+    pub path: PathBuf,
+    /// The one that ends first, and in how many seconds, negative if it has ended; or why that is not known.
+    pub first: Result<(Ending, i64), String>,
 }
 
 /// A running daemon.

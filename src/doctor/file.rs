@@ -1,12 +1,18 @@
 //! The configuration file, what runs, the secrets, and the timers that follow from them.
 
 use super::Finding;
-use super::facts::Facts;
+use super::facts::{CertificateFact, Facts};
+use crate::certificates::Ending;
 use crate::config::model::{Group, OnStop};
 use std::time::Duration;
 
 /// Below it a dead time is shorter than the usual pauses of virtual machines.
 const USUAL_PAUSE: Duration = Duration::from_secs(3);
+
+/// Seconds.
+const DAY: u64 = 24 * 3600;
+/// A certificate that has fewer days than this left is to be replaced.
+const SOON: u64 = 30;
 
 /// All of it.
 #[must_use]
@@ -14,6 +20,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = text(facts);
     findings.extend(running(facts));
     findings.extend(secrets(facts));
+    findings.extend(facts.file.certificates.iter().map(certificate));
     findings.push(dead_time(facts));
     findings.extend(stop_timeout(facts));
     findings
@@ -78,6 +85,32 @@ fn secrets(facts: &Facts) -> Vec<Finding> {
         }
     };
     facts.file.secrets.iter().map(one).collect()
+}
+
+fn certificate(fact: &CertificateFact) -> Finding {
+    let (id, path) = ("certificates", fact.path.display());
+    let remedy = "ask whoever runs that authority for its new certificate, put it into the file on every node beside the \
+                  old one, and havipctl reload";
+    match &fact.first {
+        Err(error) => {
+            let remedy = "put certificates in PEM form there; until then a restart or reload will fail";
+            Finding::failed(id, format!("{path} {error}"), remedy)
+        }
+        Ok((Ending { subject, not_after }, left)) => {
+            let day = jiff::Timestamp::from_second(*not_after).map_or_else(
+                |_| "a day beyond all calendars".to_owned(),
+                |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+            );
+            let days = left.unsigned_abs() / DAY;
+            match left {
+                ..0 => Finding::failed(id, format!("{path}: {subject} ended on {day}, {days} days ago"), remedy),
+                _ if days < SOON => {
+                    Finding::warning(id, format!("{path}: {subject} ends on {day}, in {days} days"), remedy)
+                }
+                _ => Finding::ok(id, format!("{path}: what ends first, {subject}, does on {day}, in {days} days")),
+            }
+        }
+    }
 }
 
 fn dead_time(facts: &Facts) -> Finding {
@@ -152,6 +185,31 @@ mod tests {
         assert!(found.level == Level::Warning && found.text.contains("after 5s"), "{found:?}");
         facts.host.stop_timeout = Some(Duration::from_secs(90));
         assert_eq!(find(&judge(&facts), "timers.stop").level, Level::Ok);
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_before_it_ends_and_fails_when_it_has() {
+        let day = 24 * 3600;
+        for (left, level, text) in [
+            (30 * day, Level::Ok, "in 30 days"),
+            (30 * day - 1, Level::Warning, "in 29 days"),
+            (0, Level::Warning, "in 0 days"),
+            (-1, Level::Failed, "0 days ago"),
+            (-40 * day, Level::Failed, "CN=Private Root ended on 2030-01-01 00:00:00 UTC, 40 days ago"),
+        ] {
+            let mut facts = healthy();
+            let ending = Ending { subject: "CN=Private Root".into(), not_after: 1_893_456_000 };
+            facts.file.certificates.push(CertificateFact { path: "/x/ca.pem".into(), first: Ok((ending, left)) });
+            let found = find(&judge(&facts), "certificates");
+            assert!(found.level == level && found.text.contains(text) && found.text.contains("/x/ca.pem"), "{found:?}");
+            assert_eq!(found.remedy.is_empty(), level == Level::Ok);
+        }
+        let mut facts = healthy();
+        assert!(!judge(&facts).iter().any(|f| f.id == "certificates"), "no file is named");
+        let first = Err("holds no certificate in PEM form".to_owned());
+        facts.file.certificates.push(CertificateFact { path: "/x/ca.pem".into(), first });
+        let found = find(&judge(&facts), "certificates");
+        assert_eq!((found.level, &*found.text), (Level::Failed, "/x/ca.pem holds no certificate in PEM form"));
     }
 
     #[test]

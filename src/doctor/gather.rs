@@ -1,6 +1,6 @@
 //! Asks everybody: the file, the host, the cloud, the running daemon. All of it reads.
 
-use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
+use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
 use super::{Finding, Level, ask, examine};
 use crate::cloud::api::CallError;
 use crate::cloud::client::Client;
@@ -10,7 +10,7 @@ use crate::ids::{HavipId, Target};
 use crate::net::interface::{Mac, Snapshot};
 use crate::runtime::reload::{Known, load};
 use crate::runtime::status::Status;
-use crate::{clock, journal, state};
+use crate::{certificates, clock, journal, state};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -62,7 +62,8 @@ pub async fn of_file(places: &Places, node: Option<String>) -> Result<Vec<Findin
     let config = Arc::new(loaded.config);
     let warnings = loaded.warnings.0.iter().map(ToString::to_string).collect();
     let secrets = secrets(&config);
-    let file = FileFacts { path: places.file.clone(), warnings, secrets, ..FileFacts::default() };
+    let certificates = certificates(&config).await;
+    let file = FileFacts { path: places.file.clone(), warnings, secrets, certificates, ..FileFacts::default() };
     let client = if config.local_node().witness { None } else { Some(Client::new(&config.cloud)) };
     let cloud = match client {
         None => None,
@@ -135,6 +136,7 @@ async fn file_of(config: &Arc<Config>, places: &Places, status: &Status) -> File
     let (path, node) = (places.file.clone(), config.local_node().name.to_string());
     let loaded = blocking(move || load(&path, Some(node), &Known::default())).await;
     let mut file = FileFacts { path: places.file.clone(), secrets: secrets(config), ..FileFacts::default() };
+    file.certificates = certificates(config).await;
     match loaded {
         Some(Ok(loaded)) => {
             file.warnings = loaded.warnings.0.iter().map(ToString::to_string).collect();
@@ -166,6 +168,16 @@ fn secrets(config: &Config) -> Vec<(PathBuf, Option<String>)> {
     }
     let error = secret_file::read(&path).err().map(|e| e.to_string());
     vec![(path, error)]
+}
+
+/// Files of certificates, as they are now.
+async fn certificates(config: &Config) -> Vec<CertificateFact> {
+    let (paths, now) = (certificates::named(config), jiff::Timestamp::now().as_second());
+    let look = move |path: std::path::PathBuf| {
+        let first = certificates::first_to_end(&path).map(|e| (e.clone(), e.not_after - now));
+        CertificateFact { path, first: first.map_err(|e| e.to_string()) }
+    };
+    blocking(move || paths.into_iter().map(look).collect()).await.unwrap_or_default()
 }
 
 /// When the cloud last confirmed a move onto this node, per group.

@@ -40,6 +40,8 @@ pub struct Facts {
     pub calls: Vec<Calls>,
     /// When the temporary key in use ends, seconds since 1970.
     pub credentials_end: Option<i64>,
+    /// Files of certificates, and when the first of each ends, seconds since 1970.
+    pub certificates: Vec<(String, i64)>,
     /// The cloud's clock minus ours, seconds; `None` on a node that never calls the cloud.
     pub clock_skew: Option<i64>,
     /// Turns of the core.
@@ -279,6 +281,10 @@ fn cloud(page: &mut Page, facts: &Facts) {
     }
     if let Some(end) = facts.credentials_end {
         page.one(&t::CREDENTIALS, end);
+    }
+    let mut certificates = page.series(&t::CERTIFICATES);
+    for (file, end) in &facts.certificates {
+        certificates.add(&[file], end);
     }
     if let Some(skew) = facts.clock_skew {
         page.one(&t::SKEW, skew);

@@ -109,6 +109,8 @@ series! {
     CALL_TIME: Histogram "havipd_api_call_duration_seconds" ["operation"] "How long they took, whatever came of them.";
     CREDENTIALS: Gauge "havipd_credentials_expiry_timestamp_seconds" []
         "When the temporary key in use ends, seconds since 1970; absent if it has no known end.";
+    CERTIFICATES: Gauge "havipd_certificate_expiry_timestamp_seconds" ["file"]
+        "When the certificate of a file that ends first ends, seconds since 1970: cloud.ca-file; absent if it cannot be read.";
     SKEW: Gauge "havipd_cloud_clock_skew_seconds" [] "The cloud's clock minus this host's.";
 
     HOOKS: Counter "havipd_hook_runs_total" ["group", "result"] "Hooks that ended, by \"ok\" or \"failed\".";

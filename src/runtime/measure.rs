@@ -1,6 +1,7 @@
 //! What `/metrics` and `/healthz` are made of: the last published status, and counts of its own.
 
 use super::status::{NetworkStatus, Published, Status};
+use crate::certificates::{Watch, named};
 use crate::clock;
 use crate::cloud::client::Client;
 use crate::config::model::Config;
@@ -19,9 +20,13 @@ use tokio::task::JoinHandle;
 /// Beyond two heartbeat intervals nothing may be published for this long before the daemon counts as standing still.
 const STILL: Duration = Duration::from_secs(3);
 
+/// Time between two looks at files of certificates; they are read only when they have changed.
+const LOOK_AT_FILES: Duration = Duration::from_secs(5);
+
 /// Gathers, and serves what it gathered.
 pub(super) struct Measure {
     shared: Arc<Shared>,
+    watching: Option<JoinHandle<()>>,
     serving: Option<(SocketAddr, JoinHandle<()>)>,
 }
 
@@ -39,6 +44,7 @@ struct State {
     tally: Tally,
     client: Option<Client>,
     config_loaded: f64,
+    certificates: Vec<(String, i64)>,
     interval: Duration,
     dead_time: Duration,
     error: Option<String>,
@@ -47,7 +53,7 @@ struct State {
 
 impl Measure {
     pub(super) fn new() -> Self {
-        Self { shared: Arc::new(Shared { started: wall_time(), ..Shared::default() }), serving: None }
+        Self { shared: Arc::new(Shared { started: wall_time(), ..Shared::default() }), watching: None, serving: None }
     }
 
     /// Takes over a configuration, and listens where it says.
@@ -55,6 +61,14 @@ impl Measure {
         let mut state = self.shared.state();
         state.client = client.cloned();
         state.config_loaded = wall_time();
+        let watch = Watch::new(named(config));
+        if watch.is_empty() {
+            state.certificates.clear();
+        }
+        let following = (!watch.is_empty()).then(|| tokio::spawn(follow(Arc::clone(&self.shared), watch)));
+        if let Some(before) = std::mem::replace(&mut self.watching, following) {
+            before.abort();
+        }
         state.interval = config.heartbeat.interval;
         state.dead_time = config.heartbeat.dead_time();
         state.tally.retain(|name| config.group_named(name).is_some());
@@ -89,6 +103,20 @@ impl Measure {
     /// Why nothing is served, while it should be.
     pub(super) fn error(&self) -> Option<String> {
         self.shared.state().error.clone()
+    }
+}
+
+/// Keeps what is known of certificates as their files are. A disk that hangs only leaves it as it was.
+async fn follow(shared: Arc<Shared>, mut watch: Watch) {
+    loop {
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = watch.look();
+            (watch, found)
+        });
+        let Ok((same, found)) = looked.await else { return };
+        watch = same;
+        shared.state().certificates = found;
+        tokio::time::sleep(LOOK_AT_FILES).await;
     }
 }
 
@@ -150,6 +178,7 @@ fn facts(started: f64, state: &State, status: &Status) -> Facts {
         hooks: effects.hooks.iter().map(|(g, h)| (g.to_string(), h.runs, h.failures, h.replaced)).collect(),
         calls: state.client.as_ref().map(Client::calls).unwrap_or_default(),
         credentials_end: state.client.as_ref().and_then(Client::credentials_end),
+        certificates: state.certificates.clone(),
         clock_skew: state.client.as_ref().map(Client::clock_skew),
         turns: network.turns,
         address_failures: network.address_failures,

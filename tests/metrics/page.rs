@@ -70,8 +70,12 @@ fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
     a.wait_role("active");
     // It would look by itself after a minute; whoever asks has it look now. Of a cluster with such a dead time it warns.
     assert!(matches!(lab.ctl(0, &["doctor"]).status.code(), Some(0 | 1)));
-    // Not on this page: keys of this cluster have no end, and the address is nowhere.
-    let absent = ["havipd_credentials_expiry_timestamp_seconds", "havipd_havip_address_present"];
+    // Not on this page: no file of certificates is named, keys of this cluster have no end, and the address is nowhere.
+    let absent = [
+        "havipd_certificate_expiry_timestamp_seconds",
+        "havipd_credentials_expiry_timestamp_seconds",
+        "havipd_havip_address_present",
+    ];
     let table: Vec<&str> = ALL.iter().map(|s| s.name).filter(|n| !absent.contains(n)).collect();
     let page = wait_page(listen, "every series is there", |page| table.iter().all(|n| names(page).contains(*n)));
     for name in names(&page) {
@@ -133,4 +137,45 @@ fn only_two_pages_and_small_requests_are_answered() {
     assert_eq!(get(listen, "/metrics"), None, "no place for a seventeenth");
     drop(held);
     wait_page(listen, "there is room again", |_| true);
+}
+
+/// A certificate that ends with the first of January of that year.
+fn until(year: i32) -> String {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.not_after = rcgen::date_time_ymd(year, 1, 1);
+    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+}
+
+#[test]
+fn the_end_of_a_certificate_is_that_of_the_file_as_it_is_now() {
+    let listen = free();
+    let mut lab = lab(listen, Options::default());
+    let file = lab.dir.path().join("ca.pem");
+    std::fs::write(&file, until(2040)).unwrap();
+    lab.options.cloud = format!("ca-file = {file:?}");
+    lab.write_config();
+    let _a = lab.start(0);
+    let sample = format!("havipd_certificate_expiry_timestamp_seconds{{file={file:?}}}");
+    let is = |what: &str, end: Option<f64>| drop(wait_page(listen, what, |page| value(page, &sample) == end));
+    is("its end is served", Some(2_208_988_800.0));
+    let (_, page) = get(listen, "/metrics").unwrap();
+    assert_eq!(promtool(&["check", "metrics"], &page), "");
+
+    std::fs::write(&file, until(2040) + &until(2010)).unwrap();
+    is("one that has ended is seen", Some(1_262_304_000.0));
+    let found = lab.ctl(0, &["doctor"]);
+    let text = String::from_utf8(found.stdout).unwrap();
+    assert_eq!(found.status.code(), Some(1), "{text}");
+    let line = text.lines().find(|l| l.contains("certificates")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.starts_with("failed") && line.contains("ended on 2010-01-01"), "{line}");
+    std::fs::remove_file(&file).unwrap();
+    is("nothing is known of a file that is gone", None);
+
+    // A reload that names none leaves none.
+    std::fs::write(&file, until(2040)).unwrap();
+    is("it is back", Some(2_208_988_800.0));
+    lab.options.cloud.clear();
+    lab.write_config();
+    assert_eq!(lab.ctl(0, &["reload"]).status.code(), Some(0));
+    is("none is named", None);
 }

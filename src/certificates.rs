@@ -1,0 +1,198 @@
+//! When certificates that the configuration names end.
+//!
+//! One that ends takes the cloud's API with it, on every node at once, on a day that is known years before. What a
+//! file holds is read again when the file changes, so that a new certificate is seen before the reload that takes it
+//! over.
+
+use crate::config::model::Config;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+/// No file of certificates is larger, bytes; that of a whole system has a quarter of a MiB.
+const LARGEST: u64 = 8 << 20;
+
+/// Why nothing is known of a file.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// It is not what it should be.
+    #[error("is larger than {} MiB", LARGEST >> 20)]
+    Large,
+    /// It has no certificate.
+    #[error("holds no certificate in PEM form")]
+    Empty,
+    /// It has something that is none.
+    #[error("holds a certificate that cannot be read, number {number}: {detail}")]
+    Malformed {
+        /// Which one, from 1.
+        number: usize,
+        /// Why.
+        detail: String,
+    },
+}
+
+/// The certificate of a file that ends first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Whose it is, as the certificate says.
+    pub subject: String,
+    /// The last second of its validity, since 1970.
+    pub not_after: i64,
+}
+
+/// The files of certificates that this node reads, each once.
+#[must_use]
+pub fn named(config: &Config) -> Vec<PathBuf> {
+    // A witness never calls the cloud.
+    let cloud = config.cloud.ca_file.iter().filter(|_| !config.local_node().witness);
+    cloud.cloned().collect()
+}
+
+/// Of the certificates in a file the one that ends first. Blocks as long as the disk does.
+///
+/// # Errors
+/// [`CertificateError`]: there is none, or one cannot be read.
+pub fn first_to_end(path: &Path) -> Result<Ending, CertificateError> {
+    let mut pem = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut pem)?;
+    if pem.len() as u64 > LARGEST {
+        return Err(CertificateError::Large);
+    }
+    let mut first: Option<Ending> = None;
+    for (number, der) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
+        let malformed = |detail: String| CertificateError::Malformed { number, detail };
+        let der = der.map_err(|e| malformed(e.to_string()))?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).map_err(|e| malformed(e.to_string()))?;
+        let not_after = certificate.validity().not_after.timestamp();
+        if first.as_ref().is_none_or(|first| not_after < first.not_after) {
+            first = Some(Ending { subject: certificate.subject().to_string(), not_after });
+        }
+    }
+    first.ok_or(CertificateError::Empty)
+}
+
+/// Files, and what they held when they were last looked at.
+#[derive(Debug)]
+pub struct Watch(Vec<Watched>);
+
+#[derive(Debug)]
+struct Watched {
+    path: PathBuf,
+    stamp: Option<Stamp>,
+    ending: Option<i64>,
+}
+
+/// What tells one content of a file from the next: device, inode, size, and times of modification and change.
+type Stamp = (u64, u64, u64, [i64; 4]);
+
+impl Watch {
+    /// Watches these files.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>) -> Self {
+        Self(paths.into_iter().map(|path| Watched { path, stamp: None, ending: None }).collect())
+    }
+
+    /// No file is named.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads what has changed; each file of which something is known, with the end of its first to end, seconds
+    /// since 1970. Blocks as long as the disk does.
+    pub fn look(&mut self) -> Vec<(String, i64)> {
+        self.0.iter_mut().for_each(Watched::look);
+        self.0.iter().filter_map(|w| Some((w.path.display().to_string(), w.ending?))).collect()
+    }
+}
+
+impl Watched {
+    fn look(&mut self) {
+        let stamp = std::fs::metadata(&self.path)
+            .ok()
+            .map(|m| (m.dev(), m.ino(), m.size(), [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]));
+        if stamp.is_none() || stamp != self.stamp {
+            self.ending = first_to_end(&self.path).ok().map(|e| e.not_after);
+            self.stamp = stamp;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+    /// A certificate that ends with the day before the first of January of that year.
+    fn until(name: &str, year: i32) -> String {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(2000, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
+        params.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate").pem()
+    }
+
+    const NEW_YEAR_2030: i64 = 1_893_456_000;
+    const NEW_YEAR_2040: i64 = 2_208_988_800;
+
+    #[test]
+    fn the_first_to_end_counts_wherever_it_stands() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ca.pem");
+        let (early, late) = (until("early", 2030), until("late", 2040));
+        for text in [format!("{early}{late}"), format!("words of a human\n{late}\n{early}"), early.clone()] {
+            std::fs::write(&path, text).expect("written");
+            let first = first_to_end(&path).expect("certificates");
+            assert_eq!(first.not_after, NEW_YEAR_2030);
+            assert!(first.subject.contains("early"), "{first:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ca.pem");
+        let said = || first_to_end(&path).expect_err("no certificate").to_string();
+        assert!(said().starts_with("cannot be read: No such file"), "{}", said());
+        for text in ["", "words", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+            std::fs::write(&path, text).expect("written");
+            assert_eq!(said(), "holds no certificate in PEM form");
+        }
+        let good = until("good", 2030);
+        for bad in ["-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\n"] {
+            std::fs::write(&path, format!("{good}{bad}")).expect("written");
+            assert!(said().starts_with("holds a certificate that cannot be read, number 2: "), "{}", said());
+        }
+        std::fs::write(&path, vec![b'\n'; 8 << 20]).expect("written");
+        assert_eq!(said(), "holds no certificate in PEM form");
+        std::fs::write(&path, vec![b'\n'; (8 << 20) + 1]).expect("written");
+        assert_eq!(said(), "is larger than 8 MiB");
+    }
+
+    #[test]
+    fn a_file_that_changes_is_read_again_and_one_that_is_gone_forgotten() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("ca.pem");
+        let mut watch = Watch::new(vec![path.clone()]);
+        assert!(!watch.is_empty() && Watch::new(Vec::new()).is_empty());
+        assert_eq!(watch.look(), []);
+        let name = path.display().to_string();
+        for (year, end) in [(2030, NEW_YEAR_2030), (2040, NEW_YEAR_2040)] {
+            std::fs::write(&path, until("it", year)).expect("written");
+            assert_eq!(watch.look(), [(name.clone(), end)]);
+            assert_eq!(watch.look(), [(name.clone(), end)], "not read again");
+        }
+        std::fs::write(&path, "words").expect("written");
+        assert_eq!(watch.look(), []);
+        std::fs::write(&path, until("it", 2030)).expect("written");
+        assert_eq!(watch.look().len(), 1);
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(watch.look(), []);
+    }
+}
