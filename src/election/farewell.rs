@@ -8,7 +8,7 @@ use super::role::Role;
 use crate::ids::{BootId, NodeIndex};
 use crate::time::Instant;
 use crate::wire::heartbeat::{encode, entries_that_fit};
-use crate::wire::{Entry, Flags, Heartbeat, Leaving, Tag};
+use crate::wire::{Entry, Flags, Heartbeat, Leaving};
 use std::net::SocketAddr;
 
 /// One datagram that says that this boot is over.

@@ -8,7 +8,7 @@
 use super::turn::Turn;
 use crate::ids::{BootId, Epoch, NodeIndex};
 use crate::time::Instant;
-use crate::wire::{Entry, Grant, Tag};
+use crate::wire::{Entry, Grant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -11,7 +11,6 @@ use crate::config::model::{Config, Interface};
 use crate::ids::{GroupIndex, HavipIndex};
 use crate::ownership::HavipLoop;
 use crate::time::Instant;
-use crate::wire::Tag;
 use crate::wire::auth::KeyRing;
 use std::sync::Arc;
 

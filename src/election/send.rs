@@ -13,7 +13,7 @@ use crate::ids::{Epoch, NodeIndex};
 use crate::ownership::HavipLoop;
 use crate::time::Instant;
 use crate::wire::heartbeat::{encode, entries_that_fit};
-use crate::wire::{Entry, Flags, Heartbeat, Leaving, Tag};
+use crate::wire::{Entry, Flags, Heartbeat, Leaving};
 use std::net::SocketAddr;
 use std::time::Duration;
 
