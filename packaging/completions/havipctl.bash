@@ -823,7 +823,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__log__subcmd__level)
-            opts="-h --socket --json --help"
+            opts="-h --socket --json --help error warn info debug trace"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1114,24 +1114,33 @@ _havipctl() {
 # Groups and nodes come from the running daemon; without one there are none.
 _havipctl_live() {
     _havipctl "$@"
-    local i word verb="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
+    local i word name verb="" option="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
     local -a socket=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word="${COMP_WORDS[i]}"
+        if [[ -n "${option}" ]]; then
+            # Readline makes three words of --option=value.
+            if [[ "${word}" == "=" ]]; then continue; fi
+            if [[ "${option}" == --socket ]]; then socket=(--socket "${word}"); fi
+            option=""
+            continue
+        fi
         case "${word}" in
-            --socket) socket=(--socket "${COMP_WORDS[i + 1]}"); i=$((i + 1)) ;;
-            --to | --since | --svg | --for | --repeat) i=$((i + 1)) ;;
+            --for | --repeat | --since | --socket | --svg | --to) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
     done
-    case "${verb}:${COMP_WORDS[COMP_CWORD - 1]}" in
-        switchover:--to) kind=nodes ;;
-        *:--socket | *:--since | *:--svg | *:--for | *:--repeat) ;;
-        why:* | history:* | switchover:* | drain:* | undrain:* | maintenance:* | drill:*) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
+    case "${verb} ${option}" in
+        "switchover --to") kind=nodes; if [[ "${cur}" == "=" ]]; then cur=""; fi ;;
+        "why " | "history " | "switchover " | "drain " | "undrain " | "maintenance " | "drill ") if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
     esac
     if [[ -n "${kind}" ]]; then
-        COMPREPLY=( $(compgen -W "$("${COMP_WORDS[0]}" "${socket[@]}" complete "${kind}" 2>/dev/null)" -- "${cur}") )
+        COMPREPLY=()
+        # Not by compgen -W, which evaluates what it is given.
+        while IFS= read -r name; do
+            if [[ "${name}" == "${cur}"* ]]; then COMPREPLY+=("${name}"); fi
+        done < <("${COMP_WORDS[0]}" "${socket[@]}" complete "${kind}" 2>/dev/null)
     fi
 }
 

@@ -24,6 +24,46 @@ function __fish_havipctl_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+# The words so far, without options and their values: the first is the command.
+function __fish_havipctl_words
+    set -l value no
+    for word in (commandline -opc)[2..-1]
+        if test $value = yes
+            set value no
+            continue
+        end
+        switch $word
+            case --for --repeat --since --socket --svg --to
+                set value yes
+            case '-*'
+            case '*'
+                printf '%s\n' $word
+        end
+    end
+end
+
+# Whether the next word is the first of one of these commands.
+function __fish_havipctl_first_of
+    set -l words (__fish_havipctl_words)
+    test (count $words) -eq 1
+    and contains -- $words[1] $argv
+end
+
+# Groups and nodes come from the running daemon; without one there are none.
+function __fish_havipctl_live
+    set -l words (commandline -opc)
+    set -l socket
+    for i in (seq (count $words))
+        switch $words[$i]
+            case '--socket=*'
+                set socket $words[$i]
+            case --socket
+                set socket --socket $words[(math $i + 1)]
+        end
+    end
+    havipctl $socket complete $argv 2>/dev/null
+end
+
 complete -c havipctl -n "__fish_havipctl_needs_command" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_needs_command" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_needs_command" -s h -l help -d 'Print help'
@@ -96,7 +136,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -l json -d 'An
 complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON'
-complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
@@ -198,33 +238,30 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l out -d 'Wri
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l json -d 'Answer in JSON'
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "history" -d 'Past changes of role, with their cause and a timeline of each move in milliseconds'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "drain" -d 'Hand over, and do not become active again until `undrain`, across restarts'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "undrain" -d 'Take part again'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "doctor" -d 'Check everything that could go wrong, on the real cloud, and change nothing. Exits 1 if something fails'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "drill" -d 'Really move a group there and back, and measure it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "reload" -d 'Read the configuration again, as SIGHUP does, and say what came of it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "log-level" -d 'Change the level of the log until the next reload or restart'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "list" -d 'Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "show" -d 'One HAVIP as the cloud shows it. No daemon needed'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "attach" -d 'Bind a target to a HAVIP, this node unless another is named. No daemon needed'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "notify" -d 'Take a state of keepalived: its notify command'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "import" -d 'A havipd.toml from keepalived\'s configuration, with what could not be carried over and why'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "bundle" -d 'Everything that whoever helps needs to see, in one archive without secrets'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c havipctl -n "__fish_havipctl_using_subcommand why" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand history" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -f -a "(havipctl complete groups 2>/dev/null)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(havipctl complete nodes 2>/dev/null)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "history" -d 'Past changes of role, with their cause and a timeline of each move in milliseconds'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "drain" -d 'Hand over, and do not become active again until `undrain`, across restarts'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "undrain" -d 'Take part again'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "doctor" -d 'Check everything that could go wrong, on the real cloud, and change nothing. Exits 1 if something fails'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "drill" -d 'Really move a group there and back, and measure it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "reload" -d 'Read the configuration again, as SIGHUP does, and say what came of it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "log-level" -d 'Change the level of the log until the next reload or restart'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "list" -d 'Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "show" -d 'One HAVIP as the cloud shows it. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "attach" -d 'Bind a target to a HAVIP, this node unless another is named. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "notify" -d 'Take a state of keepalived: its notify command'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "import" -d 'A havipd.toml from keepalived\'s configuration, with what could not be carried over and why'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "bundle" -d 'Everything that whoever helps needs to see, in one archive without secrets'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c havipctl -n "__fish_havipctl_using_subcommand status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify sandbox bundle keygen help" -f
+complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain undrain maintenance drill" -f -a "(__fish_havipctl_live groups)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off"
+complete -c havipctl -n "__fish_havipctl_first_of log-level" -f -a "error warn info debug trace"

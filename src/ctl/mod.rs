@@ -13,6 +13,7 @@ mod simulate;
 mod status;
 mod wait;
 
+use crate::config::model::LogLevel;
 use crate::config::parse_duration;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
@@ -126,8 +127,9 @@ enum Verb {
     Reload,
     /// Change the level of the log until the next reload or restart.
     LogLevel {
-        /// error, warn, info, debug or trace.
-        level: String,
+        /// How much is told.
+        #[arg(ignore_case = true)]
+        level: LogLevel,
     },
     /// Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed.
     #[command(after_help = oneshot::LIST_HELP)]
@@ -195,7 +197,7 @@ impl Verb {
                 for_seconds: lasts.map(|span| span.as_secs()),
             },
             Self::Reload => Request::Reload,
-            Self::LogLevel { level } => Request::LogLevel { level: level.clone() },
+            Self::LogLevel { level } => Request::LogLevel { level: named(*level) },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
             Self::Bundle(_) | Self::Complete { .. } => return None,
             Self::Notify(_)
@@ -251,6 +253,11 @@ pub fn main() -> ExitCode {
         (_, Some(request)) => exit(ask(&arguments, &request).unwrap_or_else(|e| failed(&e))),
         (_, None) => exit(Code::Usage),
     }
+}
+
+/// As the command line has it, and the protocol.
+fn named(level: LogLevel) -> String {
+    level.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn exit(code: Code) -> ExitCode {

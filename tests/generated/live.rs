@@ -1,31 +1,45 @@
-//! Completion of names that only the running daemon knows, put into what clap generates.
+//! Completion of what clap's generators leave out: names that only the running daemon knows, values of words that
+//! are no options, and nothing (instead of files) where no file belongs.
 
+use clap::{Arg, Command};
 use clap_complete::Shell;
+use std::fmt::Write as _;
 
 /// Commands whose first word is a group.
 const OF_GROUPS: [&str; 7] = ["why", "history", "switchover", "drain", "undrain", "maintenance", "drill"];
+/// Commands whose words are files.
+const OF_FILES: [&str; 2] = ["import", "simulate"];
 
 const BASH: &str = r#"# Groups and nodes come from the running daemon; without one there are none.
 _havipctl_live() {
     _havipctl "$@"
-    local i word verb="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
+    local i word name verb="" option="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
     local -a socket=()
     for ((i = 1; i < COMP_CWORD; i++)); do
         word="${COMP_WORDS[i]}"
+        if [[ -n "${option}" ]]; then
+            # Readline makes three words of --option=value.
+            if [[ "${word}" == "=" ]]; then continue; fi
+            if [[ "${option}" == --socket ]]; then socket=(--socket "${word}"); fi
+            option=""
+            continue
+        fi
         case "${word}" in
-            --socket) socket=(--socket "${COMP_WORDS[i + 1]}"); i=$((i + 1)) ;;
-            --to | --since | --svg | --for | --repeat) i=$((i + 1)) ;;
+            VALUES) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
     done
-    case "${verb}:${COMP_WORDS[COMP_CWORD - 1]}" in
-        switchover:--to) kind=nodes ;;
-        *:--socket | *:--since | *:--svg | *:--for | *:--repeat) ;;
+    case "${verb} ${option}" in
+        "switchover --to") kind=nodes; if [[ "${cur}" == "=" ]]; then cur=""; fi ;;
         GROUPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
     esac
     if [[ -n "${kind}" ]]; then
-        COMPREPLY=( $(compgen -W "$("${COMP_WORDS[0]}" "${socket[@]}" complete "${kind}" 2>/dev/null)" -- "${cur}") )
+        COMPREPLY=()
+        # Not by compgen -W, which evaluates what it is given.
+        while IFS= read -r name; do
+            if [[ "${name}" == "${cur}"* ]]; then COMPREPLY+=("${name}"); fi
+        done < <("${COMP_WORDS[0]}" "${socket[@]}" complete "${kind}" 2>/dev/null)
     fi
 }
 
@@ -33,46 +47,130 @@ _havipctl_live() {
 
 const ZSH: &str = r#"# Groups and nodes come from the running daemon; without one there are none.
 _havipctl_live() {
+    local kind=$1
+    shift
     local -a socket names
-    [[ -n "${opt_args[--socket]}" ]] && socket=(--socket "${opt_args[--socket]}")
-    names=(${(f)"$(havipctl "${socket[@]}" complete "$1" 2>/dev/null)"})
-    compadd -a names
+    # As it was typed, and with backslashes before what _arguments thinks is special: quoted twice.
+    [[ -n "${havipctl_options[--socket]}" ]] && socket=(--socket "${(Q)${(Q)havipctl_options[--socket]}}")
+    names=(${(f)"$(havipctl "${socket[@]}" complete "${kind}" 2>/dev/null)"})
+    compadd "$@" -a names
 }
-(( $+functions[_havipctl_groups] )) || _havipctl_groups() { _havipctl_live groups }
-(( $+functions[_havipctl_nodes] )) || _havipctl_nodes() { _havipctl_live nodes }
+(( $+functions[_havipctl_groups] )) || _havipctl_groups() { _havipctl_live groups "$@" }
+(( $+functions[_havipctl_nodes] )) || _havipctl_nodes() { _havipctl_live nodes "$@" }
 
 "#;
 
-/// `script` with it.
-pub(crate) fn add(script: &str, shell: Shell) -> String {
+/// Before a command's own options are parsed, which forgets those that stand before it.
+const ZSH_OPTIONS: &str = r#"    local -A havipctl_options
+    havipctl_options=("${(@kv)opt_args}")
+"#;
+
+const FISH: &str = r#"# The words so far, without options and their values: the first is the command.
+function __fish_havipctl_words
+    set -l value no
+    for word in (commandline -opc)[2..-1]
+        if test $value = yes
+            set value no
+            continue
+        end
+        switch $word
+            case VALUES
+                set value yes
+            case '-*'
+            case '*'
+                printf '%s\n' $word
+        end
+    end
+end
+
+# Whether the next word is the first of one of these commands.
+function __fish_havipctl_first_of
+    set -l words (__fish_havipctl_words)
+    test (count $words) -eq 1
+    and contains -- $words[1] $argv
+end
+
+# Groups and nodes come from the running daemon; without one there are none.
+function __fish_havipctl_live
+    set -l words (commandline -opc)
+    set -l socket
+    for i in (seq (count $words))
+        switch $words[$i]
+            case '--socket=*'
+                set socket $words[$i]
+            case --socket
+                set socket --socket $words[(math $i + 1)]
+        end
+    end
+    havipctl $socket complete $argv 2>/dev/null
+end
+
+"#;
+
+/// `script`, which clap wrote for `command`, with it.
+pub(crate) fn add(script: &str, shell: Shell, command: &Command) -> String {
     match shell {
-        Shell::Bash => {
-            let groups: Vec<String> = OF_GROUPS.iter().map(|verb| format!("{verb}:*")).collect();
-            let function = BASH.replace("GROUPS", &groups.join(" | "));
-            let at = script.rfind("if [[ \"${BASH_VERSINFO").expect("clap registers its function at the end");
-            let (before, after) = script.split_at(at);
-            format!("{before}{function}{}", after.replace("complete -F _havipctl ", "complete -F _havipctl_live "))
-        }
-        Shell::Zsh => {
-            let at = script.find("_havipctl() {").expect("clap defines its function");
-            let (before, after) = script.split_at(at);
-            let after = after.replace("NODE:_default'", "NODE:_havipctl_nodes'");
-            let group = |line: &str| match line.contains(":group -- ") {
-                true => line.replace(":_default'", ":_havipctl_groups'"),
-                false => line.to_owned(),
-            };
-            let after: String = after.lines().map(|line| group(line) + "\n").collect();
-            format!("{before}{ZSH}{after}")
-        }
-        _ => {
-            let ask = |what: &str| format!("-a \"(havipctl complete {what} 2>/dev/null)\"");
-            let mut text = script.to_owned();
-            for verb in OF_GROUPS {
-                let when = format!("complete -c havipctl -n \"__fish_havipctl_using_subcommand {verb}\" -f");
-                text.push_str(&format!("{when} {}\n", ask("groups")));
+        Shell::Bash => bash(script, command),
+        Shell::Zsh => zsh(script),
+        _ => fish(script, command),
+    }
+}
+
+fn bash(script: &str, command: &Command) -> String {
+    let groups: Vec<String> = OF_GROUPS.iter().map(|verb| format!("\"{verb} \"")).collect();
+    let function = BASH.replace("GROUPS", &groups.join(" | ")).replace("VALUES", &values(command).join(" | "));
+    let at = script.rfind("if [[ \"${BASH_VERSINFO").expect("clap registers its function at the end");
+    let (before, after) = script.split_at(at);
+    format!("{before}{function}{}", after.replace("complete -F _havipctl ", "complete -F _havipctl_live "))
+}
+
+fn zsh(script: &str) -> String {
+    let at = script.find("_havipctl() {").expect("clap defines its function");
+    let (before, after) = script.split_at(at);
+    let after = after.replacen("    case $state in\n", &format!("{ZSH_OPTIONS}    case $state in\n"), 1);
+    let after = after.replace("NODE:_default'", "NODE:_havipctl_nodes'");
+    let group = |line: &str| match line.contains(":group -- ") {
+        true => line.replace(":_default'", ":_havipctl_groups'"),
+        false => line.to_owned(),
+    };
+    let after: String = after.lines().map(|line| group(line) + "\n").collect();
+    format!("{before}{ZSH}{after}")
+}
+
+fn fish(script: &str, command: &Command) -> String {
+    // A command that is in the list of what must not have been seen can never be completed.
+    let script = script.replace(" keygen help\" -f -a", " keygen\" -f -a");
+    let at = script.find("complete -c havipctl").expect("clap completes something");
+    let (before, after) = script.split_at(at);
+    let mut text = format!("{before}{}{after}", FISH.replace("VALUES", &values(command).join(" ")));
+    let verbs = || command.get_subcommands().map(Command::get_name);
+    let wordless: Vec<&str> = verbs().filter(|verb| !OF_FILES.contains(verb)).collect();
+    let mut put = |when: &str, what: &str| {
+        let _ = writeln!(text, "complete -c havipctl -n \"__fish_havipctl_{when}\" {what}");
+    };
+    put(&format!("using_subcommand {}", wordless.join(" ")), "-f");
+    put(&format!("first_of {}", OF_GROUPS.join(" ")), "-f -a \"(__fish_havipctl_live groups)\"");
+    put("using_subcommand switchover", "-l to -x -a \"(__fish_havipctl_live nodes)\"");
+    for verb in command.get_subcommands() {
+        for word in verb.get_positionals() {
+            let names: Vec<_> = word.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+            // What follows a word that may be left out can be the first.
+            let when = if word.get_index() == Some(1) { "first_of" } else { "using_subcommand" };
+            if !names.is_empty() {
+                put(&format!("{when} {}", verb.get_name()), &format!("-f -a \"{}\"", names.join(" ")));
             }
-            let when = "complete -c havipctl -n \"__fish_havipctl_using_subcommand switchover\" -l to -x";
-            text + &format!("{when} {}\n", ask("nodes"))
         }
     }
+    text
+}
+
+/// Options with a value, of all the commands whose words are counted.
+fn values(command: &Command) -> Vec<String> {
+    let counted = command.get_subcommands().filter(|verb| OF_GROUPS.contains(&verb.get_name()));
+    let all = command.get_arguments().chain(counted.flat_map(Command::get_arguments));
+    let takes = all.filter(|arg| arg.get_action().takes_values()).filter_map(Arg::get_long);
+    let mut names: Vec<String> = takes.map(|name| format!("--{name}")).collect();
+    names.sort();
+    names.dedup();
+    names
 }

@@ -40,7 +40,7 @@ fn completion(program: &'static str, shell: Shell) -> String {
     let mut text = Vec::new();
     generate(shell, &mut command, program, &mut text);
     let text = String::from_utf8(text).expect("completions are text");
-    let text = if program == "havipctl" { live::add(&text, shell) } else { text };
+    let text = if program == "havipctl" { live::add(&text, shell, &command) } else { text };
     // Blanks at the ends of lines, which git complains about.
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
