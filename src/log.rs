@@ -75,8 +75,8 @@ impl Logging {
         Ok(logging)
     }
 
-    /// The same for any writer, without installing it. With `journal`, text lines begin with the
-    /// priority that systemd's journal understands (`<4>`), and leave the time to it.
+    /// The same for any writer, without installing it. With `journal`, lines begin with the priority
+    /// that systemd's journal understands (`<4>`) and takes off, and text leaves the time to it.
     pub fn build<W: Write + Send + 'static>(
         overrides: Overrides,
         log: Log,
@@ -84,7 +84,7 @@ impl Logging {
         journal: bool,
     ) -> (Self, impl Subscriber + Send + Sync + 'static) {
         let json = Arc::new(AtomicBool::new(false));
-        let (sink, non_blocking) = Sink::start(writer, Arc::clone(&json));
+        let (sink, non_blocking) = Sink::start(writer, Arc::clone(&json), journal);
         let (filter, level) = reload::Layer::new(targets(LogLevel::Info));
         let format = Switch {
             json: Arc::clone(&json),
@@ -259,6 +259,25 @@ mod tests {
         assert_eq!(text.lines().count(), 1, "{text:.200}");
         assert!(text.starts_with("<4> WARN a"), "{text:.200}");
         assert!(!text.contains('\x1b') && text.len() < 10_000);
+    }
+
+    #[test]
+    fn json_for_the_journal_has_priorities_too() {
+        let overrides = Overrides { format: Some(LogFormat::Json), level: Some(LogLevel::Debug) };
+        let text = logged(overrides, true, |_| {
+            tracing::error!("one");
+            warn!("two");
+            info!("three");
+            debug!("four");
+        });
+        for (line, (prefix, word)) in
+            text.lines().zip([("<3>", "one"), ("<4>", "two"), ("<6>", "three"), ("<7>", "four")])
+        {
+            let json = line.strip_prefix(prefix).unwrap_or_else(|| panic!("{prefix} is not before {line}"));
+            let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+            assert_eq!(json["fields"]["message"], word);
+        }
+        assert_eq!(text.lines().count(), 4, "{text}");
     }
 
     #[test]

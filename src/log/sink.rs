@@ -41,7 +41,11 @@ impl std::fmt::Debug for Sink {
 
 impl Sink {
     /// Starts the thread that writes to `writer`.
-    pub(super) fn start<W: Write + Send + 'static>(writer: W, json: Arc<AtomicBool>) -> (Arc<Self>, NonBlocking) {
+    pub(super) fn start<W: Write + Send + 'static>(
+        writer: W,
+        json: Arc<AtomicBool>,
+        journal: bool,
+    ) -> (Arc<Self>, NonBlocking) {
         let sink = Arc::new(Self {
             submitted: AtomicU64::new(0),
             progress: Mutex::default(),
@@ -49,7 +53,7 @@ impl Sink {
             lost: OnceLock::new(),
             guard: OnceLock::new(),
         });
-        let drain = Drain { writer, sink: Arc::clone(&sink), json };
+        let drain = Drain { writer, sink: Arc::clone(&sink), json, journal };
         let (non_blocking, guard) = NonBlockingBuilder::default()
             .lossy(true)
             .buffered_lines_limit(QUEUE_LINES)
@@ -91,6 +95,7 @@ struct Drain<W> {
     writer: W,
     sink: Arc<Sink>,
     json: Arc<AtomicBool>,
+    journal: bool,
 }
 
 impl<W: Write> Write for Drain<W> {
@@ -106,7 +111,7 @@ impl<W: Write> Write for Drain<W> {
         let lost = self.sink.dropped();
         let reported = self.sink.progress().reported;
         if lost > reported {
-            let report = loss_report(lost - reported, self.json.load(Ordering::Relaxed));
+            let report = loss_report(lost - reported, self.json.load(Ordering::Relaxed), self.journal);
             self.writer.write_all(report.as_bytes())?;
             self.sink.progress().reported = lost;
             self.sink.progressed.notify_all();
@@ -115,16 +120,28 @@ impl<W: Write> Write for Drain<W> {
     }
 }
 
-fn loss_report(lost: u64, json: bool) -> String {
+fn loss_report(lost: u64, json: bool, journal: bool) -> String {
     let now = jiff::Timestamp::now();
     let text = "log lines were dropped: they were not read fast enough";
+    let prefix = if journal { priority(Level::WARN) } else { "" };
     if !json {
-        return format!("{now}  WARN {lost} {text}\n");
+        let time = if journal { String::new() } else { format!("{now} ") };
+        return format!("{prefix}{time} WARN {lost} {text}\n");
     }
     let fields = serde_json::json!({ "message": text, "dropped": lost });
     let line =
         serde_json::json!({ "timestamp": now.to_string(), "level": "WARN", "fields": fields, "target": "havipd::log" });
-    format!("{line}\n")
+    format!("{prefix}{line}\n")
+}
+
+/// What systemd's journal takes off the beginning of a line, as its priority (sd-daemon(3)).
+const fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        _ => "<7>",
+    }
 }
 
 /// Makes the writer of each line.
@@ -161,13 +178,7 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     fn prefix(&self) -> &'static [u8] {
-        match self.level {
-            _ if !self.maker.journal => b"",
-            Level::ERROR => b"<3>",
-            Level::WARN => b"<4>",
-            Level::INFO => b"<6>",
-            _ => b"<7>",
-        }
+        if self.maker.journal { priority(self.level).as_bytes() } else { b"" }
     }
 }
 
@@ -175,13 +186,14 @@ impl Write for Line<'_> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         self.maker.sink.submitted.fetch_add(1, Ordering::Release);
         let mut queue = self.maker.queue.clone();
+        // In one piece: two would be two lines of the queue.
+        let mut line = self.prefix().to_vec();
         if self.maker.json.load(Ordering::Relaxed) {
-            queue.write_all(event)?;
+            line.extend_from_slice(event);
+            queue.write_all(&line)?;
         } else {
             let body = event.strip_suffix(b"\n").unwrap_or(event);
             let cut = cut(body);
-            let mut line = Vec::with_capacity(cut.len() + 4);
-            line.extend_from_slice(self.prefix());
             // Quoted text must not be able to forge a line or to drive a terminal.
             line.extend(cut.iter().map(|&b| if b.is_ascii_control() { b' ' } else { b }));
             line.push(b'\n');
@@ -210,4 +222,18 @@ pub(super) fn stderr_is_journal() -> bool {
     let Ok(named) = std::env::var("JOURNAL_STREAM") else { return false };
     let stat = rustix::fs::fstat(io::stderr());
     stat.is_ok_and(|stat| named == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lost_is_told_with_the_priority_of_a_warning() {
+        assert!(loss_report(3, false, true).starts_with("<4> WARN 3 log lines were dropped"));
+        assert!(loss_report(3, true, true).starts_with("<4>{"));
+        let elsewhere = loss_report(3, false, false);
+        assert!(elsewhere.contains("Z  WARN 3 log lines") && !elsewhere.starts_with('<'), "{elsewhere}");
+        assert!(loss_report(3, true, false).starts_with('{'));
+    }
 }
