@@ -4,7 +4,7 @@ use crate::control::client::Client;
 use crate::control::protocol::{Code, Request, Response};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -69,7 +69,8 @@ pub(super) fn all(socket: &Path, config: &Path) -> (Vec<Member>, Vec<String>) {
     let mut log = Command::new("journalctl");
     put(
         "log.txt",
-        output_of(log.args(["--no-pager", "--output=short-iso", "--lines", LOG_LINES, "--unit=havipd.service"])),
+        output_of(log.args(["--no-pager", "--output=short-iso", "--lines", LOG_LINES, "--unit=havipd.service"]))
+            .map_err(|why| if is_root() { why } else { format!("{why}; run it as root") }),
     );
     (members, missing)
 }
@@ -87,9 +88,13 @@ fn output_of(command: &mut Command) -> Result<String, String> {
     output(owned)
 }
 
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// What a program prints, within its time. One that says no may still have something to say.
 fn output(mut command: Command) -> Result<String, String> {
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let child = child.map_err(|e| format!("{}: {e}", command.get_program().display()))?;
     let pid = rustix::process::Pid::from_child(&child);
     let (tell, told) = sync_channel(1);
@@ -97,7 +102,7 @@ fn output(mut command: Command) -> Result<String, String> {
         let _ = tell.send(child.wait_with_output());
     });
     match told.recv_timeout(PROGRAM) {
-        Ok(Ok(output)) if output.stdout.is_empty() => Err(format!("it said nothing ({})", output.status)),
+        Ok(Ok(output)) if output.stdout.is_empty() => Err(complaint(&output)),
         Ok(Ok(output)) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => {
@@ -105,5 +110,14 @@ fn output(mut command: Command) -> Result<String, String> {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             Err(format!("no end within {} s", PROGRAM.as_secs()))
         }
+    }
+}
+
+/// Why a program printed nothing: the last thing that it complained of.
+fn complaint(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    match text.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        Some(line) => format!("{line} ({})", output.status),
+        None => format!("it said nothing ({})", output.status),
     }
 }
