@@ -4,9 +4,10 @@ import datetime
 import json
 import time
 
-from lab import ADDRESS, DEAD_TIME, Cloud, Client, Failed, Machine, run, wait
+import evidence
+from lab import ADDRESS, DEAD_TIME, Cloud, Client, Failed, Machine, expect, run, wait
 
-KEY = "5a" * 32
+KEY = bytes(range(0xe0, 0x100)).hex()
 VERSIONS = {"deb": "/packages/havipd_*-{}_*.deb", "rpm": "/packages/havipd-*-{}.*.rpm"}
 
 
@@ -15,11 +16,6 @@ def install(machine, kind, revision):
     # rpm warns on Debian; libraries are not in its database there.
     tool = "dpkg --install" if kind == "deb" else "rpm --force-debian --nodeps -U --oldpackage"
     return machine.run("sh", "-c", f"{tool} {path}")
-
-
-def expect(condition, text):
-    if not condition:
-        raise Failed(text)
 
 
 def expect_handover(cause, gap):
@@ -322,6 +318,7 @@ def rpm_erased(lab):
 
 
 CASES = [installation, example, unit, enabled, killed, power_cut, rebooted, powered_off, stopped, restarted,
-         upgraded_active, upgraded_backup, downgraded, handover_on_restart, purged, rpm_live, rpm_upgraded, rpm_erased]
+         upgraded_active, upgraded_backup, downgraded, handover_on_restart, *evidence.CASES, purged, rpm_live,
+         rpm_upgraded, rpm_erased]
 # Without these no other case can begin.
 FIRST = [installation, enabled]

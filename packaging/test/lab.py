@@ -30,6 +30,11 @@ class Failed(Exception):
     """A case is not as it should be; the text says how it is."""
 
 
+def expect(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
 def wait(what, seconds, look):
     """What `look` returns once it raises nothing; after `seconds`, what it raised last."""
     end = time.monotonic() + seconds
@@ -64,6 +69,11 @@ def forget_cgroups():
                 os.rmdir(directory)
             except OSError:
                 pass  # Somebody else's process is in it; the next run tries again.
+
+
+def credentials(name):
+    """Id, secret and session token of a node's access key, with signs that encodings change."""
+    return f"ak-{name}", f"Secret/key+of~{name}", f"T0ken/of+{name}=="
 
 
 class Machine:
@@ -178,6 +188,8 @@ audit-interval = "1s"
 [cloud.credentials]
 source = "file"
 file = "credentials.toml"
+[daemon]
+doctor-interval = "1m"
 [[group]]
 name = "web"
 preempt = false
@@ -186,8 +198,10 @@ max-moves = 0
 id = "{HAVIP}"
 address = "{ADDRESS}"
 """)
+        access, secret, token = credentials(self.name)
         secrets = {"heartbeat.key": key,
-                   "credentials.toml": f'access-key-id = "ak-{self.name}"\nsecret-access-key = "sk-{self.name}"\n'}
+                   "credentials.toml": f'access-key-id = "{access}"\nsecret-access-key = "{secret}"\n'
+                                       f'session-token = "{token}"\n'}
         for name, text in secrets.items():
             self.write(f"/etc/havipd/{name}", text, 0o640)
             self.run("chown", "root:havipd", f"/etc/havipd/{name}")
@@ -207,7 +221,9 @@ class Cloud:
         for n, name in enumerate("ab", 1):
             address = f"{PREFIX}{10 + n}"
             text += f'[[world.instances]]\nid = "i-{name}"\naddress = "{address}"\n'
-            text += f'[[keys]]\naccess-key = "ak-{name}"\nsecret-key = "sk-{name}"\nnode = "{name}"\n'
+            access, secret, token = credentials(name)
+            text += f'[[keys]]\naccess-key = "{access}"\nsecret-key = "{secret}"\nsession-token = "{token}"\n'
+            text += f'node = "{name}"\n'
             text += f'[[nodes]]\nname = "{name}"\ninstance = "i-{name}"\naddresses = ["{address}"]\n'
         (WORK / "cloud.toml").write_text(text)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))

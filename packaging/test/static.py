@@ -2,8 +2,7 @@
 
 import re
 
-from lab import BASE, PACKAGES, ROOT, WORK, run
-from cases import expect
+from lab import BASE, PACKAGES, ROOT, WORK, expect, run
 
 
 def package(pattern):
