@@ -205,6 +205,7 @@ impl Group {
             self.step_claiming(turn);
         }
         self.compare_with_cloud(turn);
+        self.notify_start(turn);
         self.leave_when_told(turn);
     }
 
@@ -340,6 +341,18 @@ impl Group {
         let (group, epoch, at) = (self.index, self.epoch, turn.now);
         turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(turn);
+    }
+
+    /// Whoever starts as backup, and stays it, tells its hooks so: before a crash it may have been active.
+    fn notify_start(&mut self, turn: &mut Turn<'_>) {
+        if self.role != Role::Backup || self.notified.is_some() || turn.stopping {
+            return;
+        }
+        // Until then it may go on as what it was.
+        let until = turn.started + turn.config.heartbeat.cold_start_wait;
+        if turn.due(until) || self.somebody_else(turn).is_some() {
+            self.notify(turn);
+        }
     }
 
     /// Runs the hooks if the state that they know has changed.

@@ -70,9 +70,12 @@ fn hooks_are_called_as_keepalived_calls_them() {
     lab.options.tables = format!("[hooks]\nnotify = \"{}\"\n", hook.display());
     lab.write_config();
     let (mut a, b) = lab.pair();
+    let read = |node: &str| std::fs::read_to_string(format!("{}.{node}", calls.display())).unwrap_or_default();
+    wait_for("b, which has only started, tells its hook", || {
+        (read("b") == "INSTANCE web BACKUP 140 b 0 started\n").then_some(())
+    });
     a.signal(15);
     assert_eq!(a.ended().code(), Some(0), "only after the hooks of STOP have run");
-    let read = |node: &str| std::fs::read_to_string(format!("{}.{node}", calls.display())).unwrap_or_default();
     let of_a = read("a");
     let lines: Vec<&str> = of_a.lines().collect();
     assert!(lines.contains(&"INSTANCE web MASTER 150 a 1 confirmed"), "{of_a}");

@@ -1,6 +1,7 @@
 //! What goes wrong around a holder, and what a node must not do about it.
 
 use super::*;
+use crate::election::action::NotifyState;
 use crate::election::event::Command;
 use crate::election::role::Cause;
 
@@ -134,6 +135,29 @@ fn a_restart_keeps_the_place() {
         let drops =
             pair.log[before..].iter().any(|(_, _, a)| matches!(a, Action::DropAddress { .. } | Action::Write(_)));
         assert!(!drops, "{arbiter:?} {}", pair.story());
+    }
+}
+
+/// Hooks of a node that was active when it crashed must hear that it is not any more.
+#[test]
+fn whoever_starts_as_backup_tells_its_hooks_so() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        let told = |pair: &Pair, from: usize, node: usize| -> Vec<NotifyState> {
+            let since = pair.log[from..].iter().filter(|(_, i, _)| *i == node);
+            since.filter_map(|(_, _, a)| if let Action::Notify(n) = a { Some(n.state) } else { None }).collect()
+        };
+        pair.run(SEC * 5);
+        assert_eq!(told(&pair, 0, 0), [NotifyState::Backup, NotifyState::Master], "{arbiter:?}");
+        assert_eq!(told(&pair, 0, 1), [NotifyState::Backup], "{arbiter:?}");
+        pair.kill(0);
+        pair.run(SEC * 10);
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
+        let before = pair.log.len();
+        pair.start(0, config(2, 0, arbiter));
+        pair.run(SEC * 10);
+        assert_eq!(told(&pair, before, 0), [NotifyState::Backup], "{arbiter:?} {}", pair.story());
+        assert_eq!(told(&pair, before, 1), [], "{arbiter:?}");
     }
 }
 
