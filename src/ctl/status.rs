@@ -54,7 +54,8 @@ fn details(text: &mut String, group: &Value) {
     }
     for (what, line) in [("", &group["detail"]), ("not active: ", &group["waiting"])] {
         if let Some(line) = line.as_str().filter(|l| !l.is_empty()) {
-            let _ = writeln!(text, "  {name}: {what}{line}");
+            let left = if what.is_empty() { String::new() } else { left(group) };
+            let _ = writeln!(text, "  {name}: {what}{line}{left}");
         }
     }
     if let Some(vrrp) = group["vrrp"].as_object() {
@@ -86,10 +87,18 @@ fn details(text: &mut String, group: &Value) {
     }
 }
 
+/// How long what is waited for lasts yet.
+fn left(group: &Value) -> String {
+    match &group["waiting_ms"] {
+        Value::Null => String::new(),
+        ms => format!(", {} left", age(ms)),
+    }
+}
+
 fn peer(peer: &Value) -> Vec<String> {
     vec![
         word(&peer["node"]).to_owned(),
-        word(&peer["state"]).to_owned(),
+        if peer["suspected"] == true { "suspected" } else { word(&peer["state"]) }.to_owned(),
         age(&peer["heard_ms"]),
         age(&peer["dead_time_ms"]),
         word(&peer["target"]["id"]).to_owned(),
@@ -137,12 +146,21 @@ pub(super) fn problems(status: &Value) -> Vec<String> {
 
 fn of_group(status: &Value, group: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
+    // Older daemons do not say whether they are members.
+    if group["member"] == false {
+        return wrong;
+    }
     if group["active"].is_null() {
-        wrong.push(format!("no node is active that is heard; not this one: {}", word(&group["waiting"])));
+        let filled = |key: &str| group[key].as_str().filter(|text| !text.is_empty());
+        let why = filled("waiting").map(|text| format!("{text}{}", left(group)));
+        let why =
+            why.or_else(|| filled("detail").map(str::to_owned)).unwrap_or_else(|| word(&group["cause"]).to_owned());
+        wrong.push(format!("no node is active that is heard; not this one: {why}"));
     }
     if group["role"] == "fault" {
         wrong.push(format!("fault ({}): {}", word(&group["cause"]), word(&group["detail"])));
     }
+    wrong.extend(group["no_failover"].as_str().map(str::to_owned));
     if group["isolated"] == true {
         wrong.push("neither peers nor cloud answer".to_owned());
     }
@@ -208,6 +226,24 @@ fn table(text: &mut String, head: &[&str], rows: &[Vec<String>]) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_check_says_when_tonights_failover_would_not_work() {
+        let of = |group: Value| problems(&json!({"groups": [group], "peers": []}));
+        let well = json!({"name": "web", "active": "a", "role": "backup", "no_failover": null, "member": true});
+        assert!(of(well).is_empty());
+        let nobody = "nobody can take web over: b is drained, w is a witness";
+        let alone = json!({"name": "web", "active": "a", "role": "active", "no_failover": nobody});
+        assert_eq!(of(alone), [format!("web: {nobody}")]);
+        let waits = json!({"name": "web", "role": "backup", "waiting": "a goes first in rank", "waiting_ms": 1500});
+        let text = "web: no node is active that is heard; not this one: a goes first in rank, 1.5 s left";
+        assert_eq!(of(waits), [text]);
+        let fault = json!({"name": "web", "role": "fault", "waiting": "", "detail": "no link", "cause": "link-down"});
+        let text = "web: no node is active that is heard; not this one: no link";
+        assert_eq!(of(fault), [text, "web: fault (link-down): no link"]);
+        let elsewhere = json!({"name": "web", "active": null, "role": "backup", "member": false, "maintenance": true});
+        assert!(of(elsewhere).is_empty(), "nobody tells this node anything of it");
+    }
 
     #[test]
     fn a_status_shows_what_matters_and_survives_what_is_missing() {

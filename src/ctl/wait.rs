@@ -57,9 +57,11 @@ pub(super) fn until_moved(
         if all.iter().any(|(_, p)| *p == Progress::Moving) {
             deadline = clock::now() + PATIENCE;
         }
-        if let Some(response) =
+        if let Some(mut response) =
             verdict(&all, matches!(order, Order::Switchover { .. }), clock::left(deadline).is_none())
         {
+            let asked = groups.iter().filter(|g| group.is_none_or(|name| g["name"] == name));
+            response.message.extend(asked.filter_map(failed_move).map(|line| format!("\n{line}")));
             return Ok(response);
         }
         pause();
@@ -69,6 +71,14 @@ pub(super) fn until_moved(
 #[expect(clippy::disallowed_methods, reason = "between two looks at a fact, with a deadline")]
 fn pause() {
     std::thread::sleep(PAUSE);
+}
+
+/// Why the group is still here: what the node did that it was to go to, and where to ask further.
+fn failed_move(group: &Value) -> Option<String> {
+    let of = |key: &str| group["failed_move"][key].as_str();
+    let (name, to, reason) = (group["name"].as_str()?, of("to")?, of("reason")?);
+    let here = group["role"] == "active";
+    here.then(|| format!("{name}: {to} {reason}; on {to}: havipctl why {name}"))
 }
 
 fn progress(here: &Value, group: &Value) -> Progress {
@@ -100,11 +110,12 @@ fn verdict(all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Respon
             _ => None,
         }))),
         () if at_once && !here.is_empty() => {
-            Some(Response::new(Code::No, format!("{here}: havipctl status, and the log, say why it did not move")))
+            Some(Response::new(Code::No, format!("{here}: it did not move; havipctl history {} shows how", all[0].0)))
         }
-        () if late && !here.is_empty() => {
-            Some(Response::new(Code::TryAgain, format!("{here} still: nobody can take it over")))
-        }
+        () if late && !here.is_empty() => Some(Response::new(
+            Code::TryAgain,
+            format!("{here} still: havipctl status --check says why nobody takes it over"),
+        )),
         () if late => Some(Response::new(Code::TryAgain, open)),
         () => None,
     }
@@ -125,6 +136,16 @@ mod tests {
         assert_eq!(of("backup", Some("b")), Progress::Moved("b".into()));
         assert_eq!(of("active", Some("a")), Progress::Here);
         assert_eq!(of("fault", None), Progress::Undecided("for b".into()));
+    }
+
+    #[test]
+    fn a_failed_move_names_the_node_and_its_reason() {
+        let group = json!({"name": "web", "role": "active",
+            "failed_move": {"to": "b", "reason": "declined: it has just failed to claim it", "ago_ms": 3}});
+        let line = "web: b declined: it has just failed to claim it; on b: havipctl why web";
+        assert_eq!(failed_move(&group).as_deref(), Some(line));
+        assert_eq!(failed_move(&json!({"name": "web", "role": "active", "failed_move": null})), None);
+        assert_eq!(failed_move(&json!({"name": "web", "role": "active"})), None, "an older daemon");
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![keys(daemon)];
     let peers = &daemon.after.core.election.peers;
     findings.extend(peers.iter().flat_map(|p| session(facts, daemon, p)));
-    findings.extend(daemon.after.core.election.groups.iter().map(group));
+    let groups = &daemon.after.core.election.groups;
+    findings.extend(groups.iter().flat_map(|g| [Some(group(g)), failover(g)].into_iter().flatten()));
     findings
 }
 
@@ -139,6 +140,9 @@ fn of_asked(peer: &str, asked: &[Asked]) -> Finding {
 fn group(g: &GroupSnapshot) -> Finding {
     let id = format!("group.{}", g.name);
     let name = &g.name;
+    if !g.member {
+        return Finding::ok(id, format!("this node is no member of {name}"));
+    }
     if g.role == Role::Fault {
         return Finding::failed(
             id,
@@ -156,7 +160,10 @@ fn group(g: &GroupSnapshot) -> Finding {
     let Some(active) = &g.active else {
         return Finding::failed(
             id,
-            format!("{name} is active on no node that is heard: {}", g.waiting),
+            format!(
+                "{name} is active on no node that is heard: {}",
+                if g.waiting.is_empty() { &g.detail } else { &g.waiting }
+            ),
             format!("havipctl why {name}"),
         );
     };
@@ -182,6 +189,26 @@ fn group(g: &GroupSnapshot) -> Finding {
         );
     }
     Finding::ok(id, format!("{name} is active on {active}"))
+}
+
+/// Whether somebody would take over if the active node failed now. Nothing where nobody is active, and where there is
+/// nobody else by design.
+fn failover(g: &GroupSnapshot) -> Option<Finding> {
+    let (active, name) = (g.active.as_ref().filter(|_| g.member)?, &g.name);
+    let id = format!("failover.{name}");
+    if let Some(why) = &g.no_failover {
+        let remedy = format!("havipctl why {name}, on the nodes that are named, says what would let them");
+        return Some(Finding::failed(id, format!("if {active} failed now, {name} would stay down: {why}"), remedy));
+    }
+    if g.maintenance {
+        return Some(Finding::warning(
+            id,
+            format!("if {active} failed now, {name} would stay down: in maintenance nothing moves"),
+            format!("havipctl maintenance {name} off ends it"),
+        ));
+    }
+    let to = g.successor.as_ref()?;
+    Some(Finding::ok(id, format!("if {active} failed now, {to} would take {name} over")))
 }
 
 #[cfg(test)]
@@ -231,6 +258,22 @@ mod tests {
         after(&mut facts).groups[0].fabric_ms = Some(5);
         let found = find(&judge(&facts), "group.web");
         assert!(found.level == Level::Failed && found.text.contains("arrive at b"), "{found:?}");
+    }
+
+    #[test]
+    fn a_failover_that_would_not_work_fails() {
+        let mut facts = healthy();
+        let found = find(&judge(&facts), "failover.web");
+        assert!(found.level == Level::Ok && found.text == "if a failed now, b would take web over", "{found:?}");
+        after(&mut facts).groups[0].maintenance = true;
+        assert_eq!(find(&judge(&facts), "failover.web").level, Level::Warning);
+        after(&mut facts).groups[0].no_failover = Some("nobody can take web over: b is drained".into());
+        let found = find(&judge(&facts), "failover.web");
+        assert!(found.level == Level::Failed && found.text.contains("b is drained"), "{found:?}");
+        after(&mut facts).groups[0].member = false;
+        let all = judge(&facts);
+        assert!(all.iter().all(|f| f.id != "failover.web"), "{all:?}");
+        assert_eq!(find(&all, "group.web").level, Level::Ok);
     }
 
     #[test]

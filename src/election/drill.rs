@@ -207,7 +207,14 @@ impl Group {
             return Reply::Refused(text);
         }
         if self.role != Role::Backup || !self.may_be_active(turn) {
-            return Reply::Refused(format!("this node cannot take {name} over now: {}", self.waiting.text));
+            let why = match self.membership(turn) {
+                None => "it is no member",
+                Some(member) if member.witness => "it is a witness",
+                Some(_) if self.role == Role::Fault => &self.detail,
+                Some(_) if self.waiting.text.is_empty() => "it is not eligible yet",
+                Some(_) => &self.waiting.text,
+            };
+            return Reply::Refused(format!("this node cannot take {name} over now: {why}"));
         }
         let owner = turn.peers.iter().find(|p| p.up(turn.now) && p.owns(self.tag, turn.now).is_some());
         let Some(owner) = owner.map(|p| turn.config.node(p.node).name.clone()) else {

@@ -143,10 +143,12 @@ impl Group {
         let claiming = entry.is_some_and(|e| e.role.has_right() && e.epoch > self.epoch);
         let declines = entry.is_some_and(|e| e.flags.has(Flags::DECLINES));
         let reason = match () {
-            () if declines => match succession::unfit(turn.peers, turn.now, turn.digest, self.settings(turn), to) {
-                Some(unfit) => format!("declined: it {unfit}"),
-                None => "declined".to_owned(),
-            },
+            () if declines => {
+                match succession::unfit(turn.peers, turn.now, turn.digest, self.settings(turn), self.tag, to) {
+                    Some(unfit) => format!("declined: it {unfit}"),
+                    None => "declined".to_owned(),
+                }
+            }
             () if !up && !claiming => "is not heard any more".to_owned(),
             () if !claiming && turn.due(self.plan.claim_by) => "did not claim in time".to_owned(),
             () if turn.due(self.plan.until) => "did not serve within handover-timeout".to_owned(),
@@ -247,7 +249,7 @@ impl Group {
         if node == turn.config.local {
             return Err(Reply::Done(format!("{name} is active here already")));
         }
-        match succession::unfit(turn.peers, turn.now, turn.digest, settings, node) {
+        match succession::unfit(turn.peers, turn.now, turn.digest, settings, self.tag, node) {
             None => Ok(node),
             Some(unfit) => {
                 let node = &turn.config.node(node).name;
@@ -260,7 +262,7 @@ impl Group {
     pub(crate) fn nobody_else(&self, turn: &Turn<'_>) -> String {
         let settings = self.settings(turn);
         let others = settings.members.iter().filter(|m| m.node != turn.config.local).filter_map(|m| {
-            let unfit = succession::unfit(turn.peers, turn.now, turn.digest, settings, m.node)?;
+            let unfit = succession::unfit(turn.peers, turn.now, turn.digest, settings, self.tag, m.node)?;
             Some((turn.config.node(m.node).name.as_str(), unfit))
         });
         succession::nobody(settings.name.as_str(), others)

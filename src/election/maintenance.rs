@@ -41,6 +41,12 @@ impl PersistedGroup {
         self.maintenance_end = lasts.filter(|_| on).map(end);
     }
 
+    /// The group is none of ours any more: nobody would tell when it ends.
+    pub(super) fn forget_maintenance(&mut self) -> bool {
+        self.maintenance_end = None;
+        std::mem::take(&mut self.maintenance) != 0
+    }
+
     /// What is left of it, if it ends by itself and this node sees to that.
     pub(super) fn maintenance_left(&self, now: Instant) -> Option<Duration> {
         let end = self.maintenance_end.filter(|end| end.number == self.maintenance)?;

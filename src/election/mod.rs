@@ -149,6 +149,7 @@ impl Core {
         if core.persisted.longest_lease.is_none_or(|l| l < core.config.heartbeat.dead_time()) {
             core.persisted.longest_lease = Some(core.config.heartbeat.dead_time());
         }
+        core.forget_maintenance_elsewhere();
         core
     }
 

@@ -164,10 +164,11 @@ impl Core {
     /// ⚠ But nobody leaves maintenance by the word of a node with another digest: who still has the file of before
     /// would no longer renew what the holder has, or elect another one by it.
     fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry, same_digest: bool) {
+        let ours = self.config.groups[index.0].member(self.config.local).is_some();
         let group = &mut self.groups[index.0];
         let ends = group.maintained() && entry.maintenance % 2 == 0;
         let news = entry.maintenance > group.kept.maintenance && entry.maintenance < MAINTENANCE_END;
-        if news && (same_digest || !ends) {
+        if ours && news && (same_digest || !ends) {
             group.kept.maintenance = entry.maintenance;
             self.persist = true;
             self.changed = true;

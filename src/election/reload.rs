@@ -72,7 +72,16 @@ impl Core {
             self.groups.push(group);
         }
         self.drop_unknown_entries();
+        self.forget_maintenance_elsewhere();
         self.changed = true;
+    }
+
+    /// Maintenance of groups that this node is no member of: what becomes of it nobody tells it.
+    pub(super) fn forget_maintenance_elsewhere(&mut self) {
+        let local = self.config.local;
+        for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            self.persist |= settings.member(local).is_none() && group.kept.forget_maintenance();
+        }
     }
 
     /// Groups that the new file does not have let go of everything first.

@@ -76,6 +76,8 @@ pub struct MemberSnapshot {
     pub node: String,
     /// Only votes.
     pub witness: bool,
+    /// Its role, as it says itself.
+    pub role: Option<Role>,
     /// Priority plus check weights, as it says itself; the configured one while it says nothing.
     pub priority: i32,
     /// Why it could not take the group over now; `None`: it could. Of the node that is active: why it could not go
@@ -89,9 +91,9 @@ pub(crate) fn unfit(
     now: Instant,
     digest: Digest,
     settings: &Settings,
+    tag: Tag,
     node: NodeIndex,
 ) -> Option<Unfit> {
-    let tag = Tag::group(&settings.name);
     let (Some(member), Some(peer)) = (settings.member(node), peers.of(node)) else { return Some(Unfit::NotMember) };
     if member.witness {
         return Some(Unfit::Witness);
@@ -139,6 +141,7 @@ impl Core {
                 MemberSnapshot {
                     node: self.config.node(m.node).name.to_string(),
                     witness: m.witness,
+                    role: if here { Some(g.role) } else { said.map(|e| e.role) },
                     priority: match said {
                         _ if here => (configured + i32::from(g.health.weight)).clamp(1, 254),
                         Some(entry) => i32::from(entry.effective),
@@ -146,7 +149,7 @@ impl Core {
                     },
                     unfit: match here {
                         true => self.unfit_here(g, m.witness, now),
-                        false => unfit(&self.peers, now, self.digest, settings, m.node),
+                        false => unfit(&self.peers, now, self.digest, settings, g.tag, m.node),
                     },
                 }
             })

@@ -8,6 +8,7 @@ mod drill;
 mod faults;
 mod keepalived;
 mod maintenance;
+mod outlook;
 mod releases;
 mod several;
 mod shadow;
