@@ -108,6 +108,7 @@ fn status() -> Status {
         successor: Some("b".into()),
         no_failover: None,
         preemption_suspended: false,
+        failed_claim: None,
         failed_move: None,
         arbiter: crate::config::model::Arbiter::Cloud,
         right_ms: Some(4_000),

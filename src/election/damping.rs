@@ -16,6 +16,7 @@ const REMEMBERED: usize = 1000;
 
 #[derive(Debug, Clone)]
 struct Unable {
+    since: Instant,
     until: Instant,
     cause: Cause,
     text: String,
@@ -76,7 +77,7 @@ impl Damping {
         let wait = turn.jittered(base) + turn.part_of(lease);
         let until = turn.now + wait.max(failure.retry_after.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
-        self.unable = Some(Unable { until, cause: failure.cause, text: failure.text.clone() });
+        self.unable = Some(Unable { since: turn.now, until, cause: failure.cause, text: failure.text.clone() });
     }
 
     /// Claims work again; `whole`: for every HAVIP.
@@ -99,6 +100,11 @@ impl Damping {
     /// Until when no other claim may be tried, if that is after `now`.
     pub(crate) fn unable_until(&self, now: Instant) -> Option<Instant> {
         self.unable.as_ref().map(|u| u.until).filter(|until| *until > now)
+    }
+
+    /// The last claim that failed, if none has worked since: when, the cause, and what was answered.
+    pub(crate) fn failed_claim(&self) -> Option<(Instant, Cause, &str)> {
+        self.unable.as_ref().map(|u| (u.since, u.cause, u.text.as_str()))
     }
 
     /// The failure, while no other claim may be tried.

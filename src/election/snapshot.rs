@@ -92,6 +92,8 @@ pub struct GroupSnapshot {
     pub no_failover: Option<String>,
     /// After a switchover: no preemption until an unplanned move.
     pub preemption_suspended: bool,
+    /// The last claim of this node, if it failed and none has worked since.
+    pub failed_claim: Option<FailedClaimSnapshot>,
     /// The last planned move away from this node, if it failed.
     pub failed_move: Option<FailedMoveSnapshot>,
     /// `arbiter`, resolved.
@@ -129,6 +131,17 @@ pub struct GroupSnapshot {
     pub fabric_ms: Option<u64>,
     /// The HAVIPs.
     pub havips: Vec<HavipSnapshot>,
+}
+
+/// A claim, or a repair, that failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedClaimSnapshot {
+    /// Why.
+    pub cause: Cause,
+    /// What was answered, in words.
+    pub text: String,
+    /// Milliseconds since then.
+    pub ago_ms: u64,
 }
 
 /// A planned move that did not happen.
@@ -272,6 +285,11 @@ impl Core {
             successor: members.iter().find(able).map(|m| m.node.clone()),
             no_failover: active.as_ref().and_then(|active| self.no_failover(g, &members, active, now)),
             preemption_suspended: owner.map_or(g.kept.preemption_suspended, |(_, e)| e.flags.has(Flags::SETTLED)),
+            failed_claim: g.damping.failed_claim().map(|(at, cause, text)| FailedClaimSnapshot {
+                cause,
+                text: text.to_owned(),
+                ago_ms: ms(now, at),
+            }),
             failed_move: g.failed_move.as_ref().filter(|_| g.role.has_right()).map(|f| FailedMoveSnapshot {
                 to: name(f.to),
                 reason: f.why.clone(),

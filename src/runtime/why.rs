@@ -155,6 +155,11 @@ impl View<'_> {
                 lines.push(format!("{id}: {error}"));
             }
         }
+        // In fault it is the answer itself.
+        if let Some(failed) = g.failed_claim.as_ref().filter(|f| f.text != g.detail) {
+            let (cause, ago, text) = (failed.cause, age(failed.ago_ms), &failed.text);
+            lines.push(format!("the last claim of this node failed {ago} ago ({cause}): {text}"));
+        }
         if let Some(failed) = g.failed_move.as_ref() {
             let (to, reason, ago) = (&failed.to, &failed.reason, age(failed.ago_ms));
             lines.push(format!("the last planned move, to {to}, failed {ago} ago: {to} {reason}"));

@@ -204,6 +204,9 @@ fn havipctl_rehearses_moves_and_waits_for_them() {
     let (code, _, err) = parts(lab.ctl(0, &["switchover", "web", "--wait"]));
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("web is active here: "), "{err}");
+    assert!(err.contains("web: b declined: it has just failed to claim it; on b: havipctl why web"), "{err}");
+    let (_, out, _) = parts(lab.ctl(1, &["why", "web"]));
+    assert!(out.contains("attach") && out.contains("denied"), "{out}");
     b.signal(15);
     b.ended();
     let (code, _, err) = parts(lab.ctl(0, &["switchover", "web", "--wait"]));
@@ -221,6 +224,24 @@ fn status_check_tells_by_its_exit_code() {
     let (_, out, _) = parts(lab.ctl(1, &["status", "--check", "--json"]));
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!({"ok": true, "problems": []}));
 
+    // Would tonight's failover work? Both nodes say that it would not.
+    let (code, out, _) = parts(lab.ctl(1, &["drain"]));
+    assert_eq!((code, out.as_str()), (Some(0), "drained: stays ineligible\n"));
+    for node in [0, 1] {
+        let nobody = "web: nobody can take web over: b is drained\n";
+        wait_for("says that nobody could", || {
+            let (code, out, _) = parts(lab.ctl(node, &["status", "--check"]));
+            (code == Some(1) && out == nobody).then_some(())
+        });
+    }
+    let (code, out, _) = parts(lab.ctl(0, &["drain"]));
+    assert_eq!(code, Some(0));
+    assert!(out.contains("stays active until somebody can take over: nobody can take web over: b is drained"), "{out}");
+    for node in [0, 1] {
+        assert_eq!(lab.ctl(node, &["undrain"]).status.code(), Some(0));
+    }
+    wait_for("b may take over again", || (parts(lab.ctl(0, &["status", "--check"])).0 == Some(0)).then_some(()));
+
     assert_eq!(lab.ctl(0, &["maintenance", "web", "on"]).status.code(), Some(0));
     let (code, out, _) = parts(lab.ctl(0, &["status", "--check"]));
     assert_eq!((code, out.as_str()), (Some(1), "web: is in maintenance\n"));
@@ -229,7 +250,8 @@ fn status_check_tells_by_its_exit_code() {
     b.ended();
     a.wait_for("b is dead", |s| s["peers"][0]["state"] == "down");
     let (code, out, _) = parts(lab.ctl(0, &["status", "--check"]));
-    assert_eq!((code, out.as_str()), (Some(1), "peer b: the session is down\n"));
+    let text = "web: nobody can take web over: b is not heard\npeer b: the session is down\n";
+    assert_eq!((code, out.as_str()), (Some(1), text));
 }
 
 #[test]

@@ -94,9 +94,15 @@ fn a_running_pair_is_well_and_the_daemon_looks_for_itself() {
     {
         let (code, found) = ask(&lab, 0);
         assert_eq!(code, Some(0), "{found:#?}");
-        for id in
-            ["keys", "daemon", "config.running", "cloud.credentials", "group.web", &format!("havip.{HAVIP}.bound")]
-        {
+        for id in [
+            "keys",
+            "daemon",
+            "config.running",
+            "cloud.credentials",
+            "group.web",
+            "failover.web",
+            &format!("havip.{HAVIP}.bound"),
+        ] {
             assert_eq!(find(&found, id).level, Level::Ok, "{id}: {found:#?}");
         }
     }
@@ -119,6 +125,7 @@ fn a_running_pair_is_well_and_the_daemon_looks_for_itself() {
     let report = ask(&lab, 0);
     fails(&report, "peer.b", "b is not heard");
     assert_eq!(find(&report.1, "group.web").level, Level::Warning);
+    fails(&report, "failover.web", "if a failed now, web would stay down: nobody can take web over: b is not heard");
 }
 
 #[test]

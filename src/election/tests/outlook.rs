@@ -207,7 +207,7 @@ fn a_move_that_failed_says_what_the_other_node_did() {
     assert!(group(&pair, 0).failed_move.is_none());
     pair.api.insert(1, call_error(ErrorClass::Refused, true));
     assert!(reply(&mut pair, 0, switchover(1)).is_ok());
-    pair.run(SEC * 3);
+    pair.run(SEC / 2);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     let failed = group(&pair, 0).failed_move.expect("it failed");
     assert_eq!((failed.to.as_str(), failed.reason.as_str()), ("b", "declined: it has just failed to claim it"));
@@ -218,8 +218,12 @@ fn a_move_that_failed_says_what_the_other_node_did() {
     assert_eq!(why, "nobody can take web over: b has just failed to claim it");
     pair.api.clear();
     pair.run(SEC * 90);
+    let failed = group(&pair, 1).failed_claim.expect("nothing has worked since");
+    assert!(failed.cause == Cause::Denied && failed.text.contains("made up"), "{failed:?}");
     assert!(reply(&mut pair, 0, switchover(1)).is_ok(), "{:?}", group(&pair, 0));
     assert!(group(&pair, 0).failed_move.is_none(), "another move began");
+    pair.run(SEC * 2);
+    assert!(pair.role(1) == Role::Active && group(&pair, 1).failed_claim.is_none(), "{}", pair.story());
 }
 
 #[test]

@@ -30,6 +30,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
         successor: Some("b".into()),
         no_failover: None,
         preemption_suspended: false,
+        failed_claim: None,
         failed_move: None,
         arbiter: Arbiter::Majority,
         right_ms: None,
@@ -225,6 +226,20 @@ fn the_clouds_word_against_an_active_node_comes_first() {
     let mut ours = mine();
     ours.havips[0].holder = Some("i-b".into());
     assert!(told_of(&ours).starts_with("b is active for web: the cloud was read back"));
+}
+
+#[test]
+fn a_claim_that_failed_is_not_forgotten_when_the_next_may_be_tried() {
+    let failed = crate::election::snapshot::FailedClaimSnapshot {
+        cause: Cause::Denied,
+        text: "attach havip-x: 403".into(),
+        ago_ms: 90_000,
+    };
+    let g = GroupSnapshot { failed_claim: Some(failed), ..backup() };
+    let line = "the last claim of this node failed 90.0 s ago (denied): attach havip-x: 403";
+    assert!(told(&UP, &g).evidence.iter().any(|l| l == line), "{:?}", told(&UP, &g));
+    let in_fault = GroupSnapshot { role: Role::Fault, detail: "attach havip-x: 403".into(), ..g };
+    assert!(!told(&UP, &in_fault).text().contains("the last claim"), "once is enough");
 }
 
 #[test]
