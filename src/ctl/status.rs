@@ -176,14 +176,21 @@ fn of_group(status: &Value, group: &Value) -> Vec<String> {
             continue;
         }
         if group["role"] == "active" && havip["holder"] != status["target"]["id"] {
-            let holder = havip["holder"].as_str().unwrap_or("nobody");
-            wrong.push(format!("{id}: this node is active, but the cloud names {holder} as holder"));
+            let holder = havip["holder"].as_str().map_or_else(|| "nobody".to_owned(), |target| known(status, target));
+            let ago = age(&havip["read_ms"]);
+            wrong.push(format!("{id}: active here, but the cloud names {holder} as holder, read {ago} ago"));
         }
         if group["role"] == "active" && havip["present"] == false {
             wrong.push(format!("{id}: this node is active, but the address is not on it"));
         }
     }
     wrong.into_iter().map(|text| format!("{}: {text}", word(&group["name"]))).collect()
+}
+
+/// A target as the cloud names it, with the node that it is.
+fn known(status: &Value, target: &str) -> String {
+    let peer = list(&status["peers"]).iter().find(|p| p["target"]["id"] == target);
+    peer.map_or_else(|| target.to_owned(), |p| format!("{target} (node {})", word(&p["node"])))
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -241,6 +248,11 @@ mod tests {
         let fault = json!({"name": "web", "role": "fault", "waiting": "", "detail": "no link", "cause": "link-down"});
         let text = "web: no node is active that is heard; not this one: no link";
         assert_eq!(of(fault), [text, "web: fault (link-down): no link"]);
+        let havip = json!({"id": "havip-x", "holder": "i-b", "read_ms": 90});
+        let status = json!({"target": {"id": "i-a"}, "groups": [{"name": "web", "active": "a", "role": "active",
+            "havips": [havip]}], "peers": [{"node": "b", "state": "up", "target": {"id": "i-b"}}]});
+        let text = "web: havip-x: active here, but the cloud names i-b (node b) as holder, read 90 ms ago";
+        assert_eq!(problems(&status), [text]);
         let elsewhere = json!({"name": "web", "active": null, "role": "backup", "member": false, "maintenance": true});
         assert!(of(elsewhere).is_empty(), "nobody tells this node anything of it");
     }

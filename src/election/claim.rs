@@ -147,7 +147,7 @@ impl Group {
     /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
     fn until_it_preempts(&self, turn: &Turn<'_>) -> Option<Instant> {
         let settings = self.settings(turn);
-        let since = self.eligible_since.filter(|_| settings.preempt)?;
+        let since = self.eligible_since.filter(|_| settings.preempt && !self.by_keepalived(turn))?;
         self.goes_before_active(turn).then_some(since + settings.preempt_delay).filter(|at| *at > turn.now)
     }
 
