@@ -41,6 +41,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest that everything may take to agree after a move.
 const SETTLE: Duration = Duration::from_secs(20);
+/// Longest that the end waits for a look at the cloud that is newer than the last move.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long packets are watched before a move.
 const BASELINE: Duration = Duration::from_millis(500);
 
@@ -105,6 +107,8 @@ struct Drill<'a> {
     moves: Vec<Move>,
     /// Why packets are not watched.
     blind: Option<String>,
+    /// When the last move was over.
+    over: Option<crate::time::Instant>,
 }
 
 /// Does it, prints, and says how it ended.
@@ -114,7 +118,7 @@ pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
         Err(error) => return super::failed(&error),
     };
     let interrupted = Arc::new(AtomicBool::new(false));
-    let mut drill = Drill { client, options, json, interrupted, moves: Vec::new(), blind: None };
+    let mut drill = Drill { client, options, json, interrupted, moves: Vec::new(), blind: None, over: None };
     let stop = drill.all().err();
     drill.report(stop.as_ref());
     stop.map_or(Code::Done, |stop| stop.code())
@@ -183,6 +187,7 @@ impl Drill<'_> {
         };
         done(self.client.call(&order)?).map_err(|r| Stop::Doubt(r.message))?;
         let (took, to) = self.until_over(direction, here, began)?;
+        self.over = Some(clock::now());
         let from = if direction == Direction::Away { here } else { other.unwrap_or_default() };
         let outages = if traced { self.until_packets_follow(from, &to)? } else { Vec::new() };
         self.until_settled(direction.back(), here)?;
@@ -324,8 +329,22 @@ impl Drill<'_> {
         print(&format!("{text}{place}"));
     }
 
+    /// The status, once the cloud was looked at after the last move; as it is where that takes too long.
+    fn status_after_moves(&mut self) -> Result<Value, Stop> {
+        let deadline = clock::now() + LOOK;
+        loop {
+            let status = self.status()?;
+            let read = plan::group(&status, &self.options.group)["havips"][0]["read_ms"].as_u64();
+            let looked = |over| read.is_some_and(|ms| Duration::from_millis(ms) < clock::now().since(over));
+            if self.over.is_none_or(looked) || clock::left(deadline).is_none() {
+                return Ok(status);
+            }
+            pause();
+        }
+    }
+
     fn place(&mut self) -> String {
-        let Ok(status) = self.status() else { return "where the address is now is not known".to_owned() };
+        let Ok(status) = self.status_after_moves() else { return "where the address is now is not known".to_owned() };
         let group = plan::group(&status, &self.options.group);
         let active = group["active"].as_str().map_or_else(|| "no node that is heard".to_owned(), str::to_owned);
         let holder = group["havips"][0]["holder"].as_str().unwrap_or("nobody");

@@ -1,7 +1,7 @@
 //! The way to the cloud: endpoint, credentials, permissions, clock, and what this node is there.
 
 use super::Finding;
-use super::facts::{CloudFacts, Facts};
+use super::facts::{CloudFacts, Facts, LastWrite};
 use crate::cloud::api::{CallError, ErrorClass};
 use crate::election::event::InstanceState;
 use crate::ids::Target;
@@ -96,19 +96,30 @@ fn reached_if_answered(error: &CallError, reached: Finding) -> Option<Finding> {
 
 /// Writes are never tried: the history says whether they worked.
 fn writes(facts: &Facts) -> Vec<Finding> {
+    let id = "cloud.permissions.write";
     let Some(daemon) = &facts.daemon else {
-        let text = "attach and detach are not tried here: the first move, or havipctl drill, proves them";
-        return vec![Finding::ok("cloud.permissions.write", text)];
+        let text = "whether attach and detach are allowed is not known: nothing is tried here";
+        return vec![Finding::warning(id, text, "start havipd; its first move proves them, or havipctl drill")];
     };
-    let ours = daemon.after.core.election.groups.iter();
-    let one = |name: &str| {
-        let text = match daemon.confirmed.get(name) {
-            Some(at) => format!("{name}: attach is proven by the move of {at}"),
-            None => format!("{name}: attach is not proven on this node yet; havipctl drill {name} does"),
-        };
-        Finding::ok("cloud.permissions.write", text)
+    let local = facts.config.local;
+    let ours = facts.config.groups.iter().filter(|g| !g.observe && g.member(local).is_some_and(|m| !m.witness));
+    let one = |name: &str| match daemon.writes.get(name) {
+        Some(LastWrite::Confirmed(at)) => Finding::ok(id, format!("{name}: attach is proven by the move of {at}")),
+        Some(LastWrite::Denied(at, why)) => Finding::failed(
+            id,
+            format!("{name}: the last claim of this node was denied, at {at}: {why}"),
+            format!(
+                "allow the user or role of cloud.credentials to attach and detach HAVIPs of this VPC; havipctl drill {name} \
+                 then proves it"
+            ),
+        ),
+        None => Finding::warning(
+            id,
+            format!("{name}: attach is not proven on this node yet"),
+            format!("havipctl drill {name} proves it, at a quiet hour"),
+        ),
     };
-    ours.map(|g| one(&g.name)).collect()
+    ours.map(|g| one(g.name.as_str())).collect()
 }
 
 fn clock(cloud: &CloudFacts) -> Option<Finding> {
@@ -287,6 +298,21 @@ mod tests {
             let found = find(&with(&e), id);
             assert!(found.level == level && found.remedy.contains(remedy), "{e:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn what_was_not_done_yet_is_not_proven() {
+        let mut facts = healthy();
+        let of = |facts: &Facts| find(&judge(facts), "cloud.permissions.write");
+        assert!(of(&facts).level == Level::Ok && of(&facts).text.contains("2026-01-01T00:00:00Z"));
+        let daemon = facts.daemon.as_mut().expect("a daemon");
+        let why = "attach havip-x: 403 AccessDenied (request r-1)";
+        daemon.writes.insert("web".into(), LastWrite::Denied("2026-02-02T00:00:00Z".into(), why.into()));
+        assert!(of(&facts).level == Level::Failed && of(&facts).text.contains("request r-1"), "{:?}", of(&facts));
+        facts.daemon.as_mut().expect("a daemon").writes.clear();
+        assert!(of(&facts).level == Level::Warning && of(&facts).remedy.contains("drill web"), "{:?}", of(&facts));
+        facts.daemon = None;
+        assert_eq!(of(&facts).level, Level::Warning);
     }
 
     #[test]

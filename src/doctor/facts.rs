@@ -64,8 +64,17 @@ pub struct DaemonFacts {
     pub before: Status,
     /// How it was when everything else had been looked at, a few heartbeats later.
     pub after: Status,
-    /// Per group: when the cloud last confirmed a move onto this node, RFC 3339, if the history knows one.
-    pub confirmed: BTreeMap<String, String>,
+    /// Per group: what became of this node's last attach, if the history knows of one.
+    pub writes: BTreeMap<String, LastWrite>,
+}
+
+/// What became of an attach. Times are as the history has them, RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastWrite {
+    /// It was answered, and the cloud confirmed it.
+    Confirmed(String),
+    /// This node may not: when, and the cloud's words.
+    Denied(String, String),
 }
 
 /// One address of a peer that was asked.

@@ -1,7 +1,7 @@
 //! A node on which everything is as it should be, for the judges' tests to spoil.
 
 use super::Finding;
-use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
+use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
 use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::config::check::{Source, check};
 use crate::config::{Disk, Environment};
@@ -162,7 +162,11 @@ pub(crate) fn healthy() -> Facts {
     Facts {
         config: Arc::new(loaded.config),
         file: FileFacts { path: "/etc/havipd/havipd.toml".into(), ..FileFacts::default() },
-        daemon: Some(DaemonFacts { before: status(), after: status(), confirmed: [].into() }),
+        daemon: Some(DaemonFacts {
+            before: status(),
+            after: status(),
+            writes: [("web".to_owned(), LastWrite::Confirmed("2026-01-01T00:00:00Z".to_owned()))].into(),
+        }),
         asked: [].into(),
         cloud: Some(CloudFacts {
             source: "env",

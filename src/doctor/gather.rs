@@ -1,11 +1,12 @@
 //! Asks everybody: the file, the host, the cloud, the running daemon. All of it reads.
 
-use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, Place};
+use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
 use super::{Finding, Level, ask, examine};
 use crate::cloud::api::CallError;
 use crate::cloud::client::Client;
 use crate::config::model::{Config, CredentialSource, Group, Hooks, Interface};
 use crate::config::{self, LoadError, secret_file};
+use crate::election::role::Cause;
 use crate::ids::{HavipId, Target};
 use crate::net::interface::{Mac, Snapshot};
 use crate::runtime::reload::{Known, load};
@@ -127,7 +128,7 @@ where
     host.netlink.clone_from(&network.netlink_error);
     host.state_error = after.effects.state.error.clone().or(host.state_error);
     host.longest_pause = Some(Duration::from_millis(after.core.election.longest_pause_ms));
-    let daemon = Some(DaemonFacts { before, after, confirmed: confirmed(places.state).await });
+    let daemon = Some(DaemonFacts { before, after, writes: writes(places.state).await });
     Some(examine(&Facts { config, file, daemon, asked: BTreeMap::new(), cloud, host }))
 }
 
@@ -180,11 +181,24 @@ async fn certificates(config: &Config) -> Vec<CertificateFact> {
     blocking(move || paths.into_iter().map(look).collect()).await.unwrap_or_default()
 }
 
-/// When the cloud last confirmed a move onto this node, per group.
-async fn confirmed(state: PathBuf) -> BTreeMap<String, String> {
+/// What became of this node's last attach, per group.
+async fn writes(state: PathBuf) -> BTreeMap<String, LastWrite> {
     let entries = blocking(move || journal::read(&state, None)).await.and_then(Result::ok).unwrap_or_default();
-    let moves = entries.into_iter().filter(|e| e.to == "active" && e.from == "claiming" && e.cause == "confirmed");
-    moves.map(|e| (e.group, e.time)).collect()
+    entries.into_iter().filter_map(|e| Some((e.group.clone(), last_write(e)?))).collect()
+}
+
+/// What a change of role says of the permission to attach.
+fn last_write(entry: journal::Entry) -> Option<LastWrite> {
+    let journal::Entry { time, from, to, cause, detail, steps, .. } = entry;
+    // Who only observes, or has the address already, is confirmed without a write.
+    let done = |what: &str| steps.iter().any(|s| s.what.starts_with(what));
+    if to == "active" && from == "claiming" && done("attach of ") && done("write answered") {
+        Some(LastWrite::Confirmed(time))
+    } else if cause == Cause::Denied.as_str() {
+        Some(LastWrite::Denied(time, detail))
+    } else {
+        None
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
@@ -351,4 +365,31 @@ fn of_group(group: &str, hooks: &Hooks) -> Vec<HookFact> {
         Some(HookFact { group: group.to_owned(), key, program, broken, open })
     };
     all.into_iter().filter_map(program).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_write_that_was_answered_proves_the_permission() {
+        let entry = |to: &str, cause: &str, steps: &[&str]| journal::Entry {
+            time: "t".into(),
+            group: "web".into(),
+            from: "claiming".into(),
+            to: to.into(),
+            epoch: 1,
+            cause: cause.into(),
+            detail: "403".into(),
+            peer: None,
+            steps: steps.iter().map(|what| journal::Step { ms: 1.0, what: (*what).into() }).collect(),
+        };
+        let read = "read back: holder i-b";
+        let won = last_write(entry("active", "confirmed", &["attach of i-b sent", "write answered", read]));
+        assert_eq!(won, Some(LastWrite::Confirmed("t".into())));
+        assert_eq!(last_write(entry("active", "confirmed", &[read])), None, "nothing was written");
+        let denied = last_write(entry("fault", "denied", &["attach of i-b sent", "write failed: 403"]));
+        assert_eq!(denied, Some(LastWrite::Denied("t".into(), "403".into())));
+        assert_eq!(last_write(entry("backup", "lost-race", &["attach of i-b sent", "write answered"])), None);
+    }
 }

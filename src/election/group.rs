@@ -11,6 +11,7 @@ use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
 use super::role::{Cause, Role};
+use super::serving::Reign;
 use super::shadow::Shadow;
 use super::superseded::Superseded;
 use super::turn::Turn;
@@ -60,6 +61,7 @@ pub(crate) struct Group {
     pub(crate) vrrp: Vrrp,
     pub(crate) shadow: Shadow,
     pub(crate) plan: Plan,
+    pub(crate) reign: Reign,
     /// Since when nobody is active and we could be.
     pub(crate) vacant_since: Option<Instant>,
     pub(crate) eligible_since: Option<Instant>,
@@ -140,6 +142,7 @@ impl Group {
             vrrp: Vrrp::default(),
             shadow: Shadow::default(),
             plan: Plan::default(),
+            reign: Reign::default(),
             vacant_since: None,
             eligible_since: None,
             ineligible: None,

@@ -5,8 +5,9 @@ use super::peer::Peer;
 use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
-use crate::ids::{HavipIndex, NodeIndex, Target};
+use crate::ids::{Epoch, HavipIndex, NodeIndex, Target};
 use crate::ownership::{Desire, Failure, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
+use crate::time::Instant;
 use std::time::Duration;
 
 /// Time between two looks while a claim may depend on them.
@@ -15,6 +16,17 @@ const LOOK_WAITING: Duration = Duration::from_secs(1);
 const LOOK_IN_FAULT: Duration = Duration::from_secs(5);
 /// The least time between two looks, however short the dead time is.
 const SOON: Duration = Duration::from_millis(100);
+/// The record of a reign that has begun is looked at this long afterwards: whoever reigns has read it to be so.
+const BEGUN: Duration = Duration::from_secs(1);
+/// Of one that has ended without another: by then whoever claims has done so, and needs its looks for that no more.
+const ENDED: Duration = Duration::from_secs(5);
+
+/// Whose reign is known, and the look that a change of that is worth.
+#[derive(Debug, Default)]
+pub(crate) struct Reign {
+    of: Option<(NodeIndex, Epoch)>,
+    look_at: Option<Instant>,
+}
 
 impl Group {
     /// What became of the claim so far, over all HAVIPs.
@@ -64,6 +76,7 @@ impl Group {
         let desire = if settings.observe { Desire::Undecided } else { self.desire(turn) };
         let members: Vec<String> =
             settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(|t| t.id().to_owned()).collect();
+        self.note_reign(turn);
         let (look_every, look_urgent) = self.look_rate(turn);
         let mut loops = std::mem::take(&mut self.loops);
         for (i, l) in loops.iter_mut().enumerate() {
@@ -74,6 +87,7 @@ impl Group {
                 members: &members,
                 once_held: self.kept.once_held.contains(&havip.id),
                 look_every,
+                look_once: self.reign.look_at,
                 look_urgent,
             };
             l.step(turn, scope, &desire);
@@ -114,6 +128,21 @@ impl Group {
             (LOOK_WAITING, true)
         } else {
             (turn.config.cloud.audit_interval, false)
+        }
+    }
+
+    /// What was read of the record before a reign began, or ended, is of the past: one look is due, soon and without
+    /// haste. What anybody may claim by does not depend on it.
+    fn note_reign(&mut self, turn: &Turn<'_>) {
+        let reigns = |p: &&Peer| p.owns(self.tag, turn.now).is_some_and(|e| e.role == Role::Active);
+        let of = match turn.peers.iter().find(reigns) {
+            _ if self.role == Role::Active => Some((turn.config.local, self.epoch)),
+            Some(peer) => peer.owns(self.tag, turn.now).map(|e| (peer.node, e.epoch)),
+            None => None,
+        };
+        if of != self.reign.of {
+            let after = if of.is_some() { BEGUN } else { ENDED.max(turn.dead_time() * 2) };
+            self.reign = Reign { of, look_at: Some(turn.now + after) };
         }
     }
 

@@ -26,7 +26,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What is served.
 pub trait Source: Send + Sync + 'static {
-    /// The page of `/metrics`; `None` before there is anything to say.
+    /// The page of `/metrics`; `None` while there is nothing to say that is of now.
     fn page(&self) -> Option<Bytes>;
     /// Whether the daemon turns.
     ///
@@ -136,7 +136,7 @@ fn answer(method: &Method, path: &str, source: &dyn Source) -> Response<Full<Byt
     match path {
         "/metrics" => match source.page() {
             Some(page) => text(StatusCode::OK, page),
-            None => text(StatusCode::SERVICE_UNAVAILABLE, "nothing to say yet\n"),
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "nothing to say that is of now\n"),
         },
         "/healthz" => match source.health() {
             Ok(()) => text(StatusCode::OK, "ok\n"),

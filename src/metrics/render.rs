@@ -26,6 +26,10 @@ pub struct Facts {
     pub interval: Duration,
     /// Times `dead-multiplier`.
     pub dead_time: Duration,
+    /// What was read of the cloud's record is as good as unknown when it is older than this.
+    pub record_bound: Duration,
+    /// `daemon.doctor-interval`; `None`: it looks only when it is asked.
+    pub doctor_interval: Option<Duration>,
     /// Heartbeat sockets: address, and whether it is bound.
     pub sockets: Vec<(String, bool)>,
     /// Datagrams that the kernel took.
@@ -79,7 +83,7 @@ pub fn page(snapshot: &Snapshot, facts: &Facts, tally: &Tally) -> String {
     let mut page = Page::default();
     daemon(&mut page, snapshot, facts);
     groups(&mut page, &snapshot.groups, tally);
-    havips(&mut page, snapshot);
+    havips(&mut page, snapshot, facts.record_bound);
     peers(&mut page, &snapshot.peers);
     datagrams(&mut page, &snapshot.counters, facts);
     cloud(&mut page, facts);
@@ -134,9 +138,11 @@ fn groups(page: &mut Page, groups: &[GroupSnapshot], tally: &Tally) {
     each(&t::EPOCH, &|g| number(g.epoch));
     each(&t::IS_ACTIVE, &|g| when(g.role == Role::Active));
     each(&t::ACTIVATIONS, &|g| number(tally.group(&g.name).map_or(0, |counts| counts.activations)));
+    each(&t::UNPLANNED, &|g| number(tally.group(&g.name).map_or(0, |counts| counts.unplanned)));
     each(&t::MOVES, &|g| number(g.moves as u64));
     each(&t::DRAINED, &|g| when(g.drained));
     each(&t::MAINTENANCE, &|g| when(g.maintenance));
+    each(&t::OBSERVE, &|g| when(g.observe));
     each(&t::ISOLATED, &|g| when(g.isolated));
     each(&t::RIGHT, &|g| g.right_ms.map(seconds));
     let mut active = page.series(&t::ACTIVE_NODE);
@@ -152,16 +158,21 @@ fn groups(page: &mut Page, groups: &[GroupSnapshot], tally: &Tally) {
         }
     }
     let mut steps = page.series(&t::CLAIM_STEPS);
-    for (step, durations) in &tally.steps {
-        steps.histogram(&[step], durations);
+    for ((step, planned), durations) in &tally.steps {
+        steps.histogram(&[step, if *planned { "true" } else { "false" }], durations);
     }
 }
 
-fn havips(page: &mut Page, snapshot: &Snapshot) {
+/// Whether the cloud's record is still known: it was read lately, and reading it does not fail.
+fn fresh(havip: &HavipSnapshot, bound: Duration) -> bool {
+    havip.error.is_none() && havip.read_ms.is_some_and(|ms| Duration::from_millis(ms) <= bound)
+}
+
+fn havips(page: &mut Page, snapshot: &Snapshot, bound: Duration) {
     let all = || snapshot.groups.iter().flat_map(|g| g.havips.iter().map(move |h| (g, h)));
     let mut holders = page.series(&t::HOLDER);
     for (group, havip) in all() {
-        if let Some(holder) = &havip.holder {
+        if let Some(holder) = havip.holder.as_ref().filter(|_| fresh(havip, bound)) {
             holders.add(&[&group.name, &havip.id, holder], 1);
         }
     }
@@ -175,7 +186,7 @@ fn havips(page: &mut Page, snapshot: &Snapshot) {
         }
     };
     let when = |on: bool| f64::from(flag(on));
-    each(&t::HELD, &|h| Some(when(ours.is_some() && h.holder.as_deref() == ours)));
+    each(&t::HELD, &|h| fresh(h, bound).then(|| when(ours.is_some() && h.holder.as_deref() == ours)));
     each(&t::READ_AGE, &|h| h.read_ms.map(seconds));
     each(&t::READ_FAILING, &|h| Some(when(h.error.is_some())));
     each(&t::PRESENT, &|h| h.present.map(when));
@@ -310,6 +321,9 @@ fn host(page: &mut Page, facts: &Facts) {
 }
 
 fn doctor(page: &mut Page, facts: &Facts) {
+    if let Some(interval) = facts.doctor_interval {
+        page.one(&t::DOCTOR_INTERVAL, interval.as_secs_f64());
+    }
     let Some((looked, findings)) = &facts.doctor else { return };
     page.one(&t::DOCTOR_LOOKED, looked);
     let mut counts = page.series(&t::DOCTOR_FINDINGS);
@@ -353,6 +367,7 @@ mod tests {
         let group = now.groups[0].name.clone();
         let peer = now.peers[0].node.clone();
         now.groups[0].havips[0].holder = Some("i-x".into());
+        now.groups[0].havips[0].read_ms = Some(900);
         now.groups[0].active = Some("x".into());
         let transition = Transition {
             at: Instant::from_millis(1),
@@ -366,7 +381,11 @@ mod tests {
             timeline: Vec::new(),
         };
         tally.record(&group, &transition);
-        let facts = Facts { sockets: vec![("10.0.0.9:1".into(), true)], ..Facts::default() };
+        let facts = Facts {
+            sockets: vec![("10.0.0.9:1".into(), true)],
+            record_bound: Duration::from_secs(1),
+            ..Facts::default()
+        };
         let before = page(&now, &facts, &tally);
         assert!(about(&before, &group) > 10 && about(&before, &peer) > 10, "{before}");
         assert_eq!((about(&before, "i-x"), about(&before, "x"), about(&before, "10.0.0.9:1")), (1, 1, 1));
@@ -379,14 +398,23 @@ mod tests {
         let after = page(&now, &facts, &tally);
         assert_eq!((about(&after, "i-x"), about(&after, "i-y")), (0, 1));
         assert!(!after.contains("havipd_group_active_node"), "without a sample there is no header either");
+        // A record that cannot be read, or was not for long, says nothing of the present.
+        for (error, read_ms) in [(Some("500".to_owned()), Some(900)), (None, Some(1100)), (None, None)] {
+            now.groups[0].havips[0].error = error;
+            now.groups[0].havips[0].read_ms = read_ms;
+            let after = page(&now, &facts, &tally);
+            assert!(!after.contains("havipd_havip_holder") && !after.contains("havipd_havip_held"), "{after}");
+        }
         now.groups.clear();
         now.peers.clear();
         let found = vec![("clock".to_owned(), "ok"), ("peer.b".to_owned(), "failed")];
-        let facts = Facts { credentials_end: Some(7), doctor: Some((9.5, found)), ..Facts::default() };
+        let doctor_interval = Some(Duration::from_secs(3600));
+        let facts = Facts { credentials_end: Some(7), doctor_interval, doctor: Some((9.5, found)), ..Facts::default() };
         let after = page(&now, &facts, &tally);
         assert!(!before.contains("havipd_doctor"), "it has not looked yet");
         for line in [
             "havipd_doctor_last_look_timestamp_seconds 9.5\n",
+            "havipd_doctor_interval_seconds 3600\n",
             "havipd_doctor_findings{level=\"ok\"} 1\nhavipd_doctor_findings{level=\"warning\"} 0\n",
             "# TYPE havipd_doctor_finding gauge\nhavipd_doctor_finding{id=\"peer.b\",level=\"failed\"} 1\n",
         ] {

@@ -66,19 +66,22 @@ series! {
     ACTIVE_NODE: Gauge "havipd_group_active_node" ["group", "node"]
         "Always 1: who is active as far as this node knows; absent if it knows of nobody.";
     ACTIVATIONS: Counter "havipd_group_activations_total" ["group"] "How often this node became active.";
+    UNPLANNED: Counter "havipd_group_unplanned_moves_total" ["group"]
+        "Moves that nobody asked for: claims won without a handover, and handovers begun for a reason of the daemon's own.";
     MOVES: Gauge "havipd_group_moves" ["group"] "Moves within group.max-moves-window.";
     DRAINED: Gauge "havipd_group_drained" ["group"] "1 while this node is drained.";
     MAINTENANCE: Gauge "havipd_group_maintenance" ["group"] "1 while cluster-wide maintenance is on.";
+    OBSERVE: Gauge "havipd_group_observe" ["group"] "1 while the group only observes and touches nothing.";
     ISOLATED: Gauge "havipd_group_isolated" ["group"] "1 while neither peers nor cloud answer.";
     RIGHT: Gauge "havipd_group_right_seconds" ["group"] "How long the right of this node lasts; absent without one.";
     CLAIMS: Counter "havipd_claims_total" ["group", "cause", "result"]
         "Claims that ended: why they began, and \"won\" or why they failed.";
-    CLAIM_STEPS: Histogram "havipd_claim_step_duration_seconds" ["step"]
-        "Claims that were won: how long a majority, each write and each read took, and the whole.";
+    CLAIM_STEPS: Histogram "havipd_claim_step_duration_seconds" ["step", "planned"]
+        "Moves onto this node, by whether they came by a handover, and what took how long; see below.";
 
     HOLDER: Gauge "havipd_havip_holder" ["group", "havip", "holder"]
-        "Always 1: who has the HAVIP by the cloud's record, as last read; absent if nobody known.";
-    HELD: Gauge "havipd_havip_held" ["group", "havip"] "1 if that is this node.";
+        "Always 1: who has the HAVIP by the cloud's record, as last read; absent if that is nobody, or not known any more.";
+    HELD: Gauge "havipd_havip_held" ["group", "havip"] "1 if that is this node; absent if it is not known any more.";
     READ_AGE: Gauge "havipd_havip_read_age_seconds" ["group", "havip"] "Time since the cloud's record was read.";
     READ_FAILING: Gauge "havipd_havip_read_failing" ["group", "havip"] "1 while reading it fails.";
     PRESENT: Gauge "havipd_havip_address_present" ["group", "havip"] "1 if the address is on this host; absent if not known.";
@@ -98,7 +101,7 @@ series! {
     PEER_ECHO: Histogram "havipd_peer_round_trip_seconds" ["peer"]
         "From a heartbeat sent until the peer's echo: the network both ways, and up to one interval of the peer's.";
     PEER_DIGEST: Gauge "havipd_peer_same_configuration" ["peer"]
-        "0 if the peer runs other voters, arbiters, HAVIPs or bindings; absent if not known.";
+        "0 if the peer runs other voters, arbiters, HAVIPs or bindings; absent while there is no session.";
     AUTH: Counter "havipd_authentication_failures_total" ["kind"] "Datagrams that did not authenticate as a peer's.";
     SENT: Counter "havipd_datagrams_sent_total" [] "Datagrams that the kernel took.";
     UNSENT: Counter "havipd_datagrams_unsent_total" ["reason"] "Datagrams that it did not take.";
@@ -121,6 +124,8 @@ series! {
     DROPPED: Counter "havipd_dropped_actions_total" [] "Actions that found the queue to the effects side full.";
     DOCTOR_LOOKED: Gauge "havipd_doctor_last_look_timestamp_seconds" []
         "When the doctor last looked at everything, seconds since 1970; absent before its first look.";
+    DOCTOR_INTERVAL: Gauge "havipd_doctor_interval_seconds" []
+        "daemon.doctor-interval; absent if it looks only when it is asked.";
     DOCTOR_FINDINGS: Gauge "havipd_doctor_findings" ["level"] "What the doctor found at its last look: ok, warning or failed.";
     DOCTOR_FINDING: Gauge "havipd_doctor_finding" ["id", "level"]
         "Always 1: a finding of the last look that is not ok; havipctl doctor has the remedy.";

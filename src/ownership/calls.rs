@@ -192,7 +192,10 @@ impl HavipLoop {
         if self.reading.is_some() {
             return;
         }
-        let at = self.asked_at.map_or(turn.now, |at| at + scope.look_every);
+        let at = self.asked_at.map_or(turn.now, |asked| {
+            let next = asked + scope.look_every;
+            scope.look_once.filter(|once| asked < *once).map_or(next, |once| next.min(once))
+        });
         if turn.due(at) {
             self.read_at = None;
             self.look(turn, scope, scope.look_urgent);

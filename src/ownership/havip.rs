@@ -96,6 +96,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) once_held: bool,
     /// Without a claim: time between two looks.
     pub(crate) look_every: Duration,
+    /// Without a claim: one look is due then, unless one was begun since.
+    pub(crate) look_once: Option<Instant>,
     /// A claim may depend on the look.
     pub(crate) look_urgent: bool,
 }

@@ -47,6 +47,8 @@ struct State {
     certificates: Vec<(String, i64)>,
     interval: Duration,
     dead_time: Duration,
+    record_bound: Duration,
+    doctor_interval: Option<Duration>,
     error: Option<String>,
     doctor: Option<(f64, Vec<(String, &'static str)>)>,
 }
@@ -71,6 +73,9 @@ impl Measure {
         }
         state.interval = config.heartbeat.interval;
         state.dead_time = config.heartbeat.dead_time();
+        // One look may be lost, and the next one late.
+        state.record_bound = config.cloud.audit_interval * 2 + config.cloud.request_timeout * 2;
+        state.doctor_interval = config.doctor_interval;
         state.tally.retain(|name| config.group_named(name).is_some());
         if self.serving.as_ref().map(|(listen, _)| *listen) == config.metrics {
             return;
@@ -92,6 +97,11 @@ impl Measure {
     /// A role has changed.
     pub(super) fn record(&self, group: &str, transition: &Transition) {
         self.shared.state().tally.record(group, transition);
+    }
+
+    /// A step of a move onto this node came in late, so many milliseconds after its first one.
+    pub(super) fn late(&self, group: &str, epoch: u64, ms: f64, what: &str) {
+        self.shared.state().tally.late(group, epoch, ms, what);
     }
 
     /// The doctor has looked.
@@ -126,11 +136,23 @@ impl Shared {
     }
 }
 
-impl Source for Shared {
-    fn page(&self) -> Option<Bytes> {
+impl State {
+    /// How long nothing has been published, where that is too long to take what was last published for the present.
+    fn still(&self, now: Instant) -> Option<Duration> {
+        let (at, _) = self.published.as_ref()?;
+        Some(now.since(*at)).filter(|age| *age > self.interval * 2 + STILL)
+    }
+}
+
+impl Shared {
+    fn page_at(&self, now: Instant) -> Option<Bytes> {
         let state = self.state();
         let (at, published) = state.published.as_ref()?;
         let Published::Running(status) = published.as_ref() else { return None };
+        // Another node may be active by now: what was true then is nobody's to compare with the present.
+        if state.still(now).is_some() {
+            return None;
+        }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, text)) = &*made
             && of == at
@@ -142,14 +164,25 @@ impl Source for Shared {
         Some(text)
     }
 
-    fn health(&self) -> Result<(), String> {
+    fn health_at(&self, now: Instant) -> Result<(), String> {
         let state = self.state();
-        let Some((at, _)) = &state.published else { return Err("the core has not turned yet".to_owned()) };
-        let age = clock::now().since(*at);
-        if age <= state.interval * 2 + STILL {
-            return Ok(());
+        if state.published.is_none() {
+            return Err("the core has not turned yet".to_owned());
         }
-        Err(format!("the core has not turned for {} ms", age.as_millis()))
+        match state.still(now) {
+            None => Ok(()),
+            Some(age) => Err(format!("the core has not turned for {} ms", age.as_millis())),
+        }
+    }
+}
+
+impl Source for Shared {
+    fn page(&self) -> Option<Bytes> {
+        self.page_at(clock::now())
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.health_at(clock::now())
     }
 
     fn listening(&self, error: Option<String>) {
@@ -167,6 +200,8 @@ fn facts(started: f64, state: &State, status: &Status) -> Facts {
         reload_refused: effects.reload_error.is_some(),
         interval: state.interval,
         dead_time: state.dead_time,
+        record_bound: state.record_bound,
+        doctor_interval: state.doctor_interval,
         sockets: sockets.iter().map(|s| (s.address.to_string(), s.up)).collect(),
         sent: datagrams.sent,
         unsent: vec![
@@ -194,4 +229,29 @@ fn facts(started: f64, state: &State, status: &Status) -> Facts {
 /// Seconds since 1970, for people only.
 fn wall_time() -> f64 {
     jiff::Timestamp::now().as_duration().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::fixture::healthy;
+
+    #[test]
+    fn a_page_is_not_served_when_it_is_of_the_past() {
+        let daemon = healthy().daemon.expect("a daemon");
+        let shared = Shared::default();
+        let at = Instant::from_millis(100_000);
+        assert!(shared.page_at(at).is_none() && shared.health_at(at).is_err(), "nothing yet");
+        {
+            let mut state = shared.state();
+            state.interval = Duration::from_millis(500);
+            state.published = Some((at, Arc::new(Published::Running(Box::new(daemon.after)))));
+        }
+        let (last, over) = (at + Duration::from_secs(4), at + Duration::from_millis(4001));
+        assert!(shared.page_at(last).is_some());
+        assert_eq!(shared.health_at(last), Ok(()));
+        // Made a moment ago or not.
+        assert!(shared.page_at(over).is_none());
+        assert_eq!(shared.health_at(over), Err("the core has not turned for 4001 ms".to_owned()));
+    }
 }

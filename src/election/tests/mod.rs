@@ -7,6 +7,7 @@ mod conformance_majority;
 mod drill;
 mod faults;
 mod keepalived;
+mod looks;
 mod maintenance;
 mod outlook;
 mod releases;

@@ -15,7 +15,7 @@ const EXAMINATION: Duration = Duration::from_secs(50);
 /// The first look after a start or a reload: by then the peers have been heard.
 const FIRST: Duration = Duration::from_secs(60);
 /// While something fails it is looked at again this soon, so that an alarm ends soon after its cause.
-const AGAIN: Duration = Duration::from_secs(300);
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// When to look again after a look at `now` that found this; `None` if only on demand.
 fn next(now: Instant, interval: Option<Duration>, found: Option<&[Finding]>) -> Option<Instant> {

@@ -69,6 +69,7 @@ impl Service {
             }
             ToEffects::RecordLate { group, epoch, ms, what } => {
                 tracing::info!(%group, epoch = epoch.0, "{group}: +{ms:.1}ms {what}");
+                self.measure.late(group.as_str(), epoch.0, ms, &what);
                 self.journal.add(Late::new(&group, epoch.0, ms, what));
             }
             ToEffects::Warn { group, text } => warn(group.as_ref(), &text),
@@ -95,6 +96,7 @@ impl Service {
             failed => format!("hooks done, {failed} failed"),
         };
         let ms = ran.at.since(began).as_secs_f64() * 1e3;
+        self.measure.late(ran.group.as_str(), ran.epoch.0, ms, &what);
         self.journal.add(Late::new(&ran.group, ran.epoch.0, ms, what));
     }
 
