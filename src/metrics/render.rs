@@ -3,6 +3,7 @@
 use super::table as t;
 use super::tally::Tally;
 use super::text::Page;
+use crate::config::model::Arbiter;
 use crate::election::role::Role;
 use crate::election::snapshot::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
 use crate::histogram::Histogram;
@@ -113,6 +114,17 @@ fn daemon(page: &mut Page, snapshot: &Snapshot, facts: &Facts) {
     page.one(&t::TURNS, facts.turns);
 }
 
+/// How many could take over; nothing where that is not this daemon's to say.
+fn successors(group: &GroupSnapshot) -> Option<f64> {
+    let active = group.active.as_ref()?;
+    let could = group.members.iter().filter(|m| m.unfit.is_none() && m.node != *active).count();
+    let several = group.members.iter().filter(|m| !m.witness).count() > 1;
+    let asked = group.member && several && group.arbiter != Arbiter::Keepalived;
+    // A majority may be missing although somebody is fit.
+    let count = if group.no_failover.is_some() { 0 } else { u32::try_from(could).unwrap_or(u32::MAX) };
+    asked.then(|| f64::from(count))
+}
+
 fn groups(page: &mut Page, groups: &[GroupSnapshot], tally: &Tally) {
     let mut roles = page.series(&t::ROLE);
     for group in groups {
@@ -142,6 +154,7 @@ fn groups(page: &mut Page, groups: &[GroupSnapshot], tally: &Tally) {
     each(&t::MOVES, &|g| number(g.moves as u64));
     each(&t::DRAINED, &|g| when(g.drained));
     each(&t::MAINTENANCE, &|g| when(g.maintenance));
+    each(&t::SUCCESSORS, &successors);
     each(&t::OBSERVE, &|g| when(g.observe));
     each(&t::ISOLATED, &|g| when(g.isolated));
     each(&t::RIGHT, &|g| g.right_ms.map(seconds));
@@ -339,9 +352,9 @@ fn doctor(page: &mut Page, facts: &Facts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::Arbiter;
     use crate::election::action::Transition;
     use crate::election::role::Cause;
+    use crate::election::succession::Unfit;
     use crate::ids::{Epoch, GroupIndex};
     use crate::simulation::cluster::Cluster;
     use crate::time::Instant;
@@ -354,6 +367,25 @@ mod tests {
             persisted: crate::election::action::Persisted::default(),
         };
         crate::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))
+    }
+
+    #[test]
+    fn who_could_take_over_is_counted_where_it_can_be_known() {
+        let mut group = snapshot().groups.remove(0);
+        assert_eq!((group.members.len(), successors(&group)), (3, None), "nobody is active");
+        let active = group.members[0].node.clone();
+        group.active = Some(active);
+        group.members.iter_mut().for_each(|m| m.unfit = None);
+        assert_eq!(successors(&group), Some(2.0));
+        group.members[1].unfit = Some(Unfit::Drained);
+        assert_eq!(successors(&group), Some(1.0));
+        group.no_failover = Some("no majority".into());
+        assert_eq!(successors(&group), Some(0.0));
+        group.arbiter = Arbiter::Keepalived;
+        assert_eq!(successors(&group), None);
+        group.arbiter = Arbiter::None;
+        group.members.truncate(1);
+        assert_eq!(successors(&group), None, "there never is anybody");
     }
 
     /// Lines of a page that name something, whatever they say of it.

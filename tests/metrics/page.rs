@@ -39,7 +39,7 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
         ("havipd_havip_holder{group=\"web\",havip=\"havip-test1\",holder=\"i-a\"}", 1.0),
         ("havipd_havip_held{group=\"web\",havip=\"havip-test1\"}", 1.0),
         ("havipd_claims_total{group=\"web\",cause=\"no-active\",result=\"won\"}", 1.0),
-        ("havipd_claim_step_duration_seconds_count{step=\"write\"}", 1.0),
+        ("havipd_claim_step_duration_seconds_count{step=\"write\",planned=\"false\"}", 1.0),
         ("havipd_api_calls_total{operation=\"attach\",result=\"ok\"}", 1.0),
         ("havipd_authentication_failures_total{kind=\"bad-tag\"}", 0.0),
         ("havipd_heartbeat_interval_seconds", 0.05),
