@@ -129,7 +129,10 @@ impl Group {
         if self.kept.drained {
             self.hand_over_if_possible(turn, Cause::Drained, "drained by an operator");
         } else if let Some((cause, text)) = self.ineligible.clone() {
-            if over {
+            if cause == Cause::AddressFailed {
+                // Who has no address serves nobody: like a dead holder it is replaced whatever the budget says.
+                self.hand_over_if_possible(turn, cause, &text);
+            } else if over {
                 self.plan.alarm(turn, self.index, "a check fails, but max-moves is reached: staying");
             } else if rank::successor(turn, settings, self.tag).is_some() {
                 self.hand_over_if_possible(turn, cause, &text);
@@ -198,6 +201,7 @@ impl Group {
             && !turn.stopping
             && !self.left
             && self.superseded.held.is_none()
+            && (self.role.has_right() || self.damping.address_able(turn.now))
             && turn.claims_from <= turn.now
             && self.vrrp_allows(turn)
     }

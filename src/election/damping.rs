@@ -31,6 +31,9 @@ pub(crate) struct Damping {
     failures: u32,
     /// The last claim got only some of the HAVIPs and was given up for somebody who might get all.
     passed_on: bool,
+    /// An address could not be put here.
+    address: Option<Unable>,
+    address_failures: u32,
 }
 
 impl Damping {
@@ -105,6 +108,36 @@ impl Damping {
     /// The last claim that failed, if none has worked since: when, the cause, and what was answered.
     pub(crate) fn failed_claim(&self) -> Option<(Instant, Cause, &str)> {
         self.unable.as_ref().map(|u| (u.since, u.cause, u.text.as_str()))
+    }
+
+    /// An address of ours cannot be put: others go first for a while, longer each time. Says whether that is news.
+    pub(crate) fn address_failed(&mut self, turn: &mut Turn<'_>, text: &str, longest: Duration) -> bool {
+        if !self.address_able(turn.now) {
+            return false;
+        }
+        let lease = turn.dead_time();
+        let wait = lease.saturating_mul(1 << self.address_failures.min(16)).min(longest.max(lease));
+        self.address_failures = self.address_failures.saturating_add(1);
+        let until = turn.now + turn.jittered(wait) + turn.part_of(lease);
+        self.address = Some(Unable { since: turn.now, until, cause: Cause::AddressFailed, text: text.to_owned() });
+        true
+    }
+
+    /// All addresses of ours are there.
+    pub(crate) fn address_works(&mut self) {
+        self.address = None;
+        self.address_failures = 0;
+    }
+
+    /// Why others go first, while they do.
+    pub(crate) fn address_fault(&self, turn: &mut Turn<'_>) -> Option<String> {
+        let unable = self.address.as_ref()?;
+        (!turn.due(unable.until)).then(|| unable.text.clone())
+    }
+
+    /// Whether an address that could not be put here keeps nobody waiting for us any more.
+    pub(crate) fn address_able(&self, now: Instant) -> bool {
+        self.address.as_ref().is_none_or(|unable| now >= unable.until)
     }
 
     /// The failure, while no other claim may be tried.

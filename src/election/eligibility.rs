@@ -1,13 +1,16 @@
 //! Whether this node could be active at all, and if not, why and what to do about it.
 
+use super::action::Action;
 use super::group::Group;
 use super::role::{Cause, Role};
 use super::turn::Turn;
 use crate::ids::Epoch;
 use crate::ownership::HavipLoop;
+use crate::wire::Flags;
 
 impl Group {
     pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
+        self.judge_addresses(turn);
         let fault = self.fault(turn);
         self.ineligible = fault;
         // `preempt-delay` counts from when nothing at all stood in the way.
@@ -25,6 +28,37 @@ impl Group {
             }
             _ => {}
         }
+    }
+
+    /// Notes whether the addresses that we have the right to can be put on this host.
+    fn judge_addresses(&mut self, turn: &mut Turn<'_>) {
+        if !self.role.has_right() {
+            return;
+        }
+        let settings = self.settings(turn);
+        let failing =
+            self.loops.iter().zip(&settings.havips).find_map(|(l, h)| Some((&h.id, l.address.failing(turn)?)));
+        if let Some((id, why)) = failing {
+            let text = format!("the address of {id} cannot be put on this host: {why}");
+            if self.damping.address_failed(turn, &text, settings.reclaim_wait) {
+                turn.out.push(Action::Warn { group: Some(self.index), text });
+            }
+        } else if self.loops.iter().all(|l| !l.address.wanted || l.address.there()) {
+            self.damping.address_works();
+        }
+    }
+
+    /// An address that cannot be put bars this node while somebody else could serve. Where nobody can it goes on
+    /// trying; and keepalived decides by itself.
+    fn address_fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
+        let text = self.damping.address_fault(turn)?;
+        let able = |p: &super::peer::Peer| {
+            p.owns(self.tag, turn.now).is_some()
+                || p.releases(self.tag, turn.now).is_some()
+                || p.says(self.tag, turn.now).is_some_and(|e| e.flags.has(Flags::ELIGIBLE))
+        };
+        let bars = self.role.has_right() || turn.peers.iter().any(able);
+        (bars && !self.by_keepalived(turn)).then_some((Cause::AddressFailed, text))
     }
 
     /// Why this node could not be active, if so. A witness never could and is no fault.
@@ -47,7 +81,7 @@ impl Group {
                 return Some((Cause::LinkDown, format!("the interface for {id} is down or missing")));
             }
         }
-        if let Some(fault) = self.vrrp_fault(turn) {
+        if let Some(fault) = self.address_fault(turn).or_else(|| self.vrrp_fault(turn)) {
             return Some(fault);
         }
         if self.health.failed {

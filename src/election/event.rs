@@ -47,6 +47,15 @@ pub enum Event {
         /// It is there.
         present: bool,
     },
+    /// The kernel carried out a put of a HAVIP's address, or a renewal, or refused it.
+    AddressAnswered {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// What it said, if that was no.
+        error: Option<String>,
+    },
     /// A long operation ended; one whose id is no longer expected is dropped and counted.
     OperationEnded {
         /// The id that the action carried.

@@ -277,7 +277,7 @@ impl Group {
         }
         turn.wake(self.right_until(turn));
         if let Some((cause, text)) = self.ineligible.clone()
-            && !matches!(cause, Cause::CheckFailed)
+            && !matches!(cause, Cause::CheckFailed | Cause::AddressFailed)
         {
             self.lose(turn, Role::Fault, cause, text, None);
         } else if let Some(text) = self.outvoted(turn) {

@@ -178,14 +178,21 @@ impl Core {
             Event::AddressObserved { group, havip, present } => {
                 let mut added = None;
                 if let Some(l) = self.loop_mut(group, havip) {
-                    let before = l.address.present.replace(present);
-                    added = l.address.ip.filter(|_| present && before != Some(true));
+                    let came = l.address.observed(present);
+                    added = l.address.ip.filter(|_| came);
                 }
                 self.each_group(now, actions, |g, turn| {
                     if g.index == group {
                         g.note_address(turn, added);
                     }
                 });
+            }
+            Event::AddressAnswered { group, havip, error } => {
+                let quiet = self.loop_mut(group, havip).is_none_or(|l| l.address.answered(error));
+                // One a HAVIP and interval: they must not cost a turn of every group each.
+                if quiet && !self.changed && !self.persist {
+                    return;
+                }
             }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
             Event::Commanded { command, request } => self.command(now, command, request, actions),

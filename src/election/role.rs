@@ -124,6 +124,8 @@ pub enum Cause {
     DetachRefused,
     /// The interface for the address is down or gone.
     LinkDown,
+    /// The address cannot be put on the interface: the kernel refuses, or what puts it hangs.
+    AddressFailed,
     /// A check fails.
     CheckFailed,
     /// This node's own identity in the cloud is not known yet.

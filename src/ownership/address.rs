@@ -11,6 +11,9 @@ use std::time::Duration;
 const DROP_AGAIN: Duration = Duration::from_secs(1);
 /// An address that vanished is put back after at most this long, and not more often.
 const RESTORE_AFTER: Duration = Duration::from_millis(20);
+/// The kernel may make a put wait for its lock for so long, however short the dead time is. The shortest lifetime that
+/// an address can have is longer.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is known of one address on this host, and when what was last done about it.
 #[derive(Debug, Default)]
@@ -22,6 +25,10 @@ pub(crate) struct Address {
     /// As last observed; `None` before the first look.
     pub(crate) present: Option<bool>,
     put_at: Option<Instant>,
+    /// Since when it is asked for without being had: the oldest put, or renewal, that nothing has borne out.
+    asked: Option<Instant>,
+    /// What the kernel said to the last one, if that was no.
+    refused: Option<String>,
     dropped_at: Option<Instant>,
     burst_left: u32,
     announce_at: Option<Instant>,
@@ -36,13 +43,17 @@ impl Address {
     /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
     pub(crate) fn put(&mut self, turn: &mut Turn<'_>, place: Place, right_until: Instant) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
+        let interval = turn.config.heartbeat.interval;
+        // What did not help for an interval need not be repeated more often.
+        let hopeful = self.asked.is_none_or(|since| turn.now < since + interval);
         let again = match (self.put_at, self.present) {
             (None, _) => turn.now,
-            (Some(at), Some(false)) => at + RESTORE_AFTER,
-            (Some(at), _) => at + turn.config.heartbeat.interval,
+            (Some(at), Some(false)) if hopeful => at + RESTORE_AFTER,
+            (Some(at), _) => at + interval,
         };
         if turn.due(again) && turn.now < right_until {
             self.put_at = Some(turn.now);
+            self.asked.get_or_insert(turn.now);
             self.dropped_at = None;
             turn.out.push(Action::PutAddress {
                 group: place.group,
@@ -51,8 +62,50 @@ impl Address {
                 lifetime: turn.config.local_address.lifetime,
                 right_until,
             });
-            turn.wake(turn.now + turn.config.heartbeat.interval);
+            turn.wake(turn.now + interval);
         }
+    }
+
+    /// The kernel was seen to have it, or not to. Says whether it has just come.
+    pub(crate) fn observed(&mut self, present: bool) -> bool {
+        if present {
+            self.had();
+        }
+        let before = self.present.replace(present);
+        present && before != Some(true)
+    }
+
+    /// A put was carried out, or refused with `error`. Says whether nothing follows: a renewal like those before it.
+    pub(crate) fn answered(&mut self, error: Option<String>) -> bool {
+        let quiet = error.is_none() && self.refused.is_none() && self.present == Some(true);
+        match error {
+            Some(_) => self.refused = error,
+            // Else it is not there until it is seen to be.
+            None if self.present != Some(false) => self.had(),
+            None => {}
+        }
+        quiet
+    }
+
+    fn had(&mut self) {
+        self.asked = None;
+        self.refused = None;
+    }
+
+    /// Why it cannot be had, once it was asked for in vain for a dead time.
+    pub(crate) fn failing(&self, turn: &mut Turn<'_>) -> Option<String> {
+        let since = self.asked?;
+        let patience = turn.dead_time().max(PATIENCE);
+        turn.due(since + patience).then(|| {
+            let why = self.refused.clone();
+            let ip = self.ip.map_or_else(|| "the address".to_owned(), |ip| ip.to_string());
+            why.unwrap_or_else(|| format!("{ip} is asked for in vain; what puts addresses on this host hangs"))
+        })
+    }
+
+    /// Whether it is on this host for sure.
+    pub(crate) fn there(&self) -> bool {
+        self.present == Some(true) || (self.put_at.is_some() && self.asked.is_none())
     }
 
     /// Leaves the address for `keep_for`, for a restart.
@@ -71,6 +124,7 @@ impl Address {
     pub(crate) fn drop(&mut self, turn: &mut Turn<'_>, place: Place) {
         self.burst_left = 0;
         self.announce_at = None;
+        self.had();
         let Some(ip) = self.ip.filter(|_| self.wanted) else { return };
         let maybe_there = self.present == Some(true) || (self.put_at.is_some() && self.dropped_at.is_none());
         if !maybe_there {
@@ -96,10 +150,10 @@ impl Address {
         self.announce_at = Some(turn.now);
     }
 
-    /// Sends the announcement that is due, if one is.
+    /// Sends the announcement that is due, if one is; none while the address is not there.
     pub(crate) fn announce(&mut self, turn: &mut Turn<'_>, place: Place, serve: &Serve) {
         let (Some(ip), Some(at), true) = (self.ip, self.announce_at, self.wanted) else { return };
-        if self.put_at.is_none() || !serve.announce || !turn.due(at) || turn.now >= serve.right_until {
+        if self.put_at.is_none() || !self.there() || !serve.announce || !turn.due(at) || turn.now >= serve.right_until {
             return;
         }
         let right_until = serve.right_until;

@@ -106,6 +106,12 @@ impl Places {
         place.link.as_ref().ok()?.as_ref()
     }
 
+    /// The HAVIP whose address that is.
+    pub(super) fn of(&self, address: Ipv4Addr) -> Option<(GroupIndex, HavipIndex)> {
+        let place = self.all.iter().find(|p| p.address == Some(address))?;
+        Some((place.group, place.havip))
+    }
+
     /// Every address that this host may have because of us.
     pub(super) fn addresses(&self, config: &Config) -> Vec<Ipv4Addr> {
         let ours = |p: &&Place| {

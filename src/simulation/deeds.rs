@@ -1,7 +1,7 @@
 //! The steps of a scenario, carried out: faults, operators, and the end of all faults.
 
 use super::cluster::Cluster;
-use super::host::{Halt, Host, Reach};
+use super::host::{AddressStuck, Halt, Host, Reach};
 use super::network::Link;
 use super::scenario::Deed;
 use super::watch::Seen;
@@ -57,6 +57,13 @@ impl World {
             Deed::StaleVrrp { node } => self.stale_state(self.node(node)),
             Deed::EffectsStuck { node, for_ms } => self.stick(self.node(node), false, *for_ms),
             Deed::DiskStuck { node, for_ms } => self.stick(self.node(node), true, *for_ms),
+            Deed::AddressStuck { node, for_ms, refuses } => {
+                let host = self.node(node);
+                self.touch(host);
+                let how = if *refuses { AddressStuck::Refuses } else { AddressStuck::Hangs };
+                self.hosts[host].address_stuck = Some(how);
+                self.after(Duration::from_millis(*for_ms), Happening::FreeAddress { host });
+            }
             Deed::Switchover { .. }
             | Deed::Drain { .. }
             | Deed::Maintenance { .. }
@@ -300,6 +307,11 @@ impl World {
         self.after(Duration::from_millis(for_ms), Happening::Unstick { host, disk });
     }
 
+    pub(super) fn free_address(&mut self, host: usize) {
+        self.touch(host);
+        self.hosts[host].address_stuck = None;
+    }
+
     pub(super) fn unstick(&mut self, host: usize, disk: bool) {
         self.touch(host);
         let h = &mut self.hosts[host];
@@ -433,6 +445,7 @@ impl World {
         if self.hosts[host].disk_stuck {
             self.unstick(host, true);
         }
+        self.hosts[host].address_stuck = None;
         if !self.hosts[host].link_up {
             self.link_state(host, true);
         }

@@ -33,6 +33,15 @@ pub(super) enum Reach {
     Nothing,
 }
 
+/// Why no address is put on a host or taken off it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AddressStuck {
+    /// Nothing answers.
+    Hangs,
+    /// The kernel says no.
+    Refuses,
+}
+
 /// A call that has not ended.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
@@ -89,6 +98,7 @@ pub(super) struct Host {
     pub(super) disk: Persisted,
     pub(super) disk_stuck: bool,
     pub(super) effects_stuck: bool,
+    pub(super) address_stuck: Option<AddressStuck>,
     /// Addresses and when the kernel removes them, in the guest's time.
     pub(super) addresses: BTreeMap<Ipv4Addr, Option<Instant>>,
     pub(super) health: Option<(i16, bool, bool)>,

@@ -163,7 +163,17 @@ impl Plan {
             let kind = self.rng.u32(0..KINDS);
             self.fault(at, kind);
         }
+        self.address_fault(length);
         length
+    }
+
+    /// Drawn last, so that the rest of a plan does not depend on it.
+    fn address_fault(&mut self, length: u64) {
+        if self.rng.u32(0..4) == 0 {
+            let (at, node, for_ms) = (self.rng.u64(SETTLE_MS..length), self.member(), self.span());
+            let refuses = self.rng.bool();
+            self.add(at, Deed::AddressStuck { node, for_ms, refuses });
+        }
     }
 
     fn one_kind(&mut self) -> u64 {
@@ -174,6 +184,7 @@ impl Plan {
             self.fault(at, kind);
             at += self.rng.u64(1_000..90_000);
         }
+        self.address_fault(length);
         length
     }
 

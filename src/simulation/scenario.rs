@@ -190,6 +190,13 @@ pub enum Deed {
     EffectsStuck { node: String, for_ms: u64 },
     /// Nothing that a node writes to its disk is stored.
     DiskStuck { node: String, for_ms: u64 },
+    /// A host puts no address on and takes none off: the kernel refuses, or whoever asks it gets no answer.
+    AddressStuck {
+        node: String,
+        for_ms: u64,
+        #[serde(default)]
+        refuses: bool,
+    },
 }
 
 /// Why a text is no scenario.
@@ -350,7 +357,8 @@ impl Deed {
             | Self::KeepalivedDies { node, .. }
             | Self::StaleVrrp { node }
             | Self::EffectsStuck { node, .. }
-            | Self::DiskStuck { node, .. } => vec![node],
+            | Self::DiskStuck { node, .. }
+            | Self::AddressStuck { node, .. } => vec![node],
             Self::Reload { node, priorities, .. } => {
                 std::iter::once(node.as_str()).chain(priorities.iter().map(|(n, _)| n.as_str())).collect()
             }

@@ -1,7 +1,7 @@
 //! A turn of a node's core, and its actions carried out in order.
 
 use super::cluster::Cluster;
-use super::host::Process;
+use super::host::{AddressStuck, Process};
 use super::watch::Seen;
 use super::world::{BEGINNING, Happening, World};
 use crate::election::action::{Action, Actions, Persisted};
@@ -178,6 +178,9 @@ impl World {
             Action::PutAddress { group, address, lifetime, right_until, .. } => {
                 self.put_address(host, group, address, lifetime, right_until);
             }
+            Action::DropAddress { address, .. } if self.hosts[host].address_stuck.is_some() => {
+                self.note(Some(host), || format!("cannot drop {address}"));
+            }
             Action::DropAddress { address, .. } => self.drop_address(host, address),
             Action::Announce { group, havip, right_until, .. } => self.announce(host, group, havip, right_until),
             Action::Notify(n) => self.note(Some(host), || format!("hook {}", n.state.as_str())),
@@ -332,6 +335,14 @@ impl World {
             self.note(Some(host), || format!("does not put {address}: the right to it has run out"));
             return;
         }
+        if let Some(how) = self.hosts[host].address_stuck {
+            self.note(Some(host), || format!("cannot put {address} ({how:?})"));
+            if let (AddressStuck::Refuses, Some((group, havip))) = (how, self.place_of(address)) {
+                let error = Some("refused by the kernel".to_owned());
+                self.tell(host, NETLINK, Event::AddressAnswered { group, havip, error });
+            }
+            return;
+        }
         self.see(&Seen::Put { host, group, lifetime });
         let fuzz = Duration::from_millis(self.rng.u64(0..1000));
         let h = &mut self.hosts[host];
@@ -357,11 +368,16 @@ impl World {
 
     /// The kernel tells its monitor, in order.
     fn tell_address(&mut self, host: usize, address: Ipv4Addr, present: bool) {
-        let per_group = self.scenario.cluster.havips;
-        if let Some(number) = (0..self.served.len()).find(|n| Cluster::havip_address(*n) == address) {
-            let (group, havip) = (GroupIndex(number / per_group), HavipIndex(number % per_group));
+        if let Some((group, havip)) = self.place_of(address) {
             self.tell(host, NETLINK, Event::AddressObserved { group, havip, present });
         }
+    }
+
+    /// The HAVIP whose address that is.
+    fn place_of(&self, address: Ipv4Addr) -> Option<(GroupIndex, HavipIndex)> {
+        let per_group = self.scenario.cluster.havips;
+        let number = (0..self.served.len()).find(|n| Cluster::havip_address(*n) == address)?;
+        Some((GroupIndex(number / per_group), HavipIndex(number % per_group)))
     }
 
     /// Addresses whose lifetime is over go.

@@ -153,6 +153,7 @@ impl World {
             || !h.link_up
             || h.effects_stuck
             || h.disk_stuck
+            || h.address_stuck.is_some()
             || h.reach != super::host::Reach::Both
             || h.interrupt.is_some()
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)

@@ -29,43 +29,105 @@ pub(super) enum Happening {
     /// A step of the scenario.
     Step(usize),
     /// A core's deadline.
-    Wake { host: usize, incarnation: u64 },
+    Wake {
+        host: usize,
+        incarnation: u64,
+    },
     /// A datagram arrives.
-    Deliver { to: usize, path: Option<usize>, from: usize, bytes: Vec<u8>, forged: bool },
+    Deliver {
+        to: usize,
+        path: Option<usize>,
+        from: usize,
+        bytes: Vec<u8>,
+        forged: bool,
+    },
     /// The shell tells its core something.
-    Tell { host: usize, incarnation: u64, event: Box<Event> },
+    Tell {
+        host: usize,
+        incarnation: u64,
+        event: Box<Event>,
+    },
     /// The executor turns to a call.
-    Begin { host: usize, incarnation: u64, begin: Box<Begin> },
+    Begin {
+        host: usize,
+        incarnation: u64,
+        begin: Box<Begin>,
+    },
     /// A call reaches the cloud.
-    Arrive { host: usize, incarnation: u64, op: OperationId, call: Box<Call>, back: Option<Duration> },
+    Arrive {
+        host: usize,
+        incarnation: u64,
+        op: OperationId,
+        call: Box<Call>,
+        back: Option<Duration>,
+    },
     /// Its answer reaches the node.
-    Answer { host: usize, incarnation: u64, op: OperationId, result: Box<OperationResult> },
+    Answer {
+        host: usize,
+        incarnation: u64,
+        op: OperationId,
+        result: Box<OperationResult>,
+    },
     /// The client gives up on a call.
-    Deadline { host: usize, incarnation: u64, op: OperationId },
+    Deadline {
+        host: usize,
+        incarnation: u64,
+        op: OperationId,
+    },
     /// The kernel looks for addresses whose lifetime is over.
-    Kernel { host: usize },
+    Kernel {
+        host: usize,
+    },
     /// A delayed effect of the cloud.
     Cloud,
     /// The state file is on the disk.
-    Stored { host: usize, incarnation: u64, state: Box<Persisted> },
+    Stored {
+        host: usize,
+        incarnation: u64,
+        state: Box<Persisted>,
+    },
     /// The effects side did a turn.
-    Progress { host: usize, incarnation: u64, round: u64 },
+    Progress {
+        host: usize,
+        incarnation: u64,
+        round: u64,
+    },
     /// systemd starts the daemon.
-    Start { host: usize },
+    Start {
+        host: usize,
+    },
     /// A halt ends.
-    GoOn { host: usize, halt: u64 },
+    GoOn {
+        host: usize,
+        halt: u64,
+    },
     /// systemd gives up waiting for a daemon to leave.
-    StopTimeout { host: usize, incarnation: u64 },
+    StopTimeout {
+        host: usize,
+        incarnation: u64,
+    },
     /// Addresses that a dead daemon left are swept.
-    Sweep { host: usize },
+    Sweep {
+        host: usize,
+    },
     /// The power is back.
-    PowerOn { host: usize },
+    PowerOn {
+        host: usize,
+    },
     /// Something that was stuck is not any more.
-    Unstick { host: usize, disk: bool },
+    Unstick {
+        host: usize,
+        disk: bool,
+    },
+    FreeAddress {
+        host: usize,
+    },
     /// A second of every keepalived.
     Advertise,
     /// keepalived is started.
-    KeepalivedStarts { host: usize },
+    KeepalivedStarts {
+        host: usize,
+    },
     /// The invariants look around.
     Tick,
     /// The faults end.
@@ -242,6 +304,7 @@ impl World {
             Happening::Sweep { host } => self.sweep(host),
             Happening::PowerOn { host } => self.power_on(host),
             Happening::Unstick { host, disk } => self.unstick(host, disk),
+            Happening::FreeAddress { host } => self.free_address(host),
             Happening::Advertise => self.advertise(),
             Happening::KeepalivedStarts { host } => self.start_keepalived(host),
             Happening::Tick => {
@@ -299,6 +362,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         disk: Persisted::default(),
         disk_stuck: false,
         effects_stuck: false,
+        address_stuck: None,
         addresses: BTreeMap::new(),
         health: None,
         process: None,

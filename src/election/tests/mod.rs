@@ -1,6 +1,7 @@
 //! The core in virtual time: a few nodes joined by a perfect network, so that a test can speak of
 //! whole action lists. Faults, loss and clocks are the simulator's business.
 
+mod addresses;
 mod claims;
 mod conformance;
 mod conformance_majority;
@@ -132,6 +133,8 @@ pub(crate) struct Pair {
     pub(crate) behind: BTreeMap<usize, Duration>,
     /// Nodes whose calls never end.
     pub(crate) unanswered: BTreeSet<usize>,
+    /// Hosts that put no address: what their kernel says, or nothing.
+    pub(crate) no_address: BTreeMap<usize, Option<String>>,
     /// Nodes of a later release: what they send says things that this one does not know.
     pub(crate) later: BTreeSet<usize>,
 }
@@ -156,6 +159,7 @@ impl Pair {
             delay: DELAY,
             behind: BTreeMap::new(),
             unanswered: BTreeSet::new(),
+            no_address: BTreeMap::new(),
             later: BTreeSet::new(),
         };
         for i in 0..nodes {
@@ -300,9 +304,15 @@ impl Pair {
                 let result = OperationResult::Written(Ok(()));
                 self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
-            Action::PutAddress { .. } | Action::DropAddress { .. } => {
+            Action::PutAddress { group, havip, .. } if self.no_address.contains_key(&i) => {
+                let (group, havip, error) = (*group, *havip, self.no_address[&i].clone());
+                if error.is_some() {
+                    self.enqueue(at, i, Event::AddressAnswered { group, havip, error });
+                }
+            }
+            Action::PutAddress { group, havip, .. } | Action::DropAddress { group, havip, .. } => {
                 let present = matches!(action, Action::PutAddress { .. });
-                let event = Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present };
+                let event = Event::AddressObserved { group: *group, havip: *havip, present };
                 self.enqueue(at, i, event);
             }
             _ => {}

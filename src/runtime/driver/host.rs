@@ -5,7 +5,7 @@ use crate::election::event::Event;
 use crate::ids::{GroupIndex, HavipIndex};
 use crate::net::garp::Announcer;
 use crate::net::monitor::{Change, Monitor, MonitorError};
-use crate::net::owner::{Outcome, Report};
+use crate::net::owner::{Kind, Outcome, Report};
 use crate::time::Instant;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -34,14 +34,26 @@ impl Driver {
         }
     }
 
+    /// A command to the owner of the addresses has ended; the core counts on puts to be answered.
     pub(super) fn address_done(&mut self, report: &Report) {
-        match &report.outcome {
-            Outcome::Done => self.address_error = None,
+        let error = match &report.outcome {
+            Outcome::Done => {
+                self.address_error = None;
+                None
+            }
             Outcome::Failed(error) => {
                 self.address_failures += 1;
-                self.complain(report.at, chain(error));
+                let text = chain(error);
+                self.complain(report.at, text.clone());
+                Some(text)
             }
-            Outcome::RightLost | Outcome::Cancelled | Outcome::Replaced => {}
+            // Nothing was done, so these answer nothing.
+            Outcome::RightLost | Outcome::Cancelled | Outcome::Replaced => return,
+        };
+        if report.kind == Kind::Put
+            && let Some((group, havip)) = self.places.of(report.address)
+        {
+            self.turn(Event::AddressAnswered { group, havip, error });
         }
     }
 

@@ -177,6 +177,9 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
         Cause::StrangerBound => "detach the stranger by hand, or set strangers = \"detach\"",
         Cause::DetachRefused => "detach the old holder by hand in the console, or release the address on it",
         Cause::LinkDown => "bring the interface up",
+        Cause::AddressFailed => {
+            "see why this host cannot put the address; others go first for a while, then it may try"
+        }
         Cause::NoIdentity => "set node.instance or node.eni, or make the metadata service reachable",
         Cause::Cloned => "stop the other machine that runs as this node",
         Cause::VrrpFault => "keepalived has to run, without a fault; keepalived.pid-file says which process counts",

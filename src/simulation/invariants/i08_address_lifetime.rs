@@ -37,7 +37,7 @@ impl AddressLifetime {
     fn judge(&mut self, world: &World, host: usize) -> Result<(), String> {
         let now = world.guest_now(host);
         let h = &world.hosts[host];
-        let live = h.awake() && !h.effects_stuck;
+        let live = h.awake() && !h.effects_stuck && h.address_stuck.is_none();
         for group in 0..world.groups() {
             // After a start an address that the last run left may be about to be resumed with.
             let starting = h.process.as_ref().is_some_and(|p| {

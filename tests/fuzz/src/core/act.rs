@@ -145,6 +145,10 @@ fn fact(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
     let (group, havip) = (GroupIndex(usize::from(more >> 6) % world.cluster.groups), HavipIndex(0));
     let event = match what {
         0 => Event::LinkChanged { group, havip, up: more & 1 == 0 },
+        1 if more & 6 == 6 => {
+            let error = (more & 1 == 1).then(|| "made up".to_owned());
+            Event::AddressAnswered { group, havip, error }
+        }
         1 => Event::AddressObserved { group, havip, present: more & 1 == 0 },
         2 => Event::IdentityLearned { target: world.cluster.target(i).parse().expect("a right id") },
         3 => Event::EffectsProgressed,

@@ -1,0 +1,98 @@
+//! An address that cannot be put: the kernel says no, or what asks it gets no answer.
+
+use super::*;
+
+const SEC: Duration = Duration::from_secs(1);
+const NO: &str = "cannot put 10.0.0.100 on interface 2: no buffer space";
+
+/// The first node is active; the others could be.
+fn settled(nodes: usize, arbiter: Arbiter) -> Pair {
+    let mut pair = Pair::new(nodes, arbiter);
+    pair.run(SEC * 40);
+    assert_eq!(pair.role(0), Role::Active);
+    pair
+}
+
+/// What the kernel tells once the lifetime is over that nobody renews.
+fn expires(pair: &mut Pair, node: usize) {
+    pair.give(node, Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present: false });
+}
+
+fn announced(pair: &Pair, from: Instant, node: usize) -> bool {
+    let since = pair.log.iter().filter(|(at, i, _)| *at >= from && *i == node);
+    since.into_iter().any(|(_, _, a)| matches!(a, Action::Announce { .. }))
+}
+
+#[test]
+fn a_holder_whose_address_cannot_be_renewed_hands_over_before_it_is_gone() {
+    for (nodes, arbiter) in [(3, Arbiter::Majority), (2, Arbiter::Cloud), (2, Arbiter::None)] {
+        for says in [None, Some(NO.to_owned())] {
+            let mut pair = settled(nodes, arbiter);
+            let from = pair.now;
+            pair.no_address.insert(0, says.clone());
+            // One dead time, an interval, and the handover; the kernel's lifetime is two dead times.
+            pair.run(SEC + INTERVAL * 4);
+            let text = format!("{arbiter:?} {says:?} {}", pair.story());
+            assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{text}");
+            assert!(pair.causes(0).contains(&Cause::AddressFailed), "{text}");
+            assert!(pair.became(from, 0, Role::Releasing), "make before break: {text}");
+            let told = &pair.core(0).groups[0].detail;
+            assert!(told.contains("havip-1"), "{told}");
+            assert!(says.is_none() || told.contains(NO), "the kernel's own words: {told}");
+        }
+    }
+}
+
+#[test]
+fn without_anybody_else_the_holder_keeps_the_right_tries_on_and_says_so() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.kill(1);
+    pair.run(SEC * 10);
+    let from = pair.now;
+    pair.no_address.insert(0, Some(NO.to_owned()));
+    expires(&mut pair, 0);
+    pair.run(SEC * 60);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    let warned = |(_, _, a): &&(Instant, usize, Action)| matches!(a, Action::Warn { text, .. } if text.contains(NO));
+    assert!(pair.log.iter().any(|a| warned(&a)), "{}", pair.story());
+    assert!(!announced(&pair, from, 0), "nothing is there to be announced: {}", pair.story());
+    let puts = pair.log.iter().filter(|(at, _, a)| *at >= from && matches!(a, Action::PutAddress { .. })).count();
+    assert!((300..1_000).contains(&puts), "{puts} puts in a minute of intervals of 100 ms");
+    pair.no_address.clear();
+    pair.run(SEC);
+    assert!(pair.core(0).groups[0].ineligible.is_none(), "{}", pair.story());
+    assert_eq!(pair.moves(), 0);
+}
+
+#[test]
+fn a_lasting_fault_is_no_tug_of_war_and_ends_by_itself() {
+    let mut pair = Pair::with(3, Instant::from_millis(1_000_000), |local| {
+        let mut config = config(3, local, Arbiter::Majority);
+        config.groups[0].preempt_delay = SEC;
+        config.groups[0].max_moves = 0;
+        config
+    });
+    pair.run(SEC * 40);
+    assert_eq!(pair.role(0), Role::Active);
+    pair.no_address.insert(0, None);
+    pair.run(SEC * 1_200);
+    // Each try is a move there and back; the pauses between them double up to reclaim-wait.
+    assert!(pair.moves() <= 26, "{} moves in twenty minutes: {}", pair.moves(), pair.story());
+    pair.no_address.clear();
+    pair.run(SEC * 400);
+    assert_eq!(pair.role(0), Role::Active, "nobody had to help: {}", pair.story());
+}
+
+#[test]
+fn who_could_not_put_its_address_serves_all_the_same_when_nobody_else_is_left() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.no_address.insert(0, None);
+    pair.run(SEC * 2);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{}", pair.story());
+    pair.no_address.clear();
+    let from = pair.now;
+    pair.kill(1);
+    pair.run(SEC * 3);
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    assert!(announced(&pair, from, 0), "{}", pair.story());
+}
