@@ -13,6 +13,8 @@
 
 mod cadence;
 mod clients;
+#[path = "../support/frozen.rs"]
+mod frozen;
 mod hangs;
 #[path = "../daemon/lab.rs"]
 #[expect(dead_code, reason = "not every helper of the daemon's tests is needed here")]

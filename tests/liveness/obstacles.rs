@@ -1,11 +1,11 @@
-//! Disks, file servers and threads that can be made to stand still, and processors that are taken away.
+//! Disks and file servers that can be made to stand still, and processors that are taken away.
 
 use crate::wait::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -88,48 +88,6 @@ impl Drop for FileServer {
         let _ = self.server.kill();
         let _ = self.server.wait();
         let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
-    }
-}
-
-/// One thread of a process, stopped by a debugger's means until this is dropped.
-pub(crate) struct Frozen {
-    debugger: Child,
-    says: BufReader<ChildStdout>,
-}
-
-impl Frozen {
-    /// Stops the thread of process `pid` that has this name.
-    pub(crate) fn thread(pid: u64, name: &str) -> Self {
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|entry| entry.unwrap().path());
-        let named = |path: &PathBuf| fs::read_to_string(path.join("comm")).unwrap_or_default().trim() == name;
-        let found = threads.into_iter().find(named).unwrap_or_else(|| panic!("{pid} has no thread {name}"));
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/liveness/freeze.py");
-        let mut command = Command::new("python3");
-        command.arg(script).arg(found.file_name().unwrap()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut debugger = command.spawn().unwrap();
-        let says = BufReader::new(debugger.stdout.take().unwrap());
-        let mut frozen = Self { debugger, says };
-        assert_eq!(frozen.hear(), "stopped\n");
-        frozen
-    }
-
-    fn hear(&mut self) -> String {
-        let mut line = String::new();
-        self.says.read_line(&mut line).unwrap();
-        line
-    }
-
-    /// Lets it run again.
-    pub(crate) fn thaw(mut self) {
-        drop(self.debugger.stdin.take());
-        assert_eq!(self.hear(), "continued\n");
-    }
-}
-
-impl Drop for Frozen {
-    fn drop(&mut self) {
-        drop(self.debugger.stdin.take());
-        let _ = self.debugger.wait();
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crate::Case;
 use crate::cadence::{lab, lab_with_metrics};
+use crate::frozen::Frozen;
 use crate::lab::Daemon;
-use crate::obstacles::Frozen;
 use crate::scrape::get;
 use crate::wait::wait_for;
 use std::io::ErrorKind;

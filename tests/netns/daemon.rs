@@ -133,6 +133,19 @@ impl Daemon {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    pub(crate) fn pid(&self) -> u64 {
+        self.child.as_ref().expect("is running").id().into()
+    }
+
+    /// How many heartbeats of `peer` have counted here; an error while its session is not up.
+    pub(crate) fn heard_of(&self, peer: Node) -> Result<u64, String> {
+        let answer = self.ask(&json!({"command": "status"}))?;
+        let peers = answer["data"]["peers"].as_array().cloned().unwrap_or_default();
+        let up = peers.iter().find(|p| p["node"] == peer.name() && p["state"] == "up");
+        let counted = up.and_then(|p| p["stats"]["counted"].as_u64());
+        counted.ok_or_else(|| format!("{} does not hear {}: {peers:?}", self.node.name(), peer.name()))
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("is running");

@@ -9,6 +9,8 @@ mod cases;
 mod clock;
 mod daemon;
 mod fabric;
+#[path = "../support/frozen.rs"]
+mod frozen;
 mod lab;
 mod namespace;
 mod network;

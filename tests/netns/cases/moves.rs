@@ -2,8 +2,9 @@
 
 use super::{Case, Scene, ms};
 use crate::clock::{Moment, wait};
-use crate::daemon::DEAD_TIME;
+use crate::daemon::{DEAD_TIME, INTERVAL};
 use crate::fabric::{HAVIPS, Havip};
+use crate::frozen::Frozen;
 use crate::lab::{Mark, PATIENCE, Settled};
 use crate::network::{NODES, Node};
 use crate::report::Figure;
@@ -14,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     ("crash", crash),
     ("daemon killed", daemon_killed),
     ("daemon stopped for longer than the dead time", daemon_stopped),
+    ("what puts addresses stands still", address_owner_stopped),
 ];
 
 /// Reasons to claim when the active node is not heard any more.
@@ -103,4 +105,32 @@ fn daemon_stopped(scene: &mut Scene<'_>) -> Result<(), String> {
         scene.findings.note(havip, Figure::StopOutage, ms(outage.longest));
     }
     Ok(())
+}
+
+/// The thread that puts addresses stands still, as it does while somebody holds the kernel's lock for them: the node hands
+/// over before its address is gone, its heartbeats keep their cadence, and afterwards it is as good as any.
+fn address_owner_stopped(scene: &mut Scene<'_>) -> Result<(), String> {
+    let victim = scene.lab.gather()?;
+    let watcher = others(victim)[0];
+    let mark = scene.lab.mark();
+    let (heard, from) = (scene.lab.daemon(watcher).heard_of(victim)?, Moment::now());
+    let frozen = Frozen::thread(scene.lab.daemon(victim).pid(), "address-owner");
+    for havip in HAVIPS {
+        // Nobody can take the address off the victim before its lifetime is over.
+        let settled = scene.lab.settle_among(havip, &others(victim), &others(victim))?;
+        scene.moved_once(havip, victim, mark, settled)?;
+        scene.claimed_because(havip, mark, settled, &["handed-over"])?;
+        wait("the kernel removes the address", PATIENCE, || {
+            let bearers = scene.lab.bearers(havip);
+            let gone = !bearers.contains(&victim);
+            gone.then_some(()).ok_or_else(|| format!("it is on {bearers:?}"))
+        })?;
+    }
+    let beats = scene.lab.daemon(watcher).heard_of(victim)? - heard;
+    let due = Moment::now().since(from).as_millis() / INTERVAL.as_millis();
+    frozen.thaw();
+    if u128::from(beats) * 2 < due {
+        return Err(format!("{beats} heartbeats of {} counted where {due} were due", victim.name()));
+    }
+    HAVIPS.into_iter().try_for_each(|havip| scene.lab.settle(havip, &NODES).map(drop))
 }
