@@ -346,6 +346,12 @@ impl CloudModel {
         self.instances.get(instance).is_some_and(|i| i.status == RUNNING)
     }
 
+    /// Whether a write that was answered, or never will be, has yet to be carried out.
+    #[must_use]
+    pub fn has_late_writes(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     fn apply_late(&mut self, now: Instant) {
         while let Some(entry) = self.late.first_entry().filter(|e| e.key().0 <= now) {
             let ((at, _), write) = entry.remove_entry();

@@ -144,6 +144,12 @@ impl World {
 
     /// How long nothing has gone wrong for a node, nor does now: its host, its links, its cloud. `None`: something does.
     pub(super) fn calm(&self, host: usize) -> Option<Duration> {
+        let well = self.sound(host) && self.cloud.faults().is_empty() && self.cloud_delay.is_zero();
+        well.then(|| self.now.since(self.hosts[host].touched))
+    }
+
+    /// Whether nothing is wrong with a node, its links and its way to the cloud.
+    pub(super) fn sound(&self, host: usize) -> bool {
         let h = &self.hosts[host];
         let peers = (0..self.nodes()).filter(|p| *p != host);
         let links = peers.clone().any(|p| {
@@ -157,10 +163,8 @@ impl World {
             || h.reach != super::host::Reach::Both
             || h.interrupt.is_some()
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
-            || !self.cloud.faults().is_empty()
-            || !self.cloud_delay.is_zero()
             || links;
-        (!ill).then(|| self.now.since(h.touched))
+        !ill
     }
 
     /// The least calm of all nodes.

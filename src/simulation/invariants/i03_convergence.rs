@@ -103,7 +103,8 @@ pub(super) fn unsettled(world: &World) -> Option<String> {
     (0..world.groups()).find_map(|group| group_unsettled(world, group))
 }
 
-fn group_unsettled(world: &World, group: usize) -> Option<String> {
+/// The same for one group.
+pub(super) fn group_unsettled(world: &World, group: usize) -> Option<String> {
     let is = |role: Role| (0..world.nodes()).filter(move |h| world.role(*h, group) == Some(role));
     let active: Vec<usize> = is(Role::Active).collect();
     let [holder] = active[..] else {

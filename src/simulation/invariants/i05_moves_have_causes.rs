@@ -3,12 +3,15 @@
 //! Healthy and connected: nothing has gone wrong for its host, its links and its cloud for longer
 //! than any of our timeouts that such a thing could still run into. In a lasting partition of two
 //! nodes under arbiter `cloud` or `keepalived` there is at most one move per reclaim wait, and one at its beginning.
+//! Each loss of an active node counts there, also where the same one takes it up again, and each node that is
+//! superseded; so do changes of who serves a HAVIP with which nothing is wrong.
 
 use super::super::cluster::Cluster;
 use super::super::scenario::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
+use super::calm::Calm;
 use crate::config::model::Arbiter;
 use crate::election::action::Transition;
 use crate::election::role::{Cause, Role};
@@ -17,17 +20,43 @@ use std::time::Duration;
 
 #[derive(Debug)]
 pub(super) struct MovesHaveCauses {
-    /// Two nodes that the cloud decides between: since when they are apart, and moves since then.
+    /// Two nodes that the cloud decides between.
     pair: bool,
-    apart: Option<(Instant, usize)>,
+    calm: Calm,
+    apart: Option<Apart>,
     /// Per group, who was active last.
     last: Vec<Option<usize>>,
+}
+
+/// A partition that lasts.
+#[derive(Debug)]
+struct Apart {
+    since: Instant,
+    /// Per group: moves, losses and supersessions.
+    moves: Vec<usize>,
+    losses: Vec<usize>,
+    /// Per HAVIP with which nothing is wrong: who serves it, and changes of that.
+    servers: Vec<Option<(Option<usize>, usize)>>,
+}
+
+impl Apart {
+    /// How much may have happened by now: once at the beginning, and once for each wait.
+    fn judge(&self, world: &World, count: usize, what: impl FnOnce() -> String) -> Result<(), String> {
+        let lasted = world.now.since(self.since);
+        let wait = Duration::from_millis(world.scenario.cluster.reclaim_wait_ms);
+        let waits = usize::try_from(lasted.as_nanos() / wait.as_nanos().max(1)).unwrap_or(usize::MAX);
+        if count > waits.saturating_add(1) {
+            let what = what();
+            return Err(format!("{count} {what} in {lasted:?} of a partition; {wait:?} is the reclaim wait"));
+        }
+        Ok(())
+    }
 }
 
 impl MovesHaveCauses {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let pair = cluster.arbiter.by_record() && cluster.machines.len() == 2;
-        Self { pair, apart: None, last: vec![None; cluster.groups] }
+        Self { pair, calm: Calm::new(cluster), apart: None, last: vec![None; cluster.groups] }
     }
 
     /// A node in calm loses the right, or is about to, without a plan.
@@ -82,26 +111,46 @@ impl MovesHaveCauses {
         Ok(())
     }
 
-    fn judge_partition(&mut self, world: &World, group: usize, host: usize) -> Result<(), String> {
-        let moved = self.last[group].is_some_and(|l| l != host);
-        self.last[group] = Some(host);
-        let Some((since, moves)) = self.apart.as_mut().filter(|_| moved) else { return Ok(()) };
-        *moves += 1;
-        let lasted = world.now.since(*since);
-        let wait = Duration::from_millis(world.scenario.cluster.reclaim_wait_ms);
-        let waits = usize::try_from(lasted.as_nanos() / wait.as_nanos().max(1)).unwrap_or(usize::MAX);
-        let allowed = (1 + waits) * world.groups();
-        if *moves > allowed {
-            return Err(format!("{moves} moves in {lasted:?} of a partition; {wait:?} is the reclaim wait"));
+    /// Moves, losses and supersessions while two nodes are apart.
+    fn judge_partition(&mut self, world: &World, host: usize, t: &Transition) -> Result<(), String> {
+        let group = t.group.0;
+        let mut moved = false;
+        if t.to == Role::Active {
+            moved = self.last[group].replace(host).is_some_and(|l| l != host);
         }
-        Ok(())
+        let Some(apart) = &mut self.apart else { return Ok(()) };
+        let lost = t.from.has_right() && !t.to.has_right();
+        apart.moves[group] += usize::from(moved);
+        apart.losses[group] += usize::from(lost && (t.from == Role::Active || t.cause == Cause::Superseded));
+        let judged = world.havips_of(group).any(|n| apart.servers[n].is_some());
+        if !judged {
+            return Ok(());
+        }
+        apart.judge(world, apart.moves[group], || format!("moves of group {group}"))?;
+        apart.judge(world, apart.losses[group], || format!("losses in group {group}"))
+    }
+
+    fn judge_server(&mut self, world: &World, havip: usize) -> Result<(), String> {
+        let Some(apart) = &mut self.apart else { return Ok(()) };
+        let (Some((last, changes)), Some(by)) = (&mut apart.servers[havip], world.served(havip)) else { return Ok(()) };
+        *changes += usize::from(last.replace(by).is_some_and(|l| l != by));
+        let changes = *changes;
+        apart.judge(world, changes, || format!("changes of who serves HAVIP {havip}"))
     }
 
     /// A partition counts from when the nodes are wholly apart; anything else that happens ends the count.
     fn note_deed(&mut self, world: &World, deed: &Deed) {
         let parts = matches!(deed, Deed::Partition { sides } if sides.len() == 2);
-        let calm = world.all_calm().is_some_and(|c| c > world.calm_enough());
-        self.apart = (self.pair && parts && calm).then_some((world.now, 0));
+        let calm = self.calm.nodes(world) && self.calm.daemons(world) && world.winnable();
+        self.apart = (self.pair && parts && calm).then(|| {
+            let sound = |n: usize| self.calm.havip(world, n).then(|| (world.served(n), 0));
+            Apart {
+                since: world.now,
+                moves: vec![0; world.groups()],
+                losses: vec![0; world.groups()],
+                servers: (0..world.served.len()).map(sound).collect(),
+            }
+        });
     }
 }
 
@@ -124,20 +173,14 @@ impl Invariant for MovesHaveCauses {
                 }
                 Self::judge_loss(world, *host, transition)?;
                 self.judge_gain(world, *host, transition)?;
-                if transition.to == Role::Active {
-                    return self.judge_partition(world, transition.group.0, *host);
-                }
-                Ok(())
+                self.judge_partition(world, *host, transition)?;
             }
-            Seen::Did { deed } => {
-                self.note_deed(world, deed);
-                Ok(())
-            }
-            Seen::Quiet => {
-                self.apart = None;
-                Ok(())
-            }
-            _ => Ok(()),
+            Seen::Served { havip } => self.judge_server(world, *havip)?,
+            Seen::Did { deed } => self.note_deed(world, deed),
+            Seen::Quiet => self.apart = None,
+            _ => {}
         }
+        self.calm.see(world, seen);
+        Ok(())
     }
 }

@@ -1,9 +1,12 @@
 //! What must hold, one file each. They see what happens in the world and say so when it must not.
 
+mod calm;
 mod i01_one_right;
 mod i02_effects_need_right;
 pub(super) mod i03_convergence;
+mod i03_takeover;
 mod i04_no_human;
+mod i05_cloud_alone;
 mod i05_moves_have_causes;
 mod i05_one_active;
 mod i06_no_needless_moves;
@@ -21,9 +24,17 @@ use super::world::World;
 pub const PROMISES: [(&str, &str); 11] = [
     ("I1", "majority: never two nodes with the right at one instant of guest time"),
     ("I2", "no effect is started without the right, and none is retried after losing it"),
-    ("I3", "from a quiet network on: cloud holder = elected node = the one node with the address, within a bound"),
+    (
+        "I3",
+        "from a quiet network on: cloud holder = elected node = the one node with the address, within a bound; after \
+         the death of the active node in calm within the dead time and one claim",
+    ),
     ("I4", "no fault needs a human"),
-    ("I5", "every move has a cause, and none happens from a healthy connected holder except a planned one"),
+    (
+        "I5",
+        "every move has a cause, and none happens from a healthy connected holder except a planned one, whatever the \
+         cloud says",
+    ),
     ("I6", "reload, restart and upgrade move nothing"),
     ("I7", "forged, replayed, reflected and cross-cluster datagrams change nothing"),
     ("I8", "the address of a dead, hung or frozen holder is gone within its lifetime + 2 s"),
@@ -44,12 +55,14 @@ pub(super) trait Invariant: std::fmt::Debug {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String>;
 }
 
-/// All of them but I3, which also measures, and I10, which compares two runs.
+/// All of them but the convergence of I3, which also measures, and I10, which compares two runs.
 pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(i01_one_right::OneRight::new(cluster)),
         Box::new(i02_effects_need_right::EffectsNeedRight::new(cluster)),
+        Box::new(i03_takeover::Takeovers::new(cluster)),
         Box::new(i04_no_human::NoHuman::default()),
+        Box::new(i05_cloud_alone::CloudAlone::new(cluster)),
         Box::new(i05_moves_have_causes::MovesHaveCauses::new(cluster)),
         Box::new(i05_one_active::OneActive::new(cluster)),
         Box::new(i06_no_needless_moves::NoNeedlessMoves::default()),
