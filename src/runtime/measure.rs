@@ -75,7 +75,7 @@ impl Measure {
         state.dead_time = config.heartbeat.dead_time();
         // One look may be lost, and the next one late.
         state.record_bound = config.cloud.audit_interval * 2 + config.cloud.request_timeout * 2;
-        state.doctor_interval = config.doctor_interval;
+        state.doctor_interval = config.daemon.doctor_interval;
         state.tally.retain(|name| config.group_named(name).is_some());
         if self.serving.as_ref().map(|(listen, _)| *listen) == config.metrics {
             return;
