@@ -274,3 +274,39 @@ fn a_claimant_that_is_refused_uses_up_few_epochs() {
     pair.run(SEC * 2);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
 }
+
+/// §4: whose claim fails frees its grants, its own vote for itself too, and the next in rank has the right at once.
+#[test]
+fn a_claim_that_fails_frees_its_grants_at_once() {
+    let mut pair = settled();
+    pair.kill(0);
+    let killed = pair.now;
+    while pair.role(1) != Role::Claiming && pair.now < killed + SEC * 3 {
+        pair.run(DELAY / 2);
+    }
+    pair.api.insert(1, call_error(ErrorClass::Refused, true));
+    while pair.role(1) == Role::Claiming && pair.now < killed + SEC * 6 {
+        pair.run(DELAY / 2);
+    }
+    assert_eq!(pair.role(1), Role::Fault, "{}", pair.story());
+    let failed = pair.now;
+    pair.run(LEASE / 4);
+    assert!(pair.became(failed, 2, Role::Claiming), "{}", pair.story());
+}
+
+/// §7: a write that is under way is given up with the first datagram that says `Releasing`.
+#[test]
+fn a_write_is_given_up_with_a_handover() {
+    let mut pair = settled();
+    // Somebody else is master, so the next audit begins a repair.
+    pair.bound.push("i-b".into());
+    let until = pair.now + SEC * 3;
+    while !pair.core(0).groups[0].loops[0].is_writing() && pair.now < until {
+        pair.run(DELAY / 2);
+    }
+    let to = Some(NodeIndex(1));
+    let actions = pair.give(0, Event::Commanded { command: Command::Switchover { group: WEB, to }, request: 1 });
+    let told: Vec<&Action> = actions.iter().filter(|a| !matches!(a, Action::Persist(_))).collect();
+    assert!(matches!(told[0], Action::CancelWrites { group: WEB }), "{told:?}");
+    assert_eq!(right(&pair, 0), None);
+}
