@@ -32,8 +32,10 @@ fn an_unknown_havip_is_a_fault_with_a_remedy_and_a_reload_ends_it() {
         json!({"command": "maintenance", "on": false}),
     ] {
         for node in [&a, &b] {
-            node.wait_for("maintenance is known", |s| {
-                request["command"] != "reload" || s["groups"][0]["maintenance"] == true
+            node.wait_for("maintenance, or the other's new file, is known", |s| match &request {
+                r if r["command"] == "reload" => s["groups"][0]["maintenance"] == true,
+                r if r["on"] == false => s["peers"][0]["same_digest"] == true,
+                _ => true,
             });
             let reply = node.ask(&request).unwrap();
             assert_eq!(reply["code"], 0, "{request}: {reply}");
