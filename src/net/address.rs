@@ -104,16 +104,24 @@ impl Addresses {
     /// # Errors
     /// When the kernel refuses (no such interface, no permission) or cannot be asked.
     pub fn put(&mut self, put: &Put) -> Result<PutOutcome, AddressError> {
+        self.put_by(put, clock::now)
+    }
+
+    /// The same by a clock of the caller's, which is looked at before and after the kernel was asked.
+    ///
+    /// # Errors
+    /// As [`Self::put`].
+    pub fn put_by(&mut self, put: &Put, mut now: impl FnMut() -> Instant) -> Result<PutOutcome, AddressError> {
         let Put { address, interface, right_until, .. } = *put;
         let body = RouteNetlinkMessage::NewAddress(message(put));
-        if clock::now() >= right_until {
+        if now() >= right_until {
             return Ok(PutOutcome::RightLost);
         }
         self.netlink
             .request("a new address", NLM_F_CREATE | NLM_F_REPLACE, body)
             .map_err(|source| AddressError::Put { address, interface, source })?;
         // The kernel may have made us wait for its lock.
-        if clock::now() >= right_until {
+        if now() >= right_until {
             self.remove(address)?;
             return Ok(PutOutcome::RightLost);
         }

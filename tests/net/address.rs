@@ -81,6 +81,20 @@ fn nothing_is_put_once_the_right_has_run_out() {
     });
 }
 
+/// The kernel makes callers wait for its lock: the right is looked at again once it has answered.
+#[test]
+fn a_put_that_outlasts_its_right_is_undone() {
+    in_namespace(|| async {
+        let interface = interface("eth0");
+        let mut addresses = Addresses::open().unwrap();
+        let right_until = now() + Duration::from_secs(60);
+        let mut times = [now(), right_until].into_iter();
+        let late = Put { right_until, ..put(VIP, interface, None) };
+        assert_eq!(addresses.put_by(&late, || times.next().unwrap()).unwrap(), PutOutcome::RightLost);
+        assert_eq!(addresses.find(VIP).unwrap(), []);
+    });
+}
+
 #[test]
 fn only_whole_addresses_match_and_foreign_ones_stay() {
     in_namespace(|| async {
