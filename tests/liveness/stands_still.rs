@@ -35,10 +35,12 @@ fn health_page() {
     let frozen = Frozen::thread(pid, "havipd-core");
     let (_, why) = wait_for("it says so", || get(listen, "/healthz").filter(|(status, _)| *status == 503));
     assert!(why.starts_with("the core has not turned for "), "{why}");
-    // What was published before is still there to be read.
-    assert_eq!(get(listen, "/metrics").map(|(status, _)| status), Some(200));
+    // What was published before is of the past: a scrape fails rather than tell it.
+    wait_for("no page of the past", || get(listen, "/metrics").filter(|(status, _)| *status == 503));
     frozen.thaw();
-    wait_for("it turns again", || get(listen, "/healthz").filter(|(status, _)| *status == 200));
+    for page in ["/healthz", "/metrics"] {
+        wait_for("it turns again", || get(listen, page).filter(|(status, _)| *status == 200));
+    }
 }
 
 fn stands_still(thread: &str) {
