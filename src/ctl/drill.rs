@@ -157,6 +157,20 @@ impl Drill<'_> {
         Ok(done(self.client.call(&Request::Status)?).map_err(|r| Stop::Refused(r.message, r.code))?.data)
     }
 
+    /// The status, once the cloud was looked at after the last move; as it is where that takes too long.
+    fn status_after_moves(&mut self) -> Result<Value, Stop> {
+        let deadline = clock::now() + LOOK;
+        loop {
+            let status = self.status()?;
+            let read = plan::group(&status, &self.options.group)["havips"][0]["read_ms"].as_u64();
+            let looked = |over| read.is_some_and(|ms| Duration::from_millis(ms) < clock::now().since(over));
+            if self.over.is_none_or(looked) || clock::left(deadline).is_none() {
+                return Ok(status);
+            }
+            pause();
+        }
+    }
+
     fn confirm(&self, plan: &Plan) -> Result<(), Stop> {
         if self.options.yes {
             return Ok(());
@@ -327,20 +341,6 @@ impl Drill<'_> {
             let _ = writeln!(text, "stopped after {} of {} moves: {stop}", self.moves.len(), self.options.repeat * 2);
         }
         print(&format!("{text}{place}"));
-    }
-
-    /// The status, once the cloud was looked at after the last move; as it is where that takes too long.
-    fn status_after_moves(&mut self) -> Result<Value, Stop> {
-        let deadline = clock::now() + LOOK;
-        loop {
-            let status = self.status()?;
-            let read = plan::group(&status, &self.options.group)["havips"][0]["read_ms"].as_u64();
-            let looked = |over| read.is_some_and(|ms| Duration::from_millis(ms) < clock::now().since(over));
-            if self.over.is_none_or(looked) || clock::left(deadline).is_none() {
-                return Ok(status);
-            }
-            pause();
-        }
     }
 
     fn place(&mut self) -> String {

@@ -1,0 +1,103 @@
+//! The page says what is so, and nothing of what is gone.
+
+use super::*;
+use crate::election::action::Transition;
+use crate::election::role::Cause;
+use crate::election::succession::Unfit;
+use crate::ids::{Epoch, GroupIndex};
+use crate::simulation::cluster::Cluster;
+use crate::time::Instant;
+
+fn snapshot() -> Snapshot {
+    let start = crate::election::Start {
+        config: std::sync::Arc::new(Cluster::of(3, 0, Arbiter::Cloud).config(0)),
+        boot: crate::ids::BootId([1; 16]),
+        seed: 1,
+        persisted: crate::election::action::Persisted::default(),
+    };
+    crate::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))
+}
+
+#[test]
+fn who_could_take_over_is_counted_where_it_can_be_known() {
+    let mut group = snapshot().groups.remove(0);
+    assert_eq!((group.members.len(), successors(&group)), (3, None), "nobody is active");
+    let active = group.members[0].node.clone();
+    group.active = Some(active);
+    group.members.iter_mut().for_each(|m| m.unfit = None);
+    assert_eq!(successors(&group), Some(2.0));
+    group.members[1].unfit = Some(Unfit::Drained);
+    assert_eq!(successors(&group), Some(1.0));
+    group.no_failover = Some("no majority".into());
+    assert_eq!(successors(&group), Some(0.0));
+    group.arbiter = Arbiter::Keepalived;
+    assert_eq!(successors(&group), None);
+    group.arbiter = Arbiter::None;
+    group.members.truncate(1);
+    assert_eq!(successors(&group), None, "there never is anybody");
+}
+
+/// Lines of a page that name something, whatever they say of it.
+fn about(page: &str, what: &str) -> usize {
+    page.lines().filter(|l| l.contains(&format!("=\"{what}\""))).count()
+}
+
+#[test]
+fn what_is_gone_from_the_snapshot_is_gone_from_the_page() {
+    let (mut now, mut tally) = (snapshot(), Tally::default());
+    let group = now.groups[0].name.clone();
+    let peer = now.peers[0].node.clone();
+    now.groups[0].havips[0].holder = Some("i-x".into());
+    now.groups[0].havips[0].read_ms = Some(900);
+    now.groups[0].active = Some("x".into());
+    let transition = Transition {
+        at: Instant::from_millis(1),
+        group: GroupIndex(0),
+        from: Role::Claiming,
+        to: Role::Active,
+        epoch: Epoch(1),
+        cause: Cause::Confirmed,
+        detail: String::new(),
+        peer: None,
+        timeline: Vec::new(),
+    };
+    tally.record(&group, &transition);
+    let facts =
+        Facts { sockets: vec![("10.0.0.9:1".into(), true)], record_bound: Duration::from_secs(1), ..Facts::default() };
+    let before = page(&now, &facts, &tally);
+    assert!(about(&before, &group) > 10 && about(&before, &peer) > 10, "{before}");
+    assert_eq!((about(&before, "i-x"), about(&before, "x"), about(&before, "10.0.0.9:1")), (1, 1, 1));
+    assert!(before.contains("havipd_claims_total{") && before.contains("havipd_group_active_node{"));
+    assert!(!before.contains("havipd_credentials_expiry"), "not known");
+
+    // Another holder, nobody active, and then no group, no peer and no socket.
+    now.groups[0].havips[0].holder = Some("i-y".into());
+    now.groups[0].active = None;
+    let after = page(&now, &facts, &tally);
+    assert_eq!((about(&after, "i-x"), about(&after, "i-y")), (0, 1));
+    assert!(!after.contains("havipd_group_active_node"), "without a sample there is no header either");
+    // A record that cannot be read, or was not for long, says nothing of the present.
+    for (error, read_ms) in [(Some("500".to_owned()), Some(900)), (None, Some(1100)), (None, None)] {
+        now.groups[0].havips[0].error = error;
+        now.groups[0].havips[0].read_ms = read_ms;
+        let after = page(&now, &facts, &tally);
+        assert!(!after.contains("havipd_havip_holder") && !after.contains("havipd_havip_held"), "{after}");
+    }
+    now.groups.clear();
+    now.peers.clear();
+    let found = vec![("clock".to_owned(), "ok"), ("peer.b".to_owned(), "failed")];
+    let doctor_interval = Some(Duration::from_secs(3600));
+    let facts = Facts { credentials_end: Some(7), doctor_interval, doctor: Some((9.5, found)), ..Facts::default() };
+    let after = page(&now, &facts, &tally);
+    assert!(!before.contains("havipd_doctor"), "it has not looked yet");
+    for line in [
+        "havipd_doctor_last_look_timestamp_seconds 9.5\n",
+        "havipd_doctor_interval_seconds 3600\n",
+        "havipd_doctor_findings{level=\"ok\"} 1\nhavipd_doctor_findings{level=\"warning\"} 0\n",
+        "# TYPE havipd_doctor_finding gauge\nhavipd_doctor_finding{id=\"peer.b\",level=\"failed\"} 1\n",
+    ] {
+        assert!(after.contains(line), "{line} in {after}");
+    }
+    assert_eq!((about(&after, &group), about(&after, &peer), about(&after, "10.0.0.9:1")), (0, 0, 0), "{after}");
+    assert!(after.contains("havipd_credentials_expiry_timestamp_seconds 7\n"));
+}
