@@ -166,7 +166,7 @@ impl Core {
     fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry, same_digest: bool) {
         let ours = self.config.groups[index.0].member(self.config.local).is_some();
         let group = &mut self.groups[index.0];
-        let ends = group.maintained() && entry.maintenance % 2 == 0;
+        let ends = group.maintained() && entry.maintenance.is_multiple_of(2);
         let news = entry.maintenance > group.kept.maintenance && entry.maintenance < MAINTENANCE_END;
         if ours && news && (same_digest || !ends) {
             group.kept.maintenance = entry.maintenance;
