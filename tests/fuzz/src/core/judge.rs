@@ -3,6 +3,7 @@
 use super::world::World;
 use havipd::config::model::Arbiter;
 use havipd::election::action::Action;
+use havipd::election::role::Role;
 use havipd::ids::GroupIndex;
 use havipd::time::Instant;
 use havipd::wire::Datagram;
@@ -29,8 +30,17 @@ pub fn actions(world: &World, i: usize, actions: &[Action]) {
             Action::SendDatagram { bytes, .. } => understood(world, bytes),
             Action::ReadHavip { deadline, .. } => in_time("a look at the HAVIP", *deadline),
             Action::ReadInstance { deadline, .. } => in_time("a look at an instance", *deadline),
-            Action::PutAddress { right_until, .. } => in_time("the right to an address", *right_until),
-            Action::Announce { right_until, .. } => in_time("the right to announce", *right_until),
+            Action::PutAddress { group, right_until, .. } => {
+                in_time("the right to an address", *right_until);
+                let role = roles[group.0];
+                // Who hands over, or leaves for a restart, may renew it, and do nothing else.
+                let keeps = role.has_right() || role == Role::Releasing || stops(world, i);
+                assert!(keeps, "an address as {role}");
+            }
+            Action::Announce { group, right_until, .. } => {
+                in_time("the right to announce", *right_until);
+                assert!(roles[group.0].has_right(), "an announcement as {}", roles[group.0]);
+            }
             Action::Write(write) => {
                 in_time("the right to a write", write.right_until);
                 in_time("a write", write.deadline);
@@ -47,6 +57,11 @@ pub fn actions(world: &World, i: usize, actions: &[Action]) {
             _ => {}
         }
     }
+}
+
+/// Whether the daemon is on its way out.
+fn stops(world: &World, i: usize) -> bool {
+    world.hosts[i].core.as_ref().is_some_and(|core| core.snapshot(world.now).stopping)
 }
 
 /// Whoever has the keys understands it.

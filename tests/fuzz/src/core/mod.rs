@@ -6,6 +6,8 @@
 //!
 //! - arbiter `majority`: never two nodes with the right at one instant. All nodes share one clock here,
 //!   and nobody has the key but they; an input that lets them lie to each other (`lies`) is not judged by this.
+//! - No write, address or announcement is ordered without the right, but the renewal of an address by who hands over
+//!   or leaves for a restart.
 //! - No effect is ordered whose time is over, no list of actions is long, no timer goes off in vain.
 //! - What is sent is understood by who has the key; a role changes only from what it was.
 
