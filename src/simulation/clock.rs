@@ -61,6 +61,19 @@ impl Clock {
         self.stopped = false;
     }
 
+    /// From now on it gains `ppm` millionths.
+    pub fn set_rate(&mut self, world: Instant, ppm: i64) {
+        self.guest = self.read(world);
+        self.world = world;
+        self.ppm = ppm;
+    }
+
+    /// How many millionths it gains.
+    #[must_use]
+    pub const fn ppm(&self) -> i64 {
+        self.ppm
+    }
+
     /// The host booted again.
     pub fn restart(&mut self, world: Instant) {
         *self = Self::new(world, Instant::from_millis(3_000), self.ppm);

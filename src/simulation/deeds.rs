@@ -29,6 +29,7 @@ impl World {
             }
             Deed::Pause { node, for_ms } => self.halt(self.node(node), Halt::Stopped, Duration::from_millis(*for_ms)),
             Deed::Freeze { node, for_ms } => self.halt(self.node(node), Halt::Frozen, Duration::from_millis(*for_ms)),
+            Deed::ClockRate { node, ppm } => self.clock_rate(self.node(node), *ppm),
             Deed::PauseWithin { node, actions, for_ms } => {
                 let host = self.node(node);
                 self.touch(host);
@@ -172,7 +173,11 @@ impl World {
     /// The daemon dies without a word.
     pub(super) fn crash(&mut self, host: usize, back_ms: Option<u64>, forgets: bool, sweep: bool) {
         self.touch(host);
+        let now = self.guest_now(host);
         let h = &mut self.hosts[host];
+        // Sealed anew with each change of what it says; a stuck effects side has not stored the newest.
+        let seal = |p: &super::host::Process| p.core.farewells(now);
+        h.last_word = h.process.as_ref().filter(|_| sweep && !h.effects_stuck).map(seal).unwrap_or_default();
         let ran = h.process.take().is_some();
         h.backlog.clear();
         h.back_after_exit = None;
@@ -190,12 +195,32 @@ impl World {
         }
     }
 
-    /// What systemd runs after an unclean exit: the addresses go, unless the daemon runs again.
+    /// What systemd runs after an unclean exit: the addresses go, then the sealed last word, unless the daemon runs again.
     pub(super) fn sweep(&mut self, host: usize) {
-        if self.hosts[host].process.is_none() {
-            let addresses: Vec<_> = self.hosts[host].addresses.keys().copied().collect();
-            addresses.into_iter().for_each(|a| self.drop_address(host, a));
+        let h = &mut self.hosts[host];
+        if h.process.is_some() || !h.powered || h.frozen() {
+            return;
         }
+        let words = std::mem::take(&mut h.last_word);
+        let addresses: Vec<_> = h.addresses.keys().copied().collect();
+        addresses.into_iter().for_each(|a| self.drop_address(host, a));
+        if !words.is_empty() {
+            self.note(Some(host), || "its last word is sent".to_owned());
+        }
+        words.into_iter().for_each(|w| self.send(host, w.path, w.to, w.bytes));
+    }
+
+    /// What is planned by that clock comes at another time now.
+    fn clock_rate(&mut self, host: usize, ppm: i64) {
+        let now = self.now;
+        let h = &mut self.hosts[host];
+        h.clock.set_rate(now, ppm);
+        let expiries: Vec<_> = h.addresses.values().flatten().filter_map(|e| h.clock.world_at(*e)).collect();
+        if let Some(p) = h.process.as_mut() {
+            p.wake = None;
+        }
+        expiries.into_iter().for_each(|at| self.at(at, Happening::Kernel { host }));
+        self.arm(host);
     }
 
     fn power_off(&mut self, host: usize, back_ms: Option<u64>, forgets: bool, told: bool) {

@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::vrrp::Router;
 use crate::election::Core;
+use crate::election::Farewell;
 use crate::election::action::{Action, Persisted};
 use crate::election::event::Event;
 use crate::election::role::Role;
@@ -118,6 +119,8 @@ pub(super) struct Host {
     pub(super) went_on_frozen: bool,
     /// Since when the effects side makes no progress, by its own clock.
     pub(super) stuck_since: Option<Instant>,
+    /// What its dead daemon had sealed, until it is sent.
+    pub(super) last_word: Vec<Farewell>,
     /// Starts so far.
     pub(super) starts: u64,
     /// Started again so long after it left.

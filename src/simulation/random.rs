@@ -13,6 +13,10 @@ use std::time::Duration;
 
 /// Time before the first fault, so that most runs begin with a holder.
 const SETTLE_MS: u64 = 60_000;
+/// The longest dead time that a plan's reloads lead to.
+const LONGEST: Duration = Duration::from_secs(10);
+/// No run is shorter.
+const LEAST_MS: u64 = 600_000;
 /// Looked at after everything must have settled.
 const AFTERWARDS: Duration = Duration::from_secs(60);
 
@@ -35,12 +39,14 @@ impl Scenario {
             1 => plan.one_kind(),
             _ => plan.everything(),
         };
+        // A reload may make the dead time longer.
+        let longest = plan.cluster.dead_time().max(LONGEST);
+        let after = bound(&plan.cluster, longest) + AFTERWARDS;
+        let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let quiet_ms = quiet_ms.max(LEAST_MS.saturating_sub(after));
         plan.steps.retain(|s| s.at_ms < quiet_ms);
         plan.steps.sort_by_key(|s| s.at_ms);
-        // A reload may make the dead time longer.
-        let longest = plan.cluster.dead_time() * 3;
-        let after = bound(&plan.cluster, longest) + AFTERWARDS;
-        let end_ms = quiet_ms + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let end_ms = quiet_ms + after;
         Self {
             name: "random".to_owned(),
             seed,
@@ -180,6 +186,10 @@ impl Plan {
         let length = self.rng.u64(300_000..500_000);
         let kind = self.rng.u32(0..KINDS);
         let mut at = SETTLE_MS;
+        // What must not touch a cluster in calm has to begin in calm.
+        if self.rng.bool() {
+            at += self.calm_ms();
+        }
         while at < length {
             self.fault(at, kind);
             at += self.rng.u64(1_000..90_000);
@@ -188,9 +198,13 @@ impl Plan {
         length
     }
 
+    /// Long enough for nothing before it to matter any more.
+    fn calm_ms(&self) -> u64 {
+        u64::try_from(bound(&self.cluster, self.cluster.dead_time()).as_millis()).unwrap_or(0)
+    }
+
     fn operators(&mut self) -> u64 {
-        // One of them is long enough for nothing before it to matter any more.
-        let calm = u64::try_from(bound(&self.cluster, self.cluster.dead_time()).as_millis()).unwrap_or(0);
+        let calm = self.calm_ms();
         let mut at = SETTLE_MS + calm;
         if self.rng.u32(0..3) == 0 {
             self.add(SETTLE_MS, Deed::Attack { permille: 30 });
@@ -238,12 +252,14 @@ impl Plan {
             }
             5 => {
                 let interval_ms = self.rng.bool().then(|| of(&mut self.rng, &[100, 200, 500, 1000]));
+                let dead_multiplier = self.rng.bool().then(|| of(&mut self.rng, &[3, 5, 10]));
                 // The dead time must not exceed the cold-start wait.
                 let gap = self.rng.u64(10..10_000);
-                let short = interval_ms.unwrap_or(self.cluster.interval_ms) * 10 <= self.cluster.cold_start_wait_ms;
+                let short = interval_ms.unwrap_or(1000) * 10 <= self.cluster.cold_start_wait_ms;
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let interval_ms = interval_ms.filter(|_| short);
-                    let reload = Deed::Reload { node, interval_ms, dead_multiplier: None, priorities: vec![] };
+                    let dead_multiplier = dead_multiplier.filter(|_| short);
+                    let reload = Deed::Reload { node, interval_ms, dead_multiplier, priorities: vec![] };
                     self.add(at + gap * i as u64, reload);
                 }
             }
@@ -305,6 +321,10 @@ impl Plan {
                 let (node, for_ms) = (self.node(), self.span());
                 let disk = self.rng.bool();
                 self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
+            }
+            19 => {
+                let (node, ppm) = (self.node(), self.rng.i64(-4_900..=4_900));
+                self.add(at, Deed::ClockRate { node, ppm });
             }
             _ => {
                 let kind = self.rng.u32(0..OPERATIONS);
@@ -401,7 +421,7 @@ impl Plan {
     fn rule(&mut self) -> FaultRule {
         let ms = Duration::from_millis;
         let delay = ms(self.rng.u64(10..30_000));
-        let fault = match self.rng.u32(0..12) {
+        let fault = match self.rng.u32(0..13) {
             0 => Fault::Status {
                 status: of(&mut self.rng, &[400, 403, 409, 500, 503]),
                 code: "Simulated".into(),
@@ -410,6 +430,13 @@ impl Plan {
                 applied: self.rng.bool(),
             },
             1 => Fault::Hang,
+            11 => Fault::Status {
+                status: 404,
+                code: "NoSuchObject".into(),
+                message: "it is not there".into(),
+                retry_after: None,
+                applied: false,
+            },
             2 => Fault::Reset,
             3 => Fault::ApplyThenHang,
             4 => Fault::ApplyThenReset,
@@ -426,6 +453,9 @@ impl Plan {
         if self.rng.bool() {
             rule.caller = Some(self.member());
         }
+        if self.cluster.groups * self.cluster.havips > 1 && self.rng.bool() {
+            rule.havip = Some(Cluster::havip_id(self.havip()));
+        }
         if self.rng.bool() {
             rule.times = Some(self.rng.u32(1..10));
         }
@@ -437,6 +467,6 @@ impl Plan {
 }
 
 /// Kinds of fault.
-const KINDS: u32 = 22;
+const KINDS: u32 = 23;
 /// Kinds of operation.
 const OPERATIONS: u32 = 7;

@@ -79,7 +79,7 @@ pub enum Deed {
         /// The state directory is gone.
         #[serde(default)]
         forgets: bool,
-        /// What systemd runs after an unclean exit takes the addresses off.
+        /// What systemd runs after an unclean exit takes the addresses off, and sends the sealed last word.
         #[serde(default)]
         sweep: bool,
     },
@@ -100,6 +100,8 @@ pub enum Deed {
     PauseWithin { node: String, actions: usize, for_ms: u64 },
     /// The hypervisor stops the whole guest with its clocks.
     Freeze { node: String, for_ms: u64 },
+    /// A node's clock gains so many millionths from now on: what slews it does that.
+    ClockRate { node: String, ppm: i64 },
     /// One direction between two nodes changes.
     Link { from: String, to: String, link: Link },
     /// Nodes of different lists do not reach each other; who is in none reaches all.
@@ -333,6 +335,7 @@ impl Deed {
             | Self::CreateHavip { havip }
             | Self::AddressRemoved { havip, .. } => *havip < havips,
             Self::Switchover { group, .. } => *group < groups,
+            Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
             _ => true,
         }
     }
@@ -346,6 +349,7 @@ impl Deed {
             | Self::Pause { node, .. }
             | Self::PauseWithin { node, .. }
             | Self::Freeze { node, .. }
+            | Self::ClockRate { node, .. }
             | Self::CloudCut { node, .. }
             | Self::CloudHeal { node }
             | Self::AddressRemoved { node, .. }

@@ -38,6 +38,7 @@ impl World {
         let now = h.clock.read(self.now);
         let groups = h.config.groups.len();
         h.backlog.clear();
+        h.last_word.clear();
         h.back_after_exit = None;
         h.away = None;
         h.process = Some(Process {

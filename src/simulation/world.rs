@@ -374,6 +374,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         went_on: Instant::default(),
         went_on_frozen: false,
         stuck_since: None,
+        last_word: vec![],
         starts: 0,
         back_after_exit: None,
         vrrp: Router::new(BEGINNING),

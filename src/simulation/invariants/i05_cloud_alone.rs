@@ -4,8 +4,13 @@
 //! up (election.md §5, §6). So from a group that has settled on, as long as every node hears every other and
 //! nothing is planned, neither errors nor lies nor silence of the cloud make its holder give up, nor take its
 //! address or its packets. What is done to one HAVIP in the console may take that one, and no other.
+//!
+//! One thing is better evidence than its own: a record that goes on naming another for longer than it may try to
+//! win it back (`operation-timeout`, §4). A cloud that lies for so long cannot be told from one that cannot be won.
 
+use super::super::cloud::Fault;
 use super::super::cluster::Cluster;
+use super::super::scenario::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -22,11 +27,13 @@ pub(super) struct CloudAlone {
     holder: Vec<Option<usize>>,
     /// Per group: since when it has settled.
     since: Vec<Option<Instant>>,
+    /// Since when reads may show another holder.
+    lies: Option<Instant>,
 }
 
 impl CloudAlone {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        Self { holder: vec![None; cluster.groups * cluster.havips], since: vec![None; cluster.groups] }
+        Self { holder: vec![None; cluster.groups * cluster.havips], since: vec![None; cluster.groups], lies: None }
     }
 
     fn forget(&mut self, world: &World, group: usize) {
@@ -50,10 +57,25 @@ impl CloudAlone {
         }
     }
 
+    fn note_lies(&mut self, world: &World, deed: &Deed) {
+        match deed {
+            Deed::CloudFault { rule } if matches!(rule.fault, Fault::LyingRead { .. } | Fault::StaleRead { .. }) => {
+                self.lies.get_or_insert(world.now);
+            }
+            Deed::CloudClear => self.lies = None,
+            _ => {}
+        }
+    }
+
+    fn lied_for_long(&self, world: &World, host: usize) -> bool {
+        let tries = world.hosts[host].config.cloud.operation_timeout;
+        self.lies.is_some_and(|since| world.now.since(since) >= tries)
+    }
+
     fn judge_role(&mut self, world: &World, host: usize, t: &Transition) -> Result<(), String> {
         let group = t.group.0;
         let holds = self.holder[world.havips_of(group)].contains(&Some(host));
-        if t.to == Role::Releasing {
+        if t.to == Role::Releasing || self.lied_for_long(world, host) {
             self.forget(world, group);
         } else if holds && t.from == Role::Active && !t.to.has_right() {
             return Err(format!(
@@ -75,12 +97,18 @@ impl Invariant for CloudAlone {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Did { deed } => match concerns(deed) {
-                Concerns::Answers(_) => {}
-                Concerns::Record(havip) => self.holder[havip] = None,
-                _ => (0..world.groups()).for_each(|g| self.forget(world, g)),
-            },
-            Seen::Quiet | Seen::Started { .. } => (0..world.groups()).for_each(|g| self.forget(world, g)),
+            Seen::Did { deed } => {
+                self.note_lies(world, deed);
+                match concerns(deed) {
+                    Concerns::Answers(_) => {}
+                    Concerns::Record(havip) => self.holder[havip] = None,
+                    _ => (0..world.groups()).for_each(|g| self.forget(world, g)),
+                }
+            }
+            Seen::Quiet | Seen::Started { .. } => {
+                self.lies = self.lies.filter(|_| !matches!(seen, Seen::Quiet));
+                (0..world.groups()).for_each(|g| self.forget(world, g));
+            }
             Seen::Became { host, transition } => self.judge_role(world, *host, transition)?,
             Seen::Served { havip } => {
                 if let Some(holder) = self.holder[*havip]

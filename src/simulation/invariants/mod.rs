@@ -13,6 +13,7 @@ mod i06_no_needless_moves;
 mod i07_forgeries;
 mod i08_address_lifetime;
 mod i09_bounds;
+mod i10_clock_rates;
 mod i11_no_gap;
 pub(super) mod moves;
 
@@ -55,7 +56,7 @@ pub(super) trait Invariant: std::fmt::Debug {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String>;
 }
 
-/// All of them but the convergence of I3, which also measures, and I10, which compares two runs.
+/// All of them but the convergence of I3, which also measures; of I10 half is a comparison of two runs.
 pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(i01_one_right::OneRight::new(cluster)),
@@ -69,6 +70,7 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
         Box::new(i07_forgeries::Forgeries),
         Box::new(i08_address_lifetime::AddressLifetime::new(cluster)),
         Box::new(i09_bounds::Bounds::new(cluster)),
+        Box::new(i10_clock_rates::ClockRates::default()),
         Box::new(i11_no_gap::NoGap::new(cluster)),
     ]
 }
