@@ -15,6 +15,8 @@ pub mod report;
 pub mod scenario;
 
 mod attack;
+#[cfg(test)]
+mod bites;
 mod deeds;
 mod effects;
 mod host;

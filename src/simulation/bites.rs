@@ -1,0 +1,169 @@
+//! What each invariant is there for, played: tests/mutants/run sees to it that it bites.
+//!
+//! Each test plays a few scenarios in which the shipped core keeps one promise, and a core with the fault that
+//! tests/mutants/mutants.toml gives to that invariant does not.
+
+use super::cloud::{Fault, FaultRule, Scope};
+use super::cluster::Cluster;
+use super::network::Link;
+use super::{Deed, Scenario, run};
+use crate::config::model::Arbiter;
+
+/// Nothing before it matters any more.
+const CALM: u64 = 130_000;
+/// Never within the scenario.
+const NEVER: u64 = 1_000_000_000;
+
+/// A cluster of short waits that stays where it is.
+fn cluster(nodes: usize, arbiter: Arbiter) -> Cluster {
+    Cluster {
+        preempt: false,
+        interval_ms: 100,
+        cold_start_wait_ms: 5_000,
+        keep_for_ms: 6_000,
+        handover_timeout_ms: 5_000,
+        ..Cluster::of(nodes, 0, arbiter)
+    }
+}
+
+fn node(name: &str) -> String {
+    name.to_owned()
+}
+
+fn crash(name: &str, back_ms: Option<u64>) -> Deed {
+    Deed::Crash { node: node(name), back_ms, forgets: false, sweep: false }
+}
+
+fn apart(one: &[&str], other: &[&str]) -> Deed {
+    let side = |names: &[&str]| names.iter().map(|n| node(n)).collect();
+    Deed::Partition { sides: vec![side(one), side(other)] }
+}
+
+fn switchover(to: &str) -> Deed {
+    Deed::Switchover { group: 0, to: Some(node(to)) }
+}
+
+/// Plays `steps`; whatever promise is broken, the account says which.
+fn holds(cluster: Cluster, steps: &[(u64, Deed)], quiet: u64, end: u64) {
+    let mut scenario = Scenario::new("bite", cluster).times(quiet, end);
+    for (at, deed) in steps {
+        scenario = scenario.step(*at, deed.clone());
+    }
+    scenario.check().expect("a scenario that can be run");
+    let report = run(&scenario);
+    assert!(report.violation.is_none(), "\n{report}{}", report.trace);
+}
+
+#[test]
+fn i01_one_right() {
+    let three = cluster(3, Arbiter::Majority);
+    holds(three.clone(), &[(20_000, apart(&["a"], &["b", "c"]))], NEVER, 40_000);
+    holds(three, &[(20_000, Deed::Pause { node: node("a"), for_ms: 5_000 })], NEVER, 40_000);
+}
+
+#[test]
+fn i02_effects_need_the_right() {
+    // b is alone when it stands still.
+    let steps = [(20_000, crash("a", None)), (40_000, Deed::Pause { node: node("b"), for_ms: 5_000 })];
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        holds(cluster(2, arbiter), &steps, NEVER, 60_000);
+    }
+}
+
+#[test]
+fn i03_settles() {
+    let steps = [(20_000, Deed::Unbind { havip: 0, target: node("i-a") })];
+    holds(cluster(2, Arbiter::Cloud), &steps, 25_000, 170_000);
+}
+
+#[test]
+fn i03_takeovers() {
+    let three = cluster(3, Arbiter::Majority);
+    holds(three.clone(), &[(60_000, crash("a", None))], NEVER, 100_000);
+    let steps = [(20_000, crash("a", Some(10_000))), (150_000, switchover("c")), (151_000, crash("c", None))];
+    holds(Cluster { interval_ms: 200, ..three }, &steps, NEVER, 200_000);
+}
+
+#[test]
+fn i04_needs_nobody() {
+    let refusal = Fault::Status {
+        status: 409,
+        code: "Refused".into(),
+        message: "not now".into(),
+        retry_after: None,
+        applied: false,
+    };
+    let rule = FaultRule::new(Scope::Attach, refusal).for_caller("b");
+    let steps = [(20_000, Deed::CloudFault { rule }), (25_000, crash("a", None)), (60_000, Deed::CloudClear)];
+    holds(cluster(2, Arbiter::Cloud), &steps, 61_000, 220_000);
+}
+
+#[test]
+fn i05_a_partition_is_no_tug_of_war() {
+    holds(cluster(2, Arbiter::Cloud), &[(CALM, apart(&["a"], &["b"]))], NEVER, CALM + 60_000);
+}
+
+#[test]
+fn i05_the_cloud_alone_takes_nothing() {
+    let missing = Fault::Status {
+        status: 404,
+        code: "NoSuchObject".into(),
+        message: "it is not there".into(),
+        retry_after: None,
+        applied: false,
+    };
+    // A lie that outlasts the holder's attempts to correct it is another matter.
+    for (fault, until) in
+        [(missing, 120_000), (Fault::Hang, 120_000), (Fault::LyingRead { master: node("i-b") }, 75_000)]
+    {
+        let rule = FaultRule::new(Scope::Read, fault).for_caller("a");
+        let steps = [(60_000, Deed::CloudFault { rule }), (until, Deed::CloudClear)];
+        holds(cluster(3, Arbiter::Majority), &steps, NEVER, 180_000);
+    }
+    let two = Cluster { havips: 2, ..cluster(3, Arbiter::Majority) };
+    holds(two, &[(60_000, Deed::DeleteHavip { havip: 1 })], NEVER, 150_000);
+}
+
+#[test]
+fn i06_a_restart_moves_nothing() {
+    for arbiter in [Arbiter::Majority, Arbiter::None] {
+        let stop = Deed::Stop { node: node("a"), restart: true, back_ms: Some(2_500) };
+        holds(cluster(3, arbiter), &[(CALM, stop)], NEVER, CALM + 30_000);
+    }
+}
+
+#[test]
+fn i07_forgeries_change_nothing() {
+    holds(cluster(3, Arbiter::Majority), &[(10_000, Deed::Attack { permille: 400 })], NEVER, 60_000);
+}
+
+#[test]
+fn i08_the_address_goes() {
+    let steps = [(20_000, apart(&["a"], &["b", "c"]))];
+    holds(cluster(3, Arbiter::Majority), &steps, NEVER, 40_000);
+    holds(cluster(3, Arbiter::Majority), &[(20_000, crash("a", None))], NEVER, 40_000);
+}
+
+#[test]
+fn i09_who_is_stuck_falls_silent_and_nobody_asks_without_end() {
+    let three = cluster(3, Arbiter::Majority);
+    let stuck = Deed::EffectsStuck { node: node("a"), for_ms: 20_000 };
+    holds(three.clone(), &[(20_000, stuck)], NEVER, 45_000);
+    // b does not hear the holder.
+    let deaf = Deed::Link { from: node("a"), to: node("b"), link: Link { cut: true, ..Link::default() } };
+    holds(Cluster { interval_ms: 50, ..three }, &[(20_000, deaf)], NEVER, 100_000);
+}
+
+#[test]
+fn i10_a_clocks_rate_decides_nothing() {
+    let rate = |name: &str, ppm| Deed::ClockRate { node: node(name), ppm };
+    let steps = [(CALM, rate("a", -4_900)), (CALM + 130_000, rate("b", 4_900))];
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
+        holds(cluster(3, arbiter), &steps, NEVER, CALM + 250_000);
+    }
+}
+
+#[test]
+fn i11_a_planned_move_leaves_no_gap() {
+    holds(cluster(3, Arbiter::Majority), &[(CALM, switchover("b"))], NEVER, CALM + 20_000);
+}
