@@ -98,8 +98,11 @@ fn reload(world: &mut World, i: usize, variant: u8) {
         return;
     }
     world.hosts[i].variant = variant;
-    world.hosts[i].roles.resize(config.groups.len(), havipd::election::role::Role::Backup);
+    // What is said of a group that goes is judged by what it was.
+    let (before, after) = (world.hosts[i].roles.len(), config.groups.len());
+    world.hosts[i].roles.resize(before.max(after), havipd::election::role::Role::Backup);
     world.turn(i, Event::ConfigReloaded(config));
+    world.hosts[i].roles.truncate(after);
 }
 
 /// The daemon dies, perhaps with its last words, and perhaps comes back, perhaps with another file or no disk.
