@@ -1,4 +1,5 @@
-//! The history: every change of role, a line of JSON each, in `history.jsonl` of the state directory.
+//! The history: every change of role, and what else explains one, a line of JSON each, in `history.jsonl` of the
+//! state directory.
 //!
 //! It survives restarts and stays within `daemon.history-size`: at half of that the file becomes
 //! `history.old.jsonl` and a new one begins, so that between half of it and all of it is kept. Writing is a
@@ -23,18 +24,20 @@ use file::{append, fit};
 /// Entries that may wait for the disk.
 const QUEUE: usize = 256;
 
-/// One change of role.
+/// One change of role; or something else that happened to a group, which has a cause and no roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// When it was written down, wall time, RFC 3339.
     pub time: String,
     /// The group.
     pub group: String,
-    /// Role before.
+    /// Role before; empty unless the role changed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub from: String,
-    /// Role after.
+    /// Role after; empty unless the role changed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub to: String,
-    /// The reign that it begins or ends.
+    /// The reign that it begins or ends, or in which it happened.
     pub epoch: u64,
     /// Why, in a word.
     pub cause: String,
@@ -100,6 +103,24 @@ impl Entry {
             detail: transition.detail.clone(),
             peer: peer.map(str::to_owned),
             steps: transition.timeline.iter().map(step).collect(),
+        }
+    }
+}
+
+impl Entry {
+    /// The entry for something that has just happened to a group without a change of role.
+    #[must_use]
+    pub fn happened(group: &str, epoch: u64, cause: &str, detail: String, peer: Option<&str>) -> Self {
+        Self {
+            time: jiff::Timestamp::now().to_string(),
+            group: group.to_owned(),
+            from: String::new(),
+            to: String::new(),
+            epoch,
+            cause: cause.to_owned(),
+            detail,
+            peer: peer.map(str::to_owned),
+            steps: Vec::new(),
         }
     }
 }
@@ -203,6 +224,12 @@ fn work(directory: &Path, work: &Receiver<Work>, lost: &AtomicU64, bound: &Atomi
             }
         }
     }
+}
+
+/// Whether a daemon has ever kept a history there.
+#[must_use]
+pub fn is_in(directory: &Path) -> bool {
+    [FILE, OLD_FILE].iter().any(|name| directory.join(name).exists())
 }
 
 #[cfg(test)]

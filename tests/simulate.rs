@@ -74,6 +74,21 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+/// What programs are answered; its code is the exit code.
+fn answer(output: &Output) -> Value {
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["code"].as_i64(), output.status.code().map(i64::from), "{answer}");
+    answer
+}
+
+fn data(output: &Output) -> Value {
+    answer(output)["data"].take()
+}
+
+fn message(output: &Output) -> String {
+    answer(output)["message"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn a_script_is_played_with_its_account() {
     let dir = tempfile::tempdir().unwrap();
@@ -94,7 +109,7 @@ fn what_is_not_as_expected_exits_with_1() {
     let wrong = format!("{CRASH}{CLUSTER}").replace("moves = 1", "moves = 7");
     let out = with_input(&["-", "--json"], &wrong);
     assert_eq!(out.status.code(), Some(1));
-    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let json = data(&out);
     assert_eq!(json["violation"]["invariant"], "expect");
     assert!(json["violation"]["text"].as_str().unwrap().contains("expected"), "{json}");
     assert!(json["trace"].as_array().unwrap().len() > 10);
@@ -118,17 +133,17 @@ fn a_script_is_played_on_ones_own_cluster() {
     };
     let out = run(&[]);
     assert_eq!(out.status.code(), Some(0), "{}{}", text(&out.stdout), text(&out.stderr));
-    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let json = data(&out);
     let moved = json["moves"][0][0]["at_s"].as_f64().unwrap();
     assert!((45.7..46.5).contains(&moved), "a dead time of one second, as this file says, not {moved}");
     let out = run(&["--group", "db"]);
     assert_eq!(out.status.code(), Some(78));
-    assert!(text(&out.stderr).contains("no group \"db\""), "{}", text(&out.stderr));
+    assert!(message(&out).contains("no group \"db\""), "{out:?}");
     let other = CRASH.replace("\"a\"", "\"z\"");
     std::fs::write(path("crash.toml"), other).unwrap();
     let out = run(&[]);
     assert_eq!(out.status.code(), Some(78));
-    assert!(text(&out.stderr).contains("there is no node \"z\""), "{}", text(&out.stderr));
+    assert!(message(&out).contains("there is no node \"z\""), "{out:?}");
 }
 
 #[test]
@@ -146,7 +161,7 @@ fn a_number_is_a_scenario_and_can_be_kept() {
 fn numbers_are_played_one_after_the_other() {
     let out = simulate(&["--seeds", "0..2", "--json"]);
     assert_eq!(out.status.code(), Some(0));
-    let json: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let json = data(&out);
     assert_eq!((&json["from"], &json["to"], &json["seeds"]), (&0.into(), &2.into(), &2.into()));
     assert!(json["simulated_s"].as_f64().unwrap() > 600.0);
     let out = simulate(&["--seeds", "0..1"]);
@@ -158,8 +173,8 @@ fn what_is_promised_is_listed() {
     let out = simulate(&["--invariants"]);
     let numbers: Vec<&str> = text(&out.stdout).lines().filter_map(|l| l.split(' ').next()).collect();
     assert_eq!(numbers, ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11"]);
-    let json: Value = serde_json::from_slice(&simulate(&["--invariants", "--json"]).stdout).unwrap();
-    assert_eq!(json[6]["name"], "I7");
+    let json = data(&simulate(&["--invariants", "--json"]));
+    assert_eq!(json["promises"][6]["name"], "I7");
 }
 
 #[test]

@@ -87,8 +87,9 @@ class Lab:
         while time.monotonic() < end:
             self.at_rest(live)
             time.sleep(0.1)
-        history = json.loads(backup.run("havipctl", "--json", "history", f"--since={since.isoformat()}"))
-        causes = [entry["cause"] for entry in history if entry["to"] == "claiming"]
+        answer = backup.run("havipctl", "--json", "history", f"--since={since.isoformat()}")
+        history = json.loads(answer)["data"]["entries"]
+        causes = [entry["cause"] for entry in history if entry.get("to") == "claiming"]
         expect(len(causes) == 1, f"{now} claimed {len(causes)} times: {history}")
         return causes[0], self.client.gap(start), active
 

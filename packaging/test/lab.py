@@ -164,7 +164,7 @@ class Machine:
         return self.ask("systemctl", "show", "--property=MainPID", "--value", "havipd")
 
     def group(self):
-        status = json.loads(self.ask("havipctl", "--json", "status"))
+        status = json.loads(self.ask("havipctl", "--json", "status"))["data"]
         return status["groups"][0] | {"peers": status["peers"], "uptime_ms": status["uptime_ms"]}
 
     def configure(self, key):

@@ -7,10 +7,11 @@
 mod gather;
 mod redact;
 
-use super::{complain, print};
-use crate::control::protocol::Code;
+use super::say::{self, complain};
+use crate::control::protocol::{Code, Response};
 use gather::Member;
 use redact::Secrets;
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,10 +19,12 @@ use std::path::{Path, PathBuf};
 
 pub(super) const HELP: &str = "\
 Status, why, history, doctor's findings, the configuration file, the last lines of the log, the unit's state and what
-the kernel says of the process; what cannot be had is left out and named in the file README. Run it as root, so that
-every secret is known and can be taken out. Look through it before you pass it on:
+the kernel says of the process; what cannot be had is left out and named in the file README. Where no daemon answers,
+the history is the journal on disk, and the doctor examines the file. Run it as root, so that every secret is known
+and can be taken out. Look through it before you pass it on:
 
-  havipctl bundle --out /tmp/havipd.tar && tar -xOf /tmp/havipd.tar | less";
+  havipctl bundle --out /tmp/havipd.tar && tar -xOf /tmp/havipd.tar | less
+  havipctl bundle --json                 for programs: data.path, data.members, and in data.notes what is missing";
 
 /// How it is called.
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,12 @@ pub(super) struct Options {
     /// Configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/havipd/havipd.toml")]
     config: PathBuf,
+    /// Which `[[node]]` of the file this host is, for the doctor's look at the file where no daemon answers.
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// The state directory of a daemon that does not answer; as STATE_DIRECTORY, else /var/lib/havipd.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
 }
 
 /// Why there is no archive.
@@ -44,37 +53,35 @@ enum BundleError {
 }
 
 /// Gathers and writes.
-pub(super) fn run(socket: &Path, options: &Options) -> Code {
+pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
     let secrets = Secrets::of(&options.config);
-    let (mut members, missing) = gather::all(socket, &options.config);
-    members.push(readme(&missing, &secrets));
+    let (mut members, mut notes) = gather::all(socket, options);
+    notes.extend(secrets.unknown.iter().cloned());
+    members.push(readme(&notes));
     for member in &mut members {
         member.text = secrets.redact(&member.text);
     }
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let path = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("havipd-bundle-{time}.tar")));
-    match write(&path, &members, &secrets) {
-        Ok(()) => {
-            for line in missing.iter().chain(&secrets.unknown) {
-                complain(line);
-            }
-            print(&format!("{}: look through it before you pass it on", path.display()));
-            Code::Done
-        }
-        Err(error) => {
-            complain(&error.to_string());
-            Code::No
-        }
+    if let Err(error) = write(&path, &members, &secrets) {
+        return say::tell(&Response::new(Code::No, error.to_string()), as_json);
     }
+    if !as_json {
+        notes.iter().for_each(|line| complain(line));
+    }
+    let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let data = json!({ "path": path, "members": names, "notes": notes });
+    let text = format!("{}: look through it before you pass it on", path.display());
+    say::tell(&Response::done(text).with_data(data), as_json)
 }
 
-fn readme(missing: &[String], secrets: &Secrets) -> Member {
+fn readme(notes: &[String]) -> Member {
     let mut text = format!(
         "Made by havipctl {} at {}.\nSecrets are replaced by [redacted].\n",
         env!("CARGO_PKG_VERSION"),
         jiff::Timestamp::now()
     );
-    for line in missing.iter().chain(&secrets.unknown) {
+    for line in notes {
         text.push_str(line);
         text.push('\n');
     }

@@ -1,15 +1,16 @@
 //! `havipctl doctor`: the running daemon examines itself; where none runs, this process examines the file.
 
-use super::{complain, print};
+use super::say::{self, Colour, Paint};
 use crate::control::client::{Client, ClientError};
-use crate::control::protocol::{Code, Request};
+use crate::control::protocol::{Code, Request, Response};
 use crate::doctor::gather::{DoctorError, Places, of_file};
 use crate::doctor::{Finding, Level, worst};
 use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, directory, stop_timeout};
 use clap::Args;
+use serde_json::json;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Shown below `--help`.
@@ -17,7 +18,7 @@ pub(super) const HELP: &str = "\
 Examples:
   havipctl doctor                              the running daemon looks; without one, /etc/havipd/havipd.toml is examined
   havipctl doctor --config new.toml --node b   a file that no daemon runs with yet
-  havipctl doctor --json                       for programs: a list of {id, level, text, remedy}
+  havipctl doctor --json                       for programs: data.findings is a list of {id, level, text, remedy}
 
 Attach and detach are never tried: the first move proves them, or havipctl drill.
 
@@ -39,18 +40,14 @@ pub(super) struct Options {
 }
 
 /// Examines, prints, and says how it ended.
-pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
-    let (findings, code) = match examine(socket, options) {
-        Ok(found) => found,
-        Err(error) => {
-            complain(&error.to_string());
-            return error.code();
+pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
+    match examine(socket, options) {
+        Ok((findings, code)) => {
+            let response = Response::new(code, counts(&findings)).with_data(json!({ "findings": findings }));
+            say::show(&response, as_json, || lines(&findings, Paint::of_stdout()))
         }
-    };
-    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = if json { serde_json::to_string(&findings).unwrap_or_default() } else { lines(&findings, colours) };
-    print(&text);
-    code
+        Err(error) => say::tell(&Response::new(error.code(), error.to_string()), as_json),
+    }
 }
 
 /// Why there is no report.
@@ -122,24 +119,26 @@ fn verdict(findings: &[Finding]) -> Code {
 }
 
 /// A line each, the remedy below it, and how many there are of each level.
-fn lines(findings: &[Finding], colours: bool) -> String {
+fn lines(findings: &[Finding], paint: Paint) -> String {
     let mut text = String::new();
     for finding in findings {
-        let (begin, end) = match (colours, finding.level) {
-            (false, _) => ("", ""),
-            (true, Level::Failed) => ("\x1b[31m", "\x1b[0m"),
-            (true, Level::Warning) => ("\x1b[33m", "\x1b[0m"),
-            (true, Level::Ok) => ("\x1b[32m", "\x1b[0m"),
+        let colour = match finding.level {
+            Level::Failed => Colour::Wrong,
+            Level::Warning => Colour::Doubtful,
+            Level::Ok => Colour::Right,
         };
-        let _ = writeln!(text, "{begin}{:<7}{end}  {:<24}  {}", finding.level.as_str(), finding.id, finding.text);
+        let level = paint.apply(colour, &format!("{:<7}", finding.level.as_str()));
+        let _ = writeln!(text, "{level}  {:<24}  {}", finding.id, finding.text);
         if !finding.remedy.is_empty() {
             let _ = writeln!(text, "{:<7}  {:<24}  -> {}", "", "", finding.remedy);
         }
     }
+    text + &counts(findings)
+}
+
+fn counts(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|f| f.level == level).count();
-    let _ =
-        write!(text, "{} failed, {} warnings, {} ok", count(Level::Failed), count(Level::Warning), count(Level::Ok));
-    text
+    format!("{} failed, {} warnings, {} ok", count(Level::Failed), count(Level::Warning), count(Level::Ok))
 }
 
 #[cfg(test)]
@@ -149,7 +148,7 @@ mod tests {
     #[test]
     fn a_line_has_its_remedy_below_it() {
         let findings = [Finding::failed("peer.b", "b is not heard", "look"), Finding::ok("clock", "is right")];
-        let text = lines(&findings, false);
+        let text = lines(&findings, Paint::new(false));
         assert_eq!(
             text.lines().map(str::trim_end).collect::<Vec<_>>(),
             [
@@ -159,7 +158,7 @@ mod tests {
                 "1 failed, 0 warnings, 1 ok",
             ]
         );
-        assert!(lines(&findings, true).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
+        assert!(lines(&findings, Paint::new(true)).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
         assert_eq!((verdict(&findings), verdict(&findings[1..])), (Code::No, Code::Done));
     }
 }

@@ -3,7 +3,7 @@
 mod measure;
 mod plan;
 
-use super::{complain, print};
+use super::say::{self, print};
 use crate::clock;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Code, Request, Response};
@@ -25,15 +25,18 @@ use std::time::Duration;
 pub(super) const HELP: &str = "\
 Examples:
   havipctl drill web                     once there and back; asks first
-  havipctl drill web --repeat 10 --yes   ten times, and the distribution of 20 moves
+  havipctl drill web --repeat 3 --yes    three times, and the distribution of six moves
   havipctl drill web --yes --json        for programs
 
 Run it on any node that may be active. The moves are real: make before break, as havipctl switchover. Packets are
 watched from every node that does not have the address, where heartbeat.fabric-probe is on. Preemption is off
 afterwards until the next unplanned move, as after any switchover. An interrupt ends it after the move under way.
+Moves count against the group's max-moves (6 within 10 minutes, unless the file says otherwise), and a drill that would
+go beyond it is refused: --repeat 3 is what fits into the default, once in 10 minutes.
 
 Exit codes: 0 every move was made and the address is where it was, 1 refused, or stopped at a doubt,
-64 wrong arguments, or --yes is missing without a terminal, 69 havipd does not answer, 75 try again, 77 not allowed.";
+64 wrong arguments, or --yes is missing without a terminal, 69 havipd does not answer, 75 try again, 77 not allowed.
+An answer of the daemon's that forbids the first move ends it with the daemon's own code.";
 
 /// Between two looks at a move.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -51,7 +54,7 @@ const BASELINE: Duration = Duration::from_millis(500);
 pub(super) struct Options {
     /// Which group.
     group: String,
-    /// How many times there and back.
+    /// How many times there and back; two moves each, and no more moves than the group's max-moves leaves.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
     /// Move without asking.
@@ -115,13 +118,12 @@ struct Drill<'a> {
 pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
     let client = match Client::connect(socket, super::PATIENCE) {
         Ok(client) => client,
-        Err(error) => return super::failed(&error),
+        Err(error) => return say::failed(&error, json),
     };
     let interrupted = Arc::new(AtomicBool::new(false));
     let mut drill = Drill { client, options, json, interrupted, moves: Vec::new(), blind: None, over: None };
     let stop = drill.all().err();
-    drill.report(stop.as_ref());
-    stop.map_or(Code::Done, |stop| stop.code())
+    drill.report(stop.as_ref())
 }
 
 impl Drill<'_> {
@@ -199,7 +201,10 @@ impl Drill<'_> {
             Direction::Away => Request::Switchover { group, to: other.map(str::to_owned), dry_run: false },
             Direction::Back => Request::Fetch { group },
         };
-        done(self.client.call(&order)?).map_err(|r| Stop::Doubt(r.message))?;
+        // Until something has moved, a no is the daemon's answer and not a doubt.
+        let untouched = self.moves.is_empty();
+        let no = |r: Response| if untouched { Stop::Refused(r.message, r.code) } else { Stop::Doubt(r.message) };
+        done(self.client.call(&order)?).map_err(no)?;
         let (took, to) = self.until_over(direction, here, began)?;
         self.over = Some(clock::now());
         let from = if direction == Direction::Away { here } else { other.unwrap_or_default() };
@@ -212,9 +217,14 @@ impl Drill<'_> {
     /// Whether packets can be watched; gives the watchers time to see where they go now.
     fn watch_packets(&mut self) -> Result<bool, Stop> {
         let response = self.client.call(&Request::Trace { group: self.options.group.clone() })?;
-        if response.code != Code::Done {
-            self.blind = Some(response.message);
-            return Ok(false);
+        match response.code {
+            Code::Done => {}
+            // Whoever may not watch may not move either.
+            Code::Permission => return Err(Stop::Refused(response.message, response.code)),
+            _ => {
+                self.blind = Some(response.message);
+                return Ok(false);
+            }
         }
         let until = clock::now() + BASELINE;
         while clock::left(until).is_some() {
@@ -317,38 +327,59 @@ impl Drill<'_> {
     }
 
     /// The end: how the moves were, why it stopped, and where the address is now.
-    fn report(&mut self, stop: Option<&Stop>) {
-        let refused = matches!(stop, Some(Stop::Refused(..)));
-        if refused && !self.json {
-            return complain(&stop.map(ToString::to_string).unwrap_or_default());
+    fn report(&mut self, stop: Option<&Stop>) -> Code {
+        let code = stop.map_or(Code::Done, Stop::code);
+        let stopped = stop.map(ToString::to_string);
+        if let (Some(Stop::Refused(text, _)), false) = (stop, self.json) {
+            return say::tell(&Response::new(code, text), false);
         }
         let place = self.place();
         let figures = distributions(self.moves.iter().map(|m| (m.took_ms, m.outages.as_slice())));
-        if self.json {
-            let stopped = stop.map(ToString::to_string);
-            let all = json!({
-                "moves": self.moves, "summary": figures, "stopped": stopped, "now": place, "not_watched": self.blind,
-            });
-            print(&all.to_string());
-            return;
-        }
-        let mut text = String::new();
-        if let Some(why) = self.blind.as_ref().filter(|_| !self.moves.is_empty()) {
-            let _ = writeln!(text, "packets were not watched: {why}");
-        }
-        text.push_str(&measure::table(&figures));
-        if let Some(stop) = stop {
-            let _ = writeln!(text, "stopped after {} of {} moves: {stop}", self.moves.len(), self.options.repeat * 2);
-        }
-        print(&format!("{text}{place}"));
+        let (made, wanted) = (self.moves.len(), self.options.repeat * 2);
+        let message = stopped.clone().unwrap_or_else(|| format!("{made} moves were made"));
+        let data = json!({
+            "moves": self.moves, "summary": figures, "stopped": stopped, "now": place, "not_watched": self.blind,
+        });
+        say::show(&Response::new(code, message).with_data(data), self.json, || {
+            let mut text = String::new();
+            if let Some(why) = self.blind.as_ref().filter(|_| made > 0) {
+                let _ = writeln!(text, "packets were not watched: {why}");
+            }
+            text.push_str(&measure::table(&figures));
+            if let Some(stopped) = stopped {
+                let _ = writeln!(text, "stopped after {made} of {wanted} moves: {stopped}");
+            }
+            format!("{text}{}", place.text(&self.options.group))
+        })
     }
 
-    fn place(&mut self) -> String {
-        let Ok(status) = self.status_after_moves() else { return "where the address is now is not known".to_owned() };
+    fn place(&mut self) -> Place {
+        let Ok(status) = self.status_after_moves() else { return Place::default() };
         let group = plan::group(&status, &self.options.group);
-        let active = group["active"].as_str().map_or_else(|| "no node that is heard".to_owned(), str::to_owned);
-        let holder = group["havips"][0]["holder"].as_str().unwrap_or("nobody");
-        format!("{} is active on {active}; the cloud, as last read here, names {holder}", self.options.group)
+        let name = |value: &Value| value.as_str().map(str::to_owned);
+        Place { known: true, active: name(&group["active"]), holder: name(&group["havips"][0]["holder"]) }
+    }
+}
+
+/// Where the address is, at the end.
+#[derive(Debug, Default, Serialize)]
+struct Place {
+    /// The daemon still answers.
+    known: bool,
+    /// The node that is active, of those that are heard.
+    active: Option<String>,
+    /// The target that the cloud named when it was last read here.
+    holder: Option<String>,
+}
+
+impl Place {
+    fn text(&self, group: &str) -> String {
+        if !self.known {
+            return "where the address is now is not known".to_owned();
+        }
+        let active = self.active.as_deref().unwrap_or("no node that is heard");
+        let holder = self.holder.as_deref().unwrap_or("nobody");
+        format!("{group} is active on {active}; the cloud, as last read here, names {holder}")
     }
 }
 

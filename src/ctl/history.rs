@@ -1,55 +1,107 @@
-//! Past changes of role, as people read them: a line each, and the move that led to it as bars.
+//! `havipctl history`: past changes of role, a line each, and every move as bars.
+//!
+//! The daemon is asked. Where none answers, this process reads the journal that the daemon left on disk, and
+//! says so: after a crash that is what there is to read.
 
-use crate::journal::{Entry, Step};
-use jiff::{Span, Timestamp};
-use serde_json::Value;
+mod svg;
+
+use super::say;
+use crate::control::client::{Client, ClientError};
+use crate::control::default_socket;
+use crate::control::protocol::{Code, Request, Response};
+use crate::journal::{self, Entry, Step};
+use crate::systemd::directory;
+use clap::Args;
+use jiff::{Span, Timestamp, Unit};
+use serde::Serialize;
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Examples:
-  havipctl history web                  every change of role of group web that is still known
-  havipctl history --since 2h           what happened in the last two hours
-  havipctl history web --svg move.svg   and a drawing of the last move of group web
-  havipctl history --json               for programs; times are RFC 3339, steps in milliseconds";
+  havipctl history web                   the newest changes of role of group web, the last one at the end
+  havipctl history -n 5                  only the newest five; -n all for every one that is still known
+  havipctl history --since 2h            what happened in the last two hours
+  havipctl history web --svg move.svg    and a drawing of the last move of group web
+  havipctl history --state /mnt/havipd   from the state directory of a daemon that does not run, or of a lost machine
+  havipctl history --json                for programs: data.entries; times are RFC 3339, steps in milliseconds
+
+Where no daemon answers, the journal in its state directory is read instead, standard error says so, and data.source
+is \"journal\", not \"daemon\". It may be readable for root and the group havipd only.";
 
 /// Columns of the longest bar.
 const WIDTH: f64 = 40.0;
+/// Entries that people get unless they ask for more: about a screen.
+const SCREEN: usize = 20;
+/// Somebody waits for it; a daemon that hangs has a journal that can be read.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Of an installed havipd.
+const STATE: &str = "/var/lib/havipd";
+
+/// What is wanted, and how.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Which group; else every group.
+    group: Option<String>,
+    /// Only what is newer: a duration such as 90m, 2h or 7d, or a time such as 2026-11-23T04:00:00Z.
+    #[arg(long, value_name = "T", value_parser = since)]
+    since: Option<Since>,
+    /// Only the newest N, or all. Unless given: 20, and all of them with --since or --json.
+    #[arg(short = 'n', long = "lines", value_name = "N", value_parser = count)]
+    most: Option<usize>,
+    /// Also draw the last move into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Read the journal in this state directory and ask no daemon.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
 
 /// Where the past begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Since(Timestamp);
 
-/// What of it is wanted, and how.
-#[derive(Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) since: Option<Since>,
-    pub(super) svg: Option<&'a Path>,
-    pub(super) json: bool,
-}
-
-/// Why a history was not shown.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum HistoryError {
-    /// The daemon is of another version.
-    #[error("the daemon's answer is not a history: {0}")]
-    Answer(#[from] serde_json::Error),
-    /// Nothing to draw.
-    #[error("no move is known that could be drawn into {}", .0.display())]
-    NothingToDraw(PathBuf),
-    /// The file.
-    #[error("cannot write {}: {error}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        error: std::io::Error,
+/// Where the entries come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "source", rename_all = "kebab-case")]
+pub(super) enum Source {
+    /// A daemon that runs.
+    Daemon,
+    /// The disk.
+    Journal {
+        /// The state directory.
+        #[serde(rename = "state_directory")]
+        directory: PathBuf,
+        /// Why no daemon was asked; `None`: nobody wanted that.
+        #[serde(rename = "daemon_error", skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
 }
 
+/// What is known of the past, oldest first.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Past {
+    #[serde(flatten)]
+    pub(super) source: Source,
+    entries: Vec<Entry>,
+}
+
+/// Why nothing was drawn.
+#[derive(Debug, thiserror::Error)]
+enum DrawError {
+    /// Nothing to draw.
+    #[error("no move is known that could be drawn into {}", .0.display())]
+    Nothing(PathBuf),
+    /// The file.
+    #[error("cannot write {}: {error}", path.display())]
+    Write { path: PathBuf, error: io::Error },
+}
+
 /// Reads `--since`.
-pub(super) fn since(text: &str) -> Result<Since, String> {
+fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(Since(at));
     }
@@ -62,41 +114,144 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
     Ok(Since(at))
 }
 
-/// The text to print; draws what is to be drawn.
-pub(super) fn show(data: &Value, wanted: &Wanted<'_>) -> Result<String, HistoryError> {
-    let mut entries: Vec<Entry> = serde_json::from_value(data.clone())?;
-    if let Some(Since(at)) = wanted.since {
-        entries.retain(|e| e.time.parse::<Timestamp>().is_ok_and(|t| t >= at));
-    }
-    if let Some(path) = wanted.svg {
-        let last = entries.iter().rev().find(|e| e.steps.len() > 1);
-        let last = last.ok_or_else(|| HistoryError::NothingToDraw(path.to_path_buf()))?;
-        std::fs::write(path, svg(last)).map_err(|error| HistoryError::Write { path: path.to_path_buf(), error })?;
-    }
-    if wanted.json {
-        return Ok(serde_json::to_string(&entries)?);
-    }
-    if entries.is_empty() {
-        return Ok("no change of role is known".to_owned());
-    }
-    Ok(entries.iter().map(text).collect::<Vec<_>>().join("\n"))
+/// Reads `--lines`.
+fn count(text: &str) -> Result<usize, String> {
+    if text == "all" { Ok(usize::MAX) } else { text.parse().map_err(|_| "a number, or all".to_owned()) }
 }
 
-fn text(entry: &Entry) -> String {
+/// Shows it, draws what is to be drawn, and says how that ended.
+pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
+    let mut past = match past(socket, options.state.as_deref(), options.group.as_deref()) {
+        Ok(past) => past,
+        Err(refusal) => return say::tell(&refusal, as_json),
+    };
+    if let Some(Since(at)) = options.since {
+        past.entries.retain(|e| e.time.parse::<Timestamp>().is_ok_and(|t| t >= at));
+    }
+    if let Some(path) = &options.svg
+        && let Err(error) = draw(&past.entries, path)
+    {
+        return say::tell(&Response::new(Code::No, error.to_string()), as_json);
+    }
+    let usual = if as_json || options.since.is_some() { usize::MAX } else { SCREEN };
+    let left_out = past.entries.len().saturating_sub(options.most.unwrap_or(usual));
+    past.entries.drain(..left_out);
+    let mut message = format!("{} entries", past.entries.len());
+    if let Source::Journal { directory, why: Some(why) } = &past.source {
+        message = format!("{why}; this is the journal in {}, as far as it was written", directory.display());
+        if !as_json {
+            say::complain(&message);
+        }
+    }
+    let response = match serde_json::to_value(&past) {
+        Ok(data) => Response::done(message).with_data(data),
+        Err(error) => Response::new(Code::No, error.to_string()),
+    };
+    say::show(&response, as_json, || text(&past.entries, left_out))
+}
+
+/// What the daemon knows; where none answers, or with a state directory, what is on disk.
+///
+/// # Errors
+/// The refusal to show.
+pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> Result<Past, Response> {
+    if let Some(directory) = state {
+        return on_disk(directory, group, None);
+    }
+    let request = Request::History { group: group.map(str::to_owned) };
+    let asked = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
+    let (code, why) = match asked {
+        Ok(response) if response.code == Code::Done => {
+            let entries = serde_json::from_value(response.data)
+                .map_err(|e| Response::new(Code::Unreachable, format!("the daemon's answer is not a history: {e}")))?;
+            return Ok(Past { source: Source::Daemon, entries });
+        }
+        // It does not get on, which does not touch what is written.
+        Ok(response) if response.code == Code::TryAgain => (response.code, response.message),
+        Ok(refusal) => return Err(refusal),
+        Err(
+            error @ (ClientError::Unreachable { .. }
+            | ClientError::Busy { .. }
+            | ClientError::TimedOut(_)
+            | ClientError::Lost(_)),
+        ) => (error.code(), error.to_string()),
+        Err(error) => return Err(Response::new(error.code(), error.to_string())),
+    };
+    // The state of this host's daemon says nothing of one that has another socket.
+    if std::env::var_os("STATE_DIRECTORY").is_none() && socket != default_socket() {
+        return Err(Response::new(code, format!("{why}; --state DIR reads the journal in its state directory")));
+    }
+    on_disk(&directory("STATE_DIRECTORY", STATE), group, Some((code, why)))
+}
+
+fn on_disk(state: &Path, group: Option<&str>, daemon: Option<(Code, String)>) -> Result<Past, Response> {
+    let (code, why) = daemon.map_or((Code::No, None), |(code, why)| (code, Some(why)));
+    let refused = |text: String| {
+        let before = why.as_ref().map_or_else(String::new, |why| format!("{why}; and "));
+        Response::new(code, format!("{before}{text}"))
+    };
+    match journal::read(state, group) {
+        Ok(_) if !journal::is_in(state) => Err(refused(format!("there is no journal in {}", state.display()))),
+        Ok(entries) => Ok(Past { source: Source::Journal { directory: state.to_owned(), why }, entries }),
+        Err(error) => Err(refused(format!("the journal in {} cannot be read: {error}", state.display()))),
+    }
+}
+
+fn draw(entries: &[Entry], path: &Path) -> Result<(), DrawError> {
+    let last = entries.iter().rev().find(|e| e.steps.len() > 1).ok_or_else(|| DrawError::Nothing(path.to_owned()))?;
+    std::fs::write(path, svg::svg(last)).map_err(|error| DrawError::Write { path: path.to_owned(), error })
+}
+
+/// All of it as people read it, the newest at the end, as `journalctl` has it.
+fn text(entries: &[Entry], left_out: usize) -> String {
+    if entries.is_empty() {
+        return "no change of role is known".to_owned();
+    }
+    let mut lines = Vec::new();
+    if left_out > 0 {
+        lines.push(format!("({left_out} older ones: -n all)"));
+    }
+    for (i, entry) in entries.iter().enumerate() {
+        lines.push(line(entry));
+        let next = entries[i + 1..].iter().find(|e| e.group == entry.group && !e.to.is_empty());
+        if !next.is_some_and(|next| goes_on(entry, next)) {
+            lines.extend(bars(entry));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Whether the steps of one entry come again in the next one of its group, as those of a move that goes on do.
+fn goes_on(entry: &Entry, next: &Entry) -> bool {
+    entry.steps.len() <= next.steps.len() && entry.steps.iter().zip(&next.steps).all(|(a, b)| a.what == b.what)
+}
+
+fn line(entry: &Entry) -> String {
+    let time = time(entry);
     let peer = entry.peer.as_ref().map(|p| format!(", {p}")).unwrap_or_default();
-    let mut text = format!(
-        "{}  {}  {} -> {}  epoch {}  ({}{peer}) {}",
-        entry.time, entry.group, entry.from, entry.to, entry.epoch, entry.cause, entry.detail
-    );
+    let Entry { group, from, to, epoch, cause, detail, .. } = entry;
+    if to.is_empty() {
+        return format!("{time}  {group}  {cause}: {detail}");
+    }
+    format!("{time}  {group}  {from} -> {to}  epoch {epoch}  ({cause}{peer}) {detail}")
+}
+
+/// When, to the millisecond.
+fn time(entry: &Entry) -> String {
+    let time = entry.time.parse::<Timestamp>().and_then(|time| time.round(Unit::Millisecond));
+    time.map_or_else(|_| entry.time.clone(), |time| time.to_string())
+}
+
+fn bars(entry: &Entry) -> Vec<String> {
     let scale = WIDTH / length(entry).max(f64::MIN_POSITIVE);
-    for (step, took) in spans(&entry.steps) {
+    let bar = |(step, took): (&Step, f64)| {
         // Bars are counted from the left edge; rounding keeps neighbours together.
         let (begin, end) = ((step.ms * scale).round(), ((step.ms + took) * scale).round());
-        let gap = " ".repeat(columns(begin));
-        let bar = "#".repeat(columns(end - begin).max(1));
-        let _ = write!(text, "\n  {:>9.1} ms |{:<42}| {}", step.ms, format!("{gap}{bar}"), step.what);
-    }
-    text
+        let mut bar = " ".repeat(columns(begin));
+        let _ = write!(bar, "{}", "#".repeat(columns(end - begin).max(1)));
+        format!("  {:>9.1} ms |{bar:<42}| {}", step.ms, step.what)
+    };
+    spans(&entry.steps).map(bar).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to WIDTH, rounded before")]
@@ -115,96 +270,61 @@ fn spans(steps: &[Step]) -> impl Iterator<Item = (&Step, f64)> {
     steps.iter().zip(ends).map(|(step, end)| (step, (end - step.ms).max(0.0)))
 }
 
-/// One move as a drawing.
-fn svg(entry: &Entry) -> String {
-    const ROW: usize = 22;
-    let height = (entry.steps.len() + 2) * ROW;
-    let scale = 480.0 / length(entry).max(f64::MIN_POSITIVE);
-    let title = format!("{} {}: {} to {} ({})", entry.time, entry.group, entry.from, entry.to, entry.cause);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1000\" height=\"{height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"10\" y=\"16\" font-weight=\"bold\">{}</text>\n",
-        escaped(&title)
-    );
-    for (row, (step, took)) in spans(&entry.steps).enumerate() {
-        let y = (row + 1) * ROW + 8;
-        let (x, width) = (90.0 + step.ms * scale, (took * scale).max(2.0));
-        let _ = writeln!(
-            svg,
-            "<text x=\"80\" y=\"{}\" text-anchor=\"end\">{:.1} ms</text>\
-             <rect x=\"{x:.1}\" y=\"{y}\" width=\"{width:.1}\" height=\"14\" fill=\"#3b6ea5\"/>\
-             <text x=\"585\" y=\"{}\">{}</text>",
-            y + 11,
-            step.ms,
-            y + 11,
-            escaped(&step.what)
-        );
-    }
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn data() -> Value {
-        json!([
+    fn entries() -> Vec<Entry> {
+        serde_json::from_value(json!([
             {"time": "2026-11-22T10:00:00Z", "group": "web", "from": "backup", "to": "claiming", "epoch": 7,
-                "cause": "peer-dead", "detail": "a was active and is silent", "peer": "a"},
-            {"time": "2026-11-23T10:00:00Z", "group": "web", "from": "claiming", "to": "active", "epoch": 7,
+                "cause": "peer-dead", "detail": "a was active and is silent", "peer": "a",
+                "steps": [{"ms": 0.0, "what": "claiming <a>"}]},
+            {"time": "2026-11-22T10:00:00Z", "group": "web", "epoch": 7, "cause": "drained", "detail": "by an operator"},
+            {"time": "2026-11-23T10:00:00.123456789Z", "group": "web", "from": "claiming", "to": "active", "epoch": 7,
                 "cause": "confirmed", "detail": "read back", "steps": [
                     {"ms": 0.0, "what": "claiming <a>"}, {"ms": 10.0, "what": "attach sent"},
                     {"ms": 40.0, "what": "active"}]},
-        ])
-    }
-
-    fn wanted() -> Wanted<'static> {
-        Wanted { since: None, svg: None, json: false }
+        ]))
+        .expect("entries")
     }
 
     #[test]
-    fn a_move_is_shown_as_bars() {
-        let text = show(&data(), &wanted()).expect("a history");
-        for line in [
-            "2026-11-22T10:00:00Z  web  backup -> claiming  epoch 7  (peer-dead, a) a was active and is silent",
-            "        0.0 ms |##########                                | claiming <a>",
-            "       10.0 ms |          ##############################  | attach sent",
-            "       40.0 ms |                                        # | active",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line:?} is not in\n{text}");
-        }
-        assert_eq!(show(&json!([]), &wanted()).expect("a history"), "no change of role is known");
+    fn a_move_is_shown_as_bars_once() {
+        let expected = "\
+2026-11-22T10:00:00Z  web  backup -> claiming  epoch 7  (peer-dead, a) a was active and is silent
+2026-11-22T10:00:00Z  web  drained: by an operator
+2026-11-23T10:00:00.123Z  web  claiming -> active  epoch 7  (confirmed) read back
+        0.0 ms |##########                                | claiming <a>
+       10.0 ms |          ##############################  | attach sent
+       40.0 ms |                                        # | active";
+        assert_eq!(text(&entries(), 0), expected);
+        assert_eq!(text(&entries()[..1], 0).lines().count(), 2, "a claim that did not go on has its own bars");
+        assert_eq!(text(&[], 0), "no change of role is known");
+        assert!(text(&entries()[2..], 2).starts_with("(2 older ones: -n all)\n"));
     }
 
     #[test]
-    fn what_is_older_is_left_out() {
-        let newer = since("2026-11-23T00:00:00Z").expect("a time");
-        let json = show(&data(), &Wanted { since: Some(newer), json: true, ..wanted() }).expect("a history");
-        assert_eq!(serde_json::from_str::<Vec<Entry>>(&json).expect("JSON").len(), 1);
-        for text in ["90m", "2h", "7d", "1h 30m"] {
+    fn what_is_wanted_is_read_or_refused() {
+        for text in ["90m", "2h", "7d", "1h 30m", "2026-11-23T00:00:00Z"] {
             assert!(since(text).is_ok_and(|s| s.0 < Timestamp::now()), "{text}");
         }
         for text in ["", "yesterday", "-", "2026-11-23"] {
             assert!(since(text).is_err_and(|e| e.contains("neither")), "{text}");
         }
+        assert_eq!((count("7"), count("all")), (Ok(7), Ok(usize::MAX)));
+        assert!(count("few").is_err());
     }
 
     #[test]
     fn a_drawing_has_every_step_and_is_well_formed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("move.svg");
-        show(&data(), &Wanted { svg: Some(&path), ..wanted() }).expect("drawn");
+        draw(&entries(), &path).expect("drawn");
         let svg = std::fs::read_to_string(&path).expect("written");
         assert_eq!(svg.matches("<rect").count(), 4);
         assert!(svg.contains("claiming &lt;a&gt;") && svg.ends_with("</svg>\n"), "{svg}");
-        let nothing = show(&json!([]), &Wanted { svg: Some(&path), ..wanted() }).expect_err("nothing to draw");
+        let nothing = draw(&[], &path).expect_err("nothing to draw");
         assert!(nothing.to_string().contains("no move is known"), "{nothing}");
     }
 }

@@ -1,6 +1,6 @@
 //! `havipctl import`: reads the files, finds those that they include, and writes what [`crate::import`] makes of them.
 
-use super::{complain, print};
+use super::say::{self, complain, print};
 use crate::control::protocol::{Code, Response};
 use crate::import::{ImportError, Include, Input, Notes, Options as What, import};
 use clap::{Args, ValueEnum};
@@ -65,9 +65,7 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
         Err(response) => (response, None),
     };
     if json {
-        // Nobody reads any more: the exit code still tells.
-        let _ = print(&serde_json::to_string(&response).unwrap_or_default());
-        return response.code;
+        return say::tell(&response, true);
     }
     if let Some(notes) = notes.filter(|_| response.code == Code::Done) {
         let _ = io::stderr().write_all(notes.text().as_bytes());

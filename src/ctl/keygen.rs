@@ -1,7 +1,8 @@
 //! `havipctl keygen`.
 
-use super::{complain, print};
-use crate::control::protocol::Code;
+use super::say;
+use crate::control::protocol::{Code, Response};
+use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,21 +13,23 @@ use zeroize::Zeroizing;
 const BYTES: usize = 32;
 
 /// Makes a key, for `out` or for standard output.
-pub(super) fn run(out: Option<&Path>) -> Code {
+pub(super) fn run(out: Option<&Path>, as_json: bool) -> Code {
     let mut key = Zeroizing::new([0; BYTES]);
     if let Err(error) = getrandom::fill(key.as_mut()) {
-        complain(&format!("no random bits from the kernel: {error}"));
-        return Code::No;
+        return say::tell(&Response::new(Code::No, format!("no random bits from the kernel: {error}")), as_json);
     }
     let text = Zeroizing::new(hex::encode(key.as_ref()));
     let Some(path) = out else {
-        return if print(&text) { Code::Done } else { Code::No };
+        let response = Response::done("a new key").with_data(json!({ "key": *text }));
+        return say::show(&response, as_json, || text.to_string());
     };
     match store(path, &text) {
+        Ok(()) if as_json => say::tell(&Response::done("written").with_data(json!({ "path": path })), true),
         Ok(()) => Code::Done,
         Err(error) => {
-            complain(&format!("cannot write {}: {error}", path.display()));
-            if error.kind() == io::ErrorKind::PermissionDenied { Code::Permission } else { Code::No }
+            let denied = error.kind() == io::ErrorKind::PermissionDenied;
+            let code = if denied { Code::Permission } else { Code::No };
+            say::tell(&Response::new(code, format!("cannot write {}: {error}", path.display())), as_json)
         }
     }
 }

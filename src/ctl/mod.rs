@@ -4,11 +4,13 @@ mod bundle;
 mod complete;
 mod doctor;
 mod drill;
+mod help;
 mod history;
 mod import;
 mod keygen;
 mod notify;
 mod oneshot;
+mod say;
 mod simulate;
 mod status;
 mod wait;
@@ -20,8 +22,9 @@ use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
 use crate::sandbox;
 use clap::{Parser, Subcommand, ValueEnum};
+use say::{Paint, print};
 use serde_json::Value;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,12 +36,12 @@ const HOME: &str = "\x1b[H\x1b[J";
 
 /// Asks a running havipd, or tells it what to do.
 #[derive(Debug, Parser)]
-#[command(name = "havipctl", version, about)]
+#[command(name = "havipctl", version, about, after_help = help::WHOLE)]
 pub struct Arguments {
     /// The daemon's control socket.
     #[arg(long, global = true, value_name = "PATH", default_value_os_t = default_socket())]
     socket: PathBuf,
-    /// Answer in JSON.
+    /// Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -48,6 +51,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Roles, peers, holder, and how old every fact is.
+    #[command(after_help = help::STATUS)]
     Status {
         /// Show every change as it happens, until interrupted.
         #[arg(long)]
@@ -57,23 +61,18 @@ enum Verb {
         check: bool,
     },
     /// In words: why this node is, or is not, active; what says so, and what would change it.
+    #[command(after_help = help::WHY)]
     Why {
         /// Which group.
         group: String,
     },
     /// Past changes of role, with their cause and a timeline of each move in milliseconds.
+    ///
+    /// Where no daemon answers, the journal on disk is read.
     #[command(after_help = history::HELP)]
-    History {
-        /// Which group; else every group.
-        group: Option<String>,
-        /// Only what is newer: a duration such as 90m, 2h or 7d, or a time such as 2026-11-23T04:00:00Z.
-        #[arg(long, value_name = "T", value_parser = history::since)]
-        since: Option<history::Since>,
-        /// Also draw the last move into this file.
-        #[arg(long, value_name = "FILE")]
-        svg: Option<PathBuf>,
-    },
+    History(history::Options),
     /// A planned move: the new node serves before the old one lets go.
+    #[command(after_help = help::SWITCHOVER)]
     Switchover {
         /// Which group.
         group: String,
@@ -88,6 +87,7 @@ enum Verb {
         dry_run: bool,
     },
     /// Hand over, and do not become active again until `undrain`, across restarts.
+    #[command(after_help = help::DRAIN)]
     Drain {
         /// Which group; else every group.
         group: Option<String>,
@@ -96,12 +96,13 @@ enum Verb {
         wait: bool,
     },
     /// Take part again.
+    #[command(after_help = help::UNDRAIN)]
     Undrain {
         /// Which group; else every group.
         group: Option<String>,
     },
     /// Freeze a group on every node of the cluster, or end that.
-    #[command(allow_missing_positional = true)]
+    #[command(allow_missing_positional = true, after_help = help::MAINTENANCE)]
     Maintenance {
         /// Which group.
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -124,8 +125,10 @@ enum Verb {
     #[command(after_help = drill::HELP)]
     Drill(drill::Options),
     /// Read the configuration again, as SIGHUP does, and say what came of it.
+    #[command(after_help = help::RELOAD)]
     Reload,
     /// Change the level of the log until the next reload or restart.
+    #[command(after_help = help::LOG_LEVEL)]
     LogLevel {
         /// How much is told.
         #[arg(ignore_case = true)]
@@ -165,6 +168,7 @@ enum Verb {
         names: complete::Names,
     },
     /// Make a heartbeat key: the same file goes to every node.
+    #[command(after_help = help::KEYGEN)]
     Keygen {
         /// Write it there (mode 0600), not to standard output. An existing file is left alone.
         #[arg(long, value_name = "FILE")]
@@ -185,7 +189,6 @@ impl Verb {
             Self::Status { watch: false, .. } => Request::Status,
             Self::Status { watch: true, .. } => Request::Watch,
             Self::Why { group } => Request::Why { group: group.clone() },
-            Self::History { group, .. } => Request::History { group: group.clone() },
             Self::Switchover { group, to, dry_run, .. } => {
                 Request::Switchover { group: group.clone(), to: to.clone(), dry_run: *dry_run }
             }
@@ -203,6 +206,7 @@ impl Verb {
             Self::Notify(_)
             | Self::Doctor(_)
             | Self::Drill(_)
+            | Self::History(_)
             | Self::Sandbox(_)
             | Self::Simulate(_)
             | Self::Keygen { .. } => {
@@ -221,38 +225,45 @@ pub fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // A closed standard output is no reason for another exit code.
-            let _ = error.print();
-            return exit(if error.use_stderr() { Code::Usage } else { Code::Done });
-        }
+        Err(error) => return exit(misunderstood(&error)),
     };
-    match (&arguments.command, arguments.command.request()) {
-        (Verb::List(options), _) => exit(oneshot::list(options, arguments.json)),
-        (Verb::Show(options), _) => exit(oneshot::show(options, arguments.json)),
-        (Verb::Attach(options), _) => exit(oneshot::attach(options, &arguments.socket, arguments.json)),
-        (Verb::Detach(options), _) => exit(oneshot::detach(options, &arguments.socket, arguments.json)),
-        (Verb::Import(options), _) => exit(import::run(options, arguments.json)),
-        (Verb::Sandbox(options), _) => ExitCode::from(sandbox::run(options, arguments.json)),
-        (Verb::Doctor(options), _) => exit(doctor::run(&arguments.socket, options, arguments.json)),
-        (Verb::Drill(options), _) => exit(drill::run(&arguments.socket, options, arguments.json)),
-        (Verb::Simulate(options), _) => exit(simulate::execute(options, arguments.json)),
-        (Verb::Notify(words), _) => {
-            let response = notify::run(words, &arguments.socket);
-            tell(&arguments, &response);
-            exit(response.code)
-        }
-        (Verb::Bundle(options), _) => exit(bundle::run(&arguments.socket, options)),
-        (Verb::Complete { names }, _) => exit(complete::run(*names, &arguments.socket)),
-        (Verb::Keygen { out }, _) => exit(keygen::run(out.as_deref())),
-        (Verb::History { since, svg, .. }, Some(request)) => {
-            let wanted = history::Wanted { since: *since, svg: svg.as_deref(), json: arguments.json };
-            exit(tell_history(&arguments, &request, &wanted).unwrap_or_else(|e| failed(&e)))
-        }
-        (_, Some(Request::Watch)) => exit(watch(&arguments).unwrap_or_else(|e| failed(&e))),
-        (_, Some(request)) => exit(ask(&arguments, &request).unwrap_or_else(|e| failed(&e))),
-        (_, None) => exit(Code::Usage),
+    exit(run(&arguments))
+}
+
+fn run(arguments: &Arguments) -> u8 {
+    let (socket, json) = (&*arguments.socket, arguments.json);
+    u8::from(match (&arguments.command, arguments.command.request()) {
+        (Verb::List(options), _) => oneshot::list(options, json),
+        (Verb::Show(options), _) => oneshot::show(options, json),
+        (Verb::Attach(options), _) => oneshot::attach(options, socket, json),
+        (Verb::Detach(options), _) => oneshot::detach(options, socket, json),
+        (Verb::Import(options), _) => import::run(options, json),
+        (Verb::Sandbox(options), _) => return sandbox::run(options, json),
+        (Verb::Doctor(options), _) => doctor::run(socket, options, json),
+        (Verb::Drill(options), _) => drill::run(socket, options, json),
+        (Verb::History(options), _) => history::run(socket, options, json),
+        (Verb::Simulate(options), _) => simulate::execute(options, json),
+        (Verb::Notify(words), _) => say::tell(&notify::run(words, socket), json),
+        (Verb::Bundle(options), _) => bundle::run(socket, options, json),
+        (Verb::Complete { names }, _) => complete::run(*names, socket),
+        (Verb::Keygen { out }, _) => keygen::run(out.as_deref(), json),
+        (_, Some(Request::Watch)) => watch(socket, json).unwrap_or_else(|e| say::failed(&e, json)),
+        (_, Some(request)) => ask(arguments, &request).unwrap_or_else(|e| say::failed(&e, json)),
+        (_, None) => Code::Usage,
+    })
+}
+
+/// Help that was asked for, or what is wrong with the command line.
+fn misunderstood(error: &clap::Error) -> u8 {
+    let code = if error.use_stderr() { Code::Usage } else { Code::Done };
+    let as_json = std::env::args_os().any(|argument| argument == "--json");
+    if code == Code::Usage && as_json {
+        say::document(&Response::new(code, error.to_string().trim_end()));
+    } else {
+        // A closed standard output is no reason for another exit code.
+        let _ = error.print();
     }
+    code.into()
 }
 
 /// As the command line has it, and the protocol.
@@ -260,97 +271,47 @@ fn named(level: LogLevel) -> String {
     level.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-fn exit(code: Code) -> ExitCode {
-    ExitCode::from(u8::from(code))
-}
-
-fn failed(error: &ClientError) -> Code {
-    complain(&error.to_string());
-    error.code()
+fn exit(code: u8) -> ExitCode {
+    ExitCode::from(code)
 }
 
 fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
     let mut client = Client::connect(&arguments.socket, PATIENCE)?;
     let response = client.call(request)?;
-    if let (Verb::Status { check: true, .. }, Code::Done) = (&arguments.command, response.code) {
-        return Ok(check(arguments, &response.data));
+    let as_json = arguments.json;
+    if response.code != Code::Done {
+        return Ok(say::tell(&response, as_json));
     }
-    let response = match (&arguments.command, response.code) {
-        (Verb::Switchover { group, to, wait: true, .. }, Code::Done) => {
+    let response = match &arguments.command {
+        Verb::Status { check: true, .. } => status::check(&response.data),
+        Verb::Status { .. } => {
+            return Ok(say::show(&response, as_json, || status::text(&response.data, Paint::of_stdout())));
+        }
+        Verb::Switchover { group, to, wait: true, .. } => {
             wait::until_moved(&mut client, Some(group), &wait::Order::Switchover { to: to.as_deref() })?
         }
-        (Verb::Drain { group, wait: true }, Code::Done) => {
-            wait::until_moved(&mut client, group.as_deref(), &wait::Order::Drain)?
-        }
+        Verb::Drain { group, wait: true } => wait::until_moved(&mut client, group.as_deref(), &wait::Order::Drain)?,
         _ => response,
     };
-    show(arguments, request, &response);
-    Ok(response.code)
-}
-
-fn tell_history(arguments: &Arguments, request: &Request, wanted: &history::Wanted) -> Result<Code, ClientError> {
-    let response = Client::connect(&arguments.socket, PATIENCE)?.call(request)?;
-    if response.code != Code::Done {
-        show(arguments, request, &response);
-        return Ok(response.code);
-    }
-    Ok(match history::show(&response.data, wanted) {
-        Ok(text) => {
-            print(&text);
-            Code::Done
-        }
-        Err(error) => {
-            complain(&error.to_string());
-            Code::No
-        }
+    // What a check finds is what was asked for, and no complaint.
+    Ok(match arguments.command {
+        Verb::Status { .. } => say::show(&response, as_json, || response.message.clone()),
+        _ => say::tell(&response, as_json),
     })
 }
 
-/// What somebody should look at, one a line; the exit code says whether there is anything.
-fn check(arguments: &Arguments, status: &Value) -> Code {
-    let problems = status::problems(status);
-    let code = if problems.is_empty() { Code::Done } else { Code::No };
-    if arguments.json {
-        print(&serde_json::json!({ "ok": code == Code::Done, "problems": problems }).to_string());
-    } else if code == Code::Done {
-        print("ok");
-    } else {
-        print(&problems.join("\n"));
-    }
-    code
-}
-
-fn show(arguments: &Arguments, request: &Request, response: &Response) {
-    if *request != Request::Status || response.code != Code::Done {
-        return tell(arguments, response);
-    }
-    let text = if arguments.json { response.data.to_string() } else { status::text(&response.data) };
-    // Nobody reads any more: the exit code still tells.
-    let _ = print(&text);
-}
-
-fn tell(arguments: &Arguments, response: &Response) {
-    if arguments.json {
-        print(&serde_json::to_string(response).unwrap_or_default());
-    } else if response.code == Code::Done {
-        print(&response.message);
-    } else {
-        complain(&response.message);
-    }
-}
-
-fn watch(arguments: &Arguments) -> Result<Code, ClientError> {
-    let clear = io::stdout().is_terminal() && !arguments.json;
-    Client::connect(&arguments.socket, PATIENCE)?.watch(|line| {
-        if arguments.json {
-            return print(String::from_utf8_lossy(line).trim_end());
-        }
+fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
+    let clear = io::stdout().is_terminal() && !as_json;
+    let paint = Paint::of_stdout();
+    Client::connect(socket, PATIENCE)?.watch(|line| {
         let snapshot: Value = serde_json::from_slice(line).unwrap_or_default();
-        let picture = status::text(&snapshot);
+        if as_json {
+            return say::document(&Response::done("").with_data(snapshot));
+        }
+        let picture = status::text(&snapshot, paint);
         print(&if clear { format!("{HOME}{picture}") } else { format!("{picture}\n") })
     })?;
-    complain("havipd has ended");
-    Ok(Code::Unreachable)
+    Ok(say::tell(&Response::new(Code::Unreachable, "havipd has ended"), as_json))
 }
 
 /// A duration of at least a second.
@@ -361,15 +322,4 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
     } else {
         Ok(span)
     }
-}
-
-/// Prints a line; false once nobody reads any more.
-fn print(text: &str) -> bool {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
-}
-
-fn complain(text: &str) {
-    // Nowhere is left to say that this failed.
-    let _ = writeln!(io::stderr(), "havipctl: {text}");
 }

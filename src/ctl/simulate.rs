@@ -1,9 +1,9 @@
 //! `havipctl simulate`: the election and the ownership loop that the daemon runs, in virtual time.
 
-use super::{complain, print};
+use super::say::{self, complain, print};
 use crate::clock;
 use crate::config::LoadError;
-use crate::control::protocol::Code;
+use crate::control::protocol::{Code, Response};
 use crate::runtime::reload::{Known, load};
 use crate::simulation::cloud::Profile;
 use crate::simulation::cluster::Cluster;
@@ -106,35 +106,28 @@ pub(super) fn execute(options: &Options, as_json: bool) -> Code {
         Some(seed) => Scenario::random(seed),
         None => match read(options) {
             Ok(scenario) => scenario,
-            Err(text) => {
-                complain(&text);
-                return Code::Configuration;
-            }
+            Err(text) => return say::tell(&Response::new(Code::Configuration, text), as_json),
         },
     };
     if options.print {
-        print(scenario.text().trim_end());
-        return Code::Done;
+        let text = scenario.text();
+        let response = Response::done("not played").with_data(json!({ "scenario": text }));
+        return say::show(&response, as_json, || text.trim_end().to_owned());
     }
     // What is left out of the account is left out after it is kept.
     let mut report = replay(&scenario, if options.trace == 0 { 0 } else { ALL });
     report.trace = last(&report.trace, options.trace, options.verbose);
-    if as_json {
-        print(&outcome(&report).to_string());
-    } else {
-        print(&format!("{}{}", report.trace, report.to_string().trim_end()));
-    }
-    if report.violation.is_some() { Code::No } else { Code::Done }
+    let code = if report.violation.is_some() { Code::No } else { Code::Done };
+    let said = report.to_string();
+    let response = Response::new(code, said.trim_end()).with_data(outcome(&report));
+    say::show(&response, as_json, || format!("{}{}", report.trace, said.trim_end()))
 }
 
 fn list(as_json: bool) -> Code {
-    if as_json {
-        let all: Vec<Value> = PROMISES.iter().map(|(name, text)| json!({"name": name, "text": text})).collect();
-        print(&Value::from(all).to_string());
-    } else {
-        PROMISES.iter().all(|(name, text)| print(&format!("{name:<4} {text}")));
-    }
-    Code::Done
+    let all: Vec<Value> = PROMISES.iter().map(|(name, text)| json!({"name": name, "text": text})).collect();
+    let response = Response::done(format!("{} promises", all.len())).with_data(json!({ "promises": all }));
+    let lines = PROMISES.iter().map(|(name, text)| format!("{name:<4} {text}"));
+    say::show(&response, as_json, || lines.collect::<Vec<_>>().join("\n"))
 }
 
 fn read(options: &Options) -> Result<Scenario, String> {
@@ -241,25 +234,19 @@ fn sweep(from: u64, to: u64, as_json: bool) -> Code {
     let wall = clock::now().since(began).as_secs_f64();
     let hours = simulated.as_secs_f64() / 3600.0;
     let count = broken.len();
-    if as_json {
-        let (seconds, done) = (simulated.as_secs_f64(), next - from);
-        print(
-            &json!({"from": from, "to": next, "seeds": done, "simulated_s": seconds, "wall_s": wall, "broken": broken})
-                .to_string(),
-        );
-    } else {
-        let rate = hours / wall.max(0.001);
-        print(&format!(
-            "seeds {from}..{next}: {hours:.1} h simulated in {wall:.1} s, {rate:.2} h/s; {count} broke a promise"
-        ));
-    }
-    if count > 0 {
-        Code::No
-    } else if next < to {
-        Code::TryAgain
-    } else {
-        Code::Done
-    }
+    let rate = hours / wall.max(0.001);
+    let text =
+        format!("seeds {from}..{next}: {hours:.1} h simulated in {wall:.1} s, {rate:.2} h/s; {count} broke a promise");
+    let (seconds, done) = (simulated.as_secs_f64(), next - from);
+    let figures = json!({
+        "from": from, "to": next, "seeds": done, "simulated_s": seconds, "wall_s": wall, "broken": broken,
+    });
+    let code = match () {
+        () if count > 0 => Code::No,
+        () if next < to => Code::TryAgain,
+        () => Code::Done,
+    };
+    say::show(&Response::new(code, text.clone()).with_data(figures), as_json, || text)
 }
 
 #[cfg(test)]

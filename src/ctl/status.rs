@@ -1,10 +1,15 @@
 //! A status as people read it.
 
-use serde_json::Value;
+use super::say::{Colour, Paint, list};
+use crate::control::protocol::{Code, Response};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// The whole status; what a daemon of another version does not say is left out.
-pub(super) fn text(status: &Value) -> String {
+/// Lines of what is wrong that a screen has room for.
+const MOST_WRONG: usize = 12;
+
+/// The whole status, what is wrong first; what a daemon of another version does not say is left out.
+pub(super) fn text(status: &Value, paint: Paint) -> String {
     if let Some(waiting) = status["waiting"].as_str() {
         return format!("havipd waits: {waiting}");
     }
@@ -19,17 +24,64 @@ pub(super) fn text(status: &Value) -> String {
     if status["stopping"] == true {
         text.push_str("the daemon is leaving\n");
     }
+    let wrong = problems(status);
+    for line in wrong.iter().take(MOST_WRONG) {
+        let _ = writeln!(text, "{} {line}", paint.apply(Colour::Wrong, "!"));
+    }
+    if wrong.len() > MOST_WRONG {
+        let _ = writeln!(text, "! and {} more: havipctl status --check", wrong.len() - MOST_WRONG);
+    }
     text.push('\n');
-    table(&mut text, &["GROUP", "ROLE", "ACTIVE", "EPOCH", "SINCE", "CAUSE"], &rows(&status["groups"], group));
-    for group in list(&status["groups"]) {
+    let groups = by_urgency(status);
+    let rows: Vec<Row> = groups.iter().map(|g| Row { cells: group(g), colour: (1, colour_of(g)) }).collect();
+    table(&mut text, &["GROUP", "ROLE", "ACTIVE", "EPOCH", "SINCE", "CAUSE"], &rows, paint);
+    for group in groups {
         details(&mut text, group);
     }
     text.push('\n');
-    table(&mut text, &["PEER", "SESSION", "HEARD", "DEAD AFTER", "TARGET"], &rows(&status["peers"], peer));
-    for line in troubles(status) {
-        let _ = writeln!(text, "{line}");
-    }
+    let peers: Vec<Row> = list(&status["peers"])
+        .iter()
+        .map(|p| Row { cells: peer(p), colour: (1, (p["state"] != "up").then_some(Colour::Wrong)) })
+        .collect();
+    table(&mut text, &["PEER", "SESSION", "HEARD", "DEAD AFTER", "TARGET"], &peers, paint);
     text.trim_end().to_owned()
+}
+
+/// What `--check` answers.
+pub(super) fn check(status: &Value) -> Response {
+    let problems = problems(status);
+    let (code, message) =
+        if problems.is_empty() { (Code::Done, "ok".to_owned()) } else { (Code::No, problems.join("\n")) };
+    Response::new(code, message).with_data(json!({ "ok": code == Code::Done, "problems": problems }))
+}
+
+/// The groups, what is worst first; those of one kind stay in the order of the file.
+fn by_urgency(status: &Value) -> Vec<&Value> {
+    let mut groups: Vec<&Value> = list(&status["groups"]).iter().collect();
+    groups.sort_by_key(|g| urgency(g));
+    groups
+}
+
+/// The smaller, the further up.
+fn urgency(group: &Value) -> u8 {
+    match () {
+        // What this node has no part in is not its trouble.
+        () if group["member"] == false => 4,
+        () if group["role"] == "fault" => 0,
+        () if group["active"].is_null() => 1,
+        () if group["isolated"] == true => 2,
+        () if group["maintenance"] == true => 3,
+        () => 4,
+    }
+}
+
+fn colour_of(group: &Value) -> Option<Colour> {
+    match urgency(group) {
+        0..=2 => Some(Colour::Wrong),
+        3 => Some(Colour::Doubtful),
+        _ if group["role"] == "active" => Some(Colour::Right),
+        _ => None,
+    }
 }
 
 fn group(group: &Value) -> Vec<String> {
@@ -136,12 +188,29 @@ fn troubles(status: &Value) -> Vec<String> {
 
 /// Everything that somebody should look at, for `status --check`. A drained node is as it should be.
 pub(super) fn problems(status: &Value) -> Vec<String> {
-    let mut all: Vec<String> = list(&status["groups"]).iter().flat_map(|g| of_group(status, g)).collect();
+    let mut all: Vec<String> = by_urgency(status).into_iter().flat_map(|g| of_group(status, g)).collect();
     for peer in list(&status["peers"]).iter().filter(|p| p["state"] != "up") {
         all.push(format!("peer {}: the session is {}", word(&peer["node"]), word(&peer["state"])));
     }
+    all.extend(hooks(status));
     all.extend(troubles(status));
     all
+}
+
+/// Hooks of the last state of each group that did not end well.
+fn hooks(status: &Value) -> Vec<String> {
+    let groups = status["effects"]["hooks"].as_object().into_iter().flatten();
+    let failed = |h: &&Value| h["result"]["result"] != "exited" || h["result"]["code"] != 0;
+    let said = |group: &str, hook: &Value| {
+        let (key, program, state) = (word(&hook["hook"]), word(&hook["program"]), word(&hook["state"]));
+        let how = match (word(&hook["result"]["result"]), hook["result"]["code"].as_i64()) {
+            ("exited", Some(code)) => format!("ended with exit code {code}"),
+            (result, _) => format!("failed ({result})"),
+        };
+        let line = hook["last_line"].as_str().map(|line| format!(": {line}")).unwrap_or_default();
+        format!("{group}: hook {key} ({program}) for {state} {how}{line}")
+    };
+    groups.flat_map(|(group, all)| list(&all["last"]).iter().filter(failed).map(move |h| said(group, h))).collect()
 }
 
 fn of_group(status: &Value, group: &Value) -> Vec<String> {
@@ -193,14 +262,6 @@ fn known(status: &Value, target: &str) -> String {
     peer.map_or_else(|| target.to_owned(), |p| format!("{target} (node {})", word(&p["node"])))
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn rows(values: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
-    list(values).iter().map(row).collect()
-}
-
 fn word(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
 }
@@ -219,13 +280,24 @@ fn age(value: &Value) -> String {
     }
 }
 
-fn table(text: &mut String, head: &[&str], rows: &[Vec<String>]) {
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
+/// One line of a table.
+struct Row {
+    cells: Vec<String>,
+    /// Which cell has a colour, and which one.
+    colour: (usize, Option<Colour>),
+}
+
+fn table(text: &mut String, head: &[&str], rows: &[Row], paint: Paint) {
+    let width = |i: usize| rows.iter().map(|r| r.cells[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
-    for row in std::iter::once(&head).chain(rows) {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &w)| format!("{cell:<w$}")).collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    let head = Row { cells: head.iter().map(ToString::to_string).collect(), colour: (0, None) };
+    for Row { cells, colour } in std::iter::once(&head).chain(rows) {
+        // Colours have no width: the cell is filled up first.
+        let filled = cells.iter().zip(&widths).enumerate().map(|(i, (cell, &w))| {
+            let cell = format!("{cell:<w$}");
+            colour.1.filter(|_| colour.0 == i).map_or_else(|| cell.clone(), |c| paint.apply(c, &cell))
+        });
+        let _ = writeln!(text, "{}", filled.collect::<Vec<_>>().join("  ").trim_end());
     }
 }
 
@@ -267,14 +339,14 @@ mod tests {
             "peers": [{"node": "b", "state": "up", "heard_ms": 12, "dead_time_ms": 5000}],
             "network": {"places": [], "sockets": [{"address": "10.0.0.1:1", "error": "in use"}]},
         });
-        let shown = text(&status);
+        let shown = text(&status, Paint::new(false));
         for line in [
             "cluster prod, node a (i-a), up 1 h 2 min, havipd 1",
             "web    fault, drained  b       7      1.5 s  denied",
             "  web: read havip-x: denied; check the credentials",
             "  havip-x: 10.0.0.100, not on this host, held by i-b, read 90 ms ago",
             "b     up       12 ms  5.0 s       -",
-            "10.0.0.1:1: in use",
+            "! 10.0.0.1:1: in use",
         ] {
             assert!(shown.lines().any(|l| l == line), "{line:?} is not in\n{shown}");
         }
@@ -282,7 +354,7 @@ mod tests {
             assert!(problems(&status).iter().any(|p| p == problem), "{:?}", problems(&status));
         }
         assert_eq!(problems(&status).len(), 2, "a drained node is as it should be");
-        assert!(text(&Value::Null).starts_with("cluster -, node -"));
-        assert_eq!(text(&json!({"waiting": "for 10.0.0.1"})), "havipd waits: for 10.0.0.1");
+        assert!(text(&Value::Null, Paint::new(false)).starts_with("cluster -, node -"));
+        assert_eq!(text(&json!({"waiting": "for 10.0.0.1"}), Paint::new(false)), "havipd waits: for 10.0.0.1");
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn bind(ids: &[&str]) -> HaVip {
     havip(&ids.iter().enumerate().map(|(i, id)| (*id, Some(i == 0))).collect::<Vec<_>>())
 }
 
-fn status() -> Status {
+pub(crate) fn status() -> Status {
     let group = GroupSnapshot {
         name: "web".into(),
         role: Role::Active,

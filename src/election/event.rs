@@ -56,6 +56,13 @@ pub enum Event {
         /// What it said, if that was no.
         error: Option<String>,
     },
+    /// An announcement of a HAVIP's address has been sent.
+    Announced {
+        /// The group.
+        group: GroupIndex,
+        /// The address.
+        address: std::net::Ipv4Addr,
+    },
     /// A long operation ended; one whose id is no longer expected is dropped and counted.
     OperationEnded {
         /// The id that the action carried.

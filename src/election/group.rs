@@ -1,6 +1,6 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
 
-use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition, WriteKind};
+use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition, Write, WriteKind};
 use super::claim::Waiting;
 use super::damping::Damping;
 use super::event::OperationResult;
@@ -415,21 +415,29 @@ impl Group {
         if !self.role.has_right() {
             return;
         }
-        let mut steps: Vec<String> = Vec::new();
-        for action in turn.out.iter().skip(from) {
-            steps.push(match action {
-                Action::Write(w) => {
-                    let targets = w.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                    format!("{} of {targets} sent", if w.kind == WriteKind::Attach { "attach" } else { "detach" })
-                }
-                Action::Announce { address, .. } if self.announced != Some(self.epoch) => {
-                    self.announced = Some(self.epoch);
-                    format!("{address} announced")
-                }
-                _ => continue,
-            });
-        }
+        let sent = |w: &Write| {
+            let targets = w.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{} of {targets} sent", if w.kind == WriteKind::Attach { "attach" } else { "detach" })
+        };
+        let writes = turn.out.iter().skip(from).filter_map(|action| match action {
+            Action::Write(write) => Some(sent(write)),
+            _ => None,
+        });
+        let steps: Vec<String> = writes.collect();
         steps.into_iter().for_each(|what| self.step_done(turn, what));
+    }
+
+    /// Whether an announcement would be the first one of this reign.
+    pub(crate) fn announces_first(&self) -> bool {
+        self.role.has_right() && self.announced != Some(self.epoch)
+    }
+
+    /// The kernel has sent an announcement of ours: the first one of a reign is a step.
+    pub(crate) fn note_announced(&mut self, turn: &mut Turn<'_>, address: std::net::Ipv4Addr) {
+        if self.announces_first() {
+            self.announced = Some(self.epoch);
+            self.step_done(turn, format!("{address} announced"));
+        }
     }
 
     /// The kernel has an address of ours.

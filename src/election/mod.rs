@@ -194,6 +194,18 @@ impl Core {
                     return;
                 }
             }
+            Event::Announced { group, address } => {
+                let quiet = self.groups.get(group.0).is_none_or(|g| !g.announces_first());
+                // As above: only the first one of a reign has something to say.
+                if quiet && !self.changed && !self.persist {
+                    return;
+                }
+                self.each_group(now, actions, |g, turn| {
+                    if g.index == group {
+                        g.note_announced(turn, address);
+                    }
+                });
+            }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),

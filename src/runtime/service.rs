@@ -4,6 +4,7 @@
 //! own that comes back with a message. That the loop turns is what the core depends on.
 
 mod checkup;
+mod chronicle;
 mod handle;
 mod leave;
 mod tell;
@@ -43,6 +44,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use chronicle::Chronicle;
 pub use leave::End;
 
 /// Messages of the core taken in one turn of the loop.
@@ -120,6 +122,7 @@ struct Service {
     state: Arc<StateWriter>,
     journal: Journal,
     memory: Memory,
+    chronicle: Chronicle,
     history_reader: Arc<Semaphore>,
     examination: Arc<Semaphore>,
     /// When the doctor looks by itself.
@@ -196,6 +199,7 @@ pub async fn run(
         state,
         journal,
         memory,
+        chronicle: Chronicle::default(),
         history_reader: Arc::new(Semaphore::new(1)),
         examination: Arc::new(Semaphore::new(1)),
         checkup_at: None,
@@ -264,6 +268,10 @@ impl Service {
         let core = Arc::clone(&self.core_status.borrow_and_update());
         self.notifier.turn_completed(clock::now());
         self.notifier.status(&core.line());
+        for entry in self.chronicle.note(&core.election) {
+            tracing::info!(group = entry.group, cause = entry.cause, "{}: {}", entry.group, entry.detail);
+            self.journal.write(entry);
+        }
         let status = Status::new((*core).clone(), self.effects_status());
         let published = Arc::new(Published::Running(Box::new(status)));
         self.measure.published(clock::now(), Arc::clone(&published));

@@ -7,21 +7,31 @@ use std::process::{Command, Output};
 
 /// What `havipctl` makes of an answer from a daemon that knows no other.
 fn told(answer: &[u8], arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+    command.args(arguments);
+    told_to(&[answer], command)
+}
+
+/// The same of several answers, each to one request of one client, for any call of it.
+pub(crate) fn told_to(answers: &[&[u8]], mut command: Command) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let answer = answer.to_vec();
+    let answers: Vec<Vec<u8>> = answers.iter().map(|a| a.to_vec()).collect();
     let daemon = std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
-        BufReader::new(client.try_clone().unwrap()).read_line(&mut String::new()).unwrap();
-        client.write_all(&answer).unwrap();
+        let mut requests = BufReader::new(client.try_clone().unwrap());
+        for answer in answers {
+            requests.read_line(&mut String::new()).unwrap();
+            client.write_all(&answer).unwrap();
+        }
     });
-    let output = Command::new(env!("CARGO_BIN_EXE_havipctl")).arg("--socket").arg(&path).args(arguments).output();
+    let output = command.arg("--socket").arg(&path).output();
     daemon.join().unwrap();
     output.unwrap()
 }
 
-fn recorded(version: &str, name: &str) -> Vec<u8> {
+pub(crate) fn recorded(version: &str, name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/control/{version}/{name}.json"));
     std::fs::read(path).unwrap()
 }

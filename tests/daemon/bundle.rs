@@ -1,6 +1,8 @@
 //! A support archive of a real daemon, whose configuration is full of secrets.
 
 use crate::lab::{Lab, Options};
+use crate::wait::wait_for;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -70,4 +72,45 @@ fn an_archive_has_everything_but_secrets() {
     // What is there already stays as it is.
     assert_eq!(bundle().status.code(), Some(1));
     assert_eq!(fs::read(&out).unwrap(), archive);
+}
+
+/// The node of the incident: nobody answers any more, and what it left on disk goes along.
+#[test]
+fn an_archive_of_a_dead_daemon_has_its_journal_and_a_look_at_its_file() {
+    let lab = Lab::new(Options::default());
+    let mut a = lab.start(0);
+    a.wait_role("active");
+    let state = lab.home(0).join("state");
+    wait_for("the move is written", || {
+        let text = fs::read_to_string(state.join("history.jsonl")).unwrap_or_default();
+        text.contains("\"to\":\"active\"").then_some(())
+    });
+    a.signal(9);
+    a.ended();
+    let out = lab.dir.path().join("bundle.tar");
+    let (out, config, state) = (out.to_str().unwrap(), lab.config_path(), state.to_str().unwrap().to_owned());
+    let config = config.to_str().unwrap();
+    let options = ["bundle", "--json", "--out", out, "--config", config, "--node", "a", "--state", &state];
+    let done = lab.ctl(0, &options);
+    let answer: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((done.status.code(), &answer["code"], &answer["data"]["path"]), (Some(0), &json!(0), &json!(out)));
+    let members = answer["data"]["members"].as_array().unwrap();
+    for name in ["history.json", "state.json", "doctor.json"] {
+        assert!(members.contains(&json!(name)), "{name} is not in {answer:#}");
+    }
+    let notes = answer["data"]["notes"].to_string();
+    for note in ["without status.json: havipd does not run", "history.json is the journal in"] {
+        assert!(notes.contains(note), "{note:?} is not in {notes}");
+    }
+    let member = |name: &str| {
+        let output = Command::new("tar").args(["-xOf", out, &format!("havipd-bundle/{name}")]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let history: Value = serde_json::from_str(&member("history.json")).unwrap();
+    assert_eq!(history["source"], "journal");
+    assert!(history["entries"].as_array().unwrap().iter().any(|e| e["to"] == "active"), "{history:#}");
+    // The doctor looked at the file that was named, not at one that some daemon has.
+    let doctor: Value = serde_json::from_str(&member("doctor.json")).unwrap();
+    assert!(doctor["data"]["findings"].to_string().contains(config), "{doctor:#}");
+    assert!(member("README").contains("history.json is the journal in"));
 }

@@ -151,7 +151,8 @@ fn havipctl_shows_and_moves() {
     assert!(out.starts_with("cluster lab, node a (i-a), up ") && out.contains("held by i-a"), "{out}");
     let (_, out, _) = parts(lab.ctl(1, &["status", "--json"]));
     let status: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(status["groups"][0]["active"], "a");
+    assert_eq!((&status["code"], &status["data"]["groups"][0]["active"]), (&json!(0), &json!("a")));
+    assert_eq!(status["data"]["groups"][0]["epoch"], a.group()["epoch"], "a bystander knows the reign");
 
     let (code, _, err) = parts(lab.ctl(1, &["switchover", "web"]));
     assert_eq!(code, Some(1), "{err}");
@@ -222,7 +223,9 @@ fn status_check_tells_by_its_exit_code() {
     let good = wait_for("all is well", || Some(parts(lab.ctl(0, &["status", "--check"]))).filter(|p| p.0 == Some(0)));
     assert_eq!(good.1, "ok\n");
     let (_, out, _) = parts(lab.ctl(1, &["status", "--check", "--json"]));
-    assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!({"ok": true, "problems": []}));
+    let answer: Value = serde_json::from_str(&out).unwrap();
+    let expected = json!({"protocol": 1, "code": 0, "message": "ok", "data": {"ok": true, "problems": []}});
+    assert_eq!(answer, expected);
 
     // Would tonight's failover work? Both nodes say that it would not.
     let (code, out, _) = parts(lab.ctl(1, &["drain"]));

@@ -5,6 +5,7 @@ use crate::wait::wait_for;
 use havipd::doctor::{Finding, Level};
 use havipd::sandbox::emulator::{Command as Cloud, Permission};
 use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use serde_json::Value;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
@@ -25,7 +26,10 @@ fn examine(lab: &Lab, node: usize) -> (Option<i32>, Vec<Finding>) {
 
 fn findings(output: Output) -> (Option<i32>, Vec<Finding>) {
     let text = String::from_utf8_lossy(&output.stdout);
-    let parsed = serde_json::from_str(&text);
+    let parsed = serde_json::from_str::<Value>(&text).and_then(|mut answer| {
+        assert_eq!(answer["code"].as_i64(), output.status.code().map(i64::from), "{text}");
+        serde_json::from_value(answer["data"]["findings"].take())
+    });
     (output.status.code(), parsed.unwrap_or_else(|e| panic!("{e}: {text}{}", String::from_utf8_lossy(&output.stderr))))
 }
 

@@ -66,3 +66,24 @@ fn its_level_changes_while_it_runs() {
     assert_eq!(lab.ctl(0, &["maintenance", "web", "off"]).status.code(), Some(0));
     a.wait_log("DEBUG");
 }
+
+/// What docs/operations.md shows as the line of a change of role is one: the same words, the same fields.
+#[test]
+fn the_line_of_the_documentation_is_one() {
+    let page = include_str!("../../docs/operations.md");
+    let shown = page.lines().find(|l| l.starts_with("INFO web is active")).expect("a line of the log");
+    let lab = Lab::new(Options::default());
+    let a = lab.start(0);
+    a.wait_log("web is active: ");
+    let log = a.log();
+    let line = log.lines().find(|l| l.contains("INFO") && l.contains("web is active: ")).expect("a line");
+    let fields = |line: &str| -> Vec<String> {
+        let (_, rest) = line.split_once(" group=").unwrap_or_else(|| panic!("no fields in {line}"));
+        let before_timeline = rest.split(" timeline=").next().unwrap();
+        before_timeline.split(' ').filter_map(|f| Some(f.split_once('=')?.0.to_owned())).collect()
+    };
+    assert_eq!(fields(shown), fields(line), "{line}");
+    let begin = shown.split(" group=").next().unwrap();
+    assert!(line.contains(begin) && line.contains("from=\"claiming\" to=\"active\" cause=\"confirmed\""), "{line}");
+    assert!(shown.contains("timeline=\"+0.0ms ") && line.contains("timeline=\"+0.0ms "), "{line}");
+}

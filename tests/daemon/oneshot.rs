@@ -346,8 +346,8 @@ fn list_and_show_tell_people_and_programs() {
     let line = text.lines().find(|l| l.starts_with(HAVIP)).unwrap();
     assert!(line.contains("  127.0.0.100  binded  ") && line.ends_with("i-b     -"), "{text}");
     let all = asked(&lab, &["list"]);
-    assert!(all["data"].as_array().unwrap().iter().any(|h| h["haVipId"] == HAVIP), "{all}");
-    assert_eq!(asked(&lab, &["list", "--vpc", "vpc-nosuch"])["data"], json!([]));
+    assert!(all["data"]["havips"].as_array().unwrap().iter().any(|h| h["haVipId"] == HAVIP), "{all}");
+    assert_eq!(asked(&lab, &["list", "--vpc", "vpc-nosuch"])["data"], json!({"havips": []}));
     let (code, text) = run(&lab, &["show", HAVIP]);
     assert_eq!(code, Some(0));
     assert!(text.contains("\nholder   i-b\nbound    i-b (SERVER), master\n"), "{text}");

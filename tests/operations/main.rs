@@ -57,14 +57,14 @@ const WALK: &[Step] = &[
         node: "b",
         arguments: &["status"],
         code: 0,
-        says: &["web active b N", "a down", "c up", "held by i-b"],
+        says: &["! peer a: the session is down", "web active b N", "a down", "c up", "held by i-b"],
     },
     Step {
         after: "alert",
         node: "b",
         arguments: &["why", "web"],
         code: 0,
-        says: &["b is active for web", "a is dead; heard", "the cloud says that i-b has havip-sandbox"],
+        says: &["b is active for web", "a is dead; heard", "the cloud says that i-b (node this one) has havip-sandbox"],
     },
     Step {
         after: "alert",
@@ -84,6 +84,13 @@ const WALK: &[Step] = &[
             "read back: holder i-b",
             "active (confirmed)",
         ],
+    },
+    Step {
+        after: "alert",
+        node: "c",
+        arguments: &["history", "web", "-n", "1"],
+        code: 0,
+        says: &["web moved: b is active (epoch N), before it a"],
     },
     Step {
         after: "alert",

@@ -1,7 +1,10 @@
 //! What goes into the archive. Each part has its time, and what cannot be had is named and left out.
 
+use super::super::history::{self, Source};
+use super::Options;
 use crate::control::client::Client;
 use crate::control::protocol::{Code, Request, Response};
+use crate::state;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -27,52 +30,84 @@ pub(super) struct Member {
     pub(super) text: String,
 }
 
-/// Every part, and what is missing, in words.
-pub(super) fn all(socket: &Path, config: &Path) -> (Vec<Member>, Vec<String>) {
-    let (mut members, mut missing) = (Vec::new(), Vec::new());
-    let mut put = |name: &str, found: Result<String, String>| match found {
-        Ok(text) => members.push(Member { name: name.to_owned(), text }),
-        Err(why) => missing.push(format!("without {name}: {why}")),
-    };
-    put("havipd.toml", std::fs::read_to_string(config).map_err(|e| format!("{}: {e}", config.display())));
-    let mut client = Client::connect(socket, PATIENCE);
-    let mut ask = |request: &Request| match &mut client {
-        Ok(client) => client.call(request).map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let status = ask(&Request::Status);
-    put("status.json", status.clone().and_then(json));
-    put("history.json", ask(&Request::History { group: None }).and_then(json));
-    let data = status.map(|s| s.data).unwrap_or_default();
-    let groups = data["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
-    for name in groups.iter().filter_map(|g| g["name"].as_str()).take(MOST_WHYS) {
-        let why = ask(&Request::Why { group: name.to_owned() });
-        put(&format!("why-{name}.txt"), why.map(|answer| answer.message));
-    }
-    if let Some(pid) = data["pid"].as_u64() {
-        for file in ["status", "limits", "stat", "sched"] {
-            put(
-                &format!("proc-{file}.txt"),
-                std::fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|e| e.to_string()),
-            );
-        }
-    }
+/// Every part, and in words what is missing or is not what it usually is.
+pub(super) fn all(socket: &Path, options: &Options) -> (Vec<Member>, Vec<String>) {
+    let mut parts = Parts::default();
+    let config = &options.config;
+    parts.put("havipd.toml", std::fs::read_to_string(config).map_err(|e| format!("{}: {e}", config.display())));
+    let alive = parts.of_daemon(socket);
+    parts.past(socket, options);
     for file in ["loadavg", "meminfo", "pressure/cpu", "net/dev", "net/snmp", "version"] {
         let name = format!("host-{}.txt", file.replace('/', "-"));
-        put(&name, std::fs::read_to_string(format!("/proc/{file}")).map_err(|e| e.to_string()));
+        parts.put(&name, std::fs::read_to_string(format!("/proc/{file}")).map_err(|e| e.to_string()));
     }
     let mut doctor = Command::new(std::env::current_exe().unwrap_or_else(|_| "havipctl".into()));
     doctor.arg("--socket").arg(socket).args(["--json", "doctor"]);
-    put("doctor.json", output(doctor));
+    if !alive {
+        doctor.arg("--config").arg(config);
+        doctor.args(options.node.iter().flat_map(|node| ["--node", node]));
+    }
+    parts.put("doctor.json", output(doctor));
     let mut unit = Command::new("systemctl");
-    put("unit.txt", output_of(unit.args(["--no-pager", "show", "havipd.service", PROPERTIES])));
+    parts.put("unit.txt", output_of(unit.args(["--no-pager", "show", "havipd.service", PROPERTIES])));
     let mut log = Command::new("journalctl");
-    put(
-        "log.txt",
-        output_of(log.args(["--no-pager", "--output=short-iso", "--lines", LOG_LINES, "--unit=havipd.service"]))
-            .map_err(|why| if is_root() { why } else { format!("{why}; run it as root") }),
-    );
-    (members, missing)
+    let log = log.args(["--no-pager", "--output=short-iso", "--lines", LOG_LINES, "--unit=havipd.service"]);
+    let advice = |why| if is_root() { why } else { format!("{why}; run it as root") };
+    parts.put("log.txt", output_of(log).map_err(advice));
+    (parts.members, parts.notes)
+}
+
+/// What was gathered so far.
+#[derive(Debug, Default)]
+struct Parts {
+    members: Vec<Member>,
+    notes: Vec<String>,
+}
+
+impl Parts {
+    fn put(&mut self, name: &str, found: Result<String, String>) {
+        match found {
+            Ok(text) => self.members.push(Member { name: name.to_owned(), text }),
+            Err(why) => self.notes.push(format!("without {name}: {why}")),
+        }
+    }
+
+    /// What only a running daemon can say; whether there is one.
+    fn of_daemon(&mut self, socket: &Path) -> bool {
+        let mut client = Client::connect(socket, PATIENCE);
+        let mut ask = |request: &Request| match &mut client {
+            Ok(client) => client.call(request).map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let status = ask(&Request::Status);
+        self.put("status.json", status.clone().and_then(json));
+        let alive = status.is_ok();
+        let data = status.map(|s| s.data).unwrap_or_default();
+        let groups = data["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for name in groups.iter().filter_map(|g| g["name"].as_str()).take(MOST_WHYS) {
+            let why = ask(&Request::Why { group: name.to_owned() });
+            self.put(&format!("why-{name}.txt"), why.map(|answer| answer.message));
+        }
+        for file in ["status", "limits", "stat", "sched"] {
+            if let Some(pid) = data["pid"].as_u64() {
+                let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+                self.put(&format!("proc-{file}.txt"), text.map_err(|e| e.to_string()));
+            }
+        }
+        alive
+    }
+
+    /// The history, which outlives the daemon, and with it what the daemon would begin with.
+    fn past(&mut self, socket: &Path, options: &Options) {
+        let past = history::past(socket, options.state.as_deref(), None);
+        let data = past.as_ref().map_err(|refusal| refusal.message.clone());
+        self.put("history.json", data.and_then(|p| serde_json::to_string_pretty(p).map_err(|e| e.to_string())));
+        let Ok(Source::Journal { directory, why }) = past.map(|p| p.source) else { return };
+        let why = why.map_or_else(String::new, |why| format!("{why}; "));
+        self.notes.push(format!("{why}history.json is the journal in {}", directory.display()));
+        let state = directory.join(state::FILE);
+        self.put(state::FILE, std::fs::read_to_string(&state).map_err(|e| format!("{}: {e}", state.display())));
+    }
 }
 
 fn json(answer: Response) -> Result<String, String> {

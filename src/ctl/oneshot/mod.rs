@@ -13,7 +13,7 @@ mod step;
 mod turn;
 
 use self::bind::{Job, Wanted};
-use super::{complain, print};
+use super::say;
 use crate::cloud::client::Client;
 use crate::config::model::Config;
 use crate::control::protocol::{Code, Response};
@@ -203,7 +203,7 @@ pub(super) fn list(options: &List, json: bool) -> Code {
         let found = call::again(deadline, || client.havips(vpc, false, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |all| show::list(&all))
     });
-    tell(&response, json)
+    say::tell(&response, json)
 }
 
 /// Runs `havipctl show`.
@@ -212,7 +212,7 @@ pub(super) fn show(options: &Show, json: bool) -> Code {
         let found = call::again(deadline, || client.havip(&options.havip, false, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |havip| show::one(&havip))
     });
-    tell(&response, json)
+    say::tell(&response, json)
 }
 
 /// Runs `havipctl attach`.
@@ -232,7 +232,7 @@ pub(super) fn detach(options: &Detach, socket: &Path, json: bool) -> Code {
 fn write(order: &Order<'_>, socket: &Path, json: bool) -> Code {
     let response = written(order, socket);
     said::tell(order.verb, order.havip, &response);
-    tell(&response, json)
+    say::tell(&response, json)
 }
 
 fn written(order: &Order<'_>, socket: &Path) -> Response {
@@ -291,17 +291,6 @@ fn run(
 
 async fn told_to_end(signals: &mut Signals) {
     while signals.next().await != Signal::Terminate {}
-}
-
-/// One line for people, on standard error if it is bad news; one document for programs.
-fn tell(response: &Response, json: bool) -> Code {
-    // Nobody reads any more: the exit code still tells.
-    match (json, response.code) {
-        (true, _) => drop(print(&serde_json::to_string(response).unwrap_or_default())),
-        (false, Code::Done) => drop(print(&response.message)),
-        (false, _) => complain(&response.message),
-    }
-    response.code
 }
 
 #[cfg(test)]

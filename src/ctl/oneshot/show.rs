@@ -29,7 +29,7 @@ pub(super) fn list(all: &[HaVip]) -> Response {
         cells.join("  ").trim_end().to_owned()
     };
     let text: Vec<String> = rows.iter().map(line).collect();
-    Response::done(text.join("\n")).with_data(json!(all))
+    Response::done(text.join("\n")).with_data(json!({ "havips": all }))
 }
 
 /// One, in full.

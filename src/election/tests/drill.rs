@@ -95,10 +95,8 @@ fn is_probe(action: &Action) -> bool {
     matches!(action, Action::SendDatagram { bytes, .. } if bytes.get(5) == Some(&2))
 }
 
-/// Issue 6: from the last heartbeat to the first packet on the new node, in order.
-#[test]
-fn the_timeline_of_a_failover_has_every_step() {
-    let mut pair = cluster(2);
+/// Steps of a failover to node 1, in order of time.
+fn failover(pair: &mut Pair) -> Vec<(Instant, String)> {
     pair.kill(0);
     let killed = pair.now;
     pair.run(Duration::from_secs(5));
@@ -115,6 +113,25 @@ fn the_timeline_of_a_failover_has_every_step() {
         }
     }
     steps.sort_by_key(|(at, _)| *at);
+    steps
+}
+
+/// What the kernel does not send is no step, however often it is tried.
+#[test]
+fn an_announcement_that_does_not_leave_is_not_noted() {
+    let mut pair = cluster(2);
+    pair.mute.insert(1);
+    let steps = failover(&mut pair);
+    assert!(!steps.iter().any(|(_, what)| what.contains("announced")), "{steps:#?}");
+    let tried = |(_, i, a): &(Instant, usize, Action)| *i == 1 && matches!(a, Action::Announce { .. });
+    assert!(pair.log.iter().any(tried));
+}
+
+/// Issue 6: from the last heartbeat to the first packet on the new node, in order.
+#[test]
+fn the_timeline_of_a_failover_has_every_step() {
+    let steps = failover(&mut cluster(2));
+    assert_eq!(steps.iter().filter(|(_, what)| what.contains("announced")).count(), 1, "{steps:#?}");
     let at = |what: &str| {
         let found = steps.iter().position(|(_, s)| s.contains(what));
         found.unwrap_or_else(|| panic!("no {what:?} in {steps:#?}"))

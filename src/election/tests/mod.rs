@@ -135,6 +135,8 @@ pub(crate) struct Pair {
     pub(crate) unanswered: BTreeSet<usize>,
     /// Hosts that put no address: what their kernel says, or nothing.
     pub(crate) no_address: BTreeMap<usize, Option<String>>,
+    /// Nodes whose announcements do not leave the host.
+    pub(crate) mute: BTreeSet<usize>,
     /// Nodes of a later release: what they send says things that this one does not know.
     pub(crate) later: BTreeSet<usize>,
 }
@@ -160,6 +162,7 @@ impl Pair {
             behind: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             no_address: BTreeMap::new(),
+            mute: BTreeSet::new(),
             later: BTreeSet::new(),
         };
         for i in 0..nodes {
@@ -314,6 +317,9 @@ impl Pair {
                 let present = matches!(action, Action::PutAddress { .. });
                 let event = Event::AddressObserved { group: *group, havip: *havip, present };
                 self.enqueue(at, i, event);
+            }
+            Action::Announce { group, address, .. } if !self.mute.contains(&i) => {
+                self.enqueue(at, i, Event::Announced { group: *group, address: *address });
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 use super::{Driver, chain};
 use crate::election::event::Event;
 use crate::ids::{GroupIndex, HavipIndex};
-use crate::net::garp::Announcer;
+use crate::net::garp::{Announced, Announcer};
 use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{Kind, Outcome, Report};
 use crate::time::Instant;
@@ -29,7 +29,8 @@ impl Driver {
             Err(error) => Err(error),
         };
         match result {
-            Ok(_) => {}
+            Ok(Announced::Sent) => self.follow_ups.push_front((now, Event::Announced { group, address })),
+            Ok(Announced::RightLost) => {}
             Err(error) => self.complain(now, chain(&error)),
         }
     }

@@ -60,7 +60,7 @@ impl Service {
         });
         tokio::spawn(async move {
             let response = match tokio::time::timeout(PATIENCE, reading).await {
-                Ok(Ok(Ok(entries))) => with_data(format!("{} changes of role", entries.len()), &entries),
+                Ok(Ok(Ok(entries))) => with_data(format!("{} entries", entries.len()), &entries),
                 Ok(Ok(Err(error))) => Response::new(Code::No, format!("the history cannot be read: {error}")),
                 _ => Response::new(Code::TryAgain, "the state directory does not answer"),
             };

@@ -18,7 +18,8 @@ fn drill(scene: &mut Scene<'_>) -> Result<(), String> {
     for havip in HAVIPS {
         let holder = scene.lab.settle(havip, &NODES)?.node;
         let output = scene.lab.daemon(holder).ctl(&["drill", group(havip), "--yes", "--json"])?;
-        let report: Value = serde_json::from_str(&output).map_err(|e| format!("{e}: {output}"))?;
+        let answer: Value = serde_json::from_str(&output).map_err(|e| format!("{e}: {output}"))?;
+        let report = &answer["data"];
         let moves = report["moves"].as_array().cloned().unwrap_or_default();
         if moves.len() != 2 || !report["stopped"].is_null() {
             return Err(format!("not there and back: {report:#}"));

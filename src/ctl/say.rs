@@ -1,0 +1,109 @@
+//! How every answer leaves: as text for people, or as one document of one shape for programs.
+//!
+//! With `--json` an answer is a [`Response`] on standard output, whether it is good or bad news and whether the
+//! daemon or this process gives it: `{"protocol":1,"code":0,"message":"...","data":{...}}`. `code` is the exit
+//! code; `data`, where there is any, is an object. Without `--json`, bad news goes to standard error.
+
+use crate::control::client::ClientError;
+use crate::control::protocol::{Code, Response};
+use serde_json::Value;
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// Says what a command came to.
+pub(super) fn tell(response: &Response, as_json: bool) -> Code {
+    if as_json {
+        document(response);
+    } else if response.code == Code::Done {
+        print(&response.message);
+    } else {
+        complain(&response.message);
+    }
+    response.code
+}
+
+/// The same for an answer that people read in other words than its message, good news or bad.
+pub(super) fn show(response: &Response, as_json: bool, text: impl FnOnce() -> String) -> Code {
+    if as_json {
+        document(response);
+    } else {
+        print(&text());
+    }
+    response.code
+}
+
+/// Says why there is no answer.
+pub(super) fn failed(error: &ClientError, as_json: bool) -> Code {
+    tell(&Response::new(error.code(), error.to_string()), as_json)
+}
+
+/// One answer as programs read it; false once nobody reads any more.
+pub(super) fn document(response: &Response) -> bool {
+    print(&serde_json::to_string(response).unwrap_or_default())
+}
+
+/// Prints a line; false once nobody reads any more.
+pub(super) fn print(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+}
+
+/// A line for people, beside whatever is printed.
+pub(super) fn complain(text: &str) {
+    // Nowhere is left to say that this failed.
+    let _ = writeln!(io::stderr(), "havipctl: {text}");
+}
+
+/// What a colour stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colour {
+    Wrong,
+    Doubtful,
+    Right,
+}
+
+/// Colours, for somebody who sees them: on a terminal, unless `NO_COLOR` is set or the terminal has none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// As standard output and the environment have it.
+    pub(super) fn of_stdout() -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { on: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
+    }
+
+    /// For tests and for whoever knows.
+    #[cfg(test)]
+    pub(super) const fn new(on: bool) -> Self {
+        Self { on }
+    }
+
+    /// `text` in a colour.
+    pub(super) fn apply(self, colour: Colour, text: &str) -> String {
+        let code = match colour {
+            Colour::Wrong => "31",
+            Colour::Doubtful => "33",
+            Colour::Right => "32",
+        };
+        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// The elements of a list; of anything else, none.
+pub(super) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_left_out_where_nobody_sees_them() {
+        assert_eq!(Paint::new(false).apply(Colour::Wrong, "down"), "down");
+        assert_eq!(Paint::new(true).apply(Colour::Wrong, "down"), "\x1b[31mdown\x1b[0m");
+    }
+}

@@ -1,0 +1,131 @@
+//! What explains a change of role, or is one elsewhere: who is active now as seen from here, drain, maintenance.
+//!
+//! A bystander's own role does not change when a HAVIP goes from one node to another, and nobody's does when
+//! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
+
+use crate::election::role::Cause;
+use crate::election::snapshot::{GroupSnapshot, Snapshot};
+use crate::journal::Entry;
+use std::collections::BTreeMap;
+
+/// How each group was when last looked at.
+#[derive(Debug, Default)]
+pub(super) struct Chronicle {
+    groups: BTreeMap<String, Seen>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    /// The last node that was active.
+    active: Option<String>,
+    drained: bool,
+    maintenance: bool,
+}
+
+impl Chronicle {
+    /// What has happened since the last call. How a group is when it is first seen is no news.
+    pub(super) fn note(&mut self, snapshot: &Snapshot) -> Vec<Entry> {
+        let mut news = Vec::new();
+        for group in &snapshot.groups {
+            let mut now = Seen { active: group.active.clone(), drained: group.drained, maintenance: group.maintenance };
+            let Some(before) = self.groups.get_mut(&group.name) else {
+                self.groups.insert(group.name.clone(), now);
+                continue;
+            };
+            // Who was active before nobody was is still to be compared with.
+            now.active = now.active.or_else(|| before.active.clone());
+            if *before != now {
+                let before = std::mem::replace(before, now);
+                news.extend(changes(group, &snapshot.node, &before));
+            }
+        }
+        self.groups.retain(|name, _| snapshot.groups.iter().any(|g| g.name == *name));
+        news
+    }
+}
+
+fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
+    let entry = |cause, detail, peer| Entry::happened(&group.name, group.epoch, cause, detail, peer);
+    let mut all = Vec::new();
+    if group.drained != before.drained {
+        all.push(if group.drained {
+            entry("drained", "this node hands over, and stays ineligible until undrain".to_owned(), None)
+        } else {
+            entry("undrained", "this node may be active again".to_owned(), None)
+        });
+    }
+    if group.maintenance != before.maintenance {
+        let ends = group.maintenance_ends_ms.map(|ms| format!("; this node ends it in {} s", ms.div_ceil(1000)));
+        all.push(if group.maintenance {
+            entry("maintenance-on", format!("nothing moves, on any node{}", ends.unwrap_or_default()), None)
+        } else {
+            entry("maintenance-off", "it may move again".to_owned(), None)
+        });
+    }
+    // A node that becomes active, or hands over in order, has said so with its own role.
+    let told = |active: &str| active == here || group.cause == Cause::HandoverComplete;
+    match (&before.active, &group.active) {
+        (Some(old), Some(new)) if old != new && !told(new) => {
+            all.push(entry("moved", format!("{new} is active (epoch {}), before it {old}", group.epoch), Some(new)));
+        }
+        _ => {}
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::fixture;
+    use crate::election::role::Role;
+
+    /// What `changes` to a group, one after the other, are noted as.
+    fn noted(changes: &[&dyn Fn(&mut GroupSnapshot)]) -> Vec<String> {
+        let mut snapshot = fixture::status().core.election;
+        let mut chronicle = Chronicle::default();
+        assert_eq!(chronicle.note(&snapshot), [], "how it is at first is no news");
+        let mut all = Vec::new();
+        for change in changes {
+            change(&mut snapshot.groups[0]);
+            let news = chronicle.note(&snapshot);
+            assert!(news.iter().all(|e| e.group == "web" && e.to.is_empty() && e.from.is_empty()));
+            all.extend(news.into_iter().map(|e| format!("{}: {}", e.cause, e.detail)));
+        }
+        assert_eq!(chronicle.note(&snapshot), [], "each is told once");
+        all
+    }
+
+    fn active(group: &mut GroupSnapshot, node: Option<&str>, cause: Cause) {
+        group.role = if node == Some("a") { Role::Active } else { Role::Backup };
+        group.active = node.map(str::to_owned);
+        group.cause = cause;
+    }
+
+    #[test]
+    fn a_bystander_notes_who_is_active_now() {
+        let seen = noted(&[
+            &|g| active(g, Some("b"), Cause::HandoverComplete),
+            &|g| active(g, None, Cause::HandoverComplete),
+            &|g| active(g, Some("b"), Cause::Started),
+            &|g| {
+                active(g, Some("c"), Cause::Started);
+                g.epoch = 5;
+            },
+            &|g| active(g, Some("a"), Cause::Confirmed),
+        ]);
+        assert_eq!(seen, ["moved: c is active (epoch 5), before it b"], "what this node did itself has its own entry");
+    }
+
+    #[test]
+    fn drain_and_maintenance_are_noted_when_they_begin_and_end() {
+        let seen = noted(&[
+            &|g| g.drained = true,
+            &|g| g.drained = false,
+            &|g| (g.maintenance, g.maintenance_ends_ms) = (true, Some(7_199_500)),
+            &|g| (g.maintenance, g.maintenance_ends_ms) = (false, None),
+        ]);
+        let causes: Vec<&str> = seen.iter().map(|line| line.split(':').next().expect("a cause")).collect();
+        assert_eq!(causes, ["drained", "undrained", "maintenance-on", "maintenance-off"]);
+        assert!(seen[2].contains("this node ends it in 7200 s"), "{seen:?}");
+    }
+}
