@@ -1146,7 +1146,7 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --for | --repeat | --since | --socket | --svg | --to) option="${word}" ;;
+            --for | --lines | --repeat | --since | --socket | --state | --svg | --to) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac

@@ -33,7 +33,7 @@ function __fish_havipctl_words
             continue
         end
         switch $word
-            case --for --repeat --since --socket --svg --to
+            case --for --lines --repeat --since --socket --state --svg --to
                 set value yes
             case '-*'
             case '*'
@@ -65,7 +65,7 @@ function __fish_havipctl_live
 end
 
 complete -c havipctl -n "__fish_havipctl_needs_command" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_needs_command" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_needs_command" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_needs_command" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_needs_command" -s V -l version -d 'Print version'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
@@ -93,49 +93,51 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "help" -d 'Print t
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l watch -d 'Show every change as it happens, until interrupted'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l check -d 'Only what somebody should look at; exits 1 if there is anything'
-complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l since -d 'Only what is newer: a duration such as 90m, 2h or 7d, or a time such as 2026-11-23T04:00:00Z' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s n -l lines -d 'Only the newest N, or all. Unless given: 20, and all of them with --since or --json' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l svg -d 'Also draw the last move into this file' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l state -d 'Read the journal in this state directory and ask no daemon' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l json -d 'Answer in JSON'
-complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -d 'The node that is to be active; else the next in rank' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l wait -d 'Wait until the other node serves; exits 1 if the move failed'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l dry-run -d 'Only say what would happen'
-complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l wait -d 'Wait until other nodes serve'
-complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l for -d 'Off again by itself after this long: 1s to 720h, such as 30m or 2h. The node of this havipctl sees to it, across restarts; if it is down then, once it is back' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l all -d 'Every group'
-complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l config -d 'Examine this file without asking a daemon, as one that starts now would see things' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l repeat -d 'How many times there and back' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l repeat -d 'How many times there and back; two moves each, and no more moves than the group\'s max-moves leaves' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l yes -d 'Move without asking'
-complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
@@ -146,7 +148,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l credentials -
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
@@ -156,7 +158,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l credentials -
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l eni -d 'This elastic network interface' -r
@@ -173,7 +175,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l wait -d 'Wa
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l exclusive -d 'Move it: detach every other target, and wait'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l dry-run -d 'Only look, and say what would be done'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l force -d 'Even if a havipd that runs here has the HAVIP in its care: it will undo what disagrees with it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l eni -d 'This elastic network interface' -r
@@ -189,10 +191,10 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l self -d 'Th
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l wait -d 'Wait until the cloud shows that the target is not bound any more'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l dry-run -d 'Only look, and say what would be done'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l force -d 'Even if a havipd that runs here has the HAVIP in its care: it will undo what disagrees with it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l out -d 'Write the havipd.toml there, not to standard output. An existing file is left alone' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l cluster -d 'cluster.name: other clusters of the same network need other names' -r
@@ -200,7 +202,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l arbiter -d 
 keepalived\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l observe -d 'Write observe = true into every group: havipd elects and reports, and touches nothing'
-complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l script -d 'Run a script instead of showing the cluster: "failover", a file, or "-" for standard input. Exits with 1 if it fails' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags or unwinnable' -r
@@ -214,7 +216,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l havipd -d 
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l witness -d 'One node more, that only votes'
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l keep -d 'Leave the directory with configuration, keys and state behind'
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l seed -d 'The scenario that belongs to this number, with a readable account' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l seeds -d 'All scenarios of these numbers, the last one not included' -r
@@ -227,16 +229,18 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l socket -d
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l invariants -d 'List what every run is held against'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l verbose -d 'Show also what is the same as before: reads with the same answer, repeated announcements'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l print -d 'Print the scenario as text and do not play it'
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l out -d 'Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l node -d 'Which `[[node]]` of the file this host is, for the doctor\'s look at the file where no daemon answers' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l state -d 'The state directory of a daemon that does not answer; as STATE_DIRECTORY, else /var/lib/havipd' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l out -d 'Write it there (mode 0600), not to standard output. An existing file is left alone' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l json -d 'Answer in JSON'
+complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
