@@ -296,8 +296,8 @@ impl Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keepalived::idle::{Idle, idle};
     use std::path::Path;
-    use std::process::{Child, Command};
     use tokio::time::timeout;
 
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -306,28 +306,18 @@ mod tests {
         directory: tempfile::TempDir,
         told: mpsc::Sender<Told>,
         news: mpsc::Receiver<News>,
-        keepalived: Option<Child>,
-    }
-
-    impl Drop for Bench {
-        fn drop(&mut self) {
-            self.end();
-        }
+        keepalived: Option<Idle>,
     }
 
     fn notice(line: &str) -> Notice {
         Notice::from_line(line.as_bytes()).expect("a line")
     }
 
-    fn started(directory: &Path) -> Child {
-        let program = directory.join("bin/keepalived");
-        if !program.exists() {
-            std::fs::create_dir(directory.join("bin")).expect("made");
-            std::fs::copy("/bin/sleep", &program).expect("copied");
-        }
-        let child = Command::new(program).arg("600").spawn().expect("starts");
-        std::fs::write(directory.join("pid"), child.id().to_string()).expect("written");
-        child
+    fn started(directory: &Path) -> Idle {
+        std::fs::create_dir_all(directory.join("bin")).expect("made");
+        let process = idle(&directory.join("bin/keepalived"));
+        std::fs::write(directory.join("pid"), process.0.id().to_string()).expect("written");
+        process
     }
 
     impl Bench {
@@ -341,10 +331,7 @@ mod tests {
         }
 
         fn end(&mut self) {
-            if let Some(mut child) = self.keepalived.take() {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
+            self.keepalived = None;
         }
 
         async fn say(&self, line: &str, stamp: Stamp) {
@@ -430,17 +417,17 @@ mod tests {
         bench.say(BACKUP, Stamp { ticks: Stamp::now().ticks + 10, pid: 4 }).await;
         assert_eq!(bench.next().await.0, State::Backup);
         let directory = tempfile::tempdir().expect("a directory");
-        Kept::new(directory.path()).keep(&notice(MASTER), Stamp::now(), false).expect("kept");
+        // Long enough before the next one begins: a tick says nothing of what is first within it.
+        let before = Stamp { ticks: Stamp::now().ticks.saturating_sub(50), pid: 2 };
+        Kept::new(directory.path()).keep(&notice(MASTER), before, false).expect("kept");
         let (_told, mut news) = follow_in(directory.path());
         let first = timeout(PATIENCE, news.recv()).await.expect("in time").expect("goes on");
         assert_eq!((first.report.state, first.report.source), (State::Stop, VrrpSource::Process));
         // What another keeps meanwhile is found, once there is a keepalived.
         let later = Stamp { ticks: Stamp::now().ticks + 100, pid: 1 };
         Kept::new(directory.path()).keep(&notice(BACKUP), later, false).expect("kept");
-        let mut child = started(directory.path());
+        let _keepalived = started(directory.path());
         let next = timeout(PATIENCE, news.recv()).await.expect("in time").expect("goes on");
         assert_eq!(next.report.state, State::Backup);
-        child.kill().expect("killed");
-        child.wait().expect("waited for");
     }
 }

@@ -9,6 +9,8 @@
 
 mod fifo;
 pub mod follow;
+#[cfg(test)]
+mod idle;
 pub mod kept;
 pub mod parse;
 mod process;

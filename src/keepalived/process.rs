@@ -88,25 +88,17 @@ fn ticks_at(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::process::{Child, Command};
-
-    /// A process by that name that does nothing.
-    fn idle(directory: &Path, name: &str) -> Child {
-        let program = directory.join(name);
-        // Under its own name a link would not do: the name is that of the file.
-        std::fs::copy("/bin/sleep", &program).expect("copied");
-        Command::new(program).arg("600").spawn().expect("starts")
-    }
+    use crate::keepalived::idle::idle;
 
     #[tokio::test]
     async fn its_end_is_noticed_at_once() {
         let directory = tempfile::tempdir().expect("a directory");
         let pid_file = directory.path().join("pid");
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::File(_))));
-        let mut child = idle(directory.path(), NAME);
-        std::fs::write(&pid_file, format!("{}\n", child.id())).expect("written");
+        let mut child = idle(&directory.path().join(NAME));
+        std::fs::write(&pid_file, format!("{}\n", child.0.id())).expect("written");
         let process = Process::find(&pid_file).expect("lives");
-        assert_eq!(process.pid, child.id());
+        assert_eq!(process.pid, child.0.id());
         // Times of files come from a clock that is a few milliseconds behind.
         let by_file = ticks_at(std::fs::metadata(&pid_file).expect("there").modified().expect("has a time"));
         assert!(
@@ -114,10 +106,10 @@ mod tests {
             "{} {by_file}",
             process.began
         );
-        child.kill().expect("killed");
+        child.0.kill().expect("killed");
         tokio::time::timeout(Duration::from_secs(30), process.ended()).await.expect("noticed");
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::Dead(_))), "not waited for yet");
-        child.wait().expect("waited for");
+        child.0.wait().expect("waited for");
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::Dead(_))));
         std::fs::write(&pid_file, "x").expect("written");
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::Content)));
@@ -127,11 +119,9 @@ mod tests {
     async fn somebody_else_with_its_number_is_not_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let pid_file = directory.path().join("pid");
-        let mut child = idle(directory.path(), "another");
-        std::fs::write(&pid_file, child.id().to_string()).expect("written");
+        let child = idle(&directory.path().join("another"));
+        std::fs::write(&pid_file, child.0.id().to_string()).expect("written");
         // Until it has become that program it has our own name, which is not keepalived's either.
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::Other(..))));
-        child.kill().expect("killed");
-        child.wait().expect("waited for");
     }
 }
