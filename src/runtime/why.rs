@@ -115,9 +115,9 @@ impl View<'_> {
     /// A target as the cloud names it, with the node that it is.
     fn known(&self, id: &str) -> String {
         let is = |target: Option<&crate::ids::Target>| target.is_some_and(|t| t.id() == id);
-        let peer = self.snapshot.peers.iter().find(|p| is(p.target.as_ref())).map(|p| p.node.as_str());
-        match peer.or(is(self.snapshot.target.as_ref()).then_some("this one")) {
-            Some(node) => format!("{id} (node {node})"),
+        match self.snapshot.peers.iter().find(|p| is(p.target.as_ref())) {
+            _ if is(self.snapshot.target.as_ref()) => format!("{id} (this node)"),
+            Some(peer) => format!("{id} (node {})", peer.node),
             None => id.to_owned(),
         }
     }

@@ -50,7 +50,7 @@ const WALK: &[Step] = &[
         node: "c",
         arguments: &["status", "--check"],
         code: 1,
-        says: &["peer a: the session is down"],
+        says: &["peer a: the session is down", "web: without b only N of N nodes are left, which is no majority"],
     },
     Step {
         after: "alert",
@@ -64,7 +64,7 @@ const WALK: &[Step] = &[
         node: "b",
         arguments: &["why", "web"],
         code: 0,
-        says: &["b is active for web", "a is dead; heard", "the cloud says that i-b (node this one) has havip-sandbox"],
+        says: &["b is active for web", "a is dead; heard", "the cloud says that i-b (this node) has havip-sandbox"],
     },
     Step {
         after: "alert",
@@ -97,10 +97,21 @@ const WALK: &[Step] = &[
         node: "b",
         arguments: &["doctor"],
         code: 1,
-        says: &["failed peer.a a is not heard", "-> see that havipd runs there", "ok group.web web is active on b"],
+        says: &[
+            "failed peer.a a is not heard",
+            "-> see that havipd runs there",
+            "ok group.web web is active on b",
+            "failed failover.web if b failed now, web would stay down",
+        ],
     },
     Step { after: "mended", node: "b", arguments: &["status", "--check"], code: 0, says: &["ok"] },
-    Step { after: "mended", node: "b", arguments: &["doctor"], code: 0, says: &["ok peer.a a is heard", "N failed,"] },
+    Step {
+        after: "mended",
+        node: "b",
+        arguments: &["doctor"],
+        code: 0,
+        says: &["ok peer.a a is heard", "ok failover.web if b failed now, a would take web over", "N failed,"],
+    },
     Step {
         after: "mended",
         node: "b",

@@ -225,6 +225,8 @@ fn the_clouds_word_against_an_active_node_comes_first() {
     assert!(told_of(&observing).starts_with("b is active for web: "), "it wrote nothing");
     let mut ours = mine();
     ours.havips[0].holder = Some("i-b".into());
+    let evidence = told(&UP, &ours).evidence;
+    assert!(evidence.iter().any(|l| l.starts_with("the cloud says that i-b (this node) has havip-x")), "{evidence:?}");
     assert!(told_of(&ours).starts_with("b is active for web: the cloud was read back"));
 }
 
