@@ -30,12 +30,14 @@ pub(super) struct Router {
     down_at: Instant,
     /// Its last decision was said while no daemon ran.
     untold: bool,
+    /// What it says arrives in its order, as the newest counts: not before this.
+    told_by: Instant,
 }
 
 impl Router {
     /// One that has just been started.
     pub(super) fn new(now: Instant) -> Self {
-        Self { runs: true, state: State::Backup, down_at: now + ADVERT * 3, untold: false }
+        Self { runs: true, state: State::Backup, down_at: now + ADVERT * 3, untold: false, told_by: now }
     }
 }
 
@@ -124,8 +126,10 @@ impl World {
     fn vrrp_says(&mut self, host: usize, state: State) {
         let runs = self.hosts[host].process.is_some();
         self.hosts[host].vrrp.untold = !runs;
-        let after = Duration::from_millis(self.rng.u64(0..=NOTIFY_MS));
-        self.tell_vrrp(host, after, state, true, VrrpSource::Notify);
+        let arrives = self.now + Duration::from_millis(self.rng.u64(0..=NOTIFY_MS));
+        let told_by = arrives.max(self.hosts[host].vrrp.told_by);
+        self.hosts[host].vrrp.told_by = told_by;
+        self.tell_vrrp(host, told_by.since(self.now), state, true, VrrpSource::Notify);
     }
 
     fn tell_vrrp(&mut self, host: usize, after: Duration, state: State, decided: bool, source: VrrpSource) {

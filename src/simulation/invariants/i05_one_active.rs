@@ -92,7 +92,8 @@ impl Invariant for OneActive {
             Seen::Became { host, transition: t } if t.to == Role::Active => {
                 let moves = &mut self.moves[t.group.0];
                 if moves.back().is_none_or(|last| last.to != *host) {
-                    let heard = |h: usize| h == *host || (!world.network.link(*host, h).cut && world.hosts[h].awake());
+                    let on = |h: usize| world.hosts[h].awake() && world.hosts[h].link_up;
+                    let heard = |h: usize| h == *host || (!world.network.link(*host, h).cut && on(*host) && on(h));
                     let heard = (0..world.nodes()).map(heard).collect();
                     moves.push_back(Move { at: world.now, to: *host, heard });
                 }
