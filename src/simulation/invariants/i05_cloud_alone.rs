@@ -17,11 +17,14 @@ use super::Invariant;
 use super::calm::{Concerns, concerns};
 use super::i03_convergence::group_unsettled;
 use crate::election::action::Transition;
-use crate::election::role::Role;
+use crate::election::role::{Cause, Role};
 use crate::time::Instant;
 use std::time::Duration;
 
-#[derive(Debug)]
+/// As long as a node remembers a peer's uptimes, at most.
+const SHOWS_LATE: Duration = Duration::from_secs(300);
+
+#[derive(Debug, Default)]
 pub(super) struct CloudAlone {
     /// Per HAVIP: who must go on serving it.
     holder: Vec<Option<usize>>,
@@ -29,11 +32,17 @@ pub(super) struct CloudAlone {
     since: Vec<Option<Instant>>,
     /// Since when reads may show another holder.
     lies: Option<Instant>,
+    /// When a guest's clocks last stood still. After one such pause of either side the next may show late, by its rate.
+    frozen: Option<Instant>,
 }
 
 impl CloudAlone {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        Self { holder: vec![None; cluster.groups * cluster.havips], since: vec![None; cluster.groups], lies: None }
+        Self {
+            holder: vec![None; cluster.groups * cluster.havips],
+            since: vec![None; cluster.groups],
+            ..Self::default()
+        }
     }
 
     fn forget(&mut self, world: &World, group: usize) {
@@ -77,6 +86,8 @@ impl CloudAlone {
         let holds = self.holder[world.havips_of(group)].contains(&Some(host));
         if t.to == Role::Releasing || self.lied_for_long(world, host) {
             self.forget(world, group);
+        } else if t.cause == Cause::Away && self.frozen.is_some_and(|at| world.now.since(at) < SHOWS_LATE) {
+            self.forget(world, t.group.0);
         } else if holds && t.from == Role::Active && !t.to.has_right() {
             return Err(format!(
                 "{} became {} ({}: {}) though only the cloud misbehaves",
@@ -99,6 +110,9 @@ impl Invariant for CloudAlone {
         match seen {
             Seen::Did { deed } => {
                 self.note_lies(world, deed);
+                if matches!(deed, Deed::Freeze { .. }) {
+                    self.frozen = Some(world.now);
+                }
                 match concerns(deed) {
                     Concerns::Answers(_) => {}
                     Concerns::Record(havip) => self.holder[havip] = None,

@@ -21,6 +21,8 @@ pub(super) struct AddressLifetime {
     may_until: Vec<Vec<Instant>>,
     /// Per node and group: when it was last seen entitled, in guest time.
     entitled: Vec<Vec<Instant>>,
+    /// Per node: when its daemon was started, in guest time: it may have been while the guest stood still.
+    started: Vec<Instant>,
 }
 
 impl AddressLifetime {
@@ -31,6 +33,7 @@ impl AddressLifetime {
             havips,
             may_until: vec![vec![Instant::default(); havips]; nodes],
             entitled: vec![vec![Instant::default(); cluster.groups]; nodes],
+            started: vec![Instant::default(); nodes],
         }
     }
 
@@ -40,9 +43,8 @@ impl AddressLifetime {
         let live = h.awake() && !h.effects_stuck && h.address_stuck.is_none();
         for group in 0..world.groups() {
             // After a start an address that the last run left may be about to be resumed with.
-            let starting = h.process.as_ref().is_some_and(|p| {
-                world.now.since(p.started) < Duration::from_millis(world.scenario.cluster.keep_for_ms) + AT_ONCE
-            });
+            let keep = Duration::from_millis(world.scenario.cluster.keep_for_ms);
+            let starting = h.process.is_some() && now.since(self.started[host]) < keep + AT_ONCE;
             let entitled = world.right_until(host, group).is_some()
                 || world.role(host, group) == Some(Role::Releasing)
                 || h.process.as_ref().is_some_and(|p| p.stopping)
@@ -91,9 +93,12 @@ impl Invariant for AddressLifetime {
                 }
             }
             // Nothing is left of the last run, as after a boot, which begins the clock again.
-            Seen::Started { host } if world.hosts[*host].addresses.is_empty() => {
-                self.may_until[*host] = vec![Instant::default(); self.havips];
-                self.entitled[*host].fill(Instant::default());
+            Seen::Started { host } => {
+                self.started[*host] = world.guest_now(*host);
+                if world.hosts[*host].addresses.is_empty() {
+                    self.may_until[*host] = vec![Instant::default(); self.havips];
+                    self.entitled[*host].fill(Instant::default());
+                }
             }
             Seen::Tick => return (0..world.nodes()).try_for_each(|h| self.judge(world, h)),
             _ => {}
