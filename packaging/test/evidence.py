@@ -132,8 +132,9 @@ def bundle(lab):
         expect(not any(line.startswith("Environment") for line in properties), "an environment is in it")
         expect(json.loads(files["status.json"])["groups"][0]["role"] == "backup", "status.json")
         history = json.loads(machine.run("havipctl", "--json", "history"))
-        expect(json.loads(files["history.json"]) == history, f"history.json is not {history}")
-        ids = {finding["id"] for finding in json.loads(files["doctor.json"])}
+        kept = json.loads(files["history.json"])["entries"]
+        expect(kept == history["data"]["entries"], f"history.json has {kept}, not {history}")
+        ids = {finding["id"] for finding in json.loads(files["doctor.json"])["data"]["findings"]}
         expect({"cloud.credentials", "config.running", "daemon"} <= ids, f"doctor.json has {ids}")
         expect(files["why-web.txt"].strip() and 'name = "packages"' in files["havipd.toml"], "why-web.txt, havipd.toml")
 

@@ -59,14 +59,13 @@ impl Group {
 
     /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear.
     fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
-        // Who only observes has written nothing that the record could show.
         let settings = self.settings(turn);
-        if !settings.arbiter.by_record() || settings.observe || self.maintained() {
+        if !settings.arbiter.by_record() || self.maintained() {
             return false;
         }
         let me = turn.identity.map(|t| t.id().to_owned());
         for i in 0..self.loops.len() {
-            // What was not ours in this reign was not taken from us.
+            // What was not ours in this reign was not taken from us; nothing ever is to who only observes.
             if self.loops[i].outcome() != Outcome::Confirmed {
                 continue;
             }
