@@ -71,9 +71,16 @@ fn doctor(lab: &Lab) -> String {
 fn the_heartbeat_thread_and_no_other_is_real_time() {
     let mut lab = Lab::new(Options { dead_multiplier: Some(20), ..Options::default() });
     let (hook, seen) = (lab.dir.path().join("hook"), lab.dir.path().join("seen"));
-    // Its own child, too: that is what hooks are made of. Renamed when it is whole.
+    // Its own child, too: that is what hooks are made of. Renamed when it is whole; each node has its own file, for
+    // both have the hook.
     let facts = "cat /proc/$$/stat /proc/self/stat; grep VmLck: /proc/$$/status";
-    script(&hook, &format!("#!/bin/sh\n{{ {facts}; }} >{0}.new; mv {0}.new {0}\n", seen.display()));
+    script(
+        &hook,
+        &format!(
+            "#!/bin/sh\n{{ {facts}; }} >{0}.$HAVIPD_NODE.new; mv {0}.$HAVIPD_NODE.new {0}.$HAVIPD_NODE\n",
+            seen.display()
+        ),
+    );
     lab.options.tables = format!("{KEYS}[hooks]\nnotify = {hook:?}\n");
     lab.write_config();
     let _b = lab.start(1);
@@ -86,7 +93,7 @@ fn the_heartbeat_thread_and_no_other_is_real_time() {
     assert!(all.len() > 3, "{all:?}");
     assert!(locked(&a) > 1024, "{} KiB", locked(&a));
 
-    let hook = wait_for("a hook has run", || std::fs::read_to_string(&seen).ok());
+    let hook = wait_for("a hook has run", || std::fs::read_to_string(seen.with_extension("a")).ok());
     let stats: Vec<&str> = hook.lines().filter(|l| !l.starts_with("VmLck")).collect();
     assert_eq!(stats.iter().map(|l| scheduling(l)).collect::<Vec<_>>(), [(0, OTHER); 2], "{hook}");
     assert_eq!(locked_kib(&hook), 0, "{hook}");
