@@ -63,15 +63,15 @@ impl Group {
         if !settings.arbiter.by_record() || self.maintained() {
             return false;
         }
-        let me = turn.identity.map(|t| t.id().to_owned());
+        let me = turn.identity.map(Target::id);
         for i in 0..self.loops.len() {
             // What was not ours in this reign was not taken from us; nothing ever is to who only observes.
-            if self.loops[i].outcome() != Outcome::Confirmed {
+            if *self.loops[i].outcome() != Outcome::Confirmed {
                 continue;
             }
             let wrote = self.loops[i].last_write(turn.now);
             let Some(read) = self.loops[i].read.clone() else { continue };
-            if holder_or_alone(&read, me.as_deref()) {
+            if holder_or_alone(&read, me) {
                 continue;
             }
             let other = read.havip.holder().and_then(|h| Some((h, self.member_with(turn, h)?)));
@@ -214,7 +214,7 @@ impl Group {
             turn.out.push(Action::ReadInstance { op, instance, deadline });
         }
         let read = self.superseded.over().and_then(|i| self.loops.get(i)).and_then(|l| l.read.clone());
-        self.superseded.evidence(turn, read.as_ref())
+        self.superseded.evidence(turn, read.as_deref())
     }
 
     /// The cloud told whether an instance runs. False when nobody asked.

@@ -9,6 +9,7 @@ use crate::ids::{NodeIndex, Target};
 use crate::ownership::{Failure, HavipLoop, LastRead, Outcome};
 use crate::time::Instant;
 use crate::wire::Flags;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Under arbiter `cloud` a claim rests on a read that is at most this old.
@@ -269,7 +270,7 @@ impl Group {
 
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
     pub(super) fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
-        let reads: Vec<Option<LastRead>> = self.loops.iter().map(|l| l.read.clone()).collect();
+        let reads: Vec<Option<Arc<LastRead>>> = self.loops.iter().map(|l| l.read.clone()).collect();
         let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {
             if self.loops[i].missing() {
@@ -334,7 +335,7 @@ impl Group {
 
     /// Whether these reads may be of before the reign that we heard last from `node`. The cloud names it once
     /// it has caught up: that is the holder whom we replace, not a later rival.
-    fn may_lag_behind(&self, turn: &Turn<'_>, node: NodeIndex, reads: &[Option<LastRead>]) -> bool {
+    fn may_lag_behind(&self, turn: &Turn<'_>, node: NodeIndex, reads: &[Option<Arc<LastRead>>]) -> bool {
         let heard = turn.peers.of(node).and_then(|p| p.session.last_heard());
         heard.is_some_and(|heard| reads.iter().flatten().any(|read| read.issued < heard + READ_AGE))
     }
@@ -460,7 +461,7 @@ impl Group {
             Outcome::Rival(by) => {
                 let node = self.member_with(turn, &by);
                 let settings = self.settings(turn);
-                let lost = |l: &HavipLoop| l.outcome() == Outcome::Rival(by.clone());
+                let lost = |l: &HavipLoop| matches!(l.outcome(), Outcome::Rival(rival) if *rival == by);
                 let over = self.loops.iter().position(lost).unwrap_or_default();
                 self.superseded.hold_back(turn, settings, over, &by, node);
                 self.lose(turn, Role::Backup, Cause::LostRace, format!("{by} claimed too and goes first"), node);
@@ -472,7 +473,7 @@ impl Group {
     /// The claim, or a repair, failed: unable for a while, so that somebody else may try.
     pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
         self.damping.set_unable(turn, failure);
-        if self.loops.iter().any(|l| l.outcome() == Outcome::Confirmed) {
+        if self.loops.iter().any(|l| *l.outcome() == Outcome::Confirmed) {
             self.damping.pass_on();
         }
         self.lose(turn, Role::Fault, failure.cause, failure.text.clone(), None);

@@ -37,17 +37,17 @@ impl Group {
         if self.settings(turn).observe {
             return Outcome::Confirmed;
         }
-        let all: Vec<Outcome> = self.loops.iter().map(HavipLoop::outcome).collect();
-        if let Some(rival) = all.iter().find(|o| matches!(o, Outcome::Rival(_))) {
-            return rival.clone();
+        let (mut failed, mut ours, mut pending) = (None, false, false);
+        for outcome in self.loops.iter().map(HavipLoop::outcome) {
+            match outcome {
+                Outcome::Rival(_) => return outcome.clone(),
+                Outcome::Failed(failure) => failed = failed.or(Some(failure)),
+                Outcome::Confirmed => ours = true,
+                Outcome::Pending => pending = true,
+            }
         }
-        let failed = all.iter().find_map(|o| match o {
-            Outcome::Failed(failure) => Some(failure),
-            _ => None,
-        });
-        let ours = all.contains(&Outcome::Confirmed);
         match failed {
-            _ if all.contains(&Outcome::Pending) => Outcome::Pending,
+            _ if pending => Outcome::Pending,
             Some(failure) if !ours || self.passes_on(turn, failure) => Outcome::Failed(failure.clone()),
             _ => Outcome::Confirmed,
         }
@@ -74,8 +74,8 @@ impl Group {
         }
         let settings = self.settings(turn);
         let desire = if settings.observe { Desire::Undecided } else { self.desire(turn) };
-        let members: Vec<String> =
-            settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(|t| t.id().to_owned()).collect();
+        let members: Vec<&str> =
+            settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(Target::id).collect();
         self.note_reign(turn);
         let (look_every, look_urgent) = self.look_rate(turn);
         let mut loops = std::mem::take(&mut self.loops);
@@ -97,14 +97,14 @@ impl Group {
     }
 
     /// Keeps addresses and the fact that a member was once holder.
-    fn remember(&mut self, turn: &mut Turn<'_>, members: &[String]) {
+    fn remember(&mut self, turn: &mut Turn<'_>, members: &[&str]) {
         let settings = self.settings(turn);
         for (havip, l) in settings.havips.iter().zip(&self.loops) {
             if let Some(ip) = l.address.ip.filter(|ip| self.kept.addresses.get(havip.id.as_str()) != Some(ip)) {
                 self.kept.addresses.insert(havip.id.as_str().to_owned(), ip);
                 *turn.persist = true;
             }
-            let ours = l.holder().is_some_and(|h| members.iter().any(|m| m == h));
+            let ours = l.holder().is_some_and(|h| members.contains(&h));
             if ours && !self.kept.once_held.contains(&havip.id) {
                 self.kept.once_held.push(havip.id.clone());
                 *turn.persist = true;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Settled {
-    /// The digest, in hexadecimal.
-    digest: String,
+    #[serde(with = "hex::serde")]
+    digest: [u8; 16],
     /// Names of the voters.
     voters: Vec<String>,
 }
@@ -28,7 +28,7 @@ impl Group {
             self.unsettled = None;
             return;
         }
-        let digest = hex::encode(turn.digest.0);
+        let digest = turn.digest.0;
         let heard = |name: &str| {
             let node = turn.config.node_named(name);
             let peer = |n| turn.peers.of(n).is_some_and(|p| p.met && p.digest == Some(turn.digest));

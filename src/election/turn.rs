@@ -42,7 +42,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) persist: &'a mut bool,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
     /// Asks for another turn at `at`.
     pub(crate) fn wake(&mut self, at: Instant) {
         if at > self.now {
@@ -78,7 +78,7 @@ impl Turn<'_> {
     }
 
     /// The target of a node: ours, what it said itself, or what the file says.
-    pub(crate) fn target_of(&self, node: NodeIndex) -> Option<&Target> {
+    pub(crate) fn target_of(&self, node: NodeIndex) -> Option<&'a Target> {
         if node == self.config.local {
             return self.identity;
         }

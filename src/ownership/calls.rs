@@ -8,6 +8,7 @@ use crate::election::action::{Action, Write, WriteKind};
 use crate::election::turn::Turn;
 use crate::ids::{OperationId, Target};
 use crate::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long after its deadline a call that never ended is given up.
@@ -152,7 +153,7 @@ impl HavipLoop {
                     *turn.persist = true;
                 }
                 self.read_errors = None;
-                self.read = Some(LastRead { issued, at: turn.now, havip });
+                self.read = Some(Arc::new(LastRead { issued, at: turn.now, havip }));
             }
             Err(error) => {
                 let (count, since) = self.read_errors.as_ref().map_or((0, turn.now), |(n, at, _)| (*n, *at));

@@ -12,7 +12,7 @@ pub(crate) struct Context<'a> {
     /// Our own target id.
     pub(crate) me: &'a str,
     /// Target ids of the group's members, as far as they are known.
-    pub(crate) members: &'a [String],
+    pub(crate) members: &'a [&'a str],
     pub(crate) binding: Binding,
     pub(crate) strangers: Strangers,
     /// A node of this cluster was seen to hold the HAVIP before.
@@ -56,7 +56,7 @@ pub(crate) fn next(read: &HaVip, cx: &Context<'_>) -> Next {
         }
     }
     let others: Vec<&Bound> = read.binded_instances.iter().filter(|b| b.instance_id != cx.me).collect();
-    let touchable = |b: &&Bound| cx.members.contains(&b.instance_id) || cx.may_touch_strangers();
+    let touchable = |b: &&Bound| cx.members.contains(&b.instance_id.as_str()) || cx.may_touch_strangers();
     if !read.binds(cx.me) {
         return when_unbound(&others, touchable);
     }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn decide(list: &[(&str, Option<bool>)], binding: Binding, once_held: bool) -> Next {
-        let members = ["i-me".to_owned(), "i-peer".to_owned(), "i-unheard".to_owned()];
+        let members = ["i-me", "i-peer", "i-unheard"];
         let cx = Context {
             me: "i-me",
             members: &members,

@@ -11,6 +11,7 @@ use crate::election::role::Cause;
 use crate::election::turn::Turn;
 use crate::ids::{OperationId, Target};
 use crate::time::Instant;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A read this old may still open a claim.
@@ -53,7 +54,7 @@ pub struct HavipLoop {
     /// The interface can be used.
     pub(crate) link_up: bool,
     /// Last good look.
-    pub(crate) read: Option<LastRead>,
+    pub(crate) read: Option<Arc<LastRead>>,
     /// When the last look was answered, be it with a no; `None` if nothing came back.
     pub(crate) answered_at: Option<Instant>,
     /// Errors since the last good look: how many, since when, the last one.
@@ -92,7 +93,7 @@ pub struct HavipLoop {
 pub(crate) struct Scope<'a> {
     pub(crate) place: Place,
     pub(crate) havip: &'a Havip,
-    pub(crate) members: &'a [String],
+    pub(crate) members: &'a [&'a str],
     pub(crate) once_held: bool,
     /// Without a claim: time between two looks.
     pub(crate) look_every: Duration,
@@ -109,8 +110,8 @@ impl HavipLoop {
     }
 
     /// What became of the desire so far.
-    pub(crate) fn outcome(&self) -> Outcome {
-        self.outcome.clone().unwrap_or(Outcome::Pending)
+    pub(crate) fn outcome(&self) -> &Outcome {
+        self.outcome.as_ref().unwrap_or(&Outcome::Pending)
     }
 
     /// Who the cloud said has the address.
@@ -244,12 +245,12 @@ impl HavipLoop {
     }
 
     /// A read that decides: newer than our last write, and new enough to open a claim with.
-    fn trusted_read(&self, turn: &Turn<'_>) -> Option<LastRead> {
+    fn trusted_read(&self, turn: &Turn<'_>) -> Option<Arc<LastRead>> {
         let read = self.read.as_ref()?;
         let opened = self.opened.unwrap_or(turn.now);
         let after_write = self.wrote.is_none_or(|w| read.issued >= w);
         let recent = read.issued + FRESH >= opened;
-        (after_write && recent).then(|| read.clone())
+        (after_write && recent).then(|| Arc::clone(read))
     }
 
     /// A look from before this claim, after an earlier reign, that names or binds us may be of that reign: whoever was

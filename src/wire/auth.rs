@@ -10,6 +10,7 @@
 
 use crate::config::model::HeartbeatKey;
 use crate::ids::{ClusterName, KeyId};
+use crate::secret::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -21,15 +22,42 @@ const CONTEXT: &[u8] = b"havipd v1\0";
 /// The keys of this node, preferred first. Never empty in practice: the configuration demands a key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyRing {
-    keys: Vec<HeartbeatKey>,
+    keys: Vec<Key>,
     send: KeyId,
+}
+
+/// One key, and HMAC made ready with it: two of the blocks that every datagram would have to hash.
+#[derive(Clone)]
+struct Key {
+    id: KeyId,
+    secret: Secret,
+    mac: Hmac<Sha256>,
+}
+
+impl Key {
+    fn new(key: &HeartbeatKey) -> Self {
+        let mac = Hmac::new_from_slice(key.secret.expose()).expect("HMAC takes a key of any length");
+        Self { id: key.id, secret: key.secret.clone(), mac: mac.chain_update(CONTEXT) }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.secret == other.secret
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({})", self.id.0)
+    }
 }
 
 impl KeyRing {
     /// The `keys` of the configuration, of which `send` is preferred for sending.
     #[must_use]
     pub fn new(keys: &[HeartbeatKey], send: KeyId) -> Self {
-        let mut keys = keys.to_vec();
+        let mut keys: Vec<Key> = keys.iter().map(Key::new).collect();
         keys.sort_by_key(|key| key.id != send);
         Self { keys, send }
     }
@@ -78,16 +106,14 @@ impl KeyRing {
     }
 
     fn mac(&self, key: KeyId, cluster: &ClusterName, bytes: &[u8]) -> Option<Hmac<Sha256>> {
-        let key = self.keys.iter().find(|k| k.id == key)?;
-        let mac = Hmac::<Sha256>::new_from_slice(key.secret.expose()).expect("HMAC takes a key of any length");
-        Some(mac.chain_update(CONTEXT).chain_update(cluster.as_str()).chain_update([0]).chain_update(bytes))
+        let mac = self.keys.iter().find(|k| k.id == key)?.mac.clone();
+        Some(mac.chain_update(cluster.as_str()).chain_update([0]).chain_update(bytes))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
 
     fn ring(ids: &[u8], send: u8) -> KeyRing {
         let key = |id: &u8| HeartbeatKey { id: KeyId(*id), secret: Secret::new(vec![*id; 32]) };

@@ -62,7 +62,7 @@ pub(super) fn step(read: &HaVip, me: &str, wanted: Wanted) -> Step {
     let none: &[String] = &[];
     let cx = Context {
         me,
-        members: none,
+        members: &[],
         binding,
         strangers,
         once_held: true,

@@ -75,12 +75,14 @@ impl UptimeDrift {
 struct Sample {
     local: Instant,
     uptime: Duration,
+    /// Ours minus theirs, in nanoseconds; the smaller, the shorter the delay.
+    offset: i128,
 }
 
 impl Sample {
-    /// Ours minus theirs; the smaller, the shorter the delay.
-    fn offset(&self) -> i128 {
-        i128::from(self.local.as_nanos()) - i128::try_from(self.uptime.as_nanos()).unwrap_or(i128::MAX)
+    fn new(local: Instant, uptime: Duration) -> Self {
+        let theirs = i128::try_from(uptime.as_nanos()).unwrap_or(i128::MAX);
+        Self { local, uptime, offset: i128::from(local.as_nanos()) - theirs }
     }
 }
 
@@ -99,10 +101,10 @@ pub(super) struct UptimeTracker {
 impl UptimeTracker {
     /// Notes that a datagram sent at `uptime` of the peer came at `now`; buckets last `width`, or a second.
     pub(super) fn record(&mut self, now: Instant, uptime: Duration, width: Duration) {
-        let sample = Sample { local: now, uptime };
+        let sample = Sample::new(now, uptime);
         match self.buckets.back_mut() {
             Some(bucket) if now.since(bucket.since) < width.max(SHORTEST_BUCKET) => {
-                if sample.offset() < bucket.best.offset() {
+                if sample.offset < bucket.best.offset {
                     bucket.best = sample;
                 }
             }
@@ -119,7 +121,7 @@ impl UptimeTracker {
     pub(super) fn drift(&self) -> Option<UptimeDrift> {
         let len = self.buckets.len();
         let recent = len.checked_sub(2)?;
-        let best = |range: std::ops::Range<usize>| self.buckets.range(range).map(|b| b.best).min_by_key(Sample::offset);
+        let best = |range: std::ops::Range<usize>| self.buckets.range(range).map(|b| b.best).min_by_key(|sample| sample.offset);
         let new = best(recent..len)?;
         let jump = Elapsed::between(best(0..recent)?, new);
         let long = best(0..recent.min(2)).filter(|_| len >= RATE_BUCKETS).map(|old| Elapsed::between(old, new));
