@@ -121,7 +121,9 @@ impl UptimeTracker {
     pub(super) fn drift(&self) -> Option<UptimeDrift> {
         let len = self.buckets.len();
         let recent = len.checked_sub(2)?;
-        let best = |range: std::ops::Range<usize>| self.buckets.range(range).map(|b| b.best).min_by_key(|sample| sample.offset);
+        let best = |range: std::ops::Range<usize>| {
+            self.buckets.range(range).map(|b| b.best).min_by_key(|sample| sample.offset)
+        };
         let new = best(recent..len)?;
         let jump = Elapsed::between(best(0..recent)?, new);
         let long = best(0..recent.min(2)).filter(|_| len >= RATE_BUCKETS).map(|old| Elapsed::between(old, new));
