@@ -4,19 +4,11 @@ use super::group::Group;
 use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
-use crate::config::model::{Arbiter, Strangers};
+use crate::config::model::Arbiter;
 use crate::ids::{NodeIndex, Target};
-use crate::ownership::{Failure, HavipLoop, LastRead, Outcome};
+use crate::ownership::{Failure, HavipLoop, Outcome};
 use crate::time::Instant;
 use crate::wire::Flags;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// Under arbiter `cloud` a claim rests on a read that is at most this old.
-const READ_AGE: Duration = Duration::from_secs(2);
-
-/// The wait between asks that are refused is doubled so often: eight leases at most.
-const REFUSALS_MAX: u32 = 3;
 
 /// Why nothing is claimed just now. It is for people: the state is evaluated again each turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,14 +65,6 @@ impl Group {
                 self.waiting = why;
             }
             Verdict::Claim(cause, why, peer) => self.ask(turn, cause, why, peer),
-        }
-    }
-
-    fn stop_asking(&mut self, turn: &mut Turn<'_>) {
-        if self.asker.asking_since().is_some() {
-            self.asker.stop();
-            self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
-            *turn.changed = true;
         }
     }
 
@@ -230,7 +214,7 @@ impl Group {
         if self.by_majority(turn) { self.voter.quarantine_ends() } else { Instant::default() }
     }
 
-    fn by_majority(&self, turn: &Turn<'_>) -> bool {
+    pub(super) fn by_majority(&self, turn: &Turn<'_>) -> bool {
         self.settings(turn).arbiter == Arbiter::Majority
     }
 
@@ -247,7 +231,7 @@ impl Group {
         })
     }
 
-    fn reason_for_vacancy(&self, turn: &Turn<'_>) -> Verdict {
+    pub(super) fn reason_for_vacancy(&self, turn: &Turn<'_>) -> Verdict {
         let last = self.settings(turn).members.iter().find_map(|m| {
             let peer = turn.peers.of(m.node)?;
             let entry = peer.entries.get(&self.tag)?;
@@ -266,182 +250,6 @@ impl Group {
             None if self.by_keepalived(turn) => Verdict::Claim(Cause::NoActive, "nobody is active".into(), None),
             None => Verdict::Claim(Cause::NoActive, "nobody is active and we are first in rank".into(), None),
         }
-    }
-
-    /// The cloud's record is the third opinion: without a fresh one there is no claim.
-    pub(super) fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
-        let reads: Vec<Option<Arc<LastRead>>> = self.loops.iter().map(|l| l.read.clone()).collect();
-        let (mut displaces, mut silent) = (Vec::new(), Vec::new());
-        for (i, read) in reads.iter().enumerate() {
-            if self.loops[i].missing() {
-                // What the cloud does not know nobody has; the others are claimed without it.
-                continue;
-            }
-            let id = &self.settings(turn).havips[i].id;
-            let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
-            let Some(read) = fresh else {
-                return Verdict::Wait(format!("waiting for the cloud's word on {id}").into());
-            };
-            let Some(holder) = read.havip.holder().filter(|h| Some(*h) != turn.identity.map(Target::id)) else {
-                continue;
-            };
-            let node = self.member_with(turn, holder);
-            let met = node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.met);
-            if node.is_some() && !met && !self.superseded.released(holder) {
-                // Never heard since our start: it may be serving on the other side of a partition.
-                let settings = self.settings(turn);
-                self.superseded.hold_back(turn, settings, i, holder, node);
-                let name = node.map(|n| format!(" (node {})", turn.config.node(n).name)).unwrap_or_default();
-                let text =
-                    format!("{holder}{name} has {id} and was never heard; waiting for evidence, or for reclaim-wait");
-                let until = self.superseded.held.as_ref().map(|h| h.until);
-                return Verdict::Wait(Waiting { text, until });
-            }
-            let guarded = match self.settings(turn).havips[i].strangers {
-                Strangers::Detach => false,
-                Strangers::Guard => !self.kept.once_held.contains(id),
-                Strangers::Refuse => true,
-            };
-            if node.is_none() && guarded {
-                let text = format!("{holder} has {id} and is no member; detach it by hand, or set strangers");
-                let failure = Failure { cause: Cause::StrangerBound, text: text.clone(), retry_after: None };
-                self.damping.set_unable(turn, &failure);
-                return Verdict::Wait(text.into());
-            }
-            displaces.push(holder.to_owned());
-            silent.extend(node);
-        }
-        let verdict = self.reason_for_vacancy(turn);
-        if let Verdict::Claim(_, _, Some(last)) = &verdict {
-            silent.push(*last);
-        }
-        for node in silent {
-            let counts = self.silence_counts(turn, node);
-            if !counts.is_some_and(|at| turn.due(at)) {
-                let name = &turn.config.node(node).name;
-                let text = format!("{name} may be silent only for us: listening while the cloud answers");
-                return Verdict::Wait(Waiting { text, until: counts });
-            }
-        }
-        if let Verdict::Claim(_, _, Some(last)) = &verdict
-            && let Some(target) = turn.target_of(*last)
-            && self.may_lag_behind(turn, *last, &reads)
-        {
-            displaces.push(target.id().to_owned());
-        }
-        self.displaces = displaces;
-        verdict
-    }
-
-    /// Whether these reads may be of before the reign that we heard last from `node`. The cloud names it once
-    /// it has caught up: that is the holder whom we replace, not a later rival.
-    fn may_lag_behind(&self, turn: &Turn<'_>, node: NodeIndex, reads: &[Option<Arc<LastRead>>]) -> bool {
-        let heard = turn.peers.of(node).and_then(|p| p.session.last_heard());
-        heard.is_some_and(|heard| reads.iter().flatten().any(|read| read.issued < heard + READ_AGE))
-    }
-
-    /// A read issued before the active node was so much as suspected says nothing of today.
-    fn left_after(&self, turn: &Turn<'_>, read: &LastRead) -> bool {
-        turn.peers.iter().any(|p| {
-            p.gone
-                && p.entries.get(&self.tag).is_some_and(|e| e.role.has_right())
-                && p.session.last_heard().is_some_and(|at| read.issued < at)
-        })
-    }
-
-    /// The member whose target that is.
-    pub(crate) fn member_with(&self, turn: &Turn<'_>, target: &str) -> Option<NodeIndex> {
-        let members = self.settings(turn).members.iter();
-        members.map(|m| m.node).find(|n| turn.target_of(*n).is_some_and(|t| t.id() == target))
-    }
-
-    /// Whether a claim may come soon, so that the cloud's word should be at hand by then.
-    pub(crate) fn claim_may_follow(&self, turn: &Turn<'_>) -> bool {
-        if self.superseded.held.is_some() {
-            return true;
-        }
-        let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
-        match owner {
-            Some(peer) => peer.suspected(turn.now),
-            None => !self.kept.drained && self.role == Role::Backup,
-        }
-    }
-
-    /// Whether the active node has been silent for a suspicious time, but is not dead yet.
-    pub(crate) fn owner_suspected(&self, turn: &Turn<'_>) -> bool {
-        turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some() && p.suspected(turn.now))
-    }
-
-    /// Asks the arbiter; `none` and `cloud` answer at once, a majority answers by its grants.
-    fn ask(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
-        if !self.by_majority(turn) {
-            self.epoch = self.seen.next();
-            self.begin_claim(turn, cause, why, peer);
-            return;
-        }
-        match self.asker.asking_since() {
-            None if !turn.due(self.ask_again_at) => {}
-            None => {
-                self.epoch = self.seen.next();
-                self.asker.begin(turn.now, self.epoch);
-                self.note_silence(turn, cause, peer);
-                self.step_done(turn, format!("asks a majority for epoch {} ({cause})", self.epoch));
-                *turn.changed = true;
-            }
-            Some(since) => {
-                let voters = self.settings(turn).members.len();
-                if self.asker.right_until(turn.now, voters).is_some() {
-                    self.begin_claim(turn, cause, why, peer);
-                    return;
-                }
-                let refused = self.seen >= self.epoch.next();
-                if refused || turn.due(since + turn.dead_time()) {
-                    self.stop_asking(turn);
-                    self.ask_again_at = turn.now + self.wait_to_ask(turn, refused);
-                    turn.wake(self.ask_again_at);
-                }
-            }
-        }
-        let votes = self.asker.votes(turn.now);
-        let (epoch, needed) = (self.epoch, self.settings(turn).members.len() / 2 + 1);
-        self.waiting = format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
-    }
-
-    /// How long until the next ask after one that found no majority. The first refusal says only that our number was
-    /// old, so the next ask follows at once. Another one means that somebody whom we do not hear has the right: each ask
-    /// costs an epoch there as well as here, so they become rare.
-    fn wait_to_ask(&mut self, turn: &mut Turn<'_>, refused: bool) -> Duration {
-        let leases = match self.refusals {
-            _ if !refused => 1,
-            0 => 0,
-            n => 1 << n.min(REFUSALS_MAX),
-        };
-        self.refusals += u32::from(refused);
-        turn.part_of(turn.dead_time() * leases)
-    }
-
-    fn begin_claim(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
-        self.seen = self.seen.max(self.epoch);
-        self.reserve_epochs(turn);
-        self.refusals = 0;
-        self.planned = cause == Cause::HandedOver;
-        let settled = self.planned && peer.is_some_and(|p| self.peer_settled(turn, p));
-        if self.kept.preemption_suspended != settled {
-            self.kept.preemption_suspended = settled;
-            *turn.persist = true;
-        }
-        self.waiting = Waiting::default();
-        self.reach = super::reach::Reach::default();
-        self.note_silence(turn, cause, peer);
-        let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
-        self.step_done(turn, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
-        self.become_role(turn, Role::Claiming, cause, why, peer);
-    }
-
-    /// After a switchover the suspension of preemption goes with the right; an unplanned move ends it.
-    fn peer_settled(&self, turn: &Turn<'_>, node: NodeIndex) -> bool {
-        let entry = turn.peers.of(node).and_then(|p| p.entries.get(&self.tag));
-        entry.is_some_and(|e| e.flags.has(Flags::SETTLED))
     }
 
     pub(crate) fn step_claiming(&mut self, turn: &mut Turn<'_>) {

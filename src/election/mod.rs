@@ -12,7 +12,9 @@ pub mod role;
 pub mod snapshot;
 
 mod active;
+mod ask;
 mod claim;
+mod cloud_record;
 mod command;
 mod damping;
 pub mod drill;
