@@ -1,9 +1,8 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
 
-use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition, Write, WriteKind};
+use super::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
 use super::claim::Waiting;
 use super::damping::Damping;
-use super::event::OperationResult;
 use super::handover::{FailedMove, Plan};
 use super::keepalived::Vrrp;
 use super::lease::{Asker, KeepFor, Voter};
@@ -14,20 +13,16 @@ use super::role::{Cause, Role};
 use super::serving::Reign;
 use super::shadow::Shadow;
 use super::superseded::Superseded;
+use super::timeline::{LATE, Late};
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Group as Settings, Interface, Member};
 use crate::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::ownership::{HavipLoop, Outcome};
 use crate::time::Instant;
 use crate::wire::Tag;
-use std::time::Duration;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
-/// Steps kept of one timeline.
-const TIMELINE_MAX: usize = 64;
-/// Steps of a move that come in after its role was decided are its own for so long.
-const LATE: Duration = Duration::from_secs(10);
 
 /// Judgement of this node's health in one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,18 +89,10 @@ pub(crate) struct Group {
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
     /// The reign in which the addresses were announced first.
-    announced: Option<Epoch>,
+    pub(super) announced: Option<Epoch>,
     /// The move that ended with the present reign: its steps may come in late.
-    late: Option<Late>,
+    pub(super) late: Option<Late>,
     notified: Option<NotifyState>,
-}
-
-/// A move whose role is decided already.
-#[derive(Debug, Clone, Copy)]
-struct Late {
-    /// When its timeline began.
-    start: Instant,
-    until: Instant,
 }
 
 impl Group {
@@ -377,89 +364,5 @@ impl Group {
         let (group, epoch, cause) = (self.index, self.epoch, self.cause);
         let priority = self.effective(turn);
         turn.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder }));
-    }
-
-    /// Adds a step to the running timeline, or to that of the move that has just ended.
-    pub(crate) fn step_done(&mut self, turn: &mut Turn<'_>, what: String) {
-        let step = Step { at: turn.now, what };
-        match self.late.filter(|late| self.role == Role::Active && turn.now < late.until) {
-            Some(Late { start, .. }) => {
-                let (group, epoch) = (self.index, self.epoch);
-                turn.out.push(Action::RecordLate { group, epoch, start, step });
-            }
-            None if self.timeline.len() < TIMELINE_MAX => self.timeline.push(step),
-            None => {}
-        }
-    }
-
-    /// The beginning of an unplanned move's timeline: how its cause came about.
-    pub(crate) fn note_silence(&mut self, turn: &Turn<'_>, cause: Cause, peer: Option<NodeIndex>) {
-        let Some(peer) = peer.and_then(|n| turn.peers.of(n)).filter(|_| cause == Cause::PeerDead) else { return };
-        let Some(heard) = peer.session.last_heard() else { return };
-        if self.timeline.first().is_some_and(|s| s.at == heard) {
-            return;
-        }
-        let name = &turn.config.node(peer.node).name;
-        let dead = heard + peer.session.dead_time();
-        let suspected = peer.session.suspected_at().unwrap_or(heard).clamp(heard, dead);
-        let past = [
-            (heard, format!("last heartbeat of {name} heard")),
-            (suspected, format!("{name} suspected: a heartbeat is missing")),
-            (dead.min(turn.now), format!("{name} dead")),
-        ];
-        self.timeline = past.map(|(at, what)| Step { at, what }).into();
-    }
-
-    /// Effects of a claim that were begun in this turn, each once.
-    fn note_effects(&mut self, turn: &mut Turn<'_>, from: usize) {
-        if !self.role.has_right() {
-            return;
-        }
-        let sent = |w: &Write| {
-            let targets = w.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{} of {targets} sent", if w.kind == WriteKind::Attach { "attach" } else { "detach" })
-        };
-        let writes = turn.out.iter().skip(from).filter_map(|action| match action {
-            Action::Write(write) => Some(sent(write)),
-            _ => None,
-        });
-        let steps: Vec<String> = writes.collect();
-        steps.into_iter().for_each(|what| self.step_done(turn, what));
-    }
-
-    /// Whether an announcement would be the first one of this reign.
-    pub(crate) fn announces_first(&self) -> bool {
-        self.role.has_right() && self.announced != Some(self.epoch)
-    }
-
-    /// The kernel has sent an announcement of ours: the first one of a reign is a step.
-    pub(crate) fn note_announced(&mut self, turn: &mut Turn<'_>, address: std::net::Ipv4Addr) {
-        if self.announces_first() {
-            self.announced = Some(self.epoch);
-            self.step_done(turn, format!("{address} announced"));
-        }
-    }
-
-    /// The kernel has an address of ours.
-    pub(crate) fn note_address(&mut self, turn: &mut Turn<'_>, address: Option<std::net::Ipv4Addr>) {
-        if let Some(address) = address.filter(|_| self.role == Role::Claiming || self.late.is_some()) {
-            self.step_done(turn, format!("{address} added"));
-        }
-    }
-
-    /// An operation ended: a step of the timeline.
-    pub(crate) fn note_operation(&mut self, turn: &mut Turn<'_>, result: &OperationResult) {
-        let what = match result {
-            OperationResult::Written(Ok(())) => "write answered".to_owned(),
-            OperationResult::Written(Err(e)) => format!("write failed: {e}"),
-            OperationResult::Havip(Ok(h)) => format!("read back: holder {}", h.holder().unwrap_or("nobody")),
-            OperationResult::Havip(Err(e)) => format!("read failed: {e}"),
-            OperationResult::Instance(_) => return,
-        };
-        let written = matches!(result, OperationResult::Written(_));
-        let late = self.late.is_some_and(|late| turn.now < late.until) && written;
-        if late || matches!(self.role, Role::Claiming | Role::Releasing) {
-            self.step_done(turn, what);
-        }
     }
 }

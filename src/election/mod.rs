@@ -39,6 +39,7 @@ mod stall;
 mod stated;
 pub mod succession;
 mod superseded;
+mod timeline;
 pub(crate) mod timer;
 pub(crate) mod turn;
 
