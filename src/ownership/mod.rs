@@ -6,6 +6,7 @@
 //! address removed behind our back is only one more difference to remove. A 200 proves nothing and
 //! an error proves nothing; the read decides.
 
+mod act;
 mod address;
 mod calls;
 mod decide;
