@@ -26,6 +26,7 @@ fn layer(path: &str) -> Option<u8> {
         ("control/mod.rs", 2),
         ("control/protocol.rs", 1),
         ("keepalived/parse.rs", 1),
+        ("keepalived/parse/lines.rs", 1),
     ];
     const PREFIX: &[(&str, u8)] = &[
         ("wire", 1),
