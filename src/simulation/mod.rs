@@ -17,18 +17,27 @@ pub mod scenario;
 mod attack;
 #[cfg(test)]
 mod bites;
+mod deed;
 mod deeds;
 mod effects;
 mod host;
 mod invariants;
+mod kernel;
+mod machines;
+mod mishaps;
+mod operators;
+mod plan;
+mod quiet;
 mod random;
 mod run;
+mod start;
 mod turn;
 mod vrrp;
 mod watch;
 mod world;
 
+pub use deed::Deed;
 pub use invariants::PROMISES;
 pub use report::{Report, Violation};
 pub use run::{replay, run};
-pub use scenario::{Deed, Scenario};
+pub use scenario::Scenario;

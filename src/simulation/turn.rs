@@ -1,99 +1,14 @@
 //! A turn of a node's core, and its actions carried out in order.
 
-use super::cluster::Cluster;
-use super::host::{AddressStuck, Process};
 use super::watch::Seen;
 use super::world::{BEGINNING, Happening, World};
 use crate::election::action::{Action, Actions, Persisted};
 use crate::election::event::Event;
-use crate::election::role::Role;
-use crate::election::{Core, Start};
-use crate::ids::{BootId, GroupIndex, HavipIndex};
-use crate::time::Instant;
-use std::collections::{BTreeMap, VecDeque};
-use std::net::Ipv4Addr;
-use std::sync::Arc;
+use crate::ids::BootId;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How long a word of the kernel takes to its monitor.
-const NETLINK: Duration = Duration::from_micros(100);
-
 impl World {
-    /// systemd starts the daemon.
-    pub(super) fn start(&mut self, host: usize) {
-        if !self.hosts[host].powered || self.hosts[host].process.is_some() {
-            return;
-        }
-        self.note(Some(host), || "starts".to_owned());
-        let boot = BootId(self.rng.u128(1..).to_be_bytes());
-        let seed = self.rng.u64(..);
-        let h = &mut self.hosts[host];
-        h.starts += 1;
-        if let Some(config) = h.reload_waits.take() {
-            h.config = config;
-        }
-        let persisted = h.disk.clone();
-        // The file with the grants is deleted when it is read.
-        h.disk.grants.clear();
-        let now = h.clock.read(self.now);
-        let groups = h.config.groups.len();
-        h.backlog.clear();
-        h.last_word.clear();
-        h.back_after_exit = None;
-        h.away = None;
-        h.process = Some(Process {
-            core: Core::new(Start { config: Arc::clone(&h.config), boot, seed, persisted }, now),
-            incarnation: h.starts,
-            wake: None,
-            unfinished: VecDeque::new(),
-            calls: BTreeMap::new(),
-            hot: 0,
-            storing: false,
-            wanted: None,
-            exited: false,
-            roles: vec![Role::Backup; groups],
-            done: vec![Role::Backup; groups],
-            progress: 0,
-            since: vec![self.now; groups],
-            reign_since: vec![self.now; groups],
-            started: self.now,
-            stopping: false,
-        });
-        self.touch(host);
-        self.see(&Seen::Started { host });
-        self.first_words(host);
-        self.vrrp_at_start(host);
-        self.begin_progress(host);
-    }
-
-    /// What the shell tells a new core before anything else.
-    fn first_words(&mut self, host: usize) {
-        let config = Arc::clone(&self.hosts[host].config);
-        for (g, group) in config.groups.iter().enumerate() {
-            for i in 0..group.havips.len() {
-                let address = Cluster::havip_address(self.havip_number(g, i));
-                let (group, havip) = (GroupIndex(g), HavipIndex(i));
-                let present = self.hosts[host].addresses.contains_key(&address);
-                self.turn(host, Event::AddressObserved { group, havip, present });
-                let up = self.hosts[host].link_up;
-                self.turn(host, Event::LinkChanged { group, havip, up });
-            }
-        }
-        self.tell_health(host);
-        if config.local_node().target.is_none() && !self.hosts[host].witness {
-            let target = self.hosts[host].target.parse().expect("made of a prefix and a name");
-            let after = Duration::from_millis(self.rng.u64(5..200));
-            self.tell(host, after, Event::IdentityLearned { target });
-        }
-    }
-
-    pub(super) fn tell_health(&mut self, host: usize) {
-        let Some((weight, failed, undecided)) = self.hosts[host].health else { return };
-        for g in 0..self.scenario.cluster.groups {
-            self.turn(host, Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided });
-        }
-    }
-
     /// Hands an event to the core of a host a little later, if it still runs then.
     pub(super) fn tell(&mut self, host: usize, after: Duration, event: Event) {
         if let Some(p) = &self.hosts[host].process {
@@ -320,81 +235,6 @@ impl World {
         }
         if let Some(back) = h.back_after_exit.take() {
             self.after(back, Happening::Start { host });
-        }
-    }
-
-    pub(super) fn put_address(
-        &mut self,
-        host: usize,
-        group: GroupIndex,
-        address: Ipv4Addr,
-        lifetime: Option<Duration>,
-        right_until: Instant,
-    ) {
-        let now = self.hosts[host].clock.read(self.now);
-        if now >= right_until {
-            self.note(Some(host), || format!("does not put {address}: the right to it has run out"));
-            return;
-        }
-        if let Some(how) = self.hosts[host].address_stuck {
-            self.note(Some(host), || format!("cannot put {address} ({how:?})"));
-            if let (AddressStuck::Refuses, Some((group, havip))) = (how, self.place_of(address)) {
-                let error = Some("refused by the kernel".to_owned());
-                self.tell(host, NETLINK, Event::AddressAnswered { group, havip, error });
-            }
-            return;
-        }
-        self.see(&Seen::Put { host, group, lifetime });
-        let fuzz = Duration::from_millis(self.rng.u64(0..1000));
-        let h = &mut self.hosts[host];
-        let expires = lifetime.map(|l| now + l + fuzz);
-        let new = h.addresses.insert(address, expires).is_none();
-        if let Some(at) = expires.and_then(|e| h.clock.world_at(e)) {
-            self.at(at, Happening::Kernel { host });
-        }
-        if new {
-            self.note(Some(host), || format!("has {address} now"));
-            self.note_service();
-        }
-        self.tell_address(host, address, true);
-    }
-
-    pub(super) fn drop_address(&mut self, host: usize, address: Ipv4Addr) {
-        if self.hosts[host].addresses.remove(&address).is_some() {
-            self.note(Some(host), || format!("drops {address}"));
-            self.tell_address(host, address, false);
-            self.note_service();
-        }
-    }
-
-    /// The kernel tells its monitor, in order.
-    fn tell_address(&mut self, host: usize, address: Ipv4Addr, present: bool) {
-        if let Some((group, havip)) = self.place_of(address) {
-            self.tell(host, NETLINK, Event::AddressObserved { group, havip, present });
-        }
-    }
-
-    /// The HAVIP whose address that is.
-    fn place_of(&self, address: Ipv4Addr) -> Option<(GroupIndex, HavipIndex)> {
-        let per_group = self.scenario.cluster.havips;
-        let number = (0..self.served.len()).find(|n| Cluster::havip_address(*n) == address)?;
-        Some((GroupIndex(number / per_group), HavipIndex(number % per_group)))
-    }
-
-    /// Addresses whose lifetime is over go.
-    pub(super) fn expire_addresses(&mut self, host: usize) {
-        let now = self.hosts[host].clock.read(self.now);
-        let over: Vec<Ipv4Addr> = self.hosts[host]
-            .addresses
-            .iter()
-            .filter(|(_, expires)| expires.is_some_and(|e| e <= now))
-            .map(|(address, _)| *address)
-            .collect();
-        for address in over {
-            self.hosts[host].addresses.remove(&address);
-            self.note(Some(host), || format!("the kernel removes {address}"));
-            self.tell_address(host, address, false);
-            self.note_service();
         }
     }
 

@@ -1,10 +1,10 @@
 //! What the invariants get to see, and who asks them.
 
 use super::cluster::Cluster;
+use super::deed::Deed;
 use super::host::Halt;
 use super::invariants::{self, Invariant};
 use super::report::Violation;
-use super::scenario::Deed;
 use super::world::World;
 use crate::election::action::{Transition, Write};
 use crate::election::role::Role;

@@ -2,7 +2,7 @@
 
 use super::super::cloud::FaultRule;
 use super::super::cluster::Cluster;
-use super::super::scenario::Deed;
+use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use crate::time::Instant;

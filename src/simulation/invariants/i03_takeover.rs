@@ -8,7 +8,7 @@
 
 use super::super::cloud::{Announcements, OnAttach};
 use super::super::cluster::Cluster;
-use super::super::scenario::Deed;
+use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;

@@ -10,7 +10,7 @@
 
 use super::super::cloud::Fault;
 use super::super::cluster::Cluster;
-use super::super::scenario::Deed;
+use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;

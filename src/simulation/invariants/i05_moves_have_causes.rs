@@ -7,7 +7,7 @@
 //! superseded; so do changes of who serves a HAVIP with which nothing is wrong.
 
 use super::super::cluster::Cluster;
-use super::super::scenario::Deed;
+use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;

@@ -4,7 +4,7 @@
 //! else happens. Another node that claims within that time has moved the address; a reload that
 //! changes priorities may lead to a preemption, which is a planned move.
 
-use super::super::scenario::Deed;
+use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;

@@ -6,7 +6,7 @@
 //! come of it, or until something else happens: as long as any two rates differ by less than one per cent nobody
 //! loses the right, and nobody claims.
 
-use super::super::scenario::Deed;
+use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;

@@ -1,0 +1,176 @@
+//! The plans of random scenarios: everything at once, operators, and one kind of fault again and again.
+
+use super::cluster::Cluster;
+use super::deed::Deed;
+use super::invariants::i03_convergence::bound;
+use super::mishaps::KINDS;
+use super::random::{SETTLE_MS, of};
+use super::scenario::Step;
+
+/// Kinds of operation.
+pub(super) const OPERATIONS: u32 = 7;
+
+pub(super) struct Plan {
+    pub(super) rng: fastrand::Rng,
+    pub(super) cluster: Cluster,
+    pub(super) names: Vec<String>,
+    pub(super) members: Vec<String>,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Plan {
+    pub(super) fn add(&mut self, at_ms: u64, deed: Deed) {
+        self.steps.push(Step { at_ms, deed });
+    }
+
+    pub(super) fn node(&mut self) -> String {
+        of(&mut self.rng, &self.names)
+    }
+
+    pub(super) fn member(&mut self) -> String {
+        of(&mut self.rng, &self.members)
+    }
+
+    pub(super) fn havip(&mut self) -> usize {
+        self.rng.usize(0..self.cluster.groups * self.cluster.havips)
+    }
+
+    /// A span that is short, about a lease, or long.
+    pub(super) fn span(&mut self) -> u64 {
+        let dead = self.cluster.interval_ms * u64::from(self.cluster.dead_multiplier);
+        match self.rng.u32(0..4) {
+            0 => self.rng.u64(1..dead.max(2)),
+            1 => self.rng.u64(dead * 9 / 10..dead * 13 / 10 + 2),
+            2 => self.rng.u64(dead..dead * 6),
+            _ => self.rng.u64(1_000..120_000),
+        }
+    }
+
+    /// When a daemon is started again, if at all before the quiet.
+    pub(super) fn back(&mut self) -> Option<u64> {
+        match self.rng.u32(0..5) {
+            0 => None,
+            1 => Some(self.rng.u64(50..500)),
+            2 => Some(self.rng.u64(500..5_000)),
+            _ => Some(self.span()),
+        }
+    }
+
+    pub(super) fn everything(&mut self) -> u64 {
+        let length = self.rng.u64(300_000..600_000);
+        let count = self.rng.u32(3..25);
+        let from = if self.rng.u32(0..4) == 0 { 0 } else { SETTLE_MS };
+        if self.rng.u32(0..3) == 0 {
+            self.add(from, Deed::Attack { permille: 30 });
+        }
+        for _ in 0..count {
+            let at = self.rng.u64(from..length);
+            let kind = self.rng.u32(0..KINDS);
+            self.fault(at, kind);
+        }
+        self.address_fault(length);
+        length
+    }
+
+    /// Drawn last, so that the rest of a plan does not depend on it.
+    fn address_fault(&mut self, length: u64) {
+        if self.rng.u32(0..4) == 0 {
+            let (at, node, for_ms) = (self.rng.u64(SETTLE_MS..length), self.member(), self.span());
+            let refuses = self.rng.bool();
+            self.add(at, Deed::AddressStuck { node, for_ms, refuses });
+        }
+    }
+
+    pub(super) fn one_kind(&mut self) -> u64 {
+        let length = self.rng.u64(300_000..500_000);
+        let kind = self.rng.u32(0..KINDS);
+        let mut at = SETTLE_MS;
+        // What must not touch a cluster in calm has to begin in calm.
+        if self.rng.bool() {
+            at += self.calm_ms();
+        }
+        while at < length {
+            self.fault(at, kind);
+            at += self.rng.u64(1_000..90_000);
+        }
+        self.address_fault(length);
+        length
+    }
+
+    /// Long enough for nothing before it to matter any more.
+    fn calm_ms(&self) -> u64 {
+        u64::try_from(bound(&self.cluster, self.cluster.dead_time()).as_millis()).unwrap_or(0)
+    }
+
+    pub(super) fn operators(&mut self) -> u64 {
+        let calm = self.calm_ms();
+        let mut at = SETTLE_MS + calm;
+        if self.rng.u32(0..3) == 0 {
+            self.add(SETTLE_MS, Deed::Attack { permille: 30 });
+        }
+        for _ in 0..self.rng.u32(2..7) {
+            let kind = self.rng.u32(0..OPERATIONS);
+            self.operation(at, kind);
+            at += if self.rng.bool() { calm + 30_000 } else { self.rng.u64(1_000..60_000) };
+        }
+        at + 60_000
+    }
+
+    pub(super) fn operation(&mut self, at: u64, kind: u32) {
+        match kind {
+            0 => {
+                let to = self.rng.bool().then(|| self.member());
+                let group = self.rng.usize(0..self.cluster.groups);
+                self.add(at, Deed::Switchover { group, to });
+            }
+            1 => {
+                let node = self.member();
+                let after = self.span();
+                self.add(at, Deed::Drain { node: node.clone(), on: true });
+                self.add(at + after, Deed::Drain { node, on: false });
+            }
+            2 => {
+                let (on, off) = (self.node(), self.node());
+                let after = self.span();
+                self.add(at, Deed::Maintenance { node: on, on: true });
+                self.add(at + after, Deed::Maintenance { node: off, on: false });
+            }
+            3 => {
+                let node = self.node();
+                let restart = self.rng.bool();
+                let back_ms = self.back();
+                self.add(at, Deed::Stop { node, restart, back_ms });
+            }
+            4 => {
+                // A rolling upgrade.
+                let gap = self.rng.u64(8_000..40_000);
+                for (i, node) in self.names.clone().into_iter().enumerate() {
+                    let back_ms = Some(self.rng.u64(100..3_000));
+                    self.add(at + gap * i as u64, Deed::Stop { node, restart: true, back_ms });
+                }
+            }
+            5 => {
+                let interval_ms = self.rng.bool().then(|| of(&mut self.rng, &[100, 200, 500, 1000]));
+                let dead_multiplier = self.rng.bool().then(|| of(&mut self.rng, &[3, 5, 10]));
+                // The dead time must not exceed the cold-start wait.
+                let gap = self.rng.u64(10..10_000);
+                let short = interval_ms.unwrap_or(1000) * 10 <= self.cluster.cold_start_wait_ms;
+                for (i, node) in self.names.clone().into_iter().enumerate() {
+                    let interval_ms = interval_ms.filter(|_| short);
+                    let dead_multiplier = dead_multiplier.filter(|_| short);
+                    let reload = Deed::Reload { node, interval_ms, dead_multiplier, priorities: vec![] };
+                    self.add(at + gap * i as u64, reload);
+                }
+            }
+            _ => {
+                let priorities = vec![(self.member(), self.rng.u8(1..=254))];
+                let gap = self.rng.u64(10..10_000);
+                for (i, node) in self.names.clone().into_iter().enumerate() {
+                    let priorities = priorities.clone();
+                    let reload = Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities };
+                    self.add(at + gap * i as u64, reload);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A daemon begins: what systemd starts, and what the shell tells the new core first.
+
+use super::cluster::Cluster;
+use super::host::Process;
+use super::watch::Seen;
+use super::world::World;
+use crate::election::event::Event;
+use crate::election::role::Role;
+use crate::election::{Core, Start};
+use crate::ids::{BootId, GroupIndex, HavipIndex};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl World {
+    /// systemd starts the daemon.
+    pub(super) fn start(&mut self, host: usize) {
+        if !self.hosts[host].powered || self.hosts[host].process.is_some() {
+            return;
+        }
+        self.note(Some(host), || "starts".to_owned());
+        let boot = BootId(self.rng.u128(1..).to_be_bytes());
+        let seed = self.rng.u64(..);
+        let h = &mut self.hosts[host];
+        h.starts += 1;
+        if let Some(config) = h.reload_waits.take() {
+            h.config = config;
+        }
+        let persisted = h.disk.clone();
+        // The file with the grants is deleted when it is read.
+        h.disk.grants.clear();
+        let now = h.clock.read(self.now);
+        let groups = h.config.groups.len();
+        h.backlog.clear();
+        h.last_word.clear();
+        h.back_after_exit = None;
+        h.away = None;
+        h.process = Some(Process {
+            core: Core::new(Start { config: Arc::clone(&h.config), boot, seed, persisted }, now),
+            incarnation: h.starts,
+            wake: None,
+            unfinished: VecDeque::new(),
+            calls: BTreeMap::new(),
+            hot: 0,
+            storing: false,
+            wanted: None,
+            exited: false,
+            roles: vec![Role::Backup; groups],
+            done: vec![Role::Backup; groups],
+            progress: 0,
+            since: vec![self.now; groups],
+            reign_since: vec![self.now; groups],
+            started: self.now,
+            stopping: false,
+        });
+        self.touch(host);
+        self.see(&Seen::Started { host });
+        self.first_words(host);
+        self.vrrp_at_start(host);
+        self.begin_progress(host);
+    }
+
+    /// What the shell tells a new core before anything else.
+    fn first_words(&mut self, host: usize) {
+        let config = Arc::clone(&self.hosts[host].config);
+        for (g, group) in config.groups.iter().enumerate() {
+            for i in 0..group.havips.len() {
+                let address = Cluster::havip_address(self.havip_number(g, i));
+                let (group, havip) = (GroupIndex(g), HavipIndex(i));
+                let present = self.hosts[host].addresses.contains_key(&address);
+                self.turn(host, Event::AddressObserved { group, havip, present });
+                let up = self.hosts[host].link_up;
+                self.turn(host, Event::LinkChanged { group, havip, up });
+            }
+        }
+        self.tell_health(host);
+        if config.local_node().target.is_none() && !self.hosts[host].witness {
+            let target = self.hosts[host].target.parse().expect("made of a prefix and a name");
+            let after = Duration::from_millis(self.rng.u64(5..200));
+            self.tell(host, after, Event::IdentityLearned { target });
+        }
+    }
+
+    pub(super) fn tell_health(&mut self, host: usize) {
+        let Some((weight, failed, undecided)) = self.hosts[host].health else { return };
+        for g in 0..self.scenario.cluster.groups {
+            self.turn(host, Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided });
+        }
+    }
+}
