@@ -246,6 +246,12 @@ impl Cluster {
         Ipv4Addr::new(10, 0, 0, u8::try_from(node + 11).unwrap_or(u8::MAX))
     }
 
+    /// Heartbeat key of that number; at first all nodes have number 1.
+    #[must_use]
+    pub fn key(id: u8) -> HeartbeatKey {
+        HeartbeatKey { id: KeyId(id), secret: Secret::new(vec![id.wrapping_add(6); 32]) }
+    }
+
     /// The checked configuration as `local` sees it.
     ///
     /// # Panics
@@ -286,7 +292,7 @@ impl Cluster {
             port: PORT,
             interval: Duration::from_millis(self.interval_ms),
             dead_multiplier: self.dead_multiplier,
-            keys: vec![HeartbeatKey { id: KeyId(1), secret: Secret::new(vec![7; 32]) }],
+            keys: vec![Self::key(1)],
             send_key: KeyId(1),
             cold_start_wait: Duration::from_millis(self.cold_start_wait_ms),
             fabric_probe: true,

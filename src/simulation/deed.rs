@@ -108,7 +108,7 @@ pub enum Deed {
         #[serde(default)]
         back_ms: Option<u64>,
     },
-    /// A node reloads a file with these values changed.
+    /// A node reloads a file with these values changed. If it is refused, somebody tries again until it is not.
     Reload {
         node: String,
         #[serde(default)]
@@ -118,6 +118,9 @@ pub enum Deed {
         /// Priority of nodes, by name.
         #[serde(default)]
         priorities: Vec<(String, u8)>,
+        /// Numbers of the heartbeat keys, the one to send with first; none: they stay.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keys: Vec<u8>,
     },
     /// So many of a thousand datagrams come again later, come back, reach somebody else, or come changed.
     Attack { permille: u32 },
@@ -156,7 +159,18 @@ impl Deed {
             | Self::AddressRemoved { havip, .. } => *havip < havips,
             Self::Switchover { group, .. } => *group < groups,
             Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
+            Self::Reload { keys, .. } => (1..keys.len()).all(|i| !keys[..i].contains(&keys[i])),
             _ => true,
+        }
+    }
+
+    /// Whether it is a step of a rotation of heartbeat keys, and nothing else.
+    pub(super) fn rotates(&self) -> bool {
+        match self {
+            Self::Reload { interval_ms: None, dead_multiplier: None, priorities, keys, .. } => {
+                priorities.is_empty() && !keys.is_empty()
+            }
+            _ => false,
         }
     }
 

@@ -93,9 +93,11 @@ pub(super) struct Host {
     pub(super) link_up: bool,
     pub(super) reach: Reach,
     /// What its file says now.
+    pub(super) file: Arc<crate::config::model::Config>,
+    /// What its daemon runs with.
     pub(super) config: Arc<crate::config::model::Config>,
-    /// What it says since a reload that the effects side has not brought to the core yet.
-    pub(super) reload_waits: Option<Arc<crate::config::model::Config>>,
+    /// A reload was asked for and is not done yet.
+    pub(super) reload_waits: bool,
     pub(super) disk: Persisted,
     pub(super) disk_stuck: bool,
     pub(super) effects_stuck: bool,

@@ -143,6 +143,7 @@ impl World {
             self.turn(host, event);
         }
         self.turn(host, Event::TimerExpired);
+        self.bring_reload(host);
         self.touch(host);
     }
 

@@ -1,16 +1,20 @@
 //! What operators do: they switch over, drain, maintain, stop and reload.
 
+use super::cluster::Cluster;
 use super::deed::Deed;
 use super::host::Host;
 use super::world::{Happening, World};
+use crate::config::model::Config;
 use crate::election::event::{Command, Event};
 use crate::election::role::Role;
-use crate::ids::{GroupIndex, NodeIndex};
+use crate::ids::{GroupIndex, KeyId};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// systemd waits this long for a daemon to leave (TimeoutStopSec).
 const STOP_TIMEOUT: Duration = Duration::from_secs(90);
+/// After a reload that was refused somebody tries again.
+const TRIES_AGAIN: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn command(&mut self, host: usize, command: Command) {
@@ -23,7 +27,8 @@ impl World {
             Deed::Switchover { group, to } => {
                 let active = |h: &Host| h.role(*group) == Some(Role::Active);
                 let Some(host) = self.hosts.iter().position(active) else { return };
-                let to = to.as_ref().map(|name| NodeIndex(self.node(name)));
+                let config = &self.hosts[host].config;
+                let to = to.as_ref().and_then(|name| config.node_named(name));
                 self.command(host, Command::Switchover { group: GroupIndex(*group), to });
             }
             Deed::Drain { node, on } => {
@@ -41,43 +46,35 @@ impl World {
                 self.after(STOP_TIMEOUT, Happening::StopTimeout { host, incarnation });
                 self.command(host, Command::Stop { restart: *restart });
             }
-            Deed::Reload { node, interval_ms, dead_multiplier, priorities } => {
-                self.reload(self.node(node), *interval_ms, *dead_multiplier, priorities);
+            Deed::Reload { node, .. } => {
+                let host = self.node(node);
+                self.hosts[host].file = Arc::new(edited(&self.hosts[host].file, deed));
+                self.hosts[host].reload_waits = true;
+                self.bring_reload(host);
             }
             _ => {}
         }
     }
 
-    fn reload(&mut self, host: usize, interval: Option<u64>, multiplier: Option<u32>, priorities: &[(String, u8)]) {
-        let h = &self.hosts[host];
-        let mut config = (**h.reload_waits.as_ref().unwrap_or(&h.config)).clone();
-        if let Some(ms) = interval {
-            config.heartbeat.interval = Duration::from_millis(ms);
-        }
-        if let Some(n) = multiplier {
-            config.heartbeat.dead_multiplier = n;
-        }
-        let secs = config.heartbeat.dead_time().as_millis().div_ceil(1000) as u64 + 1;
-        config.local_address.lifetime = Some(Duration::from_secs(secs.max(2)));
-        for (name, priority) in priorities {
-            let node = self.node(name);
-            config.nodes[node].priority = *priority;
-            for member in config.groups.iter_mut().flat_map(|g| &mut g.members).filter(|m| m.node.0 == node) {
-                member.priority = *priority;
-            }
-        }
-        self.hosts[host].reload_waits = Some(Arc::new(config));
-        self.bring_reload(host);
-    }
-
-    /// The effects side reads the file and brings it to the core: not while it is stuck.
+    /// The effects side reads the file and brings it to the core: not while it is stuck or stands still.
     pub(super) fn bring_reload(&mut self, host: usize) {
+        let now = self.guest_now(host);
         let h = &mut self.hosts[host];
-        if h.effects_stuck && h.process.is_some() {
+        let Some(p) = &h.process else {
+            h.config = Arc::clone(&h.file);
+            return;
+        };
+        if !h.reload_waits || h.effects_stuck || h.halted.is_some() {
             return;
         }
-        let Some(config) = h.reload_waits.take() else { return };
-        h.config = Arc::clone(&config);
+        if let Some(why) = p.core.reload_refusal(&h.file, now) {
+            self.note(Some(host), || format!("refuses to reload: {why}"));
+            self.after(TRIES_AGAIN, Happening::Reload { host });
+            return;
+        }
+        h.reload_waits = false;
+        h.config = Arc::clone(&h.file);
+        let config = Arc::clone(&h.file);
         self.turn(host, Event::ConfigReloaded(config));
         self.begin_progress(host);
     }
@@ -89,4 +86,30 @@ impl World {
             self.crash(host, back.map(|b| u64::try_from(b.as_millis()).unwrap_or(0)), false, true);
         }
     }
+}
+
+/// The file with the values of a reload.
+fn edited(file: &Config, deed: &Deed) -> Config {
+    let mut file = file.clone();
+    let Deed::Reload { interval_ms, dead_multiplier, priorities, keys, .. } = deed else { return file };
+    if let Some(ms) = interval_ms {
+        file.heartbeat.interval = Duration::from_millis(*ms);
+    }
+    if let Some(n) = dead_multiplier {
+        file.heartbeat.dead_multiplier = *n;
+    }
+    let secs = file.heartbeat.dead_time().as_millis().div_ceil(1000) as u64 + 1;
+    file.local_address.lifetime = Some(Duration::from_secs(secs.max(2)));
+    for (name, priority) in priorities {
+        let Some(node) = file.node_named(name) else { continue };
+        file.nodes[node.0].priority = *priority;
+        for member in file.groups.iter_mut().flat_map(|g| &mut g.members).filter(|m| m.node == node) {
+            member.priority = *priority;
+        }
+    }
+    if let Some(first) = keys.first() {
+        file.heartbeat.keys = keys.iter().map(|id| Cluster::key(*id)).collect();
+        file.heartbeat.send_key = KeyId(*first);
+    }
+    file
 }

@@ -158,7 +158,7 @@ impl Plan {
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let interval_ms = interval_ms.filter(|_| short);
                     let dead_multiplier = dead_multiplier.filter(|_| short);
-                    let reload = Deed::Reload { node, interval_ms, dead_multiplier, priorities: vec![] };
+                    let reload = Deed::Reload { node, interval_ms, dead_multiplier, priorities: vec![], keys: vec![] };
                     self.add(at + gap * i as u64, reload);
                 }
             }
@@ -167,10 +167,34 @@ impl Plan {
                 let gap = self.rng.u64(10..10_000);
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let priorities = priorities.clone();
-                    let reload = Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities };
+                    let reload =
+                        Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys: vec![] };
                     self.add(at + gap * i as u64, reload);
                 }
             }
+        }
+    }
+
+    /// New heartbeat keys: added everywhere, then preferred, then the old one removed, in another order of nodes each
+    /// time. A stage begins once the one before was everywhere, so that each two that meet share a key.
+    fn rotation(&mut self, from: u64, to: u64) {
+        let mut at = self.rng.u64(from..to);
+        let gap = of(&mut self.rng, &[10, 1_000, 20_000]);
+        for keys in [[1, 2].as_slice(), &[2, 1], &[2]] {
+            let mut names = self.names.clone();
+            self.rng.shuffle(&mut names);
+            for node in names {
+                at += self.rng.u64(1..=gap);
+                let keys = keys.to_vec();
+                self.add(at, Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities: vec![], keys });
+            }
+        }
+    }
+
+    /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
+    pub(super) fn additions(&mut self, quiet_ms: u64) {
+        if self.rng.u32(0..3) == 0 {
+            self.rotation(0, quiet_ms);
         }
     }
 }

@@ -39,6 +39,8 @@ impl Scenario {
             1 => plan.one_kind(),
             _ => plan.everything(),
         };
+        plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
+        plan.additions(quiet_ms);
         // A reload may make the dead time longer.
         let longest = plan.cluster.dead_time().max(LONGEST);
         let after = bound(&plan.cluster, longest) + AFTERWARDS;

@@ -23,9 +23,8 @@ impl World {
         let seed = self.rng.u64(..);
         let h = &mut self.hosts[host];
         h.starts += 1;
-        if let Some(config) = h.reload_waits.take() {
-            h.config = config;
-        }
+        h.config = Arc::clone(&h.file);
+        h.reload_waits = false;
         let persisted = h.disk.clone();
         // The file with the grants is deleted when it is read.
         h.disk.grants.clear();

@@ -114,6 +114,10 @@ pub(super) enum Happening {
     PowerOn {
         host: usize,
     },
+    /// Somebody tries a refused reload again.
+    Reload {
+        host: usize,
+    },
     /// Something that was stuck is not any more.
     Unstick {
         host: usize,
@@ -303,6 +307,7 @@ impl World {
             Happening::StopTimeout { host, incarnation } => self.stop_timed_out(host, incarnation),
             Happening::Sweep { host } => self.sweep(host),
             Happening::PowerOn { host } => self.power_on(host),
+            Happening::Reload { host } => self.bring_reload(host),
             Happening::Unstick { host, disk } => self.unstick(host, disk),
             Happening::FreeAddress { host } => self.free_address(host),
             Happening::Advertise => self.advertise(),
@@ -348,6 +353,7 @@ impl World {
 
 fn host(cluster: &Cluster, index: usize) -> Host {
     let machine = &cluster.machines[index];
+    let config = Arc::new(cluster.config(index));
     Host {
         name: machine.name.clone(),
         target: cluster.target(index),
@@ -357,8 +363,9 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         halted: None,
         link_up: true,
         reach: Reach::Both,
-        config: Arc::new(cluster.config(index)),
-        reload_waits: None,
+        file: Arc::clone(&config),
+        config,
+        reload_waits: false,
         disk: Persisted::default(),
         disk_stuck: false,
         effects_stuck: false,

@@ -5,6 +5,7 @@
 //! its account; `tests/simulation-ledger` plays many and adds them to docs/simulation-ledger.md.
 #![expect(clippy::print_stdout, reason = "figures and accounts are what these runs are for")]
 
+mod changes;
 mod exhaustive;
 mod keepalived;
 mod ledger;

@@ -118,8 +118,13 @@ fn a_cluster_boots_in_any_order_with_one_transition() {
             for (i, name) in names.iter().enumerate() {
                 let late = 2_000 + 7_000 * u64::try_from((i + first) % names.len()).expect("few");
                 steps.push((10, Deed::Crash { node: name.clone(), back_ms: Some(late), forgets: true, sweep: true }));
-                let reload =
-                    Deed::Reload { node: name.clone(), interval_ms: None, dead_multiplier: None, priorities: vec![] };
+                let reload = Deed::Reload {
+                    node: name.clone(),
+                    interval_ms: None,
+                    dead_multiplier: None,
+                    priorities: vec![],
+                    keys: vec![],
+                };
                 steps.push((late + 1_500, reload));
             }
             let moved = survive("boot", cluster.clone(), steps, 90_000);
@@ -151,7 +156,7 @@ fn equal_priorities_have_one_winner_whoever_changes_them_when() {
         for at in [10_000, 29_900, 30_050] {
             let raise = |name: &String| {
                 let priorities = vec![(node("b"), 200)];
-                Deed::Reload { node: name.clone(), interval_ms: None, dead_multiplier: None, priorities }
+                Deed::Reload { node: name.clone(), interval_ms: None, dead_multiplier: None, priorities, keys: vec![] }
             };
             let steps: Vec<_> = names.iter().zip(0..).map(|(n, i)| (at + 40 * i, raise(n))).collect();
             let moved = survive("priorities change", cluster.clone(), steps, 90_000);

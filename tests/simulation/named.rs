@@ -13,7 +13,7 @@ pub(crate) const SETTLED: u64 = 45_000;
 pub(crate) const NEVER: u64 = 1_000_000_000;
 
 /// Every cluster of so many nodes that can be won.
-fn clusters(nodes: usize) -> Vec<Cluster> {
+pub(crate) fn clusters(nodes: usize) -> Vec<Cluster> {
     let mut all = vec![];
     let arbiters: &[Arbiter] =
         if nodes < 3 { &[Arbiter::None, Arbiter::Cloud] } else { &[Arbiter::None, Arbiter::Cloud, Arbiter::Majority] };

@@ -19,6 +19,8 @@ pub(super) enum Concerns {
     Record(usize),
     /// A planned move.
     Plan,
+    /// Nothing that anybody may notice.
+    Nothing,
 }
 
 /// Number of the HAVIP that a rule is for; `None` is all of them.
@@ -40,6 +42,7 @@ pub(super) fn concerns(deed: &Deed) -> Concerns {
         | Deed::DeleteHavip { havip }
         | Deed::CreateHavip { havip } => Concerns::Record(*havip),
         Deed::Switchover { .. } => Concerns::Plan,
+        deed if deed.rotates() => Concerns::Nothing,
         _ => Concerns::Nodes,
     }
 }
@@ -102,7 +105,7 @@ impl Calm {
                     *at = now;
                 }
             }
-            Concerns::Plan => {}
+            Concerns::Plan | Concerns::Nothing => {}
         }
     }
 

@@ -114,7 +114,7 @@ impl Invariant for CloudAlone {
                     self.frozen = Some(world.now);
                 }
                 match concerns(deed) {
-                    Concerns::Answers(_) => {}
+                    Concerns::Answers(_) | Concerns::Nothing => {}
                     Concerns::Record(havip) => self.holder[havip] = None,
                     _ => (0..world.groups()).for_each(|g| self.forget(world, g)),
                 }

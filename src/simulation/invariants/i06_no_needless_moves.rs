@@ -2,7 +2,8 @@
 //!
 //! Watched from such a step, taken in calm, until nothing more can come of it, or until something
 //! else happens. Another node that claims within that time has moved the address; a reload that
-//! changes priorities may lead to a preemption, which is a planned move.
+//! changes priorities may lead to a preemption, which is a planned move. A rotation of heartbeat keys changes no
+//! role at all: nobody loses the right either.
 
 use super::super::deed::Deed;
 use super::super::watch::Seen;
@@ -18,6 +19,7 @@ struct Watched {
     until: Instant,
     holders: Vec<Option<usize>>,
     what: String,
+    rotation: bool,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ impl NoNeedlessMoves {
             until: world.now + keep + world.dead_time() * 2,
             holders: (0..world.groups()).map(|g| world.active(g)).collect(),
             what: format!("{deed:?}"),
+            rotation: deed.rotates(),
         });
     }
 }
@@ -54,6 +57,13 @@ impl Invariant for NoNeedlessMoves {
         match seen {
             Seen::Did { deed } => self.begin(world, deed),
             Seen::Quiet => self.watched = None,
+            Seen::Became { host, transition: t } if t.from.has_right() && !t.to.has_right() => {
+                let watched = self.watched.as_ref().filter(|w| world.now < w.until && w.rotation);
+                if let Some(w) = watched.filter(|_| t.to != Role::Releasing) {
+                    let name = world.name(*host);
+                    return Err(format!("after {} {name} became {} ({}: {})", w.what, t.to, t.cause, t.detail));
+                }
+            }
             Seen::Became { host, transition } if transition.to == Role::Claiming => {
                 let Some(w) = self.watched.as_ref().filter(|w| world.now < w.until) else { return Ok(()) };
                 let planned = transition.cause == Cause::HandedOver;
