@@ -42,16 +42,16 @@ fn a_crash_is_told_from_the_last_heartbeat_to_the_packets() {
     let steps = [(6000, "claiming (peer-dead)"), (6005, "write answered"), (6008, "read back: holder i-b")];
     let told = story.transition(&transition(6008, "b", "active", 2, "confirmed", &steps), None).unwrap();
     let expected = "move 2: a -> b, 1008.0 ms (peer-dead, epoch 2)
- -40.0 ms  last heartbeat of a reaches b
-   0.0 ms  a is killed (SIGKILL)
-   2.0 ms  a has ended: signal 9
- 150.0 ms  b asks the cloud who has the HAVIP
-1000.0 ms  b claiming (peer-dead)
-1003.0 ms  b: attach i-b reaches the cloud: 200
-1003.0 ms  packets go to b
-1005.0 ms  b: write answered
-1008.0 ms  b: read back: holder i-b
-1008.0 ms  b active (confirmed)";
+     -40.0 ms  last heartbeat of a reaches b
+       0.0 ms  a is killed (SIGKILL)
+       2.0 ms  a has ended: signal 9
+     150.0 ms  b asks the cloud who has the HAVIP
+    1000.0 ms  b claiming (peer-dead)
+    1003.0 ms  b: attach i-b reaches the cloud: 200
+    1003.0 ms  packets go to b
+    1005.0 ms  b: write answered
+    1008.0 ms  b: read back: holder i-b
+    1008.0 ms  b active (confirmed)";
     assert_eq!(told.to_string(), expected);
     assert_eq!(story.packet_moves(), 1);
     assert_eq!(story.previous(Some("b")), Some("a"));
