@@ -1131,7 +1131,7 @@ _havipctl() {
     esac
 }
 
-# Groups and nodes come from the running daemon; without one there are none.
+# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {
     _havipctl "$@"
     local i word name verb="" option="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
@@ -1146,7 +1146,7 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --for | --lines | --repeat | --since | --socket | --state | --svg | --to) option="${word}" ;;
+            --config | --credentials | --endpoint | --eni | --for | --instance | --lines | --metadata-endpoint | --node | --region | --repeat | --since | --socket | --state | --svg | --timeout | --to) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
@@ -1154,6 +1154,7 @@ _havipctl_live() {
     case "${verb} ${option}" in
         "switchover --to") kind=nodes; if [[ "${cur}" == "=" ]]; then cur=""; fi ;;
         "why " | "history " | "switchover " | "drain " | "undrain " | "maintenance " | "drill ") if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
+        "show " | "attach " | "detach ") if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=havips; fi ;;
     esac
     if [[ -n "${kind}" ]]; then
         COMPREPLY=()

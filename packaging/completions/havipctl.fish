@@ -33,7 +33,7 @@ function __fish_havipctl_words
             continue
         end
         switch $word
-            case --for --lines --repeat --since --socket --state --svg --to
+            case --config --credentials --endpoint --eni --for --instance --lines --metadata-endpoint --node --region --repeat --since --socket --state --svg --timeout --to
                 set value yes
             case '-*'
             case '*'
@@ -49,7 +49,7 @@ function __fish_havipctl_first_of
     and contains -- $words[1] $argv
 end
 
-# Groups and nodes come from the running daemon; without one there are none.
+# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
 function __fish_havipctl_live
     set -l words (commandline -opc)
     set -l socket
@@ -266,6 +266,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_s
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify sandbox bundle keygen help" -f
 complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain undrain maintenance drill" -f -a "(__fish_havipctl_live groups)"
+complete -c havipctl -n "__fish_havipctl_first_of show attach detach" -f -a "(__fish_havipctl_live havips)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off"
 complete -c havipctl -n "__fish_havipctl_first_of log-level" -f -a "error warn info debug trace"

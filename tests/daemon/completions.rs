@@ -1,6 +1,6 @@
 //! The shipped completions in the real shells: of a running daemon, of none, and of one that lies.
 
-use crate::lab::{Lab, Options, script};
+use crate::lab::{HAVIP, Lab, Options, script};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -93,7 +93,7 @@ impl Desk {
 }
 
 #[test]
-fn groups_and_nodes_are_those_of_the_running_daemon() {
+fn groups_nodes_and_havips_are_those_of_the_running_daemon() {
     let lab = Lab::new(Options { more_groups: 2, ..Options::default() });
     let a = lab.start(0);
     a.wait_for("answers", |_| true);
@@ -109,6 +109,13 @@ fn groups_and_nodes_are_those_of_the_running_daemon() {
         assert_eq!(offers(&["drain", "--wait", "w"]), ["web"], "{shell:?}");
         assert_eq!(offers(&["switchover", "web", "--to", ""]), ["a", "b"], "{shell:?}");
         assert_eq!(offers(&["switchover", "--to", "b", "w"]), ["web"], "{shell:?}");
+        let ids = ["havip-more0", "havip-more1", HAVIP];
+        for verb in ["show", "attach", "detach"] {
+            assert_eq!(offers(&[verb, ""]), ids, "{shell:?}: {verb}");
+        }
+        assert_eq!(offers(&["attach", "--wait", "havip-m"]), ids[..2], "{shell:?}");
+        assert_eq!(offers(&["detach", "--instance", "i-a", "havip-t"]), [HAVIP], "{shell:?}");
+        assert!(!offers(&["show", HAVIP, ""]).contains(&HAVIP.to_owned()), "{shell:?}: only the first word is one");
         // fish repeats what is typed already.
         let joined: Vec<_> =
             offers(&["switchover", "--to="]).iter().map(|n| n.trim_start_matches("--to=").to_owned()).collect();
@@ -169,7 +176,11 @@ fn no_shell_runs_what_a_name_or_a_socket_says() {
         let liar = "#!/bin/sh\ncat <<'END'\nx$(touch one)\nx`touch two`\nx;touch three\nx*\nx(touch four)\nxy\nEND\n";
         script(&desk.bin.join("havipctl"), liar);
         // It does ask the liar, and what is a name is offered.
-        for words in [&["havipctl", "why", "x"][..], &["havipctl", "--socket", "/x$(touch five)", "why", "x"]] {
+        for words in [
+            &["havipctl", "why", "x"][..],
+            &["havipctl", "show", "x"],
+            &["havipctl", "--socket", "/x$(touch five)", "why", "x"],
+        ] {
             let offered = desk.offers(words);
             assert!(offered.contains(&"xy".to_owned()), "{shell:?}: {offered:?}");
             assert!(!offered.contains(&"x".to_owned()), "{shell:?}: it was run: {offered:?}");

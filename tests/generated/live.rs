@@ -7,10 +7,12 @@ use std::fmt::Write as _;
 
 /// Commands whose first word is a group.
 const OF_GROUPS: [&str; 7] = ["why", "history", "switchover", "drain", "undrain", "maintenance", "drill"];
+/// Commands whose first word is a HAVIP.
+const OF_HAVIPS: [&str; 3] = ["show", "attach", "detach"];
 /// Commands whose words are files.
 const OF_FILES: [&str; 2] = ["import", "simulate"];
 
-const BASH: &str = r#"# Groups and nodes come from the running daemon; without one there are none.
+const BASH: &str = r#"# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {
     _havipctl "$@"
     local i word name verb="" option="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
@@ -33,6 +35,7 @@ _havipctl_live() {
     case "${verb} ${option}" in
         "switchover --to") kind=nodes; if [[ "${cur}" == "=" ]]; then cur=""; fi ;;
         GROUPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
+        HAVIPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=havips; fi ;;
     esac
     if [[ -n "${kind}" ]]; then
         COMPREPLY=()
@@ -45,7 +48,7 @@ _havipctl_live() {
 
 "#;
 
-const ZSH: &str = r#"# Groups and nodes come from the running daemon; without one there are none.
+const ZSH: &str = r#"# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {
     local kind=$1
     shift
@@ -57,6 +60,7 @@ _havipctl_live() {
 }
 (( $+functions[_havipctl_groups] )) || _havipctl_groups() { _havipctl_live groups "$@" }
 (( $+functions[_havipctl_nodes] )) || _havipctl_nodes() { _havipctl_live nodes "$@" }
+(( $+functions[_havipctl_havips] )) || _havipctl_havips() { _havipctl_live havips "$@" }
 
 "#;
 
@@ -90,7 +94,7 @@ function __fish_havipctl_first_of
     and contains -- $words[1] $argv
 end
 
-# Groups and nodes come from the running daemon; without one there are none.
+# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
 function __fish_havipctl_live
     set -l words (commandline -opc)
     set -l socket
@@ -117,8 +121,9 @@ pub(crate) fn add(script: &str, shell: Shell, command: &Command) -> String {
 }
 
 fn bash(script: &str, command: &Command) -> String {
-    let groups: Vec<String> = OF_GROUPS.iter().map(|verb| format!("\"{verb} \"")).collect();
-    let function = BASH.replace("GROUPS", &groups.join(" | ")).replace("VALUES", &values(command).join(" | "));
+    let first_of = |verbs: &[&str]| verbs.iter().map(|verb| format!("\"{verb} \"")).collect::<Vec<_>>().join(" | ");
+    let function = BASH.replace("GROUPS", &first_of(&OF_GROUPS)).replace("HAVIPS", &first_of(&OF_HAVIPS));
+    let function = function.replace("VALUES", &values(command).join(" | "));
     let at = script.rfind("if [[ \"${BASH_VERSINFO").expect("clap registers its function at the end");
     let (before, after) = script.split_at(at);
     format!("{before}{function}{}", after.replace("complete -F _havipctl ", "complete -F _havipctl_live "))
@@ -129,11 +134,12 @@ fn zsh(script: &str) -> String {
     let (before, after) = script.split_at(at);
     let after = after.replacen("    case $state in\n", &format!("{ZSH_OPTIONS}    case $state in\n"), 1);
     let after = after.replace("NODE:_default'", "NODE:_havipctl_nodes'");
-    let group = |line: &str| match line.contains(":group -- ") {
-        true => line.replace(":_default'", ":_havipctl_groups'"),
-        false => line.to_owned(),
+    let named = |line: &str| match line {
+        _ if line.contains(":group -- ") => line.replace(":_default'", ":_havipctl_groups'"),
+        _ if line.contains(":havip -- ") => line.replace(":_default'", ":_havipctl_havips'"),
+        _ => line.to_owned(),
     };
-    let after: String = after.lines().map(|line| group(line) + "\n").collect();
+    let after: String = after.lines().map(|line| named(line) + "\n").collect();
     format!("{before}{ZSH}{after}")
 }
 
@@ -150,6 +156,7 @@ fn fish(script: &str, command: &Command) -> String {
     };
     put(&format!("using_subcommand {}", wordless.join(" ")), "-f");
     put(&format!("first_of {}", OF_GROUPS.join(" ")), "-f -a \"(__fish_havipctl_live groups)\"");
+    put(&format!("first_of {}", OF_HAVIPS.join(" ")), "-f -a \"(__fish_havipctl_live havips)\"");
     put("using_subcommand switchover", "-l to -x -a \"(__fish_havipctl_live nodes)\"");
     for verb in command.get_subcommands() {
         for word in verb.get_positionals() {
@@ -166,7 +173,8 @@ fn fish(script: &str, command: &Command) -> String {
 
 /// Options with a value, of all the commands whose words are counted.
 fn values(command: &Command) -> Vec<String> {
-    let counted = command.get_subcommands().filter(|verb| OF_GROUPS.contains(&verb.get_name()));
+    let counts = |verb: &str| OF_GROUPS.contains(&verb) || OF_HAVIPS.contains(&verb);
+    let counted = command.get_subcommands().filter(|verb| counts(verb.get_name()));
     let all = command.get_arguments().chain(counted.flat_map(Command::get_arguments));
     let takes = all.filter(|arg| arg.get_action().takes_values()).filter_map(Arg::get_long);
     let mut names: Vec<String> = takes.map(|name| format!("--{name}")).collect();
