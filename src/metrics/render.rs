@@ -83,8 +83,10 @@ pub struct Calls {
 pub fn page(snapshot: &Snapshot, facts: &Facts, tally: &Tally) -> String {
     let mut page = Page::default();
     daemon(&mut page, snapshot, facts);
-    groups(&mut page, &snapshot.groups, tally);
-    havips(&mut page, snapshot, facts.record_bound);
+    // Of a group that this node is no member of it hears nothing, and whatever it said would be read as the group's state.
+    let own: Vec<&GroupSnapshot> = snapshot.groups.iter().filter(|g| g.member).collect();
+    groups(&mut page, &own, tally);
+    havips(&mut page, snapshot, &own, facts.record_bound);
     peers(&mut page, &snapshot.peers);
     datagrams(&mut page, &snapshot.counters, facts);
     cloud(&mut page, facts);
@@ -125,7 +127,7 @@ fn successors(group: &GroupSnapshot) -> Option<f64> {
     asked.then(|| f64::from(count))
 }
 
-fn groups(page: &mut Page, groups: &[GroupSnapshot], tally: &Tally) {
+fn groups(page: &mut Page, groups: &[&GroupSnapshot], tally: &Tally) {
     let mut roles = page.series(&t::ROLE);
     for group in groups {
         for role in ROLES {
@@ -181,8 +183,10 @@ fn fresh(havip: &HavipSnapshot, bound: Duration) -> bool {
     havip.error.is_none() && havip.read_ms.is_some_and(|ms| Duration::from_millis(ms) <= bound)
 }
 
-fn havips(page: &mut Page, snapshot: &Snapshot, bound: Duration) {
-    let all = || snapshot.groups.iter().flat_map(|g| g.havips.iter().map(move |h| (g, h)));
+fn havips(page: &mut Page, snapshot: &Snapshot, groups: &[&GroupSnapshot], bound: Duration) {
+    // A witness has no address and never asks the cloud: it knows nothing of a HAVIP, not even that all is well.
+    let holds = |g: &&&GroupSnapshot| !g.members.iter().any(|m| m.witness && m.node == snapshot.node);
+    let all = || groups.iter().filter(holds).flat_map(|g| g.havips.iter().map(move |h| (g, h)));
     let mut holders = page.series(&t::HOLDER);
     for (group, havip) in all() {
         if let Some(holder) = havip.holder.as_ref().filter(|_| fresh(havip, bound)) {

@@ -37,6 +37,24 @@ fn who_could_take_over_is_counted_where_it_can_be_known() {
     assert_eq!(successors(&group), None, "there never is anybody");
 }
 
+#[test]
+fn a_node_says_of_a_group_only_what_it_can_know() {
+    let mut now = snapshot();
+    let group = now.groups[0].name.clone();
+    let series = |now: &Snapshot, prefix: &str| {
+        let page = page(now, &Facts::default(), &Tally::default());
+        page.lines().filter(|l| l.starts_with(prefix)).count()
+    };
+    now.groups[0].havips[0].read_ms = Some(1);
+    assert!(series(&now, "havipd_group_") > 10 && series(&now, "havipd_havip_") > 2, "a member that may be active");
+    now.groups[0].members.iter_mut().find(|m| m.node == now.node).expect("a member").witness = true;
+    assert_eq!(series(&now, "havipd_havip_"), 0, "a witness never asks the cloud");
+    assert!(series(&now, "havipd_group_is_active{") == 1 && series(&now, "havipd_group_role{") == 5, "but it votes");
+    now.groups[0].member = false;
+    assert_eq!(series(&now, "havipd_group_") + series(&now, "havipd_havip_"), 0, "no member of {group}");
+    assert!(series(&now, "havipd_peer_") > 3);
+}
+
 /// Lines of a page that name something, whatever they say of it.
 fn about(page: &str, what: &str) -> usize {
     page.lines().filter(|l| l.contains(&format!("=\"{what}\""))).count()
