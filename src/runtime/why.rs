@@ -142,7 +142,9 @@ impl View<'_> {
     fn evidence(&self) -> Vec<String> {
         let g = self.group;
         let mut lines: Vec<String> = self.peers().map(|p| self.of_peer(p)).collect();
-        for havip in &g.havips {
+        // A witness never asks the cloud, and neither does who is no member.
+        let asks = g.member && !self.witness();
+        for havip in g.havips.iter().filter(|_| asks) {
             let (id, read) = (&havip.id, havip.read_ms.map(age));
             lines.push(match (&havip.holder, read) {
                 (Some(holder), Some(ago)) => {

@@ -126,6 +126,18 @@ fn every_reason_comes_with_its_remedy() {
 }
 
 #[test]
+fn who_never_asks_the_cloud_says_nothing_of_it() {
+    let mut unread = backup();
+    unread.havips.iter_mut().for_each(|h| h.read_ms = None);
+    assert!(told(&UP, &unread).text().contains("the cloud was not read for havip-x yet"));
+    let outside = GroupSnapshot { member: false, ..unread.clone() };
+    assert!(!told(&UP, &outside).text().contains("cloud"), "{}", told(&UP, &outside).text());
+    unread.members.iter_mut().find(|m| m.node == "b").expect("a member").witness = true;
+    let text = told(&UP, &unread).text();
+    assert!(!text.contains("cloud") && text.contains("it votes and is never active"), "{text}");
+}
+
+#[test]
 fn a_majority_is_one_of_the_groups_members() {
     let down = SessionState::Down;
     let nobody = GroupSnapshot { active: None, ..backup() };
