@@ -21,8 +21,9 @@ pub(super) const HELP: &str = "\
 Status, why, history, doctor's findings, the configuration file, the last lines of the log, the unit's state and what
 the kernel says of the process; what cannot be had is left out and named in the file README. Where no daemon answers,
 the history is the journal on disk, and the doctor examines the file. Run it as root, so that every secret is known
-and can be taken out. Look through it before you pass it on:
+and can be taken out. Look through it before you pass it on.
 
+Examples:
   havipctl bundle --out /tmp/havipd.tar && tar -xOf /tmp/havipd.tar | less
   havipctl bundle --json                 for programs: data.path, data.members, and in data.notes what is missing";
 

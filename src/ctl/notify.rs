@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// For `--help`.
 pub(super) const HELP: &str = "\
+Examples:
+  havipctl notify INSTANCE VI_1 MASTER 150    as keepalived calls it; by hand, to say what it did not
+
 In keepalived.conf, inside a vrrp_instance or a vrrp_sync_group:
   notify \"/usr/bin/havipctl notify\"
 keepalived adds the four words itself. While havipd does not run, the newest state of each name is kept in its \

@@ -74,3 +74,16 @@ fn completions_know_every_command() {
         }
     }
 }
+
+#[test]
+fn every_command_has_examples_in_its_help() {
+    for mut command in havipd::ctl::Arguments::command().get_subcommands().cloned() {
+        if command.is_hide_set() || command.get_name() == "help" {
+            continue;
+        }
+        let help = command.render_long_help().to_string();
+        let call = format!("havipctl {}", command.get_name());
+        let shown = help.split_once("\nExamples:\n").is_some_and(|(_, examples)| examples.contains(&call));
+        assert!(shown, "{call} --help has no examples:\n{help}");
+    }
+}

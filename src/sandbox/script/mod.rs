@@ -19,6 +19,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The language in one screen, for `--help`.
 pub const HELP: &str = "\
+Examples:
+  havipctl sandbox                               three nodes in a live view, with keys that break things
+  havipctl sandbox --script failover             unattended: kills, moves and their timelines; 1 if the HAVIP did not follow
+  havipctl sandbox --nodes 2 --witness --profile first-stays --script my.txt
+
 A script has one command a line; # begins a comment. NODE is the name of a node (a, b, c, ...), or
   active    who is active now          previous  who was, before that
   standby   the first node that runs and is not active
