@@ -64,13 +64,8 @@ impl Group {
         if let Verdict::Claim(_, _, Some(last)) = &verdict {
             silent.push(*last);
         }
-        for node in silent {
-            let counts = self.silence_counts(turn, node);
-            if !counts.is_some_and(|at| turn.due(at)) {
-                let name = &turn.config.node(node).name;
-                let text = format!("{name} may be silent only for us: listening while the cloud answers");
-                return Verdict::Wait(Waiting { text, until: counts });
-            }
+        if let Some(why) = silent.into_iter().find_map(|node| self.silent_only_for_us(turn, node)) {
+            return Verdict::Wait(why);
         }
         if let Verdict::Claim(_, _, Some(last)) = &verdict
             && let Some(target) = turn.target_of(*last)
@@ -80,6 +75,17 @@ impl Group {
         }
         self.displaces = displaces;
         verdict
+    }
+
+    /// A silence counts once this node has listened for long enough while the cloud answered.
+    fn silent_only_for_us(&self, turn: &mut Turn<'_>, node: NodeIndex) -> Option<Waiting> {
+        let counts = self.silence_counts(turn, node);
+        if !counts.is_some_and(|at| turn.due(at)) {
+            let name = &turn.config.node(node).name;
+            let text = format!("{name} may be silent only for us: listening while the cloud answers");
+            return Some(Waiting { text, until: counts });
+        }
+        None
     }
 
     /// Whether these reads may be of before the reign that we heard last from `node`. The cloud names it once

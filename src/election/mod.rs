@@ -171,24 +171,9 @@ impl Core {
                     self.changed = true;
                 }
             }
-            Event::LinkChanged { group, havip, up } => {
-                let back = self.loop_mut(group, havip).is_some_and(|l| !std::mem::replace(&mut l.link_up, up) && up);
-                if back {
-                    // Behind that link nobody was heard either: listen first.
-                    self.stall.listen(now, self.config.heartbeat.dead_time());
-                }
-            }
+            Event::LinkChanged { group, havip, up } => self.link_changed(now, group, havip, up),
             Event::AddressObserved { group, havip, present } => {
-                let mut added = None;
-                if let Some(l) = self.loop_mut(group, havip) {
-                    let came = l.address.observed(present);
-                    added = l.address.ip.filter(|_| came);
-                }
-                self.each_group(now, actions, |g, turn| {
-                    if g.index == group {
-                        g.note_address(turn, added);
-                    }
-                });
+                self.address_observed(now, group, havip, present, actions);
             }
             Event::AddressAnswered { group, havip, error } => {
                 let quiet = self.loop_mut(group, havip).is_none_or(|l| l.address.answered(error));
@@ -228,6 +213,34 @@ impl Core {
             }
         }
         self.settle(now, actions);
+    }
+
+    fn link_changed(&mut self, now: Instant, group: GroupIndex, havip: HavipIndex, up: bool) {
+        let back = self.loop_mut(group, havip).is_some_and(|l| !std::mem::replace(&mut l.link_up, up) && up);
+        if back {
+            // Behind that link nobody was heard either: listen first.
+            self.stall.listen(now, self.config.heartbeat.dead_time());
+        }
+    }
+
+    fn address_observed(
+        &mut self,
+        now: Instant,
+        group: GroupIndex,
+        havip: HavipIndex,
+        present: bool,
+        actions: &mut Actions,
+    ) {
+        let mut added = None;
+        if let Some(l) = self.loop_mut(group, havip) {
+            let came = l.address.observed(present);
+            added = l.address.ip.filter(|_| came);
+        }
+        self.each_group(now, actions, |g, turn| {
+            if g.index == group {
+                g.note_address(turn, added);
+            }
+        });
     }
 
     /// When the core wants to be called again, at the latest.

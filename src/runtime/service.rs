@@ -9,7 +9,6 @@ mod handle;
 mod leave;
 mod tell;
 
-use super::ToCore;
 use super::driver::{CoreHandle, DriverError, start};
 use super::executor::{Executor, keep_warm};
 use super::identity::{self, IdentityError};
@@ -19,6 +18,7 @@ use super::signals::Signals;
 use super::stale::LastWord;
 use super::status::{CoreStatus, EffectsStatus, Published, Status};
 use super::vrrp::Vrrp;
+use super::{ToCore, ToEffects};
 use crate::clock;
 use crate::cloud::client::{Client, ClientError};
 use crate::config::model::Config;
@@ -28,7 +28,7 @@ use crate::doctor::Finding;
 use crate::election::Start;
 use crate::election::action::Persisted;
 use crate::election::event::Event;
-use crate::hooks::Hooks;
+use crate::hooks::{Hooks, Ran};
 use crate::ids::{BootId, Epoch, GroupName};
 use crate::journal::Journal;
 use crate::log::Logging;
@@ -152,6 +152,16 @@ struct Service {
     left: bool,
 }
 
+/// Everything that a running daemon waits for, its timers apart.
+struct News {
+    from_core: mpsc::Receiver<ToEffects>,
+    core_status: watch::Receiver<Arc<CoreStatus>>,
+    commands: mpsc::Receiver<ControlRequest>,
+    signals: Signals,
+    ran: mpsc::Receiver<Ran>,
+    results: mpsc::Receiver<Internal>,
+}
+
 /// Runs the daemon until it has left. Control requests come in by `commands`; what clients watch goes
 /// to `status`.
 ///
@@ -159,29 +169,24 @@ struct Service {
 /// It could not begin.
 pub async fn run(
     setup: Setup,
-    mut commands: mpsc::Receiver<ControlRequest>,
+    commands: mpsc::Receiver<ControlRequest>,
     status: watch::Sender<Arc<Published>>,
 ) -> Result<End, ServiceError> {
-    let mut signals = setup.signals;
     // Before the threads, whose stacks are then locked only as far as they are used.
     let memory = Memory::of_this_process(setup.config.daemon.lock_memory);
-    let mut boot = [0; 16];
-    getrandom::fill(&mut boot).map_err(ServiceError::Random)?;
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(ServiceError::Random)?;
     let client = if setup.config.local_node().witness { None } else { Some(Client::new(&setup.config.cloud)?) };
     let journal = Journal::start(setup.state_directory.clone(), setup.config.daemon.history_size)
         .map_err(ServiceError::Journal)?;
     let state = Arc::new(StateWriter::start(setup.state_directory.clone())?);
     let begin = Start {
         config: Arc::clone(&setup.config),
-        boot: BootId(boot),
-        seed: u64::from_ne_bytes(seed),
+        boot: BootId(random()?),
+        seed: u64::from_ne_bytes(random()?),
         persisted: setup.persisted,
     };
-    let CoreHandle { to_core, mut from_core, status: core_status, cancellations, thread } = start(begin).await?;
-    let (internal, mut results) = mpsc::channel(16);
-    let (to_ran, mut ran) = mpsc::channel(64);
+    let CoreHandle { to_core, from_core, status: core_status, cancellations, thread } = start(begin).await?;
+    let (internal, results) = mpsc::channel(16);
+    let (to_ran, ran) = mpsc::channel(64);
     let mut service = Service {
         hooks: Hooks::new(setup.config.local_node().name.clone()).telling(to_ran),
         reigns: HashMap::new(),
@@ -226,31 +231,42 @@ pub async fn run(
     service.publish();
     service.notifier.ready();
 
-    let mut core_news = core_status;
-    let mut tick = service.ticker();
-    loop {
-        tokio::select! {
-            _ = tick.tick() => service.progress(),
-            message = from_core.recv() => match message {
-                Some(message) => service.obey(message, &mut from_core),
-                None => break,
-            },
-            signal = signals.next() => service.signalled(signal),
-            Some(request) = commands.recv() => service.asked(request),
-            Some(ran) = ran.recv() => service.hooks_ran(&ran),
-            () = checkup::due(service.checkup_at) => service.check_up(),
-            Some(result) = results.recv() => {
-                if service.came_back(result) {
-                    tick = service.ticker();
-                }
-            }
-            Ok(()) = core_news.changed() => service.publish(),
-        }
-    }
-    Ok(service.leave(thread, &mut signals).await)
+    let mut news = News { from_core, core_status, commands, signals: setup.signals, ran, results };
+    service.serve(&mut news).await;
+    Ok(service.leave(thread, &mut news.signals).await)
+}
+
+fn random<const N: usize>() -> Result<[u8; N], ServiceError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(ServiceError::Random)?;
+    Ok(bytes)
 }
 
 impl Service {
+    /// Until the core has ended.
+    async fn serve(&mut self, news: &mut News) {
+        let mut tick = self.ticker();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => self.progress(),
+                message = news.from_core.recv() => match message {
+                    Some(message) => self.obey(message, &mut news.from_core),
+                    None => break,
+                },
+                signal = news.signals.next() => self.signalled(signal),
+                Some(request) = news.commands.recv() => self.asked(request),
+                Some(ran) = news.ran.recv() => self.hooks_ran(&ran),
+                () = checkup::due(self.checkup_at) => self.check_up(),
+                Some(result) = news.results.recv() => {
+                    if self.came_back(result) {
+                        tick = self.ticker();
+                    }
+                }
+                Ok(()) = news.core_status.changed() => self.publish(),
+            }
+        }
+    }
+
     fn ticker(&self) -> Interval {
         let mut tick = tokio::time::interval(PROGRESS.min(self.config.heartbeat.interval / 2));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
