@@ -164,7 +164,7 @@ impl Provider {
         match &self.0 {
             Source::Environment(key) => Ok(Arc::clone(key)),
             Source::NoEnvironment(error) => Err(error.clone()),
-            Source::File(file) => file.current(),
+            Source::File(file) => file.current().await,
             Source::Role(role) => role.current(now).await,
         }
     }
@@ -177,7 +177,7 @@ impl Provider {
         let found = match &self.0 {
             Source::Environment(key) => Arc::clone(key),
             Source::NoEnvironment(error) => return Err(error.clone()),
-            Source::File(file) => file.reread()?,
+            Source::File(file) => file.reread().await?,
             Source::Role(role) => role.fetch().await?,
         };
         Ok((*found != *refused).then_some(found))

@@ -18,7 +18,12 @@ const STRETCH: u64 = 4 * DEAD as u64;
 
 /// The usual cluster of two, with tables of its own.
 pub(crate) fn lab(tables: String) -> Lab {
-    Lab::new(Options { dead_multiplier: Some(DEAD), tables, ..Options::default() })
+    lab_of(Options { tables, ..Options::default() })
+}
+
+/// The same, with more than tables of its own.
+pub(crate) fn lab_of(options: Options) -> Lab {
+    Lab::new(Options { dead_multiplier: Some(DEAD), ..options })
 }
 
 /// The same, with metrics at an address that is its own.
@@ -43,17 +48,25 @@ pub(crate) fn keeps_place(what: &str, active: &Daemon, watcher: &Daemon, one_in:
     // With many clients in its way, an answer may take several attempts.
     let group = || wait_for(&format!("{what}: an answer"), || Some(active.status()?["groups"][0].take()));
     let reign = group()["epoch"].clone();
+    keeps_sending(what, watcher, one_in, |status| {
+        assert_eq!(status["groups"][0]["active"], active.name, "{what}");
+    });
+    let group = group();
+    assert_eq!((&group["role"], &group["epoch"]), (&Value::from("active"), &reign), "{what}");
+}
+
+/// Watches whoever is the only peer of `watcher`, whatever its role: four dead times' worth of heartbeats come, one in
+/// so many of them when it should, and the session never goes down. `check` sees the watcher's status each time.
+pub(crate) fn keeps_sending(what: &str, watcher: &Daemon, one_in: u64, check: impl Fn(&Value)) {
     let (first, from) = counted(&watcher.status().unwrap());
     let (last, to) = wait_for(&format!("{what}: {} heartbeats more", STRETCH / one_in * 2), || {
         let status = watcher.status()?;
         assert_eq!(status["peers"][0]["state"], "up", "{what}");
-        assert_eq!(status["groups"][0]["active"], active.name, "{what}");
+        check(&status);
         let now = counted(&status);
         (now.0 >= first + STRETCH / one_in * 2).then_some(now)
     });
     let expected = (to - from) / INTERVAL;
     say(&format!("  {what}: {} heartbeats counted where the interval makes {expected}", last - first));
     assert!((last - first) * one_in >= expected, "{what}: {} heartbeats instead of {expected}", last - first);
-    let group = group();
-    assert_eq!((&group["role"], &group["epoch"]), (&Value::from("active"), &reign), "{what}");
 }

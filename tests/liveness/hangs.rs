@@ -1,14 +1,16 @@
 //! Something around the daemon hangs: heartbeats keep their cadence, and the role stays.
 
 use crate::Case;
-use crate::cadence::{keeps_time, lab};
-use crate::lab::{Daemon, script};
-use crate::obstacles::{FileServer, FullDisk};
+use crate::cadence::{keeps_sending, keeps_time, lab, lab_of};
+use crate::lab::{Daemon, Lab, Options, script};
+use crate::obstacles::{FileServer, FullDisk, SilentNames};
 use crate::wait::wait_for;
 use havipd::simulation::cloud::{Fault, FaultRule, Scope};
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 
 pub(crate) const CASES: &[Case] = &[
     ("a log pipe that nobody reads", log_pipe),
@@ -16,6 +18,9 @@ pub(crate) const CASES: &[Case] = &[
     ("a state directory on a stopped file server", stopped_file_server),
     ("a hook that ignores SIGTERM", stubborn_hook),
     ("an API that accepts and never answers", silent_api),
+    ("a credentials file on a stopped file server", stopped_credentials),
+    ("names and metadata that are never answered", silent_names),
+    ("everything hangs at once", everything),
 ];
 
 /// Something that is worth a state file, and moves nothing.
@@ -127,4 +132,123 @@ fn silent_api() {
     keeps_time("with a silent API", &a, &b);
     lab.cloud.clear_faults();
     a.wait_for("reads work again", |s| s["groups"][0]["havips"][0]["error"].is_null());
+}
+
+/// What `[cloud.credentials]` says where each node has a directory of its own.
+const CREDENTIALS: &str = "[cloud.credentials]\nsource = \"file\"\nfile = \"credential:cloud.toml\"\n";
+
+/// Puts a node's key into `at`, where it finds it.
+fn with_credentials(at: &Path, node: &str) -> impl FnOnce(&mut Command) {
+    fs::create_dir_all(at).unwrap();
+    let (file, at) = (at.join("cloud.toml"), at.to_owned());
+    fs::write(&file, format!("access-key-id = \"ak-{node}\"\nsecret-access-key = \"sk-{node}\"\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    move |command| {
+        command.env("CREDENTIALS_DIRECTORY", at).env_remove("BCE_ACCESS_KEY_ID").env_remove("BCE_SECRET_ACCESS_KEY");
+    }
+}
+
+/// Two daemons of which the first has its key on that file server, and has used it.
+fn pair_with_credentials(lab: &Lab, served: &Path, change: impl FnOnce(&mut Command)) -> (Daemon, Daemon) {
+    let own = with_credentials(served, "a");
+    let a = lab.start_with(0, |command| {
+        own(command);
+        change(command);
+    });
+    let b = lab.start_with(1, with_credentials(&lab.home(1).join("credentials"), "b"));
+    a.wait_role("active");
+    b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a" && s["groups"][0]["role"] == "backup");
+    a.wait_for("b is up", |s| s["peers"][0]["state"] == "up");
+    (a, b)
+}
+
+fn stopped_credentials() {
+    let lab = lab(CREDENTIALS.to_owned());
+    let served = lab.dir.path().join("served");
+    let server = FileServer::mount(&lab.dir.path().join("backing"), &served);
+    let (mut a, b) = pair_with_credentials(&lab, &served, |_| {});
+    server.stop();
+    keeps_time("with a credentials file that hangs", &a, &b);
+    assert!(a.log().contains("cloud.toml does not answer"), "it was read meanwhile");
+    // The key in hand still does: the audits go on.
+    let before = lab.cloud.calls(0).len();
+    wait_for("calls go on", || (lab.cloud.calls(0).len() > before + 2).then_some(()));
+    assert_eq!(a.status().unwrap()["groups"][0]["havips"][0]["error"], Value::Null);
+    a.signal(15);
+    assert_eq!(a.ended().code(), Some(0), "nor does its end wait for the file");
+    b.wait_role("active");
+    drop((a, b));
+    drop(server);
+}
+
+fn silent_names() {
+    let lab = lab_of(Options { discover_a: true, ..Options::default() });
+    let names = SilentNames::mount(lab.dir.path());
+    lab.cloud.add_fault(FaultRule::new(Scope::Metadata, Fault::Hang));
+    let b = lab.start(1);
+    b.wait_role("active");
+    let text = lab.text();
+    let named = text.replace("\nendpoint = \"http://127.0.0.1:", "\nendpoint = \"http://cloud.lab:");
+    assert_ne!(named, text);
+    fs::write(lab.config_path(), named).unwrap();
+    let a = lab.start(0);
+    wait_for("the name server was asked", || names.was_asked());
+    a.wait_for("the metadata service was waited for", |s| s["effects"]["identity_error"].is_string());
+    b.wait_for("a is up", |s| s["peers"][0]["state"] == "up");
+    keeps_sending("of a node that knows neither the cloud nor itself", &b, 2, |_| {});
+    keeps_time("of its peer", &b, &a);
+    names.know("cloud.lab");
+    lab.cloud.clear_faults();
+    a.wait_role("backup");
+    a.wait_for("has read the cloud", |s| s["groups"][0]["havips"][0]["holder"] == "i-b");
+    drop((a, b));
+    drop(names);
+}
+
+fn everything() {
+    let mut lab = lab(String::new());
+    let (stubborn, pid_file) = (lab.dir.path().join("stubborn"), lab.dir.path().join("pid.a"));
+    let notes = lab.dir.path().display();
+    script(
+        &stubborn,
+        &format!("#!/bin/sh\ntrap '' TERM\necho $$ > {notes}/pid.$HAVIPD_NODE\nwhile :; do sleep 1; done\n"),
+    );
+    lab.options.tables = format!("{CREDENTIALS}[hooks]\nnotify-master = {stubborn:?}\ntimeout = \"60s\"\n");
+    lab.write_config();
+    let (state, served) = (lab.home(0).join("state"), lab.dir.path().join("served"));
+    let full = FullDisk::mount(&lab.home(1).join("state"));
+    let servers = [
+        FileServer::mount(&lab.dir.path().join("backing-state"), &state),
+        FileServer::mount(&lab.dir.path().join("backing-credentials"), &served),
+    ];
+    let (unread, pipe) = std::io::pipe().unwrap();
+    let (a, b) = pair_with_credentials(&lab, &served, |command| {
+        command.stderr(pipe);
+    });
+    wait_for("the hook runs", || pid_file.exists().then_some(()));
+    a.wait_for("its state is stored", |s| s["effects"]["state"]["unsaved"] == false);
+    wait_for("pipe and queue are full", || {
+        (0..100).for_each(|_| drop(a.ask(&json!({"command": "undrain"}))));
+        (a.status()?["effects"]["log_lines_lost"].as_u64()? > 0).then_some(())
+    });
+    servers.iter().for_each(FileServer::stop);
+    change_state(&a);
+    a.wait_for("waits for the file server", |s| s["effects"]["state"]["unsaved"] == true);
+    lab.cloud.add_fault(FaultRule::new(Scope::Any, Fault::Hang));
+    a.wait_for("reads fail", |s| s["groups"][0]["havips"][0]["error"].is_string());
+    b.wait_for("says that the disk is full", |s| s["effects"]["state"]["error"].is_string());
+    keeps_time("while everything hangs", &a, &b);
+    keeps_sending("of its peer, whose disk is full", &a, 2, |_| {});
+
+    lab.cloud.clear_faults();
+    servers.iter().for_each(FileServer::go_on);
+    full.clear();
+    drop(unread);
+    for node in [&a, &b] {
+        node.wait_for("all is well", |s| {
+            s["effects"]["state"]["unsaved"] == false && s["groups"][0]["havips"][0]["error"].is_null()
+        });
+    }
+    drop((a, b));
+    drop((servers, full));
 }

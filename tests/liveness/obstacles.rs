@@ -4,6 +4,7 @@ use crate::wait::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::Write as _;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -88,6 +89,48 @@ impl Drop for FileServer {
         let _ = self.server.kill();
         let _ = self.server.wait();
         let _ = Command::new("umount").arg("--lazy").arg(&self.at).status();
+    }
+}
+
+/// A name server that is asked and never answers, so that each lookup hangs for three dead times, and a hosts file
+/// that a case may write.
+pub(crate) struct SilentNames {
+    server: UdpSocket,
+    hosts: PathBuf,
+}
+
+impl SilentNames {
+    const SERVER: &str = "127.0.0.153";
+
+    /// In place of those of this machine.
+    pub(crate) fn mount(dir: &Path) -> Self {
+        let server = UdpSocket::bind((Self::SERVER, 53)).unwrap();
+        server.set_nonblocking(true).unwrap();
+        let (hosts, resolv) = (dir.join("hosts"), dir.join("resolv.conf"));
+        fs::write(&hosts, "127.0.0.1 localhost\n").unwrap();
+        fs::write(&resolv, format!("nameserver {}\noptions timeout:3 attempts:1\n", Self::SERVER)).unwrap();
+        for (file, at) in [(&hosts, "/etc/hosts"), (&resolv, "/etc/resolv.conf")] {
+            run("mount", &["--bind", file.to_str().unwrap(), at]);
+        }
+        Self { server, hosts }
+    }
+
+    /// Whether a name was asked for.
+    pub(crate) fn was_asked(&self) -> Option<()> {
+        self.server.recv(&mut [0; 512]).ok().map(drop)
+    }
+
+    /// From now on this name is known; whoever has asked the name server goes on waiting.
+    pub(crate) fn know(&self, name: &str) {
+        fs::write(&self.hosts, format!("127.0.0.1 localhost {name}\n")).unwrap();
+    }
+}
+
+impl Drop for SilentNames {
+    fn drop(&mut self) {
+        for at in ["/etc/hosts", "/etc/resolv.conf"] {
+            let _ = Command::new("umount").args(["--lazy", at]).status();
+        }
     }
 }
 
