@@ -137,6 +137,21 @@ fn i06_a_restart_moves_nothing() {
 }
 
 #[test]
+fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
+    // b is active by a switchover, and a goes before it: a would claim as soon as it may.
+    let stop = Deed::Stop { node: node("b"), restart: true, back_ms: Some(2_000) };
+    let reload =
+        Deed::Reload { node: node("b"), interval_ms: None, dead_multiplier: None, priorities: vec![(node("c"), 90)] };
+    for arbiter in [Arbiter::Majority, Arbiter::None, Arbiter::Cloud] {
+        let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
+        for deed in [&stop, &reload] {
+            let steps = [(20_000, switchover("b")), (20_000 + CALM, deed.clone())];
+            holds(cluster.clone(), &steps, NEVER, 20_000 + CALM + 40_000);
+        }
+    }
+}
+
+#[test]
 fn i07_forgeries_change_nothing() {
     for permille in [200, 400, 600, 800] {
         holds(cluster(3, Arbiter::Majority), &[(10_000, Deed::Attack { permille })], NEVER, 120_000);

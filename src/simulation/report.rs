@@ -57,6 +57,8 @@ pub struct Violation {
     pub at: Duration,
     /// What was seen.
     pub text: String,
+    /// Other invariants that the same instant broke, and what they saw.
+    pub besides: Vec<(&'static str, String)>,
 }
 
 /// The outcome of one run.
@@ -104,7 +106,10 @@ impl fmt::Display for Report {
             None => writeln!(f, "not settled")?,
         }
         if let Some(v) = &self.violation {
-            writeln!(f, "VIOLATED {} at {:.4} s: {}", v.invariant, v.at.as_secs_f64(), v.text)?;
+            let besides = v.besides.iter().map(|(invariant, text)| (*invariant, text));
+            for (invariant, text) in std::iter::once((v.invariant, &v.text)).chain(besides) {
+                writeln!(f, "VIOLATED {invariant} at {:.4} s: {text}", v.at.as_secs_f64())?;
+            }
         }
         Ok(())
     }

@@ -46,8 +46,12 @@ fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
         trace: String::new(),
     };
     if report.violation.is_none() {
-        report.violation =
-            unexpected(&report).map(|text| Violation { invariant: "expect", at: report.simulated, text });
+        report.violation = unexpected(&report).map(|text| Violation {
+            invariant: "expect",
+            at: report.simulated,
+            text,
+            besides: vec![],
+        });
     }
     if let Some(trace) = &world.trace {
         report.trace = trace.text();

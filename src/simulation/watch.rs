@@ -61,18 +61,26 @@ impl Watch {
 
     pub(super) fn see(&mut self, world: &World, seen: &Seen<'_>) {
         self.ledger.see(world, seen);
+        let mut broken: Vec<(&'static str, String)> = vec![];
         for invariant in &mut self.invariants {
-            if let Err(text) = invariant.see(world, seen)
-                && self.violation.is_none()
-            {
-                let at = world.elapsed();
-                self.violation = Some(Violation { invariant: invariant.name(), at, text });
+            if let Err(text) = invariant.see(world, seen) {
+                broken.push((invariant.name(), text));
             }
         }
-        if let Err(text) = self.settled.see(world, seen)
-            && self.violation.is_none()
-        {
-            self.violation = Some(Violation { invariant: "I3", at: world.elapsed(), text });
+        if let Err(text) = self.settled.see(world, seen) {
+            broken.push(("I3", text));
+        }
+        if broken.is_empty() {
+            return;
+        }
+        let at = world.elapsed();
+        match &mut self.violation {
+            Some(first) if first.at == at => first.besides.append(&mut broken),
+            Some(_) => {}
+            None => {
+                let (invariant, text) = broken.remove(0);
+                self.violation = Some(Violation { invariant, at, text, besides: broken });
+            }
         }
     }
 }
