@@ -140,8 +140,13 @@ fn i06_a_restart_moves_nothing() {
 fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
     // b is active by a switchover, and a goes before it: a would claim as soon as it may.
     let stop = Deed::Stop { node: node("b"), restart: true, back_ms: Some(2_000) };
-    let reload =
-        Deed::Reload { node: node("b"), interval_ms: None, dead_multiplier: None, priorities: vec![(node("c"), 90)] };
+    let reload = Deed::Reload {
+        node: node("b"),
+        interval_ms: None,
+        dead_multiplier: None,
+        priorities: vec![(node("c"), 90)],
+        keys: vec![],
+    };
     for arbiter in [Arbiter::Majority, Arbiter::None, Arbiter::Cloud] {
         let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
         for deed in [&stop, &reload] {
