@@ -2,6 +2,7 @@
 
 use super::cloud::FaultRule;
 use super::network::Link;
+use crate::config::model::Binding;
 use serde::{Deserialize, Serialize};
 
 /// What can happen. Nodes go by name, HAVIPs by number over all groups.
@@ -122,6 +123,16 @@ pub enum Deed {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<u8>,
     },
+    /// A node's file gets these values; its next start or reload brings them, which every node needs to agree on.
+    File {
+        node: String,
+        /// Of every HAVIP.
+        #[serde(default)]
+        binding: Option<Binding>,
+        /// The nodes that it names, which all vote; none: they stay.
+        #[serde(default)]
+        nodes: Vec<String>,
+    },
     /// So many of a thousand datagrams come again later, come back, reach somebody else, or come changed.
     Attack { permille: u32 },
     /// keepalived dies, and is started again if `back`.
@@ -159,6 +170,7 @@ impl Deed {
             | Self::AddressRemoved { havip, .. } => *havip < havips,
             Self::Switchover { group, .. } => *group < groups,
             Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
+            Self::File { node, nodes, .. } => nodes.is_empty() || (nodes.len() > 1 && nodes.contains(node)),
             Self::Reload { keys, .. } => (1..keys.len()).all(|i| !keys[..i].contains(&keys[i])),
             _ => true,
         }
@@ -199,6 +211,9 @@ impl Deed {
             | Self::AddressStuck { node, .. } => vec![node],
             Self::Reload { node, priorities, .. } => {
                 std::iter::once(node.as_str()).chain(priorities.iter().map(|(n, _)| n.as_str())).collect()
+            }
+            Self::File { node, nodes, .. } => {
+                std::iter::once(node.as_str()).chain(nodes.iter().map(String::as_str)).collect()
             }
             Self::Link { from, to, .. } => vec![from, to],
             Self::Partition { sides } => sides.iter().flatten().map(String::as_str).collect(),

@@ -60,7 +60,8 @@ impl World {
             | Deed::Drain { .. }
             | Deed::Maintenance { .. }
             | Deed::Stop { .. }
-            | Deed::Reload { .. } => self.operate(deed),
+            | Deed::Reload { .. }
+            | Deed::File { .. } => self.operate(deed),
             _ => self.cloud_deed(deed),
         }
         self.note_service();

@@ -9,6 +9,7 @@ use crate::election::event::Event;
 use crate::election::role::Role;
 use crate::ids::{GroupIndex, OperationId};
 use crate::time::Instant;
+use crate::wire::Digest;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -96,6 +97,8 @@ pub(super) struct Host {
     pub(super) file: Arc<crate::config::model::Config>,
     /// What its daemon runs with.
     pub(super) config: Arc<crate::config::model::Config>,
+    /// Its digest.
+    pub(super) digest: Digest,
     /// A reload was asked for and is not done yet.
     pub(super) reload_waits: bool,
     pub(super) disk: Persisted,

@@ -4,10 +4,12 @@ use super::cluster::Cluster;
 use super::deed::Deed;
 use super::host::Host;
 use super::world::{Happening, World};
-use crate::config::model::Config;
+use crate::config::digest;
+use crate::config::model::{Config, Member, Node};
 use crate::election::event::{Command, Event};
 use crate::election::role::Role;
-use crate::ids::{GroupIndex, KeyId};
+use crate::election::snapshot::Snapshot;
+use crate::ids::{GroupIndex, KeyId, NodeIndex};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +48,18 @@ impl World {
                 self.after(STOP_TIMEOUT, Happening::StopTimeout { host, incarnation });
                 self.command(host, Command::Stop { restart: *restart });
             }
+            Deed::File { node, binding, nodes } => {
+                let host = self.node(node);
+                let mut file = (*self.hosts[host].file).clone();
+                if let Some(binding) = binding {
+                    file.groups.iter_mut().flat_map(|g| &mut g.havips).for_each(|h| h.binding = *binding);
+                }
+                if !nodes.is_empty() {
+                    set_nodes(&mut file, &self.scenario.cluster.config(host), nodes);
+                }
+                self.hosts[host].file = Arc::new(file);
+                self.touch_all();
+            }
             Deed::Reload { node, .. } => {
                 let host = self.node(node);
                 self.hosts[host].file = Arc::new(edited(&self.hosts[host].file, deed));
@@ -61,22 +75,33 @@ impl World {
         let now = self.guest_now(host);
         let h = &mut self.hosts[host];
         let Some(p) = &h.process else {
-            h.config = Arc::clone(&h.file);
+            self.takes_file(host);
             return;
         };
         if !h.reload_waits || h.effects_stuck || h.halted.is_some() {
             return;
         }
-        if let Some(why) = p.core.reload_refusal(&h.file, now) {
+        let fixed = || why_not(&h.config, &h.file, &p.core.snapshot(now));
+        if let Some(why) = fixed().or_else(|| p.core.reload_refusal(&h.file, now)) {
             self.note(Some(host), || format!("refuses to reload: {why}"));
             self.after(TRIES_AGAIN, Happening::Reload { host });
             return;
         }
         h.reload_waits = false;
-        h.config = Arc::clone(&h.file);
         let config = Arc::clone(&h.file);
+        self.takes_file(host);
         self.turn(host, Event::ConfigReloaded(config));
         self.begin_progress(host);
+    }
+
+    /// The file is in force. What all must agree on may be another from here on.
+    pub(super) fn takes_file(&mut self, host: usize) {
+        let h = &mut self.hosts[host];
+        h.config = Arc::clone(&h.file);
+        let digest = digest(&h.config);
+        if std::mem::replace(&mut h.digest, digest) != digest {
+            self.touch_all();
+        }
     }
 
     pub(super) fn stop_timed_out(&mut self, host: usize, incarnation: u64) {
@@ -112,4 +137,26 @@ fn edited(file: &Config, deed: &Deed) -> Config {
         file.heartbeat.send_key = KeyId(*first);
     }
     file
+}
+
+/// Makes `names` the nodes of a file, and its voters; those that it did not have are as in `all`.
+fn set_nodes(file: &mut Config, all: &Config, names: &[String]) {
+    let local = file.local_node().name.clone();
+    let named = all.nodes.iter().filter(|n| names.iter().any(|name| name == n.name.as_str()));
+    let known = |n: &Node| file.node_named(n.name.as_str()).map(|i| file.node(i).clone());
+    file.nodes = named.map(|n| known(n).unwrap_or_else(|| n.clone())).collect();
+    file.local = file.node_named(local.as_str()).expect("checked with the scenario");
+    let member = |(i, n): (usize, &Node)| Member { node: NodeIndex(i), priority: n.priority, witness: n.witness };
+    let members: Vec<Member> = file.nodes.iter().enumerate().map(member).collect();
+    file.groups.iter_mut().for_each(|g| g.members.clone_from(&members));
+}
+
+/// Why a reload is refused, as far as it is about this: other nodes take a restart, another digest takes maintenance.
+fn why_not(runs: &Config, file: &Config, state: &Snapshot) -> Option<String> {
+    let names = |c: &Config| c.nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>();
+    if names(runs) != names(file) {
+        return Some("other nodes: this takes a restart".to_owned());
+    }
+    let maintained = state.groups.iter().all(|g| g.maintenance);
+    (digest(runs) != digest(file) && !maintained).then(|| "this takes maintenance of all groups".to_owned())
 }

@@ -4,11 +4,14 @@ use super::cluster::Cluster;
 use super::deed::Deed;
 use super::invariants::i03_convergence::bound;
 use super::mishaps::KINDS;
-use super::random::{SETTLE_MS, of};
+use super::random::{SETTLE_MS, of, shareable};
 use super::scenario::Step;
+use crate::config::model::Binding;
 
 /// Kinds of operation.
 pub(super) const OPERATIONS: u32 = 7;
+/// A change of all files one by one takes no longer, for five nodes.
+const LONGEST_CHANGE_MS: u64 = 100_000;
 
 pub(super) struct Plan {
     pub(super) rng: fastrand::Rng,
@@ -191,10 +194,41 @@ impl Plan {
         }
     }
 
+    /// A file of another digest on one node after the other, under maintenance if somebody thinks of that. The
+    /// binding alone changes here: other nodes, and with them other voters, would leave no answer to who must hold
+    /// and when. tests/simulation/changes.rs plays those, and every division of them.
+    fn new_file(&mut self, quiet_ms: u64) {
+        let mut at = self.rng.u64(0..quiet_ms - LONGEST_CHANGE_MS);
+        let binding = match self.cluster.binding {
+            Binding::Exclusive => Binding::Shared,
+            Binding::Shared => Binding::Exclusive,
+        };
+        let maintained = self.rng.u32(0..4) > 0;
+        let (on, off) = (self.node(), self.node());
+        if maintained {
+            self.add(at, Deed::Maintenance { node: on, on: true });
+        }
+        let mut names = self.names.clone();
+        self.rng.shuffle(&mut names);
+        for node in names {
+            at += self.rng.u64(1_000..15_000);
+            self.add(at, Deed::File { node: node.clone(), binding: Some(binding), nodes: vec![] });
+            let back_ms = Some(self.rng.u64(100..3_000));
+            self.add(at, Deed::Stop { node, restart: true, back_ms });
+        }
+        if maintained {
+            at += self.rng.u64(3_000..20_000);
+            self.add(at, Deed::Maintenance { node: off, on: false });
+        }
+    }
+
     /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
     pub(super) fn additions(&mut self, quiet_ms: u64) {
         if self.rng.u32(0..3) == 0 {
             self.rotation(0, quiet_ms);
+        }
+        if self.rng.u32(0..4) == 0 && shareable(&self.cluster) {
+            self.new_file(quiet_ms);
         }
     }
 }

@@ -66,6 +66,13 @@ pub(super) fn of<T: Clone>(rng: &mut fastrand::Rng, list: &[T]) -> T {
     list[rng.usize(0..list.len())].clone()
 }
 
+/// Whether HAVIPs may stay bound to all members: the cloud tells who has the packets, and announcements move them.
+pub(super) fn shareable(cluster: &Cluster) -> bool {
+    let profile: Profile = cluster.profile.parse().expect("the name of one");
+    let flags = !matches!(profile.master_flag, MasterFlag::Absent | MasterFlag::Null);
+    profile.announcements != Announcements::Ignored && flags
+}
+
 fn cluster(rng: &mut fastrand::Rng) -> Cluster {
     let nodes = of(rng, &[2, 2, 3, 3, 3, 4, 5]);
     let arbiter = match (nodes, rng.u32(0..10)) {
@@ -81,10 +88,8 @@ fn cluster(rng: &mut fastrand::Rng) -> Cluster {
     let profiles: Vec<Profile> = Profile::all();
     let profile = of(rng, &profiles);
     let profile = if !profile.winnable() && rng.u32(0..3) > 0 { profiles[0].clone() } else { profile };
-    let flags = !matches!(profile.master_flag, MasterFlag::Absent | MasterFlag::Null);
-    let shareable = profile.announcements != Announcements::Ignored && flags;
-    cluster.binding = if shareable && rng.bool() { Binding::Shared } else { Binding::Exclusive };
     cluster.profile = profile.name;
+    cluster.binding = if shareable(&cluster) && rng.bool() { Binding::Shared } else { Binding::Exclusive };
     cluster.interval_ms = of(rng, &[100, 200, 500, 500, 1000]);
     cluster.dead_multiplier = of(rng, &[3, 5, 10, 10]);
     let dead_ms = cluster.interval_ms * u64::from(cluster.dead_multiplier);

@@ -21,9 +21,9 @@ impl World {
         self.note(Some(host), || "starts".to_owned());
         let boot = BootId(self.rng.u128(1..).to_be_bytes());
         let seed = self.rng.u64(..);
+        self.takes_file(host);
         let h = &mut self.hosts[host];
         h.starts += 1;
-        h.config = Arc::clone(&h.file);
         h.reload_waits = false;
         let persisted = h.disk.clone();
         // The file with the grants is deleted when it is read.

@@ -6,6 +6,7 @@ use super::host::Halt;
 use super::invariants::{self, Invariant};
 use super::report::Violation;
 use super::world::World;
+use crate::config::model::Binding;
 use crate::election::action::{Transition, Write};
 use crate::election::role::Role;
 use crate::ids::{Epoch, GroupIndex};
@@ -156,7 +157,7 @@ impl World {
         well.then(|| self.now.since(self.hosts[host].touched))
     }
 
-    /// Whether nothing is wrong with a node, its links and its way to the cloud.
+    /// Whether nothing is wrong with a node, its links and its way to the cloud, and nobody runs with another digest.
     pub(super) fn sound(&self, host: usize) -> bool {
         let h = &self.hosts[host];
         let peers = (0..self.nodes()).filter(|p| *p != host);
@@ -171,13 +172,19 @@ impl World {
             || h.reach != super::host::Reach::Both
             || h.interrupt.is_some()
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
-            || links;
+            || links
+            || self.hosts.iter().any(|p| p.process.is_some() && p.digest != h.digest);
         !ill
     }
 
     /// The least calm of all nodes.
     pub(super) fn all_calm(&self) -> Option<Duration> {
         (0..self.nodes()).map(|h| self.calm(h)).min_by_key(|c| c.unwrap_or_default()).flatten()
+    }
+
+    /// How the HAVIPs of a group are bound, as a node's file says.
+    pub(super) fn binding(&self, host: usize, group: usize) -> Binding {
+        self.hosts[host].config.groups[group].havips.first().map_or(Binding::Exclusive, |h| h.binding)
     }
 
     /// Whether the hypervisor holds a node.

@@ -235,12 +235,13 @@ impl World {
             rng,
             scenario: Arc::clone(&scenario),
         };
+        // What is so from the beginning is so before the first start.
+        for (i, step) in scenario.steps.iter().enumerate() {
+            world.at(BEGINNING + Duration::from_millis(step.at_ms), Happening::Step(i));
+        }
         for i in 0..world.hosts.len() {
             let after = Duration::from_millis(world.rng.u64(0..50));
             world.after(after, Happening::Start { host: i });
-        }
-        for (i, step) in scenario.steps.iter().enumerate() {
-            world.at(BEGINNING + Duration::from_millis(step.at_ms), Happening::Step(i));
         }
         world.at(BEGINNING + Duration::from_millis(scenario.quiet_ms), Happening::Quiet);
         world.after(TICK, Happening::Tick);
@@ -364,6 +365,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         link_up: true,
         reach: Reach::Both,
         file: Arc::clone(&config),
+        digest: crate::config::digest(&config),
         config,
         reload_waits: false,
         disk: Persisted::default(),

@@ -1,7 +1,10 @@
-//! What operators change in a running cluster: keys.
+//! What operators change in a running cluster: keys, and files of another digest, one node after the other.
 
-use super::named::{SETTLED, clusters, crash, node, play};
-use havipd::simulation::Deed;
+use super::must_hold;
+use super::named::{NEVER, SETTLED, apart, clusters, crash, node, play};
+use havipd::config::model::{Arbiter, Binding};
+use havipd::simulation::cluster::Cluster;
+use havipd::simulation::{Deed, Scenario};
 
 /// Nothing before it matters any more: what follows must not touch anybody.
 const CALM: u64 = 250_000;
@@ -82,5 +85,131 @@ fn a_reload_that_would_make_a_peer_deaf_waits() {
     ];
     for cluster in clusters(3) {
         play("too early", cluster, &steps, CALM + 120_000, "a", 0);
+    }
+}
+
+fn maintenance(name: &str, on: bool) -> Deed {
+    Deed::Maintenance { node: node(name), on }
+}
+
+/// A node's file is about these nodes from now on.
+fn nodes(name: &str, nodes: &[&str]) -> Deed {
+    Deed::File { node: node(name), binding: None, nodes: nodes.iter().map(|n| node(n)).collect() }
+}
+
+fn restart(name: &str, back_ms: u64) -> Deed {
+    Deed::Stop { node: node(name), restart: true, back_ms: Some(back_ms) }
+}
+
+/// Each node gets its file and is started with it, under maintenance.
+fn one_by_one(files: &[(&str, Deed)]) -> Vec<(u64, Deed)> {
+    let mut steps = vec![(SETTLED, maintenance("a", true))];
+    for (i, (name, file)) in files.iter().enumerate() {
+        let at = SETTLED + 5_000 + 10_000 * i as u64;
+        steps.extend([(at, file.clone()), (at, restart(name, 1_000))]);
+    }
+    steps.push((SETTLED + 40_000, maintenance("b", false)));
+    steps
+}
+
+#[test]
+fn another_binding_on_one_node_after_the_other_moves_nothing() {
+    for shared in clusters(3).into_iter().chain(clusters(2)).filter(|c| c.binding == Binding::Shared) {
+        let exclusive = Cluster { binding: Binding::Exclusive, ..shared.clone() };
+        for (cluster, binding) in [(shared, Binding::Exclusive), (exclusive, Binding::Shared)] {
+            let names: Vec<String> = cluster.machines.iter().map(|m| m.name.clone()).collect();
+            for first in 0..names.len() {
+                let order = names.iter().cycle().skip(first).take(names.len());
+                let file = |n: &String| Deed::File { node: n.clone(), binding: Some(binding), nodes: vec![] };
+                let files: Vec<(&str, Deed)> = order.map(|n| (n.as_str(), file(n))).collect();
+                play("another binding", cluster.clone(), &one_by_one(&files), SETTLED + 80_000, "a", 0);
+            }
+        }
+    }
+}
+
+/// A reload brings it as well, in maintenance; without, it is refused until there is one.
+#[test]
+fn another_binding_comes_by_a_reload_in_maintenance() {
+    for cluster in clusters(3).into_iter().filter(|c| c.binding == Binding::Shared) {
+        let mut steps = vec![];
+        for (name, at) in ["c", "a", "b"].into_iter().zip((SETTLED..).step_by(1_000)) {
+            steps.push((at, Deed::File { node: node(name), binding: Some(Binding::Exclusive), nodes: vec![] }));
+            let (node, priorities, keys) = (node(name), vec![], vec![]);
+            steps.push((at, Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys }));
+        }
+        steps.extend([(SETTLED + 30_000, maintenance("c", true)), (SETTLED + 50_000, maintenance("c", false))]);
+        play("another binding by reload", cluster, &steps, SETTLED + 80_000, "a", 0);
+    }
+}
+
+#[test]
+fn a_voter_more_and_a_voter_less_move_nothing() {
+    let (three, four) = (["a", "b", "c"], ["a", "b", "c", "d"]);
+    for cluster in clusters(4) {
+        for order in [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]] {
+            let files = |names: &[&str]| order.map(|n| (n, nodes(n, names)));
+            let mut more: Vec<(u64, Deed)> = three.iter().map(|n| (0, nodes(n, &three))).collect();
+            let back_ms = Some(SETTLED + 32_000);
+            more.push((0, Deed::PowerOff { node: node("d"), back_ms, forgets: false, told: false }));
+            more.extend(one_by_one(&files(&four)));
+            play("a voter more", cluster.clone(), &more, SETTLED + 80_000, "a", 0);
+            let mut less = one_by_one(&files(&three));
+            less.push((SETTLED + 2_000, Deed::Stop { node: node("d"), restart: false, back_ms: None }));
+            less.sort_by_key(|(at, _)| *at);
+            play("a voter less", cluster.clone(), &less, SETTLED + 80_000, "a", 0);
+        }
+    }
+}
+
+/// The file of three and the file of five at once, in every division of the five: both sides may have a majority of
+/// their own voters, and never do two have the right. In the end all have the one of five, and one is active.
+#[test]
+fn two_files_at_once_never_make_two() {
+    let (old, all) = (["a", "b", "c"], ["a", "b", "c", "d", "e"]);
+    let cluster = Cluster {
+        preempt: false,
+        interval_ms: 100,
+        cold_start_wait_ms: 5_000,
+        keep_for_ms: 6_000,
+        handover_timeout_ms: 5_000,
+        ..Cluster::of(5, 0, Arbiter::Majority)
+    };
+    for changed in 1..8_usize {
+        for division in 1..16_usize {
+            let name = format!("two files, {changed:03b} changed, division {division:04b}");
+            let mut scenario = Scenario::new(&name, cluster.clone()).times(NEVER, 110_000);
+            for n in old {
+                scenario = scenario.step(0, nodes(n, &old));
+            }
+            for n in &all[3..] {
+                let off = Deed::PowerOff { node: node(n), back_ms: Some(21_000), forgets: false, told: false };
+                scenario = scenario.step(0, off);
+            }
+            let maintained = (changed + division) % 2 == 0;
+            if maintained {
+                scenario = scenario.step(18_000, maintenance("a", true));
+            }
+            // Apart before the restarts, between them, or after them.
+            let (one, other): (Vec<_>, Vec<_>) = (0..5).partition(|i| division >> i & 1 == 1);
+            let sides = [&one, &other].map(|side| side.iter().map(|i| all[*i]).collect::<Vec<_>>());
+            scenario = scenario.step([19_000, 21_100, 24_000][division % 3], apart(&[&sides[0], &sides[1]]));
+            for i in (0..3).filter(|i| changed >> i & 1 == 1) {
+                let at = 20_000 + 1_000 * i as u64;
+                scenario = scenario.step(at, nodes(old[i], &all)).step(at, restart(old[i], 200));
+            }
+            if maintained {
+                let side = if division % 2 == 0 { &sides[0] } else { &sides[1] };
+                scenario = scenario.step(30_000, maintenance(side.first().unwrap_or(&"a"), false));
+            }
+            scenario = scenario.step(50_000, Deed::HealNetwork);
+            for i in (0..3).filter(|i| changed >> i & 1 == 0) {
+                scenario = scenario.step(55_000, nodes(old[i], &all)).step(55_000, restart(old[i], 200));
+            }
+            scenario = scenario.step(70_000, maintenance("e", false));
+            scenario.steps.sort_by_key(|s| s.at_ms);
+            let report = must_hold(&scenario);
+            assert!(report.active[0].is_some(), "{name}: {report}");
+        }
     }
 }

@@ -128,7 +128,7 @@ pub(super) fn group_unsettled(world: &World, group: usize) -> Option<String> {
         }
         let target = world.scenario.cluster.target(holder);
         let view = world.cloud.havip(world.now, &Cluster::havip_id(havip))?;
-        let alone = world.scenario.cluster.binding == Binding::Shared || view.bound.len() == 1;
+        let alone = world.binding(holder, group) == Binding::Shared || view.bound.len() == 1;
         if view.traffic.as_ref() != Some(&target) {
             return Some(format!("HAVIP {havip}: {name} is active, packets go to {:?}", view.traffic));
         }

@@ -13,19 +13,25 @@ use crate::election::role::{Cause, Role};
 
 #[derive(Debug)]
 pub(super) struct NoGap {
-    atomic: bool,
+    /// With exclusive bindings, and with shared ones.
+    atomic: [bool; 2],
     /// Per group: the cause of the planned move under way.
     moving: Vec<Option<Cause>>,
 }
 
 impl NoGap {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let atomic = cluster.profile.parse::<Profile>().is_ok_and(|p| {
+        let atomic = cluster.profile.parse::<Profile>().map_or([false; 2], |p| {
             let announced = p.announcements != Announcements::Ignored;
             let attached = p.on_attach == OnAttach::LastTakesOver || p.succession == Succession::FirstRemaining;
-            if cluster.binding == Binding::Shared { announced } else { announced || attached }
+            [announced || attached, announced]
         });
         Self { atomic, moving: vec![None; cluster.groups] }
+    }
+
+    /// Whether the cloud can move an address without a gap.
+    fn atomic(&self, world: &World, host: usize, group: usize) -> bool {
+        self.atomic[usize::from(world.binding(host, group) == Binding::Shared)]
     }
 
     fn judge(&self, world: &World, havip: usize) -> Result<(), String> {
@@ -45,15 +51,14 @@ impl Invariant for NoGap {
     }
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
-        if !self.atomic {
-            return Ok(());
-        }
         match seen {
             Seen::Became { host, transition } => {
                 let group = transition.group.0;
                 let served = world.havips_of(group).all(|n| world.served(n) == Some(*host));
                 match transition.to {
-                    Role::Releasing if served => self.moving[group] = Some(transition.cause),
+                    Role::Releasing if served && self.atomic(world, *host, group) => {
+                        self.moving[group] = Some(transition.cause)
+                    }
                     Role::Releasing => self.moving[group] = None,
                     Role::Backup | Role::Fault if transition.from != Role::Releasing => self.moving[group] = None,
                     Role::Backup if transition.cause == Cause::HandoverComplete => {}
