@@ -68,6 +68,10 @@ pub struct Cluster {
     pub on_restart: OnRestart,
     /// `group.when-isolated`.
     pub when_isolated: HoldOrRelease,
+    /// `group.when-all-fail`.
+    pub when_all_fail: HoldOrRelease,
+    /// `group.havip.strangers`.
+    pub strangers: Strangers,
     /// `group.max-moves`.
     pub max_moves: u32,
     /// How many groups there are.
@@ -99,6 +103,8 @@ impl Default for Cluster {
             on_stop: OnStop::Handover,
             on_restart: OnRestart::Keep,
             when_isolated: HoldOrRelease::Hold,
+            when_all_fail: HoldOrRelease::Hold,
+            strangers: Strangers::Guard,
             max_moves: 6,
             groups: 1,
             havips: 1,
@@ -126,7 +132,7 @@ impl Cluster {
     /// The cluster that a real configuration describes, as far as one group goes.
     ///
     /// Taken over: the group's nodes with priorities and witnesses, its arbiter, its settings, how many HAVIPs it
-    /// has and the binding of the first, and the times of the heartbeat. The cloud behaves as `profile` says.
+    /// has, the binding and strangers of the first, and the times of the heartbeat. The cloud behaves as `profile` says.
     #[must_use]
     pub fn of_config(config: &Config, group: GroupIndex, profile: &str) -> Self {
         let settings = &config.groups[group.0];
@@ -154,6 +160,8 @@ impl Cluster {
             on_stop: settings.on_stop,
             on_restart: settings.on_restart,
             when_isolated: settings.when_isolated,
+            when_all_fail: settings.when_all_fail,
+            strangers: first.map_or(Strangers::Guard, |h| h.strangers),
             max_moves: settings.max_moves,
             groups: 1,
             havips: settings.havips.len(),
@@ -310,7 +318,7 @@ impl Cluster {
             binding: self.binding,
             address: (!self.address_late).then(|| Self::havip_address(number * self.havips + i)),
             interface: Interface::Discover,
-            strangers: Strangers::Guard,
+            strangers: self.strangers,
         };
         Group {
             name: format!("group{number}").parse().expect("made of letters and a number"),
@@ -323,7 +331,7 @@ impl Cluster {
             keep_for: Duration::from_millis(self.keep_for_ms),
             handover_timeout: Duration::from_millis(self.handover_timeout_ms),
             when_isolated: self.when_isolated,
-            when_all_fail: HoldOrRelease::Hold,
+            when_all_fail: self.when_all_fail,
             max_moves: self.max_moves,
             max_moves_window: Duration::from_secs(600),
             reclaim_wait: Duration::from_millis(self.reclaim_wait_ms),

@@ -6,7 +6,7 @@ use super::invariants::i03_convergence::bound;
 use super::mishaps::KINDS;
 use super::random::{SETTLE_MS, of, shareable};
 use super::scenario::Step;
-use crate::config::model::Binding;
+use crate::config::model::{Binding, HoldOrRelease, Strangers};
 
 /// Kinds of operation.
 pub(super) const OPERATIONS: u32 = 7;
@@ -222,8 +222,23 @@ impl Plan {
         }
     }
 
+    /// Every member fails its checks, one soon after the other.
+    fn all_fail(&mut self, quiet_ms: u64) {
+        let at = self.rng.u64(SETTLE_MS..quiet_ms);
+        for node in self.members.clone() {
+            let (from, after) = (at + self.rng.u64(0..5_000), 5_000 + self.span());
+            self.add(from, Deed::Health { node: node.clone(), weight: 0, failed: true, undecided: false });
+            self.add(from + after, Deed::Health { node, weight: 0, failed: false, undecided: false });
+        }
+    }
+
     /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
     pub(super) fn additions(&mut self, quiet_ms: u64) {
+        self.cluster.strangers = of(&mut self.rng, &[Strangers::Guard, Strangers::Detach, Strangers::Refuse]);
+        self.cluster.when_all_fail = of(&mut self.rng, &[HoldOrRelease::Hold, HoldOrRelease::Release]);
+        if self.rng.u32(0..6) == 0 {
+            self.all_fail(quiet_ms);
+        }
         if self.rng.u32(0..3) == 0 {
             self.rotation(0, quiet_ms);
         }

@@ -4,6 +4,7 @@ use super::cluster::Cluster;
 use super::host::{Host, Reach};
 use super::watch::Seen;
 use super::world::{Happening, World};
+use crate::config::model::Strangers;
 use crate::election::event::Command;
 use std::time::Duration;
 
@@ -83,11 +84,11 @@ impl World {
         }
     }
 
-    /// Strangers who had a HAVIP before any member did are guarded: that takes an operator.
+    /// Strangers who had a HAVIP before any member did are guarded, and others may be so by `strangers`: that takes an operator.
     fn clear_strangers(&mut self, havip: usize) {
         let id = Cluster::havip_id(havip);
         let held = |h: &Host| h.disk.groups.values().any(|g| g.once_held.iter().any(|o| o.as_str() == id));
-        if self.hosts.iter().any(held) {
+        if self.hosts.iter().any(held) && self.scenario.cluster.strangers != Strangers::Refuse {
             return;
         }
         let bound = self.cloud.havip(self.now, &id).map(|v| v.bound).unwrap_or_default();

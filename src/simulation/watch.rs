@@ -6,7 +6,7 @@ use super::host::Halt;
 use super::invariants::{self, Invariant};
 use super::report::Violation;
 use super::world::World;
-use crate::config::model::Binding;
+use crate::config::model::{Binding, Strangers};
 use crate::election::action::{Transition, Write};
 use crate::election::role::Role;
 use crate::ids::{Epoch, GroupIndex};
@@ -201,6 +201,14 @@ impl World {
     /// Longer than anything that a past fault can still run into: waits, budgets, leases.
     pub(super) fn calm_enough(&self) -> Duration {
         super::invariants::i03_convergence::bound(&self.scenario.cluster, self.dead_time())
+    }
+
+    /// Whether strangers are bound to a HAVIP whom only an operator may take off.
+    pub(super) fn kept_by_strangers(&self, havip: usize) -> bool {
+        let cluster = &self.scenario.cluster;
+        let view = self.cloud.havip(self.now, &Cluster::havip_id(havip));
+        cluster.strangers == Strangers::Refuse
+            && view.is_some_and(|v| v.bound.iter().any(|t| cluster.node_with(&t.id).is_none()))
     }
 
     /// Whether the cloud can be made to agree at all.

@@ -123,10 +123,11 @@ impl Calm {
         Self::long(world, self.daemons)
     }
 
-    /// Whether the cloud answers truly about a HAVIP, and did for long, and nobody else has worked on it.
+    /// Whether the cloud answers truly about a HAVIP, and did for long, and nobody else has worked on it or sits there.
     pub(super) fn havip(&self, world: &World, havip: usize) -> bool {
         let hit = |rule: &FaultRule| rule_for(rule).is_none_or(|n| n == havip);
         Self::long(world, self.cloud[havip])
+            && !world.kept_by_strangers(havip)
             && world.cloud_delay.is_zero()
             && !world.cloud.faults().iter().any(|(_, rule)| hit(rule))
     }

@@ -102,6 +102,14 @@ impl Invariant for OneActive {
                 }
                 Ok(())
             }
+            // A reign that ends in the instant in which it began, before a datagram could tell of it.
+            Seen::Became { host, transition: t } if t.from == Role::Active && t.to != Role::Releasing => {
+                let last = self.moves[t.group.0].back_mut().filter(|m| m.to == *host && m.at == world.now);
+                if let Some(m) = last {
+                    m.heard.iter_mut().enumerate().for_each(|(h, heard)| *heard = h == *host);
+                }
+                Ok(())
+            }
             Seen::Became { host, transition: t } if t.to == Role::Releasing => {
                 self.judge_budget(world, *host, t.group.0, t.cause)
             }
