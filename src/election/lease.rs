@@ -84,6 +84,12 @@ impl Voter {
         lease > self.may_give
     }
 
+    /// Others may have given leases as long as `lease`, or as our longest, that we know nothing of: nothing fresh until
+    /// they have run out.
+    pub(crate) fn hold_back(&mut self, now: Instant, lease: Duration) {
+        self.quarantine = self.quarantine.max(now + lease.max(self.may_give));
+    }
+
     /// The owner restarts: its next start may have the grant before it runs out.
     pub(crate) fn expect_next_start(&mut self, node: NodeIndex, boot: BootId) {
         if let Some(given) = self.given.as_mut().filter(|g| g.node == node && g.boot == boot) {

@@ -3,6 +3,7 @@
 //! Two files can each have a majority of their own voters: {a, b} of three, and {c, d, e} of five. So a voter
 //! keeps the digest, and the voters, that it last agreed on with the others. Under another digest it gives nothing
 //! fresh until most of *those* voters were heard with that digest, too: from then on the file before has no majority.
+//! ⚠ What those voters gave by the file before lasts on: only once it has run out does this one give anything fresh.
 //! Who replaces most of the voters has to have all of the new ones running, and sees to it that the old ones do not.
 
 use super::group::Group;
@@ -50,6 +51,10 @@ impl Group {
             None => None,
         };
         if self.unsettled.is_none() && self.kept.settled.as_ref().is_none_or(|s| s.digest != digest) {
+            if self.kept.settled.is_some() {
+                let lease = settings.keep_for.max(turn.config.heartbeat.dead_time());
+                self.voter.hold_back(turn.now, lease);
+            }
             let voters = settings.members.iter().map(|m| turn.config.node(m.node).name.to_string()).collect();
             self.kept.settled = Some(Settled { digest, voters });
             *turn.persist = true;

@@ -197,6 +197,19 @@ fn a_start_with_more_voters_makes_no_second_majority() {
     assert_eq!((pair.role(0), second), (Role::Active, None), "{}", pair.story());
     assert_eq!(pair.role(2), Role::Fault);
     assert_eq!(pair.core(2).groups[0].cause, Cause::ConfigMismatch);
+    // b runs with the new file, too: with c that is most of the three, but what b gave to a is not over.
+    pair.partition(0, 1, true);
+    for new in 2..5 {
+        pair.partition(1, new, false);
+    }
+    pair.kill(1);
+    pair.start(1, config(5, 1, Arbiter::Majority));
+    let until = pair.now + SEC * 5;
+    while pair.core(2).groups[0].unsettled.is_some() && pair.now < until {
+        pair.run(SEC / 100);
+    }
+    assert!(pair.core(2).groups[0].unsettled.is_none(), "{}", pair.story());
+    assert!(pair.core(2).groups[0].voter.quarantined(pair.clock(2)), "{}", pair.story());
     // The partition ends, and a and b are given the new file as well.
     pair.cut.clear();
     for i in [1, 0] {
