@@ -176,7 +176,7 @@ fn i09_who_is_stuck_falls_silent_and_nobody_asks_without_end() {
     let stuck = Deed::EffectsStuck { node: node("a"), for_ms: 20_000 };
     holds(three.clone(), &[(20_000, stuck)], NEVER, 45_000);
     // b does not hear the holder.
-    let deaf = Deed::Link { from: node("a"), to: node("b"), link: Link { cut: true, ..Link::default() } };
+    let deaf = Deed::Link { from: node("a"), to: node("b"), path: None, link: Link { cut: true, ..Link::default() } };
     holds(Cluster { interval_ms: 50, ..three }, &[(20_000, deaf)], NEVER, 100_000);
 }
 

@@ -78,6 +78,8 @@ pub struct Cluster {
     pub groups: usize,
     /// How many HAVIPs each has.
     pub havips: usize,
+    /// How many heartbeat addresses each node has: a path each.
+    pub paths: usize,
     /// Nodes learn their own target only after they started.
     pub identity_late: bool,
     /// The HAVIPs' addresses come from the cloud, not from the file.
@@ -108,6 +110,7 @@ impl Default for Cluster {
             max_moves: 6,
             groups: 1,
             havips: 1,
+            paths: 1,
             identity_late: false,
             address_late: false,
             machines: vec![],
@@ -165,6 +168,7 @@ impl Cluster {
             max_moves: settings.max_moves,
             groups: 1,
             havips: settings.havips.len(),
+            paths: config.local_node().addresses.len(),
             identity_late: settings.members.iter().any(|m| !m.witness && config.node(m.node).target.is_none()),
             address_late: first.is_some_and(|h| h.address.is_none()),
             machines: settings.members.iter().map(machine).collect(),
@@ -182,8 +186,12 @@ impl Cluster {
     /// # Errors
     /// What is wrong, in words.
     pub(super) fn check(&self) -> Result<(), String> {
-        let counted =
-            [("nodes", self.machines.len(), 2, 16), ("groups", self.groups, 1, 8), ("HAVIPs", self.havips, 1, 8)];
+        let counted = [
+            ("nodes", self.machines.len(), 2, 16),
+            ("groups", self.groups, 1, 8),
+            ("HAVIPs", self.havips, 1, 8),
+            ("paths", self.paths, 1, 4),
+        ];
         if let Some((what, n, least, most)) = counted.into_iter().find(|(_, n, least, most)| n < least || n > most) {
             return Err(format!("{n} {what}; {least} to {most} can be simulated"));
         }
@@ -248,10 +256,17 @@ impl Cluster {
         Ipv4Addr::new(10, 0, 1, u8::try_from(number + 1).unwrap_or(u8::MAX))
     }
 
-    /// Heartbeat address of a node.
+    /// First heartbeat address of a node, the one of its instance.
     #[must_use]
     pub fn node_address(node: usize) -> Ipv4Addr {
-        Ipv4Addr::new(10, 0, 0, u8::try_from(node + 11).unwrap_or(u8::MAX))
+        Self::path_address(node, 0)
+    }
+
+    /// Heartbeat address of a node on a path. The net 10.0.1.0 is the HAVIPs'.
+    #[must_use]
+    pub fn path_address(node: usize, path: usize) -> Ipv4Addr {
+        let net = if path == 0 { 0 } else { u8::try_from(path + 1).unwrap_or(u8::MAX) };
+        Ipv4Addr::new(10, 0, net, u8::try_from(node + 11).unwrap_or(u8::MAX))
     }
 
     /// Heartbeat key of that number; at first all nodes have number 1.
@@ -268,7 +283,7 @@ impl Cluster {
     pub fn config(&self, local: usize) -> Config {
         let node = |(i, m): (usize, &Machine)| Node {
             name: m.name.parse().expect("a scenario names its nodes rightly"),
-            addresses: vec![SocketAddr::from((Self::node_address(i), PORT))],
+            addresses: (0..self.paths).map(|p| SocketAddr::from((Self::path_address(i, p), PORT))).collect(),
             target: (!m.witness && !self.identity_late)
                 .then(|| self.target(i).parse().expect("made of a prefix and a name")),
             interface: None,

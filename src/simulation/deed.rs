@@ -1,6 +1,7 @@
 //! What can happen in a scenario.
 
 use super::cloud::FaultRule;
+use super::cluster::Cluster;
 use super::network::Link;
 use crate::config::model::Binding;
 use serde::{Deserialize, Serialize};
@@ -46,8 +47,14 @@ pub enum Deed {
     Freeze { node: String, for_ms: u64 },
     /// A node's clock gains so many millionths from now on: what slews it does that.
     ClockRate { node: String, ppm: i64 },
-    /// One direction between two nodes changes.
-    Link { from: String, to: String, link: Link },
+    /// One direction between two nodes changes, on one path or on all.
+    Link {
+        from: String,
+        to: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<usize>,
+        link: Link,
+    },
     /// Nodes of different lists do not reach each other; who is in none reaches all.
     Partition { sides: Vec<Vec<String>> },
     /// Everything between the nodes is sound again.
@@ -159,9 +166,11 @@ pub enum Deed {
 }
 
 impl Deed {
-    /// Whether the HAVIP or the group that it names is there.
-    pub(super) fn fits(&self, groups: usize, havips: usize) -> bool {
+    /// Whether the HAVIP, the group or the path that it names is there.
+    pub(super) fn fits(&self, cluster: &Cluster) -> bool {
+        let (groups, havips) = (cluster.groups, cluster.groups * cluster.havips);
         match self {
+            Self::Link { path, .. } => path.is_none_or(|p| p < cluster.paths),
             Self::ForceMaster { havip, .. }
             | Self::Unbind { havip, .. }
             | Self::FillQuota { havip }

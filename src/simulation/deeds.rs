@@ -3,7 +3,6 @@
 use super::cluster::Cluster;
 use super::deed::Deed;
 use super::host::{AddressStuck, Halt, Reach};
-use super::network::Link;
 use super::watch::Seen;
 use super::world::{Happening, World};
 use std::time::Duration;
@@ -73,11 +72,15 @@ impl World {
 
     fn network_deed(&mut self, deed: &Deed) {
         match deed {
-            Deed::Link { from, to, link } => {
+            Deed::Link { from, to, path, link } => {
                 let (from, to) = (self.node(from), self.node(to));
-                self.network.set(from, to, *link);
-                self.touch(from);
-                self.touch(to);
+                let before = self.network.impaired(from, to);
+                self.network.set(*path, from, to, *link);
+                // As long as another path is sound nobody notices.
+                if path.is_none() || before || self.network.impaired(from, to) {
+                    self.touch(from);
+                    self.touch(to);
+                }
             }
             Deed::Partition { sides } => self.partition(sides),
             Deed::Attack { permille } => self.attack_permille = *permille,
@@ -95,7 +98,7 @@ impl World {
             for to in 0..sides.len() {
                 let apart = matches!((sides[from], sides[to]), (Some(a), Some(b)) if a != b);
                 if apart {
-                    self.network.set(from, to, Link { cut: true, ..*self.network.link(from, to) });
+                    self.network.part(from, to);
                     self.touch(from);
                 }
             }

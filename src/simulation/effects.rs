@@ -14,10 +14,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 impl World {
-    pub(super) fn send(&mut self, host: usize, path: usize, to: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
         self.stats.datagrams += 1;
-        let nodes = self.hosts.len();
-        if let Some(peer) = (0..nodes).find(|i| IpAddr::V4(Cluster::node_address(*i)) == to.ip()) {
+        let (nodes, paths) = (self.hosts.len(), self.scenario.cluster.paths);
+        let mut places = (0..nodes).flat_map(|peer| (0..paths).map(move |path| (peer, path)));
+        if let Some((peer, path)) = places.find(|(peer, p)| IpAddr::V4(Cluster::path_address(*peer, *p)) == to.ip()) {
             self.see(&Seen::Sent { from: host, to: peer });
             self.attack(host, peer, &bytes);
             self.carry(host, peer, Some(path), bytes);
@@ -38,7 +39,8 @@ impl World {
         if !self.hosts[from].link_up || !self.hosts[to].link_up {
             return;
         }
-        let [first, second] = self.network.carry(from, to, &mut self.rng);
+        // What is for a HAVIP goes by the first path, the network of the instances.
+        let [first, second] = self.network.carry(path.unwrap_or(0), from, to, &mut self.rng);
         if let Some(after) = second {
             self.after(after, Happening::Deliver { to, path, from, bytes: bytes.clone(), forged: false });
         }
@@ -51,7 +53,7 @@ impl World {
         if !self.hosts[to].powered {
             return;
         }
-        let address = SocketAddr::from((Cluster::node_address(from), PORT));
+        let address = SocketAddr::from((Cluster::path_address(from, path.unwrap_or(0)), PORT));
         if forged {
             self.suffer(to, path, address, bytes);
         } else {

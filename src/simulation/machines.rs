@@ -45,7 +45,7 @@ impl World {
         if !words.is_empty() {
             self.note(Some(host), || "its last word is sent".to_owned());
         }
-        words.into_iter().for_each(|w| self.send(host, w.path, w.to, w.bytes));
+        words.into_iter().for_each(|w| self.send(host, w.to, w.bytes));
     }
 
     /// What is planned by that clock comes at another time now.

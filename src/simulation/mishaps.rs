@@ -113,7 +113,7 @@ impl Plan {
                     2 => link.jitter_us = self.rng.u64(1_000..3_000_000),
                     _ => link.duplicate_permille = 500,
                 }
-                self.add(at, Deed::Link { from, to, link });
+                self.add(at, Deed::Link { from, to, path: None, link });
             }
         }
         self.add(after, Deed::HealNetwork);

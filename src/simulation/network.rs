@@ -1,4 +1,4 @@
-//! The network between the nodes: each direction of each pair with its own faults.
+//! The network between the nodes: each direction of each pair with its own faults, on each path.
 
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -37,25 +37,52 @@ impl Link {
 #[derive(Debug, Clone)]
 pub struct Network {
     nodes: usize,
+    paths: usize,
     links: Vec<Link>,
 }
 
 impl Network {
-    /// A sound network of `nodes`.
+    /// A sound network of `nodes`, each with so many addresses.
     #[must_use]
-    pub fn new(nodes: usize) -> Self {
-        Self { nodes, links: vec![Link::default(); nodes * nodes] }
+    pub fn new(nodes: usize, paths: usize) -> Self {
+        Self { nodes, paths, links: vec![Link::default(); paths * nodes * nodes] }
     }
 
-    /// The direction `from` → `to`.
-    #[must_use]
-    pub fn link(&self, from: usize, to: usize) -> &Link {
-        &self.links[from * self.nodes + to]
+    fn place(&self, path: usize, from: usize, to: usize) -> usize {
+        (path * self.nodes + from) * self.nodes + to
     }
 
-    /// Replaces it.
-    pub fn set(&mut self, from: usize, to: usize, link: Link) {
-        self.links[from * self.nodes + to] = link;
+    /// The direction `from` → `to` of every path.
+    fn links(&self, from: usize, to: usize) -> impl Iterator<Item = &Link> {
+        (0..self.paths).map(move |path| &self.links[self.place(path, from, to)])
+    }
+
+    /// Whether nothing gets from one to the other, over any path.
+    #[must_use]
+    pub fn cut(&self, from: usize, to: usize) -> bool {
+        self.links(from, to).all(|link| link.cut)
+    }
+
+    /// Whether every path from one to the other is worse than a sound one.
+    #[must_use]
+    pub fn impaired(&self, from: usize, to: usize) -> bool {
+        self.links(from, to).all(Link::impaired)
+    }
+
+    /// Replaces the direction `from` → `to` of one path, or of all.
+    pub fn set(&mut self, path: Option<usize>, from: usize, to: usize, link: Link) {
+        for path in path.map_or(0..self.paths, |p| p..p + 1) {
+            let place = self.place(path, from, to);
+            self.links[place] = link;
+        }
+    }
+
+    /// Cuts the direction `from` → `to` of every path, which remembers what else is wrong with it.
+    pub fn part(&mut self, from: usize, to: usize) {
+        for path in 0..self.paths {
+            let place = self.place(path, from, to);
+            self.links[place].cut = true;
+        }
     }
 
     /// Everything is sound again.
@@ -64,8 +91,8 @@ impl Network {
     }
 
     /// How long each copy of a datagram travels: none when it is lost, two when it is duplicated.
-    pub fn carry(&self, from: usize, to: usize, rng: &mut fastrand::Rng) -> [Option<Duration>; 2] {
-        let link = self.link(from, to);
+    pub fn carry(&self, path: usize, from: usize, to: usize, rng: &mut fastrand::Rng) -> [Option<Duration>; 2] {
+        let link = &self.links[self.place(path, from, to)];
         if link.cut || hit(link.loss_permille, rng) {
             return [None; 2];
         }

@@ -4,6 +4,7 @@ use super::cluster::Cluster;
 use super::deed::Deed;
 use super::invariants::i03_convergence::bound;
 use super::mishaps::KINDS;
+use super::network::Link;
 use super::random::{SETTLE_MS, of, shareable};
 use super::scenario::Step;
 use crate::config::model::{Binding, HoldOrRelease, Strangers};
@@ -232,12 +233,42 @@ impl Plan {
         }
     }
 
+    /// One of two paths is cut, one way or both, between two nodes or all, or bad, for a while.
+    fn path_fault(&mut self, quiet_ms: u64) {
+        let (at, after) = (self.rng.u64(0..quiet_ms), self.span());
+        let (x, y, path) = (self.node(), self.node(), Some(self.rng.usize(0..2)));
+        let (whole, one_way) = (self.rng.bool(), self.rng.bool());
+        let mut link = Link::default();
+        match self.rng.u32(0..4) {
+            0 | 1 => link.cut = true,
+            2 => link.loss_permille = self.rng.u32(10..900),
+            _ => link.jitter_us = self.rng.u64(1_000..3_000_000),
+        }
+        for from in self.names.clone() {
+            for to in self.names.clone() {
+                let of_pair = from == x && to == y || from == y && to == x && !one_way;
+                if from == to || !whole && !of_pair {
+                    continue;
+                }
+                let step = |link| Deed::Link { from: from.clone(), to: to.clone(), path, link };
+                self.add(at, step(link));
+                self.add(at + after, step(Link::default()));
+            }
+        }
+    }
+
     /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
     pub(super) fn additions(&mut self, quiet_ms: u64) {
         self.cluster.strangers = of(&mut self.rng, &[Strangers::Guard, Strangers::Detach, Strangers::Refuse]);
         self.cluster.when_all_fail = of(&mut self.rng, &[HoldOrRelease::Hold, HoldOrRelease::Release]);
         if self.rng.u32(0..6) == 0 {
             self.all_fail(quiet_ms);
+        }
+        if self.rng.u32(0..4) == 0 {
+            self.cluster.paths = 2;
+            for _ in 0..self.rng.u32(0..6) {
+                self.path_fault(quiet_ms);
+            }
         }
         if self.rng.u32(0..3) == 0 {
             self.rotation(0, quiet_ms);

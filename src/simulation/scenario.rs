@@ -161,9 +161,12 @@ impl Scenario {
     pub fn check(&self) -> Result<(), ScenarioError> {
         let scenario = || self.name.clone();
         self.cluster.check().map_err(|what| ScenarioError::Cluster { scenario: scenario(), what })?;
-        let havips = self.cluster.groups * self.cluster.havips;
-        if let Some(step) = self.steps.iter().find(|s| !s.deed.fits(self.cluster.groups, havips)) {
-            let what = format!("{:?}: there are {} group(s) and {havips} HAVIP(s)", step.deed, self.cluster.groups);
+        let (havips, paths) = (self.cluster.groups * self.cluster.havips, self.cluster.paths);
+        if let Some(step) = self.steps.iter().find(|s| !s.deed.fits(&self.cluster)) {
+            let what = format!(
+                "{:?}: there are {} group(s), {havips} HAVIP(s) and {paths} path(s)",
+                step.deed, self.cluster.groups
+            );
             return Err(ScenarioError::Cluster { scenario: scenario(), what });
         }
         let profile = self.cluster.profile.parse::<super::cloud::Profile>();

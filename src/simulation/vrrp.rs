@@ -73,7 +73,7 @@ impl World {
 
     fn advertise_from(&mut self, from: usize) {
         for to in (0..self.hosts.len()).filter(|to| *to != from) {
-            let carried = self.network.carry(from, to, &mut self.rng).iter().any(Option::is_some);
+            let carried = self.network.carry(0, from, to, &mut self.rng).iter().any(Option::is_some);
             if carried && !self.vrrp_split && lives(&self.hosts[to]) && self.hosts[to].link_up {
                 self.advertised(from, to);
             }

@@ -161,9 +161,9 @@ impl World {
     pub(super) fn sound(&self, host: usize) -> bool {
         let h = &self.hosts[host];
         let peers = (0..self.nodes()).filter(|p| *p != host);
-        let links = peers.clone().any(|p| {
-            self.network.link(host, p).impaired() || self.network.link(p, host).impaired() || !self.hosts[p].link_up
-        });
+        let links = peers
+            .clone()
+            .any(|p| self.network.impaired(host, p) || self.network.impaired(p, host) || !self.hosts[p].link_up);
         let ill = !h.awake()
             || !h.link_up
             || h.effects_stuck

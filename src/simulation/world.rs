@@ -220,7 +220,7 @@ impl World {
             order: 0,
             cloud: cloud(cluster, scenario.seed),
             hosts: (0..cluster.machines.len()).map(|i| host(cluster, i)).collect(),
-            network: Network::new(cluster.machines.len()),
+            network: Network::new(cluster.machines.len(), cluster.paths),
             cloud_wake: None,
             cloud_delay: Duration::ZERO,
             attack_permille: 0,

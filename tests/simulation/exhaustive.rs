@@ -26,7 +26,7 @@ fn survives(name: String, cluster: Cluster, cut: impl Iterator<Item = (usize, us
     let names: Vec<String> = cluster.machines.iter().map(|m| m.name.clone()).collect();
     let mut scenario = Scenario::new(&name, cluster).times(25_000, 175_000);
     for (from, to) in cut {
-        let deed = Deed::Link { from: names[from].clone(), to: names[to].clone(), link: CUT };
+        let deed = Deed::Link { from: names[from].clone(), to: names[to].clone(), path: None, link: CUT };
         scenario = scenario.step(10_000, deed);
     }
     let report = must_hold(&scenario);

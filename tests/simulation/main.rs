@@ -11,6 +11,7 @@ mod keepalived;
 mod ledger;
 mod matrix;
 mod named;
+mod paths;
 mod seeds;
 
 use havipd::simulation::{Report, Scenario, run};

@@ -91,7 +91,7 @@ fn a_bad_network_moves_nothing_while_most_gets_through() {
         let names: Vec<String> = cluster.machines.iter().map(|m| m.name.clone()).collect();
         let everywhere = |link: Link| {
             let pairs = names.iter().flat_map(|from| names.iter().map(move |to| (from.clone(), to.clone())));
-            pairs.map(|(from, to)| (SETTLED, Deed::Link { from, to, link })).collect::<Vec<_>>()
+            pairs.map(|(from, to)| (SETTLED, Deed::Link { from, to, path: None, link })).collect::<Vec<_>>()
         };
         for link in links {
             let moved = survive("bad network", cluster.clone(), everywhere(link), 165_000);
@@ -139,7 +139,7 @@ fn who_hears_nothing_after_its_start_claims_nothing() {
     for cluster in few() {
         let links = cluster.machines.iter().filter(|m| m.name != "b").map(|m| m.name.clone());
         let mut steps: Vec<_> = links
-            .map(|from| (SETTLED + 1, Deed::Link { from, to: node("b"), link: deaf }))
+            .map(|from| (SETTLED + 1, Deed::Link { from, to: node("b"), path: None, link: deaf }))
             .chain([(SETTLED, crash("b")), (SETTLED + 20_000, start("b")), (SETTLED + 30_000, Deed::HealNetwork)])
             .collect();
         steps.sort_by_key(|(at, _)| *at);

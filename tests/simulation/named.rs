@@ -147,7 +147,7 @@ fn a_one_way_link_moves_nothing() {
         for (from, to) in [("a", "b"), ("b", "a")] {
             // Who does not hear the holder claims by the rules of `none` and `cloud`.
             if from == "b" || cluster.arbiter == Arbiter::Majority {
-                let link = Deed::Link { from: node(from), to: node(to), link: dead };
+                let link = Deed::Link { from: node(from), to: node(to), path: None, link: dead };
                 play("one way", cluster.clone(), &[(SETTLED, link)], 80_000, "a", 0);
             }
         }

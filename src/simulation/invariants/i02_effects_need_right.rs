@@ -45,7 +45,7 @@ impl EffectsNeedRight {
         let lone = (0..world.nodes()).any(|p| {
             p != host
                 && !cluster.machines[p].witness
-                && (world.network.link(host, p).cut || world.network.link(p, host).cut)
+                && (world.network.cut(host, p) || world.network.cut(p, host))
                 && world.now.since(world.hosts[host].touched) > world.dead_time() * 2
         });
         if !cluster.arbiter.by_record() || !lone || world.role_so_far(host, group) != Some(Role::Active) {

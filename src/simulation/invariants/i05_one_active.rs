@@ -93,7 +93,7 @@ impl Invariant for OneActive {
                 let moves = &mut self.moves[t.group.0];
                 if moves.back().is_none_or(|last| last.to != *host) {
                     let on = |h: usize| world.hosts[h].awake() && world.hosts[h].link_up;
-                    let heard = |h: usize| h == *host || (!world.network.link(*host, h).cut && on(*host) && on(h));
+                    let heard = |h: usize| h == *host || (!world.network.cut(*host, h) && on(*host) && on(h));
                     let heard = (0..world.nodes()).map(heard).collect();
                     moves.push_back(Move { at: world.now, to: *host, heard });
                 }
