@@ -214,6 +214,7 @@ fn a_move_that_failed_says_what_the_other_node_did() {
     let g = group(&pair, 1);
     assert_eq!((g.role, g.cause, g.waiting.as_str()), (Role::Fault, Cause::Denied, "the next claim waits"));
     assert!(g.waiting_ms.is_some_and(|ms| ms > 0), "{g:?}");
+    assert_eq!(g.members[1].unfit, Some(Unfit::ClaimFailed), "it knows of itself, too");
     let why = group(&pair, 0).no_failover.expect("b is in fault");
     assert_eq!(why, "nobody can take web over: b has just failed to claim it");
     pair.api.clear();
