@@ -170,6 +170,15 @@ impl Group {
         None
     }
 
+    /// Whether this start may turn out to go on where the last run ended, as far as is known yet.
+    pub(super) fn may_yet_resume(&self, turn: &Turn<'_>) -> bool {
+        let me = turn.identity.map(Target::id);
+        self.cause == Cause::Started
+            && self.damping.owner().is_none()
+            && turn.now < turn.started + self.settings(turn).keep_for
+            && self.loops.iter().all(|l| l.holder().is_none_or(|h| Some(h) == me))
+    }
+
     /// The cloud names us, and no peer has had a newer reign since our start: go on where the last run ended.
     pub(super) fn resumes(&self, turn: &Turn<'_>) -> bool {
         self.cause == Cause::Started

@@ -90,7 +90,9 @@ impl Group {
         if let Some((cause, text)) = self.damping.fault(turn) {
             return Some((cause, text));
         }
-        if !self.role.has_right()
+        // A holder that restarts with the new file goes on as one: in maintenance the files differ for a while.
+        let goes_on = self.role.has_right() || (self.maintained() && self.may_yet_resume(turn));
+        if !goes_on
             && let Some(text) = self.mismatch(turn).or_else(|| self.unsettled.clone().filter(|_| !self.maintained()))
         {
             return Some((Cause::ConfigMismatch, text));

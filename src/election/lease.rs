@@ -102,6 +102,12 @@ impl Voter {
         self.given.as_ref().filter(|g| now < g.until)
     }
 
+    /// Whom this voter goes on voting for, if asked: who has the grant in force, or had it when the last run stopped.
+    pub(crate) fn stands_behind(&self, now: Instant) -> Option<NodeIndex> {
+        let inherited = || self.inherited.filter(|_| self.quarantined(now)).map(|(node, _)| node);
+        self.given(now).map(|g| g.node).or_else(inherited)
+    }
+
     /// Whether fresh grants are still held back after a start.
     pub(crate) fn quarantined(&self, now: Instant) -> bool {
         now < self.quarantine

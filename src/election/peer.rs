@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     /// What it said last of each group.
     pub(crate) entries: BTreeMap<Tag, Entry>,
     pub(crate) digest: Option<Digest>,
+    /// Since when this start of it has said so.
+    pub(crate) digest_since: Instant,
     pub(crate) target: Option<Target>,
     /// It proved itself at least once since we started.
     pub(crate) met: bool,
@@ -37,6 +39,7 @@ impl Peer {
             session: Session::new(now, boot, heartbeat.dead_multiplier, heartbeat.interval),
             entries: BTreeMap::new(),
             digest: None,
+            digest_since: Instant::default(),
             target: None,
             met: false,
             gone: false,

@@ -75,6 +75,9 @@ impl Core {
             self.changed = true;
         }
         peer.met = true;
+        if proven || peer.digest != Some(heartbeat.digest) {
+            peer.digest_since = now;
+        }
         peer.digest = Some(heartbeat.digest);
         peer.gone = heartbeat.leaving == Leaving::Gone;
         peer.returns_by = match heartbeat.leaving {

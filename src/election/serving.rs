@@ -124,11 +124,16 @@ impl Group {
             ((turn.dead_time() / 4).clamp(SOON, LOOK_WAITING), true)
         } else if self.settings(turn).observe {
             (LOOK_WAITING, false)
-        } else if waiting_for_cloud || self.role == Role::Releasing {
+        } else if waiting_for_cloud || self.role == Role::Releasing || self.waits_to_resume(turn) {
             (LOOK_WAITING, true)
         } else {
             (turn.config.cloud.audit_interval, false)
         }
+    }
+
+    /// A start that goes on as holder if the cloud says so, and has not heard it yet: the first look may be lost.
+    fn waits_to_resume(&self, turn: &Turn<'_>) -> bool {
+        self.may_yet_resume(turn) && self.loops.iter().any(|l| l.read.is_none())
     }
 
     /// What was read of the record before a reign began, or ended, is of the past: one look is due, soon and without

@@ -225,6 +225,7 @@ impl World {
         for havip in 0..self.served.len() {
             let by = self.serving(havip);
             if by != self.served[havip] {
+                self.stats.lapses += u64::from(by.is_none());
                 self.served[havip] = by;
                 let scenario = std::sync::Arc::clone(&self.scenario);
                 self.note(None, || {

@@ -46,6 +46,8 @@ pub struct Stats {
     pub calls: u64,
     /// Datagrams that an attacker sent.
     pub forged: u64,
+    /// How often a HAVIP that somebody served was served by nobody.
+    pub lapses: u64,
 }
 
 /// A broken promise.

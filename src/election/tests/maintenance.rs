@@ -179,6 +179,71 @@ fn nobody_leaves_it_by_the_word_of_another_digest() {
     assert_eq!(on(&equal), [false, false]);
 }
 
+/// Stops node `i` in order and starts it with this file.
+fn restart(pair: &mut Pair, i: usize, file: Config) {
+    pair.give(i, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
+    pair.run(SEC);
+    assert!(pair.nodes[i].is_none(), "{}", pair.story());
+    pair.start(i, file);
+    pair.give(i, Event::LeaseStored(SEC * 15));
+}
+
+/// The holder keeps its place in maintenance, be it the first to run with the new file.
+#[test]
+fn a_holder_that_restarts_with_the_new_file_goes_on() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+        let mut pair = Pair::new(3, arbiter);
+        pair.run(SEC * 33);
+        (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(SEC * 15))));
+        let mut file = config(3, 0, arbiter);
+        file.groups[0].havips[0].binding = Binding::Shared;
+        tell(&mut pair, 1, true, None);
+        let before = pair.log.len();
+        // The others are heard before the cloud tells who is holder.
+        pair.unanswered.insert(0);
+        restart(&mut pair, 0, file);
+        pair.run(SEC);
+        pair.unanswered.clear();
+        pair.run(SEC * 6);
+        assert_eq!(pair.role(0), Role::Active, "{arbiter:?} {}", pair.story());
+        let drops = pair.log[before..].iter().any(|(_, _, a)| matches!(a, Action::DropAddress { .. }));
+        assert!(!drops, "{arbiter:?} {}", pair.story());
+        // Whoever is not the holder waits until the files are equal.
+        restart(&mut pair, 2, config(3, 2, arbiter));
+        pair.run(SEC * 5);
+        assert_eq!((pair.role(2), pair.core(2).groups[0].cause), (Role::Fault, Cause::ConfigMismatch));
+    }
+}
+
+/// ⚠ b and c have the file of five, and c renews what a has by the one of three: the three have not gone over, so
+/// b does not end maintenance, though it hears nobody who differs.
+#[test]
+fn voters_that_renew_by_the_file_before_have_not_gone_over() {
+    let of = |i: usize| config(if i < 3 { 3 } else { 5 }, i, Arbiter::Majority);
+    let mut pair = Pair::with(5, Instant::from_millis(1_000_000), of);
+    pair.run(SEC * 40);
+    (0..5).for_each(|i| drop(pair.give(i, Event::LeaseStored(SEC * 15))));
+    tell(&mut pair, 0, true, None);
+    for i in [1, 2] {
+        restart(&mut pair, i, config(5, i, Arbiter::Majority));
+        pair.run(SEC * 5);
+    }
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+    for i in [0, 2, 3, 4] {
+        pair.partition(1, i, true);
+    }
+    pair.run(SEC * 5);
+    let refused = off(&mut pair, 1).expect_err("c still votes for a");
+    assert!(refused.contains("of the 3 voters of before"), "{refused}");
+    // With the new file on a as well, all of them have.
+    pair.cut.clear();
+    restart(&mut pair, 0, config(5, 0, Arbiter::Majority));
+    pair.run(SEC * 5);
+    assert!((0..3).all(|i| pair.core(i).groups[0].unsettled.is_none()), "{}", pair.story());
+    off(&mut pair, 1).expect("the files are equal");
+    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+}
+
 /// ⚠ {a, b} are a majority of three, {c, d, e} one of five: c, of both, gives nothing by the new file while a majority
 /// may still go by the old one.
 #[test]
