@@ -294,6 +294,8 @@ impl Group {
         if self.loops.iter().any(HavipLoop::is_writing) {
             turn.out.push(Action::CancelWrites { group: self.index });
         }
+        // A claim that follows at once begins with nothing of this one, least of all its end.
+        self.loops.iter_mut().for_each(HavipLoop::close);
         self.asker.stop();
         self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
         self.vrrp.spend();

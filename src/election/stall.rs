@@ -5,6 +5,7 @@ use super::action::{Action, Actions};
 use super::role::{Cause, Role};
 use crate::ids::BootId;
 use crate::time::Instant;
+use crate::wire::session::suspicion;
 use std::time::Duration;
 
 /// A second impossible echo within this time means that another machine runs with our state.
@@ -70,11 +71,13 @@ impl Stall {
 }
 
 impl Core {
-    /// Measures the gap since the last turn; one longer than the dead time voids what we had.
+    /// Measures the gap since the last turn; one longer than the dead time voids what we had, and after one in which
+    /// heartbeats were missed nobody is dead before there was time to hear it.
     pub(super) fn judge_pause(&mut self, now: Instant, actions: &mut Actions) {
         let dead_time = self.config.heartbeat.dead_time();
+        let (interval, before) = (self.config.heartbeat.interval, self.stall.last_turn);
         let gap = now.since(std::mem::replace(&mut self.stall.last_turn, now));
-        if gap > self.config.heartbeat.interval * 2 && gap > self.stall.longest_pause {
+        if gap > interval * 2 && gap > self.stall.longest_pause {
             self.stall.longest_pause = gap;
             self.persisted.longest_pause = gap;
             self.persist = true;
@@ -83,6 +86,11 @@ impl Core {
             self.was_away(now, &format!("this host did not run for {} ms", gap.as_millis()), actions);
         } else if self.frozen(now, dead_time) {
             self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
+        } else if gap > suspicion(interval) {
+            // What was sent to us meanwhile may still wait to be read, or was dropped: the next heartbeat tells.
+            for peer in self.peers.iter_mut() {
+                peer.session.hear_out(before, now);
+            }
         }
     }
 

@@ -149,7 +149,7 @@ impl HavipLoop {
     }
 
     /// Ends whatever was under way: the right to it is gone.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.writing = None;
         self.attempt = None;
         self.reigned |= self.opened.is_some();

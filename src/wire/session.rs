@@ -57,7 +57,7 @@ pub struct Session {
 }
 
 /// What a peer is suspected after: one interval, and half of one for delay.
-fn suspicion(interval: Duration) -> Duration {
+pub(crate) fn suspicion(interval: Duration) -> Duration {
     interval.saturating_mul(3) / 2
 }
 
@@ -232,6 +232,16 @@ impl Session {
     #[must_use]
     pub fn last_echoed(&self) -> Option<Instant> {
         self.peer.as_ref().and_then(|peer| peer.echoed_at)
+    }
+
+    /// Nobody listened here between `last_turn` and `now`: who was not dead by then is not dead before there was time
+    /// for its next datagram.
+    pub fn hear_out(&mut self, last_turn: Instant, now: Instant) {
+        let alive = last_turn < self.dead_at();
+        let dead_time = self.dead_time();
+        if let Some(peer) = self.peer.as_mut().filter(|_| alive) {
+            peer.silent_since = peer.silent_since.max((now + suspicion(peer.interval)).before(dead_time));
+        }
     }
 
     /// Whether it took our datagram `seq`, or a later one, for our word.

@@ -356,3 +356,55 @@ fn a_cloud_that_does_not_answer_makes_no_storm_of_announcements() {
     // A burst when it claims and one with every look, so five a second at most; there are far more turns.
     assert!((1..=5 * 12 + 5).contains(&count), "{count} announcements\n{}", pair.story());
 }
+
+/// The record named b, then a, which is up and has just given up: the race is lost, and over at once, since a says that
+/// it is not active. The claim that follows in the same turn was ended by the outcome of the one before, for ever.
+#[test]
+fn a_claim_right_after_a_lost_race_begins_anew() {
+    let of = |i| {
+        let mut config = config(2, i, Arbiter::Cloud);
+        config.cloud.audit_interval = SEC;
+        config
+    };
+    let mut pair = Pair::with(2, Instant::from_millis(1_000_000), of);
+    pair.stale.insert(1, vec!["i-b".into()]);
+    pair.run(SEC * 10);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
+    let asleep = pair.nodes[0].take();
+    pair.run(SEC * 7 / 10);
+    pair.nodes[0] = asleep;
+    pair.behind.insert(0, SEC * 7 / 10);
+    while pair.role(0) == Role::Active {
+        pair.run(INTERVAL / 100);
+    }
+    pair.stale.clear();
+    while pair.role(1) == Role::Backup {
+        pair.run(INTERVAL / 100);
+    }
+    let epoch = pair.core(1).groups[0].epoch;
+    // Its look is answered, nothing later.
+    pair.unanswered.insert(1);
+    pair.run(INTERVAL);
+    assert!(pair.causes(1).contains(&Cause::LostRace), "{}", pair.story());
+    assert_eq!((pair.role(1), pair.core(1).groups[0].epoch), (Role::Claiming, epoch.next()), "{}", pair.story());
+}
+
+/// Seed 6181: whoever did not run for almost the dead time has missed the heartbeats of a healthy peer, or has yet to
+/// read them.
+#[test]
+fn a_pause_of_almost_the_dead_time_makes_nobody_else_dead() {
+    for late in [0, 30, 60, 90] {
+        let mut pair = settled(Arbiter::None);
+        pair.run(SEC / 1000 * late);
+        let since = pair.now;
+        let asleep = pair.nodes[1].take();
+        pair.run(SEC * 98 / 100);
+        pair.nodes[1] = asleep;
+        pair.run(SEC * 3);
+        assert!(!pair.became(since, 1, Role::Claiming) && pair.role(0) == Role::Active, "{}", pair.story());
+        // A peer that is dead all the same is so a heartbeat later.
+        pair.kill(0);
+        pair.run(SEC * 3 / 2);
+        assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    }
+}
