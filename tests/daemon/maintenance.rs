@@ -1,6 +1,7 @@
-//! Maintenance that ends by itself, across a restart of the node that was told.
+//! Maintenance: its end by itself, across a restart of the node that was told, and a file of another digest meanwhile.
 
-use crate::lab::{Lab, Options};
+use crate::lab::{Daemon, Lab, Options, script};
+use crate::wait::wait_for;
 
 #[test]
 fn maintenance_ends_by_itself_on_every_node_across_a_restart() {
@@ -28,4 +29,62 @@ fn maintenance_ends_by_itself_on_every_node_across_a_restart() {
     });
     b.wait_for("hears that it is over", |s| s["groups"][0]["maintenance"] == false);
     a.wait_log("maintenance has ended by itself, after 6 s");
+}
+
+/// Stops a node as `systemctl restart` does, and starts it again.
+fn restart(lab: &Lab, node: usize, mut daemon: Daemon) -> Daemon {
+    daemon.signal(15);
+    assert_eq!(daemon.ended().code(), Some(0));
+    drop(daemon);
+    start(lab, node)
+}
+
+fn start(lab: &Lab, node: usize) -> Daemon {
+    let path = format!("{}:{}", lab.dir.path().join("bin").display(), std::env::var("PATH").unwrap());
+    lab.start_with(node, |command| {
+        command.env("PATH", path);
+    })
+}
+
+#[test]
+fn the_active_node_may_be_the_first_to_restart_with_another_file() {
+    let mut lab = Lab::new(Options { nodes: 3, ..Options::default() });
+    std::fs::create_dir(lab.dir.path().join("bin")).unwrap();
+    let unit = "#!/bin/sh\nfor unit; do :; done\necho \"7 $unit restart running\"\n";
+    script(&lab.dir.path().join("bin/systemctl"), unit);
+    let mut nodes: Vec<Option<Daemon>> = (0..3).map(|i| Some(start(&lab, i))).collect();
+    nodes[0].as_ref().unwrap().wait_role("active");
+    let hears_all = |s: &serde_json::Value| s["peers"].as_array().unwrap().iter().all(|p| p["state"] == "up");
+    for node in nodes.iter().flatten() {
+        node.wait_for("sees a active", |s| s["groups"][0]["active"] == "a" && hears_all(s));
+    }
+    let writes = lab.writes();
+    assert!(lab.ctl(1, &["maintenance", "web", "on"]).status.success());
+    for node in nodes.iter().flatten() {
+        node.wait_for("hears of it", |s| s["groups"][0]["maintenance"] == true);
+    }
+
+    lab.havip = "binding = \"shared\"\n".to_owned();
+    lab.write_config();
+    for i in 0..3 {
+        let node = restart(&lab, i, nodes[i].take().unwrap());
+        if i == 0 {
+            node.wait_role("active");
+            let refused = lab.ctl(1, &["maintenance", "web", "off"]);
+            assert_eq!(refused.status.code(), Some(1));
+            let text = String::from_utf8(refused.stderr).unwrap();
+            assert!(text.contains("make the files equal"), "{text}");
+        }
+        node.wait_for("hears all", hears_all);
+        nodes[i] = Some(node);
+    }
+    wait_for("maintenance ends", || lab.ctl(1, &["maintenance", "web", "off"]).status.success().then_some(()));
+    for node in nodes.iter().flatten() {
+        node.wait_for("a serves on", |s| {
+            let web = &s["groups"][0];
+            web["active"] == "a" && web["maintenance"] == false && web["role"] != "fault"
+        });
+    }
+    assert_eq!(lab.writes(), writes, "nobody attached or detached anything");
+    assert_eq!(lab.holder().as_deref(), Some("i-a"));
 }
