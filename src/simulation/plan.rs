@@ -7,7 +7,7 @@ use super::mishaps::KINDS;
 use super::network::Link;
 use super::random::{SETTLE_MS, of, shareable};
 use super::scenario::Step;
-use crate::config::model::{Binding, HoldOrRelease, Strangers};
+use crate::config::model::{Arbiter, Binding, HoldOrRelease, Strangers};
 
 /// Kinds of operation.
 pub(super) const OPERATIONS: u32 = 7;
@@ -264,7 +264,8 @@ impl Plan {
         if self.rng.u32(0..6) == 0 {
             self.all_fail(quiet_ms);
         }
-        if self.rng.u32(0..4) == 0 {
+        // The simulated keepalived has one path: what is wrong with it is for it to judge, whatever the other is like.
+        if self.rng.u32(0..4) == 0 && self.cluster.arbiter != Arbiter::Keepalived {
             self.cluster.paths = 2;
             for _ in 0..self.rng.u32(0..6) {
                 self.path_fault(quiet_ms);
