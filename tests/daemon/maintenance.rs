@@ -66,8 +66,8 @@ fn the_active_node_may_be_the_first_to_restart_with_another_file() {
 
     lab.havip = "binding = \"shared\"\n".to_owned();
     lab.write_config();
-    for i in 0..3 {
-        let node = restart(&lab, i, nodes[i].take().unwrap());
+    for (i, place) in nodes.iter_mut().enumerate() {
+        let node = restart(&lab, i, place.take().unwrap());
         if i == 0 {
             node.wait_role("active");
             let refused = lab.ctl(1, &["maintenance", "web", "off"]);
@@ -76,7 +76,7 @@ fn the_active_node_may_be_the_first_to_restart_with_another_file() {
             assert!(text.contains("make the files equal"), "{text}");
         }
         node.wait_for("hears all", hears_all);
-        nodes[i] = Some(node);
+        *place = Some(node);
     }
     wait_for("maintenance ends", || lab.ctl(1, &["maintenance", "web", "off"]).status.success().then_some(()));
     for node in nodes.iter().flatten() {
