@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Settled {
+    /// Of the file.
     #[serde(with = "hex::serde")]
     digest: [u8; 16],
     /// Names of the voters.
