@@ -7,8 +7,8 @@
 //!
 //! - a *jump*: the last one to two buckets with the best of all before, so that one slow bucket, or one
 //!   slow datagram, is none;
-//! - a *rate*: the last two buckets with the first two, over ten buckets at least, so that a change of
-//!   delay is small against the time that passed.
+//! - a *rate*: the last two buckets with those in the middle, and these with the first two, over ten buckets at
+//!   least. A change of delay, which may be long against the time that passed, is in one of these halves.
 //!
 //! Only sixteen buckets are kept: honest clocks, which differ by some parts in a million, never add up
 //! to much.
@@ -42,6 +42,11 @@ impl Elapsed {
     fn off(&self) -> Duration {
         self.local.abs_diff(self.peer)
     }
+
+    /// Whether the peer's clock ran ahead of ours.
+    fn ahead(&self) -> bool {
+        self.peer > self.local
+    }
 }
 
 /// How our clock and a peer's moved apart lately.
@@ -49,8 +54,8 @@ impl Elapsed {
 pub struct UptimeDrift {
     /// Since the best pair of a few minutes at most.
     pub jump: Elapsed,
-    /// Over the longest time known; `None` until that is long enough to tell a rate from a delay.
-    pub rate: Option<Elapsed>,
+    /// Over both halves of the longest time known; `None` until that is long enough to tell a rate from a delay.
+    pub rate: Option<[Elapsed; 2]>,
 }
 
 impl UptimeDrift {
@@ -66,7 +71,10 @@ impl UptimeDrift {
     #[must_use]
     pub fn diverges(&self, lease: Duration) -> bool {
         let honest = |passed: Elapsed| (passed.local.max(passed.peer) / 100).max(NOISE);
-        let rate_off = self.rate.is_some_and(|rate| rate.off() > honest(rate));
+        let rate_off = self.rate.is_some_and(|halves| {
+            let [first, last] = halves.map(|half| half.ahead());
+            halves.iter().all(|half| half.off() > honest(*half)) && first == last
+        });
         self.jump.off() > (lease / 2).max(honest(self.jump)) || rate_off
     }
 }
@@ -126,8 +134,13 @@ impl UptimeTracker {
         };
         let new = best(recent..len)?;
         let jump = Elapsed::between(best(0..recent)?, new);
-        let long = best(0..recent.min(2)).filter(|_| len >= RATE_BUCKETS).map(|old| Elapsed::between(old, new));
-        Some(UptimeDrift { jump, rate: long.filter(|long| long.local >= RATE_SPAN) })
+        // A clock that runs at another rate does so in both halves of the time; a delay that ended, in one of them.
+        let halves = || {
+            let (first, middle) = (best(0..2)?, best(len / 2 - 1..len / 2 + 1)?);
+            Some([Elapsed::between(first, middle), Elapsed::between(middle, new)])
+        };
+        let rate = (len >= RATE_BUCKETS).then(halves).flatten().filter(|[a, b]| a.local + b.local >= RATE_SPAN);
+        Some(UptimeDrift { jump, rate })
     }
 
     /// Starts over, after a divergence was acted on.
@@ -185,6 +198,19 @@ mod tests {
                 let drift = tracker.drift();
                 assert!(!drift.is_some_and(|d| d.diverges(lease)), "{i}: {drift:?}");
             }
+        }
+    }
+
+    /// A link was slow by up to a second for half of what is remembered, some buckets without one quick datagram.
+    #[test]
+    fn delays_that_ended_are_no_drift() {
+        let lease = Duration::from_secs(3);
+        let mut tracker = UptimeTracker::default();
+        for i in 0..70_u64 {
+            let delay = if i < 20 { 900 - i % 3 * 100 } else { 70 - i };
+            tracker.record(Instant::from_millis(i * 1_000 + delay), Duration::from_millis(i * 1_000), lease);
+            let drift = tracker.drift();
+            assert!(!drift.is_some_and(|d| d.diverges(lease)), "{i}: {drift:?}");
         }
     }
 
