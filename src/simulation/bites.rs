@@ -146,6 +146,7 @@ fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
         dead_multiplier: None,
         priorities: vec![(node("c"), 90)],
         keys: vec![],
+        patient: false,
     };
     for arbiter in [Arbiter::Majority, Arbiter::None, Arbiter::Cloud] {
         let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };

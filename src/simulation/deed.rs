@@ -129,6 +129,9 @@ pub enum Deed {
         /// Numbers of the heartbeat keys, the one to send with first; none: they stay.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<u8>,
+        /// Whoever does it waits until each daemon that runs has one of these keys.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        patient: bool,
     },
     /// A node's file gets these values; its next start or reload brings them, which every node needs to agree on.
     File {

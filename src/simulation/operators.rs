@@ -16,7 +16,7 @@ use std::time::Duration;
 /// systemd waits this long for a daemon to leave (TimeoutStopSec).
 const STOP_TIMEOUT: Duration = Duration::from_secs(90);
 /// After a reload that was refused somebody tries again.
-const TRIES_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const TRIES_AGAIN: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn command(&mut self, host: usize, command: Command) {
@@ -68,6 +68,14 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// Who rotates keys with care takes none away that a node still needs: one that stood still has not read the file.
+    pub(super) fn better_not_yet(&self, deed: &Deed) -> bool {
+        let Deed::Reload { keys, patient: true, .. } = deed else { return false };
+        let needs =
+            |h: &Host| !h.config.heartbeat.keys.iter().any(|key| keys.iter().any(|id| key == &Cluster::key(*id)));
+        !self.quiet && self.hosts.iter().any(|h| h.process.is_some() && needs(h))
     }
 
     /// The effects side reads the file and brings it to the core: not while it is stuck or stands still.

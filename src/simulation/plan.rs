@@ -162,7 +162,14 @@ impl Plan {
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let interval_ms = interval_ms.filter(|_| short);
                     let dead_multiplier = dead_multiplier.filter(|_| short);
-                    let reload = Deed::Reload { node, interval_ms, dead_multiplier, priorities: vec![], keys: vec![] };
+                    let reload = Deed::Reload {
+                        node,
+                        interval_ms,
+                        dead_multiplier,
+                        priorities: vec![],
+                        keys: vec![],
+                        patient: false,
+                    };
                     self.add(at + gap * i as u64, reload);
                 }
             }
@@ -171,8 +178,14 @@ impl Plan {
                 let gap = self.rng.u64(10..10_000);
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let priorities = priorities.clone();
-                    let reload =
-                        Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys: vec![] };
+                    let reload = Deed::Reload {
+                        node,
+                        interval_ms: None,
+                        dead_multiplier: None,
+                        priorities,
+                        keys: vec![],
+                        patient: false,
+                    };
                     self.add(at + gap * i as u64, reload);
                 }
             }
@@ -180,7 +193,8 @@ impl Plan {
     }
 
     /// New heartbeat keys: added everywhere, then preferred, then the old one removed, in another order of nodes each
-    /// time. A stage begins once the one before was everywhere, so that each two that meet share a key.
+    /// time. A stage begins once the one before was everywhere, so that each two that meet share a key, and none is
+    /// removed that a node which stood still has yet to be rid of.
     fn rotation(&mut self, from: u64, to: u64) {
         let mut at = self.rng.u64(from..to);
         let gap = of(&mut self.rng, &[10, 1_000, 20_000]);
@@ -190,7 +204,10 @@ impl Plan {
             for node in names {
                 at += self.rng.u64(1..=gap);
                 let keys = keys.to_vec();
-                self.add(at, Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities: vec![], keys });
+                let priorities = vec![];
+                let reload =
+                    Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys, patient: true };
+                self.add(at, reload);
             }
         }
     }

@@ -179,10 +179,17 @@ impl World {
     /// A daemon is told an old state, and the right one a moment later.
     pub(super) fn stale_state(&mut self, host: usize) {
         if self.beside_keepalived() && self.hosts[host].vrrp.runs {
-            let right = self.hosts[host].vrrp.state;
             self.touch(host);
             self.tell_vrrp(host, Duration::from_millis(1), State::Master, false, VrrpSource::Kept);
-            self.tell_vrrp(host, Duration::from_secs(2), right, false, VrrpSource::Notify);
+            self.after(Duration::from_secs(2), Happening::VrrpState { host });
+        }
+    }
+
+    /// The state as it is by now.
+    pub(super) fn right_state(&mut self, host: usize) {
+        let router = self.hosts[host].vrrp;
+        if router.runs {
+            self.tell_vrrp(host, Duration::ZERO, router.state, false, VrrpSource::Notify);
         }
     }
 }

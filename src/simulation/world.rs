@@ -5,6 +5,7 @@ use super::cloud::{Call, CloudModel, HavipSpec, InstanceSpec, Profile};
 use super::cluster::Cluster;
 use super::host::{Host, Reach};
 use super::network::Network;
+use super::operators::TRIES_AGAIN;
 use super::report::{Stats, Trace};
 use super::scenario::Scenario;
 use super::vrrp::Router;
@@ -130,6 +131,10 @@ pub(super) enum Happening {
     Advertise,
     /// keepalived is started.
     KeepalivedStarts {
+        host: usize,
+    },
+    /// A daemon that was told an old state of keepalived learns the right one.
+    VrrpState {
         host: usize,
     },
     /// The invariants look around.
@@ -281,7 +286,12 @@ impl World {
         match what {
             Happening::Step(i) => {
                 let scenario = Arc::clone(&self.scenario);
-                self.carry_out_deed(&scenario.steps[i].deed);
+                let deed = &scenario.steps[i].deed;
+                if self.better_not_yet(deed) {
+                    self.after(TRIES_AGAIN, Happening::Step(i));
+                } else {
+                    self.carry_out_deed(deed);
+                }
             }
             Happening::Wake { host, incarnation } => self.wake(host, incarnation),
             Happening::Deliver { to, path, from, bytes, forged } => self.deliver(to, path, from, bytes, forged),
@@ -313,6 +323,7 @@ impl World {
             Happening::FreeAddress { host } => self.free_address(host),
             Happening::Advertise => self.advertise(),
             Happening::KeepalivedStarts { host } => self.start_keepalived(host),
+            Happening::VrrpState { host } => self.right_state(host),
             Happening::Tick => {
                 self.see(&Seen::Tick);
                 self.after(TICK, Happening::Tick);

@@ -20,6 +20,7 @@ fn rotation(from: u64, orders: [&[&str]; 3]) -> Vec<(u64, Deed)> {
         dead_multiplier: None,
         priorities: vec![],
         keys: keys.to_vec(),
+        patient: false,
     };
     let deeds = stages.iter().zip(orders).flat_map(|(keys, order)| order.iter().map(|n| reload(n, keys)));
     (from..).step_by(GAP as usize).zip(deeds).collect()
@@ -75,6 +76,7 @@ fn a_reload_that_would_make_a_peer_deaf_waits() {
         dead_multiplier: None,
         priorities: vec![],
         keys: keys.to_vec(),
+        patient: false,
     };
     let steps = [
         (CALM, keys("a", &[2])),
@@ -142,7 +144,10 @@ fn another_binding_comes_by_a_reload_in_maintenance() {
         for (name, at) in ["c", "a", "b"].into_iter().zip((SETTLED..).step_by(1_000)) {
             steps.push((at, Deed::File { node: node(name), binding: Some(Binding::Exclusive), nodes: vec![] }));
             let (node, priorities, keys) = (node(name), vec![], vec![]);
-            steps.push((at, Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys }));
+            steps.push((
+                at,
+                Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys, patient: false },
+            ));
         }
         steps.extend([(SETTLED + 30_000, maintenance("c", true)), (SETTLED + 50_000, maintenance("c", false))]);
         stays("another binding by reload", cluster, &steps);

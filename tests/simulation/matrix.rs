@@ -124,6 +124,7 @@ fn a_cluster_boots_in_any_order_with_one_transition() {
                     dead_multiplier: None,
                     priorities: vec![],
                     keys: vec![],
+                    patient: false,
                 };
                 steps.push((late + 1_500, reload));
             }
@@ -156,7 +157,14 @@ fn equal_priorities_have_one_winner_whoever_changes_them_when() {
         for at in [10_000, 29_900, 30_050] {
             let raise = |name: &String| {
                 let priorities = vec![(node("b"), 200)];
-                Deed::Reload { node: name.clone(), interval_ms: None, dead_multiplier: None, priorities, keys: vec![] }
+                Deed::Reload {
+                    node: name.clone(),
+                    interval_ms: None,
+                    dead_multiplier: None,
+                    priorities,
+                    keys: vec![],
+                    patient: false,
+                }
             };
             let steps: Vec<_> = names.iter().zip(0..).map(|(n, i)| (at + 40 * i, raise(n))).collect();
             let moved = survive("priorities change", cluster.clone(), steps, 90_000);

@@ -1,12 +1,14 @@
 //! I5, of arbiters `cloud` and `keepalived`: two nodes that do not hear each other are not both active for long while both
-//! reach a cloud that tells the truth: whom it does not name, it has superseded. And beyond `max-moves`
-//! nothing moves from a live holder that was not asked for.
+//! reach a cloud that tells the truth: whom it does not name, it has superseded. One in maintenance releases nothing,
+//! whatever happens elsewhere, and stays silent beside who is named (I2). And beyond `max-moves` nothing moves from a
+//! live holder that was not asked for.
 
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
 use crate::election::role::{Cause, Role};
+use crate::ids::GroupIndex;
 use crate::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,7 +47,8 @@ impl OneActive {
         let active = |h: &usize| {
             let host = &world.hosts[*h];
             let sees = host.awake() && host.link_up && host.reach == super::super::host::Reach::Both;
-            world.role(*h, group) == Some(Role::Active) && sees && !host.effects_stuck
+            let frozen = || host.process.as_ref().is_some_and(|p| p.core.maintained(GroupIndex(group)));
+            world.role(*h, group) == Some(Role::Active) && sees && !host.effects_stuck && !frozen()
         };
         let all: Vec<usize> = (0..world.nodes()).filter(active).collect();
         let since = &mut self.both[group];
