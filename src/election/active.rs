@@ -9,12 +9,14 @@ use super::turn::Turn;
 use crate::config::model::{Arbiter, HoldOrRelease};
 use crate::election::event::InstanceState;
 use crate::ids::{NodeIndex, OperationId, Target};
-use crate::ownership::Outcome;
+use crate::ownership::{HavipLoop, Outcome};
 use crate::wire::Flags;
 use std::time::Duration;
 
 /// Without a peer the active node announces only on an audit this recent.
 pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
+/// Nothing is handed over sooner after a write that is not answered.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 impl Group {
     pub(crate) fn step_active(&mut self, turn: &mut Turn<'_>) {
@@ -37,9 +39,12 @@ impl Group {
         self.consider_handover(turn);
     }
 
-    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest.
+    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest. Voters renew
+    /// by the newest number only; with the other arbiters once in a dead time is enough: of two that are active and do
+    /// not hear each other, each hears through others what the other took.
     fn renumber(&mut self, turn: &mut Turn<'_>) {
-        if self.seen > self.epoch {
+        if self.seen > self.epoch && (self.by_majority(turn) || turn.due(self.renumbers_from)) {
+            self.renumbers_from = turn.now + turn.dead_time();
             self.epoch = self.seen.next();
             self.seen = self.epoch;
             self.asker.renumber(self.epoch);
@@ -117,8 +122,20 @@ impl Group {
         self.isolated_since.is_some()
     }
 
+    /// Whether a write of ours may not have been carried out yet: it would undo what a successor does. One that is not
+    /// answered soon is not waited for.
+    pub(crate) fn write_on_its_way(&self, turn: &mut Turn<'_>) -> bool {
+        self.loops.iter().filter_map(HavipLoop::writing_since).any(|since| !turn.due(since + ON_ITS_WAY))
+    }
+
     /// Reasons of our own, and of better-ranked peers, to hand over.
     fn consider_handover(&mut self, turn: &mut Turn<'_>) {
+        if self.write_on_its_way(turn) {
+            return;
+        }
+        if let Some(node) = self.plan.take_order() {
+            return self.switch_over_to(turn, node);
+        }
         // Where keepalived elects it has reasons of its own.
         if self.maintained() || turn.stopping || self.by_keepalived(turn) || !turn.due(self.plan.retry_at()) {
             return;

@@ -119,7 +119,8 @@ impl Group {
             return Some("the part of this daemon that carries things out stands still".into());
         }
         if !turn.due(turn.claims_from) {
-            let text = "this host was paused, or its link was down; nothing is claimed for one dead time";
+            let text = "this host was paused, its link was down, or a part of this daemon stood still; nothing is \
+                        claimed for one dead time";
             return Some(Waiting::until(turn.claims_from, text));
         }
         let held = self.superseded.held.as_ref()?;

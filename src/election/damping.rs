@@ -3,7 +3,7 @@
 use super::role::Cause;
 use super::turn::Turn;
 use crate::config::model::Group;
-use crate::ids::NodeIndex;
+use crate::ids::{Epoch, NodeIndex};
 use crate::ownership::Failure;
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -26,6 +26,8 @@ struct Unable {
 #[derive(Debug, Default)]
 pub(crate) struct Damping {
     owner: Option<NodeIndex>,
+    /// The epoch of its reign.
+    reign: Epoch,
     moves: VecDeque<Instant>,
     unable: Option<Unable>,
     failures: u32,
@@ -37,8 +39,9 @@ pub(crate) struct Damping {
 }
 
 impl Damping {
-    /// Somebody is active; a change of who is a move.
-    pub(crate) fn note_owner(&mut self, now: Instant, owner: NodeIndex) -> bool {
+    /// Somebody is active, or was; a change of who is a move.
+    pub(crate) fn note_owner(&mut self, now: Instant, owner: NodeIndex, reign: Epoch) -> bool {
+        self.reign = reign;
         let moved = self.owner.replace(owner).is_some_and(|old| old != owner);
         if moved {
             self.moves.push_back(now);
@@ -47,6 +50,11 @@ impl Damping {
             }
         }
         moved
+    }
+
+    /// Whether a node that gives `epoch` away was active unseen, be it only for an instant.
+    pub(crate) fn missed(&self, epoch: Epoch) -> bool {
+        epoch > self.reign
     }
 
     /// Who was active last, as far as this node knows.

@@ -88,6 +88,8 @@ pub(crate) struct Group {
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
+    /// A higher epoch without an owner is no reason to take another number before.
+    pub(crate) renumbers_from: Instant,
     /// The reign in which the addresses were announced first.
     pub(super) announced: Option<Epoch>,
     /// The move that ended with the present reign: its steps may come in late.
@@ -150,6 +152,7 @@ impl Group {
             keep_for: None,
             fabric: Fabric::default(),
             moved_at: now,
+            renumbers_from: now,
             notified: None,
         }
     }
@@ -201,22 +204,28 @@ impl Group {
 
     /// Learns epochs, moves and the end of offers from what the peers say.
     fn note_peers(&mut self, turn: &mut Turn<'_>) {
-        let mut owner = None;
+        let (mut owner, mut before) = (None, None);
         for peer in turn.peers.iter() {
             if let Some(entry) = peer.says(self.tag, turn.now) {
                 let seen = entry.seen.max(entry.epoch);
                 if seen > self.seen {
                     self.seen = seen;
                 }
+                let reign = Some((peer.node, entry.epoch));
                 if entry.role == Role::Active && peer.owns(self.tag, turn.now).is_some() {
-                    owner = Some(peer.node);
+                    owner = reign;
+                } else if entry.role == Role::Releasing && self.damping.missed(entry.epoch) {
+                    before = reign;
                 }
             }
         }
+        let ours = Some((turn.config.local, self.epoch));
         if self.role == Role::Active {
-            owner = Some(turn.config.local);
+            owner = ours;
+        } else if self.role == Role::Releasing && self.damping.missed(self.epoch) {
+            before = ours;
         }
-        if owner.is_some_and(|owner| self.damping.note_owner(turn.now, owner)) {
+        if owner.or(before).is_some_and(|(owner, reign)| self.damping.note_owner(turn.now, owner, reign)) {
             self.moved_at = turn.now;
         }
         self.reserve_epochs(turn);

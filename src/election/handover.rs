@@ -32,6 +32,8 @@ pub(crate) struct FailedMove {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     to: Option<NodeIndex>,
+    /// An operator ordered a switchover to this node; a write of ours is waited for.
+    ordered: Option<NodeIndex>,
     began: Instant,
     /// The right goes back at the latest then.
     until: Instant,
@@ -73,6 +75,10 @@ impl Plan {
     /// No move is planned any more; how the process leaves stays.
     pub(crate) fn after(&self) -> Self {
         Self { leaving: self.leaving, ..Self::default() }
+    }
+
+    pub(crate) fn take_order(&mut self) -> Option<NodeIndex> {
+        self.ordered.take()
     }
 
     pub(crate) fn retry_at(&self) -> Instant {
@@ -210,9 +216,24 @@ impl Group {
         };
         self.kept.preemption_suspended = true;
         *turn.persist = true;
-        self.hand_over(turn, candidate, Cause::Switchover, "an operator asked for it");
+        if self.write_on_its_way(turn) {
+            self.plan.ordered = Some(candidate);
+        } else {
+            self.hand_over(turn, candidate, Cause::Switchover, "an operator asked for it");
+        }
         let (name, to) = (&self.settings(turn).name, &turn.config.node(candidate).name);
         Reply::Done(format!("{name} is being handed over to {to}"))
+    }
+
+    /// A switchover that an operator ordered while a write of ours was on its way.
+    pub(crate) fn switch_over_to(&mut self, turn: &mut Turn<'_>, to: NodeIndex) {
+        match self.switchover_to(turn, Some(to)) {
+            Ok(node) => self.hand_over(turn, node, Cause::Switchover, "an operator asked for it"),
+            Err(Reply::Done(text) | Reply::Refused(text)) => {
+                let text = format!("the switchover that an operator asked for is given up: {text}");
+                turn.out.push(Action::Warn { group: Some(self.index), text });
+            }
+        }
     }
 
     /// What a switchover would do.

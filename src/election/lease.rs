@@ -5,6 +5,7 @@
 //! *sent* it, less a margin for the rate at which clocks may differ, so a late answer is worth
 //! less, and an echo alone is worth nothing.
 
+use super::answer::Asks;
 use super::turn::Turn;
 use crate::ids::{BootId, Epoch, NodeIndex};
 use crate::time::Instant;
@@ -67,6 +68,8 @@ pub(crate) struct Voter {
     inherited: Option<(NodeIndex, BootId)>,
     /// A longer lease could outlive the quarantine after a crash: it waits until the state directory has it on record.
     may_give: Duration,
+    /// When it was asked last.
+    pub(crate) asks: Asks,
 }
 
 impl Voter {

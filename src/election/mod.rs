@@ -12,6 +12,7 @@ pub mod role;
 pub mod snapshot;
 
 mod active;
+mod answer;
 mod ask;
 mod claim;
 mod cloud_record;
@@ -204,7 +205,9 @@ impl Core {
                 }
             }
             Event::VrrpReported { group, report } => self.vrrp_reported(now, group, report, actions),
-            Event::EffectsProgressed => self.stall.effects_progressed(now),
+            Event::EffectsProgressed => {
+                self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
+            }
             Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
             Event::LeaseStored(lease) => {
                 for g in &mut self.groups {

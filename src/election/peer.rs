@@ -28,6 +28,8 @@ pub(crate) struct Peer {
     pub(crate) returns_by: Option<Instant>,
     /// It said that it restarts, and may resume until then, whether or not it is back.
     pub(crate) expected_by: Option<Instant>,
+    /// An ask of it is to be answered then, ahead of the next regular heartbeat.
+    pub(crate) answer_at: Option<Instant>,
 }
 
 impl Peer {
@@ -45,6 +47,7 @@ impl Peer {
             gone: false,
             returns_by: None,
             expected_by: None,
+            answer_at: None,
         }
     }
 

@@ -122,7 +122,8 @@ impl Core {
         // In maintenance nothing new is given, but whoever has the right keeps it: the files differ meanwhile.
         let (maintained, only_renews) = (group.maintained(), group.only_renews());
         let may = |ask: &Ask| (maintained || same_digest) && (!only_renews || group.voter.renews(now, ask));
-        if let Some(ask) = asked.filter(may) {
+        let asked_for = asked.filter(may);
+        if let Some(ask) = asked_for {
             let lease = ask.lease;
             let longer = group.voter.needs_record(lease);
             if longer && self.persisted.longest_lease.is_none_or(|l| l < lease) {
@@ -130,8 +131,6 @@ impl Core {
                 self.persist = true;
             }
             news |= group.voter.ask(now, ask);
-            // With few intervals to a lease the answer cannot wait for the next regular heartbeat.
-            news |= lease < self.config.heartbeat.interval * 4;
         } else if asked.is_none() && has_given_up(entry) {
             let successor = match heartbeat.leaving {
                 Leaving::Restarting(_) => Some(node),
@@ -143,6 +142,9 @@ impl Core {
             group.voter.expect_next_start(node, heartbeat.boot);
         }
         self.changed |= news;
+        if let Some(ask) = asked_for {
+            self.answer_in_time(now, node, index, ask.lease);
+        }
     }
 
     /// As an asker: counts the grant that the peer says it gave us.

@@ -26,7 +26,7 @@ impl Core {
 
     pub(super) fn reload(&mut self, now: Instant, new: Arc<Config>, actions: &mut Actions) {
         // The effects side has just read the file; its next word is due within the new dead time.
-        self.stall.effects_reloaded(now);
+        self.stall.effects_reloaded(now, self.config.heartbeat.dead_time());
         self.remove_groups(now, &new, actions);
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);

@@ -95,13 +95,16 @@ impl Core {
         self.adopt_longer_interval(now);
         let regular = now >= self.sender.next;
         let news = self.changed && self.sender.extra > 0;
-        if regular || news {
-            self.changed = false;
+        let all = regular || news;
+        let to: Vec<NodeIndex> = self.peers.iter().filter(|p| all || p.answer_due(now)).map(|p| p.node).collect();
+        if all || !to.is_empty() {
             self.vote_for_ourselves(now);
-            let peers: Vec<NodeIndex> = self.peers.iter().map(|p| p.node).collect();
-            for node in peers {
+            for node in to {
                 self.emit_to(now, node, actions);
             }
+        }
+        if all {
+            self.changed = false;
             self.sender.rotate = self.sender.rotate.wrapping_add(1);
         }
         if regular {
@@ -112,7 +115,7 @@ impl Core {
             self.sender.extra -= 1;
         }
         self.timers.begin(Timer::Heartbeat);
-        self.timers.wake(self.sender.next);
+        self.timers.wake(self.sender.next.min(self.next_answer().unwrap_or(self.sender.next)));
     }
 
     /// ⚠ A longer interval is used only after every peer that is up has echoed a datagram that states it:
@@ -212,6 +215,7 @@ impl Core {
         let seq = self.sender.seqs[node.0];
         let me = self.peers.me();
         let Some(peer) = self.peers.of_mut(node) else { return };
+        peer.answer_at = None;
         let accepted = peer.session.peer_accepts();
         let key = if accepted.is_empty() { self.keys.in_turn(seq) } else { self.keys.choose(accepted) };
         let mut heartbeat = Heartbeat {

@@ -1,5 +1,6 @@
 //! What the role wants of the ownership loops, and what they made of it.
 
+use super::active::AUDIT_AGE;
 use super::group::Group;
 use super::peer::Peer;
 use super::rank;
@@ -20,6 +21,9 @@ const SOON: Duration = Duration::from_millis(100);
 const BEGUN: Duration = Duration::from_secs(1);
 /// Of one that has ended without another: by then whoever claims has done so, and needs its looks for that no more.
 const ENDED: Duration = Duration::from_secs(5);
+
+/// Whoever misses a member announces right after a look only.
+const JUST_READ: Duration = Duration::from_millis(100);
 
 /// Whose reign is known, and the look that a change of that is worth.
 #[derive(Debug, Default)]
@@ -205,6 +209,7 @@ impl Group {
             epoch: self.epoch,
             right_until: self.right_until(turn),
             announce: !alone || self.role == Role::Claiming || self.holds_by_record(turn),
+            announce_within: self.announces_alone(turn, alone).then_some(JUST_READ),
             planned: self.planned,
             yield_to,
             hands_off,
@@ -213,10 +218,16 @@ impl Group {
         }
     }
 
+    /// The slow refresh of a holder that misses a member: whoever takes over unheard is not to lose the packets again by
+    /// an announcement that our last look does not forbid yet. What follows a claim of ours is no such.
+    fn announces_alone(&self, turn: &Turn<'_>, alone: bool) -> bool {
+        alone && self.role == Role::Active && turn.now.since(self.since) > AUDIT_AGE
+    }
+
     /// The last audit is recent and says that we are the holder.
     fn holds_by_record(&self, turn: &Turn<'_>) -> bool {
         let me = turn.identity.map(Target::id);
-        let recent = |r: &LastRead| r.at + super::active::AUDIT_AGE >= turn.now;
+        let recent = |r: &LastRead| r.at + AUDIT_AGE >= turn.now;
         self.loops.iter().all(|l: &HavipLoop| l.read.as_ref().is_some_and(|r| recent(r) && holder_or_alone(r, me)))
     }
 }

@@ -360,6 +360,14 @@ impl Core {
     pub fn epoch(&self, index: crate::ids::GroupIndex) -> Option<crate::ids::Epoch> {
         self.groups.get(index.0).map(|g| g.epoch)
     }
+
+    /// Whether cluster-wide maintenance of group `index` is on, as far as this node has heard.
+    ///
+    /// For invariant checkers, like [`Self::right_until`].
+    #[must_use]
+    pub fn maintained(&self, index: crate::ids::GroupIndex) -> bool {
+        self.groups.get(index.0).is_some_and(super::group::Group::maintained)
+    }
 }
 
 fn havip_snapshot(havip: &crate::config::model::Havip, l: &crate::ownership::HavipLoop, now: Instant) -> HavipSnapshot {

@@ -36,14 +36,20 @@ impl Stall {
         }
     }
 
-    /// The effects side has done a turn. Before the first such word nothing depends on it.
-    pub(crate) fn effects_progressed(&mut self, now: Instant) {
+    /// The effects side has done a turn. Before the first such word nothing depends on it. If it had stood still, what
+    /// was meant for it meanwhile comes only now, a reload with other keys among it: first listen.
+    pub(crate) fn effects_progressed(&mut self, now: Instant, dead_time: Duration) {
+        if self.stuck(now, dead_time) {
+            self.listen(now, dead_time);
+        }
         self.effects_seen = Some(now);
     }
 
-    /// It has brought a new configuration.
-    pub(crate) fn effects_reloaded(&mut self, now: Instant) {
-        self.effects_seen = self.effects_seen.map(|_| now);
+    /// It has brought a new configuration; `dead_time` is that of the one before.
+    pub(crate) fn effects_reloaded(&mut self, now: Instant, dead_time: Duration) {
+        if self.effects_seen.is_some() {
+            self.effects_progressed(now, dead_time);
+        }
     }
 
     /// Whether the effects side has not moved for a dead time: then nothing is sent and nothing is owned.

@@ -132,6 +132,11 @@ impl HavipLoop {
         self.writing.is_some()
     }
 
+    /// Since when.
+    pub(crate) fn writing_since(&self) -> Option<Instant> {
+        self.writing.as_ref().map(|w| w.issued)
+    }
+
     /// One step towards `desire`.
     pub(crate) fn step(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, desire: &Desire) {
         match desire {
@@ -192,7 +197,10 @@ impl HavipLoop {
         if self.writing.is_none() {
             self.look_or_act(turn, scope, serve);
         }
-        self.address.announce(turn, scope.place, serve);
+        let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= turn.now);
+        if serve.announce_within.is_none_or(just_read) {
+            self.address.announce(turn, scope.place, serve);
+        }
         if let Some(since) = self.unconfirmed_since
             && turn.due(since + turn.config.cloud.operation_timeout)
         {

@@ -47,6 +47,8 @@ pub struct Serve {
     pub right_until: Instant,
     /// Whether gratuitous ARP may be sent.
     pub announce: bool,
+    /// Only on a look of the HAVIP whose answer came at most so long ago; `None`: on any.
+    pub announce_within: Option<Duration>,
     /// The old holder still serves: prefer a way that never leaves the HAVIP without one.
     pub planned: bool,
     /// A claim gives way when it reads one of these targets as holder: members that go before us.

@@ -228,6 +228,12 @@ impl Session {
         self.peer.as_ref().map(|peer| peer.heard)
     }
 
+    /// When a datagram was last sent to it, answered or not.
+    #[must_use]
+    pub fn last_sent(&self) -> Option<Instant> {
+        self.sent.last()
+    }
+
     /// When the latest datagram of ours that it echoed was sent.
     #[must_use]
     pub fn last_echoed(&self) -> Option<Instant> {

@@ -12,7 +12,7 @@ use crate::wire::{Datagram, Heartbeat as Word};
 const SEC: Duration = Duration::from_secs(1);
 const DEAD_TIME: Duration = SEC;
 
-fn settled(nodes: usize, arbiter: Arbiter) -> Pair {
+pub(super) fn settled(nodes: usize, arbiter: Arbiter) -> Pair {
     let mut pair = Pair::new(nodes, arbiter);
     pair.run(SEC * 10);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
@@ -78,45 +78,6 @@ fn a_longer_interval_waits_for_its_echo() {
     assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
 }
 
-/// ⚠ §2: a node that was away has no right, starts every peer's silence anew, and claims nothing for one dead time.
-#[test]
-fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
-    let mut pair = Pair::new(1, Arbiter::None);
-    pair.run(SEC * 3);
-    assert_eq!(pair.role(0), Role::Active);
-    pair.now += SEC * 5;
-    let woken = pair.now;
-    let actions = pair.give(0, Event::TimerExpired);
-    let Some(Action::Record(first)) = actions.iter().find(|a| matches!(a, Action::Record(_))) else { panic!() };
-    assert_eq!((first.from, first.to, first.cause), (Role::Active, Role::Backup, Cause::Away));
-    assert!(actions.iter().any(|a| matches!(a, Action::DropAddress { .. })), "{actions:?}");
-    pair.run(DEAD_TIME - Duration::from_millis(1));
-    assert!(!pair.became(woken, 0, Role::Claiming), "{}", pair.story());
-    pair.run(SEC);
-    assert_eq!(pair.role(0), Role::Active);
-
-    let mut pair = settled(2, Arbiter::None);
-    let asleep = pair.nodes[1].take();
-    pair.run(SEC * 5);
-    pair.nodes[1] = asleep;
-    pair.give(1, Event::TimerExpired);
-    assert!(pair.core(1).peers.iter().all(|p| p.up(pair.now)), "silence counts from now");
-}
-
-/// ⚠ §2: a guest whose clocks stood still sees no gap; its peers' uptimes tell.
-#[test]
-fn a_guest_whose_clocks_stood_still_gives_up() {
-    let mut pair = settled(3, Arbiter::None);
-    let asleep = pair.nodes[0].take();
-    pair.run(DEAD_TIME * 7 / 10);
-    pair.nodes[0] = asleep;
-    pair.behind.insert(0, DEAD_TIME * 7 / 10);
-    let thawed = pair.now;
-    pair.run(INTERVAL * 3);
-    assert!(pair.became(thawed, 0, Role::Backup), "{}", pair.story());
-    assert_eq!(pair.causes(0).last(), Some(&Cause::Away));
-}
-
 /// ⚠ §3: a holder that hears of a higher epoch which nobody reigns with takes the next one, and nothing moves.
 #[test]
 fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {
@@ -128,6 +89,19 @@ fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {
     pair.run(SEC);
     assert_eq!((pair.role(0), pair.core(0).groups[0].epoch), (Role::Active, Epoch(51)), "{}", pair.story());
     assert!(!pair.became(since, 0, Role::Backup));
+}
+
+/// I9: two nodes that are active and hear each other through a third only do not drive their epochs up without end.
+#[test]
+fn two_that_hear_of_each_other_take_one_number_a_dead_time() {
+    let mut pair = settled(3, Arbiter::None);
+    pair.partition(0, 1, true);
+    pair.run(SEC * 3);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Active), "{}", pair.story());
+    let before = pair.core(0).groups[0].epoch;
+    pair.run(SEC * 20);
+    let taken = pair.core(0).groups[0].epoch.0 - before.0;
+    assert!(taken <= 42, "{taken} in 20 dead times, for two nodes");
 }
 
 /// §3: epochs are reserved on disk ahead of use: a start after a crash begins above all that was used.
@@ -329,17 +303,6 @@ fn a_releasing_node_keeps_the_address_and_does_nothing_else() {
     assert_eq!((acts, pair.role(1)), (0, Role::Active), "{}", pair.story());
 }
 
-/// §7: a daemon whose effects stand still for a dead time sends no heartbeat.
-#[test]
-fn a_stuck_worker_is_silent() {
-    let mut pair = settled(2, Arbiter::None);
-    pair.give(0, Event::EffectsProgressed);
-    let stuck = pair.now + DEAD_TIME + INTERVAL;
-    pair.run(SEC * 4);
-    let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > stuck && matches!(a, Action::SendDatagram { .. }));
-    assert_eq!((late.count(), pair.role(1)), (0, Role::Active), "{}", pair.story());
-}
-
 /// §8: beyond `max-moves` there is no preemption.
 #[test]
 fn the_budget_of_moves_ends_preemption() {
@@ -355,6 +318,27 @@ fn the_budget_of_moves_ends_preemption() {
     pair.start(0, config(2, 0, Arbiter::None));
     pair.run(SEC * 120);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
+}
+
+/// §8: a reign that ended in the turn in which it began was a move, too, and the one back another.
+#[test]
+fn a_reign_of_no_length_is_counted() {
+    let mut pair = settled(2, Arbiter::None);
+    let moves = |pair: &Pair, i: usize| pair.core(i).groups[0].damping.moves_in(pair.now, SEC * 600);
+    let before = moves(&pair, 0);
+    let (b, tag) = (pair.core(1).groups[0].epoch, pair.core(1).groups[0].tag);
+    let to = Some(NodeIndex(1));
+    pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(0), to }, request: 1 });
+    pair.partition(0, 1, true);
+    pair.give(1, Event::Commanded { command: Command::Drain { group: None, on: true }, request: 2 });
+    // All that a hears of it is that b gives away what it had.
+    let a = pair.nodes[0].as_mut().expect("it runs");
+    let entry = a.peers.of_mut(NodeIndex(1)).and_then(|p| p.entries.get_mut(&tag)).expect("it was heard");
+    (entry.role, entry.epoch) = (Role::Releasing, Epoch(b.0 + 7));
+    pair.give(0, Event::TimerExpired);
+    assert_eq!(moves(&pair, 0), before + 1, "{}", pair.story());
+    pair.run(SEC * 3);
+    assert_eq!((moves(&pair, 0), pair.role(0)), (before + 2, Role::Active), "{}", pair.story());
 }
 
 /// I4: a node whose claims were refused tries again by itself.

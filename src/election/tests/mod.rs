@@ -14,6 +14,7 @@ mod outlook;
 mod releases;
 mod several;
 mod shadow;
+mod stood_still;
 mod succession;
 
 use super::action::{Action, Actions, Persisted, PersistedGroup, Write};

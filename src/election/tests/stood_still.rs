@@ -1,0 +1,79 @@
+//! The rules for a host, its clocks, or the effects side that stood still, a case each. See `conformance`.
+
+use super::conformance::settled;
+use super::*;
+
+const SEC: Duration = Duration::from_secs(1);
+const DEAD_TIME: Duration = SEC;
+
+/// ⚠ §2: a node that was away has no right, starts every peer's silence anew, and claims nothing for one dead time.
+#[test]
+fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
+    let mut pair = Pair::new(1, Arbiter::None);
+    pair.run(SEC * 3);
+    assert_eq!(pair.role(0), Role::Active);
+    pair.now += SEC * 5;
+    let woken = pair.now;
+    let actions = pair.give(0, Event::TimerExpired);
+    let Some(Action::Record(first)) = actions.iter().find(|a| matches!(a, Action::Record(_))) else { panic!() };
+    assert_eq!((first.from, first.to, first.cause), (Role::Active, Role::Backup, Cause::Away));
+    assert!(actions.iter().any(|a| matches!(a, Action::DropAddress { .. })), "{actions:?}");
+    pair.run(DEAD_TIME - Duration::from_millis(1));
+    assert!(!pair.became(woken, 0, Role::Claiming), "{}", pair.story());
+    pair.run(SEC);
+    assert_eq!(pair.role(0), Role::Active);
+
+    let mut pair = settled(2, Arbiter::None);
+    let asleep = pair.nodes[1].take();
+    pair.run(SEC * 5);
+    pair.nodes[1] = asleep;
+    pair.give(1, Event::TimerExpired);
+    assert!(pair.core(1).peers.iter().all(|p| p.up(pair.now)), "silence counts from now");
+}
+
+/// ⚠ §2: a guest whose clocks stood still sees no gap; its peers' uptimes tell.
+#[test]
+fn a_guest_whose_clocks_stood_still_gives_up() {
+    let mut pair = settled(3, Arbiter::None);
+    let asleep = pair.nodes[0].take();
+    pair.run(DEAD_TIME * 7 / 10);
+    pair.nodes[0] = asleep;
+    pair.behind.insert(0, DEAD_TIME * 7 / 10);
+    let thawed = pair.now;
+    pair.run(INTERVAL * 3);
+    assert!(pair.became(thawed, 0, Role::Backup), "{}", pair.story());
+    assert_eq!(pair.causes(0).last(), Some(&Cause::Away));
+}
+
+/// §7: a daemon whose effects stand still for a dead time sends no heartbeat.
+#[test]
+fn a_stuck_worker_is_silent() {
+    let mut pair = settled(2, Arbiter::None);
+    pair.give(0, Event::EffectsProgressed);
+    let stuck = pair.now + DEAD_TIME + INTERVAL;
+    pair.run(SEC * 4);
+    let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > stuck && matches!(a, Action::SendDatagram { .. }));
+    assert_eq!((late.count(), pair.role(1)), (0, Role::Active), "{}", pair.story());
+}
+
+/// ⚠ §2: a daemon whose effects stood still listens for one dead time before it claims, whatever they bring first.
+#[test]
+fn a_worker_that_goes_on_listens_first() {
+    for reloads in [false, true] {
+        let mut pair = settled(2, Arbiter::None);
+        pair.give(1, Event::EffectsProgressed);
+        pair.run(DEAD_TIME + INTERVAL);
+        pair.partition(0, 1, true);
+        pair.run(SEC * 4);
+        assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
+        let config = Arc::clone(pair.core(1).config());
+        pair.give(1, if reloads { Event::ConfigReloaded(config) } else { Event::EffectsProgressed });
+        assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
+        pair.partition(0, 1, false);
+        for _ in 0..10 {
+            pair.run(INTERVAL);
+            pair.give(1, Event::EffectsProgressed);
+        }
+        assert_eq!((pair.role(0), pair.role(1), pair.moves()), (Role::Active, Role::Backup, 0), "{}", pair.story());
+    }
+}
