@@ -26,6 +26,8 @@ pub enum Action {
         to: SocketAddr,
         /// The bytes.
         bytes: Vec<u8>,
+        /// What it says is not true any more from then on; not sent then.
+        until: Instant,
     },
     /// Look at one HAVIP (`GET /v1/havip/{id}`).
     ReadHavip {

@@ -132,7 +132,7 @@ impl Core {
             let own = (!serves).then_some((Tag::NONE, fabric));
             for (receiver, to) in own.into_iter().chain(others) {
                 if let Ok(bytes) = encode_probe(&question(receiver), false, &self.keys, &self.config.cluster) {
-                    actions.push(Action::SendDatagram { path: 0, to, bytes });
+                    actions.push(Action::SendDatagram { path: 0, to, bytes, until: Instant::FAR_FUTURE });
                 }
             }
         }
@@ -150,7 +150,7 @@ impl Core {
             let question = Probe { sender: me, receiver: Tag::NONE, key: self.config.heartbeat.send_key, ..*probe };
             if let Ok(bytes) = encode_probe(&question, false, &self.keys, &self.config.cluster) {
                 let to = SocketAddr::new(IpAddr::V4(ip), self.config.heartbeat.port);
-                actions.push(Action::SendDatagram { path: 0, to, bytes });
+                actions.push(Action::SendDatagram { path: 0, to, bytes, until: Instant::FAR_FUTURE });
             }
         }
     }
@@ -174,7 +174,12 @@ impl Core {
             if let Some(relay) = group.fabric.relay.filter(|r| r.nonce == answer.nonce && from == at) {
                 let word = Probe { sender: me, receiver: relay.asker, key: self.config.heartbeat.send_key, ..*answer };
                 if let Ok(bytes) = encode_probe(&word, true, &self.keys, &self.config.cluster) {
-                    actions.push(Action::SendDatagram { path: relay.path, to: relay.back, bytes });
+                    actions.push(Action::SendDatagram {
+                        path: relay.path,
+                        to: relay.back,
+                        bytes,
+                        until: Instant::FAR_FUTURE,
+                    });
                 }
             }
         }

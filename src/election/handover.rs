@@ -171,6 +171,8 @@ impl Group {
             self.end_handover(turn, Cause::HandoverFailed, why, Some(to));
             return;
         }
+        // There and back, whether or not we heard of it: for a flapping link it would be tried without end.
+        self.damping.note_owner(turn.now, to, self.seen);
         self.epoch = self.seen.next();
         self.seen = self.epoch;
         self.plan.to = None;

@@ -74,7 +74,7 @@ impl Core {
             };
             if let Ok(bytes) = encode_probe(&probe, false, &self.keys, &self.config.cluster) {
                 let to = SocketAddr::new(IpAddr::V4(ip), self.config.heartbeat.port);
-                actions.push(Action::SendDatagram { path: 0, to, bytes });
+                actions.push(Action::SendDatagram { path: 0, to, bytes, until: Instant::FAR_FUTURE });
             }
         }
     }

@@ -227,7 +227,7 @@ impl Core {
         let me = self.peers.me();
         let answer = Probe { sender: me, receiver: probe.sender, node: me, ..*probe };
         if let Ok(bytes) = encode_probe(&answer, true, &self.keys, &self.config.cluster) {
-            actions.push(Action::SendDatagram { path, to, bytes });
+            actions.push(Action::SendDatagram { path, to, bytes, until: Instant::FAR_FUTURE });
         }
     }
 }

@@ -236,10 +236,12 @@ impl Core {
             entries,
         };
         peer.session.record_sent(now, seq);
+        // A host that stood still between this turn and the sending would claim what others have had since.
+        let until = now + self.config.heartbeat.dead_time();
         for (path, index, to) in self.paths_to(node) {
             heartbeat.path = index;
             match encode(&heartbeat, &self.keys, &self.config.cluster) {
-                Ok(bytes) => actions.push(Action::SendDatagram { path, to, bytes }),
+                Ok(bytes) => actions.push(Action::SendDatagram { path, to, bytes, until }),
                 Err(_) => self.counters.unsendable += 1,
             }
         }

@@ -277,7 +277,11 @@ impl Driver {
 
     fn carry_out(&mut self, now: Instant, action: Action) {
         match action {
-            Action::SendDatagram { path, to, bytes } => drop(self.sockets.send(path, to, &bytes)),
+            Action::SendDatagram { path, to, bytes, until } => {
+                if clock::now() < until {
+                    let _ = self.sockets.send(path, to, &bytes);
+                }
+            }
             Action::PutAddress { group, havip, address, lifetime, right_until } => {
                 if let Some(interface) = self.places.link(group, havip).map(|l| l.index) {
                     self.owner.put(Put { address, interface, lifetime, right_until });

@@ -149,7 +149,7 @@ impl World {
         let scripted = usize::try_from(self.stats.calls - 1).ok().and_then(|i| self.scenario.call_ms.get(i).copied());
         let there = scripted.map_or_else(|| self.one_way(), |[there, _]| Duration::from_millis(there));
         let back = scripted.map(|[_, back]| Duration::from_millis(back));
-        self.after(there, Happening::Arrive { host, incarnation, op, call: Box::new(begin.call), back });
+        self.call_step(there, Happening::Arrive { host, incarnation, op, call: Box::new(begin.call), back });
     }
 
     fn one_way(&mut self) -> Duration {
@@ -174,7 +174,7 @@ impl World {
         }
         if let Some(result) = result(call.request.operation(), outcome.answer) {
             let after = outcome.after + back.unwrap_or_else(|| self.one_way());
-            self.after(after, Happening::Answer { host, incarnation, op, result: Box::new(result) });
+            self.call_step(after, Happening::Answer { host, incarnation, op, result: Box::new(result) });
         }
     }
 

@@ -26,6 +26,7 @@ mod kernel;
 mod machines;
 mod mishaps;
 mod operators;
+mod order;
 mod plan;
 mod quiet;
 mod random;
@@ -38,6 +39,7 @@ mod world;
 
 pub use deed::Deed;
 pub use invariants::PROMISES;
+pub use order::Order;
 pub use report::{Report, Violation};
 pub use run::{replay, run};
 pub use scenario::Scenario;

@@ -55,6 +55,7 @@ impl Scenario {
             quiet_ms,
             end_ms,
             call_ms: vec![],
+            order: None,
             expect: Expect::default(),
             cluster: plan.cluster,
             steps: plan.steps,

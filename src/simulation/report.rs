@@ -82,6 +82,8 @@ pub struct Report {
     pub converged: Option<Duration>,
     /// Within which it had to be.
     pub bound: Duration,
+    /// Where the order of calls was given: how many steps waited, at each choice.
+    pub choices: Vec<u8>,
     /// The first broken promise.
     pub violation: Option<Violation>,
     /// The last lines of the account, if one was kept.

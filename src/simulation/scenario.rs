@@ -3,6 +3,7 @@
 use super::cluster::Cluster;
 use super::deed::Deed;
 use super::invariants::i03_convergence::bound;
+use super::order::Order;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ pub struct Scenario {
     /// decide about the others.
     #[serde(default)]
     pub call_ms: Vec<[u64; 2]>,
+    /// In which order calls go on, if that is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// What is expected in the end; the invariants are checked in any case.
     #[serde(default)]
     pub expect: Expect,
@@ -102,6 +106,7 @@ impl Scenario {
             quiet_ms: 60_000,
             end_ms: 120_000,
             call_ms: vec![],
+            order: None,
             expect: Expect::default(),
             cluster,
             steps: vec![],

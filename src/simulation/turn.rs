@@ -79,7 +79,11 @@ impl World {
 
     fn carry_out_one(&mut self, host: usize, action: Action) {
         match action {
-            Action::SendDatagram { to, bytes, .. } => self.send(host, to, bytes),
+            Action::SendDatagram { to, bytes, until, .. } => {
+                if self.guest_now(host) < until {
+                    self.send(host, to, bytes);
+                }
+            }
             Action::ReadHavip { op, havip, deadline, .. } => self.read_havip(host, op, havip.as_str(), deadline),
             Action::ReadInstance { op, instance, deadline } => {
                 self.read_instance(host, op, instance.as_str(), deadline);

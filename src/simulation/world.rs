@@ -6,6 +6,7 @@ use super::cluster::Cluster;
 use super::host::{Host, Reach};
 use super::network::Network;
 use super::operators::TRIES_AGAIN;
+use super::order::Ordered;
 use super::report::{Stats, Trace};
 use super::scenario::Scenario;
 use super::vrrp::Router;
@@ -69,6 +70,8 @@ pub(super) enum Happening {
         op: OperationId,
         result: Box<OperationResult>,
     },
+    /// The next step of the calls whose order is given.
+    CallsGoOn,
     /// The client gives up on a call.
     Deadline {
         host: usize,
@@ -195,6 +198,7 @@ pub(crate) struct World {
     pub(super) cloud: CloudModel,
     pub(super) cloud_wake: Option<Instant>,
     pub(super) cloud_delay: Duration,
+    pub(super) ordered: Option<Ordered>,
     /// Since when all HAVIPs are where the cloud's callers put them, and it answers truly.
     pub(super) attack_permille: u32,
     /// The keepaliveds do not hear each other, whatever the links do.
@@ -228,6 +232,7 @@ impl World {
             network: Network::new(cluster.machines.len(), cluster.paths),
             cloud_wake: None,
             cloud_delay: Duration::ZERO,
+            ordered: scenario.order.as_ref().map(Ordered::new),
             attack_permille: 0,
             vrrp_split: false,
             served: vec![None; cluster.groups * cluster.havips],
@@ -282,7 +287,7 @@ impl World {
         }
     }
 
-    fn happen(&mut self, what: Happening) {
+    pub(super) fn happen(&mut self, what: Happening) {
         match what {
             Happening::Step(i) => {
                 let scenario = Arc::clone(&self.scenario);
@@ -306,6 +311,7 @@ impl World {
             }
             Happening::Answer { host, incarnation, op, result } => self.call_ended(host, incarnation, op, *result),
             Happening::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
+            Happening::CallsGoOn => self.calls_go_on(),
             Happening::Kernel { host } => self.expire_addresses(host),
             Happening::Cloud => {
                 self.cloud_wake = None;

@@ -244,7 +244,7 @@ fn two_reads_supersede_and_none_right_after_a_write_of_ours() {
 fn every_effect_carries_its_rights_deadline() {
     for arbiter in [Arbiter::None, Arbiter::Cloud] {
         let pair = settled(2, arbiter);
-        let mut seen = [0; 3];
+        let mut seen = [0; 4];
         for (at, _, action) in &pair.log {
             let (kind, until) = match action {
                 Action::Write(write) => (0, write.right_until),
@@ -253,6 +253,8 @@ fn every_effect_carries_its_rights_deadline() {
                     (1, *right_until)
                 }
                 Action::Announce { right_until, .. } => (2, *right_until),
+                // What a host sends after it stood still is no news of who has the right.
+                Action::SendDatagram { until, .. } => (3, *until),
                 _ => continue,
             };
             seen[kind] += 1;
@@ -318,6 +320,26 @@ fn the_budget_of_moves_ends_preemption() {
     pair.start(0, config(2, 0, Arbiter::None));
     pair.run(SEC * 120);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active), "{}", pair.story());
+}
+
+/// §8: planned moves that fail are moves there and back: a better-ranked node that can never serve is not tried without end.
+#[test]
+fn planned_moves_that_fail_are_counted() {
+    let mut pair = settled(2, Arbiter::None);
+    pair.kill(0);
+    pair.run(SEC * 5);
+    pair.unanswered.insert(0);
+    pair.start(0, config(2, 0, Arbiter::None));
+    let since = pair.now;
+    pair.run(SEC * 550);
+    let tried = pair
+        .log
+        .iter()
+        .filter(|(at, i, a)| *at > since && *i == 1 && matches!(a, Action::Record(t) if t.cause == Cause::Preempted));
+    let budget = config(2, 0, Arbiter::None).groups[0].max_moves as usize;
+    let tried = tried.count();
+    assert!((1..=budget.div_ceil(2)).contains(&tried), "{tried} of {budget} {}", pair.story());
+    assert_eq!(pair.role(1), Role::Active);
 }
 
 /// §8: a reign that ended in the turn in which it began was a move, too, and the one back another.

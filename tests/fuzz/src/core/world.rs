@@ -213,7 +213,7 @@ impl World {
             h.calls.drain(..much);
         };
         match action {
-            Action::SendDatagram { path, to, bytes } => self.send(i, path, to, bytes),
+            Action::SendDatagram { path, to, bytes, .. } => self.send(i, path, to, bytes),
             Action::ReadHavip { op, havip, .. } => {
                 let group = (0..self.records.len()).find(|g| havip.as_str() == format!("havip-{g}"));
                 call(op, Work::Read(group.expect("a HAVIP of the file")));
