@@ -137,6 +137,44 @@ fn i06_a_restart_moves_nothing() {
 }
 
 #[test]
+fn i06_an_upgrade_moves_nothing() {
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
+        let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
+        let mut steps = vec![];
+        // Backups first, and the way back in another order: for most of the time the releases are mixed.
+        for (i, (name, later)) in
+            [("c", true), ("b", true), ("a", true), ("a", false), ("c", false), ("b", false)].into_iter().enumerate()
+        {
+            let at = CALM * (i as u64 + 1);
+            steps.push((at, Deed::Install { node: node(name), later }));
+            steps.push((at, Deed::Stop { node: node(name), restart: true, back_ms: Some(2_000) }));
+        }
+        holds(cluster, &steps, NEVER, CALM * 7);
+    }
+}
+
+#[test]
+fn i06_new_heartbeat_keys_move_nothing() {
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
+        let mut steps = vec![];
+        for (i, keys) in [vec![1, 2], vec![2, 1], vec![2]].into_iter().enumerate() {
+            for (n, name) in ["b", "a", "c"].into_iter().enumerate() {
+                let reload = Deed::Reload {
+                    node: node(name),
+                    interval_ms: None,
+                    dead_multiplier: None,
+                    priorities: vec![],
+                    keys: keys.clone(),
+                    patient: true,
+                };
+                steps.push((CALM + 30_000 * i as u64 + 5_000 * n as u64, reload));
+            }
+        }
+        holds(cluster(3, arbiter), &steps, NEVER, CALM + 120_000);
+    }
+}
+
+#[test]
 fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
     // b is active by a switchover, and a goes before it: a would claim as soon as it may.
     let stop = Deed::Stop { node: node("b"), restart: true, back_ms: Some(2_000) };

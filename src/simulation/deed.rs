@@ -108,6 +108,8 @@ pub enum Deed {
     Drain { node: String, on: bool },
     /// An operator switches maintenance of all groups at a node.
     Maintenance { node: String, on: bool },
+    /// The package of a later release, or of this one again, is installed: the next start runs it.
+    Install { node: String, later: bool },
     /// systemd stops the daemon, and starts it again `back_ms` after it left.
     Stop {
         node: String,
@@ -215,6 +217,7 @@ impl Deed {
             | Self::Health { node, .. }
             | Self::Drain { node, .. }
             | Self::Maintenance { node, .. }
+            | Self::Install { node, .. }
             | Self::Stop { node, .. }
             | Self::KeepalivedDies { node, .. }
             | Self::StaleVrrp { node }

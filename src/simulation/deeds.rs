@@ -45,6 +45,10 @@ impl World {
                 self.vrrp_split = *on;
                 self.touch_all();
             }
+            Deed::Install { node, later } => {
+                let host = self.node(node);
+                self.hosts[host].later_installed = *later;
+            }
             Deed::StaleVrrp { node } => self.stale_state(self.node(node)),
             Deed::EffectsStuck { node, for_ms } => self.stick(self.node(node), false, *for_ms),
             Deed::DiskStuck { node, for_ms } => self.stick(self.node(node), true, *for_ms),

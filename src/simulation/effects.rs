@@ -16,6 +16,7 @@ use std::time::Duration;
 impl World {
     pub(super) fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
         self.stats.datagrams += 1;
+        let bytes = self.as_released(host, bytes);
         let (nodes, paths) = (self.hosts.len(), self.scenario.cluster.paths);
         let mut places = (0..nodes).flat_map(|peer| (0..paths).map(move |path| (peer, path)));
         if let Some((peer, path)) = places.find(|(peer, p)| IpAddr::V4(Cluster::path_address(*peer, *p)) == to.ip()) {

@@ -80,6 +80,8 @@ pub(super) struct Process {
     pub(super) reign_since: Vec<Instant>,
     pub(super) started: Instant,
     pub(super) stopping: bool,
+    /// It is of a later release than this one.
+    pub(super) later: bool,
 }
 
 /// One machine.
@@ -99,6 +101,8 @@ pub(super) struct Host {
     pub(super) config: Arc<crate::config::model::Config>,
     /// Its digest.
     pub(super) digest: Digest,
+    /// The package of a later release is installed.
+    pub(super) later_installed: bool,
     /// A reload was asked for and is not done yet.
     pub(super) reload_waits: bool,
     pub(super) disk: Persisted,

@@ -30,6 +30,7 @@ mod order;
 mod plan;
 mod quiet;
 mod random;
+pub(crate) mod release;
 mod run;
 mod start;
 mod turn;

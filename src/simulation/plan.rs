@@ -146,11 +146,13 @@ impl Plan {
                 self.add(at, Deed::Stop { node, restart, back_ms });
             }
             4 => {
-                // A rolling upgrade.
+                // A rolling upgrade, or the way back.
                 let gap = self.rng.u64(8_000..40_000);
+                let later = self.rng.bool();
                 for (i, node) in self.names.clone().into_iter().enumerate() {
-                    let back_ms = Some(self.rng.u64(100..3_000));
-                    self.add(at + gap * i as u64, Deed::Stop { node, restart: true, back_ms });
+                    let (at, back_ms) = (at + gap * i as u64, Some(self.rng.u64(100..3_000)));
+                    self.add(at, Deed::Install { node: node.clone(), later });
+                    self.add(at, Deed::Stop { node, restart: true, back_ms });
                 }
             }
             5 => {

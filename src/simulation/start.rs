@@ -51,6 +51,7 @@ impl World {
             reign_since: vec![self.now; groups],
             started: self.now,
             stopping: false,
+            later: h.later_installed,
         });
         self.touch(host);
         self.see(&Seen::Started { host });

@@ -384,6 +384,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         file: Arc::clone(&config),
         digest: crate::config::digest(&config),
         config,
+        later_installed: false,
         reload_waits: false,
         disk: Persisted::default(),
         disk_stuck: false,

@@ -25,6 +25,7 @@ use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::config::model::*;
 use crate::ids::{BootId, GroupIndex, HavipIndex, KeyId, NodeIndex, Target};
 use crate::secret::Secret;
+use crate::simulation::release::of_a_later_release;
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -275,8 +276,11 @@ impl Pair {
                 } else if let std::net::IpAddr::V4(ip) = to.ip() {
                     let node = usize::from(ip.octets()[3]).wrapping_sub(10);
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
-                    let bytes =
-                        if self.later.contains(&i) { releases::of_a_later_release(bytes) } else { bytes.clone() };
+                    let bytes = if self.later.contains(&i) {
+                        of_a_later_release(bytes.clone(), self.core(i).config())
+                    } else {
+                        bytes.clone()
+                    };
                     let event = Event::DatagramReceived { path: Some(0), from, bytes };
                     if !self.cut.contains(&(i, node)) {
                         self.enqueue(self.now + self.delay, node, event);

@@ -3,25 +3,8 @@
 
 use super::*;
 use crate::election::event::Command;
-use crate::wire::Datagram;
-use crate::wire::auth::KeyRing;
-use crate::wire::heartbeat::{decode, encode};
 
 const SEC: Duration = Duration::from_secs(1);
-
-/// A datagram as a later release sends it: with flags that are not known yet, from a node that reads a newer version, too.
-pub(super) fn of_a_later_release(bytes: &[u8]) -> Vec<u8> {
-    let config = config(1, 0, Arbiter::Cloud);
-    let keys = KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key);
-    match decode(bytes, &keys, &config.cluster) {
-        Ok(Datagram::Heartbeat(mut heartbeat)) => {
-            heartbeat.newer = 1;
-            heartbeat.entries.iter_mut().for_each(|entry| entry.flags.0 |= 0xf000);
-            encode(&heartbeat, &keys, &config.cluster).expect("it was one before")
-        }
-        _ => bytes.to_vec(),
-    }
-}
 
 /// I6: a rolling upgrade to a later release, backups first, and the way back: each node is heard by the others
 /// throughout, the HAVIP stays with its holder, and a planned move works in between.

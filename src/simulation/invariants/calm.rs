@@ -42,6 +42,7 @@ pub(super) fn concerns(deed: &Deed) -> Concerns {
         | Deed::DeleteHavip { havip }
         | Deed::CreateHavip { havip } => Concerns::Record(*havip),
         Deed::Switchover { .. } => Concerns::Plan,
+        Deed::Install { .. } => Concerns::Nothing,
         deed if deed.rotates() => Concerns::Nothing,
         _ => Concerns::Nodes,
     }

@@ -55,6 +55,7 @@ impl Invariant for NoNeedlessMoves {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
+            Seen::Did { deed: Deed::Install { .. } } => {}
             Seen::Did { deed } => self.begin(world, deed),
             Seen::Quiet => self.watched = None,
             Seen::Became { host, transition: t } if t.from.has_right() && !t.to.has_right() => {
