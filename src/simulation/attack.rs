@@ -4,8 +4,9 @@
 //! else would be a late delivery, not an attack.
 
 use super::cluster::Cluster;
+use super::happening::Happening;
 use super::watch::Seen;
-use super::world::{Happening, World};
+use super::world::World;
 use crate::election::action::Action;
 use crate::election::event::Event;
 use crate::time::Instant;

@@ -2,9 +2,10 @@
 
 use super::cluster::Cluster;
 use super::deed::Deed;
+use super::happening::Happening;
 use super::host::{AddressStuck, Halt, Reach};
 use super::watch::Seen;
-use super::world::{Happening, World};
+use super::world::World;
 use std::time::Duration;
 
 impl World {

@@ -2,9 +2,10 @@
 
 use super::cloud::{Answer, Call, Caller, ErrorReply, Operation, RUNNING, Reply, Request};
 use super::cluster::{Cluster, PORT};
+use super::happening::{Begin, Happening};
 use super::host::{Pending, Reach};
 use super::watch::Seen;
-use super::world::{Begin, Happening, World};
+use super::world::World;
 use crate::cloud::api::{BindRequest, CallError, ErrorClass};
 use crate::election::action::{Write, WriteKind};
 use crate::election::event::{Event, InstanceState, OperationResult};

@@ -1,9 +1,10 @@
 //! The kernel's side of addresses: put, dropped, expired, and told to whoever watches.
 
 use super::cluster::Cluster;
+use super::happening::Happening;
 use super::host::AddressStuck;
 use super::watch::Seen;
-use super::world::{Happening, World};
+use super::world::World;
 use crate::election::event::Event;
 use crate::ids::{GroupIndex, HavipIndex};
 use crate::time::Instant;

@@ -1,7 +1,8 @@
 //! What happens to a machine and the daemon on it: death, power, pauses, its clock, its interface, its disk.
 
+use super::happening::Happening;
 use super::host::Halt;
-use super::world::{Happening, World};
+use super::world::World;
 use crate::election::event::Event;
 use crate::ids::{GroupIndex, HavipIndex};
 use std::sync::Arc;

@@ -20,6 +20,7 @@ mod bites;
 mod deed;
 mod deeds;
 mod effects;
+mod happening;
 mod host;
 mod invariants;
 mod kernel;

@@ -2,8 +2,9 @@
 
 use super::cluster::Cluster;
 use super::deed::Deed;
+use super::happening::Happening;
 use super::host::Host;
-use super::world::{Happening, World};
+use super::world::World;
 use crate::config::digest;
 use crate::config::model::{Config, Member, Node};
 use crate::election::event::{Command, Event};

@@ -3,7 +3,8 @@
 //! A call has two steps, that it is carried out and that its answer is back. From a given instant on these wait, and
 //! every so often one of them goes on: which, the scenario says by its place among those that wait.
 
-use super::world::{BEGINNING, Happening, World};
+use super::happening::Happening;
+use super::world::{BEGINNING, World};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

@@ -1,9 +1,10 @@
 //! The end of all faults: the world is sound, everybody runs, and operators end what they began.
 
 use super::cluster::Cluster;
+use super::happening::Happening;
 use super::host::{Host, Reach};
 use super::watch::Seen;
-use super::world::{Happening, World};
+use super::world::World;
 use crate::config::model::Strangers;
 use crate::election::event::Command;
 use std::time::Duration;

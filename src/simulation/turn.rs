@@ -1,7 +1,8 @@
 //! A turn of a node's core, and its actions carried out in order.
 
+use super::happening::Happening;
 use super::watch::Seen;
-use super::world::{BEGINNING, Happening, World};
+use super::world::{BEGINNING, World};
 use crate::election::action::{Action, Actions, Persisted};
 use crate::election::event::Event;
 use crate::ids::BootId;

@@ -5,8 +5,9 @@
 //! hears a worse one stays, and its daemon is told only of that advertisement: the end of a split is no change of
 //! state of the one that wins.
 
+use super::happening::Happening;
 use super::host::Host;
-use super::world::{Happening, World};
+use super::world::World;
 use crate::config::model::Arbiter;
 use crate::election::event::{Event, VrrpReport, VrrpSource};
 use crate::ids::GroupIndex;

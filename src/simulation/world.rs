@@ -1,8 +1,9 @@
 //! The world of one run: virtual time, the queue of what is to happen, and everything that it happens to.
 
 use super::clock::Clock;
-use super::cloud::{Call, CloudModel, HavipSpec, InstanceSpec, Profile};
+use super::cloud::{CloudModel, HavipSpec, InstanceSpec, Profile};
 use super::cluster::Cluster;
+use super::happening::{Entry, Happening};
 use super::host::{Host, Reach};
 use super::network::Network;
 use super::operators::TRIES_AGAIN;
@@ -11,11 +12,8 @@ use super::report::{Stats, Trace};
 use super::scenario::Scenario;
 use super::vrrp::Router;
 use super::watch::{Seen, Watch};
-use crate::election::action::{Persisted, Write};
-use crate::election::event::{Event, OperationResult};
-use crate::ids::OperationId;
+use crate::election::action::Persisted;
 use crate::time::Instant;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,166 +22,6 @@ use std::time::Duration;
 pub(super) const BEGINNING: Instant = Instant::from_millis(1_000_000);
 /// How often the invariants that look at lasting states are asked.
 const TICK: Duration = Duration::from_millis(250);
-
-/// Something that is to happen.
-#[derive(Debug)]
-pub(super) enum Happening {
-    /// A step of the scenario.
-    Step(usize),
-    /// A core's deadline.
-    Wake {
-        host: usize,
-        incarnation: u64,
-    },
-    /// A datagram arrives.
-    Deliver {
-        to: usize,
-        path: Option<usize>,
-        from: usize,
-        bytes: Vec<u8>,
-        forged: bool,
-    },
-    /// The shell tells its core something.
-    Tell {
-        host: usize,
-        incarnation: u64,
-        event: Box<Event>,
-    },
-    /// The executor turns to a call.
-    Begin {
-        host: usize,
-        incarnation: u64,
-        begin: Box<Begin>,
-    },
-    /// A call reaches the cloud.
-    Arrive {
-        host: usize,
-        incarnation: u64,
-        op: OperationId,
-        call: Box<Call>,
-        back: Option<Duration>,
-    },
-    /// Its answer reaches the node.
-    Answer {
-        host: usize,
-        incarnation: u64,
-        op: OperationId,
-        result: Box<OperationResult>,
-    },
-    /// The next step of the calls whose order is given.
-    CallsGoOn,
-    /// The client gives up on a call.
-    Deadline {
-        host: usize,
-        incarnation: u64,
-        op: OperationId,
-    },
-    /// The kernel looks for addresses whose lifetime is over.
-    Kernel {
-        host: usize,
-    },
-    /// A delayed effect of the cloud.
-    Cloud,
-    /// The state file is on the disk.
-    Stored {
-        host: usize,
-        incarnation: u64,
-        state: Box<Persisted>,
-    },
-    /// The effects side did a turn.
-    Progress {
-        host: usize,
-        incarnation: u64,
-        round: u64,
-    },
-    /// systemd starts the daemon.
-    Start {
-        host: usize,
-    },
-    /// A halt ends.
-    GoOn {
-        host: usize,
-        halt: u64,
-    },
-    /// systemd gives up waiting for a daemon to leave.
-    StopTimeout {
-        host: usize,
-        incarnation: u64,
-    },
-    /// Addresses that a dead daemon left are swept.
-    Sweep {
-        host: usize,
-    },
-    /// The power is back.
-    PowerOn {
-        host: usize,
-    },
-    /// Somebody tries a refused reload again.
-    Reload {
-        host: usize,
-    },
-    /// Something that was stuck is not any more.
-    Unstick {
-        host: usize,
-        disk: bool,
-    },
-    FreeAddress {
-        host: usize,
-    },
-    /// A second of every keepalived.
-    Advertise,
-    /// keepalived is started.
-    KeepalivedStarts {
-        host: usize,
-    },
-    /// A daemon that was told an old state of keepalived learns the right one.
-    VrrpState {
-        host: usize,
-    },
-    /// The invariants look around.
-    Tick,
-    /// The faults end.
-    Quiet,
-    /// Operators end what they began.
-    OperatorsDone,
-}
-
-/// A call that the executor has not turned to yet.
-#[derive(Debug)]
-pub(super) struct Begin {
-    pub(super) op: OperationId,
-    pub(super) call: Call,
-    /// Set for a write.
-    pub(super) write: Option<Write>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    at: Instant,
-    order: u64,
-    what: Happening,
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    /// The earliest is the greatest, so that a heap gives it first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
 
 /// Everything.
 #[derive(Debug)]
