@@ -11,6 +11,7 @@ use crate::election::event::InstanceState;
 use crate::ids::{NodeIndex, OperationId, Target};
 use crate::ownership::{HavipLoop, Outcome};
 use crate::wire::Flags;
+use crate::wire::session::suspicion;
 use std::time::Duration;
 
 /// Without a peer the active node announces only on an audit this recent.
@@ -39,17 +40,36 @@ impl Group {
         self.consider_handover(turn);
     }
 
-    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest. Voters renew
-    /// by the newest number only; with the other arbiters once in a dead time is enough: of two that are active and do
-    /// not hear each other, each hears through others what the other took.
+    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest.
+    ///
+    /// Who reigns with it has the time of a heartbeat to say so: a guest that was frozen hears of its successor's number
+    /// from others first. Voters renew by the newest number only, so where a lease runs short there is no waiting. With
+    /// the other arbiters once in a dead time is enough: of two that are active and do not hear each other, each hears
+    /// through others what the other took.
     fn renumber(&mut self, turn: &mut Turn<'_>) {
-        if self.seen > self.epoch && (self.by_majority(turn) || turn.due(self.renumbers_from)) {
-            self.renumbers_from = turn.now + turn.dead_time();
-            self.epoch = self.seen.next();
-            self.seen = self.epoch;
-            self.asker.renumber(self.epoch);
-            *turn.changed = true;
+        if self.seen <= self.epoch {
+            self.outnumbered = None;
+            return;
         }
+        let heard = *self.outnumbered.get_or_insert(turn.now) + suspicion(turn.config.heartbeat.interval);
+        let majority = self.by_majority(turn);
+        let short = majority && self.right_until(turn) < turn.now + turn.dead_time() / 2;
+        let from = if majority { heard } else { heard.max(self.renumbers_from) };
+        if self.granted_to_another(turn) || !(short || turn.due(from)) {
+            return;
+        }
+        self.outnumbered = None;
+        self.renumbers_from = turn.now + turn.dead_time();
+        self.epoch = self.seen.next();
+        self.seen = self.epoch;
+        self.asker.renumber(self.epoch);
+        *turn.changed = true;
+    }
+
+    /// Whether a voter says that it gave another node a higher number than ours.
+    fn granted_to_another(&self, turn: &Turn<'_>) -> bool {
+        let grants = turn.peers.iter().filter_map(|p| p.says(self.tag, turn.now)?.grant);
+        grants.into_iter().any(|grant| grant.node != turn.peers.me() && grant.epoch > self.epoch)
     }
 
     /// Whom we replaced is back: should it fall silent again, it may be claiming.

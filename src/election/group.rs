@@ -90,6 +90,8 @@ pub(crate) struct Group {
     pub(crate) moved_at: Instant,
     /// A higher epoch without an owner is no reason to take another number before.
     pub(crate) renumbers_from: Instant,
+    /// Since when there is one.
+    pub(crate) outnumbered: Option<Instant>,
     /// The reign in which the addresses were announced first.
     pub(super) announced: Option<Epoch>,
     /// The move that ended with the present reign: its steps may come in late.
@@ -153,6 +155,7 @@ impl Group {
             fabric: Fabric::default(),
             moved_at: now,
             renumbers_from: now,
+            outnumbered: None,
             notified: None,
         }
     }

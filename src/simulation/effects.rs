@@ -11,6 +11,7 @@ use crate::election::action::{Write, WriteKind};
 use crate::election::event::{Event, InstanceState, OperationResult};
 use crate::ids::{GroupIndex, HavipIndex, OperationId, Target};
 use crate::time::Instant;
+use crate::wire::heartbeat::is_heartbeat;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -21,7 +22,9 @@ impl World {
         let (nodes, paths) = (self.hosts.len(), self.scenario.cluster.paths);
         let mut places = (0..nodes).flat_map(|peer| (0..paths).map(move |path| (peer, path)));
         if let Some((peer, path)) = places.find(|(peer, p)| IpAddr::V4(Cluster::path_address(*peer, *p)) == to.ip()) {
-            self.see(&Seen::Sent { from: host, to: peer });
+            if is_heartbeat(&bytes) {
+                self.see(&Seen::Sent { from: host, to: peer });
+            }
             self.attack(host, peer, &bytes);
             self.carry(host, peer, Some(path), bytes);
             return;

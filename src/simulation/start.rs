@@ -1,6 +1,7 @@
 //! A daemon begins: what systemd starts, and what the shell tells the new core first.
 
 use super::cluster::Cluster;
+use super::happening::Happening;
 use super::host::Process;
 use super::watch::Seen;
 use super::world::World;
@@ -16,6 +17,11 @@ impl World {
     /// systemd starts the daemon.
     pub(super) fn start(&mut self, host: usize) {
         if !self.hosts[host].powered || self.hosts[host].process.is_some() {
+            return;
+        }
+        // Nothing is started on a machine that stands still.
+        if self.hosts[host].halted.is_some() {
+            self.after(Duration::from_millis(10), Happening::Start { host });
             return;
         }
         self.note(Some(host), || "starts".to_owned());

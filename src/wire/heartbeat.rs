@@ -226,6 +226,12 @@ pub fn decode(bytes: &[u8], keys: &KeyRing, cluster: &ClusterName) -> Result<Dat
     Ok(datagram)
 }
 
+/// Whether a datagram says to be a heartbeat, verified or not.
+#[must_use]
+pub fn is_heartbeat(bytes: &[u8]) -> bool {
+    bytes.get(5) == Some(&TYPE_HEARTBEAT)
+}
+
 fn header(kind: u8, key: KeyId, newer: u8, sender: Tag, receiver: Tag) -> Vec<u8> {
     let mut out = Vec::with_capacity(MAX_DATAGRAM);
     out.extend_from_slice(&MAGIC);

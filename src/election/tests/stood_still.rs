@@ -77,3 +77,37 @@ fn a_worker_that_goes_on_listens_first() {
         assert_eq!((pair.role(0), pair.role(1), pair.moves()), (Role::Active, Role::Backup, 0), "{}", pair.story());
     }
 }
+
+/// §3: a guest that was frozen while it was active hears its successor's number from others first. It takes none of its own
+/// for that, by which the successor would give way.
+#[test]
+fn a_guest_that_was_frozen_does_not_outnumber_its_successor() {
+    // A lease of three intervals runs short before the successor is heard.
+    for (arbiter, dead_multiplier) in
+        [(Arbiter::None, 10), (Arbiter::Cloud, 10), (Arbiter::Majority, 10), (Arbiter::Majority, 3)]
+    {
+        for phase in 0..20 {
+            let mut pair = Pair::with(3, Instant::from_millis(1_000_000), |local| {
+                let mut config = config(3, local, arbiter);
+                config.heartbeat.dead_multiplier = dead_multiplier;
+                config
+            });
+            pair.run(SEC * 40 + INTERVAL / 20 * phase);
+            assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+            let asleep = pair.nodes[0].take();
+            let frozen = pair.now;
+            pair.run(SEC * 5);
+            assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+            (pair.nodes[0], pair.now) = (asleep, pair.now);
+            pair.behind.insert(0, pair.now.since(frozen));
+            let thawed = pair.now;
+            // What the successor says comes last.
+            pair.partition(0, 1, true);
+            pair.run(INTERVAL);
+            pair.partition(0, 1, false);
+            pair.run(SEC * 5);
+            let shaken = pair.became(thawed, 1, Role::Backup);
+            assert!(!shaken && pair.role(1) == Role::Active, "{arbiter:?} {phase} {}", pair.story());
+        }
+    }
+}
