@@ -219,6 +219,22 @@ fn keepalived_elects_and_operators_are_told() {
     assert_eq!(roles(&pair), (Role::Active, Role::Backup));
 }
 
+/// Who would take over is keepalived's to know: a daemon that is dead beside a living keepalived is no reason to page anybody.
+#[test]
+fn who_would_take_over_is_not_foretold() {
+    let mut pair = settled();
+    pair.kill(1);
+    pair.run(Duration::from_secs(10));
+    let foretold = |pair: &Pair| pair.core(0).snapshot(pair.now).groups[0].no_failover.clone();
+    assert_eq!((pair.role(0), foretold(&pair)), (Role::Active, None));
+    // The same two nodes by the cloud's record.
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(Duration::from_secs(10));
+    pair.kill(1);
+    pair.run(Duration::from_secs(10));
+    assert!(foretold(&pair).is_some_and(|why| why.contains("nobody can take web over")), "{:?}", foretold(&pair));
+}
+
 #[test]
 fn a_stop_keeps_the_address_and_hands_over_to_nobody() {
     let mut pair = settled();
