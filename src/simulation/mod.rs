@@ -17,6 +17,8 @@ pub mod scenario;
 mod attack;
 #[cfg(test)]
 mod bites;
+#[cfg(test)]
+mod conformance;
 mod deed;
 mod deeds;
 mod effects;

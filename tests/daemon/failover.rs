@@ -46,6 +46,8 @@ fn a_node_that_was_stopped_for_longer_than_the_dead_time_wakes_up_without_the_ri
     let (a, b) = lab.pair();
     a.signal(19);
     b.wait_role("active");
+    // Its silence began with its last heartbeat, and its pause only after that.
+    b.wait_for("a is silent for two dead times", |s| s["peers"][0]["heard_ms"].as_u64() >= Some(1_000));
     a.signal(18);
     a.wait_for("is backup, and knows why", |s| {
         s["groups"][0]["role"] == "backup" && s["groups"][0]["active"] == "b" && s["pauses"] == 1

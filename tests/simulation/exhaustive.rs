@@ -46,6 +46,7 @@ fn every_directed_shape_of_three_nodes() {
             survives(format!("shape {shape:06b}, {witnesses} witness(es)"), quick(3, witnesses), cut);
         }
     }
+    println!("all: 2 x 64 sets of directions cut between three nodes, with and without a witness");
 }
 
 /// Every way to divide five nodes: each list says which part a node is in, new parts numbered as they come.
@@ -69,6 +70,7 @@ fn every_division_of_five_nodes() {
         let cut = directions(5).into_iter().filter(|(from, to)| parts[*from] != parts[*to]);
         survives(format!("parts {parts:?}"), quick(5, 1), cut);
     }
+    println!("all: 52 divisions of five nodes into parts");
 }
 
 /// Every graph of five nodes, links cut both ways: long, so only on request.
@@ -83,6 +85,7 @@ fn every_shape_of_five_nodes() {
         let cut = chosen.flat_map(|(_, &(a, b))| [(a, b), (b, a)]);
         survives(format!("shape {shape:010b}"), quick(5, 1), cut);
     }
+    println!("all: 1024 sets of links cut both ways between five nodes");
 }
 
 /// Plays every order in which the steps of the calls can go on for the first `depth` choices, and gives how many there are.
@@ -144,5 +147,5 @@ fn every_order_of_two_competing_claims() {
             }
         }
     }
-    println!("{orders} orders of two competing claims, {depth} choices deep");
+    println!("all: {orders} orders in which the calls of two competing claims go there and back, {depth} choices deep");
 }

@@ -108,3 +108,15 @@ fn kept_cases_break_no_promise() {
         );
     }
 }
+
+/// The cases of single rules are played next to the core, so that `tests/mutants/run` can break the rules: none is left out.
+#[test]
+fn every_conformance_case_is_played() {
+    let module = std::fs::read_to_string("src/simulation/conformance.rs").expect("the module");
+    let files = std::fs::read_dir("tests/data/conformance").expect("the cases").flatten();
+    let names: Vec<String> = files.map(|f| f.file_name().to_string_lossy().replace(".toml", "")).collect();
+    assert!(!names.is_empty());
+    for name in names {
+        assert!(module.contains(&format!("{}: \"{name}\"", name.replace('-', "_"))), "{name} is not played");
+    }
+}
