@@ -31,6 +31,10 @@ impl Core {
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::config::digest(&new);
+        // The others may have the longer interval by now: who only listens would not hear them within the old dead time.
+        if self.stall.claims_from() > now {
+            self.stall.listen(now, new.heartbeat.dead_time());
+        }
         self.by_tag = super::by_tag(&new);
         if let Some(target) = &new.local_node().target {
             self.identity = Some(target.clone());
