@@ -1,9 +1,11 @@
 //! What this process does about itself: no core dumps, no children that outlive it, and on a busy host a thread that
-//! does not wait its turn ([`realtime`]) and memory that stays ([`memory`]).
+//! does not wait its turn ([`realtime`]) and memory that stays ([`memory`]); of programs that people look at, whether
+//! somebody still does ([`audience`]).
 //!
 //! Heartbeat keys and cloud credentials live in this process' memory. A core file, or a debugger
 //! of another program of the same user, would give them away.
 
+pub mod audience;
 pub mod memory;
 pub mod realtime;
 
@@ -37,6 +39,15 @@ pub fn harden() -> Result<(), ProcessError> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
         .map_err(|e| ProcessError::CoreLimit(e.into()))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| ProcessError::Dumpable(e.into()))
+}
+
+/// Whether a signal was ignored when this process began, as `nohup` has it: then it is to stay so.
+#[must_use]
+pub fn ignores(signal: Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal.as_raw() - 1) & 1 == 1
 }
 
 /// Makes the kernel send SIGKILL to the child when the *thread* that starts it ends

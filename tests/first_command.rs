@@ -80,7 +80,11 @@ impl Machine {
             code: output.status.code(),
             stderr: text(output.stderr),
             stdout: text(output.stdout),
-            calls: calls.lines().filter(|c| !c.starts_with("cargo ") && !c.starts_with("cc ")).map(Into::into).collect(),
+            calls: calls
+                .lines()
+                .filter(|c| !c.starts_with("cargo ") && !c.starts_with("cc "))
+                .map(Into::into)
+                .collect(),
         }
     }
 }
@@ -93,7 +97,11 @@ fn a_compiler_that_cannot_link_gets_the_headers_of_libc() {
     let ended = machine.run(&[]);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert_eq!(ended.calls[0], "apt-get update -q");
-    assert!(ended.calls[1].starts_with("apt-get install -q -y --no-install-recommends gcc libc6-dev"), "{:?}", ended.calls);
+    assert!(
+        ended.calls[1].starts_with("apt-get install -q -y --no-install-recommends gcc libc6-dev"),
+        "{:?}",
+        ended.calls
+    );
 }
 
 #[test]

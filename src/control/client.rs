@@ -99,20 +99,20 @@ impl Client {
         Ok(Response::parse(&reply)?)
     }
 
-    /// Asks for snapshots, and hands each (one line of JSON) to `show` until that returns false or
-    /// the daemon ends. Between two there is no limit of time.
+    /// Asks for snapshots, and hands each (one line of JSON) to `show` until that returns false, or
+    /// the daemon ends: then this returns true. Between two there is no limit of time.
     ///
     /// # Errors
     /// The connection broke off.
-    pub fn watch(&mut self, mut show: impl FnMut(&[u8]) -> bool) -> Result<(), ClientError> {
+    pub fn watch(&mut self, mut show: impl FnMut(&[u8]) -> bool) -> Result<bool, ClientError> {
         self.send(&Request::Watch)?;
         self.stream.get_ref().set_read_timeout(None).map_err(ClientError::Lost)?;
         while let Some(snapshot) = self.receive()? {
             if !show(&snapshot) {
-                break;
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn send(&mut self, request: &Request) -> Result<(), ClientError> {

@@ -8,12 +8,15 @@ use crate::clock;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Code, Request, Response};
 use crate::journal::{Entry, Step};
+use crate::process::audience::{self, Watched};
+use crate::process::ignores;
 use clap::Args;
 use measure::{Outage, distributions};
 use plan::{Direction, Plan};
+use rustix::process::Signal;
 use serde::Serialize;
 use serde_json::{Value, json};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -30,7 +33,8 @@ Examples:
 
 Run it on any node that may be active. The moves are real: make before break, as havipctl switchover. Packets are
 watched from every node that does not have the address, where heartbeat.fabric-probe is on. Preemption is off
-afterwards until the next unplanned move, as after any switchover. An interrupt ends it after the move under way.
+afterwards until the next unplanned move, as after any switchover. An interrupt ends it after the move under way, and so does
+a terminal that is closed or a reader that goes; a second interrupt ends it at once.
 Moves count against the group's max-moves (6 within 10 minutes, unless the file says otherwise), and a drill that would
 go beyond it is refused: --repeat 3 is what fits into the default, once in 10 minutes.
 
@@ -134,10 +138,7 @@ impl Drill<'_> {
             done(self.client.call(&request)?).map_err(|r| Stop::Refused(r.message, r.code))?;
         }
         self.confirm(&plan)?;
-        for signal in [SIGINT, SIGTERM] {
-            let registered = signal_hook::flag::register(signal, Arc::clone(&self.interrupted));
-            registered.map_err(|e| Stop::Refused(format!("cannot take signals: {e}"), Code::TryAgain))?;
-        }
+        self.listen().map_err(|e| Stop::Refused(format!("cannot take signals: {e}"), Code::TryAgain))?;
         // The way back leads to where the first move began.
         let mut other = plan.other.clone();
         for number in 0..self.options.repeat * 2 {
@@ -152,6 +153,22 @@ impl Drill<'_> {
             self.tell(&made, number + 1);
             self.moves.push(made);
         }
+        Ok(())
+    }
+
+    /// From here on whatever asks for the end waits for the move under way: its address would be left between two nodes.
+    fn listen(&self) -> io::Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first one sets the flag, and only the next finds it set.
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&self.interrupted))?;
+            signal_hook::flag::register(signal, Arc::clone(&self.interrupted))?;
+        }
+        if !ignores(Signal::HUP) {
+            // Of a terminal that is closed several may be told of it.
+            signal_hook::flag::register(SIGHUP, Arc::clone(&self.interrupted))?;
+        }
+        let interrupted = Arc::clone(&self.interrupted);
+        audience::watch(Watched::Output, move |_| interrupted.store(true, Ordering::Relaxed));
         Ok(())
     }
 

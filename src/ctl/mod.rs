@@ -20,6 +20,7 @@ use crate::config::parse_duration;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
+use crate::process::audience::{self, Watched};
 use crate::sandbox;
 use clap::{Parser, Subcommand, ValueEnum};
 use say::{Paint, print};
@@ -303,7 +304,9 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
 fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
     let clear = io::stdout().is_terminal() && !as_json;
     let paint = Paint::of_stdout();
-    Client::connect(socket, PATIENCE)?.watch(|line| {
+    // A quiet daemon gives nothing to print, and so no occasion to find out that nobody reads it.
+    audience::watch(Watched::Both, |gone| std::process::exit(gone.exit_code()));
+    let ended = Client::connect(socket, PATIENCE)?.watch(|line| {
         let snapshot: Value = serde_json::from_slice(line).unwrap_or_default();
         if as_json {
             return say::document(&Response::done("").with_data(snapshot));
@@ -311,6 +314,10 @@ fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
         let picture = status::text(&snapshot, paint);
         print(&if clear { format!("{HOME}{picture}") } else { format!("{picture}\n") })
     })?;
+    if !ended {
+        // Whoever watched has seen enough.
+        return Ok(Code::Done);
+    }
     Ok(say::tell(&Response::new(Code::Unreachable, "havipd has ended"), as_json))
 }
 

@@ -4,6 +4,7 @@ use super::say::{self, complain, print};
 use crate::clock;
 use crate::config::LoadError;
 use crate::control::protocol::{Code, Response};
+use crate::process::audience::{self, Watched};
 use crate::runtime::reload::{Known, load};
 use crate::simulation::cloud::Profile;
 use crate::simulation::cluster::Cluster;
@@ -207,14 +208,20 @@ fn violation(v: &Violation) -> Value {
     json!({"invariant": v.invariant, "at_s": v.at.as_secs_f64(), "text": v.text})
 }
 
-/// Plays all of them, until the last or until a signal asks for the end: then the figures are of what was played.
+/// Plays all of them, until the last, or until a signal asks for the end or nobody reads it any more: then the figures are of
+/// what was played. A second signal ends it at once.
 fn sweep(from: u64, to: u64, as_json: bool) -> Code {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&stop)) {
+        // In this order: the first one sets the flag, and only the next finds it set.
+        let registered = signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        if let Err(error) = registered {
             complain(&format!("signal {signal} will end this at once: {error}"));
         }
     }
+    let unread = Arc::clone(&stop);
+    audience::watch(Watched::Output, move |_| unread.store(true, Ordering::Relaxed));
     let began = clock::now();
     let (mut simulated, mut broken, mut next) = (Duration::ZERO, vec![], from);
     while next < to && !stop.load(Ordering::Relaxed) {

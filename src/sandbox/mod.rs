@@ -11,13 +11,16 @@
 //!                     └─ runner (a script)  or  screen (keys, a picture of the facts)
 //!   havipd × N        the same program under the name of the daemon, or --havipd
 //! ```
-//! Whatever ends the sandbox, its daemons end with it.
+//! Whatever ends the sandbox, its daemons end with it. And whatever it does, it listens to what ends it: a signal, its
+//! terminal that is closed, its reader that goes.
 
 pub mod cluster;
 pub mod deed;
 pub mod emulator;
 pub mod facts;
+mod keys;
 mod node;
+pub mod output;
 pub mod relay;
 pub mod runner;
 pub mod said;
@@ -29,14 +32,27 @@ pub mod view;
 
 use crate::config::parse_duration;
 use crate::control::protocol::Code;
+use crate::process::audience::{self, Gone, Watched};
+use crate::process::ignores;
 use crate::simulation::cloud::Profile;
 use cluster::Cluster;
+use output::Output;
 use runner::{Printer, RunError};
+use rustix::process::Signal as Number;
+use screen::Terminal;
 use setup::Plan;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// How long the end may take: to reap the daemons, and to remove their files.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+/// A closed terminal, as exit code.
+const HUNG_UP: Exit = 128 + 1;
+/// Output that nobody reads any more, as exit code.
+const UNREAD: Exit = 128 + 13;
 
 /// `havipctl sandbox`.
 #[derive(Debug, Clone, clap::Args)]
@@ -153,10 +169,19 @@ fn read_script(name: &str, plan: &Plan) -> Result<Vec<script::Line>, String> {
 }
 
 async fn in_sandbox(options: &Options, plan: Plan, script: Option<&[script::Line]>, json: bool) -> Exit {
-    let mut interrupted = std::pin::pin!(interrupted());
+    let view = script.is_none() && !json && io::stdin().is_terminal() && io::stdout().is_terminal();
+    // A script may stand in a loop whose input is not for it, and the view reads its keys itself.
+    let watched = if script.is_none() && !view { Watched::Both } else { Watched::Output };
+    let mut ending = match Ending::new(watched) {
+        Ok(ending) => ending,
+        Err(error) => {
+            complain(&format!("cannot take signals: {error}"));
+            return Code::Unreachable.into();
+        }
+    };
     let begun = tokio::select! {
         begun = Cluster::start(plan, options.profile.clone(), options.havipd.clone(), options.keep) => begun,
-        number = &mut interrupted => return 128 + number,
+        code = ending.asked() => return code,
     };
     let mut cluster = match begun {
         Ok(cluster) => cluster,
@@ -165,63 +190,123 @@ async fn in_sandbox(options: &Options, plan: Plan, script: Option<&[script::Line
             return Code::Unreachable.into();
         }
     };
-    let code = tokio::select! {
-        code = use_it(&mut cluster, script, json) => code,
-        number = &mut interrupted => 128 + number,
+    let code = match Output::stdout() {
+        Ok(out) if view => look(&mut cluster, out, &mut ending).await,
+        Ok(out) => tokio::select! {
+            code = tell(&mut cluster, script, Printer::new(out, json)) => code,
+            code = ending.asked() => code,
+        },
+        Err(error) => unprinted(&error),
     };
     if options.keep {
         complain(&format!("configuration, keys and state stay in {}", cluster.directory().display()));
     }
-    cluster.shutdown().await;
+    // The kernel kills, when this process ends, what is not reaped by then.
+    let _ = tokio::time::timeout(END_PATIENCE, cluster.shutdown()).await;
     code
 }
 
-/// The number of the first signal that asks for the end.
-async fn interrupted() -> u8 {
-    let wait = |kind: SignalKind| async move {
-        match signal(kind) {
-            Ok(mut signals) => drop(signals.recv().await),
-            // Its default action, to end at once, stays: the daemons end too.
-            Err(_) => std::future::pending().await,
+/// What asks for the end.
+struct Ending {
+    hangup: Option<Signal>,
+    interrupt: Signal,
+    terminate: Signal,
+    gone: oneshot::Receiver<Gone>,
+}
+
+impl Ending {
+    fn new(watched: Watched) -> io::Result<Self> {
+        let (tell, gone) = oneshot::channel();
+        audience::watch(watched, |who| {
+            // Whoever asked may have ended already.
+            let _ = tell.send(who);
+        });
+        Ok(Self {
+            hangup: (!ignores(Number::HUP)).then(|| signal(SignalKind::hangup())).transpose()?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            gone,
+        })
+    }
+
+    /// Waits for the first of them; the exit code that says which.
+    async fn asked(&mut self) -> Exit {
+        let Self { hangup, interrupt, terminate, gone } = self;
+        let hangup = async {
+            match hangup {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        // Where nobody watches, nobody is missed.
+        let gone = async {
+            match gone.await {
+                Ok(Gone::Terminal) => HUNG_UP,
+                Ok(Gone::Reader) => UNREAD,
+                Ok(Gone::Input) => Code::Done.into(),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = hangup => HUNG_UP,
+            _ = interrupt.recv() => 128 + 2,
+            _ = terminate.recv() => 128 + 15,
+            code = gone => code,
         }
-    };
-    tokio::select! {
-        () = wait(SignalKind::hangup()) => 1,
-        () = wait(SignalKind::interrupt()) => 2,
-        () = wait(SignalKind::terminate()) => 15,
     }
 }
 
-async fn use_it(cluster: &mut Cluster, script: Option<&[script::Line]>, json: bool) -> Exit {
-    let mut printer = Printer::new(io::stdout(), json);
-    let Some(script) = script else {
-        if io::stdout().is_terminal() && !json && screen::show(cluster).await.is_ok() {
-            return Code::Done.into();
-        }
-        return plain(cluster, &mut printer).await;
+/// On a terminal: the live view.
+async fn look(cluster: &mut Cluster, out: Output, ending: &mut Ending) -> Exit {
+    let mut terminal = match Terminal::enter(out).await {
+        Ok(terminal) => terminal,
+        Err(error) => return unprinted(&error),
     };
-    match runner::run(cluster, script, &mut printer).await {
-        Ok(()) => Code::Done.into(),
-        Err(error @ RunError::Failed { .. }) => {
-            let _ = printer.failed(&error, cluster);
-            Code::No.into()
-        }
-        Err(error @ RunError::Output(_)) => {
-            complain(&error.to_string());
+    let code = tokio::select! {
+        shown = screen::show(cluster, &mut terminal) => shown,
+        code = ending.asked() => Ok(code),
+    };
+    terminal.leave().await;
+    code.unwrap_or_else(|error| unprinted(&error))
+}
+
+/// Line by line: the script, else what happens.
+async fn tell(cluster: &mut Cluster, script: Option<&[script::Line]>, mut printer: Printer) -> Exit {
+    let done = match script {
+        None => plain(cluster, &mut printer).await.map_err(RunError::Output),
+        Some(script) => runner::run(cluster, script, &mut printer).await,
+    };
+    let (code, printed) = match done {
+        Ok(()) => (Code::Done, printer.finish().await),
+        Err(RunError::Output(error)) => (Code::No, Err(error)),
+        Err(error @ RunError::Failed { .. }) => match printer.failed(&error, cluster).await {
+            Ok(()) => (Code::No, printer.finish().await),
+            Err(error) => (Code::No, Err(error)),
+        },
+    };
+    printed.map_or_else(|error| unprinted(&error), |()| code.into())
+}
+
+/// What it means that standard output cannot be written. Of a reader that has gone nobody needs to be told.
+fn unprinted(error: &io::Error) -> Exit {
+    match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::PIPE) => UNREAD,
+        Some(rustix::io::Errno::IO) => HUNG_UP,
+        _ => {
+            complain(&format!("cannot print: {error}"));
             Code::No.into()
         }
     }
 }
 
-/// Without a terminal: what happens, line by line, until a signal or until nobody reads it.
-async fn plain<W: Write>(cluster: &mut Cluster, printer: &mut Printer<W>) -> Exit {
+/// Without a terminal: what happens, line by line, for as long as somebody reads it.
+async fn plain(cluster: &mut Cluster, printer: &mut Printer) -> io::Result<()> {
     let where_it_is = format!("emulated cloud at {}; files in {}", cluster.endpoint(), cluster.directory().display());
-    let mut printed = printer.note(&where_it_is);
-    while printed.is_ok() {
+    printer.note(&where_it_is).await?;
+    loop {
         let news = cluster.turn().await;
-        printed = news.iter().try_for_each(|n| printer.news(n));
+        printer.news(&news).await?;
     }
-    Code::Done.into()
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use super::cluster::{Cluster, DeedError, News};
 use super::deed::Deed;
+use super::output::Output;
 use super::script::{Command, Fact, Line, NodeRef};
 use super::timeline::Move;
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -32,8 +33,8 @@ pub enum RunError {
 
 /// Where it is said how things go: for people, or as one JSON object a line.
 #[derive(Debug)]
-pub struct Printer<W> {
-    out: W,
+pub struct Printer {
+    out: Output,
     json: bool,
 }
 
@@ -46,55 +47,69 @@ enum Record<'a> {
     Failed(&'a str),
 }
 
-impl<W: Write> Printer<W> {
+impl Printer {
     /// Prints to `out`.
-    pub const fn new(out: W, json: bool) -> Self {
+    pub const fn new(out: Output, json: bool) -> Self {
         Self { out, json }
     }
 
-    fn print(&mut self, record: &Record<'_>) -> io::Result<()> {
+    async fn print(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let mut text = Vec::new();
         if self.json {
-            serde_json::to_writer(&mut self.out, record)?;
-            writeln!(self.out)?;
+            serde_json::to_writer(&mut text, record)?;
+            writeln!(text)?;
         } else {
             match record {
-                Record::Note(text) => writeln!(self.out, "\n== {text}")?,
-                Record::Event(text) => writeln!(self.out, "   {text}")?,
-                Record::Move(told) => writeln!(self.out, "\n{told}\n")?,
-                Record::Failed(text) => writeln!(self.out, "\nFAILED: {text}")?,
+                Record::Note(note) => writeln!(text, "\n== {note}")?,
+                Record::Event(event) => writeln!(text, "   {event}")?,
+                Record::Move(told) => writeln!(text, "\n{told}\n")?,
+                Record::Failed(why) => writeln!(text, "\nFAILED: {why}")?,
             }
         }
-        self.out.flush()
+        self.out.write(text).await
+    }
+
+    /// Waits until everything is printed.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub async fn finish(self) -> io::Result<()> {
+        self.out.finish().await
     }
 
     /// Something that a script, or the sandbox itself, has to say.
     ///
     /// # Errors
     /// Nobody reads it.
-    pub fn note(&mut self, text: &str) -> io::Result<()> {
-        self.print(&Record::Note(text))
+    pub async fn note(&mut self, text: &str) -> io::Result<()> {
+        self.print(&Record::Note(text)).await
     }
 
     /// News of the cluster.
     ///
     /// # Errors
     /// Nobody reads it.
-    pub fn news(&mut self, news: &News) -> io::Result<()> {
-        match news {
-            News::Line(text) => self.print(&Record::Event(text)),
-            News::Moved(told) => self.print(&Record::Move(told)),
+    pub async fn news(&mut self, news: &[News]) -> io::Result<()> {
+        for one in news {
+            match one {
+                News::Line(text) => self.print(&Record::Event(text)).await?,
+                News::Moved(told) => self.print(&Record::Move(told)).await?,
+            }
         }
+        Ok(())
     }
 
     /// The end of a script that failed, with the end of every daemon's log.
     ///
     /// # Errors
     /// Nobody reads it.
-    pub fn failed(&mut self, error: &RunError, cluster: &Cluster) -> io::Result<()> {
-        self.print(&Record::Failed(&error.to_string()))?;
+    pub async fn failed(&mut self, error: &RunError, cluster: &Cluster) -> io::Result<()> {
+        self.print(&Record::Failed(&error.to_string())).await?;
         for (name, tail) in cluster.tails() {
-            self.note(&format!("end of the log of {name}"))?;
-            tail.iter().try_for_each(|line| self.print(&Record::Event(line)))?;
+            self.note(&format!("end of the log of {name}")).await?;
+            for line in tail {
+                self.print(&Record::Event(line)).await?;
+            }
         }
         Ok(())
     }
@@ -104,11 +119,11 @@ impl<W: Write> Printer<W> {
 ///
 /// # Errors
 /// The first line that failed.
-pub async fn run<W: Write>(cluster: &mut Cluster, script: &[Line], printer: &mut Printer<W>) -> Result<(), RunError> {
+pub async fn run(cluster: &mut Cluster, script: &[Line], printer: &mut Printer) -> Result<(), RunError> {
     for line in script {
         let failed = |why: String| RunError::Failed { number: line.number, text: line.text.clone(), why };
         match &line.command {
-            Command::Note(text) => printer.note(text)?,
+            Command::Note(text) => printer.note(text).await?,
             Command::Pause(pause) => {
                 let deadline = Instant::now() + *pause;
                 while turn(cluster, printer, deadline).await? {}
@@ -139,20 +154,15 @@ fn not_so(cluster: &Cluster, within: Duration) -> String {
 }
 
 /// Takes in what happens next. False once the deadline has passed.
-async fn turn<W: Write>(cluster: &mut Cluster, printer: &mut Printer<W>, deadline: Instant) -> io::Result<bool> {
+async fn turn(cluster: &mut Cluster, printer: &mut Printer, deadline: Instant) -> io::Result<bool> {
     match tokio::time::timeout_at(deadline, cluster.turn()).await {
-        Ok(news) => news.iter().try_for_each(|n| printer.news(n)).map(|()| true),
+        Ok(news) => printer.news(&news).await.map(|()| true),
         Err(_) => Ok(false),
     }
 }
 
 /// Waits for something to be so; says whether it is.
-async fn until<W: Write>(
-    cluster: &mut Cluster,
-    printer: &mut Printer<W>,
-    within: Duration,
-    fact: &Fact<usize>,
-) -> io::Result<bool> {
+async fn until(cluster: &mut Cluster, printer: &mut Printer, within: Duration, fact: &Fact<usize>) -> io::Result<bool> {
     let deadline = Instant::now() + within;
     loop {
         if cluster.facts().holds(fact) {
@@ -165,9 +175,9 @@ async fn until<W: Write>(
 }
 
 /// Does something; tries again while a daemon refuses, and waits for a switchover to be complete.
-async fn act<W: Write>(
+async fn act(
     cluster: &mut Cluster,
-    printer: &mut Printer<W>,
+    printer: &mut Printer,
     within: Duration,
     deed: &Deed<usize>,
 ) -> Result<Result<(), String>, RunError> {
@@ -175,7 +185,7 @@ async fn act<W: Write>(
     loop {
         match cluster.act(deed).await {
             Ok(news) => {
-                news.iter().try_for_each(|n| printer.news(n))?;
+                printer.news(&news).await?;
                 break;
             }
             Err(DeedError::Refused { .. } | DeedError::Unanswered { .. }) if Instant::now() < deadline => {

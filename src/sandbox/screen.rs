@@ -3,96 +3,83 @@
 use super::cluster::{Cluster, News};
 use super::deed::{ApiFault, Deed};
 use super::facts::Facts;
+use super::keys::{self, Key};
+use super::output::Output;
 use super::view::{Line, Style, render};
+use super::{Code, Exit, HUNG_UP};
 use crate::simulation::cloud::Profile;
 use crossterm::cursor::{Hide, MoveTo, Show};
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::style::{Attribute, Color, Print, ResetColor, SetAttribute, SetForegroundColor};
 use crossterm::terminal::{
-    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{execute, queue};
+use rustix::termios::tcgetwinsize;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 /// Time between two pictures.
 const FRAME: Duration = Duration::from_millis(100);
-/// Keys that wait.
-const KEYS: usize = 32;
-/// How often the key thread looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(50);
+/// How long a terminal may take for the last that is written to it.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+/// The size of a terminal that does not know its own.
+const USUAL: (u16, u16) = (80, 24);
 
-/// The terminal in raw mode with its alternate screen; as it was again when this is dropped.
-struct Terminal;
+/// The terminal in raw mode with its alternate screen. As it was again once it is left; when this is dropped, at least not
+/// in raw mode.
+pub struct Terminal {
+    /// Until it is left.
+    out: Option<Output>,
+}
 
 impl Terminal {
-    fn enter() -> io::Result<Self> {
+    /// Takes it, and everything that is printed.
+    ///
+    /// # Errors
+    /// The terminal refuses; it is as it was then.
+    pub async fn enter(mut out: Output) -> io::Result<Self> {
         enable_raw_mode()?;
-        // Made before the rest is tried, so that a failure there is undone too.
-        let terminal = Self;
-        execute!(io::stdout(), EnterAlternateScreen, Hide)?;
+        let mut begin = Vec::new();
+        queue!(begin, EnterAlternateScreen, Hide)?;
+        let entered = out.write(begin).await;
+        // Made before that is looked at, so that a failure there is undone too.
+        let terminal = Self { out: Some(out) };
+        entered?;
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            // Else the message would vanish with the alternate screen.
-            leave();
+            // Else the message would vanish with the alternate screen. Nothing else can be tried if that fails.
+            let _ = execute!(io::stdout(), ResetColor, Show, LeaveAlternateScreen);
+            let _ = disable_raw_mode();
             usual(info);
         }));
         Ok(terminal)
+    }
+
+    /// Gives it back. One that is not read keeps its picture, and nobody waiting.
+    pub async fn leave(mut self) {
+        let Some(mut out) = self.out.take() else { return };
+        let mut end = Vec::new();
+        let queued = queue!(end, ResetColor, Show, LeaveAlternateScreen);
+        let last = async {
+            queued?;
+            out.write(end).await?;
+            out.finish().await
+        };
+        // It may be closed, which is why it is left.
+        let _ = tokio::time::timeout(LAST_PATIENCE, last).await;
+    }
+
+    fn draw(&mut self, facts: &Facts, selected: usize) -> io::Result<()> {
+        let Some(out) = &mut self.out else { return Ok(()) };
+        out.offer(picture(facts, selected)?)
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        leave();
-    }
-}
-
-fn leave() {
-    // Nothing else can be tried if the terminal is gone.
-    let _ = execute!(io::stdout(), ResetColor, Show, LeaveAlternateScreen);
-    let _ = disable_raw_mode();
-}
-
-/// The thread that waits for keys.
-struct Keys {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Keys {
-    fn start() -> (Self, mpsc::Receiver<Event>) {
-        let (sender, receiver) = mpsc::channel(KEYS);
-        let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        let thread = thread::spawn(move || {
-            while !told.load(Ordering::Relaxed) {
-                let event = match event::poll(LOOK) {
-                    Ok(false) => continue,
-                    Ok(true) => event::read(),
-                    Err(error) => Err(error),
-                };
-                // Without a terminal there is nothing to wait for any more.
-                if event.map_or(true, |event| sender.blocking_send(event).is_err()) {
-                    return;
-                }
-            }
-        });
-        (Self { stop, thread: Some(thread) }, receiver)
-    }
-}
-
-impl Drop for Keys {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It panicked at worst; its receiver noticed.
-            let _ = thread.join();
-        }
+        // Nothing else can be tried if the terminal is gone.
+        let _ = disable_raw_mode();
     }
 }
 
@@ -104,41 +91,33 @@ enum Meaning {
     Quit,
 }
 
-/// Shows the cluster until the user quits or the terminal goes away.
+/// Shows the cluster until the user quits or the terminal is closed: with which exit code.
 ///
 /// # Errors
-/// There is no terminal; nothing has happened then.
-pub async fn show(cluster: &mut Cluster) -> io::Result<()> {
-    let terminal = Terminal::enter()?;
-    let (keys, mut events) = Keys::start();
+/// The terminal cannot be read or written.
+pub async fn show(cluster: &mut Cluster, terminal: &mut Terminal) -> io::Result<Exit> {
+    let mut keys = keys::start()?;
     let mut selected = 0;
     let mut frames = tokio::time::interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            event = events.recv() => {
-                let Some(event) = event else { break };
+            key = keys.recv() => {
+                let Some(key) = key else { return Ok(HUNG_UP) };
                 let facts = cluster.facts();
-                match key(&event).and_then(|key| meaning(key, &facts, selected, cluster.api_of_all())) {
-                    Some(Meaning::Quit) => break,
+                match meaning(key, &facts, selected, cluster.api_of_all()) {
+                    Some(Meaning::Quit) => return Ok(Code::Done.into()),
                     Some(Meaning::Select(node)) => selected = node,
                     Some(Meaning::Do(deed)) => do_it(cluster, &deed).await,
                     None => {}
                 }
-                if draw(&cluster.facts(), selected).is_err() {
-                    break;
-                }
+                terminal.draw(&cluster.facts(), selected)?;
             }
-            _ = frames.tick() => if draw(&cluster.facts(), selected).is_err() {
-                break;
-            },
+            _ = frames.tick() => terminal.draw(&cluster.facts(), selected)?,
             // What is new is on the next picture.
             news = cluster.turn() => drop::<Vec<News>>(news),
         }
     }
-    drop(keys);
-    drop(terminal);
-    Ok(())
 }
 
 async fn do_it(cluster: &mut Cluster, deed: &Deed<usize>) {
@@ -147,42 +126,31 @@ async fn do_it(cluster: &mut Cluster, deed: &Deed<usize>) {
     }
 }
 
-/// The key of an event, if it is one that was pressed.
-fn key(event: &Event) -> Option<KeyEvent> {
-    match event {
-        Event::Key(key) if key.kind != KeyEventKind::Release => Some(*key),
-        _ => None,
-    }
-}
-
-fn meaning(key: KeyEvent, facts: &Facts, selected: usize, api_of_all: Option<ApiFault>) -> Option<Meaning> {
+fn meaning(key: Key, facts: &Facts, selected: usize, api_of_all: Option<ApiFault>) -> Option<Meaning> {
     let count = facts.nodes.len();
     let node = facts.nodes.get(selected)?;
-    if key.modifiers.contains(KeyModifiers::CONTROL) {
-        return (key.code == KeyCode::Char('c')).then_some(Meaning::Quit);
-    }
-    let deed = match key.code {
-        KeyCode::Up => return Some(Meaning::Select((selected + count - 1) % count)),
-        KeyCode::Down => return Some(Meaning::Select((selected + 1) % count)),
-        KeyCode::Esc | KeyCode::Char('q') => return Some(Meaning::Quit),
-        KeyCode::Char(digit @ '1'..='9') => {
+    let deed = match key {
+        Key::Up => return Some(Meaning::Select((selected + count - 1) % count)),
+        Key::Down => return Some(Meaning::Select((selected + 1) % count)),
+        Key::Escape | Key::End | Key::Char('q') => return Some(Meaning::Quit),
+        Key::Char(digit @ '1'..='9') => {
             let number = usize::try_from(digit.to_digit(10)?).ok()? - 1;
             return (number < count).then_some(Meaning::Select(number));
         }
-        KeyCode::Char('k') => Deed::Kill(selected),
-        KeyCode::Char('s') => Deed::Stop(selected),
-        KeyCode::Char('c') => Deed::Continue(selected),
-        KeyCode::Char('t') => Deed::Terminate(selected),
-        KeyCode::Char('r') => Deed::Start(selected),
-        KeyCode::Char('p') => Deed::Partition(vec![selected]),
-        KeyCode::Char('o') => Deed::OneWay { from: selected, to: (0..count).filter(|&n| n != selected).collect() },
-        KeyCode::Char('h') => Deed::Heal,
-        KeyCode::Char('w') => Deed::Switchover(selected),
-        KeyCode::Char('d') if node.drained => Deed::Undrain(selected),
-        KeyCode::Char('d') => Deed::Drain(selected),
-        KeyCode::Char('a') => Deed::Api { node: Some(selected), fault: next_fault(node.api) },
-        KeyCode::Char('A') => Deed::Api { node: None, fault: next_fault(api_of_all) },
-        KeyCode::Char('P') => Deed::Profile(next_profile(&facts.cloud.profile)),
+        Key::Char('k') => Deed::Kill(selected),
+        Key::Char('s') => Deed::Stop(selected),
+        Key::Char('c') => Deed::Continue(selected),
+        Key::Char('t') => Deed::Terminate(selected),
+        Key::Char('r') => Deed::Start(selected),
+        Key::Char('p') => Deed::Partition(vec![selected]),
+        Key::Char('o') => Deed::OneWay { from: selected, to: (0..count).filter(|&n| n != selected).collect() },
+        Key::Char('h') => Deed::Heal,
+        Key::Char('w') => Deed::Switchover(selected),
+        Key::Char('d') if node.drained => Deed::Undrain(selected),
+        Key::Char('d') => Deed::Drain(selected),
+        Key::Char('a') => Deed::Api { node: Some(selected), fault: next_fault(node.api) },
+        Key::Char('A') => Deed::Api { node: None, fault: next_fault(api_of_all) },
+        Key::Char('P') => Deed::Profile(next_profile(&facts.cloud.profile)),
         _ => return None,
     };
     Some(Meaning::Do(deed))
@@ -203,15 +171,16 @@ fn next_profile(now: &str) -> String {
     names[at].clone()
 }
 
-fn draw(facts: &Facts, selected: usize) -> io::Result<()> {
-    let (width, height) = size()?;
-    let mut out = io::stdout().lock();
+fn picture(facts: &Facts, selected: usize) -> io::Result<Vec<u8>> {
+    let size = tcgetwinsize(io::stdout())?;
+    let (width, height) = if size.ws_col == 0 { USUAL } else { (size.ws_col, size.ws_row) };
+    let mut out = Vec::new();
     for (row, line) in (0..height).zip(render(facts, selected, width.into(), height.into())) {
         queue!(out, MoveTo(0, row))?;
         line_out(&mut out, &line)?;
         queue!(out, Clear(ClearType::UntilNewLine))?;
     }
-    out.flush()
+    Ok(out)
 }
 
 fn line_out(out: &mut impl Write, line: &Line) -> io::Result<()> {
@@ -235,7 +204,7 @@ mod tests {
     use crate::sandbox::facts::tests::calm;
 
     fn press(code: char, facts: &Facts) -> Option<Meaning> {
-        meaning(KeyEvent::new(KeyCode::Char(code), KeyModifiers::NONE), facts, 1, None)
+        meaning(Key::Char(code), facts, 1, None)
     }
 
     #[test]
@@ -261,8 +230,9 @@ mod tests {
         assert_eq!(press('3', &facts), Some(Meaning::Select(2)));
         assert_eq!(press('4', &facts), None);
         assert_eq!(press('q', &facts), Some(Meaning::Quit));
-        let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(meaning(interrupt, &facts, 1, None), Some(Meaning::Quit));
+        for key in [Key::End, Key::Escape] {
+            assert_eq!(meaning(key, &facts, 1, None), Some(Meaning::Quit), "{key:?}");
+        }
     }
 
     #[test]

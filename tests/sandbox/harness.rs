@@ -65,7 +65,7 @@ fn run_in(directory: &TempDir, arguments: &[&str]) -> Ended {
 
 /// A sandbox that runs.
 pub(crate) struct Running {
-    pub(crate) child: Child,
+    pub(crate) child: Guard,
     pub(crate) directory: TempDir,
     stdout: BufReader<ChildStdout>,
 }
@@ -79,10 +79,14 @@ impl Running {
     }
 
     pub(crate) fn start(directory: TempDir, arguments: &[&str]) -> Self {
-        let mut command = command(&directory, arguments);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let command = command(&directory, arguments);
+        Self::of(directory, command, Stdio::null())
+    }
+
+    pub(crate) fn of(directory: TempDir, mut command: Command, stdin: Stdio) -> Self {
+        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, directory, stdout }
+        Self { child: Guard(child), directory, stdout }
     }
 
     /// Waits for a line that has `what` in it.
@@ -97,37 +101,69 @@ impl Running {
         }
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    /// Its output, to look at only.
+    pub(crate) fn pipe(&self) -> OwnedFd {
+        self.stdout.get_ref().as_fd().try_clone_to_owned().unwrap()
     }
 
-    /// Its daemons, held by descriptors, so that no other process can be taken for them.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child.0), signal).unwrap();
+    }
+
     pub(crate) fn daemons(&self) -> Vec<OwnedFd> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir("/proc").unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap_or_default();
-            let Some(pid) = name.parse().ok().and_then(Pid::from_raw) else { continue };
-            if parent_of(pid) == Some(self.child.id()) {
-                found.push(pidfd_open(pid, PidfdFlags::empty()).unwrap());
-            }
-        }
-        found
+        daemons(self.child.0.id())
+    }
+
+    /// Nobody reads its output any more.
+    pub(crate) fn unread(self) -> (Guard, TempDir) {
+        let Self { child, directory, stdout } = self;
+        drop(stdout);
+        (child, directory)
     }
 
     pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
         let mut rest = String::new();
         self.stdout.read_to_string(&mut rest).unwrap();
-        let status = self.child.wait().unwrap();
+        let status = self.child.0.wait().unwrap();
         (status, left(&self.directory))
     }
 }
 
-impl Drop for Running {
+/// A process that does not outlive its test.
+pub(crate) struct Guard(pub(crate) Child);
+
+impl Drop for Guard {
     fn drop(&mut self) {
         // A test that failed must leave nothing behind either.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
+}
+
+/// The daemons of a sandbox, held by descriptors, so that no other process can be taken for them.
+pub(crate) fn daemons(sandbox: u32) -> Vec<OwnedFd> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap_or_default();
+        let Some(pid) = name.parse().ok().and_then(Pid::from_raw) else { continue };
+        if parent_of(pid) == Some(sandbox) {
+            found.push(pidfd_open(pid, PidfdFlags::empty()).unwrap());
+        }
+    }
+    found
+}
+
+/// Processor time that the threads of this name have needed, in ticks of 10 ms. `None` while there is no such thread.
+pub(crate) fn ticks(pid: u32, thread: &str) -> Option<u64> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("stat")).ok());
+    let of_thread = stats.filter_map(|stat| {
+        let (head, tail) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        let needed = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        head.ends_with(&format!("({thread}")).then_some(needed)
+    });
+    of_thread.reduce(|a, b| a + b)
 }
 
 fn parent_of(pid: Pid) -> Option<u32> {

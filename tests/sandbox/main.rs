@@ -6,3 +6,6 @@ mod ends;
 mod harness;
 mod scripts;
 mod terminal;
+#[path = "../support/wait.rs"]
+mod wait;
+mod watch;

@@ -1,51 +1,95 @@
-//! The live view on a real (pseudo-)terminal: it shows what it should, keys work, and the terminal
-//! is afterwards what it was before.
+//! The live view on a real (pseudo-)terminal: it shows what it should, keys work, the terminal is afterwards what it was
+//! before, and whatever becomes of the terminal, the view ends with it.
 
-use crate::harness::{command, left};
+use crate::harness::{Guard, command, daemons, ends, left};
+use crate::wait::wait_for;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{read, write};
+use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
 use tempfile::TempDir;
 
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 const LEAVES: &str = "\x1b[?1049l";
 
+/// A terminal: what a person holds, and what a program gets.
+pub(crate) struct Pty {
+    pub(crate) master: OwnedFd,
+    pub(crate) slave: OwnedFd,
+}
+
+impl Pty {
+    pub(crate) fn open() -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        Self { master, slave }
+    }
+
+    pub(crate) fn end(&self) -> Stdio {
+        Stdio::from(self.slave.try_clone().unwrap())
+    }
+
+    /// Nobody reads it, and there is no room left in it.
+    fn fill(&self) {
+        let name = ptsname(&self.master, Vec::new()).unwrap();
+        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let impatient = rustix::fs::open(name, flags, Mode::empty()).unwrap();
+        loop {
+            while write(&impatient, b".") != Err(Errno::AGAIN) {}
+            // The kernel may yet pass on what it has, and make room.
+            let mut fds = [PollFd::from_borrowed_fd(impatient.as_fd(), PollFlags::OUT)];
+            if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 200_000_000 })).unwrap() == 0 {
+                return;
+            }
+        }
+    }
+}
+
 struct Session {
-    master: OwnedFd,
-    slave: OwnedFd,
+    pty: Pty,
     before: Termios,
-    child: Child,
+    child: Guard,
     directory: TempDir,
     screen: String,
 }
 
 impl Session {
     fn start() -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let before = tcgetattr(&slave).unwrap();
+        Self::on(Pty::open(), false)
+    }
+
+    /// `controlling`: as in a window or over ssh, the kernel sends SIGHUP when the terminal is closed.
+    fn on(pty: Pty, controlling: bool) -> Self {
+        let before = tcgetattr(&pty.slave).unwrap();
         let directory = TempDir::new().unwrap();
-        let end = || Stdio::from(slave.try_clone().unwrap());
-        let child = command(&directory, &[]).stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-        Self { master, slave, before, child, directory, screen: String::new() }
+        let mut command = command(&directory, &[]);
+        if controlling {
+            let program = command.get_program().to_owned();
+            let mut in_session = Command::new("setsid");
+            in_session.arg("--ctty").arg(program).args(command.get_args());
+            in_session.env("TMPDIR", directory.path()).env_remove("NOTIFY_SOCKET");
+            command = in_session;
+        }
+        let child = command.stdin(pty.end()).stdout(pty.end()).stderr(pty.end()).spawn().unwrap();
+        Self { pty, before, child: Guard(child), directory, screen: String::new() }
     }
 
     /// Waits for a text on the screen, written after the last that was waited for.
     fn shows(&mut self, what: &str) {
         while !self.screen.contains(what) {
-            let mut fds = [PollFd::from_borrowed_fd(self.master.as_fd(), PollFlags::IN)];
+            let mut fds = [PollFd::from_borrowed_fd(self.pty.master.as_fd(), PollFlags::IN)];
             assert_eq!(poll(&mut fds, Some(&PATIENCE)).unwrap(), 1, "no {what:?} in {:?}", self.screen);
             let mut buffer = [0; 4096];
-            let length = read(&self.master, &mut buffer).unwrap();
+            let length = read(&self.pty.master, &mut buffer).unwrap();
             self.screen.push_str(&String::from_utf8_lossy(&buffer[..length]));
         }
         let end = self.screen.find(what).unwrap() + what.len();
@@ -53,25 +97,27 @@ impl Session {
     }
 
     fn press(&self, key: &str) {
-        assert_eq!(write(&self.master, key.as_bytes()).unwrap(), key.len());
+        assert_eq!(write(&self.pty.master, key.as_bytes()).unwrap(), key.len());
     }
 
-    /// The end, and whether the terminal is as it was.
+    /// Its daemons, once all of them run.
+    fn daemons(&self) -> Vec<OwnedFd> {
+        wait_for("three daemons", || Some(daemons(self.child.0.id())).filter(|all| all.len() == 3))
+    }
+
+    /// Whether the terminal is as it was.
+    fn is_as_before(&self) {
+        let after = tcgetattr(&self.pty.slave).unwrap();
+        assert_eq!(after.local_modes, self.before.local_modes);
+        assert_eq!(after.input_modes, self.before.input_modes);
+    }
+
     fn end(mut self) -> (ExitStatus, Vec<String>) {
         self.shows("\x1b[?25h");
         self.shows(LEAVES);
-        let status = self.child.wait().unwrap();
-        let after = tcgetattr(&self.slave).unwrap();
-        assert_eq!(after.local_modes, self.before.local_modes);
-        assert_eq!(after.input_modes, self.before.input_modes);
+        let status = self.child.0.wait().unwrap();
+        self.is_as_before();
         (status, left(&self.directory))
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -91,16 +137,62 @@ fn keys_act_and_the_terminal_is_as_before() {
     session.shows("cut: a | c");
     session.press("h");
     session.shows("network and API are whole again");
+    session.press("\x1b[A");
+    session.shows("> b");
     session.press("q");
     let (status, left) = session.end();
     assert_eq!((status.code(), left), (Some(0), Vec::new()));
 }
 
 #[test]
+fn control_c_control_d_and_escape_end_it() {
+    for key in ["\x03", "\x04", "\x1b"] {
+        let mut session = Session::start();
+        session.shows("q quit");
+        session.press(key);
+        let (status, left) = session.end();
+        assert_eq!((status.code(), left), (Some(0), Vec::new()), "{key:?}");
+    }
+}
+
+#[test]
 fn a_signal_leaves_the_terminal_as_before() {
-    let mut session = Session::start();
-    session.shows("q quit");
-    kill_process(Pid::from_child(&session.child), Signal::TERM).unwrap();
-    let (status, left) = session.end();
-    assert_eq!((status.code(), left), (Some(143), Vec::new()));
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
+        let mut session = Session::start();
+        session.shows("q quit");
+        kill_process(Pid::from_child(&session.child.0), signal).unwrap();
+        let (status, left) = session.end();
+        assert_eq!((status.code(), left), (Some(code), Vec::new()));
+    }
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it_and_its_daemons() {
+    for controlling in [false, true] {
+        let mut session = Session::on(Pty::open(), controlling);
+        session.shows("move 1: to a");
+        let daemons = session.daemons();
+        let Session { pty, mut child, directory, .. } = session;
+        drop(pty);
+        daemons.iter().for_each(ends);
+        let status = child.0.wait().unwrap();
+        assert_eq!((status.code(), left(&directory)), (Some(129), Vec::new()), "{controlling}: {status:?}");
+    }
+}
+
+#[test]
+fn a_terminal_that_stands_still_keeps_it_from_nothing() {
+    let pty = Pty::open();
+    pty.fill();
+    let mut session = Session::on(pty, false);
+    let daemons = session.daemons();
+    wait_for("raw mode", || {
+        (tcgetattr(&session.pty.slave).unwrap().local_modes != session.before.local_modes).then_some(())
+    });
+    kill_process(Pid::from_child(&session.child.0), Signal::TERM).unwrap();
+    daemons.iter().for_each(ends);
+    let status = session.child.0.wait().unwrap();
+    assert_eq!((status.code(), status.signal()), (Some(143), None));
+    session.is_as_before();
+    assert_eq!(left(&session.directory), [""; 0]);
 }
