@@ -138,9 +138,12 @@ install_missing() {
 # keep their owners.
 give_back() {
     [ "$(id -u)" -eq 0 ] && [ -n "${SUDO_UID-}" ] || return 0
-    local places=(target) home
+    local places=(target) home place
     home=$(caller_home)
-    [ -z "$home" ] || [ "${CARGO_HOME-}" != "$home/.cargo" ] || places+=("$CARGO_HOME")
+    # With `sudo -E` these are the caller's although nothing names them.
+    for place in "${CARGO_HOME:-$HOME/.cargo}" "${RUSTUP_HOME:-$HOME/.rustup}"; do
+        case $place in "${home:-/nowhere}"/*) [ ! -d "$place" ] || places+=("$place") ;; esac
+    done
     find "${places[@]}" -xdev \( -path target/packaging/debian -o -path target/packaging/minimal \) -prune \
         -o -user 0 -exec chown -h "$SUDO_UID:${SUDO_GID-}" {} + 2>/dev/null || true
 }

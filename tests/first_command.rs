@@ -66,10 +66,12 @@ impl Machine {
     }
 
     fn run(&self, variables: &[(&str, &str)]) -> Ended {
-        let script = format!(
-            ". {ROOT}/packaging/toolchain.sh; need_compiler; need_rust; install_missing; echo \"${{CARGO_HOME-none}}\"; \
-             command -v cargo"
-        );
+        let all = "need_compiler; need_rust; install_missing; echo \"${CARGO_HOME-none}\"; command -v cargo";
+        self.run_script(all, variables)
+    }
+
+    fn run_script(&self, script: &str, variables: &[(&str, &str)]) -> Ended {
+        let script = format!(". {ROOT}/packaging/toolchain.sh; {script}");
         let mut command = Command::new(self.path("bin/bash"));
         command.args(["-euo", "pipefail", "-c", &script, "tests/run"]).current_dir(self.directory.path()).env_clear();
         command.env("PATH", self.path("bin")).env("HOME", self.path("home")).env("CALLS", self.path("calls"));
@@ -172,6 +174,33 @@ fn rust_is_found_in_the_home_and_under_sudo_in_the_callers() {
     assert_eq!(found.code, Some(0), "{}", found.stderr);
     let home = machine.path("caller/.cargo");
     assert_eq!(found.stdout, format!("{}\n{}\n", home.display(), home.join("bin/cargo").display()));
+}
+
+#[test]
+fn what_was_built_under_sudo_is_given_back() {
+    let machine = Machine::bare();
+    let caller = machine.path("caller");
+    machine.program("bin/getent", &format!("echo u:x:1000:1000::{}:/bin/sh", caller.display()));
+    fs::remove_file(machine.path("bin/chown")).unwrap();
+    machine.program("bin/chown", "");
+    let built =
+        [machine.path("target/debug"), caller.join(".cargo/registry"), machine.path("target/packaging/debian/etc")];
+    built.iter().for_each(|place| fs::create_dir_all(place).unwrap());
+    let caller = caller.to_str().unwrap();
+    let sudo = [("SUDO_USER", "u"), ("SUDO_UID", "1000"), ("SUDO_GID", "1001")];
+    let cargo_home = format!("{caller}/.cargo");
+    // As `sudo -E` has it, and as `sudo` does, where the caller's Rust was found.
+    for named in [("HOME", caller), ("CARGO_HOME", cargo_home.as_str())] {
+        let ended = machine.run_script("give_back", &[&sudo[..], &[named]].concat());
+        let given = ended.calls.last().unwrap();
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        assert!(given.starts_with("chown -h 1000:1001 target ") && given.contains("target/debug"), "{given}");
+        assert!(given.contains(&format!("{caller}/.cargo/registry")), "{given}");
+        assert!(!given.contains("debian"), "a tree of another system: {given}");
+        fs::remove_file(machine.path("calls")).unwrap();
+    }
+    let ended = machine.run_script("give_back", &[]);
+    assert_eq!((ended.code, ended.calls), (Some(0), vec![]), "not under sudo");
 }
 
 #[test]
