@@ -162,10 +162,12 @@ impl Core {
         if self.exited {
             return;
         }
+        if let Event::DatagramReceived { path, from, bytes } = event {
+            return self.datagram(now, path, from, &bytes, actions);
+        }
         self.judge_pause(now, actions);
         match event {
-            Event::TimerExpired => {}
-            Event::DatagramReceived { path, from, bytes } => self.receive(now, path, from, &bytes, actions),
+            Event::TimerExpired | Event::DatagramReceived { .. } => {}
             Event::IdentityLearned { target } => {
                 if self.identity.as_ref() != Some(&target) {
                     self.identity = Some(target);
@@ -274,6 +276,7 @@ impl Core {
 
     /// Evaluates all groups until nothing changes, then tells the peers what did.
     fn settle(&mut self, now: Instant, actions: &mut Actions) {
+        self.counters.steps += 1;
         for _ in 0..SETTLE_MAX {
             let before: Vec<_> = self.groups.iter().map(|g| (g.role, g.epoch)).collect();
             self.each_group(now, actions, |group, turn| {

@@ -6,7 +6,7 @@ use super::lease::{Ask, has_given_up};
 use crate::config::model::Arbiter;
 use crate::ids::{GroupIndex, NodeIndex};
 use crate::time::Instant;
-use crate::wire::heartbeat::{DecodeError, decode, encode_probe};
+use crate::wire::heartbeat::{DecodeError, Header, encode_probe};
 use crate::wire::session::{Reason, Verdict};
 use crate::wire::{Datagram, Entry, Flags, Heartbeat, Leaving, Probe, Tag};
 use std::net::SocketAddr;
@@ -16,7 +16,19 @@ use std::time::Duration;
 pub(super) const MAINTENANCE_END: u32 = u32::MAX / 2;
 
 impl Core {
-    pub(super) fn receive(
+    /// Whether a datagram is worth an event: of this cluster, from a peer, for this node, and untouched. What is not is
+    /// counted here, and costs neither an allocation nor a step.
+    ///
+    /// [`Self::handle`] checks all of it again: it takes nobody's word for a datagram.
+    pub fn admits(&mut self, bytes: &[u8]) -> bool {
+        let header = self.screen(bytes);
+        let verified = header.and_then(|h| self.note(h.verify(bytes, &self.keys, &self.config.cluster)));
+        verified.is_some()
+    }
+
+    /// One datagram. ⚠ What does not authenticate reaches neither a session nor a step: a flood of it would otherwise cost an
+    /// evaluation of every group each, and the heartbeats that wait behind it. (I7; `bites::i07_forgeries_change_nothing`)
+    pub(super) fn datagram(
         &mut self,
         now: Instant,
         path: Option<usize>,
@@ -24,16 +36,51 @@ impl Core {
         bytes: &[u8],
         actions: &mut Actions,
     ) {
-        match decode(bytes, &self.keys, &self.config.cluster) {
-            Err(error) => self.count_undecodable(&error),
-            Ok(Datagram::Heartbeat(heartbeat)) => {
-                if let Some(path) = path.and_then(|p| u8::try_from(p).ok()) {
-                    self.heartbeat(now, path, heartbeat, actions);
-                }
+        let Some(header) = self.screen(bytes) else { return };
+        let Some(datagram) = self.note(header.open(bytes, &self.keys, &self.config.cluster)) else { return };
+        self.judge_pause(now, actions);
+        let counts = match datagram {
+            Datagram::Heartbeat(heartbeat) => {
+                let path = path.and_then(|p| u8::try_from(p).ok());
+                path.is_some_and(|path| self.heartbeat(now, path, heartbeat, actions))
             }
-            Ok(Datagram::Probe(probe)) => self.answer_probe(now, path, from, &probe, actions),
-            Ok(Datagram::ProbeAnswer(probe)) => self.probe_answered(now, &probe, actions),
+            // What probes tell is looked at in the next step, whenever that comes.
+            Datagram::Probe(probe) => {
+                self.answer_probe(now, path, from, &probe, actions);
+                false
+            }
+            Datagram::ProbeAnswer(probe) => {
+                self.probe_answered(now, &probe, actions);
+                false
+            }
+        };
+        // A recording authenticates, too, and so does the copy that came over another path: neither is worth a step.
+        if counts || self.changed || self.persist {
+            self.settle(now, actions);
         }
+    }
+
+    /// What can be refused before a tag is computed, the cheapest first.
+    fn screen(&mut self, bytes: &[u8]) -> Option<Header> {
+        let header = self.note(Header::read(bytes))?;
+        let Some(node) = self.peers.by_tag(header.sender) else {
+            // Our own datagram, or one of a node that this file does not have.
+            self.counters.unknown_sender += 1;
+            return None;
+        };
+        let for_anybody = header.is_probe() && header.receiver == Tag::NONE;
+        if header.receiver != self.peers.me() && !for_anybody {
+            if let Some(peer) = self.peers.of_mut(node) {
+                peer.session.dropped(Reason::WrongReceiver);
+            }
+            return None;
+        }
+        Some(header)
+    }
+
+    /// Counts what was refused.
+    fn note<T>(&mut self, result: Result<T, DecodeError>) -> Option<T> {
+        result.inspect_err(|error| self.count_undecodable(error)).ok()
     }
 
     fn count_undecodable(&mut self, error: &DecodeError) {
@@ -47,24 +94,17 @@ impl Core {
         *counter += 1;
     }
 
-    fn heartbeat(&mut self, now: Instant, path: u8, heartbeat: Heartbeat, actions: &mut Actions) {
-        let me = self.peers.me();
-        let Some(node) = self.peers.by_tag(heartbeat.sender) else {
-            // Our own datagram, or one of a node that this file does not have.
-            self.counters.unknown_sender += 1;
-            return;
-        };
-        let Some(peer) = self.peers.of_mut(node) else { return };
-        if heartbeat.receiver != me {
-            peer.session.dropped(Reason::WrongReceiver);
-            return;
-        }
+    /// Whether anything followed from it.
+    fn heartbeat(&mut self, now: Instant, path: u8, heartbeat: Heartbeat, actions: &mut Actions) -> bool {
+        let Some(node) = self.peers.by_tag(heartbeat.sender) else { return false };
+        let Some(peer) = self.peers.of_mut(node) else { return false };
         match peer.session.receive(now, path, &heartbeat) {
             Verdict::Counts { proven } => self.take_over(now, node, heartbeat, proven),
             Verdict::Candidate => self.emit_to(now, node, actions),
             Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
-            Verdict::Dropped(_) => {}
+            Verdict::Dropped(_) => return false,
         }
+        true
     }
 
     /// A datagram that counts: what it says replaces what was known.

@@ -4,6 +4,7 @@ use super::Core;
 use super::action::{Action, Actions, KeptGrant};
 use super::group::Group;
 use super::lease::Ask;
+use super::peer::Peer;
 use super::role::Role;
 use super::stated::StatedLease;
 use super::timer::Timer;
@@ -250,12 +251,21 @@ impl Core {
     /// Per address of a node: which of ours reaches it, its own index, and the address.
     pub(super) fn paths_to(&self, node: NodeIndex) -> Vec<(usize, u8, SocketAddr)> {
         let own = &self.config.local_node().addresses;
-        let way = |(i, to): (usize, &SocketAddr)| {
-            let same_family = |a: &SocketAddr| a.is_ipv4() == to.is_ipv4();
-            let path = own.get(i).filter(|a| same_family(a)).map(|_| i).or_else(|| own.iter().position(same_family));
-            Some((path?, u8::try_from(i).ok()?, *to))
-        };
+        let way = |(i, to): (usize, &SocketAddr)| Some((opposite(own, i, *to)?, u8::try_from(i).ok()?, *to));
         self.config.node(node).addresses.iter().enumerate().filter_map(way).collect()
+    }
+
+    /// Where the heartbeats to each of our own addresses come from, as its index and an address of a peer: the other end
+    /// of what [`Self::paths_to`] tells each peer.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(usize, SocketAddr)> {
+        let own = &self.config.local_node().addresses;
+        let of_peer = |peer: &Peer| {
+            let theirs = &self.config.node(peer.node).addresses;
+            let way = move |(i, to): (usize, &SocketAddr)| Some((i, *theirs.get(opposite(theirs, i, *to)?)?));
+            own.iter().enumerate().filter_map(way)
+        };
+        self.peers.iter().flat_map(of_peer).collect()
     }
 
     /// What we say of each group: those with a right, a grant or an ask in every heartbeat, the others in rotation.
@@ -317,6 +327,12 @@ impl Core {
         self.exited = true;
         actions.push(Action::Exit);
     }
+}
+
+/// Which of `addresses` sends to the `i`-th address of a node: the one of the same index, or the first of that family.
+fn opposite(addresses: &[SocketAddr], i: usize, to: SocketAddr) -> Option<usize> {
+    let same_family = |a: &SocketAddr| a.is_ipv4() == to.is_ipv4();
+    addresses.get(i).filter(|a| same_family(a)).map(|_| i).or_else(|| addresses.iter().position(same_family))
 }
 
 impl Group {

@@ -215,12 +215,14 @@ pub struct Counters {
     pub bad_tag: u64,
     /// Verified, but not to the layout.
     pub malformed: u64,
-    /// Verified, but from nobody in the file (our own, reflected, among them).
+    /// Says to be from nobody in the file (our own, reflected, among them); its tag was not looked at.
     pub unknown_sender: u64,
     /// Results of operations that nobody waited for any more.
     pub late_results: u64,
     /// Heartbeats that could not be encoded.
     pub unsendable: u64,
+    /// Evaluations of every group.
+    pub steps: u64,
 }
 
 fn ms(now: Instant, at: Instant) -> u64 {

@@ -146,7 +146,7 @@ impl Driver {
             network: NetworkStatus::default(),
         }));
         let mut driver = Self {
-            sockets: HeartbeatSockets::open(&config.local_node().addresses, &[], config.heartbeat.port),
+            sockets: HeartbeatSockets::default(),
             core,
             actions: Actions::new(),
             follow_ups: VecDeque::new(),
@@ -184,11 +184,13 @@ impl Driver {
         while !self.ended {
             let due = self.core.next_deadline().min(self.housekeeping);
             let due = self.follow_ups.front().map_or(due, |(at, _)| due.min(*at)).max(self.rested);
-            let Self { timer, inbox, sockets, monitor, reports, .. } = self;
+            let Self { core, timer, inbox, sockets, monitor, reports, .. } = self;
+            // What does not authenticate never becomes an event: it costs neither a step nor what follows each.
+            let datagram = sockets.recv(|bytes| core.admits(bytes));
             let input = tokio::select! {
                 biased;
                 () = timer.sleep_until(due) => None,
-                input = wait(inbox, sockets, monitor, reports) => Some(input),
+                input = wait(inbox, datagram, monitor, reports) => Some(input),
             };
             match input {
                 None => self.due(),
@@ -362,7 +364,7 @@ impl Driver {
 /// Whatever comes first; several that wait take turns.
 async fn wait(
     inbox: &mut mpsc::Receiver<ToCore>,
-    sockets: &mut HeartbeatSockets,
+    datagram: impl Future<Output = Received>,
     monitor: &mut Result<Monitor, MonitorError>,
     reports: &mut mpsc::Receiver<Report>,
 ) -> Input {
@@ -375,7 +377,7 @@ async fn wait(
     };
     tokio::select! {
         message = inbox.recv() => Input::Message(message),
-        received = sockets.recv() => Input::Datagram(received),
+        received = datagram => Input::Datagram(received),
         change = host => Input::Host(change),
         Some(report) = reports.recv() => Input::Address(report),
     }

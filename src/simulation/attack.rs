@@ -77,9 +77,15 @@ impl World {
         let now = h.clock.read(self.now);
         let Some(p) = h.process.as_mut() else { return };
         let mut actions = Vec::new();
+        let admitted = p.core.admits(&bytes);
+        let steps = p.core.snapshot(now).counters.steps;
         p.core.handle(now, Event::DatagramReceived { path, from, bytes }, &mut actions);
+        let steps = p.core.snapshot(now).counters.steps - steps;
         let effects: Vec<&Action> = actions.iter().filter(|a| !matches!(a, Action::SendDatagram { .. })).collect();
         let mut changed = String::new();
+        if !admitted && (steps > 0 || !actions.is_empty()) {
+            let _ = write!(changed, "it does not authenticate, and led to {steps} steps and {actions:?}; ");
+        }
         if !effects.is_empty() {
             let _ = write!(changed, "it led to {effects:?}");
         }

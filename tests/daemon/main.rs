@@ -9,6 +9,7 @@ mod completions;
 mod doctor;
 mod drill;
 mod failover;
+mod flood;
 mod history;
 mod lab;
 mod logs;

@@ -7,6 +7,7 @@ mod conformance;
 mod conformance_majority;
 mod drill;
 mod faults;
+mod forged;
 mod keepalived;
 mod looks;
 mod maintenance;

@@ -4,6 +4,7 @@ use super::{Driver, chain};
 use crate::election::event::Event;
 use crate::ids::{GroupIndex, HavipIndex};
 use crate::net::garp::{Announced, Announcer};
+use crate::net::heartbeat::Layout;
 use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{Kind, Outcome, Report};
 use crate::time::Instant;
@@ -96,6 +97,12 @@ impl Driver {
         let config = Arc::clone(self.core.config());
         let asked = config.heartbeat.fabric_probe && !config.local_node().witness;
         let addresses = if asked { self.places.known_addresses() } else { Vec::new() };
-        self.sockets.reconfigure(&config.local_node().addresses, &addresses, config.heartbeat.port);
+        self.sockets.reconfigure(Layout {
+            own: &config.local_node().addresses,
+            sources: &self.core.sources(),
+            havips: &addresses,
+            port: config.heartbeat.port,
+            groups: config.groups.len(),
+        });
     }
 }

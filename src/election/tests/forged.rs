@@ -1,0 +1,88 @@
+//! Datagrams that are nobody's word: nothing of the core moves for them.
+
+use super::conformance::settled;
+use super::*;
+
+/// The last datagram that `from` sent, and what makes others of it.
+fn last_sent(pair: &Pair, from: usize) -> Vec<u8> {
+    let sent = |(_, i, action): &(Instant, usize, Action)| match action {
+        Action::SendDatagram { bytes, .. } if *i == from => Some(bytes.clone()),
+        _ => None,
+    };
+    pair.log.iter().rev().find_map(sent).expect("heartbeats")
+}
+
+fn steps(pair: &Pair, node: usize) -> u64 {
+    pair.core(node).snapshot(pair.now).counters.steps
+}
+
+/// Hands `bytes` to a node; what its counters of refused datagrams and its steps are afterwards, less what they were.
+fn given(pair: &mut Pair, node: usize, bytes: Vec<u8>) -> (u64, u64, u64, u64) {
+    let counters = |pair: &Pair| {
+        let s = pair.core(node).snapshot(pair.now);
+        let misdirected: u64 = s.peers.iter().map(|p| p.stats.wrong_receiver).sum();
+        (s.counters.bad_tag, s.counters.unknown_sender, misdirected, s.counters.steps)
+    };
+    let before = counters(pair);
+    let from = SocketAddr::from(([10, 0, 0, 10], 11200));
+    let actions = pair.give(node, Event::DatagramReceived { path: Some(0), from, bytes });
+    assert!(actions.is_empty(), "{actions:?}");
+    let after = counters(pair);
+    (after.0 - before.0, after.1 - before.1, after.2 - before.2, after.3 - before.3)
+}
+
+/// I7: what does not authenticate leads to no step, even when the last one was long ago.
+#[test]
+fn what_does_not_authenticate_steps_nothing() {
+    let mut pair = settled(2, Arbiter::None);
+    let genuine = last_sent(&pair, 0);
+    let changed = |at: usize| {
+        let mut bytes = genuine.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    // Later than a dead time: to judge the pause by such a datagram would void what the node had.
+    pair.now = pair.now + Duration::from_secs(5);
+    assert_eq!(given(&mut pair, 1, vec![0; 100]), (0, 0, 0, 0));
+    assert_eq!(given(&mut pair, 1, changed(4)), (0, 0, 0, 0), "the version");
+    assert_eq!(given(&mut pair, 1, changed(6)), (0, 0, 0, 0), "the key");
+    let last = genuine.len() - 1;
+    assert_eq!(given(&mut pair, 1, changed(last)), (1, 0, 0, 0), "the tag");
+    // Neither of these has a tag that verifies: sender and receiver are looked at before it.
+    assert_eq!(given(&mut pair, 1, changed(8)), (0, 1, 0, 0), "the sender");
+    assert_eq!(given(&mut pair, 1, changed(16)), (0, 0, 1, 0), "the receiver");
+    let c = pair.core(1).snapshot(pair.now).counters;
+    assert_eq!((c.foreign, c.wrong_version, c.unknown_key), (1, 1, 1));
+}
+
+/// The shell asks before it makes an event of a datagram, and hears the same.
+#[test]
+fn what_is_refused_as_an_event_is_not_admitted_either() {
+    let mut pair = settled(2, Arbiter::None);
+    let genuine = last_sent(&pair, 0);
+    let core = pair.nodes[1].as_mut().expect("it runs");
+    assert!(core.admits(&genuine));
+    for at in 0..genuine.len() {
+        let mut bytes = genuine.clone();
+        bytes[at] ^= 0x40;
+        assert!(!core.admits(&bytes), "byte {at}");
+    }
+    let back = last_sent(&pair, 1);
+    let core = pair.nodes[1].as_mut().expect("it runs");
+    assert!(!core.admits(&back), "a reflection");
+}
+
+/// A recording authenticates: it is dropped by its number, and is not worth a step either.
+#[test]
+fn a_recording_steps_nothing() {
+    let mut pair = settled(2, Arbiter::None);
+    let recorded = last_sent(&pair, 0);
+    pair.run(Duration::from_secs(1));
+    let before = steps(&pair, 1);
+    for _ in 0..1000 {
+        assert_eq!(given(&mut pair, 1, recorded.clone()), (0, 0, 0, 0));
+    }
+    assert_eq!(steps(&pair, 1), before);
+    pair.run(Duration::from_secs(1));
+    assert!(steps(&pair, 1) > before, "the clock goes on");
+}
