@@ -257,7 +257,7 @@ async fn wait_for_place(
 
 /// Says to everybody who asks why there is nothing to ask yet; `reload` has the file looked at again.
 async fn answer(commands: &mut mpsc::Receiver<ControlRequest>, why: &str) {
-    while let Some(ControlRequest { command, reply }) = commands.recv().await {
+    while let Some(ControlRequest { command, reply, .. }) = commands.recv().await {
         let _ = reply.send(Response::new(Code::TryAgain, why));
         if command == Request::Reload {
             return;

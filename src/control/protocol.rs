@@ -90,8 +90,9 @@ pub enum Request {
         /// The VRRP priority.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         priority: Option<String>,
-        /// When keepalived said it: ticks of 10 ms since boot, and the process that it started to say it.
-        stamp: (u64, u32),
+        /// Only the first daemons go by it. For when keepalived said it the kernel is asked, and who asks: never the client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stamp: Option<(u64, u32)>,
     },
     /// The log level until the next reload or restart.
     LogLevel {
@@ -101,8 +102,8 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether it is for root and the daemon's own user only: whatever changes something does, apart from the
-    /// states of keepalived, which runs its scripts as a user of the operator's choice.
+    /// Whether it is for root and the daemon's own user only: whatever changes something is, apart from the
+    /// states of keepalived, whose user may tell them, too: who that is, the configuration says.
     #[must_use]
     pub const fn needs_root(&self) -> bool {
         match self {

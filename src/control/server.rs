@@ -82,11 +82,36 @@ pub enum BindError {
     },
 }
 
+/// Who is at the other end of a connection, as the kernel says (`SO_PEERCRED`): as it was when it connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Its user; `None` if the kernel does not tell.
+    pub uid: Option<u32>,
+    /// Its process, unless that is hidden from us. While it waits for an answer nobody else gets the number.
+    pub pid: Option<u32>,
+}
+
+impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        let peer = stream.peer_cred().ok();
+        let pid = peer.as_ref().and_then(|p| p.pid()).and_then(|pid| u32::try_from(pid).ok());
+        Self { uid: peer.map(|p| p.uid()), pid: pid.filter(|pid| *pid != 0) }
+    }
+
+    /// Root, or the user that the daemon runs as.
+    #[must_use]
+    pub fn is_trusted(self) -> bool {
+        self.uid.is_some_and(|uid| uid == 0 || uid == rustix::process::geteuid().as_raw())
+    }
+}
+
 /// One command on its way to whoever carries it out.
 #[derive(Debug)]
 pub struct ControlRequest {
     /// What is asked; never [`Request::Watch`], which is served here.
     pub command: Request,
+    /// Who asks.
+    pub peer: Peer,
     /// Where the answer goes. Dropped without one, the client hears "try again".
     pub reply: oneshot::Sender<Response>,
 }
@@ -227,12 +252,8 @@ enum Rights {
 
 impl Rights {
     /// Of whoever is at the other end.
-    fn of(stream: &UnixStream) -> Self {
-        let trusted = |uid: u32| uid == 0 || uid == rustix::process::geteuid().as_raw();
-        match stream.peer_cred() {
-            Ok(peer) if trusted(peer.uid()) => Self::Change,
-            _ => Self::Look,
-        }
+    fn of(peer: Peer) -> Self {
+        if peer.is_trusted() { Self::Change } else { Self::Look }
     }
 
     /// The answer to what is not allowed.
@@ -247,7 +268,7 @@ impl Rights {
 struct Connection<S> {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
-    rights: Rights,
+    peer: Peer,
     handler: mpsc::Sender<ControlRequest>,
     snapshots: watch::Receiver<Arc<S>>,
     limits: Limits,
@@ -260,9 +281,9 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
         snapshots: watch::Receiver<Arc<S>>,
         limits: Limits,
     ) -> Self {
-        let rights = Rights::of(&stream);
+        let peer = Peer::of(&stream);
         let (reader, writer) = stream.into_split();
-        Self { reader: BufReader::new(reader), writer, rights, handler, snapshots, limits }
+        Self { reader: BufReader::new(reader), writer, peer, handler, snapshots, limits }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
@@ -284,7 +305,7 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
             }
             let reply = match Request::parse(&text) {
                 Ok(Request::Watch) => return self.watch().await,
-                Ok(command) => match self.rights.refusal(&command) {
+                Ok(command) => match Rights::of(self.peer).refusal(&command) {
                     Some(refusal) => refusal,
                     None => self.ask(command).await,
                 },
@@ -297,7 +318,7 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
     async fn ask(&self, command: Request) -> Response {
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            self.handler.send(ControlRequest { command, reply }).await.ok()?;
+            self.handler.send(ControlRequest { command, peer: self.peer, reply }).await.ok()?;
             answer.await.ok()
         };
         match timeout(self.limits.handle, asked).await {

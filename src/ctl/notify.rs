@@ -21,7 +21,9 @@ Examples:
 In keepalived.conf, inside a vrrp_instance or a vrrp_sync_group:
   notify \"/usr/bin/havipctl notify\"
 keepalived adds the four words itself. While havipd does not run, the newest state of each name is kept in its \
-state directory, so keepalived has to run this as root or as havipd.";
+state directory, so keepalived has to run this as root or as havipd.
+
+Exits 1 if keepalived has said something newer, and 75 if keepalived does not run: the state does not count then.";
 
 /// The four words of keepalived.
 #[derive(Debug, Args)]
@@ -52,11 +54,12 @@ pub(super) fn run(words: &Words, socket: &Path) -> Response {
         name: words.name.clone(),
         state: words.state.clone(),
         priority: words.priority.clone(),
-        stamp: (stamp.ticks, stamp.pid),
+        stamp: Some((stamp.ticks, stamp.pid)),
     };
     let answer = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
     let why = match answer {
-        Ok(response) if response.code != Code::TryAgain => return response,
+        // The daemon has it, whether it counts or not.
+        Ok(response) if response.code != Code::TryAgain || !response.data["taken"].is_null() => return response,
         Ok(response) => response.message,
         Err(error) => error.to_string(),
     };

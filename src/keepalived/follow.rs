@@ -9,7 +9,7 @@ use crate::election::event::{VrrpReport, VrrpSource};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,12 +30,27 @@ pub struct Followed {
 }
 
 /// One notify command.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Told {
     /// What keepalived said.
     pub notice: Notice,
     /// When.
     pub stamp: Stamp,
+    /// Where it is told what became of it.
+    pub answer: oneshot::Sender<Taken>,
+}
+
+/// What became of a notify command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is the state now.
+    Yes,
+    /// No group follows that name.
+    NotFollowed,
+    /// keepalived has said something newer: this.
+    Older(State),
+    /// keepalived does not run; why that is so. The state counts if the process that said it turns out to live.
+    NotRunning(String),
 }
 
 /// A state that counts now.
@@ -108,7 +123,11 @@ pub async fn follow(followed: Followed, mut told: mpsc::Receiver<Told>, out: mps
                 this.died().await;
             }
             notices = next(fifo.as_mut()) => this.read(notices).await,
-            Some(told) = told.recv() => this.take(told.notice, told.stamp, VrrpSource::Notify).await,
+            Some(told) = told.recv() => {
+                let taken = this.take(told.notice, told.stamp, VrrpSource::Notify).await;
+                // Whoever asked may have gone.
+                let _ = told.answer.send(taken);
+            }
             () = saved(&mut this.saving) => this.save(),
             look = looked(&mut this.looking) => this.take_kept(look).await,
             _ = look.tick() => {
@@ -171,28 +190,32 @@ impl Follow {
             newest.insert(notice.vrrp.clone(), notice);
         }
         for notice in newest.into_values() {
-            self.take(notice, Stamp::now(), VrrpSource::Fifo).await;
+            let _ = self.take(notice, Stamp::now(), VrrpSource::Fifo).await;
         }
     }
 
-    async fn take(&mut self, notice: Notice, stamp: Stamp, source: VrrpSource) {
+    async fn take(&mut self, notice: Notice, stamp: Stamp, source: VrrpSource) -> Taken {
         if !self.names.contains(&notice.vrrp) {
             tracing::debug!("keepalived says {}, which no group follows", notice.line());
-            return;
+            return Taken::NotFollowed;
         }
-        if self.known.get(&notice.vrrp).is_some_and(|known| stamp.is_before(known.stamp)) {
+        if let Some(known) = self.known.get(&notice.vrrp).filter(|known| stamp.is_before(known.stamp)) {
             tracing::debug!("keepalived says {}, but has said something newer", notice.line());
-            return;
+            return Taken::Older(known.notice.word.state());
         }
         tracing::debug!("keepalived says {} ({source})", notice.line());
         let vrrp = notice.vrrp.clone();
-        let decided = notice.word.decides();
+        let (decided, state) = (notice.word.decides(), notice.word.state());
         self.known.insert(vrrp.clone(), Known { notice, stamp, source, decided });
         if self.process.is_none() {
             // It tells all that it knows.
-            return self.find().await;
+            self.find().await;
+        } else {
+            self.tell(&vrrp).await;
         }
-        self.tell(&vrrp).await;
+        // Without a process every name is stopped already.
+        let counts = state == State::Stop || (self.process.is_some() && self.known.contains_key(&vrrp));
+        if counts { Taken::Yes } else { Taken::NotRunning(self.said.clone()) }
     }
 
     /// Reports a state, and keeps it as one that was acted on.

@@ -90,7 +90,7 @@ impl Kept {
         let name = file_name(&notice.vrrp);
         let boot = boot_id().map_err(|e| self.error("learn which boot this is", e))?;
         match self.read_one(&locked.directory, &name) {
-            Some(old) if old.boot == boot && stamp.is_before(old.stamp) => return Ok(()),
+            Some(old) if old.boot == boot && stamp.is_before(old.stamp) && !old.stamp.is_ahead() => return Ok(()),
             Some(_) => {}
             None if self.names(&locked.directory)?.len() >= MOST => return Err(KeptError::Full(self.path.clone())),
             None => {}
@@ -108,14 +108,14 @@ impl Kept {
         rustix::fs::renameat(&locked.directory, &*beside, &locked.directory, &*name).map_err(io("replace a file"))
     }
 
-    /// What was kept in this boot. What cannot be read is passed over.
+    /// What was kept in this boot. What cannot be read is passed over, and so is what would be newer than everything to come.
     #[must_use]
     pub fn read(&self) -> Vec<Record> {
         let Ok(boot) = boot_id() else { return Vec::new() };
         let Ok(directory) = self.open() else { return Vec::new() };
         let names = self.names(&directory).unwrap_or_default();
         let records = names.iter().filter_map(|name| self.read_one(&directory, name));
-        records.filter(|r| r.boot == boot).collect()
+        records.filter(|r| r.boot == boot && !r.stamp.is_ahead()).collect()
     }
 
     fn error(&self, step: &'static str, source: io::Error) -> KeptError {
@@ -232,6 +232,17 @@ mod tests {
         assert!(kept.read().iter().any(|r| r.acted_on));
         kept.keep(&backup, at(21), false).expect("newer");
         assert!(kept.read().iter().any(|r| r.notice == backup));
+    }
+
+    #[test]
+    fn a_record_from_the_future_counts_for_nothing_and_is_replaced() {
+        let state = tempfile::tempdir().expect("a directory");
+        let kept = Kept::new(state.path());
+        let (master, backup) = (notice("INSTANCE \"x\" MASTER 1"), notice("INSTANCE \"x\" BACKUP 1"));
+        kept.keep(&master, at(u64::MAX), true).expect("as a client could have it kept once");
+        assert_eq!(kept.read(), []);
+        kept.keep(&backup, at(5), false).expect("kept");
+        assert_eq!(kept.read().into_iter().map(|r| r.notice).collect::<Vec<_>>(), [backup]);
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub mod follow;
 mod idle;
 pub mod kept;
 pub mod parse;
-mod process;
+pub(crate) mod process;
 pub mod stamp;

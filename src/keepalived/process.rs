@@ -7,6 +7,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 use tokio::io::unix::AsyncFd;
@@ -16,6 +17,10 @@ const MAX_BYTES: u64 = 64;
 /// What a process of keepalived calls itself.
 const NAME: &str = "keepalived";
 const NANOS_PER_TICK: u128 = 10_000_000;
+/// passwd(5). Users that only a directory service has are not looked for.
+const USERS: &str = "/etc/passwd";
+/// The user that keepalived runs its scripts as, unless `script_user` says otherwise.
+const SCRIPT_USER: &str = "keepalived_script";
 
 /// Why there is no process.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +82,27 @@ impl Process {
     }
 }
 
+/// The users, besides root and the daemon's own, who may tell keepalived's states: the one that the keepalived of this pid
+/// file runs as, and keepalived's own choice for its scripts, `keepalived_script`, if the host has such a user.
+pub(crate) fn is_user_of_keepalived(uid: u32, pid_file: &Path) -> bool {
+    user_of(pid_file) == Some(uid) || std::fs::read_to_string(USERS).is_ok_and(|users| script_user(&users) == Some(uid))
+}
+
+fn user_of(pid_file: &Path) -> Option<u32> {
+    let mut text = String::new();
+    File::open(pid_file).ok()?.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+    let pid: u32 = text.trim().parse().ok()?;
+    let (name, _) = stat(pid).ok()?;
+    // The directory of a process belongs to the user that it runs as (proc(5)).
+    let process = std::fs::metadata(format!("/proc/{pid}")).ok()?;
+    (name == NAME).then(|| process.uid())
+}
+
+fn script_user(users: &str) -> Option<u32> {
+    let of = |line: &str| line.strip_prefix(SCRIPT_USER)?.strip_prefix(':')?.split(':').nth(1)?.parse().ok();
+    users.lines().find_map(of)
+}
+
 /// An instant of the wall clock as ticks since the host booted; off by as much as the clock was set since.
 fn ticks_at(at: SystemTime) -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a file's time is wall time")]
@@ -113,6 +139,21 @@ mod tests {
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::Dead(_))));
         std::fs::write(&pid_file, "x").expect("written");
         assert!(matches!(Process::find(&pid_file), Err(NoProcess::Content)));
+    }
+
+    #[test]
+    fn users_of_keepalived() {
+        let users =
+            "root:x:0:0::/:/bin/sh\nkeepalived_scripts:x:7:7::/:\nkeepalived_script:x:986:980::/:/sbin/nologin\n";
+        assert_eq!((script_user(users), script_user("keepalived_script:x"), script_user("")), (Some(986), None, None));
+        let directory = tempfile::tempdir().expect("a directory");
+        let pid_file = directory.path().join("pid");
+        assert_eq!(user_of(&pid_file), None);
+        let child = idle(&directory.path().join(NAME));
+        std::fs::write(&pid_file, child.0.id().to_string()).expect("written");
+        assert_eq!(user_of(&pid_file), Some(rustix::process::geteuid().as_raw()));
+        std::fs::write(&pid_file, std::process::id().to_string()).expect("written");
+        assert_eq!(user_of(&pid_file), None, "another program");
     }
 
     #[tokio::test]

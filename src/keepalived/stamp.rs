@@ -33,6 +33,18 @@ impl Stamp {
         Ok(Self { ticks: began(pid)?, pid })
     }
 
+    /// When a process began that is known to live; now if it is hidden from us.
+    #[must_use]
+    pub fn of(pid: Option<u32>) -> Self {
+        pid.and_then(|pid| Some(Self { ticks: began(pid).ok()?, pid })).unwrap_or_else(Self::now)
+    }
+
+    /// Whether it lies ahead. The kernel gives no such stamp: it is a forgery, or damage.
+    #[must_use]
+    pub fn is_ahead(self) -> bool {
+        self.ticks > Self::now().ticks
+    }
+
     /// Now, for what is read from the FIFO, which is in order by itself.
     #[must_use]
     pub fn now() -> Self {
@@ -92,7 +104,8 @@ mod tests {
     fn this_process_began_before_now() {
         let began = Stamp::of_this_process().expect("/proc");
         assert_eq!(began.pid, std::process::id());
-        assert!(began.ticks <= Stamp::now().ticks);
+        assert!(!began.is_ahead() && Stamp { ticks: u64::MAX, pid: 1 }.is_ahead());
+        assert_eq!((Stamp::of(Some(began.pid)), Stamp::of(Some(u32::MAX)).pid, Stamp::of(None).pid), (began, 0, 0));
         assert!(stat(u32::MAX).is_err());
     }
 }

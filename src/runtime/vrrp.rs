@@ -3,18 +3,23 @@
 use super::ToCore;
 use crate::config::model::{Arbiter, Config};
 use crate::control::protocol::{Code, Request, Response};
+use crate::control::server::Peer;
 use crate::election::event::Event;
 use crate::ids::GroupIndex;
-use crate::keepalived::follow::{Followed, News, Told, follow};
+use crate::keepalived::follow::{Followed, News, Taken, Told, follow};
 use crate::keepalived::parse::{Notice, Vrrp as Name};
+use crate::keepalived::process::is_user_of_keepalived;
 use crate::keepalived::stamp::Stamp;
 use std::collections::BTreeMap;
 use std::path::Path;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Notify commands, and reports, that wait.
 const QUEUE: usize = 256;
+/// The answer to everybody else.
+const NOT_ALLOWED: &str = "only root, the user that havipd runs as, the one that keepalived runs as, and keepalived_script \
+    may tell a state of keepalived";
 
 /// The tasks that follow keepalived; they end when it is dropped.
 #[derive(Debug)]
@@ -86,22 +91,68 @@ async fn pass_on(
     }
 }
 
-/// The answer to a notify command. keepalived's own configuration may well have instances that no group follows.
-pub(super) fn notified(running: Option<&Vrrp>, request: &Request) -> Response {
-    let Request::Notify { kind, name, state, priority, stamp } = request else {
-        return Response::new(Code::Usage, "not a notify command");
+/// Answers a notify command, once it is known what became of it. keepalived's own configuration may well have instances
+/// that no group follows. What the client says of itself counts for nothing: the kernel names its user, and its process,
+/// which tells when it was started.
+pub(super) fn notified(
+    running: Option<&Vrrp>,
+    config: &Config,
+    request: &Request,
+    peer: Peer,
+    reply: oneshot::Sender<Response>,
+) {
+    let allowed = |uid| is_user_of_keepalived(uid, &config.keepalived.pid_file);
+    let result = if peer.is_trusted() || peer.uid.is_some_and(allowed) {
+        forward(running, request, peer)
+    } else {
+        Err(Response::new(Code::Permission, NOT_ALLOWED))
     };
-    let notice = match Notice::from_words(kind, name, state, priority.as_deref()) {
-        Ok(notice) => notice,
-        Err(error) => return Response::new(Code::Usage, error.to_string()),
+    match result {
+        Ok((text, taken)) => drop(tokio::spawn(async move {
+            let response = match taken.await {
+                Ok(taken) => told(&text, taken),
+                // What follows keepalived has been replaced by a reload, or ends with the daemon.
+                Err(_) => Response::new(Code::TryAgain, "what follows keepalived begins anew"),
+            };
+            let _ = reply.send(response);
+        })),
+        Err(response) => drop(reply.send(response)),
+    }
+}
+
+/// Passes a state on; what it says in words, and where it is told what became of it.
+fn forward(
+    running: Option<&Vrrp>,
+    request: &Request,
+    peer: Peer,
+) -> Result<(String, oneshot::Receiver<Taken>), Response> {
+    let Request::Notify { kind, name, state, priority, stamp: _ } = request else {
+        return Err(Response::new(Code::Usage, "not a notify command"));
     };
+    let notice = Notice::from_words(kind, name, state, priority.as_deref())
+        .map_err(|error| Response::new(Code::Usage, error.to_string()))?;
     let Some(running) = running.filter(|r| r.groups.contains_key(&notice.vrrp)) else {
-        return Response::done(format!("no group follows {}", notice.vrrp));
+        return Err(Response::done(format!("no group follows {}", notice.vrrp)));
     };
     let text = format!("{} is {}", notice.vrrp, notice.word.as_str());
-    let stamp = Stamp { ticks: stamp.0, pid: stamp.1 };
-    match running.told.try_send(Told { notice, stamp }) {
-        Ok(()) => Response::done(text),
-        Err(_) => Response::new(Code::TryAgain, "too many states wait"),
-    }
+    let (answer, taken) = oneshot::channel();
+    let told = Told { notice, stamp: Stamp::of(peer.pid), answer };
+    running.told.try_send(told).map_err(|_| Response::new(Code::TryAgain, "too many states wait"))?;
+    Ok((text, taken))
+}
+
+fn told(text: &str, taken: Taken) -> Response {
+    let response = match &taken {
+        Taken::Yes => Response::done(text),
+        Taken::NotFollowed => Response::done("no group follows it"),
+        Taken::Older(state) => {
+            let state = state.as_str();
+            Response::new(
+                Code::No,
+                format!("{text} does not count: keepalived has said {state} since, or whoever says it ran before"),
+            )
+        }
+        Taken::NotRunning(why) => Response::new(Code::TryAgain, format!("{text} does not count now: {why}")),
+    };
+    response.with_data(serde_json::json!({ "taken": taken == Taken::Yes }))
 }

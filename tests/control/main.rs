@@ -75,7 +75,7 @@ impl Daemon {
 
 async fn answer(mut requests: tokio::sync::mpsc::Receiver<ControlRequest>) {
     let mut unanswered = Vec::new();
-    while let Some(ControlRequest { command, reply }) = requests.recv().await {
+    while let Some(ControlRequest { command, reply, .. }) = requests.recv().await {
         match command {
             Request::Why { group } => drop(reply.send(Response::done(group))),
             Request::Reload => unanswered.push(reply),

@@ -38,7 +38,13 @@ impl Bench {
     }
 
     async fn say(&self, line: &str, stamp: Stamp) {
-        self.told.send(Told { notice: notice(line), stamp }).await.expect("listens");
+        let _ = self.ask(line, stamp).await;
+    }
+
+    async fn ask(&self, line: &str, stamp: Stamp) -> Taken {
+        let (answer, taken) = oneshot::channel();
+        self.told.send(Told { notice: notice(line), stamp, answer }).await.expect("listens");
+        timeout(PATIENCE, taken).await.expect("in time").expect("an answer")
     }
 
     async fn next(&mut self) -> (State, bool, VrrpSource) {
@@ -97,7 +103,7 @@ async fn its_death_is_a_stop_and_what_it_said_dies_with_it() {
 async fn a_start_goes_on_from_what_was_kept() {
     let keep = |acted_on| {
         move |state: &Path| {
-            let stamp = Stamp { ticks: Stamp::now().ticks + 1, pid: 3 };
+            let stamp = Stamp { pid: 3, ..Stamp::now() };
             Kept::new(state).keep(&notice(MASTER), stamp, acted_on).expect("kept");
         }
     };
@@ -127,9 +133,23 @@ async fn a_state_of_an_earlier_keepalived_and_one_without_any_count_for_nothing(
     let first = timeout(PATIENCE, news.recv()).await.expect("in time").expect("goes on");
     assert_eq!((first.report.state, first.report.source), (State::Stop, VrrpSource::Process));
     // What another keeps meanwhile is found, once there is a keepalived.
-    let later = Stamp { ticks: Stamp::now().ticks + 100, pid: 1 };
-    Kept::new(directory.path()).keep(&notice(BACKUP), later, false).expect("kept");
     let _keepalived = started(directory.path());
+    Kept::new(directory.path()).keep(&notice(BACKUP), Stamp::now(), false).expect("kept");
     let next = timeout(PATIENCE, news.recv()).await.expect("in time").expect("goes on");
     assert_eq!(next.report.state, State::Backup);
+}
+
+#[tokio::test]
+async fn whoever_tells_a_state_hears_what_became_of_it() {
+    let mut bench = Bench::new(|_| {});
+    let now = Stamp { pid: 9, ..Stamp::now() };
+    assert_eq!(bench.ask(MASTER, now).await, Taken::Yes);
+    assert_eq!(bench.ask(BACKUP, Stamp { pid: 8, ..now }).await, Taken::Older(State::Master));
+    assert_eq!(bench.ask("INSTANCE \"another\" MASTER 1", now).await, Taken::NotFollowed);
+    assert_eq!(bench.next().await.0, State::Master);
+    bench.end();
+    assert_eq!(bench.next().await, (State::Stop, true, VrrpSource::Process));
+    let taken = bench.ask(MASTER, Stamp { pid: 10, ..Stamp::now() }).await;
+    assert!(matches!(&taken, Taken::NotRunning(why) if why.contains("keepalived does not run")), "{taken:?}");
+    assert_eq!(bench.ask("INSTANCE \"VI_1\" STOP 0", Stamp { pid: 11, ..Stamp::now() }).await, Taken::Yes);
 }

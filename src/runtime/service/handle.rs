@@ -161,14 +161,14 @@ impl Service {
         });
     }
 
-    pub(super) fn asked(&mut self, ControlRequest { command: request, reply }: ControlRequest) {
+    pub(super) fn asked(&mut self, ControlRequest { command: request, peer, reply }: ControlRequest) {
         match &request {
             Request::Status => self.tell_status(reply),
             Request::Why { group } => self.tell_why(group.clone(), reply),
             Request::History { group } => self.tell_history(group.clone(), reply),
             Request::Doctor => self.examine(Some(reply)),
             Request::Reload => self.reload(Some(reply)),
-            Request::Notify { .. } => drop(reply.send(vrrp::notified(self.vrrp.as_ref(), &request))),
+            Request::Notify { .. } => vrrp::notified(self.vrrp.as_ref(), &self.config, &request, peer, reply),
             Request::LogLevel { level } => drop(reply.send(match parse_level(level) {
                 Ok(level) => {
                     self.logging.set_level(level);
