@@ -5,6 +5,7 @@ use crate::cloud::api::{CallError, HaVip};
 use crate::config::model::Config;
 use crate::ids::{BootId, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use crate::keepalived::parse::State;
+use crate::time::Instant;
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub enum Event {
         path: Option<usize>,
         /// The sender's socket address, to answer probes; never trusted for anything else.
         from: std::net::SocketAddr,
+        /// When the kernel took it from the network. It may have waited long for this process to read it.
+        arrived: Instant,
         /// The bytes.
         bytes: Vec<u8>,
     },

@@ -162,8 +162,8 @@ impl Core {
         if self.exited {
             return;
         }
-        if let Event::DatagramReceived { path, from, bytes } = event {
-            return self.datagram(now, path, from, &bytes, actions);
+        if let Event::DatagramReceived { path, from, arrived, bytes } = event {
+            return self.datagram(now, arrived.min(now), path, from, &bytes, actions);
         }
         self.judge_pause(now, actions);
         match event {

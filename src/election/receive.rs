@@ -31,6 +31,7 @@ impl Core {
     pub(super) fn datagram(
         &mut self,
         now: Instant,
+        arrived: Instant,
         path: Option<usize>,
         from: SocketAddr,
         bytes: &[u8],
@@ -42,7 +43,7 @@ impl Core {
         let counts = match datagram {
             Datagram::Heartbeat(heartbeat) => {
                 let path = path.and_then(|p| u8::try_from(p).ok());
-                path.is_some_and(|path| self.heartbeat(now, path, heartbeat, actions))
+                path.is_some_and(|path| self.heartbeat(now, arrived, path, heartbeat, actions))
             }
             // What probes tell is looked at in the next step, whenever that comes.
             Datagram::Probe(probe) => {
@@ -95,11 +96,18 @@ impl Core {
     }
 
     /// Whether anything followed from it.
-    fn heartbeat(&mut self, now: Instant, path: u8, heartbeat: Heartbeat, actions: &mut Actions) -> bool {
+    fn heartbeat(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        path: u8,
+        heartbeat: Heartbeat,
+        actions: &mut Actions,
+    ) -> bool {
         let Some(node) = self.peers.by_tag(heartbeat.sender) else { return false };
         let Some(peer) = self.peers.of_mut(node) else { return false };
-        match peer.session.receive(now, path, &heartbeat) {
-            Verdict::Counts { proven } => self.take_over(now, node, heartbeat, proven),
+        match peer.session.receive(arrived, path, &heartbeat) {
+            Verdict::Counts { proven } => self.take_over(now, arrived, node, heartbeat, proven),
             Verdict::Candidate => self.emit_to(now, node, actions),
             Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
             Verdict::Dropped(_) => return false,
@@ -108,7 +116,7 @@ impl Core {
     }
 
     /// A datagram that counts: what it says replaces what was known.
-    fn take_over(&mut self, now: Instant, node: NodeIndex, heartbeat: Heartbeat, proven: bool) {
+    fn take_over(&mut self, now: Instant, arrived: Instant, node: NodeIndex, heartbeat: Heartbeat, proven: bool) {
         let Some(peer) = self.peers.of_mut(node) else { return };
         if proven {
             peer.entries.clear();
@@ -121,7 +129,7 @@ impl Core {
         peer.digest = Some(heartbeat.digest);
         peer.gone = heartbeat.leaving == Leaving::Gone;
         peer.returns_by = match heartbeat.leaving {
-            Leaving::Restarting(keep_for) => Some(now + keep_for),
+            Leaving::Restarting(keep_for) => Some(arrived + keep_for),
             Leaving::No | Leaving::Gone => None,
         };
         peer.expected_by = peer.returns_by.or(peer.expected_by.filter(|_| !peer.gone));

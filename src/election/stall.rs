@@ -100,11 +100,10 @@ impl Core {
         }
     }
 
-    /// The hypervisor stopped our clocks: most peers' uptimes ran ahead of ours.
+    /// The hypervisor stopped our clocks: most peers' datagrams prove it.
     fn frozen(&self, now: Instant, lease: Duration) -> bool {
         let up: Vec<_> = self.peers.iter().filter(|p| p.up(now)).collect();
-        let ahead = up.iter().filter(|p| p.session.uptime_drift().is_some_and(|d| d.nanos() > 0 && d.diverges(lease)));
-        let ahead = ahead.count();
+        let ahead = up.iter().filter(|p| p.session.clock_lags(lease)).count();
         ahead > 0 && ahead * 2 > up.len()
     }
 
@@ -112,7 +111,6 @@ impl Core {
     fn was_away(&mut self, now: Instant, text: &str, actions: &mut Actions) {
         self.stall.pauses += 1;
         self.stall.claims_from = now + self.config.heartbeat.dead_time();
-        self.stall.effects_seen = self.stall.effects_seen.map(|_| now);
         for peer in self.peers.iter_mut() {
             peer.session.silence_restarts(now);
         }

@@ -5,20 +5,48 @@
 
 use super::readiness::readable;
 use crate::time::Instant;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use std::io;
+use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
 const NANOS: u64 = 1_000_000_000;
+/// `asm-generic/sockios.h`.
+const SIOCGSTAMPNS: rustix::ioctl::Opcode = 0x8907;
 
 /// Time since the host booted, suspends included.
 #[must_use]
 pub fn now() -> Instant {
-    let t = rustix::time::clock_gettime(ClockId::Boottime);
+    Instant::from_nanos(nanos(rustix::time::clock_gettime(ClockId::Boottime)))
+}
+
+/// When the kernel took the datagram from the network that was read from `socket` last, if `drained` is when that
+/// socket was found empty before.
+///
+/// The kernel dates by the wall clock, which anybody may set: so only the age counts, which two readings at one moment
+/// give, and no step of that clock between arrival and reading can move it out of what is known without it.
+pub(crate) fn arrival(socket: &impl AsFd, drained: Instant) -> Instant {
+    let Ok(stamp) = stamp(socket) else { return now() };
+    let wall = nanos(rustix::time::clock_gettime(ClockId::Realtime));
+    let now = now();
+    now.before(Duration::from_nanos(wall.saturating_sub(nanos(stamp)))).max(drained).min(now)
+}
+
+/// By the wall clock, when the kernel took the datagram from the network that was read last.
+///
+/// # Errors
+/// When none was read yet.
+#[expect(unsafe_code, reason = "no crate that we have asks a socket for its time stamp")]
+pub(crate) fn stamp(socket: &impl AsFd) -> io::Result<Timespec> {
+    // SAFETY: SIOCGSTAMPNS writes one timespec of the kernel's size of a word, which this target's is.
+    let stamp = unsafe { rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<SIOCGSTAMPNS, libc::timespec>::new()) }?;
+    Ok(Timespec { tv_sec: stamp.tv_sec, tv_nsec: stamp.tv_nsec })
+}
+
+fn nanos(t: Timespec) -> u64 {
     let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
-    let nanos = u64::try_from(t.tv_nsec).unwrap_or(0);
-    Instant::from_nanos(seconds.saturating_mul(NANOS).saturating_add(nanos))
+    seconds.saturating_mul(NANOS).saturating_add(u64::try_from(t.tv_nsec).unwrap_or(0))
 }
 
 /// One re-usable timer with the kernel's resolution (`timerfd_create(2)`).
@@ -76,7 +104,6 @@ impl Timer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn the_clock_is_the_kernels_uptime() {

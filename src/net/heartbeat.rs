@@ -69,8 +69,8 @@ pub struct Received {
     pub from: SocketAddr,
     /// At most [`MAX_DATAGRAM`] bytes.
     pub bytes: Vec<u8>,
-    /// When it was read.
-    pub at: Instant,
+    /// When the kernel took it from the network, which may be long before it was read.
+    pub arrived: Instant,
 }
 
 /// What the sockets are to be.
@@ -162,6 +162,8 @@ struct Slot {
     /// Netlink said that the address went: no attempt before it says that it came.
     gone: bool,
     tried: Instant,
+    /// When nothing was there to be read last: what is read now arrived later.
+    drained: Instant,
     error: Option<io::Error>,
 }
 
@@ -170,6 +172,14 @@ struct Slot {
 struct Connected {
     from: SocketAddr,
     socket: Option<UdpSocket>,
+    /// As that of the slot.
+    drained: Instant,
+}
+
+impl Connected {
+    fn new(from: SocketAddr) -> Self {
+        Self { from, socket: None, drained: Instant::default() }
+    }
 }
 
 impl HeartbeatSockets {
@@ -327,8 +337,8 @@ impl HeartbeatSockets {
 }
 
 impl Slot {
-    const fn new(address: SocketAddr, path: Option<usize>) -> Self {
-        let tried = Instant::from_nanos(0);
+    fn new(address: SocketAddr, path: Option<usize>) -> Self {
+        let never = Instant::default();
         Self {
             address,
             path,
@@ -337,7 +347,8 @@ impl Slot {
             next: 0,
             gone: false,
             room: (0, 0),
-            tried,
+            tried: never,
+            drained: never,
             error: None,
         }
     }
@@ -351,7 +362,7 @@ impl Slot {
             let kept = old.iter().position(|c| c.from == from);
             let twice = self.connected.iter().any(|c| c.from == from);
             if !twice {
-                self.connected.push(kept.map_or(Connected { from, socket: None }, |at| old.swap_remove(at)));
+                self.connected.push(kept.map_or_else(|| Connected::new(from), |at| old.swap_remove(at)));
             }
         }
         self.next = 0;
@@ -374,6 +385,7 @@ impl Slot {
         match bind(self.address, freely, self.room.1) {
             Ok(socket) => {
                 self.socket = Some(socket);
+                self.drained = now;
                 self.error = None;
                 counters.binds += 1;
                 self.connect(now);
@@ -402,7 +414,9 @@ impl Slot {
         for at in 0..self.connected.len() {
             if self.connected[at].socket.is_none() {
                 allow(&self.connected, true);
-                self.connected[at].socket = connect(self.address, self.connected[at].from, self.room.0).ok();
+                let connected = &mut self.connected[at];
+                connected.socket = connect(self.address, connected.from, self.room.0).ok();
+                connected.drained = now;
             }
         }
         allow(&self.connected, false);
@@ -434,15 +448,24 @@ impl Slot {
         counters: &mut Counters,
         admits: &mut impl FnMut(&[u8]) -> bool,
     ) -> Poll<Option<Received>> {
-        let of_peer = which.checked_sub(1).and_then(|at| self.connected[at].socket.as_ref());
-        let socket = if which == 0 { self.socket.as_ref() } else { of_peer };
+        let (socket, drained) = match which.checked_sub(1) {
+            None => (&self.socket, &mut self.drained),
+            Some(at) => {
+                let Connected { socket, drained, .. } = &mut self.connected[at];
+                (&*socket, drained)
+            }
+        };
         let Some(socket) = socket else { return Poll::Pending };
         // One byte more than allowed: that it is used shows that the datagram is too long.
         let mut space = [0; MAX_DATAGRAM + 1];
         let mut buffer = ReadBuf::new(&mut space);
-        let from = match std::task::ready!(socket.poll_recv_from(cx, &mut buffer)) {
-            Ok(from) => from,
-            Err(error) => {
+        let from = match socket.poll_recv_from(cx, &mut buffer) {
+            Poll::Ready(Ok(from)) => from,
+            Poll::Pending => {
+                *drained = clock::now();
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(error)) => {
                 self.read_failed(which, error, counters);
                 return Poll::Ready(None);
             }
@@ -458,7 +481,8 @@ impl Slot {
             return Poll::Ready(None);
         }
         let (path, to, bytes) = (self.path, self.address, bytes.to_vec());
-        Poll::Ready(Some(Received { path, to, from, bytes, at: clock::now() }))
+        let arrived = clock::arrival(socket, *drained);
+        Poll::Ready(Some(Received { path, to, from, arrived, bytes }))
     }
 
     fn read_failed(&mut self, which: usize, error: io::Error, counters: &mut Counters) {
@@ -519,5 +543,7 @@ fn unbound(address: SocketAddr, freely: bool, room: usize) -> io::Result<Socket>
     }
     // After the traffic class, which sets a priority of its own.
     socket.set_priority(PRIORITY)?;
+    // The first question makes the kernel date what comes; before it there is nothing to be told.
+    let _ = clock::stamp(&socket);
     Ok(socket)
 }

@@ -198,7 +198,7 @@ impl Driver {
                 // Nobody is left to work for; the kernel takes the addresses off by itself.
                 Some(Input::Message(None)) => self.ended = true,
                 Some(Input::Datagram(r)) => {
-                    self.turn(Event::DatagramReceived { path: r.path, from: r.from, bytes: r.bytes });
+                    self.turn(Event::DatagramReceived { path: r.path, from: r.from, arrived: r.arrived, bytes: r.bytes });
                 }
                 Some(Input::Host(change)) => self.host_changed(change),
                 Some(Input::Address(report)) => self.address_done(&report),

@@ -79,7 +79,7 @@ impl World {
         let mut actions = Vec::new();
         let admitted = p.core.admits(&bytes);
         let steps = p.core.snapshot(now).counters.steps;
-        p.core.handle(now, Event::DatagramReceived { path, from, bytes }, &mut actions);
+        p.core.handle(now, Event::DatagramReceived { path, from, arrived: now, bytes }, &mut actions);
         let steps = p.core.snapshot(now).counters.steps - steps;
         let effects: Vec<&Action> = actions.iter().filter(|a| !matches!(a, Action::SendDatagram { .. })).collect();
         let mut changed = String::new();

@@ -157,6 +157,8 @@ pub enum Deed {
     VrrpSplit { on: bool },
     /// A daemon is told an old MASTER, and two seconds later what is true.
     StaleVrrp { node: String },
+    /// A daemon reads each datagram so long after it arrived: it is behind with its work.
+    ReadLate { node: String, by_ms: u64 },
     /// The effects side of a daemon makes no progress.
     EffectsStuck { node: String, for_ms: u64 },
     /// Nothing that a node writes to its disk is stored.
@@ -221,6 +223,7 @@ impl Deed {
             | Self::Stop { node, .. }
             | Self::KeepalivedDies { node, .. }
             | Self::StaleVrrp { node }
+            | Self::ReadLate { node, .. }
             | Self::EffectsStuck { node, .. }
             | Self::DiskStuck { node, .. }
             | Self::AddressStuck { node, .. } => vec![node],

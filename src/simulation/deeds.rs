@@ -51,6 +51,11 @@ impl World {
                 self.hosts[host].later_installed = *later;
             }
             Deed::StaleVrrp { node } => self.stale_state(self.node(node)),
+            Deed::ReadLate { node, by_ms } => {
+                let host = self.node(node);
+                self.touch(host);
+                self.hosts[host].reads_late = Duration::from_millis(*by_ms);
+            }
             Deed::EffectsStuck { node, for_ms } => self.stick(self.node(node), false, *for_ms),
             Deed::DiskStuck { node, for_ms } => self.stick(self.node(node), true, *for_ms),
             Deed::AddressStuck { node, for_ms, refuses } => {

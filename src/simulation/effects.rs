@@ -63,7 +63,12 @@ impl World {
             self.suffer(to, path, address, bytes);
         } else {
             self.replay_later(to, path, from, &bytes);
-            self.turn(to, Event::DatagramReceived { path, from: address, bytes });
+            let arrived = self.guest_now(to);
+            let event = Event::DatagramReceived { path, from: address, arrived, bytes };
+            match self.hosts[to].reads_late {
+                Duration::ZERO => self.turn(to, event),
+                late => self.tell(to, late, event),
+            }
         }
     }
 

@@ -114,6 +114,8 @@ pub(super) struct Host {
     pub(super) health: Option<(i16, bool, bool)>,
     pub(super) process: Option<Process>,
     pub(super) backlog: VecDeque<Event>,
+    /// A datagram is read so long after it arrived.
+    pub(super) reads_late: Duration,
     /// The next turn with more actions than this is interrupted for so long.
     pub(super) interrupt: Option<(usize, Duration)>,
     /// When something outside the daemon last went wrong, or right again, for this host.

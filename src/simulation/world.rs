@@ -232,6 +232,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         health: None,
         process: None,
         backlog: std::collections::VecDeque::new(),
+        reads_late: Duration::ZERO,
         interrupt: None,
         touched: BEGINNING,
         away: None,

@@ -33,7 +33,6 @@ mod tests;
 
 pub use path::PathStats;
 pub use report::{Reason, SessionState, SessionStats, Verdict};
-pub use uptime::{Elapsed, UptimeDrift};
 
 use super::{Echo, Heartbeat, Leaving};
 use crate::ids::{BootId, KeyId};
@@ -120,9 +119,9 @@ impl Session {
     }
 
     /// Takes a heartbeat of this peer, for this node, whose tag verified; `path` is the address of ours
-    /// that it came in on.
-    pub fn receive(&mut self, now: Instant, path: u8, heartbeat: &Heartbeat) -> Verdict {
-        let verdict = self.judge(now, path, heartbeat);
+    /// that it came in on, `at` when it arrived there: what was read late is no newer for that.
+    pub fn receive(&mut self, at: Instant, path: u8, heartbeat: &Heartbeat) -> Verdict {
+        let verdict = self.judge(at, path, heartbeat);
         self.stats.count(verdict);
         verdict
     }
@@ -240,13 +239,15 @@ impl Session {
         self.peer.as_ref().and_then(|peer| peer.echoed_at)
     }
 
-    /// Nobody listened here between `last_turn` and `now`: who was not dead by then is not dead before there was time
-    /// for its next datagram.
+    /// Nobody read here between `last_turn` and `now`: who was not dead by then is not dead before there was time
+    /// for its next datagram. Once in a silence, or a host that stops and goes would wait for a dead peer for ever.
     pub fn hear_out(&mut self, last_turn: Instant, now: Instant) {
         let alive = last_turn < self.dead_at();
         let dead_time = self.dead_time();
-        if let Some(peer) = self.peer.as_mut().filter(|_| alive) {
-            peer.silent_since = peer.silent_since.max((now + suspicion(peer.interval)).before(dead_time));
+        if let Some(peer) = self.peer.as_mut().filter(|peer| alive && !peer.heard_out) {
+            let heard_out = (now + suspicion(peer.interval)).before(dead_time);
+            peer.heard_out = heard_out > peer.silent_since;
+            peer.silent_since = peer.silent_since.max(heard_out);
         }
     }
 
@@ -330,7 +331,7 @@ impl Session {
         if let Some(peer) = self.peer.as_mut().filter(|_| !was_dead) {
             peer.silent_since = peer.silent_since.max(now);
             peer.deaf_since = peer.deaf_since.max(now);
-            peer.uptime.reset();
+            peer.uptime.reset(now);
         }
     }
 
@@ -348,10 +349,14 @@ impl Session {
         self.peer.as_ref().map_or(Leaving::No, |peer| peer.leaving)
     }
 
-    /// How far our clock and the peer's moved apart lately; `None` until enough was heard.
+    /// Whether the peer's datagrams prove that our clock stood still for about half a `lease`, or runs slow by over 1 %.
+    ///
+    /// What a datagram echoes may have been heard up to an interval before it was written, so that much of a standstill
+    /// cannot be told from waiting.
     #[must_use]
-    pub fn uptime_drift(&self) -> Option<UptimeDrift> {
-        self.peer.as_ref().and_then(|peer| peer.uptime.drift())
+    pub fn clock_lags(&self, lease: Duration) -> bool {
+        let span = |peer: &Peer| (lease / 2).saturating_sub(peer.interval).max(lease / 4);
+        self.peer.as_ref().is_some_and(|peer| peer.uptime.lags(span(peer)))
     }
 
     /// Counters.

@@ -271,7 +271,7 @@ impl Pair {
                     let master = self.bound.last().and_then(|id| id.bytes().last());
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
                     if let Some(node) = master.map(|b| usize::from(b - b'a')) {
-                        let event = Event::DatagramReceived { path: None, from, bytes: bytes.clone() };
+                        let event = Event::DatagramReceived { path: None, from, arrived: self.now, bytes: bytes.clone() };
                         self.enqueue(self.now + self.delay, node, event);
                     }
                 } else if let std::net::IpAddr::V4(ip) = to.ip() {
@@ -282,7 +282,7 @@ impl Pair {
                     } else {
                         bytes.clone()
                     };
-                    let event = Event::DatagramReceived { path: Some(0), from, bytes };
+                    let event = Event::DatagramReceived { path: Some(0), from, arrived: self.now, bytes };
                     if !self.cut.contains(&(i, node)) {
                         self.enqueue(self.now + self.delay, node, event);
                     }

@@ -22,6 +22,8 @@ pub(super) struct Peer {
     pub(super) heard: Instant,
     /// From when on its silence counts: when it was heard, or when we came back.
     pub(super) silent_since: Instant,
+    /// This silence was made longer already, since nobody had read here for a while.
+    pub(super) heard_out: bool,
     pub(super) echoed: u64,
     pub(super) echoed_at: Option<Instant>,
     /// From when on missing echoes count: when what it echoed last was sent, or when we came back.
@@ -43,6 +45,7 @@ impl Peer {
             proven_at: now,
             heard: now,
             silent_since: now,
+            heard_out: false,
             echoed: 0,
             echoed_at: None,
             deaf_since: sent.at(hb.echo.seq).unwrap_or(now),
@@ -58,23 +61,26 @@ impl Peer {
         self.noted = self.noted.max(seq);
     }
 
-    /// Takes what a datagram that counts says of the session itself.
-    pub(super) fn take(&mut self, now: Instant, hb: &Heartbeat, sent: &SentLog, multiplier: u32) {
+    /// Takes what a datagram that counts, and arrived at `at`, says of the session itself.
+    pub(super) fn take(&mut self, at: Instant, hb: &Heartbeat, sent: &SentLog, multiplier: u32) {
         self.note(hb.seq);
         self.seq = hb.seq;
-        self.heard = now;
-        self.silent_since = now;
+        self.heard = self.heard.max(at);
+        self.silent_since = self.silent_since.max(at);
+        self.heard_out = false;
         self.interval = hb.interval;
         self.accepts.clone_from(&hb.accepts);
         self.leaving = hb.leaving;
-        if hb.leaving != Leaving::Gone {
-            self.uptime.record(now, hb.uptime, hb.interval.saturating_mul(multiplier));
+        if hb.leaving != Leaving::Gone
+            && let Some(heard) = sent.at(hb.echo.seq)
+        {
+            self.uptime.record(heard, at, hb.uptime, hb.interval.saturating_mul(multiplier));
         }
         if hb.echo.seq > self.echoed {
             self.echoed = hb.echo.seq;
-            if let Some(at) = sent.at(hb.echo.seq) {
-                self.echoed_at = Some(at);
-                self.deaf_since = self.deaf_since.max(at);
+            if let Some(sent) = sent.at(hb.echo.seq) {
+                self.echoed_at = Some(sent);
+                self.deaf_since = self.deaf_since.max(sent);
             }
         }
     }

@@ -1,17 +1,16 @@
-//! Whether our clock and a peer's run alike: the sign of a host whose clocks were stopped.
+//! Whether our clock stood still, or runs slow, beside a peer's: the sign of a guest that its hypervisor stopped.
 //!
-//! Each counting datagram gives a pair: our instant and the peer's uptime. Their difference is an
-//! unknown constant plus the delay, so the smallest difference of a while is nearly free of delay
-//! (as in NTP's clock filter, RFC 5905 §10). Two comparisons are made of the pairs with the smallest
-//! difference in a bucket of time each:
+//! Each counting datagram encloses one instant: the peer wrote its uptime into it after it had heard what it echoes, which
+//! we sent before, and before it arrived here. So what our clock showed at that uptime lies between two instants of ours,
+//! however long the datagram was on its way, waited in a socket, or was held back for the peer's next heartbeat. While both
+//! clocks run alike, the difference of the two is one number, and every datagram encloses it.
 //!
-//! - a *jump*: the last one to two buckets with the best of all before, so that one slow bucket, or one
-//!   slow datagram, is none;
-//! - a *rate*: the last two buckets with those in the middle, and these with the first two, over ten buckets at
-//!   least. A change of delay, which may be long against the time that passed, is in one of these halves.
+//! - A *standstill*: a later datagram encloses only smaller differences than an earlier one. No delay can do that; our
+//!   clock lost at least what lies between.
+//! - A *rate*: both bounds sank, from the first two buckets of time to those in the middle, and from these to the last two,
+//!   over ten buckets at least. A change of delay moves one of the two bounds, and a single standstill is in one half.
 //!
-//! Only sixteen buckets are kept: honest clocks, which differ by some parts in a million, never add up
-//! to much.
+//! Only sixteen buckets are kept: honest clocks, which differ by some parts in a million, never add up to much.
 
 use crate::time::Instant;
 use std::collections::VecDeque;
@@ -25,127 +24,114 @@ const RATE_SPAN: Duration = Duration::from_secs(10);
 /// Below this, scheduling and the unit of the uptime are as likely a reason as a clock.
 const NOISE: Duration = Duration::from_millis(20);
 
-/// Time that passed between two datagrams, here and there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Elapsed {
-    /// On our clock.
-    pub local: Duration,
-    /// On the peer's.
-    pub peer: Duration,
-}
-
-impl Elapsed {
-    fn between(old: Sample, new: Sample) -> Self {
-        Self { local: new.local.since(old.local), peer: new.uptime.saturating_sub(old.uptime) }
-    }
-
-    fn off(&self) -> Duration {
-        self.local.abs_diff(self.peer)
-    }
-
-    /// Whether the peer's clock ran ahead of ours.
-    fn ahead(&self) -> bool {
-        self.peer > self.local
-    }
-}
-
-/// How our clock and a peer's moved apart lately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UptimeDrift {
-    /// Since the best pair of a few minutes at most.
-    pub jump: Elapsed,
-    /// Over both halves of the longest time known; `None` until that is long enough to tell a rate from a delay.
-    pub rate: Option<[Elapsed; 2]>,
-}
-
-impl UptimeDrift {
-    /// Nanoseconds by which the peer's clock advanced more than ours; negative if ours did.
-    #[must_use]
-    pub fn nanos(&self) -> i64 {
-        let nanos = |span: Duration| i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
-        nanos(self.jump.peer).saturating_sub(nanos(self.jump.local))
-    }
-
-    /// Whether the two differ by over half a `lease`, or by over 1 % (election.md §2). After a long silence half a
-    /// short lease may be less than what clocks within that 1 % come to: then it is no jump.
-    #[must_use]
-    pub fn diverges(&self, lease: Duration) -> bool {
-        let honest = |passed: Elapsed| (passed.local.max(passed.peer) / 100).max(NOISE);
-        let rate_off = self.rate.is_some_and(|halves| {
-            let [first, last] = halves.map(|half| half.ahead());
-            halves.iter().all(|half| half.off() > honest(*half)) && first == last
-        });
-        self.jump.off() > (lease / 2).max(honest(self.jump)) || rate_off
-    }
-}
-
+/// A bound of our clock's lead over the peer's uptime, in nanoseconds, and when it was found.
 #[derive(Debug, Clone, Copy)]
-struct Sample {
-    local: Instant,
-    uptime: Duration,
-    /// Ours minus theirs, in nanoseconds; the smaller, the shorter the delay.
-    offset: i128,
+struct Bound {
+    at: Instant,
+    nanos: i128,
 }
 
-impl Sample {
-    fn new(local: Instant, uptime: Duration) -> Self {
+impl Bound {
+    fn new(at: Instant, ours: Instant, uptime: Duration) -> Self {
         let theirs = i128::try_from(uptime.as_nanos()).unwrap_or(i128::MAX);
-        Self { local, uptime, offset: i128::from(local.as_nanos()) - theirs }
+        Self { at, nanos: i128::from(ours.as_nanos()) - theirs }
+    }
+
+    /// By how much `later` lies below this one.
+    fn above(self, later: Self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.nanos - later.nanos).unwrap_or(0))
+    }
+
+    /// What clocks within one per cent of each other may come to until `later`.
+    fn honest(self, later: Self) -> Duration {
+        (later.at.since(self.at) / 100).max(NOISE)
     }
 }
 
+/// The tightest bounds of a while.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
     since: Instant,
-    best: Sample,
+    /// The lead is no less than this: what the peer had heard was sent before.
+    least: Bound,
+    /// Nor more than this: it arrived after.
+    most: Bound,
 }
 
-/// The pairs of one boot of a peer.
+/// What the datagrams of one boot of a peer enclose.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UptimeTracker {
     buckets: VecDeque<Bucket>,
+    /// Echoes of what was sent before say nothing of the time since.
+    from: Instant,
 }
 
 impl UptimeTracker {
-    /// Notes that a datagram sent at `uptime` of the peer came at `now`; buckets last `width`, or a second.
-    pub(super) fn record(&mut self, now: Instant, uptime: Duration, width: Duration) {
-        let sample = Sample::new(now, uptime);
+    /// Notes that a datagram written at `uptime` of the peer arrived at `at` and echoes what was sent at `sent`; buckets
+    /// last `width`, or a second.
+    pub(super) fn record(&mut self, sent: Instant, at: Instant, uptime: Duration, width: Duration) {
+        if sent < self.from {
+            return;
+        }
+        let (least, most) = (Bound::new(at, sent, uptime), Bound::new(at, at, uptime));
         match self.buckets.back_mut() {
-            Some(bucket) if now.since(bucket.since) < width.max(SHORTEST_BUCKET) => {
-                if sample.offset < bucket.best.offset {
-                    bucket.best = sample;
+            Some(bucket) if at.since(bucket.since) < width.max(SHORTEST_BUCKET) => {
+                if least.nanos > bucket.least.nanos {
+                    bucket.least = least;
+                }
+                if most.nanos < bucket.most.nanos {
+                    bucket.most = most;
                 }
             }
             _ => {
                 if self.buckets.len() == BUCKETS {
                     self.buckets.pop_front();
                 }
-                self.buckets.push_back(Bucket { since: now, best: sample });
+                self.buckets.push_back(Bucket { since: at, least, most });
             }
         }
     }
 
-    /// How far the clocks moved apart; `None` until there are three buckets.
-    pub(super) fn drift(&self) -> Option<UptimeDrift> {
-        let len = self.buckets.len();
-        let recent = len.checked_sub(2)?;
-        let best = |range: std::ops::Range<usize>| {
-            self.buckets.range(range).map(|b| b.best).min_by_key(|sample| sample.offset)
-        };
-        let new = best(recent..len)?;
-        let jump = Elapsed::between(best(0..recent)?, new);
-        // A clock that runs at another rate does so in both halves of the time; a delay that ended, in one of them.
-        let halves = || {
-            let (first, middle) = (best(0..2)?, best(len / 2 - 1..len / 2 + 1)?);
-            Some([Elapsed::between(first, middle), Elapsed::between(middle, new)])
-        };
-        let rate = (len >= RATE_BUCKETS).then(halves).flatten().filter(|[a, b]| a.local + b.local >= RATE_SPAN);
-        Some(UptimeDrift { jump, rate })
+    /// Whether our clock is proven to have lost more than `span` at once, or to run slow by more than one per cent.
+    pub(super) fn lags(&self, span: Duration) -> bool {
+        self.stood_still(span) || self.runs_slow()
     }
 
-    /// Starts over, after a divergence was acted on.
-    pub(super) fn reset(&mut self) {
+    fn stood_still(&self, span: Duration) -> bool {
+        let recent = self.buckets.len().saturating_sub(2);
+        let Some(now) = self.most(recent..self.buckets.len()) else { return false };
+        let before = self.buckets.iter().map(|b| b.least).filter(|least| least.at <= now.at);
+        // After a long silence a short span may be less than what honest clocks come to.
+        before.max_by_key(|least| least.nanos).is_some_and(|least| least.above(now) > span.max(least.honest(now)))
+    }
+
+    fn runs_slow(&self) -> bool {
+        let len = self.buckets.len();
+        if len < RATE_BUCKETS {
+            return false;
+        }
+        let bounds = |range: std::ops::Range<usize>| Some((self.least(range.clone())?, self.most(range)?));
+        let (first, middle, last) = (bounds(0..2), bounds(len / 2 - 1..len / 2 + 1), bounds(len - 2..len));
+        let (Some(first), Some(middle), Some(last)) = (first, middle, last) else { return false };
+        let halves = [(first, middle), (middle, last)];
+        let sank = |((least, most), (later_least, later_most)): &((Bound, Bound), (Bound, Bound))| {
+            least.above(*later_least).min(most.above(*later_most)) > most.honest(*later_most)
+        };
+        last.1.at.since(first.1.at) >= RATE_SPAN && halves.iter().all(sank)
+    }
+
+    fn least(&self, range: std::ops::Range<usize>) -> Option<Bound> {
+        self.buckets.range(range).map(|b| b.least).max_by_key(|bound| bound.nanos)
+    }
+
+    fn most(&self, range: std::ops::Range<usize>) -> Option<Bound> {
+        self.buckets.range(range).map(|b| b.most).min_by_key(|bound| bound.nanos)
+    }
+
+    /// Starts over at `now`, after a standstill was acted on: what was sent before it belongs to the time before it.
+    pub(super) fn reset(&mut self, now: Instant) {
         self.buckets.clear();
+        self.from = now;
     }
 }
 
@@ -154,102 +140,101 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(5);
+    const SPAN: Duration = Duration::from_secs(2);
 
-    /// Ten datagrams a second over `secs`, the peer's clock at `rate` per mille of ours, with delays to 400 ms.
+    fn ms(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    /// A datagram written at `sent` of ours, which shows `uptime`, echoes what we sent `held` before, and takes `delay`.
+    fn hear(tracker: &mut UptimeTracker, sent: u64, uptime: u64, held: u64, delay: u64) {
+        tracker.record(ms(sent.saturating_sub(held)), ms(sent + delay), Duration::from_millis(uptime), LEASE);
+    }
+
+    /// Ten datagrams a second over `secs`, with delays to 400 ms; `uptime_at` is the peer's clock by ours.
     fn run(tracker: &mut UptimeTracker, from: u64, secs: u64, uptime_at: impl Fn(u64) -> u64) {
         for i in 0..secs * 10 {
             let sent = from + i * 100;
-            let delay = if i % 7 == 0 { 1 } else { i * 37 % 400 };
-            tracker.record(Instant::from_millis(sent + delay), Duration::from_millis(uptime_at(sent)), LEASE);
+            hear(tracker, sent, uptime_at(sent), i % 7 * 30, if i % 7 == 0 { 1 } else { i * 37 % 400 });
         }
     }
 
     #[test]
     fn honest_clocks_do_not_jump_in_a_long_silence() {
-        let lease = Duration::from_millis(300);
-        for (rate, diverges) in [(1_002, false), (1_030, true)] {
+        for (rate, lags) in [(1_002, false), (1_030, true)] {
             let mut tracker = UptimeTracker::default();
             run(&mut tracker, 0, 20, |t| t * rate / 1_000);
             run(&mut tracker, 120_000, 1, |t| t * rate / 1_000);
-            let drift = tracker.drift().expect("known");
-            assert_eq!(drift.diverges(lease), diverges, "{rate}: {drift:?}");
+            assert_eq!(tracker.lags(Duration::from_millis(150)), lags, "{rate}: {tracker:?}");
         }
     }
 
+    /// A datagram that is slow, held back, or read late encloses more, and nothing else.
     #[test]
-    fn delays_alone_are_no_drift() {
-        let mut tracker = UptimeTracker::default();
-        run(&mut tracker, 50_000, 4, |t| t - 40_000);
-        assert_eq!(tracker.drift(), None);
-        run(&mut tracker, 54_000, 300, |t| t - 40_000);
-        let drift = tracker.drift().expect("three buckets");
-        assert!(drift.nanos().abs() < 2_000_000 && !drift.diverges(LEASE), "{drift:?}");
-    }
-
-    /// A route became shorter by 60 ms: no clock was stopped, whatever the dead time.
-    #[test]
-    fn a_change_of_delay_is_no_drift() {
-        let lease = Duration::from_millis(500);
-        for step in [-60_i64, 60] {
-            let mut tracker = UptimeTracker::default();
-            for i in 0..600_u64 {
-                let delay = if i < 60 { 100 } else { 100_u64.saturating_add_signed(step) };
-                tracker.record(Instant::from_millis(i * 100 + delay), Duration::from_millis(i * 100), lease);
-                let drift = tracker.drift();
-                assert!(!drift.is_some_and(|d| d.diverges(lease)), "{i}: {drift:?}");
+    fn no_change_of_delay_is_a_standstill() {
+        for (before, after) in [(3_000, 0), (0, 3_000), (100, 40), (40, 100)] {
+            for out in [true, false] {
+                let mut tracker = UptimeTracker::default();
+                for i in 0..900_u64 {
+                    let delay = if i < 300 { before } else { after };
+                    let (held, delay) = if out { (delay + 60, 1) } else { (60, delay) };
+                    hear(&mut tracker, i * 100, i * 100, held, delay);
+                    assert!(!tracker.lags(Duration::from_millis(30)), "{i}: {before} {after} {out} {tracker:?}");
+                }
             }
         }
     }
 
-    /// A link was slow by up to a second for half of what is remembered, some buckets without one quick datagram.
+    /// What waited in the socket while the process stood still, dated by when it was read, and what comes an hour later.
     #[test]
-    fn delays_that_ended_are_no_drift() {
-        let lease = Duration::from_secs(3);
+    fn a_backlog_read_late_is_no_standstill() {
         let mut tracker = UptimeTracker::default();
-        for i in 0..70_u64 {
-            let delay = if i < 20 { 900 - i % 3 * 100 } else { 70 - i };
-            tracker.record(Instant::from_millis(i * 1_000 + delay), Duration::from_millis(i * 1_000), lease);
-            let drift = tracker.drift();
-            assert!(!drift.is_some_and(|d| d.diverges(lease)), "{i}: {drift:?}");
+        run(&mut tracker, 0, 60, |t| t);
+        for i in 0..25 {
+            hear(&mut tracker, 60_000 + i * 100, 60_000 + i * 100, 60 + i * 100, 27_000 - i * 100);
         }
+        assert!(!tracker.lags(SPAN), "{tracker:?}");
+        run(&mut tracker, 150_000, 1, |t| t);
+        assert!(!tracker.lags(SPAN), "{tracker:?}");
     }
 
     #[test]
     fn honest_clocks_never_add_up() {
         let mut tracker = UptimeTracker::default();
-        run(&mut tracker, 0, 200_000, |t| t + t / 20_000);
-        let drift = tracker.drift().expect("three buckets");
-        assert!(!drift.diverges(LEASE), "{drift:?}");
+        run(&mut tracker, 0, 20_000, |t| t + t / 20_000);
+        assert!(!tracker.lags(SPAN), "{tracker:?}");
     }
 
     #[test]
-    fn a_rate_two_percent_off_diverges_in_both_directions() {
+    fn a_clock_that_runs_two_percent_slow_is_told_from_one_that_runs_fast() {
         for rate in [980, 1020] {
             let mut tracker = UptimeTracker::default();
             run(&mut tracker, 0, 60, |t| t * rate / 1000);
-            let drift = tracker.drift().expect("three buckets");
-            assert!(drift.diverges(Duration::from_secs(60)), "{drift:?}");
-            assert_eq!(drift.nanos() > 0, rate > 1000);
+            assert_eq!(tracker.lags(Duration::from_secs(60)), rate > 1000, "{tracker:?}");
         }
     }
 
+    /// Live migration stops a guest for a moment: that is no reason to move anything.
     #[test]
-    fn a_stopped_clock_of_ours_shows_with_the_first_datagram_after_it() {
+    fn a_short_standstill_is_no_rate() {
         let mut tracker = UptimeTracker::default();
-        run(&mut tracker, 0, 60, |t| t);
-        tracker.record(Instant::from_millis(60_100), Duration::from_millis(64_000), LEASE);
-        let drift = tracker.drift().expect("three buckets");
-        assert!(drift.diverges(LEASE) && drift.nanos() > 2_500_000_000, "{drift:?}");
-        tracker.reset();
-        assert_eq!(tracker.drift(), None);
+        run(&mut tracker, 0, 30, |t| t);
+        run(&mut tracker, 30_000, 30, |t| t + 1_500);
+        assert!(!tracker.lags(SPAN), "{tracker:?}");
     }
 
     #[test]
-    fn a_stopped_clock_of_the_peer_shows_within_two_buckets() {
+    fn a_standstill_shows_with_the_first_datagram_after_it_and_is_told_once() {
         let mut tracker = UptimeTracker::default();
-        run(&mut tracker, 0, 60, |t| t);
-        run(&mut tracker, 64_000, 10, |t| t - 4_000);
-        let drift = tracker.drift().expect("three buckets");
-        assert!(drift.diverges(LEASE) && drift.nanos() < -2_500_000_000, "{drift:?}");
+        run(&mut tracker, 0, 3, |t| t);
+        // Sent while our clock stood at 3 s: it arrived as soon as that went on.
+        tracker.record(ms(2_900), ms(3_000), Duration::from_secs(7), LEASE);
+        assert!(tracker.lags(SPAN), "{tracker:?}");
+        tracker.reset(ms(3_001));
+        assert!(!tracker.lags(SPAN));
+        // Written before the standstill, and long on its way; then what answers us again.
+        tracker.record(ms(2_950), ms(3_050), Duration::from_millis(2_990), LEASE);
+        tracker.record(ms(3_040), ms(3_080), Duration::from_millis(7_050), LEASE);
+        assert!(!tracker.lags(SPAN), "{tracker:?}");
     }
 }

@@ -282,7 +282,7 @@ impl World {
     /// Gives a datagram to whom it is for.
     pub fn deliver(&mut self, packet: Packet) {
         let Packet { to, path, source, bytes, .. } = packet;
-        self.turn(to, Event::DatagramReceived { path, from: source, bytes });
+        self.turn(to, Event::DatagramReceived { path, from: source, arrived: self.now, bytes });
     }
 
     /// Ends a call as `kind` says; `None` as it would by itself.
