@@ -48,6 +48,11 @@ fn session(facts: &Facts, daemon: &DaemonFacts, peer: &PeerSnapshot) -> Vec<Find
             let heard = peer.heard_ms.unwrap_or_default();
             Finding::ok(&id, format!("{name} is heard ({heard} ms ago) and hears us"))
         }
+        SessionState::OneWay if facts.host.refusals.iter().any(|r| r.node == *name) => Finding::failed(
+            &id,
+            format!("{name} is heard, but does not hear us: this host refuses to send to it"),
+            "see udp, above",
+        ),
         SessionState::OneWay => Finding::failed(
             &id,
             format!("{name} is heard, but does not hear us"),

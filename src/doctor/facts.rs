@@ -5,7 +5,7 @@ use crate::cloud::api::{CallError, Eni, HaVip};
 use crate::config::model::Config;
 use crate::election::event::InstanceState;
 use crate::ids::Target;
-use crate::runtime::status::Status;
+use crate::runtime::status::{Refusal, Status};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -139,6 +139,8 @@ pub struct HostFacts {
     pub places: BTreeMap<String, Place>,
     /// Our own heartbeat sockets: address, and why it cannot be used.
     pub sockets: Vec<(SocketAddr, Option<String>)>,
+    /// Peers' addresses that this host refuses to send to.
+    pub refusals: Vec<Refusal>,
     /// The state directory.
     pub state: PathBuf,
     /// Why it cannot be written.

@@ -125,6 +125,7 @@ where
     let own = config.local_node().addresses.len();
     let network = &after.core.network;
     host.sockets = network.sockets.iter().take(own).map(|s| (s.address, s.error.clone().filter(|_| !s.up))).collect();
+    host.refusals.clone_from(&network.refusals);
     host.netlink.clone_from(&network.netlink_error);
     host.state_error = after.effects.state.error.clone().or(host.state_error);
     host.longest_pause = Some(Duration::from_millis(after.core.election.longest_pause_ms));

@@ -6,6 +6,7 @@ use crate::config::model::{Arbiter, Group, HoldOrRelease, Interface};
 use crate::election::role::Role;
 use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
+use crate::runtime::status::Refusal;
 use std::net::IpAddr;
 
 /// Less room than this in the state directory is none, bytes.
@@ -18,6 +19,7 @@ const NEARLY_FULL: u64 = 64 << 20;
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         facts.host.sockets.iter().map(|(a, e)| socket(&a.to_string(), e.as_deref())).collect();
+    findings.extend(facts.host.refusals.iter().map(refusal));
     if let Some(error) = &facts.host.netlink {
         let text = format!("links and addresses of this host cannot be read: {error}");
         findings.push(Finding::failed("netlink", text, "see the journal; the unit must allow AF_NETLINK"));
@@ -42,6 +44,17 @@ fn socket(address: &str, error: Option<&str>) -> Finding {
             "give this host that address, end the program that has the port (ss -ulpn), or change heartbeat.port everywhere",
         ),
     }
+}
+
+fn refusal(refusal: &Refusal) -> Finding {
+    let Refusal { node, address, error } = refusal;
+    Finding::failed(
+        "udp",
+        format!("sending to {node} is refused here: {error}"),
+        format!(
+            "let UDP to {address} out of this host: its own output rules (nft list ruleset), routes and interfaces"
+        ),
+    )
 }
 
 fn places(facts: &Facts, group: &Group) -> Vec<Finding> {
@@ -310,6 +323,17 @@ mod tests {
         set(&mut facts, Realtime::GivenUp { percent: 93 }, Memory::Locked);
         let found = find(&judge(&facts), "realtime");
         assert!(found.level == Level::Warning && found.text.contains("93 %"), "{found:?}");
+    }
+
+    #[test]
+    fn what_this_host_refuses_to_send_is_its_own_rules_to_mend() {
+        let mut facts = healthy();
+        let address = "10.0.0.12:11200".parse().expect("one");
+        facts.host.refusals.push(Refusal { node: "b".into(), address, error: "Operation not permitted".into() });
+        let found = judge(&facts).into_iter().filter(|f| f.id == "udp").find(|f| f.level == Level::Failed);
+        let found = found.expect("a failure");
+        assert_eq!(found.text, "sending to b is refused here: Operation not permitted");
+        assert!(found.remedy.contains("output rules") && found.remedy.contains("10.0.0.12:11200"), "{}", found.remedy);
     }
 
     #[test]

@@ -100,7 +100,8 @@ impl Group {
         }
         match self.settings(turn).arbiter {
             Arbiter::Cloud => self.ask_cloud(turn),
-            Arbiter::None | Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(turn),
+            Arbiter::None => self.unheard_member(turn).map_or_else(|| self.reason_for_vacancy(turn), Verdict::Wait),
+            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(turn),
         }
     }
 
@@ -119,11 +120,15 @@ impl Group {
             return Some("the part of this daemon that carries things out stands still".into());
         }
         if !turn.due(turn.claims_from) {
-            let text = "this host was paused, its link was down, or a part of this daemon stood still; nothing is \
-                        claimed for one dead time";
+            let text =
+                "this host was paused, or a part of this daemon stood still; nothing is claimed for one dead time";
             return Some(Waiting::until(turn.claims_from, text));
         }
         let held = self.superseded.held.as_ref()?;
+        if let Some((_, why)) = held.node.and_then(|n| turn.peers.of(n)).and_then(|p| p.unheard(turn.now)) {
+            let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
+            return Some(Waiting::until(held.until, text));
+        }
         let node = held.node.map(|n| format!(" (node {})", turn.config.node(n).name)).unwrap_or_default();
         let text =
             format!("the cloud gave the address to {}{node}; waiting for new evidence, or for reclaim-wait", held.by);

@@ -36,6 +36,15 @@ impl Group {
             };
             let node = self.member_with(turn, holder);
             let met = node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.met);
+            let unheard = node.filter(|_| met).and_then(|n| turn.peers.of(n)?.unheard(turn.now));
+            if let Some((_, why)) = unheard.filter(|(since, _)| !self.superseded.released_since(holder, *since)) {
+                let settings = self.settings(turn);
+                self.superseded.hold_back(turn, settings, i, holder, node);
+                self.superseded.until_heard_out();
+                let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
+                let until = self.superseded.held.as_ref().map(|h| h.until);
+                return Verdict::Wait(Waiting { text, until });
+            }
             if node.is_some() && !met && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(turn);

@@ -32,6 +32,16 @@ pub enum Event {
         /// Our own target.
         target: Target,
     },
+    /// On which of our own heartbeat addresses something can be heard: a socket is bound, and the link is up.
+    PathsObserved(Vec<bool>),
+    /// This host itself began to refuse what is sent to a peer's address, or ceased to. What the network beyond it says
+    /// does not belong here: that may be the peer's death.
+    SendingChanged {
+        /// The peer's address.
+        to: std::net::SocketAddr,
+        /// What it says, if it refuses.
+        refused: Option<String>,
+    },
     /// Whether the interface that a HAVIP's address belongs on can be used.
     LinkChanged {
         /// The group.

@@ -26,6 +26,7 @@ mod handover;
 mod keepalived;
 mod lease;
 pub mod maintenance;
+mod paths;
 pub(crate) mod peer;
 mod probe;
 mod rank;
@@ -82,6 +83,7 @@ pub struct Core {
     ops: u64,
     sender: send::Sender,
     stall: stall::Stall,
+    paths: paths::Paths,
     counters: snapshot::Counters,
     stopping: bool,
     exited: bool,
@@ -130,6 +132,7 @@ impl Core {
             ops: 0,
             sender: send::Sender::new(&config, now),
             stall: stall::Stall::new(now, persisted.longest_pause),
+            paths: paths::Paths::default(),
             counters: snapshot::Counters::default(),
             stopping: false,
             exited: false,
@@ -174,7 +177,13 @@ impl Core {
                     self.changed = true;
                 }
             }
-            Event::LinkChanged { group, havip, up } => self.link_changed(now, group, havip, up),
+            Event::PathsObserved(open) => self.paths_observed(now, open),
+            Event::SendingChanged { to, refused } => self.sending_changed(now, to, refused),
+            Event::LinkChanged { group, havip, up } => {
+                if let Some(l) = self.loop_mut(group, havip) {
+                    l.link_up = up;
+                }
+            }
             Event::AddressObserved { group, havip, present } => {
                 self.address_observed(now, group, havip, present, actions);
             }
@@ -218,14 +227,6 @@ impl Core {
             }
         }
         self.settle(now, actions);
-    }
-
-    fn link_changed(&mut self, now: Instant, group: GroupIndex, havip: HavipIndex, up: bool) {
-        let back = self.loop_mut(group, havip).is_some_and(|l| !std::mem::replace(&mut l.link_up, up) && up);
-        if back {
-            // Behind that link nobody was heard either: listen first.
-            self.stall.listen(now, self.config.heartbeat.dead_time());
-        }
     }
 
     fn address_observed(

@@ -1,6 +1,7 @@
 //! What is known of the other nodes: their sessions and what they said last.
 
 use crate::config::model::Config;
+use crate::election::paths::Hearing;
 use crate::election::role::Role;
 use crate::ids::{BootId, NodeIndex, Target};
 use crate::time::Instant;
@@ -28,6 +29,8 @@ pub(crate) struct Peer {
     pub(crate) returns_by: Option<Instant>,
     /// It said that it restarts, and may resume until then, whether or not it is back.
     pub(crate) expected_by: Option<Instant>,
+    /// Whether this host lets us hear it.
+    pub(super) hearing: Hearing,
     /// An ask of it is to be answered then, ahead of the next regular heartbeat.
     pub(crate) answer_at: Option<Instant>,
 }
@@ -47,6 +50,7 @@ impl Peer {
             gone: false,
             returns_by: None,
             expected_by: None,
+            hearing: Hearing::default(),
             answer_at: None,
         }
     }

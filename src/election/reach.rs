@@ -3,7 +3,8 @@
 //! A node that was itself cut off, from its peers and from the cloud, hears nobody either. When its network
 //! comes back, the cloud's answer may well be here before the first heartbeat; by that answer alone it would
 //! take the address from a holder that is alive and well. So silence counts only if the cloud answered during
-//! it and the peer was still not heard one suspicion later. In a real death that was long ago.
+//! it and the peer was still not heard one suspicion later. In a real death that was long ago. And if this host's own
+//! paths were out of order, once it has listened since (`paths`).
 
 use super::group::Group;
 use super::peer::Peer;
@@ -61,6 +62,6 @@ impl Group {
             return Some(turn.now);
         }
         let listened: Duration = peer.session.peer_interval().saturating_mul(3) / 2;
-        self.reach.answered.get(&node).map(|at| *at + listened)
+        self.reach.answered.get(&node).map(|at| (*at + listened).max(peer.listened_from()))
     }
 }

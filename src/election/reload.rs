@@ -26,7 +26,7 @@ impl Core {
 
     pub(super) fn reload(&mut self, now: Instant, new: Arc<Config>, actions: &mut Actions) {
         // The effects side has just read the file; its next word is due within the new dead time.
-        self.stall.effects_reloaded(now, self.config.heartbeat.dead_time());
+        self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
         self.remove_groups(now, &new, actions);
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
@@ -75,6 +75,7 @@ impl Core {
             };
             self.groups.push(group);
         }
+        self.forget_paths(now);
         self.drop_unknown_entries();
         self.forget_maintenance_elsewhere();
         self.changed = true;

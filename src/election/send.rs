@@ -82,12 +82,18 @@ impl Sender {
     }
 }
 
+/// Per address of a node: which of ours reaches it, its own index, and the address.
+pub(super) fn ways(config: &Config, node: NodeIndex) -> Vec<(usize, u8, SocketAddr)> {
+    let own = &config.local_node().addresses;
+    let way = |(i, to): (usize, &SocketAddr)| Some((opposite(own, i, *to)?, u8::try_from(i).ok()?, *to));
+    config.node(node).addresses.iter().enumerate().filter_map(way).collect()
+}
+
 impl Core {
     /// Sends the regular heartbeat when it is due, and news at once.
     pub(super) fn emit_due(&mut self, now: Instant, actions: &mut Actions) {
         if self.stall.stuck(now, self.config.heartbeat.dead_time()) {
-            // Turns go on: a silence of our own making must not be taken for a pause of the host, which
-            // would give the stuck side another dead time.
+            // Turns go on: a silence of our own making must not be taken for a pause of the host.
             self.timers.begin(Timer::Heartbeat);
             self.timers.wake(now + self.sender.interval);
             return;
@@ -248,11 +254,9 @@ impl Core {
         }
     }
 
-    /// Per address of a node: which of ours reaches it, its own index, and the address.
+    /// The [`ways`] of the configuration in force.
     pub(super) fn paths_to(&self, node: NodeIndex) -> Vec<(usize, u8, SocketAddr)> {
-        let own = &self.config.local_node().addresses;
-        let way = |(i, to): (usize, &SocketAddr)| Some((opposite(own, i, *to)?, u8::try_from(i).ok()?, *to));
-        self.config.node(node).addresses.iter().enumerate().filter_map(way).collect()
+        ways(&self.config, node)
     }
 
     /// Where the heartbeats to each of our own addresses come from, as its index and an address of a peer: the other end

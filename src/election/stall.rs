@@ -16,7 +16,7 @@ const CLONE_WINDOW: Duration = Duration::from_secs(60);
 pub(crate) struct Stall {
     last_turn: Instant,
     claims_from: Instant,
-    effects_seen: Option<Instant>,
+    effects_seen: Instant,
     rebooted_at: Option<Instant>,
     cloned: bool,
     pub(crate) longest_pause: Duration,
@@ -28,7 +28,7 @@ impl Stall {
         Self {
             last_turn: now,
             claims_from: Instant::default(),
-            effects_seen: None,
+            effects_seen: now,
             rebooted_at: None,
             cloned: false,
             longest_pause,
@@ -36,30 +36,23 @@ impl Stall {
         }
     }
 
-    /// The effects side has done a turn. Before the first such word nothing depends on it. If it had stood still, what
-    /// was meant for it meanwhile comes only now, a reload with other keys among it: first listen.
+    /// The effects side has done a turn, which alone renews the trust in it. If it had stood still, what was meant for it
+    /// meanwhile comes only now, a reload with other keys among it: first listen.
     pub(crate) fn effects_progressed(&mut self, now: Instant, dead_time: Duration) {
         if self.stuck(now, dead_time) {
             self.listen(now, dead_time);
         }
-        self.effects_seen = Some(now);
-    }
-
-    /// It has brought a new configuration; `dead_time` is that of the one before.
-    pub(crate) fn effects_reloaded(&mut self, now: Instant, dead_time: Duration) {
-        if self.effects_seen.is_some() {
-            self.effects_progressed(now, dead_time);
-        }
+        self.effects_seen = now;
     }
 
     /// Whether the effects side has not moved for a dead time: then nothing is sent and nothing is owned.
     pub(crate) fn stuck(&self, now: Instant, dead_time: Duration) -> bool {
-        self.effects_seen.is_some_and(|at| now >= at + dead_time)
+        now >= self.effects_seen + dead_time
     }
 
     /// Until when effects may start on the word of this turn.
     pub(crate) fn alive_until(&self, now: Instant, dead_time: Duration) -> Instant {
-        (now + dead_time).min(self.effects_seen.map_or(Instant::FAR_FUTURE, |at| at + dead_time))
+        now.min(self.effects_seen) + dead_time
     }
 
     /// Nothing is claimed for one dead time.

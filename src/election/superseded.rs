@@ -45,6 +45,8 @@ pub(crate) struct HeldBack {
     pub(crate) node: Option<NodeIndex>,
     pub(crate) since: Instant,
     pub(crate) until: Instant,
+    /// Only since this node could not hear the holder's node.
+    deaf: bool,
     nobody: Option<Instant>,
     asked: Option<OperationId>,
     ask_at: Instant,
@@ -57,8 +59,8 @@ pub(crate) struct Superseded {
     pub(crate) held: Option<HeldBack>,
     /// How often the wait ran out without new evidence.
     waits: u32,
-    /// The target that we held back for and do no more: what it has may be claimed.
-    released: Option<String>,
+    /// The target that we held back for and do no more, and since when we had: what it has may be claimed.
+    released: Option<(String, Instant)>,
 }
 
 impl Superseded {
@@ -99,11 +101,23 @@ impl Superseded {
 
     /// We held back for `by` already, and new evidence or the wait ended that.
     pub(crate) fn released(&self, by: &str) -> bool {
-        self.released.as_deref() == Some(by)
+        self.released_since(by, Instant::default())
+    }
+
+    /// The same, if that holding back began at `since` or later.
+    pub(crate) fn released_since(&self, by: &str, since: Instant) -> bool {
+        self.released.as_ref().is_some_and(|(target, held)| target == by && *held >= since)
     }
 
     fn release(&mut self) {
-        self.released = self.held.take().map(|h| h.by);
+        self.released = self.held.take().map(|h| (h.by, h.since));
+    }
+
+    /// What we hold back for is that we cannot hear the holder's node: that we can again, and listened, is new evidence.
+    pub(crate) fn until_heard_out(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.deaf = true;
+        }
     }
 
     /// keepalived has decided for us: what the cloud said before is history.
@@ -134,6 +148,7 @@ impl Superseded {
             node,
             since: turn.now,
             until: turn.now + wait,
+            deaf: false,
             nobody: None,
             asked: None,
             ask_at: turn.now,
@@ -153,8 +168,13 @@ impl Superseded {
         let read = read.filter(|r| r.issued > held.since);
         let holder = read.map(|r| r.havip.holder());
         let met = held.node.is_some_and(|n| turn.peers.of(n).is_some_and(|p| p.up(turn.now)));
+        let holder_node = held.node.and_then(|n| turn.peers.of(n));
+        let deaf = held.deaf && holder_node.is_some_and(|p| p.unheard(turn.now).is_none());
+        let listened = deaf && holder_node.is_some_and(|p| turn.due(p.listened_from()));
         let new = if met {
             Some("a two-way session with the holder".to_owned())
+        } else if listened {
+            Some("this node could hear its peer again, and heard nothing for a dead time".to_owned())
         } else if holder.is_some_and(|h| h.is_some() && h == me) {
             Some("the cloud names us".to_owned())
         } else if holder == Some(None) {

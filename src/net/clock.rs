@@ -29,8 +29,11 @@ pub fn now() -> Instant {
 pub(crate) fn arrival(socket: &impl AsFd, drained: Instant) -> Instant {
     let Ok(stamp) = stamp(socket) else { return now() };
     let wall = nanos(rustix::time::clock_gettime(ClockId::Realtime));
-    let now = now();
-    now.before(Duration::from_nanos(wall.saturating_sub(nanos(stamp)))).max(drained).min(now)
+    dated(now(), wall, nanos(stamp), drained)
+}
+
+fn dated(now: Instant, wall: u64, stamp: u64, drained: Instant) -> Instant {
+    now.before(Duration::from_nanos(wall.saturating_sub(stamp))).max(drained).min(now)
 }
 
 /// By the wall clock, when the kernel took the datagram from the network that was read last.
@@ -111,6 +114,15 @@ mod tests {
         let seconds: f64 = uptime.split(' ').next().unwrap().parse().unwrap();
         let difference = now().since(Instant::default()).as_secs_f64() - seconds;
         assert!((-1.0..60.0).contains(&difference), "{difference}");
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_cannot_date_a_datagram_out_of_bounds() {
+        let (now, drained) = (Instant::from_millis(9_000), Instant::from_millis(8_000));
+        let ms = |wall: u64, stamp: u64| dated(now, wall * 1_000_000, stamp * 1_000_000, drained).as_millis();
+        assert_eq!(ms(50_300, 50_000), 8_700, "so old is it");
+        assert_eq!(ms(3_650_300, 50_000), 8_000, "set forward meanwhile: no older than what was not there before");
+        assert_eq!(ms(40_000, 50_000), 9_000, "set back meanwhile: no younger than now");
     }
 
     #[tokio::test]

@@ -54,8 +54,8 @@ pub enum Sent {
     WouldBlock,
     /// The path has no socket, since its address is not on this host.
     NoSocket,
-    /// The kernel refused it (no route, for one); dropped. Its errno is in [`Path::error`].
-    Failed,
+    /// The kernel refused it with this errno (no route, for one); dropped. In words it is in [`Path::error`].
+    Failed(i32),
 }
 
 /// A datagram that arrived.
@@ -254,9 +254,10 @@ impl HeartbeatSockets {
                 Sent::WouldBlock
             }
             Err(error) => {
+                let errno = error.raw_os_error().unwrap_or_default();
                 *slot_error = Some(error);
                 self.counters.send_failed += 1;
-                Sent::Failed
+                Sent::Failed(errno)
             }
         }
     }

@@ -28,6 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 mod host;
 mod offload;
+mod paths;
 
 /// Time between attempts to open netlink, and at most between two looks at whether the last words still fit.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -108,6 +109,7 @@ struct Driver {
     sockets: HeartbeatSockets,
     monitor: Result<Monitor, MonitorError>,
     places: Places,
+    paths_told: paths::PathsTold,
     owner: AddressOwner,
     reports: mpsc::Receiver<Report>,
     announcer: Option<Announcer>,
@@ -157,6 +159,7 @@ impl Driver {
             published: now,
             monitor: Monitor::open(),
             places,
+            paths_told: paths::PathsTold::default(),
             owner,
             reports,
             announcer: None,
@@ -198,7 +201,12 @@ impl Driver {
                 // Nobody is left to work for; the kernel takes the addresses off by itself.
                 Some(Input::Message(None)) => self.ended = true,
                 Some(Input::Datagram(r)) => {
-                    self.turn(Event::DatagramReceived { path: r.path, from: r.from, arrived: r.arrived, bytes: r.bytes });
+                    self.turn(Event::DatagramReceived {
+                        path: r.path,
+                        from: r.from,
+                        arrived: r.arrived,
+                        bytes: r.bytes,
+                    });
                 }
                 Some(Input::Host(change)) => self.host_changed(change),
                 Some(Input::Address(report)) => self.address_done(&report),
@@ -258,6 +266,8 @@ impl Driver {
         if reloaded {
             // The actions number HAVIPs as the new configuration does.
             self.places.reset(self.core.addresses());
+            self.bind_probes();
+            self.forget_paths();
             observed = self.look();
         }
         for action in actions.drain(..) {
@@ -281,7 +291,8 @@ impl Driver {
         match action {
             Action::SendDatagram { path, to, bytes, until } => {
                 if clock::now() < until {
-                    let _ = self.sockets.send(path, to, &bytes);
+                    let sent = self.sockets.send(path, to, &bytes);
+                    self.note_sent(now, to, sent);
                 }
             }
             Action::PutAddress { group, havip, address, lifetime, right_until } => {
@@ -314,6 +325,10 @@ impl Driver {
             self.monitor = Monitor::open();
             self.observe_host();
         }
+        // A socket that could not be bound is tried again without a word from netlink.
+        if let Some(event) = self.observe_paths() {
+            self.turn(event);
+        }
         self.scheduling.look(now);
         self.seal(now);
     }
@@ -339,7 +354,6 @@ impl Driver {
             self.places.set_target(Some(target));
         }
         self.turn(Event::ConfigReloaded(config));
-        self.bind_probes();
         self.sealed = None;
         Ok(())
     }
@@ -347,6 +361,7 @@ impl Driver {
     fn status(&self, now: Instant) -> CoreStatus {
         let network = NetworkStatus {
             sockets: self.sockets.paths(),
+            refusals: self.refusals(),
             datagrams: self.sockets.counters(),
             places: self.places.status(self.core.config()),
             netlink_error: self.monitor.as_ref().err().map(|e| chain(e)),

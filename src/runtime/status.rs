@@ -28,6 +28,8 @@ pub struct CoreStatus {
 pub struct NetworkStatus {
     /// Heartbeat sockets, then those of HAVIPs.
     pub sockets: Vec<heartbeat::Path>,
+    /// Peers' addresses that this host itself refuses to send to.
+    pub refusals: Vec<Refusal>,
     /// Datagrams.
     pub datagrams: heartbeat::Counters,
     /// Where addresses belong.
@@ -46,6 +48,17 @@ pub struct NetworkStatus {
     pub turns: u64,
     /// The priority of its thread.
     pub realtime: Realtime,
+}
+
+/// This host refuses to send heartbeats to a peer's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// The peer.
+    pub node: String,
+    /// Its address.
+    pub address: std::net::SocketAddr,
+    /// What the kernel says.
+    pub error: String,
 }
 
 /// Where one HAVIP's address belongs.

@@ -1,5 +1,6 @@
 use crate::support::{in_namespace, interface, ip, until_address, within};
 use havipd::net::address::{Addresses, Put};
+use havipd::net::clock;
 use havipd::net::heartbeat::{HeartbeatSockets, Layout, Sent};
 use havipd::net::monitor::Monitor;
 use havipd::time::Instant;
@@ -77,7 +78,7 @@ fn netlink_is_believed_before_the_route_to_an_address_exists() {
         sockets.address_changed(OWN.into(), true);
         assert_eq!(sockets.paths_up(), [true]);
         let peer = peer();
-        assert_eq!(sockets.send(0, peer.local_addr().unwrap(), b"x"), Sent::Failed);
+        assert!(matches!(sockets.send(0, peer.local_addr().unwrap(), b"x"), Sent::Failed(_)));
         ip("address add 10.0.0.11/32 dev lo");
         assert_eq!(sockets.send(0, peer.local_addr().unwrap(), b"x"), Sent::Sent);
     });
@@ -221,7 +222,7 @@ fn a_reload_keeps_the_sockets_that_stay() {
 fn a_refusal_of_the_kernel_is_counted_not_fatal() {
     in_namespace(|| async {
         let mut sockets = HeartbeatSockets::open(layout(&[at("127.0.0.1:11200")], &[]));
-        assert_eq!(sockets.send(0, at("203.0.113.1:1"), b"x"), Sent::Failed, "no route in here");
+        assert_eq!(sockets.send(0, at("203.0.113.1:1"), b"x"), Sent::Failed(libc::ENETUNREACH), "no route in here");
         assert_eq!(sockets.counters().send_failed, 1);
         assert!(sockets.paths()[0].error.is_some());
         let to = peer().local_addr().unwrap();
@@ -341,5 +342,23 @@ fn peers_sockets_follow_a_reload() {
         before.send_to(b"before", own[0]).unwrap();
         let received = within(sockets.recv(|bytes| bytes.len() < 10)).await;
         assert_eq!(&received.bytes[..], b"after", "the other one has no room of its own any more");
+    });
+}
+
+/// What waited to be read is as old as it is.
+#[test]
+fn a_datagram_is_dated_by_its_arrival() {
+    in_namespace(|| async {
+        let to = at("127.0.0.1:11200");
+        let mut sockets = HeartbeatSockets::open(layout(&[to], &[]));
+        let before = clock::now();
+        peer().send_to(b"early", to).unwrap();
+        let sent = clock::now();
+        while clock::now() < sent + Duration::from_millis(300) {
+            std::hint::spin_loop();
+        }
+        let read = clock::now();
+        let received = within(sockets.recv(|_| true)).await;
+        assert!(before <= received.arrived && received.arrived < read, "{before:?} {:?} {read:?}", received.arrived);
     });
 }

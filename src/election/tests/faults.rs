@@ -314,17 +314,97 @@ fn a_node_whose_link_is_back_listens_first() {
     for arbiter in [Arbiter::None, Arbiter::Cloud] {
         let mut pair = settled(arbiter);
         let link = |up| Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up };
+        let paths = |up| Event::PathsObserved(vec![up]);
         pair.give(0, link(false));
+        pair.give(0, paths(false));
         pair.partition(0, 1, true);
         pair.run(SEC * 20);
         assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{}", pair.story());
         let since = pair.now;
         pair.give(0, link(true));
+        pair.give(0, paths(true));
         pair.run(INTERVAL / 2);
         pair.partition(0, 1, false);
         pair.run(SEC * 5);
         assert!(!pair.became(since, 0, Role::Claiming), "{}", pair.story());
         assert_eq!((pair.role(0), pair.role(1)), (Role::Backup, Role::Active));
+    }
+}
+
+/// Silence proves nothing to a node that knows why it hears nobody; once it has listened for a dead time it does.
+#[test]
+fn a_node_that_cannot_hear_takes_nothing_until_it_has_listened() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        for refused in [false, true] {
+            let mut pair = settled(arbiter);
+            let to = SocketAddr::from(([10, 0, 0, 10], 11200));
+            let deaf = |on: bool| match refused {
+                true => Event::SendingChanged { to, refused: on.then(|| "Operation not permitted".to_owned()) },
+                false => Event::PathsObserved(vec![!on]),
+            };
+            pair.give(1, deaf(true));
+            pair.partition(0, 1, true);
+            pair.run(SEC * 60);
+            assert_eq!((pair.role(0), pair.role(1), pair.moves()), (Role::Active, Role::Backup, 0), "{}", pair.story());
+            pair.kill(0);
+            pair.run(SEC * 5);
+            assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
+            let since = pair.now;
+            pair.give(1, deaf(false));
+            pair.run(SEC - Duration::from_millis(1));
+            assert!(!pair.became(since, 1, Role::Claiming), "{arbiter:?} {}", pair.story());
+            pair.run(SEC * 2);
+            assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
+        }
+    }
+}
+
+/// A path that was lost with the peer itself, say a cable between the two, keeps nobody for ever.
+#[test]
+fn a_node_that_stays_deaf_claims_when_the_reclaim_wait_is_over() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        pair.kill(0);
+        pair.give(1, Event::PathsObserved(vec![false]));
+        pair.run(SEC * 290);
+        assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
+        pair.run(SEC * 20);
+        assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    }
+}
+
+/// Where another group's address belongs has nothing to do with who is heard.
+#[test]
+fn an_interface_of_another_group_delays_no_claim() {
+    let two = |local: usize| {
+        let mut config = config(2, local, Arbiter::None);
+        let mut other = config.groups[0].clone();
+        other.name = "two".parse().expect("valid");
+        config.groups.push(other);
+        config
+    };
+    let mut pair = Pair::with(2, Instant::from_millis(1_000_000), two);
+    pair.run(SEC * 10);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
+    pair.kill(0);
+    for i in 0..30 {
+        pair.give(1, Event::LinkChanged { group: GroupIndex(1), havip: HavipIndex(0), up: i % 2 == 1 });
+        pair.run(SEC / 10);
+    }
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+}
+
+/// Each return of the path would begin the silence anew.
+#[test]
+fn a_path_that_comes_and_goes_begins_a_silence_anew_once() {
+    for arbiter in [Arbiter::None, Arbiter::Cloud] {
+        let mut pair = settled(arbiter);
+        pair.kill(0);
+        for i in 0..20 {
+            pair.give(1, Event::PathsObserved(vec![i % 2 == 1]));
+            pair.run(SEC * 4 / 10);
+        }
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
     }
 }
 

@@ -143,6 +143,9 @@ pub(crate) struct Pair {
     pub(crate) mute: BTreeSet<usize>,
     /// Nodes of a later release: what they send says things that this one does not know.
     pub(crate) later: BTreeSet<usize>,
+    /// Nodes whose effects side stands still; that of the others goes on, since then.
+    pub(crate) stuck: BTreeSet<usize>,
+    progress: BTreeMap<usize, Instant>,
 }
 
 impl Pair {
@@ -168,6 +171,8 @@ impl Pair {
             no_address: BTreeMap::new(),
             mute: BTreeSet::new(),
             later: BTreeSet::new(),
+            stuck: BTreeSet::new(),
+            progress: BTreeMap::new(),
         };
         for i in 0..nodes {
             pair.nodes.push(None);
@@ -241,7 +246,13 @@ impl Pair {
         let now = self.clock(i);
         let Some(core) = self.nodes[i].as_mut() else { return vec![] };
         let mut actions = Actions::new();
+        let mut due = self.progress.get(&i).is_none_or(|at| now >= *at + core.config().heartbeat.dead_time() / 4);
+        due &= !self.stuck.contains(&i);
         core.handle(now, event, &mut actions);
+        if due {
+            core.handle(now, Event::EffectsProgressed, &mut actions);
+            self.progress.insert(i, now);
+        }
         for action in &actions {
             self.carry_out(i, action);
         }
@@ -271,7 +282,8 @@ impl Pair {
                     let master = self.bound.last().and_then(|id| id.bytes().last());
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
                     if let Some(node) = master.map(|b| usize::from(b - b'a')) {
-                        let event = Event::DatagramReceived { path: None, from, arrived: self.now, bytes: bytes.clone() };
+                        let event =
+                            Event::DatagramReceived { path: None, from, arrived: self.now, bytes: bytes.clone() };
                         self.enqueue(self.now + self.delay, node, event);
                     }
                 } else if let std::net::IpAddr::V4(ip) = to.ip() {

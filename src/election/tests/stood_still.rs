@@ -49,11 +49,58 @@ fn a_guest_whose_clocks_stood_still_gives_up() {
 #[test]
 fn a_stuck_worker_is_silent() {
     let mut pair = settled(2, Arbiter::None);
-    pair.give(0, Event::EffectsProgressed);
+    pair.stuck.insert(0);
     let stuck = pair.now + DEAD_TIME + INTERVAL;
     pair.run(SEC * 4);
     let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > stuck && matches!(a, Action::SendDatagram { .. }));
     assert_eq!((late.count(), pair.role(1)), (0, Role::Active), "{}", pair.story());
+}
+
+/// §2: trust in the effects side is renewed by its progress alone, neither by a pause nor by a start.
+#[test]
+fn a_pause_renews_no_trust_in_a_stuck_worker() {
+    let sent = |actions: &Actions| actions.iter().any(|a| matches!(a, Action::SendDatagram { .. }));
+    let mut pair = settled(2, Arbiter::None);
+    pair.stuck.insert(0);
+    pair.now += SEC * 5;
+    let from = pair.now;
+    assert!(!sent(&pair.give(0, Event::TimerExpired)));
+    pair.run(SEC * 2);
+    let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > from && matches!(a, Action::SendDatagram { .. }));
+    assert_eq!(late.count(), 0, "{}", pair.story());
+
+    let mut pair = Pair::new(2, Arbiter::None);
+    pair.stuck.insert(0);
+    pair.start(0, config(2, 0, Arbiter::None));
+    let from = pair.now + DEAD_TIME + INTERVAL;
+    pair.run(DEAD_TIME * 3);
+    let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > from && matches!(a, Action::SendDatagram { .. }));
+    assert_eq!(late.count(), 0, "{}", pair.story());
+}
+
+/// §2: what a dead node had sent counts from when it arrived, however late it is read.
+#[test]
+fn a_backlog_makes_nobody_live_longer() {
+    let mut pair = settled(2, Arbiter::None);
+    let asleep = pair.nodes[1].take();
+    let mut sent = vec![];
+    for _ in 0..3 {
+        let from = pair.log.len();
+        pair.run(INTERVAL);
+        sent.extend(pair.log.split_off(from).into_iter().filter(|(_, i, _)| *i == 0));
+    }
+    pair.kill(0);
+    let died = pair.now;
+    pair.run(DEAD_TIME / 2);
+    pair.nodes[1] = asleep;
+    for (arrived, _, action) in sent {
+        if let Action::SendDatagram { bytes, .. } = action {
+            let from = SocketAddr::from(([10, 0, 0, 10], 11200));
+            pair.give(1, Event::DatagramReceived { path: Some(0), from, arrived, bytes });
+        }
+    }
+    pair.run(DEAD_TIME * 7 / 10);
+    assert!(pair.became(died, 1, Role::Claiming), "{}", pair.story());
 }
 
 /// ⚠ §2: a daemon whose effects stood still listens for one dead time before it claims, whatever they bring first.
@@ -61,7 +108,7 @@ fn a_stuck_worker_is_silent() {
 fn a_worker_that_goes_on_listens_first() {
     for reloads in [false, true] {
         let mut pair = settled(2, Arbiter::None);
-        pair.give(1, Event::EffectsProgressed);
+        pair.stuck.insert(1);
         pair.run(DEAD_TIME + INTERVAL);
         pair.partition(0, 1, true);
         pair.run(SEC * 4);
@@ -69,11 +116,9 @@ fn a_worker_that_goes_on_listens_first() {
         let config = Arc::clone(pair.core(1).config());
         pair.give(1, if reloads { Event::ConfigReloaded(config) } else { Event::EffectsProgressed });
         assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
+        pair.stuck.clear();
         pair.partition(0, 1, false);
-        for _ in 0..10 {
-            pair.run(INTERVAL);
-            pair.give(1, Event::EffectsProgressed);
-        }
+        pair.run(SEC);
         assert_eq!((pair.role(0), pair.role(1), pair.moves()), (Role::Active, Role::Backup, 0), "{}", pair.story());
     }
 }

@@ -88,8 +88,9 @@ impl Driver {
     }
 
     pub(super) fn look(&mut self) -> Vec<Event> {
+        let paths = self.observe_paths();
         let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
-        self.places.refresh(self.core.config(), host)
+        paths.into_iter().chain(self.places.refresh(self.core.config(), host)).collect()
     }
 
     /// Listens on the HAVIPs' own addresses for questions who has them.

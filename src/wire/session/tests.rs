@@ -315,6 +315,32 @@ fn silence_counts_from_our_return_for_those_who_were_alive() {
     assert_eq!(s.state(at(20_000)), SessionState::Down, "dead before we left");
 }
 
+/// What was read late is no newer for that.
+#[test]
+fn silence_counts_from_the_arrival() {
+    let mut s = established();
+    assert_eq!(s.receive(at(1100), 0, &heard(THEM, 11, 2)), COUNTS);
+    assert_eq!((s.last_heard(), s.dead_at()), (Some(at(1100)), at(1600)));
+    s.silence_restarts(at(9000));
+    assert_eq!(s.receive(at(1200), 0, &heard(THEM, 12, 2)), COUNTS);
+    assert_eq!((s.last_heard(), s.dead_at()), (Some(at(1200)), at(9500)), "we only listen since");
+}
+
+/// Once in a silence; what is heard begins another one.
+#[test]
+fn a_silence_is_heard_out_once() {
+    let mut s = established();
+    s.hear_out(at(1010), at(1050));
+    assert_eq!(s.dead_at(), at(1500), "there is time enough for its next datagram");
+    s.hear_out(at(1300), at(1480));
+    assert_eq!(s.dead_at(), at(1630));
+    s.hear_out(at(1490), at(1620));
+    assert_eq!(s.dead_at(), at(1630));
+    assert_eq!(s.receive(at(1625), 0, &heard(THEM, 11, 2)), COUNTS);
+    s.hear_out(at(1700), at(2100));
+    assert_eq!(s.dead_at(), at(2250));
+}
+
 /// ⚠ The core sends at a longer interval only after this says that the peer knows.
 #[test]
 fn what_the_peer_took_for_our_word_is_known_by_number() {

@@ -1,0 +1,123 @@
+//! What this host shows of its own heartbeat paths: sockets, links, and what it refuses to send.
+
+use super::Driver;
+use crate::election::event::Event;
+use crate::log::RateLimit;
+use crate::net::heartbeat::Sent;
+use crate::net::monitor::Monitor;
+use crate::runtime::status::Refusal;
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What was told of the paths.
+#[derive(Debug)]
+pub(super) struct PathsTold {
+    open: Option<Vec<bool>>,
+    refused: BTreeMap<SocketAddr, i32>,
+    lines: RateLimit,
+}
+
+impl Default for PathsTold {
+    fn default() -> Self {
+        Self { open: None, refused: BTreeMap::new(), lines: RateLimit::new(10, Duration::from_secs(10)) }
+    }
+}
+
+/// Whether an error of a send is this host's own refusal: its output rules, its addresses, its routes, its interfaces. That
+/// the peer's host or port cannot be reached is news of the peer, and comes when it is dead.
+pub(super) const fn refuses(errno: i32) -> bool {
+    matches!(
+        errno,
+        libc::EPERM
+            | libc::EACCES
+            | libc::EINVAL
+            | libc::EADDRNOTAVAIL
+            | libc::ENETUNREACH
+            | libc::ENETDOWN
+            | libc::ENODEV
+            | libc::ENXIO
+    )
+}
+
+impl Driver {
+    /// On which own addresses something can be heard, if that is news.
+    pub(super) fn observe_paths(&mut self) -> Option<Event> {
+        let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
+        let own = &self.core.config().local_node().addresses;
+        let linked = |address: &SocketAddr| {
+            // Where netlink cannot be heard, a socket that is bound is all that is known.
+            host.is_none_or(|host| host.with_address(address.ip()).is_some_and(|link| link.up))
+        };
+        let bound = self.sockets.paths_up();
+        let open: Vec<bool> = own.iter().zip(bound).map(|(address, bound)| bound && linked(address)).collect();
+        if self.paths_told.open.as_ref() == Some(&open) {
+            return None;
+        }
+        self.paths_told.open = Some(open.clone());
+        Some(Event::PathsObserved(open))
+    }
+
+    /// What this host refuses to send, for people.
+    pub(super) fn refusals(&self) -> Vec<Refusal> {
+        let nodes = || self.core.config().nodes.iter();
+        let refusal = |(to, errno): (&SocketAddr, &i32)| {
+            let node = nodes().find(|n| n.addresses.contains(to))?.name.to_string();
+            Some(Refusal { node, address: *to, error: io::Error::from_raw_os_error(*errno).to_string() })
+        };
+        self.paths_told.refused.iter().filter_map(refusal).collect()
+    }
+
+    /// The core has forgotten what it was told.
+    pub(super) fn forget_paths(&mut self) {
+        self.paths_told = PathsTold::default();
+    }
+
+    /// Notes what became of a heartbeat: that this host refuses it is told once, and so is the end of that.
+    pub(super) fn note_sent(&mut self, now: Instant, to: SocketAddr, sent: Sent) {
+        let refused = match sent {
+            Sent::Failed(errno) if refuses(errno) => Some(errno),
+            Sent::Failed(_) | Sent::Sent => None,
+            Sent::WouldBlock | Sent::NoSocket => return,
+        };
+        let before = self.paths_told.refused.get(&to).copied();
+        if before == refused {
+            return;
+        }
+        let Some(node) = self.core.config().nodes.iter().find(|n| n.addresses.contains(&to)) else { return };
+        let name = &node.name;
+        let suppressed = self.paths_told.lines.allow(now);
+        match refused {
+            Some(errno) => {
+                self.paths_told.refused.insert(to, errno);
+                if let Some(suppressed) = suppressed {
+                    let error = io::Error::from_raw_os_error(errno);
+                    tracing::warn!(suppressed, "sending to {name} ({to}) is refused here: {error}");
+                }
+            }
+            None => {
+                self.paths_told.refused.remove(&to);
+                if let Some(suppressed) = suppressed {
+                    tracing::info!(suppressed, "sending to {name} ({to}) is refused here no longer");
+                }
+            }
+        }
+        let why = refused.map(|errno| io::Error::from_raw_os_error(errno).to_string());
+        self.follow_ups.push_front((now, Event::SendingChanged { to, refused: why }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_death_of_a_peer_causes_is_no_refusal_of_this_host() {
+        let own = [libc::EPERM, libc::EACCES, libc::ENETUNREACH, libc::EADDRNOTAVAIL, libc::ENODEV, libc::EINVAL];
+        assert!(own.into_iter().all(refuses));
+        let of_the_peer = [libc::EHOSTUNREACH, libc::EHOSTDOWN, libc::ECONNREFUSED, libc::ENOBUFS, libc::EMSGSIZE];
+        assert!(!of_the_peer.into_iter().any(refuses));
+    }
+}
