@@ -87,6 +87,17 @@ pub enum Deed {
     AddressRemoved { node: String, havip: usize },
     /// A node's interface loses its carrier, or gets it back.
     LinkState { node: String, up: bool },
+    /// The interface of one group's HAVIPs on a node loses its carrier, or gets it back: no heartbeat goes over it.
+    HavipLink { node: String, group: usize, up: bool },
+    /// A node loses a heartbeat address, or has it again: nothing is sent or heard on that path.
+    HeartbeatAddress {
+        node: String,
+        #[serde(default)]
+        path: usize,
+        here: bool,
+    },
+    /// A node's own output rules refuse its heartbeats, or do no more.
+    SendRefused { node: String, on: bool },
     /// The checks of a node judge.
     Health {
         node: String,
@@ -184,7 +195,8 @@ impl Deed {
             | Self::DeleteHavip { havip }
             | Self::CreateHavip { havip }
             | Self::AddressRemoved { havip, .. } => *havip < havips,
-            Self::Switchover { group, .. } => *group < groups,
+            Self::Switchover { group, .. } | Self::HavipLink { group, .. } => *group < groups,
+            Self::HeartbeatAddress { path, .. } => *path < cluster.paths,
             Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
             Self::File { node, nodes, .. } => nodes.is_empty() || (nodes.len() > 1 && nodes.contains(node)),
             Self::Reload { keys, .. } => (1..keys.len()).all(|i| !keys[..i].contains(&keys[i])),
@@ -224,6 +236,9 @@ impl Deed {
             | Self::KeepalivedDies { node, .. }
             | Self::StaleVrrp { node }
             | Self::ReadLate { node, .. }
+            | Self::HavipLink { node, .. }
+            | Self::HeartbeatAddress { node, .. }
+            | Self::SendRefused { node, .. }
             | Self::EffectsStuck { node, .. }
             | Self::DiskStuck { node, .. }
             | Self::AddressStuck { node, .. } => vec![node],

@@ -35,6 +35,13 @@ impl World {
                 self.drop_address(host, Cluster::havip_address(*havip));
             }
             Deed::LinkState { node, up } => self.link_state(self.node(node), *up),
+            Deed::HavipLink { node, group, up } => self.havip_link(self.node(node), *group, *up),
+            Deed::HeartbeatAddress { node, path, here } => self.heartbeat_address(self.node(node), *path, *here),
+            Deed::SendRefused { node, on } => {
+                let host = self.node(node);
+                self.touch(host);
+                self.hosts[host].refuses = *on;
+            }
             Deed::Health { node, weight, failed, undecided } => {
                 let host = self.node(node);
                 self.touch(host);

@@ -25,6 +25,9 @@ impl World {
             if is_heartbeat(&bytes) {
                 self.see(&Seen::Sent { from: host, to: peer });
             }
+            if !self.lets_out(host, peer, path) {
+                return;
+            }
             self.attack(host, peer, &bytes);
             self.carry(host, peer, Some(path), bytes);
             return;
@@ -55,7 +58,7 @@ impl World {
     }
 
     pub(super) fn deliver(&mut self, to: usize, path: Option<usize>, from: usize, bytes: Vec<u8>, forged: bool) {
-        if !self.hosts[to].powered {
+        if !self.hosts[to].powered || path.is_some_and(|p| self.hosts[to].paths_lost.contains(&p)) {
             return;
         }
         let address = SocketAddr::from((Cluster::path_address(from, path.unwrap_or(0)), PORT));
@@ -79,7 +82,7 @@ impl World {
         }
         self.see(&Seen::Announced { host, group });
         self.note(Some(host), || "announces".to_owned());
-        if self.hosts[host].link_up {
+        if self.hosts[host].link_up && !self.hosts[host].havip_links_down.contains(&group.0) {
             let number = self.havip_number(group.0, havip.0);
             let target = self.hosts[host].target.clone();
             self.cloud.announce(self.now, &target, &Cluster::havip_id(number));
@@ -227,7 +230,8 @@ impl World {
         let target = self.cloud.traffic_goes_to(self.now, &Cluster::havip_id(number))?;
         let host = self.scenario.cluster.node_with(target)?;
         let h = &self.hosts[host];
-        (h.powered && h.link_up && !h.frozen() && h.addresses.contains_key(&Cluster::havip_address(number)))
+        let linked = h.link_up && !h.havip_links_down.contains(&(number / self.scenario.cluster.havips));
+        (h.powered && linked && !h.frozen() && h.addresses.contains_key(&Cluster::havip_address(number)))
             .then_some(host)
     }
 

@@ -10,7 +10,7 @@ use crate::election::role::Role;
 use crate::ids::{GroupIndex, OperationId};
 use crate::time::Instant;
 use crate::wire::Digest;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -94,6 +94,14 @@ pub(super) struct Host {
     pub(super) powered: bool,
     pub(super) halted: Option<(Halt, u64)>,
     pub(super) link_up: bool,
+    /// Groups whose HAVIPs' interface, one of their own, is down.
+    pub(super) havip_links_down: BTreeSet<usize>,
+    /// Paths on which it has no address.
+    pub(super) paths_lost: BTreeSet<usize>,
+    /// Its output rules refuse heartbeats.
+    pub(super) refuses: bool,
+    /// Addresses of which its daemon was told that they do.
+    pub(super) refused: BTreeSet<std::net::SocketAddr>,
     pub(super) reach: Reach,
     /// What its file says now.
     pub(super) file: Arc<crate::config::model::Config>,

@@ -18,6 +18,7 @@ impl World {
         let seal = |p: &super::host::Process| p.core.farewells(now);
         h.last_word = h.process.as_ref().filter(|_| sweep && !h.effects_stuck).map(seal).unwrap_or_default();
         let ran = h.process.take().is_some();
+        h.refused.clear();
         h.backlog.clear();
         h.back_after_exit = None;
         if h.halted.is_some_and(|(halt, _)| halt == Halt::Stopped) {
@@ -155,9 +156,11 @@ impl World {
         for (g, group) in config.groups.iter().enumerate() {
             for i in 0..group.havips.len() {
                 let (group, havip) = (GroupIndex(g), HavipIndex(i));
+                let up = up && !self.hosts[host].havip_links_down.contains(&g);
                 self.tell(host, Duration::from_millis(1), Event::LinkChanged { group, havip, up });
             }
         }
+        self.tell(host, Duration::from_millis(1), self.paths_of(host));
     }
 
     pub(super) fn stick(&mut self, host: usize, disk: bool, for_ms: u64) {

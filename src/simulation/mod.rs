@@ -30,6 +30,7 @@ mod machines;
 mod mishaps;
 mod operators;
 mod order;
+mod paths;
 mod plan;
 mod quiet;
 mod random;

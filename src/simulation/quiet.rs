@@ -67,6 +67,7 @@ impl World {
             self.unstick(host, true);
         }
         self.hosts[host].address_stuck = None;
+        self.mend_paths(host);
         if !self.hosts[host].link_up {
             self.link_state(host, true);
         }

@@ -68,6 +68,9 @@ impl World {
 
     /// What the shell tells a new core before anything else.
     fn first_words(&mut self, host: usize) {
+        self.hosts[host].refused.clear();
+        let paths = self.paths_of(host);
+        self.turn(host, paths);
         let config = Arc::clone(&self.hosts[host].config);
         for (g, group) in config.groups.iter().enumerate() {
             for i in 0..group.havips.len() {
@@ -75,7 +78,7 @@ impl World {
                 let (group, havip) = (GroupIndex(g), HavipIndex(i));
                 let present = self.hosts[host].addresses.contains_key(&address);
                 self.turn(host, Event::AddressObserved { group, havip, present });
-                let up = self.hosts[host].link_up;
+                let up = self.hosts[host].link_up && !self.hosts[host].havip_links_down.contains(&g);
                 self.turn(host, Event::LinkChanged { group, havip, up });
             }
         }

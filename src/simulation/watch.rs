@@ -166,6 +166,10 @@ impl World {
             .any(|p| self.network.impaired(host, p) || self.network.impaired(p, host) || !self.hosts[p].link_up);
         let ill = !h.awake()
             || !h.link_up
+            || !h.havip_links_down.is_empty()
+            || h.refuses
+            || self.hosts.iter().any(|h| !h.paths_lost.is_empty())
+            || !h.reads_late.is_zero()
             || h.effects_stuck
             || h.disk_stuck
             || h.address_stuck.is_some()

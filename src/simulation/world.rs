@@ -14,7 +14,7 @@ use super::vrrp::Router;
 use super::watch::{Seen, Watch};
 use crate::election::action::Persisted;
 use crate::time::Instant;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,6 +218,10 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         powered: true,
         halted: None,
         link_up: true,
+        havip_links_down: BTreeSet::new(),
+        paths_lost: BTreeSet::new(),
+        refuses: false,
+        refused: BTreeSet::new(),
         reach: Reach::Both,
         file: Arc::clone(&config),
         digest: crate::config::digest(&config),

@@ -13,6 +13,7 @@ mod matrix;
 mod named;
 mod paths;
 mod seeds;
+mod silence;
 
 use havipd::simulation::{Report, Scenario, run};
 
