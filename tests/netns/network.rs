@@ -39,6 +39,11 @@ impl Node {
         Ipv4Addr::new(10, 77, 0, 11 + u8::try_from(self.0).expect("three nodes"))
     }
 
+    /// One that has nothing to do with heartbeats.
+    fn other_address(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, 0, 61 + u8::try_from(self.0).expect("three nodes"))
+    }
+
     pub(crate) fn instance(self) -> String {
         format!("i-{}", self.name())
     }
@@ -153,6 +158,38 @@ impl Network {
     /// From now on no packet gets from or to `node`.
     pub(crate) fn cut(&self, node: Node) {
         self.router.nft(&format!("add element inet lab cut {{ {:?} }}", node.port()));
+    }
+
+    /// `node` loses its heartbeat address; another one keeps it in touch with everything else.
+    pub(crate) fn lose_heartbeat_address(&self, node: Node) {
+        let (port, address, mac, other) = (node.port(), node.address(), mac_text(node.mac()), node.other_address());
+        self.router.ip(&format!(
+            "route replace {other}/32 dev {port}\nneighbour replace {other} lladdr {mac} dev {port} nud permanent\n"
+        ));
+        self.node(node).sysctl("ipv4/conf/eth0/promote_secondaries", "1");
+        self.node(node).ip(&format!("address add {other}/24 dev eth0\naddress delete {address}/24 dev eth0\n"));
+    }
+
+    /// It has it again.
+    pub(crate) fn return_heartbeat_address(&self, node: Node) {
+        let (address, other) = (node.address(), node.other_address());
+        self.node(node).ip(&format!("address add {address}/24 dev eth0\naddress delete {other}/24 dev eth0\n"));
+        self.connect(node);
+    }
+
+    /// The own rules of `node` let no heartbeat out, nor in.
+    pub(crate) fn refuse_heartbeats(&self, node: Node) {
+        self.node(node).nft(&format!(
+            "table inet own {{
+                chain output {{ type filter hook output priority filter; udp dport {HEARTBEATS} drop; }}
+                chain input {{ type filter hook input priority filter; udp dport {HEARTBEATS} drop; }}
+            }}"
+        ));
+    }
+
+    /// They do again.
+    pub(crate) fn let_heartbeats_through(&self, node: Node) {
+        self.node(node).nft("delete table inet own");
     }
 
     /// From now on `node` does not reach the cloud's API; everything else works.

@@ -17,6 +17,8 @@ pub(super) const CASES: &[Case] = &[
     ("full partition right after a restart", after_restart),
     ("the others do not hear the active node", unheard),
     ("the active node does not hear the others", deaf),
+    ("a backup without its heartbeat address", without_address),
+    ("a backup whose own rules refuse heartbeats", refused),
     ("a third of the heartbeats lost", lossy),
     ("heartbeats delayed, reordered, duplicated", bad_weather),
 ];
@@ -116,6 +118,63 @@ fn deaf(scene: &mut Scene<'_>) -> Result<(), String> {
     let mark = scene.lab.mark();
     scene.lab.network.silence(partner(node), node);
     lost_touch(scene.lab, node, partner(node))?;
+    for havip in HAVIPS {
+        let settled = scene.lab.settle(havip, &NODES)?;
+        scene.stayed(havip, node, mark, settled)?;
+    }
+    Ok(())
+}
+
+/// The backup hears nobody, and knows that this is its own doing: it takes nothing. When it hears again all is as before.
+fn without_address(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let (backup, mark) = (partner(node), scene.lab.mark());
+    scene.lab.network.lose_heartbeat_address(backup);
+    let kept = takes_nothing(scene, node, mark, "is not usable on this host");
+    scene.lab.network.return_heartbeat_address(backup);
+    kept?;
+    scene.lab.restore()?;
+    let settled = scene.lab.settle(DUO, &NODES)?;
+    scene.stayed(DUO, node, mark, settled)
+}
+
+fn refused(scene: &mut Scene<'_>) -> Result<(), String> {
+    let node = scene.lab.gather()?;
+    let (backup, mark) = (partner(node), scene.lab.mark());
+    let before = refusals(scene, backup)?;
+    scene.lab.network.refuse_heartbeats(backup);
+    let kept = takes_nothing(scene, node, mark, "this host refuses what this node sends");
+    scene.lab.network.let_heartbeats_through(backup);
+    kept?;
+    scene.lab.restore()?;
+    let settled = scene.lab.settle(DUO, &NODES)?;
+    scene.stayed(DUO, node, mark, settled)?;
+    // It says so when it begins and when it ends, however many heartbeats that is.
+    let (now, peers) = (refusals(scene, backup)?, NODES.len() - 1);
+    if now != before.map(|lines| lines + peers) {
+        return Err(format!("the log of {} had {before:?} lines of refusals, and has {now:?}", backup.name()));
+    }
+    Ok(())
+}
+
+/// Lines in a node's log that a refusal of its heartbeats began, and that it ended.
+fn refusals(scene: &mut Scene<'_>, node: Node) -> Result<[usize; 2], String> {
+    let log = std::fs::read_to_string(scene.lab.daemon(node).log()).map_err(|e| e.to_string())?;
+    let count = |what: &str| log.lines().filter(|line| line.contains(what)).count();
+    Ok([") is refused here: ", ") is refused here no longer"].map(count))
+}
+
+/// Whoever hears nobody for its own reasons, which its status names, stays a backup for as long as that lasts.
+fn takes_nothing(scene: &mut Scene<'_>, node: Node, mark: Mark, why: &str) -> Result<(), String> {
+    let backup = partner(node);
+    lost_touch(scene.lab, node, backup)?;
+    wait("the backup knows why it hears nobody", PATIENCE, || {
+        let group = scene.lab.daemon(backup).group(DUO)?;
+        let waiting = group["waiting"].as_str().unwrap_or_default().to_owned();
+        waiting.contains(why).then_some(()).ok_or_else(|| format!("it waits because {waiting:?}"))
+    })
+    .map_err(|text| format!("{text}\n{}", scene.lab.story(DUO)))?;
+    Moment::now().after(DEAD_TIME * 3).rest_until();
     for havip in HAVIPS {
         let settled = scene.lab.settle(havip, &NODES)?;
         scene.stayed(havip, node, mark, settled)?;
