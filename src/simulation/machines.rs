@@ -144,6 +144,10 @@ impl World {
         for event in backlog {
             self.turn(host, event);
         }
+        if halt == Halt::Stopped && !self.hosts[host].effects_stuck {
+            // What the effects side does every so often is overdue.
+            self.turn(host, Event::EffectsProgressed);
+        }
         self.turn(host, Event::TimerExpired);
         self.bring_reload(host);
         self.touch(host);

@@ -134,7 +134,7 @@ fn a_process_that_stops_and_goes_delays_a_claim_once() {
 fn a_backlog_of_a_dead_holder_makes_it_live_no_longer() {
     for cluster in pairs() {
         let (dead, died) = (dead_ms(&cluster), SETTLED + 3_000);
-        let stop = Deed::Pause { node: node("b"), for_ms: dead * 9 / 10 };
+        let stop = Deed::Pause { node: node("b"), for_ms: dead * 7 / 10 };
         let steps = [(died - dead * 3 / 10, stop), (died, crash("a"))];
         let report = play("a late backlog", cluster, &steps, SETTLED + 30_000, "b", 1);
         assert!(moved_at(&report) < died + dead * 5 / 4 + 200, "{}", report.trace);
