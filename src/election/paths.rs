@@ -73,9 +73,9 @@ impl Core {
         self.judge_hearing(now);
     }
 
-    /// Another configuration: the shell tells again of every path.
+    /// This node has other addresses now, of which the shell tells anew.
     pub(super) fn forget_paths(&mut self, now: Instant) {
-        self.paths = Paths::default();
+        self.paths.open.clear();
         self.judge_hearing(now);
     }
 

@@ -75,7 +75,9 @@ impl Core {
             };
             self.groups.push(group);
         }
-        self.forget_paths(now);
+        if old.local_node().addresses != new.local_node().addresses {
+            self.forget_paths(now);
+        }
         self.drop_unknown_entries();
         self.forget_maintenance_elsewhere();
         self.changed = true;

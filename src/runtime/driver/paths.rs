@@ -48,8 +48,8 @@ impl Driver {
         let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
         let own = &self.core.config().local_node().addresses;
         let linked = |address: &SocketAddr| {
-            // Where netlink cannot be heard, a socket that is bound is all that is known.
-            host.is_none_or(|host| host.with_address(address.ip()).is_some_and(|link| link.up))
+            // Where no interface tells of the address, as of most of 127.0.0.0/8, a socket that is bound is all that is known.
+            host.and_then(|host| host.with_address(address.ip())).is_none_or(|link| link.up)
         };
         let bound = self.sockets.paths_up();
         let open: Vec<bool> = own.iter().zip(bound).map(|(address, bound)| bound && linked(address)).collect();
@@ -70,9 +70,9 @@ impl Driver {
         self.paths_told.refused.iter().filter_map(refusal).collect()
     }
 
-    /// The core has forgotten what it was told.
+    /// The core may have forgotten which addresses it was told of.
     pub(super) fn forget_paths(&mut self) {
-        self.paths_told = PathsTold::default();
+        self.paths_told.open = None;
     }
 
     /// Notes what became of a heartbeat: that this host refuses it is told once, and so is the end of that.
