@@ -6,7 +6,11 @@
 
 use crate::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
+use std::io;
 use std::time::Duration;
+
+/// Where the kernel tells which boot this is.
+const MACHINE_BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Now, on `CLOCK_BOOTTIME`.
 #[must_use]
@@ -23,6 +27,14 @@ pub fn now() -> Instant {
 pub fn left(deadline: Instant) -> Option<Duration> {
     let left = deadline.since(now());
     (!left.is_zero()).then_some(left)
+}
+
+/// The kernel's name of this boot of the machine, in which this clock began at zero.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn machine_boot() -> io::Result<String> {
+    Ok(std::fs::read_to_string(MACHINE_BOOT)?.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -9,12 +9,14 @@
 //! a full disk is retried and alarmed, a hung one only makes that thread wait.
 //!
 //! Grants are good for one start only. They are taken off the disk before anybody sees them, for a
-//! second start that found them would believe that this voter had given nothing since.
+//! second start that found them would believe that this voter had given nothing since. For the same
+//! reason the boot of the machine is put there first.
 
 mod writer;
 
 pub use writer::{StateStatus, StateWriter};
 
+use crate::clock;
 use crate::election::action::Persisted;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
@@ -82,7 +84,7 @@ pub enum Found {
         /// Why.
         reason: String,
     },
-    /// A good file whose grants could not be taken off the disk, so that they count as unknown.
+    /// A good file that could not be replaced: what it says of grants, and when they were given, counts as unknown.
     GrantsIgnored {
         /// Why.
         reason: String,
@@ -106,7 +108,10 @@ impl fmt::Display for Found {
             }
             Self::Unreadable { reason } => write!(f, "starting without the state of the last run: {reason}"),
             Self::GrantsIgnored { reason } => {
-                write!(f, "state of the last run found, but its grants cannot be used: {reason}")
+                write!(
+                    f,
+                    "state of the last run found, but not what it says of grants, as the file cannot be replaced: {reason}"
+                )
             }
         }
     }
@@ -130,7 +135,7 @@ fn load_while(directory: &Path, wanted: &AtomicBool) -> (Persisted, Found) {
         }
     };
     match understand(&text) {
-        Ok(state) => take_grants(directory, state, wanted),
+        Ok(state) => take_over(directory, state, wanted),
         Err(reason) if !wanted.load(Ordering::Acquire) => (Persisted::default(), Found::Unreadable { reason }),
         Err(reason) => {
             let aside = directory.join(format!("{FILE}.corrupt"));
@@ -140,17 +145,21 @@ fn load_while(directory: &Path, wanted: &AtomicBool) -> (Persisted, Found) {
     }
 }
 
-fn take_grants(directory: &Path, mut state: Persisted, wanted: &AtomicBool) -> (Persisted, Found) {
+/// Takes the grants off the disk, and puts this boot of the machine on it: a second start in the same boot must not
+/// take what this one grants for something of an earlier boot.
+fn take_over(directory: &Path, mut state: Persisted, wanted: &AtomicBool) -> (Persisted, Found) {
     let grants = std::mem::take(&mut state.grants);
+    let now = clock::machine_boot().unwrap_or_default();
+    let before = std::mem::replace(&mut state.machine_boot, now);
     // A load that was given up must not write over what the daemon has written since.
-    if grants.is_empty() || !wanted.load(Ordering::Acquire) {
-        return (state, Found::State);
+    let same = grants.is_empty() && before == state.machine_boot;
+    if same || !wanted.load(Ordering::Acquire) {
+        return (Persisted { machine_boot: before, ..state }, Found::State);
     }
     match write(directory, &state) {
-        Ok(()) => (Persisted { grants, ..state }, Found::State),
-        // Without the grants, but also without the lease that was given last: the voter then waits
-        // as long as any lease could have been.
-        Err(e) => (Persisted { longest_lease: None, ..state }, Found::GrantsIgnored { reason: e.to_string() }),
+        Ok(()) => (Persisted { grants, machine_boot: before, ..state }, Found::State),
+        // The voter then waits as long as a lease that was given just now would last.
+        Err(e) => (Persisted { machine_boot: String::new(), ..state }, Found::GrantsIgnored { reason: e.to_string() }),
     }
 }
 
@@ -247,8 +256,8 @@ mod tests {
         Persisted {
             groups: [("web".to_owned(), group)].into(),
             longest_pause: Duration::from_millis(1234),
-            longest_lease: Some(Duration::from_secs(5)),
-            grants: Vec::new(),
+            machine_boot: clock::machine_boot().expect("a boot"),
+            ..Persisted::default()
         }
     }
 
@@ -265,8 +274,21 @@ mod tests {
         write(dir.path(), &stopped).expect("there is room");
         std::fs::create_dir(dir.path().join("state.json.new")).expect("there is room");
         let (state, found) = load(dir.path());
-        assert_eq!(state, Persisted { longest_lease: None, ..sample(3) });
+        assert_eq!(state, Persisted { machine_boot: String::new(), ..sample(3) });
         assert!(matches!(found, Found::GrantsIgnored { .. }), "{found:?}");
+    }
+
+    #[test]
+    fn what_an_earlier_boot_left_is_of_that_boot_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let left = Persisted { machine_boot: "an earlier one".into(), ..sample(3) };
+        write(dir.path(), &left).expect("there is room");
+        assert_eq!(load(dir.path()), (left.clone(), Found::State));
+        assert_eq!(load(dir.path()), (sample(3), Found::State), "the first start ran in this boot");
+
+        write(dir.path(), &left).expect("there is room");
+        std::fs::create_dir(dir.path().join("state.json.new")).expect("there is room");
+        assert_eq!(load(dir.path()).0, Persisted { machine_boot: String::new(), ..sample(3) });
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn session(facts: &Facts, daemon: &DaemonFacts, peer: &PeerSnapshot) -> Vec<Find
     if peer.same_digest == Some(false) {
         findings.push(Finding::failed(
             format!("config.{name}"),
-            format!("{name} runs other voters, arbiters, HAVIPs or bindings"),
+            format!("{name} runs other timing, voters, arbiters, HAVIPs or bindings"),
             "copy the same file to every node; then, in maintenance, havipctl reload on each",
         ));
     } else if peer.same_digest == Some(true) {

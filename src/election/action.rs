@@ -211,8 +211,9 @@ pub struct Persisted {
     pub groups: BTreeMap<String, PersistedGroup>,
     /// Longest pause of this host that was ever measured.
     pub longest_pause: Duration,
-    /// The longest lease this voter ever gave; `None`: unknown.
-    pub longest_lease: Option<Duration>,
+    /// The boot of the machine in which this was written: what was given in an earlier one is as old as this one at
+    /// least. Empty: unknown.
+    pub machine_boot: String,
     /// What this voter had given when it was stopped in order. The core forgets it once it was read.
     pub grants: Vec<KeptGrant>,
 }

@@ -35,7 +35,7 @@ impl Core {
         actions.push(Action::Reply { request, reply });
     }
 
-    /// ⚠ `off` waits until every node that is heard runs with the same voters, arbiter, HAVIPs and bindings.
+    /// ⚠ `off` waits until every node that is heard runs with the same timing, voters, arbiter, HAVIPs and bindings.
     fn maintenance(
         &mut self,
         now: Instant,

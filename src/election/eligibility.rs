@@ -107,7 +107,7 @@ impl Group {
             p.up(turn.now) && p.digest.is_some_and(|d| d != ours) && self.settings(turn).member(p.node).is_some()
         })?;
         let name = &turn.config.node(other.node).name;
-        Some(format!("{name} runs with other voters, arbiter, HAVIPs or bindings; make the files equal"))
+        Some(format!("{name} runs with other timing, voters, arbiter, HAVIPs or bindings; make the files equal"))
     }
 
     /// What looking at the cloud without a claim showed: every HAVIP is gone, or no permission to see one.

@@ -103,8 +103,6 @@ pub enum Event {
     EffectsProgressed,
     /// A boot id, asked for by `DrawBootId`.
     BootIdDrawn(BootId),
-    /// The state directory holds this as the longest lease ever given: voters may give it.
-    LeaseStored(Duration),
     /// A health judgement changed what this node is worth in a group.
     HealthChanged {
         /// The group.

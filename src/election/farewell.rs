@@ -64,7 +64,7 @@ impl Core {
                 boot: self.boot,
                 seq,
                 echo: peer.session.echo(now),
-                interval: self.sender.interval(&self.config),
+                interval: self.sender.interval(),
                 uptime: now.since(self.started),
                 digest: self.digest,
                 leaving: Leaving::Gone,

@@ -5,7 +5,7 @@ use super::claim::Waiting;
 use super::damping::Damping;
 use super::handover::{FailedMove, Plan};
 use super::keepalived::Vrrp;
-use super::lease::{Asker, KeepFor, Voter};
+use super::lease::{Asker, Voter};
 use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
@@ -19,7 +19,8 @@ use crate::config::model::{Arbiter, Group as Settings, Interface, Member};
 use crate::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::ownership::{HavipLoop, Outcome};
 use crate::time::Instant;
-use crate::wire::Tag;
+use crate::wire::{Digest, Tag};
+use std::time::Duration;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
@@ -68,6 +69,8 @@ pub(crate) struct Group {
     pub(crate) failed_move: Option<FailedMove>,
     /// Most of the voters were not heard with this node's file yet, in words.
     pub(crate) unsettled: Option<String>,
+    /// The file that most of the voters of before have, too; those before it may have given what lasts.
+    pub(crate) adopted: Option<Digest>,
     /// Maintenance is over by its time, but may not end yet.
     pub(crate) postponed: bool,
     /// The holders that a claim under arbiter `cloud` displaces.
@@ -83,8 +86,8 @@ pub(crate) struct Group {
     pub(crate) refusals: u32,
     /// An operator here wants the right, until then.
     pub(crate) fetch_until: Option<Instant>,
-    /// Leaving with the address kept.
-    pub(crate) keep_for: Option<KeepFor>,
+    /// Leaving with the address kept for so long.
+    pub(crate) keep_for: Option<Duration>,
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
@@ -140,6 +143,7 @@ impl Group {
             waiting: Waiting::default(),
             failed_move: None,
             unsettled: None,
+            adopted: None,
             postponed: false,
             displaces: vec![],
             isolated_since: None,

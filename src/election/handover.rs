@@ -3,7 +3,6 @@
 use super::action::Action;
 use super::event::Reply;
 use super::group::Group;
-use super::lease::KeepFor;
 use super::rank;
 use super::role::{Cause, Role};
 use super::succession;
@@ -311,7 +310,7 @@ impl Group {
         }
         if self.role == Role::Active && keep {
             self.plan.leaving = Some(Leaving::Keeping { since: turn.now });
-            self.keep_for = Some(KeepFor::new(turn, settings.keep_for));
+            self.keep_for = Some(self.pace(turn.config, turn.digest).keep_for);
             *turn.changed = true;
             return;
         }
@@ -336,11 +335,10 @@ impl Group {
             // What was to be kept is lost: there is nothing to leave for the next start.
             Leaving::Keeping { .. } if !self.role.has_right() => self.keep_for = None,
             Leaving::Keeping { since } => {
-                let long = turn.now + self.settings(turn).keep_for / 2;
+                let long = turn.now + self.keep_for.unwrap_or_default() / 2;
                 let settings = self.settings(turn);
                 let lease = self.asker.right_until(turn.now, settings.members.len());
                 let granted = settings.arbiter != Arbiter::Majority || lease.is_some_and(|until| until >= long);
-                // Voters may have to put so long a lease on record first.
                 if !granted && !turn.due(since + turn.dead_time() * 2) {
                     return;
                 }
@@ -355,8 +353,7 @@ impl Group {
     /// Leaves the addresses under their kernel lifetime of `keep-for`.
     fn leave_address(&mut self, turn: &mut Turn<'_>) {
         let settings = self.settings(turn);
-        let keep_for = settings.keep_for;
-        self.keep_for.get_or_insert_with(|| KeepFor::new(turn, keep_for));
+        let keep_for = *self.keep_for.get_or_insert(self.pace(turn.config, turn.digest).keep_for);
         if settings.observe {
             return;
         }

@@ -13,23 +13,6 @@ use crate::wire::{Entry, Grant};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The long lease that is asked for while the daemon leaves for a restart.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KeepFor {
-    /// Since when.
-    pub(crate) since: Instant,
-    /// How long it is.
-    pub(crate) lease: Duration,
-    /// The heartbeat interval of then.
-    pub(crate) interval: Duration,
-}
-
-impl KeepFor {
-    pub(crate) fn new(turn: &Turn<'_>, lease: Duration) -> Self {
-        Self { since: turn.now, lease, interval: turn.config.heartbeat.interval }
-    }
-}
-
 /// Share of the lease that the asker counts: clock rates may differ by less than one per cent.
 const ASKER_SHARE: f64 = 0.98;
 
@@ -42,7 +25,7 @@ pub(crate) struct Given {
     pub(crate) seq: u64,
     pub(crate) until: Instant,
     /// What the datagram asked for.
-    pub(crate) lease: Duration,
+    lease: Duration,
     /// The node it is kept for: its owner has declared to have it no more.
     pub(crate) kept_for: Option<NodeIndex>,
 }
@@ -66,31 +49,19 @@ pub(crate) struct Voter {
     /// Until then only what was given before the start is renewed.
     quarantine: Instant,
     inherited: Option<(NodeIndex, BootId)>,
-    /// A longer lease could outlive the quarantine after a crash: it waits until the state directory has it on record.
-    may_give: Duration,
     /// When it was asked last.
     pub(crate) asks: Asks,
 }
 
 impl Voter {
-    pub(crate) fn new(quarantine: Instant, inherited: Option<(NodeIndex, BootId)>, may_give: Duration) -> Self {
-        Self { quarantine, inherited, may_give, ..Self::default() }
+    /// `inherited` is what the run before left when it was stopped in order.
+    pub(crate) fn new(inherited: Option<(NodeIndex, BootId)>) -> Self {
+        Self { inherited, ..Self::default() }
     }
 
-    /// The state directory holds `lease` as the longest one.
-    pub(crate) fn may_give(&mut self, lease: Duration) {
-        self.may_give = self.may_give.max(lease);
-    }
-
-    /// Whether a lease is longer than any on record.
-    pub(crate) fn needs_record(&self, lease: Duration) -> bool {
-        lease > self.may_give
-    }
-
-    /// Others may have given leases as long as `lease`, or as our longest, that we know nothing of: nothing fresh until
-    /// they have run out.
-    pub(crate) fn hold_back(&mut self, now: Instant, lease: Duration) {
-        self.quarantine = self.quarantine.max(now + lease.max(self.may_give));
+    /// Others may have given what we know nothing of, until then: nothing fresh before.
+    pub(crate) fn hold_back(&mut self, until: Instant) {
+        self.quarantine = self.quarantine.max(until);
     }
 
     /// The owner restarts: its next start may have the grant before it runs out.
@@ -130,12 +101,9 @@ impl Voter {
             })
     }
 
-    /// Judges an ask. True when the grant in force changed hands or began.
+    /// Judges an ask. True when the grant in force changed hands, began or became another length: the asker waits for it.
     pub(crate) fn ask(&mut self, now: Instant, ask: Ask) -> bool {
         let same = |g: &Given| g.node == ask.node && g.boot == ask.boot;
-        if self.needs_record(ask.lease) {
-            return false;
-        }
         // What was given before the start runs out unseen, unless its owner was heard since: then it is in `given`.
         let unknown = self.quarantined(now) && self.given(now).is_none();
         if unknown && self.inherited != Some((ask.node, ask.boot)) {
@@ -146,7 +114,7 @@ impl Voter {
                 if ask.epoch < g.epoch || ask.seq <= g.seq {
                     return false;
                 }
-                false
+                ask.lease != g.lease
             }
             // Its owner gave it up in favour of this one, or of its own next start.
             Some(g) if g.kept_for == Some(ask.node) && !same(g) => true,
@@ -205,8 +173,16 @@ pub(crate) struct Asker {
     first: Epoch,
     asked_at: Option<Instant>,
     votes: BTreeMap<NodeIndex, Instant>,
-    /// The longest lease that each voter granted since the asking began.
-    leases: BTreeMap<NodeIndex, Duration>,
+    stated: Option<Stated>,
+}
+
+/// The lease that our datagrams state.
+#[derive(Debug, Clone, Copy)]
+struct Stated {
+    lease: Duration,
+    since: Instant,
+    /// When the last one did.
+    last: Instant,
 }
 
 impl Asker {
@@ -233,20 +209,30 @@ impl Asker {
         self.epoch
     }
 
+    /// A datagram that goes out now states `lease`.
+    pub(crate) fn state(&mut self, now: Instant, lease: Duration) {
+        let since = match self.stated {
+            None => now,
+            Some(before) if before.lease == lease => before.since,
+            // One that stated another lease may have gone out at this very instant.
+            Some(before) => now.max(before.last + Duration::from_nanos(1)),
+        };
+        self.stated = Some(Stated { lease, since, last: now });
+    }
+
+    /// The lease that a datagram sent at `sent` stated. `None` if that was another one than now: what was granted then is
+    /// counted already, or asked for again.
+    pub(crate) fn stated_at(&self, sent: Instant) -> Option<Duration> {
+        self.stated.filter(|stated| sent >= stated.since).map(|stated| stated.lease)
+    }
+
     /// Counts a grant that answers the datagram sent at `sent`.
     pub(crate) fn count(&mut self, voter: NodeIndex, epoch: Epoch, sent: Instant, lease: Duration) {
         if self.asked_at.is_some() && (self.first..=self.epoch).contains(&epoch) {
             let until = sent + lease.mul_f64(ASKER_SHARE);
             let best = self.votes.entry(voter).or_insert(until);
             *best = (*best).max(until);
-            let longest = self.leases.entry(voter).or_default();
-            *longest = (*longest).max(lease);
         }
-    }
-
-    /// How many voters have granted so long a lease.
-    pub(crate) fn granted(&self, lease: Duration) -> usize {
-        self.leases.values().filter(|l| **l >= lease).count()
     }
 
     /// Until when a majority of `voters` stands behind us; `None` without one.
@@ -280,16 +266,34 @@ mod tests {
     }
 
     fn fresh() -> Voter {
-        Voter::new(at(0), None, LEASE)
+        Voter::default()
+    }
+
+    fn restarted() -> Voter {
+        let mut voter = Voter::new(Some((A, BootId([1; 16]))));
+        voter.hold_back(at(30));
+        voter
     }
 
     #[test]
-    fn a_longer_lease_waits_for_its_record() {
+    fn a_lease_of_another_length_is_news_and_cuts_nothing_short() {
         let mut voter = fresh();
-        let long = Ask { lease: LEASE * 3, ..ask(A, 1, 1, 10) };
-        assert!(!voter.ask(at(1), long) && voter.given(at(1)).is_none());
-        voter.may_give(LEASE * 3);
-        assert!(voter.ask(at(1), long));
+        assert!(voter.ask(at(1), Ask { lease: LEASE * 3, ..ask(A, 1, 1, 10) }));
+        assert!(voter.ask(at(2), ask(A, 1, 1, 11)), "the asker may need it before the next heartbeat");
+        assert!(voter.given(at(15)).is_some() && !voter.ask(at(15), ask(B, 2, 2, 20)), "it counts on 16");
+        assert!(!voter.ask(at(3), ask(A, 1, 1, 12)));
+    }
+
+    #[test]
+    fn what_was_asked_for_before_a_change_of_length_counts_no_more() {
+        let mut asker = Asker::default();
+        asker.begin(at(1), Epoch(1));
+        asker.state(at(1), LEASE);
+        assert_eq!(asker.stated_at(at(1)), Some(LEASE));
+        asker.state(at(4), LEASE * 3);
+        assert_eq!([3, 4].map(|t| asker.stated_at(at(t))), [None, Some(LEASE * 3)]);
+        asker.state(at(4), LEASE);
+        assert_eq!([4, 5].map(|t| asker.stated_at(at(t))), [None, Some(LEASE)], "one of these went out at 4");
     }
 
     fn at(s: u64) -> Instant {
@@ -334,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_fresh_voter_grants_nothing_but_what_it_gave_before() {
-        let mut voter = Voter::new(at(30), Some((A, BootId([1; 16]))), LEASE);
+        let mut voter = restarted();
         assert!(!voter.ask(at(1), ask(B, 2, 9, 1)));
         assert!(voter.ask(at(1), ask(A, 1, 3, 1)));
         assert!(!voter.ask(at(29), ask(B, 2, 9, 1)));
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_fresh_voter_follows_the_handover_of_what_it_gave_before() {
-        let mut voter = Voter::new(at(30), Some((A, BootId([1; 16]))), LEASE);
+        let mut voter = restarted();
         assert!(!voter.gave_up(A, BootId([1; 16]), 9, Some(B)) && !voter.ask(at(1), ask(B, 2, 4, 1)), "A is unheard");
         assert!(voter.ask(at(1), ask(A, 1, 3, 10)));
         assert!(voter.gave_up(A, BootId([1; 16]), 11, Some(B)));

@@ -38,7 +38,6 @@ mod serving;
 pub mod settled;
 mod shadow;
 mod stall;
-mod stated;
 pub mod succession;
 mod superseded;
 mod timeline;
@@ -102,6 +101,8 @@ pub struct Start {
     pub seed: u64,
     /// What the last run left in the state directory.
     pub persisted: Persisted,
+    /// Names this boot of the machine, as no other does.
+    pub machine_boot: String,
 }
 
 /// Where the groups of a configuration are, by the tag that datagrams name them with.
@@ -113,10 +114,14 @@ impl Core {
     /// A core that starts at `now` and has heard nothing yet.
     #[must_use]
     pub fn new(start: Start, now: Instant) -> Self {
-        let Start { config, boot, seed, mut persisted } = start;
+        let Start { config, boot, seed, mut persisted, machine_boot } = start;
         let own = config.local_node();
-        // Without a record of the longest lease the cold-start wait stands for it: no dead time may exceed it.
-        let quarantine = now + persisted.longest_lease.unwrap_or(config.heartbeat.cold_start_wait);
+        // ⚠ A run that ended by a crash may have granted to its end, and left no word of it. In an earlier boot of the
+        // machine that was before the clock began; else it may have been just now.
+        let before = std::mem::replace(&mut persisted.machine_boot, machine_boot);
+        let known = !before.is_empty() && !persisted.machine_boot.is_empty();
+        let earlier_boot = known && before != persisted.machine_boot;
+        let granted_until = if earlier_boot { Instant::default() } else { now };
         let inherited = std::mem::take(&mut persisted.grants);
         let mut core = Self {
             digest: crate::config::digest(&config),
@@ -141,8 +146,6 @@ impl Core {
             persisted,
             config,
         };
-        // Without a record the next start waits for the cold-start wait, which no dead time exceeds.
-        let may_give = core.persisted.longest_lease.unwrap_or(core.config.heartbeat.dead_time());
         for (i, settings) in core.config.groups.iter().enumerate() {
             let kept = core.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             let grant = inherited.iter().find(|g| g.group == settings.name.as_str());
@@ -150,11 +153,9 @@ impl Core {
             let holder = grant
                 .and_then(|g| g.holder(&core.config))
                 .map(|(node, start)| if node == core.config.local { (node, boot) } else { (node, start) });
-            let voter = Voter::new(quarantine, holder, may_give);
-            core.groups.push(Group::new(settings, GroupIndex(i), kept, now, voter));
-        }
-        if core.persisted.longest_lease.is_none_or(|l| l < core.config.heartbeat.dead_time()) {
-            core.persisted.longest_lease = Some(core.config.heartbeat.dead_time());
+            let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::new(holder));
+            group.voter.hold_back(granted_until + group.longest_lease(&core.config, core.digest));
+            core.groups.push(group);
         }
         core.forget_maintenance_elsewhere();
         core
@@ -220,11 +221,6 @@ impl Core {
                 self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
             }
             Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
-            Event::LeaseStored(lease) => {
-                for g in &mut self.groups {
-                    g.voter.may_give(lease);
-                }
-            }
         }
         self.settle(now, actions);
     }

@@ -10,7 +10,6 @@ use crate::wire::heartbeat::{DecodeError, Header, encode_probe};
 use crate::wire::session::{Reason, Verdict};
 use crate::wire::{Datagram, Entry, Flags, Heartbeat, Leaving, Probe, Tag};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// Nobody switches maintenance as often as this: such a number is not believed, or the next switch would have none.
 pub(super) const MAINTENANCE_END: u32 = u32::MAX / 2;
@@ -169,15 +168,12 @@ impl Core {
             entry.ask.map(|lease| Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease });
         // In maintenance nothing new is given, but whoever has the right keeps it: the files differ meanwhile.
         let (maintained, only_renews) = (group.maintained(), group.only_renews());
-        let may = |ask: &Ask| (maintained || same_digest) && (!only_renews || group.voter.renews(now, ask));
+        let longest = group.longest_lease(&self.config, self.digest);
+        let may = |ask: &Ask| {
+            (maintained || same_digest) && ask.lease <= longest && (!only_renews || group.voter.renews(now, ask))
+        };
         let asked_for = asked.filter(may);
         if let Some(ask) = asked_for {
-            let lease = ask.lease;
-            let longer = group.voter.needs_record(lease);
-            if longer && self.persisted.longest_lease.is_none_or(|l| l < lease) {
-                self.persisted.longest_lease = Some(lease);
-                self.persist = true;
-            }
             news |= group.voter.ask(now, ask);
         } else if asked.is_none() && has_given_up(entry) {
             let successor = match heartbeat.leaving {
@@ -203,14 +199,10 @@ impl Core {
         if sent > now {
             return;
         }
-        let lease = self.lease_at(index, sent);
-        self.groups[index.0].asker.count(node, grant.epoch, sent, lease);
-    }
-
-    /// The lease that our datagrams stated at `sent`; around a change the shorter one.
-    pub(super) fn lease_at(&self, index: GroupIndex, sent: Instant) -> Duration {
-        let usual = self.sender.lease.at(sent);
-        self.long_lease(index.0, sent).map_or(usual, |long| long.max(usual))
+        let asker = &mut self.groups[index.0].asker;
+        if let Some(lease) = asker.stated_at(sent) {
+            asker.count(node, grant.epoch, sent, lease);
+        }
     }
 
     /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.

@@ -31,10 +31,6 @@ impl Core {
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::config::digest(&new);
-        // The others may have the longer interval by now: who only listens would not hear them within the old dead time.
-        if self.stall.claims_from() > now {
-            self.stall.listen(now, new.heartbeat.dead_time());
-        }
         self.by_tag = super::by_tag(&new);
         if let Some(target) = &new.local_node().target {
             self.identity = Some(target.clone());
@@ -43,11 +39,6 @@ impl Core {
         for peer in self.peers.iter_mut() {
             peer.session.set_multiplier(new.heartbeat.dead_multiplier);
             peer.session.set_own_interval(new.heartbeat.interval);
-        }
-        if old.heartbeat.interval != new.heartbeat.interval
-            || old.heartbeat.dead_multiplier != new.heartbeat.dead_multiplier
-        {
-            self.sender.reconfigure(now, &new);
         }
         // What a group that is gone waited for would come due for ever; the rest is entered again in this turn.
         self.timers = Timers::new();
@@ -63,14 +54,9 @@ impl Core {
                 }
                 None => {
                     let kept = self.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
-                    let quarantine = now + new.heartbeat.cold_start_wait;
-                    Group::new(
-                        settings,
-                        GroupIndex(i),
-                        kept,
-                        now,
-                        Voter::new(quarantine, None, new.heartbeat.dead_time()),
-                    )
+                    let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::default());
+                    group.voter.hold_back(now + group.longest_lease(&new, self.digest));
+                    group
                 }
             };
             self.groups.push(group);

@@ -132,7 +132,7 @@ pub enum Cause {
     NoIdentity,
     /// Our datagrams were echoed with numbers that we never sent: a clone or a rolled-back snapshot.
     Cloned,
-    /// Peers run a configuration with other voters, arbiter, HAVIPs or bindings.
+    /// Peers run a configuration with other timing, voters, arbiter, HAVIPs or bindings.
     ConfigMismatch,
     /// The reason for the fault is gone.
     Recovered,

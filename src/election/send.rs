@@ -6,7 +6,6 @@ use super::group::Group;
 use super::lease::Ask;
 use super::peer::Peer;
 use super::role::Role;
-use super::stated::StatedLease;
 use super::timer::Timer;
 use super::turn::Turn;
 use crate::config::model::{Arbiter, Config};
@@ -29,11 +28,8 @@ pub(crate) struct Sender {
     /// Number of our own turns, for the vote that we give ourselves.
     own_seq: u64,
     next: Instant,
-    /// The interval in use; a longer one waits until every peer that is up knows it.
+    /// The interval in use.
     interval: Duration,
-    /// Numbers from which on a longer interval was stated.
-    stated_from: Option<Vec<u64>>,
-    pub(crate) lease: StatedLease,
     extra: u32,
     rotate: usize,
     leaving: Leaving,
@@ -46,30 +42,15 @@ impl Sender {
             own_seq: 0,
             next: now,
             interval: config.heartbeat.interval,
-            stated_from: None,
-            lease: StatedLease::new(config.heartbeat.dead_time()),
             extra: EXTRA_MAX,
             rotate: 0,
             leaving: Leaving::No,
         }
     }
 
-    /// A reload changed the interval or the multiplier.
-    pub(crate) fn reconfigure(&mut self, now: Instant, config: &Config) {
-        self.lease.change(now, config.heartbeat.dead_time(), self.interval);
-        if config.heartbeat.interval > self.interval {
-            self.stated_from = Some(self.seqs.iter().map(|s| s + 1).collect());
-        } else {
-            self.interval = config.heartbeat.interval;
-            self.stated_from = None;
-            self.next = self.next.min(now + self.interval);
-        }
-        self.seqs.resize(config.nodes.len(), 0);
-    }
-
-    /// The interval that is stated now.
-    pub(crate) fn interval(&self, config: &Config) -> Duration {
-        config.heartbeat.interval.max(self.interval)
+    /// The interval that is in use, and stated.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Numbers begin again under another boot id.
@@ -98,8 +79,7 @@ impl Core {
             self.timers.wake(now + self.sender.interval);
             return;
         }
-        self.settle_lease(now);
-        self.adopt_longer_interval(now);
+        self.choose_interval(now);
         let regular = now >= self.sender.next;
         let news = self.changed && self.sender.extra > 0;
         let all = regular || news;
@@ -125,34 +105,13 @@ impl Core {
         self.timers.wake(self.sender.next.min(self.next_answer().unwrap_or(self.sender.next)));
     }
 
-    /// ⚠ A longer interval is used only after every peer that is up has echoed a datagram that states it:
-    /// until then it would call our longer silence death. Nor before the longer lease that goes with it is granted:
-    /// the one before it would run out between two heartbeats. Nor while a lease that we gave is too short for it:
-    /// its owner, who has yet to reload, would hear of our grants too late.
-    fn adopt_longer_interval(&mut self, now: Instant) {
-        let Some(from) = &self.sender.stated_from else { return };
-        let least = self.config.heartbeat.interval * 2;
-        let outlives = |g: &Group| g.voter.given(now).is_none_or(|given| given.lease >= least);
-        if self.sender.lease.pending().is_some() || !self.groups.iter().all(outlives) {
-            return;
-        }
-        let known = self.peers.iter().filter(|p| p.up(now)).all(|p| p.session.echoed_since(from[p.node.0]));
-        if known {
-            self.sender.interval = self.config.heartbeat.interval;
-            self.sender.stated_from = None;
-        }
-    }
-
-    /// A longer lease holds from when a majority has granted it in every group that asks for anything.
-    fn settle_lease(&mut self, now: Instant) {
-        let Some(lease) = self.sender.lease.pending() else { return };
-        let granted = self.groups.iter().all(|g| {
-            let settings = &self.config.groups[g.index.0];
-            let asks = settings.arbiter == Arbiter::Majority && g.asker.asking_since().is_some();
-            !asks || g.asker.granted(lease) > settings.members.len() / 2
-        });
-        if granted {
-            self.sender.lease.settle(now);
+    /// That of the file, or while one is changed under maintenance the shorter one of the file before: leases are still
+    /// of that length.
+    fn choose_interval(&mut self, now: Instant) {
+        let of_groups = self.groups.iter().map(|g| g.pace(&self.config, self.digest).interval);
+        let interval = of_groups.fold(self.config.heartbeat.interval, Duration::min);
+        if std::mem::replace(&mut self.sender.interval, interval) != interval {
+            self.sender.next = self.sender.next.min(now + interval);
         }
     }
 
@@ -163,15 +122,11 @@ impl Core {
             if self.config.groups[i].arbiter != Arbiter::Majority {
                 continue;
             }
-            let Some(lease) = self.asked_lease(i, now) else { continue };
+            let Some(lease) = self.states_lease(i, now) else { continue };
             let node = self.config.local;
             let group = &mut self.groups[i];
             let epoch = group.asker.epoch();
             let ask = Ask { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
-            if group.voter.needs_record(lease) && self.persisted.longest_lease.is_none_or(|l| l < lease) {
-                self.persisted.longest_lease = Some(lease);
-                self.persist = true;
-            }
             if !group.only_renews() || group.voter.renews(now, &ask) {
                 group.voter.ask(now, ask);
             }
@@ -183,20 +138,14 @@ impl Core {
         }
     }
 
-    /// What our entry asks for: our dead time, or longer while we leave for a restart.
-    fn asked_lease(&self, i: usize, now: Instant) -> Option<Duration> {
-        self.groups[i].asker.asking_since()?;
-        Some(self.lease_at(self.groups[i].index, now))
-    }
-
-    /// The lease for a restart is asked for in every second interval: a voter that has yet to put so long a one on
-    /// record grants none of it, and goes on renewing the usual one meanwhile.
-    pub(super) fn long_lease(&self, i: usize, at: Instant) -> Option<Duration> {
-        // Not at `since` itself: a heartbeat of that very instant may have gone out before.
-        let keep = self.groups[i].keep_for.filter(|k| at > k.since)?;
-        // A reload changes nothing of it: what was asked for in a datagram is computed again when the answer is here.
-        let intervals = at.since(keep.since).as_nanos() / keep.interval.as_nanos().max(1);
-        intervals.is_multiple_of(2).then_some(keep.lease)
+    /// What our entry asks for, in a datagram that goes out now: our dead time, or longer while we leave for a restart.
+    fn states_lease(&mut self, i: usize, now: Instant) -> Option<Duration> {
+        let group = &mut self.groups[i];
+        group.asker.asking_since()?;
+        let usual = group.pace(&self.config, self.digest).lease;
+        let lease = group.keep_for.map_or(usual, |long| long.max(usual));
+        group.asker.state(now, lease);
+        Some(lease)
     }
 
     /// One heartbeat to one peer: as many datagrams as its entries need, each over every path.
@@ -235,7 +184,7 @@ impl Core {
             boot: self.boot,
             seq,
             echo: peer.session.echo(now),
-            interval: self.sender.interval(&self.config),
+            interval: self.sender.interval(),
             uptime: now.since(self.started),
             digest: self.digest,
             leaving: self.sender.leaving,
@@ -277,7 +226,7 @@ impl Core {
         let mut must = Vec::new();
         let mut may = Vec::new();
         let rotate = self.sender.rotate;
-        let leases: Vec<Option<Duration>> = (0..self.groups.len()).map(|i| self.asked_lease(i, now)).collect();
+        let leases: Vec<Option<Duration>> = (0..self.groups.len()).map(|i| self.states_lease(i, now)).collect();
         let own = self.config.local;
         self.each_group(now, actions, |group, turn| {
             let settings = group.settings(turn);
@@ -320,7 +269,7 @@ impl Core {
         if !self.stopping || self.exited || !self.groups.iter().all(|g| g.left) {
             return;
         }
-        let kept = self.groups.iter().filter_map(|g| g.keep_for).map(|k| k.lease).max();
+        let kept = self.groups.iter().filter_map(|g| g.keep_for).max();
         self.sender.leave(kept.map_or(Leaving::Gone, Leaving::Restarting));
         let peers: Vec<NodeIndex> = self.peers.iter().map(|p| p.node).collect();
         for node in peers {

@@ -5,14 +5,20 @@
 //! fresh until most of *those* voters were heard with that digest, too, and voting for nobody who has another: from
 //! then on the file before has no majority. In maintenance a voter with the new file goes on renewing what a holder
 //! with the old one has, so the new digest alone does not say so.
-//! ⚠ What those voters gave by the file before lasts on: only once it has run out does this one give anything fresh.
+//! ⚠ What those voters gave by the file before lasts on: only once it has run out does this one give anything fresh,
+//! and only then is the new file the one that was agreed on.
 //! Who replaces most of the voters has to have all of the new ones running, and sees to it that the old ones do not.
+//!
+//! Interval and leases are part of the digest. Until maintenance is over nodes with the new file go by those of the file
+//! before: a lease of another length would be refused by, or renewed too rarely by, voters that have yet to get it.
 
 use super::group::Group;
 use super::turn::Turn;
-use crate::config::model::Arbiter;
+use crate::config::model::{Arbiter, Config, Group as Settings};
 use crate::ids::NodeIndex;
+use crate::wire::Digest;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What the voters agreed on last, as far as this one knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,6 +29,45 @@ pub struct Settled {
     digest: [u8; 16],
     /// Names of the voters.
     voters: Vec<String>,
+    /// How long its leases are; `None` in a record of an earlier release: as ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pace: Option<Pace>,
+}
+
+/// How often a file has its nodes speak, and for how long its voters grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct Pace {
+    /// `heartbeat.interval`.
+    pub(crate) interval: Duration,
+    /// The usual lease: the dead time.
+    pub(crate) lease: Duration,
+    /// `group.keep-for`.
+    pub(crate) keep_for: Duration,
+}
+
+impl Pace {
+    pub(crate) fn of(config: &Config, group: &Settings) -> Self {
+        let heartbeat = &config.heartbeat;
+        Self { interval: heartbeat.interval, lease: heartbeat.dead_time(), keep_for: group.keep_for }
+    }
+
+    /// The longest lease that a voter gives.
+    pub(crate) fn longest(&self) -> Duration {
+        self.lease.max(self.keep_for)
+    }
+}
+
+impl Settled {
+    /// Whether it is the file with this digest.
+    pub(crate) fn is(&self, digest: Digest) -> bool {
+        self.digest == digest.0
+    }
+
+    /// The longest lease that any of the voters may have given by this file or by `ours`.
+    pub(crate) fn longest(&self, ours: Pace) -> Duration {
+        self.pace.unwrap_or(ours).longest().max(ours.longest())
+    }
 }
 
 impl Group {
@@ -33,9 +78,8 @@ impl Group {
             self.unsettled = None;
             return;
         }
-        let digest = turn.digest.0;
         self.unsettled = match &self.kept.settled {
-            Some(settled) if settled.digest == digest => None,
+            Some(settled) if settled.is(turn.digest) || self.adopted == Some(turn.digest) => None,
             Some(Settled { voters: before, .. }) => {
                 let with = before.iter().filter_map(|name| config.node_named(name));
                 let with = with.filter(|n| self.went_over(turn, *n)).count();
@@ -43,7 +87,7 @@ impl Group {
                 (with * 2 <= before.len() && !all).then(|| {
                     let count = before.len();
                     format!(
-                        "this file has other voters, arbiter, HAVIPs or bindings than before, and {with} of the \
+                        "this file has other timing, voters, arbiter, HAVIPs or bindings than before, and {with} of the \
                          {count} voters of before run with it, for a dead time, and vote for nobody else; make the \
                          files equal"
                     )
@@ -51,15 +95,43 @@ impl Group {
             }
             None => None,
         };
-        if self.unsettled.is_none() && self.kept.settled.as_ref().is_none_or(|s| s.digest != digest) {
-            if self.kept.settled.is_some() {
-                let lease = settings.keep_for.max(turn.config.heartbeat.dead_time());
-                self.voter.hold_back(turn.now, lease);
-            }
-            let voters = settings.members.iter().map(|m| turn.config.node(m.node).name.to_string()).collect();
-            self.kept.settled = Some(Settled { digest, voters });
-            *turn.persist = true;
+        if self.unsettled.is_some() || self.kept.settled.as_ref().is_some_and(|s| s.is(turn.digest)) {
+            self.adopted = None;
+            return;
         }
+        let pace = Pace::of(config, settings);
+        if let Some(before) = &self.kept.settled {
+            if self.adopted.replace(turn.digest) != Some(turn.digest) {
+                self.voter.hold_back(turn.now + before.longest(pace));
+            }
+            // A start before then is to wait as long again.
+            if self.maintained() || self.voter.quarantined(turn.now) {
+                return;
+            }
+        }
+        let voters = settings.members.iter().map(|m| config.node(m.node).name.to_string()).collect();
+        self.kept.settled = Some(Settled { digest: turn.digest.0, voters, pace: Some(pace) });
+        *turn.persist = true;
+    }
+
+    /// What this node goes by while others may have the file before: the pace of that one.
+    pub(crate) fn pace(&self, config: &Config, digest: Digest) -> Pace {
+        let settings = &config.groups[self.index.0];
+        let changing = self.maintained() || self.unsettled.is_some();
+        let of_before = self.settled_before(digest).filter(|_| changing && settings.arbiter == Arbiter::Majority);
+        of_before.and_then(|s| s.pace).unwrap_or(Pace::of(config, settings))
+    }
+
+    /// The file that was agreed on, if ours is another one.
+    pub(crate) fn settled_before(&self, digest: Digest) -> Option<&Settled> {
+        self.kept.settled.as_ref().filter(|s| !s.is(digest))
+    }
+
+    /// ⚠ The longest lease that this voter gives or gave: none is longer than a file of its own says, so after a crash
+    /// it knows how long to wait.
+    pub(crate) fn longest_lease(&self, config: &Config, digest: Digest) -> Duration {
+        let ours = Pace::of(config, &config.groups[self.index.0]);
+        self.settled_before(digest).map_or(ours.longest(), |before| before.longest(ours))
     }
 
     /// Whether a voter has left the file before: it runs with ours, and votes for nobody who runs with another.
@@ -81,7 +153,7 @@ impl Group {
         self.maintained() || self.unsettled.is_some()
     }
 
-    /// What stands against ending maintenance, in words: nodes that run with other voters, arbiter, HAVIPs or bindings.
+    /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or bindings.
     pub(super) fn differs(&self, turn: &Turn<'_>) -> Option<String> {
         self.mismatch(turn).or_else(|| self.unsettled.clone())
     }

@@ -50,7 +50,7 @@ pub struct PeerSnapshot {
     pub dead_time_ms: u64,
     /// Connected, but a heartbeat is missing.
     pub suspected: bool,
-    /// Whether it runs the same voters, arbiter, HAVIPs and bindings; not known of one that is not connected.
+    /// Whether it runs the same timing, voters, arbiter, HAVIPs and bindings; not known of one that is not connected.
     pub same_digest: Option<bool>,
     /// What it is to the cloud.
     pub target: Option<Target>,

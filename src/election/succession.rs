@@ -34,7 +34,7 @@ pub enum Unfit {
     Unknown,
     /// An operator drained it.
     Drained,
-    /// Its configuration has other voters, arbiter, HAVIPs or bindings.
+    /// Its configuration has other timing, voters, arbiter, HAVIPs or bindings.
     OtherConfiguration,
     /// A check of it fails.
     CheckFailed,

@@ -6,6 +6,7 @@
 
 use super::parse::{Notice, Vrrp};
 use super::stamp::Stamp;
+use crate::clock;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,6 @@ use std::path::{Path, PathBuf};
 
 /// The directory in the state directory.
 pub const DIRECTORY: &str = "keepalived";
-/// Where the kernel tells which boot this is.
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const LOCK: &str = "lock";
 const SUFFIX: &str = ".json";
 /// Names that are kept: 250 groups, each with an instance and some to spare.
@@ -88,7 +87,7 @@ impl Kept {
         let io = |step| move |e: Errno| self.error(step, e.into());
         let locked = self.lock()?;
         let name = file_name(&notice.vrrp);
-        let boot = boot_id().map_err(|e| self.error("learn which boot this is", e))?;
+        let boot = clock::machine_boot().map_err(|e| self.error("learn which boot this is", e))?;
         match self.read_one(&locked.directory, &name) {
             Some(old) if old.boot == boot && stamp.is_before(old.stamp) && !old.stamp.is_ahead() => return Ok(()),
             Some(_) => {}
@@ -111,7 +110,7 @@ impl Kept {
     /// What was kept in this boot. What cannot be read is passed over, and so is what would be newer than everything to come.
     #[must_use]
     pub fn read(&self) -> Vec<Record> {
-        let Ok(boot) = boot_id() else { return Vec::new() };
+        let Ok(boot) = clock::machine_boot() else { return Vec::new() };
         let Ok(directory) = self.open() else { return Vec::new() };
         let names = self.names(&directory).unwrap_or_default();
         let records = names.iter().filter_map(|name| self.read_one(&directory, name));
@@ -198,10 +197,6 @@ fn file_name(vrrp: &Vrrp) -> String {
     format!("{}{SUFFIX}", hex::encode(&hash[..16]))
 }
 
-fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string(BOOT_ID)?.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,7 +264,7 @@ mod tests {
         kept.keep(&master, at(30), false).expect("kept");
         let file = state.path().join(DIRECTORY).join(file_name(&master.vrrp));
         let text = std::fs::read_to_string(&file).expect("text");
-        let other = text.replace(&boot_id().expect("a boot"), "another");
+        let other = text.replace(&clock::machine_boot().expect("a boot"), "another");
         std::fs::write(&file, &other).expect("written");
         assert_eq!(kept.read(), []);
         kept.keep(&master, at(3), false).expect("a record of another boot is not newer");

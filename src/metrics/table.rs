@@ -103,7 +103,7 @@ series! {
     PEER_ECHO: Histogram "havipd_peer_round_trip_seconds" ["peer"]
         "From a heartbeat sent until the peer's echo: the network both ways, and up to one interval of the peer's.";
     PEER_DIGEST: Gauge "havipd_peer_same_configuration" ["peer"]
-        "0 if the peer runs other voters, arbiters, HAVIPs or bindings; absent while there is no session.";
+        "0 if the peer runs other timing, voters, arbiters, HAVIPs or bindings; absent while there is no session.";
     AUTH: Counter "havipd_authentication_failures_total" ["kind"] "Datagrams that did not authenticate as a peer's.";
     SENT: Counter "havipd_datagrams_sent_total" [] "Datagrams that the kernel took.";
     UNSENT: Counter "havipd_datagrams_unsent_total" ["reason"] "Datagrams that it did not take.";

@@ -98,7 +98,6 @@ pub struct Setup {
 /// What tasks of ours come back with.
 enum Internal {
     Reloaded(Box<Result<Reloaded, ReloadError>>),
-    LeaseStored(Option<Duration>),
     Sealed,
     /// What the doctor found; `None` if it did not come to an end.
     Examined(Option<Vec<Finding>>),
@@ -141,10 +140,6 @@ struct Service {
     reloading: Option<Vec<oneshot::Sender<Response>>>,
     reload_again: Option<Vec<oneshot::Sender<Response>>>,
     reload_error: Option<String>,
-    /// The longest lease handed to the state file, and the one that the core knows to be there.
-    lease: Option<Duration>,
-    lease_told: Option<Duration>,
-    lease_watched: bool,
     /// The last word that waits to be stored, and the storing of the one before it.
     word: Option<LastWord>,
     sealing: Option<JoinHandle<()>>,
@@ -183,6 +178,7 @@ pub async fn run(
         boot: BootId(random()?),
         seed: u64::from_ne_bytes(random()?),
         persisted: setup.persisted,
+        machine_boot: clock::machine_boot().unwrap_or_default(),
     };
     let CoreHandle { to_core, from_core, status: core_status, cancellations, thread } = start(begin).await?;
     let (internal, results) = mpsc::channel(16);
@@ -219,9 +215,6 @@ pub async fn run(
         reloading: None,
         reload_again: None,
         reload_error: None,
-        lease: None,
-        lease_told: None,
-        lease_watched: false,
         word: None,
         sealing: None,
         terminated: 0,
@@ -276,7 +269,6 @@ impl Service {
     /// One turn of ours is done: what depends on us may go on.
     fn progress(&mut self) {
         let _ = self.to_core.try_send(ToCore::Event(Event::EffectsProgressed));
-        self.watch_lease();
     }
 
     /// The core has done a turn, and so have we: systemd hears of both together.

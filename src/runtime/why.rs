@@ -181,7 +181,7 @@ impl View<'_> {
         };
         let mut line = format!("{} is {state}; {heard}, dead after {}", peer.node, age(peer.dead_time_ms));
         if peer.same_digest == Some(false) {
-            line.push_str("; its configuration has other voters, arbiter, HAVIPs or bindings");
+            line.push_str("; its configuration has other timing, voters, arbiter, HAVIPs or bindings");
         }
         match self.member(&peer.node).and_then(|m| m.unfit) {
             // Said already.

@@ -108,9 +108,11 @@ impl Plan {
         let _ = write!(
             text,
             "\n[[group]]\nname = \"{GROUP}\"\narbiter = \"{}\"\n\
-             # Moves happen when you make them happen.\npreempt = false\nmax-moves = 0\nreclaim-wait = \"10s\"\n\n\
+             # Moves happen when you make them happen.\npreempt = false\nmax-moves = 0\nreclaim-wait = \"10s\"\n\
+             # A voter that starts gives no vote for so long.\nkeep-for = \"{}s\"\n\n\
              [[group.havip]]\nid = \"{HAVIP}\"\naddress = \"{ADDRESS}\"\ninterface = \"none\"\n",
-            self.arbiter
+            self.arbiter,
+            dead.div_ceil(1000).max(1),
         );
         text
     }

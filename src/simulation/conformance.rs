@@ -20,8 +20,6 @@ macro_rules! cases {
 
 cases! {
     keepalived_a_split_of_vrrp: "keepalived-a-split-of-vrrp",
-    s1_a_longer_interval_and_its_lease: "s1-a-longer-interval-and-its-lease",
-    s1_a_longer_interval_waits: "s1-a-longer-interval-waits",
     s1_a_new_start_proves_itself: "s1-a-new-start-proves-itself",
     s1_held_entries_in_every_heartbeat: "s1-held-entries-in-every-heartbeat",
     s2_a_backlog_of_before: "s2-a-backlog-of-before",
@@ -43,12 +41,14 @@ cases! {
     s4_a_holder_that_was_never_heard: "s4-a-holder-that-was-never-heard",
     s4_an_isolated_holder: "s4-an-isolated-holder",
     s4_the_kth_in_rank: "s4-the-kth-in-rank",
+    s5_a_forgotten_long_lease: "s5-a-forgotten-long-lease",
     s5_a_grant_counts_from_its_ask: "s5-a-grant-counts-from-its-ask",
     s5_a_partition_is_no_tug_of_war: "s5-a-partition-is-no-tug-of-war",
     s5_a_rival_goes_first: "s5-a-rival-goes-first",
     s5_clocks_within_one_percent: "s5-clocks-within-one-percent",
     s5_maintenance_ends_with_its_digest: "s5-maintenance-ends-with-its-digest",
     s5_no_grant_crosses_digests: "s5-no-grant-crosses-digests",
+    s5_other_lengths_under_maintenance: "s5-other-lengths-under-maintenance",
     s5_voters_change_together: "s5-voters-change-together",
     s5_what_was_given_by_the_file_before: "s5-what-was-given-by-the-file-before",
     s6_a_late_write_is_found: "s6-a-late-write-is-found",

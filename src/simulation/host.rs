@@ -142,6 +142,8 @@ pub(super) struct Host {
     pub(super) last_word: Vec<Farewell>,
     /// Starts so far.
     pub(super) starts: u64,
+    /// Boots of the machine so far.
+    pub(super) boots: u64,
     /// Started again so long after it left.
     pub(super) back_after_exit: Option<Duration>,
     /// keepalived, where it elects.

@@ -88,6 +88,7 @@ impl World {
         let h = &mut self.hosts[host];
         h.powered = true;
         h.clock.restart(self.now);
+        h.boots += 1;
         h.went_on = crate::time::Instant::default();
         let target = h.target.clone();
         let _ = self.cloud.start_instance(self.now, &target);

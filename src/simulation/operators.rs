@@ -90,10 +90,16 @@ impl World {
         if !h.reload_waits || h.effects_stuck || h.halted.is_some() {
             return;
         }
-        let fixed = || why_not(&h.config, &h.file, &p.core.snapshot(now));
-        if let Some(why) = fixed().or_else(|| p.core.reload_refusal(&h.file, now)) {
+        let fixed = why_not(&h.config, &h.file, &p.core.snapshot(now));
+        let needs_maintenance = fixed.is_some();
+        if let Some(why) = fixed.or_else(|| p.core.reload_refusal(&h.file, now)) {
             self.note(Some(host), || format!("refuses to reload: {why}"));
             self.after(TRIES_AGAIN, Happening::Reload { host });
+            if self.quiet && needs_maintenance {
+                // The one of before ended without this node: now somebody does as the refusal says.
+                self.command(host, Command::Maintenance { group: None, on: true, lasts: None });
+                self.after(TRIES_AGAIN * 2, Happening::OperatorsDone);
+            }
             return;
         }
         h.reload_waits = false;

@@ -161,9 +161,15 @@ impl Plan {
                 // The dead time must not exceed the cold-start wait.
                 let gap = self.rng.u64(10..10_000);
                 let short = interval_ms.unwrap_or(1000) * 10 <= self.cluster.cold_start_wait_ms;
-                for (i, node) in self.names.clone().into_iter().enumerate() {
-                    let interval_ms = interval_ms.filter(|_| short);
-                    let dead_multiplier = dead_multiplier.filter(|_| short);
+                let (interval_ms, dead_multiplier) = (interval_ms.filter(|_| short), dead_multiplier.filter(|_| short));
+                let names = self.names.clone();
+                // Leases change under maintenance only.
+                if interval_ms.is_some() || dead_multiplier.is_some() {
+                    let ends = at + gap * names.len() as u64 + 10_000;
+                    self.add(at.saturating_sub(2_000), Deed::Maintenance { node: names[0].clone(), on: true });
+                    self.add(ends, Deed::Maintenance { node: names[names.len() - 1].clone(), on: false });
+                }
+                for (i, node) in names.into_iter().enumerate() {
                     let reload = Deed::Reload {
                         node,
                         interval_ms,

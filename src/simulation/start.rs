@@ -31,9 +31,15 @@ impl World {
         let h = &mut self.hosts[host];
         h.starts += 1;
         h.reload_waits = false;
-        let persisted = h.disk.clone();
-        // The file with the grants is deleted when it is read.
+        let mut persisted = h.disk.clone();
+        // The file with the grants is deleted when it is read, and the boot of the machine put there.
         h.disk.grants.clear();
+        let machine_boot = format!("boot {}", h.boots);
+        if h.disk_stuck {
+            persisted.machine_boot.clear();
+        } else {
+            h.disk.machine_boot.clone_from(&machine_boot);
+        }
         let now = h.clock.read(self.now);
         let groups = h.config.groups.len();
         h.backlog.clear();
@@ -41,7 +47,7 @@ impl World {
         h.back_after_exit = None;
         h.away = None;
         h.process = Some(Process {
-            core: Core::new(Start { config: Arc::clone(&h.config), boot, seed, persisted }, now),
+            core: Core::new(Start { config: Arc::clone(&h.config), boot, seed, persisted, machine_boot }, now),
             incarnation: h.starts,
             wake: None,
             unfinished: VecDeque::new(),

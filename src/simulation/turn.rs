@@ -208,7 +208,6 @@ impl World {
         if !self.runs(host, incarnation) {
             return;
         }
-        let lease = state.longest_lease;
         let h = &mut self.hosts[host];
         if let Some(p) = h.process.as_mut() {
             p.storing = false;
@@ -218,9 +217,6 @@ impl World {
         }
         h.disk = state;
         self.store_next(host);
-        if let Some(lease) = lease {
-            self.turn(host, Event::LeaseStored(lease));
-        }
     }
 
     /// The process ends in order after this turn; what it wanted to keep is on the disk, if that works.

@@ -246,6 +246,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         stuck_since: None,
         last_word: vec![],
         starts: 0,
+        boots: 0,
         back_after_exit: None,
         vrrp: Router::new(BEGINNING),
     }

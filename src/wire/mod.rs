@@ -74,7 +74,7 @@ pub struct Probe {
     pub node: Tag,
 }
 
-/// Hash over voters, arbiter, HAVIP ids and bindings of all groups, in file order.
+/// Hash over interval, dead multiplier, and keep-for, voters, arbiter, HAVIP ids and bindings of all groups, in file order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest(pub [u8; 16]);
 

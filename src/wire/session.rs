@@ -243,21 +243,12 @@ impl Session {
     /// for its next datagram. Once in a silence, or a host that stops and goes would wait for a dead peer for ever.
     pub fn hear_out(&mut self, last_turn: Instant, now: Instant) {
         let alive = last_turn < self.dead_at();
-        let dead_time = self.dead_time();
+        let (dead_time, interval) = (self.dead_time(), self.peer_interval());
         if let Some(peer) = self.peer.as_mut().filter(|peer| alive && !peer.heard_out) {
-            let heard_out = (now + suspicion(peer.interval)).before(dead_time);
+            let heard_out = (now + suspicion(interval)).before(dead_time);
             peer.heard_out = heard_out > peer.silent_since;
             peer.silent_since = peer.silent_since.max(heard_out);
         }
-    }
-
-    /// Whether it took our datagram `seq`, or a later one, for our word.
-    ///
-    /// An echo alone says that it was heard. It counted there if it named the peer's boot, as all do that
-    /// were sent since that boot proved itself here.
-    #[must_use]
-    pub fn echoed_since(&self, seq: u64) -> bool {
-        self.peer.as_ref().is_some_and(|peer| peer.echoed >= seq && peer.echoed > peer.named_after)
     }
 
     /// The boot that proved itself.
@@ -278,10 +269,10 @@ impl Session {
         self.candidates.heard()
     }
 
-    /// The interval that the peer stated; ours before it is proven.
+    /// The interval to expect of the peer: ours, which nodes of one file agree on, or a longer one that it states.
     #[must_use]
     pub fn peer_interval(&self) -> Duration {
-        self.peer.as_ref().map_or(self.own_interval, |peer| peer.interval)
+        self.peer.as_ref().map_or(self.own_interval, |peer| peer.interval.max(self.own_interval))
     }
 
     /// Silence after which the peer is dead: its interval times our multiplier, or what it announced
@@ -307,8 +298,9 @@ impl Session {
     #[must_use]
     pub fn suspected_at(&self) -> Option<Instant> {
         let peer = self.peer.as_ref().filter(|peer| peer.leaving != Leaving::Gone)?;
-        let notice = peer.interval.saturating_mul(self.multiplier).saturating_sub(suspicion(peer.interval));
-        Some(peer.silent_since + self.dead_time().saturating_sub(notice).max(suspicion(peer.interval)))
+        let (interval, suspicion) = (self.peer_interval(), suspicion(self.peer_interval()));
+        let notice = interval.saturating_mul(self.multiplier).saturating_sub(suspicion);
+        Some(peer.silent_since + self.dead_time().saturating_sub(notice).max(suspicion))
     }
 
     /// The next instant at which silence alone changes [`Self::state`] or suspicion;

@@ -71,7 +71,7 @@ fn the_digest_is_the_same_on_every_node() {
     assert_eq!(hex::encode(digest(&a).0), EXPECTED);
 }
 
-const EXPECTED: &str = "eafdf6e42acf4956d0b4d8fb75a79965";
+const EXPECTED: &str = "a6b64458d44b301a8daf12b9888e114a";
 
 #[test]
 fn the_digest_changes_with_what_nodes_must_agree_on_and_with_nothing_else() {
@@ -79,7 +79,7 @@ fn the_digest_changes_with_what_nodes_must_agree_on_and_with_nothing_else() {
     let base = format!("{BASE}{third}");
     let of = |text: &str| digest(&good(text));
     let same = [
-        base.replacen("#heartbeat", "port = 9\ninterval = \"1s\"", 1),
+        base.replacen("#heartbeat", "port = 9\ncold-start-wait = \"1m\"", 1),
         base.replacen("#group", "preempt = false\npriorities = { a = 7 }\narbiter = \"majority\"", 1),
         base.replacen("#havip", "address = \"10.0.0.100\"\nstrangers = \"refuse\"", 1),
         base.replacen("#node", "instance = \"i-1\"", 1),
@@ -89,6 +89,9 @@ fn the_digest_changes_with_what_nodes_must_agree_on_and_with_nothing_else() {
     }
     let different = [
         format!("{base}witness = true\n"),
+        base.replacen("#heartbeat", "interval = \"400ms\"", 1),
+        base.replacen("#heartbeat", "dead-multiplier = 11", 1),
+        base.replacen("#group", "keep-for = \"16s\"", 1),
         base.replacen("#group", "arbiter = \"cloud\"", 1),
         base.replacen("#group", "nodes = [\"a\", \"b\"]", 1),
         base.replacen("#havip", "binding = \"shared\"", 1),

@@ -26,7 +26,8 @@ fn the_survivor_takes_over_when_the_active_node_is_killed() {
 
 #[test]
 fn three_nodes_elect_by_majority_and_a_minority_holds_nothing() {
-    let lab = Lab::new(Options { nodes: 3, ..Options::default() });
+    // Voters that start give no vote for so long.
+    let lab = Lab::new(Options { nodes: 3, group: "keep-for = \"2s\"".to_owned(), ..Options::default() });
     let (a, b, c) = (lab.start(0), lab.start(1), lab.start(2));
     let status = a.wait_role("active");
     assert_eq!(status["groups"][0]["arbiter"], "majority");

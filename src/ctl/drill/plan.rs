@@ -92,7 +92,7 @@ pub(super) fn settled(status: &Value, name: &str, next: Direction, here: &str) -
             return Err(format!("{node} is not heard both ways"));
         }
         if peer["same_digest"] == false {
-            return Err(format!("{node} runs other voters, arbiters, HAVIPs or bindings"));
+            return Err(format!("{node} runs other timing, voters, arbiters, HAVIPs or bindings"));
         }
     }
     let role = g["role"].as_str().unwrap_or_default();

@@ -8,6 +8,7 @@ const SEC: Duration = Duration::from_secs(1);
 /// Dead time and lease.
 const LEASE: Duration = SEC;
 const WEB: GroupIndex = GroupIndex(0);
+const KEEP_FOR: Duration = Duration::from_secs(15);
 
 fn settled() -> Pair {
     let mut pair = Pair::new(3, Arbiter::Majority);
@@ -61,24 +62,51 @@ fn a_grant_counts_from_when_it_was_asked_for() {
     }
 }
 
-/// ⚠ §5: a voter that has just started grants nothing for the longest lease it ever gave.
+/// ⚠ §5: a voter that has just started grants nothing for the longest lease that it could have given: `keep-for`.
 #[test]
 fn a_voter_that_has_just_started_grants_nothing() {
-    let mut pair = Pair::new(3, Arbiter::Majority);
-    pair.run(SEC * 30 - INTERVAL);
-    assert!((0..3).all(|i| pair.role(i) == Role::Backup), "{}", pair.story());
-    assert!((0..3).all(|i| pair.core(i).groups[0].voter.given(pair.now).is_none()));
-    pair.run(SEC * 3);
-    assert_eq!(pair.role(0), Role::Active);
-    // With a record of the longest lease it waits for that.
-    pair.kill(2);
-    pair.start(2, config(3, 2, Arbiter::Majority));
-    let started = pair.now;
-    pair.run(LEASE - INTERVAL);
-    assert!(pair.core(2).groups[0].voter.given(pair.now).is_none());
-    pair.run(LEASE);
-    assert!(pair.core(2).groups[0].voter.given(pair.now).is_some());
-    assert!(!pair.became(started, 0, Role::Backup));
+    for forgets in [false, true] {
+        let mut pair = Pair::new(3, Arbiter::Majority);
+        pair.run(KEEP_FOR - INTERVAL);
+        assert!((0..3).all(|i| pair.role(i) == Role::Backup), "{}", pair.story());
+        assert!((0..3).all(|i| pair.core(i).groups[0].voter.given(pair.now).is_none()));
+        pair.run(SEC * 3);
+        assert_eq!(pair.role(0), Role::Active);
+        pair.kill(2);
+        if forgets {
+            pair.disks.remove(&2);
+        }
+        pair.start(2, config(3, 2, Arbiter::Majority));
+        let started = pair.now;
+        pair.run(KEEP_FOR - INTERVAL);
+        assert!(pair.core(2).groups[0].voter.given(pair.now).is_none());
+        pair.run(INTERVAL * 3);
+        assert!(pair.core(2).groups[0].voter.given(pair.now).is_some());
+        assert!(!pair.became(started, 0, Role::Backup));
+    }
+}
+
+/// ⚠ §5: what was given in an earlier boot of the machine was given before its clock began. Whether it was is known from
+/// the disk alone.
+#[test]
+fn the_wait_counts_from_the_boot_of_the_machine_if_it_is_another_one() {
+    let now = Instant::from_millis(4_000);
+    for (before, from) in [("an earlier boot", Instant::default()), ("this boot", now), ("", now)] {
+        let persisted = Persisted { machine_boot: before.to_owned(), ..Persisted::default() };
+        let start = Start {
+            config: Arc::new(config(3, 0, Arbiter::Majority)),
+            boot: BootId([1; 16]),
+            seed: 1,
+            persisted,
+            machine_boot: "this boot".to_owned(),
+        };
+        let mut core = Core::new(start, now);
+        assert_eq!(core.groups[0].voter.quarantine_ends(), from + KEEP_FOR, "{before:?}");
+        let mut actions = Actions::new();
+        core.handle(now, Event::TimerExpired, &mut actions);
+        let kept = actions.iter().find_map(|a| if let Action::Persist(p) = a { Some(&p.machine_boot) } else { None });
+        assert_eq!(kept.map(String::as_str), Some("this boot"));
+    }
 }
 
 /// §5: without a majority the right is gone within the lease, and the address at once.
@@ -134,9 +162,6 @@ fn the_right_comes_back_from_a_failed_handover_with_a_majority_only() {
 #[test]
 fn a_restart_takes_a_long_grant_along() {
     let mut pair = settled();
-    pair.give(1, Event::LeaseStored(SEC * 15));
-    pair.give(2, Event::LeaseStored(SEC * 15));
-    pair.give(0, Event::LeaseStored(SEC * 15));
     pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
     let since = pair.now;
     pair.run(INTERVAL * 5);
@@ -155,10 +180,8 @@ fn a_restart_takes_a_long_grant_along() {
 #[test]
 fn a_restarted_holder_has_its_own_vote() {
     let mut pair = settled();
-    (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(SEC * 15))));
     pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
     pair.run(SEC);
-    pair.disks.get_mut(&0).expect("it was stopped in order").longest_lease = Some(SEC * 15);
     pair.start(0, config(3, 0, Arbiter::Majority));
     pair.run(SEC);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
@@ -174,11 +197,9 @@ fn a_restarted_holder_has_its_own_vote() {
 fn a_restarted_voter_follows_a_handover() {
     for successor in [1, 2] {
         let mut pair = settled();
-        (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(SEC * 15))));
         pair.give(2, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
         pair.run(SEC);
         assert!(pair.nodes[2].is_none(), "{}", pair.story());
-        pair.disks.get_mut(&2).expect("it was stopped in order").longest_lease = Some(SEC * 15);
         pair.start(2, config(3, 2, Arbiter::Majority));
         pair.run(SEC * 3);
         let since = pair.now;
@@ -190,50 +211,6 @@ fn a_restarted_voter_follows_a_handover() {
         pair.run(SEC * 30);
         assert!(!pair.became(since, successor, Role::Backup), "{}", pair.story());
     }
-}
-
-/// ⚠ §1, §5, I6: a longer interval and the longer lease that goes with it come to a cluster node by node, in any
-/// order, while the disks take their time: the holder keeps its right throughout.
-#[test]
-fn a_reload_to_a_longer_lease_keeps_the_right() {
-    for order in [[2, 1, 0], [0, 1, 2], [1, 0, 2]] {
-        let mut pair = settled();
-        let since = pair.now;
-        for node in order {
-            let mut slower = config(3, node, Arbiter::Majority);
-            // Longer than the lease before it lasts.
-            slower.heartbeat.interval = INTERVAL * 12;
-            pair.give(node, Event::ConfigReloaded(Arc::new(slower)));
-            pair.run(SEC * 3);
-            (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(LEASE * 12))));
-            pair.run(SEC * 7);
-        }
-        assert!(!pair.became(since, 0, Role::Backup), "{order:?} {}", pair.story());
-        let later = pair.now + LEASE * 3;
-        assert!(right(&pair, 0).is_some_and(|until| until > later), "{order:?}: the longer lease is in use");
-        let before = pair.now;
-        pair.run(SEC * 10);
-        let sent = heartbeats(&pair, before, 0, 1).len();
-        assert!((7..=12).contains(&sent), "{order:?}: and the longer interval, 1.2 s: {sent} in ten seconds");
-    }
-}
-
-/// §7, I6: a voter that has yet to put the long lease on record goes on renewing the usual one.
-#[test]
-fn a_restart_waits_for_the_voters_records_with_the_right() {
-    let mut pair = settled();
-    pair.give(0, Event::LeaseStored(SEC * 15));
-    pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
-    let since = pair.now;
-    pair.run(LEASE * 3 / 2);
-    assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
-    [1, 2].iter().for_each(|i| drop(pair.give(*i, Event::LeaseStored(SEC * 15))));
-    pair.run(LEASE / 2);
-    assert!(pair.nodes[0].is_none(), "{}", pair.story());
-    for voter in [1, 2] {
-        assert!(pair.core(voter).groups[0].voter.given(pair.now + SEC * 10).is_some(), "{voter}");
-    }
-    assert!(!pair.became(since, 0, Role::Backup), "{}", pair.story());
 }
 
 /// §7: a holder that loses the right while it leaves, leaves without it.
@@ -337,35 +314,83 @@ fn a_planned_move_waits_for_a_write_that_is_on_its_way() {
     }
 }
 
-/// §5: a voter with a long interval answers an asker with a short lease at once, several of them too: a shorter interval
-/// comes to one node after the other.
+/// ⚠ §5, I6: other lengths come to a cluster node by node, in any order, under maintenance: longer ones than a lease of
+/// before lasts, and shorter ones than the interval of before. The holder keeps its right throughout, by reloads and by
+/// restarts, and in the end all go by the new ones.
 #[test]
-fn short_leases_are_renewed_by_voters_with_a_long_interval() {
-    let slow = |local: usize| {
-        let mut config = config(5, local, Arbiter::Majority);
-        config.heartbeat.interval = SEC;
-        config.heartbeat.dead_multiplier = 5;
-        let mut other = config.groups[0].clone();
-        other.name = "db".parse().expect("a name");
-        config.groups.push(other);
-        config
-    };
-    let mut pair = Pair::with(5, Instant::from_millis(1_000_000), slow);
-    pair.run(SEC * 60);
-    let to = Some(NodeIndex(1));
-    pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(1), to }, request: 1 });
-    pair.run(SEC * 10);
-    let since = pair.now;
-    for i in 0..2 {
-        let mut quick = slow(i);
-        quick.heartbeat.interval = INTERVAL;
-        quick.heartbeat.dead_multiplier = 3;
-        pair.give(i, Event::ConfigReloaded(Arc::new(quick)));
-        pair.run(SEC * 10);
+fn other_lengths_come_under_maintenance() {
+    for (interval, multiplier) in [(INTERVAL * 12, 10), (INTERVAL / 5, 4), (INTERVAL, 30)] {
+        for (order, restarts) in [([2, 1, 0], false), ([0, 1, 2], false), ([1, 0, 2], true), ([0, 2, 1], true)] {
+            let mut pair = settled();
+            let since = pair.now;
+            let told = |on| Command::Maintenance { group: None, on, lasts: None };
+            pair.give(1, Event::Commanded { command: told(true), request: 1 });
+            pair.run(INTERVAL);
+            for node in order {
+                let mut file = config(3, node, Arbiter::Majority);
+                file.heartbeat.interval = interval;
+                file.heartbeat.dead_multiplier = multiplier;
+                if restarts {
+                    pair.give(node, Event::Commanded { command: Command::Stop { restart: true }, request: 2 });
+                    pair.run(SEC);
+                    assert!(pair.nodes[node].is_none(), "{}", pair.story());
+                    pair.start(node, file);
+                } else {
+                    pair.give(node, Event::ConfigReloaded(Arc::new(file)));
+                }
+                pair.run(SEC * 5);
+                assert_eq!(pair.role(0), Role::Active, "{order:?} {}", pair.story());
+            }
+            let what = format!("{interval:?} × {multiplier} {order:?} {restarts}");
+            // Gone over is who was heard with the new file for its dead time.
+            pair.run(SEC * 12);
+            pair.give(2, Event::Commanded { command: told(false), request: 3 });
+            pair.run(SEC * 40);
+            let lost = pair.became(since, 0, Role::Fault) || (!restarts && pair.became(since, 0, Role::Backup));
+            assert!(!lost && pair.moves() == 0 && pair.role(0) == Role::Active, "{what} {}", pair.story());
+            assert!((0..3).all(|i| pair.core(i).groups[0].adopted.is_none()), "{what}");
+            let until = right(&pair, 0).expect("it is active").since(pair.now);
+            let lease = interval * multiplier;
+            assert!(until > lease / 4 && until < lease, "{what}: the new lease is in use, {until:?}");
+            let before = pair.now;
+            pair.run(interval * 20);
+            let sent = heartbeats(&pair, before, 0, 1).len();
+            assert!((19..=21).contains(&sent), "{what}: and the new interval: {sent} in twenty");
+        }
     }
-    let lost = (0..2).any(|i| pair.became(since, i, Role::Backup));
-    let has = |i: usize| pair.core(i).groups[i].role;
-    assert!(!lost && has(0) == Role::Active && has(1) == Role::Active, "{}", pair.story());
+}
+
+/// ⚠ §5: a voter gives no lease that is longer than a file of its own says: after a crash it would not wait for it.
+#[test]
+fn a_voter_gives_no_longer_lease_than_its_own_file_says() {
+    let mut pair = settled();
+    let since = pair.now;
+    let maintenance = Command::Maintenance { group: None, on: true, lasts: None };
+    pair.give(1, Event::Commanded { command: maintenance, request: 1 });
+    let mut file = config(3, 0, Arbiter::Majority);
+    file.groups[0].keep_for = SEC * 120;
+    pair.give(0, Event::ConfigReloaded(Arc::new(file)));
+    pair.run(SEC * 3);
+    pair.give(0, Event::Commanded { command: Command::Stop { restart: true }, request: 2 });
+    pair.run(SEC);
+    assert!(pair.nodes[0].is_none() && !pair.became(since, 0, Role::Backup), "{}", pair.story());
+    for voter in [1, 2] {
+        let given = |span| pair.core(voter).groups[0].voter.given(pair.now + span).is_some();
+        assert!(given(KEEP_FOR - SEC * 2) && !given(KEEP_FOR), "{voter}");
+    }
+    // The holder's address lasts no longer, either.
+    let kept = pair.log.iter().rev().find_map(|(_, i, a)| match a {
+        Action::PutAddress { lifetime, .. } if *i == 0 => Some(*lifetime),
+        _ => None,
+    });
+    assert_eq!(kept, Some(Some(KEEP_FOR)), "{}", pair.story());
+    // What asks for more all the same, by its own file alone, is not given it.
+    let mut longer = config(3, 0, Arbiter::Majority);
+    longer.heartbeat.dead_multiplier = 200;
+    pair.disks.remove(&0);
+    pair.start(0, longer);
+    pair.run(SEC * 60);
+    assert!([1, 2].iter().all(|i| pair.core(*i).groups[0].voter.given(pair.now).is_none()), "{}", pair.story());
 }
 
 /// Two nodes that each have a right and a vote answer each other's asks, not each other's answers.

@@ -25,7 +25,7 @@ fn given(pair: &mut Pair, node: usize, bytes: Vec<u8>) -> (u64, u64, u64, u64) {
     };
     let before = counters(pair);
     let from = SocketAddr::from(([10, 0, 0, 10], 11200));
-    let actions = pair.give(node, Event::DatagramReceived { path: Some(0), from, bytes });
+    let actions = pair.give(node, Event::DatagramReceived { path: Some(0), from, arrived: pair.now, bytes });
     assert!(actions.is_empty(), "{actions:?}");
     let after = counters(pair);
     (after.0 - before.0, after.1 - before.1, after.2 - before.2, after.3 - before.3)

@@ -27,7 +27,7 @@ fn holder(pair: &Pair, i: usize) -> Option<String> {
 /// A cluster whose first node reigns, between two audits.
 fn settled(arbiter: Arbiter) -> Pair {
     let mut pair = Pair::new(3, arbiter);
-    pair.run(SEC * 40);
+    pair.run(if arbiter == Arbiter::Majority { SEC * 25 } else { SEC * 40 });
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     pair
 }

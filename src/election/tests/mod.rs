@@ -190,6 +190,7 @@ impl Pair {
             boot,
             seed: i as u64,
             persisted: self.disks.get(&i).cloned().unwrap_or_default(),
+            machine_boot: "a boot".to_owned(),
         };
         self.nodes[i] = Some(Core::new(start, self.now));
         let absent = Event::AddressObserved { group: GroupIndex(0), havip: HavipIndex(0), present: false };

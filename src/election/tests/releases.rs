@@ -14,7 +14,6 @@ fn nodes_of_two_releases_keep_their_sessions() {
         let mut pair = Pair::new(3, arbiter);
         pair.run(SEC * 33);
         assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
-        (0..3).for_each(|i| drop(pair.give(i, Event::LeaseStored(SEC * 15))));
         for (node, later) in [(2, true), (1, true), (0, true), (0, false), (2, false), (1, false)] {
             pair.give(node, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });
             pair.run(SEC * 2);

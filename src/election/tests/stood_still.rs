@@ -123,32 +123,6 @@ fn a_worker_that_goes_on_listens_first() {
     }
 }
 
-/// ⚠ §2: who comes back from a pause and finds a longer dead time in the file listens for that one: the others may send no
-/// sooner.
-#[test]
-fn a_longer_dead_time_is_listened_for() {
-    let slow = |local: usize| {
-        let mut config = config(2, local, Arbiter::None);
-        config.heartbeat.interval = SEC;
-        config.heartbeat.dead_multiplier = 5;
-        config
-    };
-    let mut pair = settled(2, Arbiter::None);
-    let asleep = pair.nodes[1].take();
-    pair.run(SEC * 5);
-    pair.give(0, Event::ConfigReloaded(Arc::new(slow(0))));
-    pair.run(SEC * 5);
-    pair.nodes[1] = asleep;
-    pair.give(1, Event::TimerExpired);
-    pair.give(1, Event::ConfigReloaded(Arc::new(slow(1))));
-    // Nothing of a comes through for three seconds.
-    pair.partition(0, 1, true);
-    pair.run(SEC * 3);
-    pair.partition(0, 1, false);
-    pair.run(SEC * 20);
-    assert_eq!((pair.role(0), pair.role(1), pair.moves()), (Role::Active, Role::Backup, 0), "{}", pair.story());
-}
-
 /// §3: a guest that was frozen while it was active hears its successor's number from others first. It takes none of its own
 /// for that, by which the successor would give way.
 #[test]

@@ -14,6 +14,7 @@ fn snapshot() -> Snapshot {
         boot: crate::ids::BootId([1; 16]),
         seed: 1,
         persisted: crate::election::action::Persisted::default(),
+        machine_boot: String::new(),
     };
     crate::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))
 }

@@ -4,7 +4,7 @@ use super::{Internal, PER_TURN, Service};
 use crate::cloud::client::Client;
 use crate::control::protocol::{Code, Request, Response};
 use crate::control::server::ControlRequest;
-use crate::election::action::{NotifyState, Persisted};
+use crate::election::action::NotifyState;
 use crate::election::event::{Command, Event};
 use crate::election::role::Role;
 use crate::hooks::Ran;
@@ -20,11 +20,8 @@ use crate::runtime::{ToCore, ToEffects, record, vrrp};
 use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_of_this_process};
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long the disk may take before the state counts as not stored.
-const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// Number of the commands that nobody waits for: signals.
 const NOBODY: u64 = 0;
 
@@ -57,7 +54,7 @@ impl Service {
             ToEffects::ReadInstance { op, instance, deadline } => self.executor.read_instance(op, instance, deadline),
             ToEffects::Write { group, ticket, write } => self.executor.write(group, ticket, write),
             ToEffects::Notify(group, notification) => self.hooks.notify(&group, notification),
-            ToEffects::Persist(state) => self.persist(state),
+            ToEffects::Persist(state) => self.state.store(state),
             ToEffects::Record { group, peer, transition } => {
                 self.measure.record(group.as_str(), &transition);
                 if transition.to == Role::Active {
@@ -113,23 +110,6 @@ impl Service {
             }
             let _ = internal.blocking_send(Internal::Sealed);
         }));
-    }
-
-    fn persist(&mut self, state: Persisted) {
-        self.lease = state.longest_lease;
-        self.state.store(state);
-        self.watch_lease();
-    }
-
-    /// Tells the core once the longest lease is on the disk: only then may voters give it.
-    pub(super) fn watch_lease(&mut self) {
-        let Some(lease) = self.lease.filter(|_| self.lease != self.lease_told && !self.lease_watched) else { return };
-        self.lease_watched = true;
-        let (state, internal) = (Arc::clone(&self.state), self.internal.clone());
-        tokio::task::spawn_blocking(move || {
-            let stored = state.flush(STORE_PATIENCE).then_some(lease);
-            let _ = internal.blocking_send(Internal::LeaseStored(stored));
-        });
     }
 
     pub(super) fn signalled(&mut self, signal: Signal) {
@@ -220,15 +200,6 @@ impl Service {
     /// A task of ours has ended; says whether the configuration changed.
     pub(super) fn came_back(&mut self, result: Internal) -> bool {
         match result {
-            Internal::LeaseStored(stored) => {
-                self.lease_watched = false;
-                if let Some(lease) = stored
-                    && self.to_core.try_send(ToCore::Event(Event::LeaseStored(lease))).is_ok()
-                {
-                    self.lease_told = Some(lease);
-                }
-                false
-            }
             Internal::Sealed => {
                 self.sealing = None;
                 self.seal();

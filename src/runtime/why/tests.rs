@@ -104,7 +104,7 @@ fn a_backup_says_what_it_waits_for_and_what_says_so() {
     assert!(has("the cloud says that i-a (node a) has havip-x, read 90 ms ago"), "{}", told.text());
     assert!(has("on a: `havipctl switchover web --to b` moves it here now"), "{}", told.text());
     assert!(has("if a is silent for its dead time, leaves, or is in fault, this node takes over"), "{}", told.text());
-    assert!(told.text().contains("other voters, arbiter, HAVIPs or bindings"), "{}", told.text());
+    assert!(told.text().contains("other timing, voters, arbiter, HAVIPs or bindings"), "{}", told.text());
 }
 
 #[test]

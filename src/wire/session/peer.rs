@@ -16,8 +16,6 @@ pub(super) struct Peer {
     /// The highest number heard, counting or not: what our echo says. A peer that still names an earlier
     /// boot of ours proves us by it.
     pub(super) noted: u64,
-    /// What we had sent when it was established; every later datagram of ours names its boot.
-    pub(super) named_after: u64,
     pub(super) proven_at: Instant,
     pub(super) heard: Instant,
     /// From when on its silence counts: when it was heard, or when we came back.
@@ -41,7 +39,6 @@ impl Peer {
             boot: hb.boot,
             seq: hb.seq,
             noted: hb.seq,
-            named_after: sent.highest(),
             proven_at: now,
             heard: now,
             silent_since: now,

@@ -341,19 +341,6 @@ fn a_silence_is_heard_out_once() {
     assert_eq!(s.dead_at(), at(2250));
 }
 
-/// ⚠ The core sends at a longer interval only after this says that the peer knows.
-#[test]
-fn what_the_peer_took_for_our_word_is_known_by_number() {
-    let mut s = established();
-    assert!(!s.echoed_since(2), "heard, but it may have named another boot than the peer's");
-    s.record_sent(at(1100), 3);
-    s.record_sent(at(1200), 4);
-    assert_eq!(s.receive(at(1210), 0, &heard(THEM, 11, 3)), COUNTS);
-    assert!(s.echoed_since(2) && s.echoed_since(3) && !s.echoed_since(4));
-    assert_eq!(s.last_echoed(), Some(at(1100)));
-    assert!(!session().echoed_since(1));
-}
-
 /// The peer proved itself to us and then took a delayed datagram for the proof of an earlier boot of ours.
 /// It names that boot until we prove ourselves, which takes an echo of what it sends meanwhile.
 #[test]

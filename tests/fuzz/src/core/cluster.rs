@@ -113,8 +113,8 @@ impl Cluster {
             nodes: (0..self.nodes).map(node).collect(),
             heartbeat: Heartbeat {
                 port: PORT,
-                interval: Duration::from_millis(if bit(0) { 250 } else { 200 }),
-                dead_multiplier: if bit(1) { 8 } else { 5 },
+                interval: Duration::from_millis(200),
+                dead_multiplier: 5,
                 keys: keys(bit(5)),
                 send_key: KeyId(if bit(5) { 2 } else { 1 }),
                 cold_start_wait: COLD_START,

@@ -165,7 +165,7 @@ impl World {
             h.facts.push_back(Event::AddressObserved { group, havip: HavipIndex(0), present: false });
             h.facts.push_back(Event::LinkChanged { group, havip: HavipIndex(0), up: true });
         }
-        h.core = Some(Core::new(Start { config, boot, seed: self.boots, persisted }, now));
+        h.core = Some(Core::new(Start { config, boot, seed: self.boots, persisted, machine_boot: String::new() }, now));
         while let Some(event) = self.hosts[i].facts.pop_front() {
             self.turn(i, event);
         }
@@ -308,9 +308,7 @@ impl World {
             return;
         }
         if let Some((_, state)) = h.wanted.take() {
-            let lease = state.longest_lease;
             h.disk = state;
-            lease.into_iter().for_each(|lease| self.turn(i, Event::LeaseStored(lease)));
         }
     }
 
