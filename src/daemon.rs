@@ -180,6 +180,10 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
     };
     logging.apply(&loaded.config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "{found}");
+    if let Some(whose) = persisted.of_another(&loaded.config) {
+        let (place, own) = (state_directory.display(), &loaded.config.local_node().name);
+        tracing::warn!("{place} has the state of {whose}: it is not used here, and will be that of {own} from now on");
+    }
     tell(&loaded);
     let setup = Setup {
         config: Arc::new(loaded.config),

@@ -207,6 +207,10 @@ impl NotifyState {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Persisted {
+    /// The cluster and the node that this is of. Empty: not known.
+    pub cluster: String,
+    /// See `cluster`.
+    pub node: String,
     /// Per group name.
     pub groups: BTreeMap<String, PersistedGroup>,
     /// Longest pause of this host that was ever measured.
@@ -216,6 +220,17 @@ pub struct Persisted {
     pub machine_boot: String,
     /// What this voter had given when it was stopped in order. The core forgets it once it was read.
     pub grants: Vec<KeptGrant>,
+}
+
+impl Persisted {
+    /// Whose it is, if it is another node's: what that one granted, reserved or was told says nothing here.
+    #[must_use]
+    pub fn of_another(&self, config: &crate::config::model::Config) -> Option<String> {
+        let (cluster, node) = (config.cluster.as_str(), config.local_node().name.as_str());
+        let known = !self.cluster.is_empty() && !self.node.is_empty();
+        let another = known && (self.cluster.as_str(), self.node.as_str()) != (cluster, node);
+        another.then(|| format!("node {:?} of cluster {:?}", self.node, self.cluster))
+    }
 }
 
 /// A grant of a voter that was stopped in order: after the restart it renews this one, and gives no other.

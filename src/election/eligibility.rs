@@ -66,8 +66,8 @@ impl Group {
         if self.membership(turn).is_none_or(|m| m.witness) {
             return None;
         }
-        if turn.cloned {
-            let text = "another machine runs with this node's state; stop the clone, then restart havipd here";
+        if !turn.due(turn.cloned_until) {
+            let text = "another machine runs with this node's state; stop it: a minute after its last sign this ends";
             return Some((Cause::Cloned, text.into()));
         }
         if turn.identity.is_none() && !self.settings(turn).observe {

@@ -98,7 +98,7 @@ impl Core {
                 successor: None,
                 ask: None,
                 grant: None,
-                maintenance: g.kept.maintenance,
+                maintenance: g.maintenance_said(),
             })
         };
         self.groups.iter().filter_map(entry).collect()

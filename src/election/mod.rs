@@ -115,6 +115,11 @@ impl Core {
     #[must_use]
     pub fn new(start: Start, now: Instant) -> Self {
         let Start { config, boot, seed, mut persisted, machine_boot } = start;
+        if persisted.of_another(&config).is_some() {
+            persisted = Persisted::default();
+        }
+        persisted.cluster = config.cluster.to_string();
+        persisted.node = config.local_node().name.to_string();
         let own = config.local_node();
         // ⚠ A run that ended by a crash may have granted to its end, and left no word of it. In an earlier boot of the
         // machine that was before the clock began; else it may have been just now.
@@ -327,7 +332,7 @@ impl Core {
             peers: &self.peers,
             identity: self.identity.as_ref(),
             stopping: self.stopping,
-            cloned: self.stall.cloned(),
+            cloned_until: self.stall.cloned_until(),
             ops: &mut self.ops,
             jitter: &mut self.jitter,
             out,

@@ -8,8 +8,11 @@ use crate::time::Instant;
 use crate::wire::session::suspicion;
 use std::time::Duration;
 
-/// A second impossible echo within this time means that another machine runs with our state.
+/// An impossible echo of another boot id within this time means that another machine runs with our state; so long after the
+/// last one it is gone.
 const CLONE_WINDOW: Duration = Duration::from_secs(60);
+/// A boot id that was asked for is here much sooner, or was not drawn.
+const DRAWING: Duration = Duration::from_secs(1);
 
 /// What is known of the host's own gaps.
 #[derive(Debug)]
@@ -18,7 +21,9 @@ pub(crate) struct Stall {
     claims_from: Instant,
     effects_seen: Instant,
     rebooted_at: Option<Instant>,
-    cloned: bool,
+    /// Another boot id is asked for since then, and not here yet.
+    drawing: Option<Instant>,
+    cloned_until: Instant,
     pub(crate) longest_pause: Duration,
     pub(crate) pauses: u64,
 }
@@ -30,7 +35,8 @@ impl Stall {
             claims_from: Instant::default(),
             effects_seen: now,
             rebooted_at: None,
-            cloned: false,
+            drawing: None,
+            cloned_until: Instant::default(),
             longest_pause,
             pauses: 0,
         }
@@ -64,8 +70,9 @@ impl Stall {
         self.claims_from
     }
 
-    pub(crate) fn cloned(&self) -> bool {
-        self.cloned
+    /// Until when another machine counts as running with our state.
+    pub(crate) fn cloned_until(&self) -> Instant {
+        self.cloned_until
     }
 }
 
@@ -120,17 +127,25 @@ impl Core {
 
     /// A peer echoed a number that we never sent: a clone, or a snapshot that was rolled back.
     pub(super) fn impossible_echo(&mut self, now: Instant, actions: &mut Actions) {
-        match self.stall.rebooted_at {
-            Some(at) if now.since(at) < CLONE_WINDOW && at < now => self.stall.cloned = true,
-            _ => {}
+        match self.stall.drawing {
+            // Until the other boot id is here every peer, and every datagram on its way, says the same once more.
+            Some(since) if now.since(since) < DRAWING => return,
+            Some(_) => {}
+            None => {
+                if self.stall.rebooted_at.is_some_and(|at| now.since(at) < CLONE_WINDOW) {
+                    self.stall.cloned_until = now + CLONE_WINDOW;
+                }
+                self.stall.rebooted_at = Some(now);
+            }
         }
-        self.stall.rebooted_at = Some(now);
+        self.stall.drawing = Some(now);
         actions.push(Action::DrawBootId);
     }
 
     /// Goes on under another boot id: what was granted to the old one is not ours.
     pub(super) fn reboot(&mut self, now: Instant, boot: BootId, actions: &mut Actions) {
         self.boot = boot;
+        self.stall.drawing = None;
         for peer in self.peers.iter_mut() {
             peer.session.rebooted(now, boot);
             peer.entries.clear();

@@ -30,8 +30,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) identity: Option<&'a Target>,
     /// Whether this process is leaving.
     pub(crate) stopping: bool,
-    /// Our boot was met twice: another machine runs with our state.
-    pub(crate) cloned: bool,
+    /// Until when another machine counts as running with our state.
+    pub(crate) cloned_until: Instant,
     pub(crate) ops: &'a mut u64,
     pub(crate) jitter: &'a mut fastrand::Rng,
     pub(crate) out: &'a mut Actions,

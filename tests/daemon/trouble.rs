@@ -46,6 +46,27 @@ fn an_unknown_havip_is_a_fault_with_a_remedy_and_a_reload_ends_it() {
 }
 
 #[test]
+fn the_state_of_another_node_is_named_and_not_used() {
+    let lab = Lab::new(Options::default());
+    let (mut a, b) = lab.pair();
+    let reply = b.ask(&json!({"command": "drain", "group": "web", "on": true})).unwrap();
+    assert_eq!(reply["code"], 0, "{reply}");
+    b.wait_for("its state is on the disk", |s| {
+        s["groups"][0]["drained"] == true && s["effects"]["state"]["unsaved"] == false
+    });
+    a.signal(9);
+    a.ended();
+    // A cold standby, or a host that was set up anew from the wrong backup.
+    std::fs::copy(lab.home(1).join("state/state.json"), lab.home(0).join("state/state.json")).unwrap();
+    let a = lab.start(0);
+    a.wait_log(
+        "has the state of node \"b\" of cluster \"lab\": it is not used here, and will be that of a from now on",
+    );
+    a.wait_role("active");
+    assert_eq!(a.group()["drained"], false);
+}
+
+#[test]
 fn refused_permission_is_a_fault_with_a_remedy_until_it_is_given() {
     let lab = Lab::new(Options::default());
     permit(&lab, Permission::Nothing);

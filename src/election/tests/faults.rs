@@ -488,3 +488,55 @@ fn a_pause_of_almost_the_dead_time_makes_nobody_else_dead() {
         assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
     }
 }
+
+/// What peers echo of numbers that were never sent: a snapshot was rolled back, or a clone runs.
+#[test]
+fn a_clone_is_one_that_goes_on_under_another_boot_id_and_the_fault_ends() {
+    let mut pair = settled(Arbiter::Cloud);
+    let mut drawn = 0;
+    // Every peer, and every datagram on its way, tells of one roll-back.
+    let echoed = |pair: &mut Pair, times: u32| {
+        let mut actions = Actions::new();
+        for _ in 0..times {
+            pair.run(Duration::from_millis(1));
+            let now = pair.now;
+            pair.nodes[0].as_mut().expect("it runs").impossible_echo(now, &mut actions);
+        }
+        actions.iter().filter(|a| matches!(a, Action::DrawBootId)).count()
+    };
+    let mut roll_back = |pair: &mut Pair| {
+        drawn += 1;
+        assert_eq!(echoed(pair, 5), 1);
+        pair.give(0, Event::BootIdDrawn(BootId([100 + drawn; 16])));
+        pair.run(Duration::from_secs(2));
+    };
+    roll_back(&mut pair);
+    assert_ne!(pair.role(0), Role::Fault, "{}", pair.story());
+    pair.run(Duration::from_secs(20));
+    roll_back(&mut pair);
+    assert_eq!((pair.role(0), pair.core(0).groups[0].cause), (Role::Fault, Cause::Cloned), "{}", pair.story());
+    pair.run(Duration::from_secs(60));
+    assert_ne!(pair.role(0), Role::Fault, "{}", pair.story());
+}
+
+/// A cold standby was started from a backup of another node's state directory.
+#[test]
+fn the_state_of_another_node_is_not_used() {
+    let drained = PersistedGroup { epoch_reserved: 5_000, drained: true, ..PersistedGroup::default() };
+    for (cluster, node, used) in [("test", "a", true), ("", "", true), ("test", "b", false), ("other", "a", false)] {
+        let persisted = Persisted {
+            cluster: cluster.to_owned(),
+            node: node.to_owned(),
+            machine_boot: "an earlier boot".to_owned(),
+            groups: [("web".to_owned(), drained.clone())].into(),
+            ..Persisted::default()
+        };
+        let config = Arc::new(config(3, 0, Arbiter::Majority));
+        assert_eq!(persisted.of_another(&config).is_none(), used);
+        let start = Start { config, boot: BootId([1; 16]), seed: 1, persisted, machine_boot: "this one".to_owned() };
+        let core = Core::new(start, Instant::from_millis(1_000_000));
+        let quarantined = core.groups[0].voter.quarantined(Instant::from_millis(1_000_000));
+        assert_eq!((core.groups[0].kept.drained, quarantined), (used, !used), "{cluster} {node}");
+        assert_eq!((core.persisted.cluster.as_str(), core.persisted.node.as_str()), ("test", "a"));
+    }
+}

@@ -232,6 +232,19 @@ fn voters_that_renew_by_the_file_before_have_not_gone_over() {
     pair.run(SEC * 5);
     let refused = off(&mut pair, 1).expect_err("c still votes for a");
     assert!(refused.contains("of the 3 voters of before"), "{refused}");
+    // It took `off` by another way; its last word says no more of that than its datagrams do.
+    let mut silent = pair;
+    let core = silent.nodes[1].as_mut().expect("it runs");
+    core.groups[0].kept.maintenance += 1;
+    let farewells = core.farewells(silent.now);
+    assert!(!farewells.is_empty());
+    for farewell in farewells {
+        let said = crate::wire::heartbeat::decode(&farewell.bytes, &core.keys, &core.config.cluster);
+        let Ok(crate::wire::Datagram::Heartbeat(said)) = said else { panic!("a heartbeat: {said:?}") };
+        assert!(said.entries.iter().all(|e| e.maintenance == 0), "{said:?}");
+    }
+    core.groups[0].kept.maintenance -= 1;
+    let mut pair = silent;
     // With the new file on a as well, all of them have.
     pair.cut.clear();
     restart(&mut pair, 0, config(5, 0, Arbiter::Majority));
