@@ -1,8 +1,7 @@
 //! Answers to asks that cannot wait for the next regular heartbeat: those of a lease of few intervals of ours.
 //!
-//! They go to the asker alone, and have a budget of their own: a node with a long interval may have askers with short
-//! leases while an interval is changed on one node after the other. An answer is a datagram with our own asks in it, so
-//! that two nodes that both ask would answer each other for ever; hence how often, in parts of the lease.
+//! They go to the asker alone, and have a budget of their own: news must not use it up. An answer is a datagram with our own
+//! asks in it, so that two nodes that both ask would answer each other for ever; hence how often, in parts of the lease.
 
 use super::Core;
 use super::peer::Peer;
