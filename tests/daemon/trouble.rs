@@ -49,7 +49,7 @@ fn an_unknown_havip_is_a_fault_with_a_remedy_and_a_reload_ends_it() {
 fn the_state_of_another_node_is_named_and_not_used() {
     let lab = Lab::new(Options::default());
     let (mut a, b) = lab.pair();
-    let reply = b.ask(&json!({"command": "drain", "group": "web", "on": true})).unwrap();
+    let reply = b.ask(&json!({"command": "drain", "group": "web"})).unwrap();
     assert_eq!(reply["code"], 0, "{reply}");
     b.wait_for("its state is on the disk", |s| {
         s["groups"][0]["drained"] == true && s["effects"]["state"]["unsaved"] == false
