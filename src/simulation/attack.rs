@@ -3,16 +3,16 @@
 //! Only what had its effect already is repeated, to the node and the start that it was for: anything
 //! else would be a late delivery, not an attack.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, PORT};
 use super::happening::Happening;
 use super::watch::Seen;
 use super::world::World;
 use crate::election::action::Action;
 use crate::election::event::Event;
 use crate::time::Instant;
-use crate::wire::Datagram;
 use crate::wire::auth::KeyRing;
-use crate::wire::heartbeat::{decode, encode};
+use crate::wire::heartbeat::{MAX_DATAGRAM, decode, encode};
+use crate::wire::{Datagram, Tag};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -64,6 +64,25 @@ impl World {
         self.stats.forged += 1;
         let after = Duration::from_micros(self.rng.u64(100..120_000_000));
         self.after(after, Happening::Deliver { to, path, from, bytes: bytes.to_vec(), forged: true });
+    }
+
+    /// Garbage of every length, and headers as right as a stranger can make them: between peers, with a key's number.
+    pub(super) fn flood(&mut self, host: usize, datagrams: u32) {
+        let names = &self.hosts[host].config.nodes;
+        let tags: Vec<Tag> = names.iter().map(|n| Tag::node(&n.name)).collect();
+        for n in 0..datagrams as usize {
+            let from = SocketAddr::from((Cluster::path_address(n % tags.len(), 0), PORT));
+            let mut bytes = vec![n as u8; 32 + n % (MAX_DATAGRAM - 31)];
+            if n % 2 == 1 {
+                let (sender, receiver) = (tags[n / 2 % tags.len()].0, tags[host].0);
+                let kind = 1 + (n / 4 % 3) as u8;
+                bytes[..8].copy_from_slice(&[b'H', b'V', b'I', b'P', 1, kind, 1, 0]);
+                bytes[8..16].copy_from_slice(&sender.to_be_bytes());
+                bytes[16..24].copy_from_slice(&receiver.to_be_bytes());
+            }
+            self.stats.forged += 1;
+            self.suffer(host, Some(0), from, bytes);
+        }
     }
 
     /// A forged datagram arrives. What it changes is measured against the same node just before it.

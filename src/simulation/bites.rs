@@ -200,6 +200,8 @@ fn i07_forgeries_change_nothing() {
     for permille in [200, 400, 600, 800] {
         holds(cluster(3, Arbiter::Majority), &[(10_000, Deed::Attack { permille })], NEVER, 120_000);
     }
+    let flood = |name: &str| Deed::Flood { node: node(name), datagrams: 2_000 };
+    holds(cluster(3, Arbiter::Majority), &[(20_000, flood("a")), (21_000, flood("b"))], NEVER, 30_000);
 }
 
 #[test]

@@ -158,6 +158,8 @@ pub enum Deed {
     },
     /// So many of a thousand datagrams come again later, come back, reach somebody else, or come changed.
     Attack { permille: u32 },
+    /// So many datagrams that nobody with a key made arrive at a node, at once.
+    Flood { node: String, datagrams: u32 },
     /// keepalived dies, and is started again if `back`.
     KeepalivedDies {
         node: String,
@@ -241,6 +243,7 @@ impl Deed {
             | Self::SendRefused { node, .. }
             | Self::EffectsStuck { node, .. }
             | Self::DiskStuck { node, .. }
+            | Self::Flood { node, .. }
             | Self::AddressStuck { node, .. } => vec![node],
             Self::Reload { node, priorities, .. } => {
                 std::iter::once(node.as_str()).chain(priorities.iter().map(|(n, _)| n.as_str())).collect()

@@ -26,6 +26,7 @@ impl World {
                 self.touch(host);
                 self.hosts[host].interrupt = Some((*actions, Duration::from_millis(*for_ms)));
             }
+            Deed::Flood { node, datagrams } => self.flood(self.node(node), *datagrams),
             Deed::Link { .. } | Deed::Partition { .. } | Deed::HealNetwork | Deed::Attack { .. } => {
                 self.network_deed(deed);
             }

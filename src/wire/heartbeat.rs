@@ -41,7 +41,7 @@
 //! ```
 //!
 //! The tag is checked before anything but the header is looked at, and of the header only what can refuse a datagram: length,
-//! magic, version, key id, sender and receiver, in that order. What comes after is still read strictly: bytes marked 0, unknown codes, and anything left over are refused, so a
+//! magic, version, sender, receiver and key id, in that order. What comes after is still read strictly: bytes marked 0, unknown codes, and anything left over are refused, so a
 //! datagram has exactly one meaning and one encoding. The exceptions are `flags`, whose unknown bits
 //! are kept and mean nothing: a later release may add facts that an earlier one can do without; and, in
 //! heartbeats, `newer`: how many versions beyond this one the sender reads. A release that has two

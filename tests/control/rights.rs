@@ -35,7 +35,7 @@ fn the_group_may_look_and_not_touch() {
     let rehearsal = as_member(&daemon, &["switchover", "web", "--dry-run"]);
     assert_eq!(rehearsal.status.code(), Some(1), "the handler's own no");
     let state = as_member(&daemon, &["notify", "INSTANCE", "web", "MASTER", "150"]);
-    assert_ne!(state.status.code(), Some(77), "keepalived runs its scripts as whom it is told to");
+    assert_ne!(state.status.code(), Some(77), "whose word counts, the configuration says: the daemon's handler looks");
     let changes: [&[&str]; 6] = [
         &["switchover", "web"],
         &["drain"],

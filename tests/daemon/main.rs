@@ -11,6 +11,7 @@ mod drill;
 mod failover;
 mod flood;
 mod history;
+mod keepalived;
 mod lab;
 mod logs;
 mod maintenance;
