@@ -116,7 +116,7 @@ fn a_kept_stamp_of_the_future_is_healed() {
     b.signal(15);
     b.ended();
     let mut kept: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    kept["notice"]["word"] = json!("MASTER");
+    kept["notice"]["word"] = json!({"is": "MASTER"});
     kept["stamp"]["ticks"] = json!(FUTURE);
     std::fs::write(&path, kept.to_string()).unwrap();
     let b = lab.start(1);
