@@ -28,6 +28,9 @@ use tokio::net::UdpSocket;
 
 /// Datagrams handed out in a row before other tasks get a turn.
 const PER_TURN: u32 = 64;
+/// Datagrams refused in a row before the next address has its turn: with a HAVIP in each of many groups it costs more to look at
+/// all those sockets than to refuse one.
+const REFUSED_IN_A_ROW: u32 = 16;
 /// The least room in a receive buffer.
 const LEAST_ROOM: usize = 256 * 1024;
 /// The most room in a receive buffer.
@@ -290,20 +293,23 @@ impl HeartbeatSockets {
             return Poll::Pending;
         }
         let count = self.slots.len();
-        let mut idle = 0;
+        let (mut idle, mut refused) = (0, 0);
         while idle < count && self.turn < PER_TURN {
-            let slot = &mut self.slots[self.next % count];
+            let read = self.slots[self.next % count].poll_recv(cx, &mut self.counters, admits);
+            if read.is_ready() {
+                self.turn += 1;
+                idle = 0;
+            } else {
+                idle += 1;
+            }
+            if matches!(read, Poll::Ready(None)) && refused < REFUSED_IN_A_ROW {
+                refused += 1;
+                continue;
+            }
+            refused = 0;
             self.next = (self.next + 1) % count;
-            match slot.poll_recv(cx, &mut self.counters, admits) {
-                Poll::Pending => idle += 1,
-                Poll::Ready(None) => {
-                    idle = 0;
-                    self.turn += 1;
-                }
-                Poll::Ready(Some(received)) => {
-                    self.turn += 1;
-                    return Poll::Ready(received);
-                }
+            if let Poll::Ready(Some(received)) = read {
+                return Poll::Ready(received);
             }
         }
         if self.turn >= PER_TURN {
