@@ -20,6 +20,10 @@ use crate::wire::Digest;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// No interval is shorter, and no dead time or `keep-for` longer.
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(600);
+
 /// What the voters agreed on last, as far as this one knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
@@ -56,6 +60,11 @@ impl Pace {
     pub(crate) fn longest(&self) -> Duration {
         self.lease.max(self.keep_for)
     }
+
+    /// Whether a configuration could say so; a state file may say anything.
+    fn is_possible(&self) -> bool {
+        self.interval >= SHORTEST && self.interval <= self.lease && self.longest() <= LONGEST
+    }
 }
 
 impl Settled {
@@ -66,7 +75,11 @@ impl Settled {
 
     /// The longest lease that any of the voters may have given by this file or by `ours`.
     pub(crate) fn longest(&self, ours: Pace) -> Duration {
-        self.pace.unwrap_or(ours).longest().max(ours.longest())
+        self.pace().unwrap_or(ours).longest().max(ours.longest())
+    }
+
+    fn pace(&self) -> Option<Pace> {
+        self.pace.filter(Pace::is_possible)
     }
 }
 
@@ -119,7 +132,7 @@ impl Group {
         let settings = &config.groups[self.index.0];
         let changing = self.maintained() || self.unsettled.is_some();
         let of_before = self.settled_before(digest).filter(|_| changing && settings.arbiter == Arbiter::Majority);
-        of_before.and_then(|s| s.pace).unwrap_or(Pace::of(config, settings))
+        of_before.and_then(Settled::pace).unwrap_or(Pace::of(config, settings))
     }
 
     /// The file that was agreed on, if ours is another one.
@@ -153,7 +166,8 @@ impl Group {
         self.maintained() || self.unsettled.is_some()
     }
 
-    /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or bindings.
+    /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
+    /// bindings.
     pub(super) fn differs(&self, turn: &Turn<'_>) -> Option<String> {
         self.mismatch(turn).or_else(|| self.unsettled.clone())
     }
@@ -161,5 +175,27 @@ impl Group {
     /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.
     pub(super) fn maintenance_said(&self) -> u32 {
         if self.unsettled.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_file_could_say_is_not_gone_by() {
+        let s = Duration::from_secs;
+        let ours = Pace { interval: s(1), lease: s(5), keep_for: s(15) };
+        let nonsense = [
+            Pace { interval: Duration::ZERO, ..ours },
+            Pace { lease: s(601), ..ours },
+            Pace { keep_for: Duration::MAX, ..ours },
+        ];
+        for pace in nonsense {
+            let settled = Settled { pace: Some(pace), ..Settled::default() };
+            assert_eq!((settled.pace(), settled.longest(ours)), (None, s(15)), "{pace:?}");
+        }
+        let longer = Settled { pace: Some(Pace { keep_for: s(120), ..ours }), ..Settled::default() };
+        assert_eq!(longer.longest(ours), s(120));
     }
 }
