@@ -19,6 +19,7 @@ fn layer(path: &str) -> Option<u8> {
         ("cloud/mod.rs", 2),
         ("cloud/sign.rs", 1),
         ("cloud/api.rs", 1),
+        ("cloud/queue.rs", 1),
         ("clock.rs", 2),
         ("config/load.rs", 2),
         ("config/secret_file.rs", 2),
@@ -38,6 +39,7 @@ fn layer(path: &str) -> Option<u8> {
         ("metrics/", 1),
         ("net", 2),
         ("cloud/sign/", 1),
+        ("cloud/queue/", 1),
         ("cloud/", 2),
         ("hooks", 2),
         ("log", 2),
@@ -67,7 +69,7 @@ fn module_layer(path: &str) -> Option<u8> {
     let second: String = second.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     match (first, second.as_str()) {
         ("time" | "ids" | "secret" | "histogram", _) => Some(0),
-        ("cloud", "sign" | "api") | ("control", "protocol") | ("keepalived", "parse") => Some(1),
+        ("cloud", "sign" | "api" | "queue") | ("control", "protocol") | ("keepalived", "parse") => Some(1),
         ("config", "load" | "secret_file") | ("metrics", "http") => Some(2),
         ("wire" | "election" | "ownership" | "config" | "simulation" | "metrics" | "import", _) => Some(1),
         (

@@ -170,10 +170,28 @@ pub struct ErrorBody {
     pub request_id: String,
 }
 
+/// How much depends on a call starting soon, most first: what decides whether a node must stop goes before what decides
+/// whether one may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallClass {
+    /// The active node's audit while a member's session is not up: it decides whether this node must stop.
+    Holding,
+    /// A write that a claim or a repair needs, and a read that confirms one.
+    Claim,
+    /// A read by a node that may have to claim some day.
+    Standby,
+    /// Other audits, detaches that nothing waits for, and what keeps the connection warm.
+    Background,
+}
+
 /// What a failed call means for whoever made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
+    /// Not sent, for a reason of this host's own: no allowance by the moment by which it had to start, the right to it ran
+    /// out, or too much waits. It says nothing about the cloud, least of all that the cloud is silent.
+    NotSent,
     /// Certainly not carried out; worth another try.
     Retry,
     /// Answered with a no that repeating will not change by itself.
@@ -204,4 +222,33 @@ pub struct CallError {
     pub denied: bool,
     /// Whether the object of the call does not exist.
     pub missing: bool,
+}
+
+impl CallError {
+    /// An error without an answer of the cloud.
+    #[must_use]
+    pub fn new(class: ErrorClass, what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            detail: detail.into(),
+            class,
+            status: None,
+            code: None,
+            retry_after: None,
+            denied: false,
+            missing: false,
+        }
+    }
+
+    /// The call was not sent, for a reason of this host's own.
+    #[must_use]
+    pub fn not_sent(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
+        Self::new(ErrorClass::NotSent, what, format!("not sent: {why}"))
+    }
+
+    /// Whether it says nothing about the cloud, since the call never left this host.
+    #[must_use]
+    pub fn is_not_sent(&self) -> bool {
+        self.class == ErrorClass::NotSent
+    }
 }

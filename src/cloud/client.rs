@@ -7,27 +7,29 @@
 //! names are resolved ahead ([`dns`]), connections stay open, and half of the allowance
 //! ([`budget`]) is never spent on anything else.
 
-pub mod budget;
 pub mod classify;
 pub mod dns;
 mod exchange;
+mod gate;
 mod identity;
 mod request;
 mod tally;
 pub(in crate::cloud) mod transport;
 
 pub use identity::DiscoveryError;
+pub use request::Sent;
 pub use transport::ClientError;
 
-use self::budget::Budget;
 use self::classify::{instance_state, plain};
 use self::dns::{Resolver, SystemLookup};
+use self::gate::{Gate, Permit, Turn};
 use self::request::{Call, Endpoint};
 use self::tally::CallTally;
 use self::transport::Settings;
-use super::api::{BindRequest, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
+use super::api::{BindRequest, CallClass, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
 use super::credentials::Provider;
 use super::metadata::{Metadata, MetadataError};
+use super::queue::{Subject, Wanted};
 use crate::config::model::Cloud;
 use crate::election::action::WriteKind;
 use crate::election::event::InstanceState;
@@ -48,7 +50,7 @@ pub struct Client(Arc<Shared>);
 
 struct Shared {
     setup: Mutex<Arc<Setup>>,
-    budget: Budget,
+    gate: Gate,
     resolver: Resolver,
     metadata: Metadata,
     /// `endpoint` and `region` of the configuration; the rest follows from the metadata service.
@@ -68,12 +70,24 @@ struct Setup {
 }
 
 /// What a write may and must do.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WriteLimits {
     /// When the right to it ends: it is not sent any more after this instant.
     pub start_by: Instant,
     /// The call has ended by then.
     pub deadline: Instant,
+    /// What depends on it.
+    pub class: CallClass,
+    /// Told when it leaves this host.
+    pub sent: Option<Sent>,
+}
+
+impl WriteLimits {
+    /// Of a write that a claim waits for.
+    #[must_use]
+    pub const fn new(start_by: Instant, deadline: Instant) -> Self {
+        Self { start_by, deadline, class: CallClass::Claim, sent: None }
+    }
 }
 
 impl Client {
@@ -101,7 +115,7 @@ impl Client {
         let setup = Setup::build(cloud, &resolver, &metadata, None)?;
         Ok(Self(Arc::new(Shared {
             setup: Mutex::new(Arc::new(setup)),
-            budget: Budget::new(cloud.requests_per_second, Instant::now()),
+            gate: Gate::new(cloud.requests_per_second),
             resolver,
             metadata,
             configured,
@@ -119,7 +133,7 @@ impl Client {
     pub fn reconfigure(&self, cloud: &Cloud) -> Result<(), ClientError> {
         let old = self.setup();
         let new = Setup::build(cloud, &self.0.resolver, &self.0.metadata, Some(&old))?;
-        self.0.budget.set_rate(cloud.requests_per_second);
+        self.0.gate.set_ceiling(cloud.requests_per_second);
         *self.0.setup.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         Ok(())
     }
@@ -154,27 +168,62 @@ impl Client {
         self.0.tally.all()
     }
 
-    /// `GET /v1/havip/{id}`.
+    /// One HAVIP: by `GET /v1/havip/{id}`, or by the list call that serves everybody who reads in its VPC at the same time.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn havip(&self, id: &HavipId, urgent: bool, deadline: Instant) -> Result<HaVip, CallError> {
+    pub async fn havip(&self, id: &HavipId, class: CallClass, deadline: Instant) -> Result<HaVip, CallError> {
         let call = Call::get(format!("read {id}"), format!("/v1/havip/{id}"), vec![]);
-        self.read(&call, urgent, deadline).await
+        let wanted = |subject| Wanted { class, subject, start_by: self.0.gate.of(latest_start(deadline)) };
+        let mut turn = self.turn(&call.what, wanted(Subject::Havip(id.clone())), deadline).await?;
+        if let Turn::Shared(None) = turn {
+            // Its own page says for certain that it is gone.
+            turn = self.turn(&call.what, wanted(Subject::Other), deadline).await?;
+        }
+        match turn {
+            Turn::Shared(Some(havip)) => Ok(havip),
+            Turn::Shared(None) => Err(CallError::not_sent(&call.what, "it was not its turn")),
+            Turn::Own(mut permit) => {
+                let havip: HaVip = self.read(&call, &mut permit, deadline).await?;
+                self.0.gate.learn(&havip);
+                Ok(havip)
+            }
+        }
     }
 
-    /// `GET /v1/havip`: every HAVIP of a VPC, all pages; `None` is every VPC.
+    /// `GET /v1/havip`: every HAVIP of a VPC, all pages, which count as one call; `None` is every VPC.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn havips(&self, vpc: Option<&str>, urgent: bool, deadline: Instant) -> Result<Vec<HaVip>, CallError> {
+    pub async fn havips(
+        &self,
+        vpc: Option<&str>,
+        class: CallClass,
+        deadline: Instant,
+    ) -> Result<Vec<HaVip>, CallError> {
+        let mut permit = self.own_turn("list havips", class, deadline).await?;
+        self.list(vpc, &mut permit, deadline).await
+    }
+
+    async fn list(&self, vpc: Option<&str>, permit: &mut Permit, deadline: Instant) -> Result<Vec<HaVip>, CallError> {
         let query = vec![("vpcId", vpc.map(str::to_owned))];
         let call = Call::get("list havips".to_owned(), "/v1/havip".to_owned(), query);
         let split = |page: HaVipPage| (page.ha_vips, page.is_truncated.then_some(page.next_marker).flatten());
-        self.pages(call, urgent, deadline, split).await
+        let all: Vec<HaVip> = self.pages(call, permit, deadline, split).await?;
+        all.iter().for_each(|havip| self.0.gate.learn(havip));
+        Ok(all)
     }
 
-    /// `PUT /v1/havip/{id}?attach`: always urgent. `targets` are at most five of one type.
+    /// The turn of a call that shares nothing.
+    async fn own_turn(&self, what: &str, class: CallClass, deadline: Instant) -> Result<Permit, CallError> {
+        let wanted = Wanted { class, subject: Subject::Other, start_by: self.0.gate.of(latest_start(deadline)) };
+        match self.turn(what, wanted, deadline).await? {
+            Turn::Own(permit) => Ok(permit),
+            Turn::Shared(_) => Err(CallError::not_sent(what, "it was not its turn")),
+        }
+    }
+
+    /// `PUT /v1/havip/{id}?attach`. `targets` are at most five of one type.
     ///
     /// A success proves nothing, as little as an error does: read back.
     ///
@@ -233,8 +282,14 @@ impl Client {
             query: vec![(word, None), ("clientToken", Some(token.to_owned()))],
             body: Some(body),
             start_by: Some(limits.start_by),
+            sent: limits.sent,
         };
-        self.run(&call, true, limits.deadline).await.map(drop)
+        let start_by = self.0.gate.of(limits.start_by.min(latest_start(limits.deadline)));
+        let wanted = Wanted { class: limits.class, subject: Subject::Write(id.clone(), kind), start_by };
+        match self.turn(&call.what, wanted, limits.deadline).await? {
+            Turn::Own(mut permit) => self.run(&call, &mut permit, limits.deadline).await.map(drop),
+            Turn::Shared(_) => Err(CallError::not_sent(&call.what, "it was not its turn")),
+        }
     }
 
     /// `GET /v1/eni`: every ENI of a VPC, or of one instance in it, all pages.
@@ -245,37 +300,46 @@ impl Client {
         &self,
         vpc: &str,
         instance: Option<&InstanceId>,
-        urgent: bool,
+        class: CallClass,
         deadline: Instant,
     ) -> Result<Vec<Eni>, CallError> {
         let query = vec![("vpcId", Some(vpc.to_owned())), ("instanceId", instance.map(ToString::to_string))];
         let call = Call::get(format!("list enis of {vpc}"), "/v1/eni".to_owned(), query);
         let split = |page: EniPage| (page.enis, page.is_truncated.then_some(page.next_marker).flatten());
-        self.pages(call, urgent, deadline, split).await
+        let mut permit = self.own_turn(&call.what, class, deadline).await?;
+        self.pages(call, &mut permit, deadline, split).await
     }
 
     /// `GET /v1/eni/{id}`.
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn eni(&self, id: &EniId, urgent: bool, deadline: Instant) -> Result<Eni, CallError> {
-        self.read(&Call::get(format!("read {id}"), format!("/v1/eni/{id}"), vec![]), urgent, deadline).await
+    pub async fn eni(&self, id: &EniId, class: CallClass, deadline: Instant) -> Result<Eni, CallError> {
+        let call = Call::get(format!("read {id}"), format!("/v1/eni/{id}"), vec![]);
+        let mut permit = self.own_turn(&call.what, class, deadline).await?;
+        self.read(&call, &mut permit, deadline).await
     }
 
     /// `GET /v2/instance/{id}`: whether the instance runs, or may.
     ///
     /// # Errors
     /// [`CallError`]; that the cloud does not know the instance is an answer, not an error.
-    pub async fn instance(&self, id: &InstanceId, urgent: bool, deadline: Instant) -> Result<InstanceState, CallError> {
+    pub async fn instance(
+        &self,
+        id: &InstanceId,
+        class: CallClass,
+        deadline: Instant,
+    ) -> Result<InstanceState, CallError> {
         let call = Call::get(format!("read {id}"), format!("/v2/instance/{id}"), vec![]);
-        match self.read::<InstanceDetail>(&call, urgent, deadline).await {
+        let mut permit = self.own_turn(&call.what, class, deadline).await?;
+        match self.read::<InstanceDetail>(&call, &mut permit, deadline).await {
             Ok(detail) => Ok(instance_state(&detail.instance.status)),
             Err(error) if error.missing => Ok(InstanceState::NotRunning),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes the next urgent call a fast one: name resolved, connection open, credentials at hand, clock
+    /// Makes the next claim a fast one: name resolved, connection open, credentials at hand, clock
     /// compared. For nodes that may have to claim, at start and every [`WARM_INTERVAL`].
     ///
     /// # Errors
@@ -287,7 +351,8 @@ impl Client {
         }
         let query = vec![("maxKeys", Some("1".to_owned()))];
         let call = Call::get(what.to_owned(), "/v1/havip".to_owned(), query);
-        self.read::<HaVipPage>(&call, false, deadline).await.map(drop)
+        let mut permit = self.own_turn(what, CallClass::Background, deadline).await?;
+        self.read::<HaVipPage>(&call, &mut permit, deadline).await.map(drop)
     }
 
     fn setup(&self) -> Arc<Setup> {
@@ -321,4 +386,10 @@ impl Setup {
 
 fn of_region(region: &str) -> Result<Endpoint, ClientError> {
     Endpoint::parse(&format!("https://bcc.{region}.baidubce.com"))
+}
+
+/// A read, or a write, that starts later would have too little time left for an answer.
+fn latest_start(deadline: Instant) -> Instant {
+    let now = Instant::now();
+    now + deadline.saturating_duration_since(now) / 2
 }

@@ -6,4 +6,5 @@ pub mod api;
 pub mod client;
 pub mod credentials;
 pub mod metadata;
+pub mod queue;
 pub mod sign;

@@ -243,7 +243,8 @@ fn cloud(config: &Config, facts: &mut Facts) {
     facts.span(place, section, "request-timeout", cloud.request_timeout);
     facts.span(place, section, "operation-timeout", cloud.operation_timeout);
     facts.span(place, section, "audit-interval", cloud.audit_interval);
-    facts.text(place, section, "requests-per-second", cloud.requests_per_second);
+    let rate = cloud.requests_per_second.map_or_else(|| "adaptive".to_owned(), |rate| rate.to_string());
+    facts.text(place, section, "requests-per-second", rate);
     let (source, file) = match &cloud.credentials {
         CredentialSource::Auto { file } => ("auto", file.as_ref()),
         CredentialSource::Env => ("env", None),

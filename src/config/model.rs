@@ -146,8 +146,8 @@ pub struct Cloud {
     pub operation_timeout: Duration,
     /// Time between two looks at the cloud while active and all is quiet.
     pub audit_interval: Duration,
-    /// Budget for all calls of this daemon; half is kept free for claims.
-    pub requests_per_second: f64,
+    /// The most calls per second that are no claim's; `None` is `"adaptive"`: as many as the cloud takes.
+    pub requests_per_second: Option<f64>,
     /// `[cloud.credentials]`.
     pub credentials: CredentialSource,
 }

@@ -54,15 +54,19 @@ impl Table<'_> {
         })
     }
 
-    pub(super) fn number(&self, name: &str) -> Option<At<f64>> {
+    /// A number; `None` inside is `"adaptive"`.
+    pub(super) fn number_or_adaptive(&self, name: &str) -> Option<At<Option<f64>>> {
         self.read(name, |kind, value| {
-            let Kind::Number(min, max) = kind else { unreachable!("{name} is a number") };
+            let Kind::NumberOrAdaptive(min, max) = kind else { unreachable!("{name} is a number") };
+            if text_of(value.get_ref()) == Some("adaptive") {
+                return Ok(None);
+            }
             let number = match value.get_ref() {
                 DeValue::Float(f) => f.as_str().parse::<f64>().ok(),
                 DeValue::Integer(n) => n.as_str().parse::<f64>().ok().filter(|_| n.radix() == 10),
                 _ => None,
             };
-            number.filter(|n| (*min..=*max).contains(n)).ok_or_else(|| not(value))
+            number.filter(|n| (*min..=*max).contains(n)).map(Some).ok_or_else(|| not(value))
         })
     }
 

@@ -25,6 +25,7 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
     keys(&file.heartbeat, report);
     dead_time(&file.heartbeat, env, report);
     cloud(&file.cloud, report);
+    ceiling(file, report);
     lifetime(&file.local_address, &file.heartbeat, report);
     if let Some(listen) = &file.listen
         && let Some(address) = listen.value.0.filter(|a| !a.ip().is_loopback())
@@ -193,6 +194,25 @@ fn cloud(cloud: &Cloud, report: &Report) {
         }
         _ => {}
     }
+}
+
+/// A ceiling by which the audits come too late. All HAVIPs of one VPC are read by one call.
+fn ceiling(file: &File, report: &Report) {
+    let (Some(rate), Some(audit)) = (&file.cloud.requests_per_second, &file.cloud.audit_interval) else { return };
+    let Some(limit) = rate.value else { return };
+    let (groups, havips) = (file.groups.len(), file.groups.iter().map(|g| g.havips.len()).sum::<usize>());
+    let every = 1.0 / limit;
+    let (wanted, when) = match () {
+        () if every > audit.value.as_secs_f64() => (show(audit.value), "\"audit-interval\""),
+        () if every > 1.0 => ("1s".to_owned(), "while a member is not heard"),
+        () => return,
+    };
+    let text = format!(
+        "\"requests-per-second\" = {limit} lets the {havips} HAVIPs of {groups} groups be read every {every:.1} s at best, \
+         not every {wanted} ({when})"
+    );
+    let help = "a superseded holder steps down that much later; \"adaptive\" is as much as the cloud takes";
+    report.warning(Some(&rate.span), text, Some(help.to_owned()));
 }
 
 /// The lifetime that an address gets when the file gives none.

@@ -107,8 +107,8 @@ pub enum Kind {
     Bool,
     /// A whole number, both ends included.
     Integer(i64, i64),
-    /// A number, both ends included.
-    Number(f64, f64),
+    /// A number, both ends included, or `"adaptive"`.
+    NumberOrAdaptive(f64, f64),
     /// A duration, both ends included.
     Duration(Duration, Duration),
     /// A duration in whole seconds, the kernel's unit.
@@ -162,7 +162,9 @@ impl Kind {
             Self::Text(what) => (*what).to_owned(),
             Self::Bool => "true or false".to_owned(),
             Self::Integer(..) => format!("a whole number from {}", self.range().unwrap_or_default()),
-            Self::Number(..) => format!("a number from {}", self.range().unwrap_or_default()),
+            Self::NumberOrAdaptive(..) => {
+                format!("a number from {}, or \"adaptive\"", self.range().unwrap_or_default())
+            }
             Self::Duration(..) => format!("a duration from {}", self.range().unwrap_or_default()),
             Self::Seconds(..) => format!("a duration of whole seconds from {}", self.range().unwrap_or_default()),
             Self::SecondsOrForever(..) => {
@@ -187,7 +189,7 @@ impl Kind {
     pub fn range(&self) -> Option<String> {
         match self {
             Self::Integer(min, max) => Some(format!("{min} to {max}")),
-            Self::Number(min, max) => Some(format!("{min} to {max}")),
+            Self::NumberOrAdaptive(min, max) => Some(format!("{min} to {max}")),
             Self::Duration(min, max) | Self::Seconds(min, max) | Self::SecondsOrForever(min, max) => {
                 Some(format!("{} to {}", show(*min), show(*max)))
             }

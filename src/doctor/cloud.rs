@@ -44,7 +44,7 @@ pub(super) fn obstacle(error: &CallError) -> Option<Obstacle> {
         (_, None) if error.denied => Obstacle::Credentials,
         _ if error.denied => Obstacle::Permission,
         (_, None) => Obstacle::Unreachable,
-        _ if error.class == ErrorClass::Retry => Obstacle::Busy,
+        _ if matches!(error.class, ErrorClass::Retry | ErrorClass::NotSent) => Obstacle::Busy,
         _ => return None,
     })
 }

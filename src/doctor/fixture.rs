@@ -56,16 +56,7 @@ impl Disk for Good {
 }
 
 pub(crate) fn error(detail: &str) -> CallError {
-    CallError {
-        what: "read havip-x".into(),
-        detail: detail.into(),
-        class: ErrorClass::Retry,
-        status: None,
-        code: None,
-        retry_after: None,
-        denied: false,
-        missing: false,
-    }
+    CallError::new(ErrorClass::Retry, "read havip-x", detail)
 }
 
 pub(crate) fn havip(bound: &[(&str, Option<bool>)]) -> HaVip {

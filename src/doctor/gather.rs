@@ -2,7 +2,7 @@
 
 use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
 use super::{Finding, Level, ask, examine};
-use crate::cloud::api::CallError;
+use crate::cloud::api::{CallClass, CallError};
 use crate::cloud::client::Client;
 use crate::config::model::{Config, CredentialSource, Group, Hooks, Interface};
 use crate::config::{self, LoadError, secret_file};
@@ -241,10 +241,10 @@ async fn cloud(config: &Config, client: &Client, local: bool) -> CloudFacts {
     for target in all {
         match target {
             Target::Instance(i) if !facts.instances.contains_key(i.as_str()) => {
-                facts.instances.insert(i.to_string(), client.instance(&i, false, deadline).await);
+                facts.instances.insert(i.to_string(), client.instance(&i, CallClass::Background, deadline).await);
             }
             Target::Eni(e) if !facts.enis.contains_key(e.as_str()) => {
-                facts.enis.insert(e.to_string(), client.eni(&e, false, deadline).await);
+                facts.enis.insert(e.to_string(), client.eni(&e, CallClass::Background, deadline).await);
             }
             Target::Instance(_) | Target::Eni(_) => {}
         }
@@ -265,7 +265,7 @@ async fn read_havips(
         if into.contains_key(id.as_str()) {
             continue;
         }
-        let result = client.havip(id, false, deadline).await;
+        let result = client.havip(id, CallClass::Background, deadline).await;
         let vpc = result.as_ref().ok().map(|h| h.vpc_id.clone()).filter(|v| !v.is_empty());
         let hopeless = result.as_ref().err().filter(|e| super::cloud::obstacle(e).is_some()).cloned();
         into.insert(id.to_string(), result);
@@ -279,7 +279,7 @@ async fn read_havips(
         if read == 0
             && ids.len() > ONE_BY_ONE
             && let Some(vpc) = vpc
-            && let Ok(all) = client.havips(Some(&vpc), false, deadline).await
+            && let Ok(all) = client.havips(Some(&vpc), CallClass::Background, deadline).await
         {
             let ours = all.into_iter().filter(|h| ids.iter().any(|id| id.as_str() == h.ha_vip_id));
             into.extend(ours.map(|h| (h.ha_vip_id.clone(), Ok(h))));

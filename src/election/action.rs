@@ -5,6 +5,7 @@ use super::event::Reply;
 use super::maintenance::MaintenanceEnd;
 use super::role::{Cause, Role};
 use super::settled::Settled;
+use crate::cloud::api::CallClass;
 use crate::ids::{BootId, Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
 use crate::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -35,8 +36,8 @@ pub enum Action {
         op: OperationId,
         /// The HAVIP.
         havip: HavipId,
-        /// Whether a claim waits for it: it then goes before everything else, and may use the reserved budget.
-        urgent: bool,
+        /// What depends on it.
+        class: CallClass,
         /// The call must have ended by then.
         deadline: Instant,
     },
@@ -139,6 +140,8 @@ pub struct Write {
     pub havip: HavipId,
     /// Attach or detach.
     pub kind: WriteKind,
+    /// What depends on it.
+    pub class: CallClass,
     /// The targets, all of one type, at most five.
     pub targets: Vec<Target>,
     /// `clientToken`: the same for every retry of one attempt, at most 64 ASCII characters.
@@ -150,7 +153,7 @@ pub struct Write {
 }
 
 /// Which write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WriteKind {
     /// `PUT /v1/havip/{id}?attach`.

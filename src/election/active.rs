@@ -82,7 +82,8 @@ impl Group {
         self.displaces = displaces;
     }
 
-    /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear.
+    /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear, or one that nothing contradicts
+    /// for as long as an audit is good.
     fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
         let settings = self.settings(turn);
         if !settings.arbiter.by_record() || self.maintained() {
@@ -104,7 +105,7 @@ impl Group {
             let node = self.member_with(turn, &by);
             let settings = self.settings(turn);
             self.superseded.hold_back(turn, settings, i, &by, node);
-            let text = format!("two reads name {by} as holder, and its node is not heard");
+            let text = format!("the cloud names {by} as holder, and its node is not heard");
             self.lose(turn, Role::Backup, Cause::Superseded, text, node);
             return true;
         }
@@ -116,8 +117,9 @@ impl Group {
         let settings = self.settings(turn);
         let was = self.isolated();
         let no_peer = turn.peers.iter().all(|p| !p.up(turn.now)) && settings.members.len() > 1;
-        let failing = |l: &crate::ownership::HavipLoop| l.read_errors.as_ref().map(|(_, since, _)| *since);
-        let no_cloud = self.loops.iter().map(failing).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
+        // More than once: what was not sent meanwhile, for reasons of our own, adds nothing to one silence.
+        let silent = |l: &HavipLoop| l.silence.filter(|(looks, _)| *looks > 1).map(|(_, since)| since);
+        let no_cloud = self.loops.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
         self.isolated_since = match no_cloud {
             Some(since) if no_peer && settings.arbiter != Arbiter::Majority => {
                 turn.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(turn.now))

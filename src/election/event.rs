@@ -83,6 +83,13 @@ pub enum Event {
         /// How it ended.
         result: OperationResult,
     },
+    /// A write has left this host, or is just leaving it.
+    OperationSent {
+        /// The id that the action carried.
+        op: OperationId,
+        /// When.
+        at: Instant,
+    },
     /// Somebody told us to do something.
     Commanded {
         /// What.

@@ -76,6 +76,8 @@ pub(crate) struct Group {
     /// The holders that a claim under arbiter `cloud` displaces.
     pub(crate) displaces: Vec<String>,
     pub(crate) isolated_since: Option<Instant>,
+    /// When it was last said that the cloud asks for too long a pause.
+    pub(super) wait_told: Option<Instant>,
     pub(crate) timeline: Vec<Step>,
     pub(crate) left: bool,
     /// The right came by a handover: the old holder still serves.
@@ -147,6 +149,7 @@ impl Group {
             postponed: false,
             displaces: vec![],
             isolated_since: None,
+            wait_told: None,
             timeline: Vec::new(),
             left: false,
             planned: false,

@@ -213,6 +213,7 @@ impl Core {
                 });
             }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
+            Event::OperationSent { op, at } => self.each_group(now, actions, |group, turn| group.note_sent(turn, op, at)),
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
             Event::HealthChanged { group, weight, failed, undecided } => {
@@ -356,7 +357,10 @@ impl Core {
             }
             expected = match &result {
                 OperationResult::Havip(r) => group.loops.iter_mut().any(|l| l.looked(turn, op, r.clone())),
-                OperationResult::Written(r) => group.loops.iter_mut().any(|l| l.written(turn, op, r.clone())),
+                OperationResult::Written(r) => {
+                    let patience = group.patience(turn);
+                    group.loops.iter_mut().any(|l| l.written(turn, op, r.clone(), patience))
+                }
                 OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
             };
             if expected {

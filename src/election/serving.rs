@@ -6,6 +6,8 @@ use super::peer::Peer;
 use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
+use super::action::Action;
+use crate::cloud::api::{CallClass, CallError};
 use crate::ids::{Epoch, HavipIndex, NodeIndex, Target};
 use crate::ownership::{Desire, Failure, HavipLoop, LastRead, Outcome, Place, Scope, Serve};
 use crate::time::Instant;
@@ -24,6 +26,12 @@ const ENDED: Duration = Duration::from_secs(5);
 
 /// Whoever misses a member announces right after a look only.
 const JUST_READ: Duration = Duration::from_millis(100);
+
+/// The longest wait that is taken from the cloud's `Retry-After` while a member is not heard: the right of a holder rests
+/// on its audits then.
+const PATIENCE_ALONE: Duration = Duration::from_secs(2);
+/// And while all are.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whose reign is known, and the look that a change of that is worth.
 #[derive(Debug, Default)]
@@ -81,7 +89,8 @@ impl Group {
         let members: Vec<&str> =
             settings.members.iter().filter_map(|m| turn.target_of(m.node)).map(Target::id).collect();
         self.note_reign(turn);
-        let (look_every, look_urgent) = self.look_rate(turn);
+        let (look_every, look_class) = self.look_rate(turn);
+        let patience = self.patience(turn);
         let mut loops = std::mem::take(&mut self.loops);
         for (i, l) in loops.iter_mut().enumerate() {
             let havip = &settings.havips[i];
@@ -92,7 +101,8 @@ impl Group {
                 once_held: self.kept.once_held.contains(&havip.id),
                 look_every,
                 look_once: self.reign.look_at,
-                look_urgent,
+                look_class,
+                patience,
             };
             l.step(turn, scope, &desire);
         }
@@ -116,22 +126,42 @@ impl Group {
         }
     }
 
-    /// How often to look at the cloud without having the right, and whether a claim may depend on it.
-    fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, bool) {
+    /// The longest wait that is taken from the cloud's `Retry-After`: whoever does not hear a member goes by the record.
+    pub(crate) fn patience(&self, turn: &Turn<'_>) -> Duration {
+        let others = self.settings(turn).members.iter().filter(|m| !m.witness).filter_map(|m| turn.peers.of(m.node));
+        let silent = others.into_iter().any(|p| !p.up(turn.now) || p.suspected(turn.now));
+        if silent { PATIENCE_ALONE } else { PATIENCE }
+    }
+
+    /// Says, now and then, that the cloud asks for a longer pause than this node takes.
+    pub(crate) fn note_wait(&mut self, turn: &mut Turn<'_>, error: &CallError) {
+        let patience = self.patience(turn);
+        let Some(asked) = error.retry_after.filter(|asked| *asked > patience) else { return };
+        if self.wait_told.is_some_and(|at| turn.now.since(at) < PATIENCE) {
+            return;
+        }
+        self.wait_told = Some(turn.now);
+        let (what, asked, patience) = (&error.what, asked.as_secs(), patience.as_secs());
+        let text = format!("{what}: the cloud asks for a pause of {asked} s; it is asked again after {patience} s");
+        turn.out.push(Action::Warn { group: Some(self.index), text });
+    }
+
+    /// How often to look at the cloud without having the right, and what depends on it.
+    fn look_rate(&self, turn: &mut Turn<'_>) -> (Duration, CallClass) {
         if matches!(self.ineligible, Some((Cause::HavipMissing | Cause::Denied, _))) {
             // Nobody may be able to take over until the cloud's answer is another one.
-            return (LOOK_IN_FAULT.min(turn.config.cloud.audit_interval), false);
+            return (LOOK_IN_FAULT.min(turn.config.cloud.audit_interval), CallClass::Background);
         }
         let waiting_for_cloud = self.settings(turn).arbiter.by_record() && self.claim_may_follow(turn);
         if waiting_for_cloud && self.owner_suspected(turn) {
             // The answer must be here, and one suspicion old, before the dead time is over.
-            ((turn.dead_time() / 4).clamp(SOON, LOOK_WAITING), true)
+            ((turn.dead_time() / 4).clamp(SOON, LOOK_WAITING), CallClass::Standby)
         } else if self.settings(turn).observe {
-            (LOOK_WAITING, false)
+            (LOOK_WAITING, CallClass::Background)
         } else if waiting_for_cloud || self.role == Role::Releasing || self.waits_to_resume(turn) {
-            (LOOK_WAITING, true)
+            (LOOK_WAITING, CallClass::Standby)
         } else {
-            (turn.config.cloud.audit_interval, false)
+            (turn.config.cloud.audit_interval, CallClass::Background)
         }
     }
 
@@ -215,6 +245,7 @@ impl Group {
             hands_off,
             leave_bound,
             audit,
+            alone: alone && self.role == Role::Active,
         }
     }
 

@@ -4,6 +4,7 @@
 //! second apart name another member; afterwards it holds back until something new is known, so
 //! that a lasting partition costs one move per wait and never a tug of war.
 
+use super::active::AUDIT_AGE;
 use super::turn::Turn;
 use crate::config::model::Group;
 use crate::ids::{NodeIndex, OperationId, Target};
@@ -26,6 +27,7 @@ const ASK_INSTANCE: Duration = Duration::from_secs(10);
 struct Seen {
     holder: String,
     issued: Instant,
+    at: Instant,
 }
 
 /// What was read of one HAVIP against us.
@@ -67,17 +69,19 @@ impl Superseded {
     /// Active: whether this read of a HAVIP, with an earlier one of it, takes the right away. Gives the holder.
     pub(crate) fn watch(
         &mut self,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
         havip: usize,
         other: Option<(&str, NodeIndex)>,
         read: &LastRead,
         wrote: Option<Instant>,
     ) -> Option<String> {
         let against = self.against.entry(havip).or_default();
-        if against.judged.replace(read.issued) == Some(read.issued) {
-            return None;
-        }
         let unseen = other.filter(|(_, n)| turn.peers.of(*n).is_none_or(|p| !p.up(turn.now)));
+        if against.judged.replace(read.issued) == Some(read.issued) {
+            // Whatever keeps the second read away, be it our own allowance, must not keep a superseded node active.
+            let seen = against.seen.as_ref().filter(|_| unseen.is_some())?;
+            return turn.due(seen.at + AUDIT_AGE).then(|| seen.holder.clone());
+        }
         let too_soon = wrote.is_some_and(|w| read.issued < w + OWN_WRITE);
         let Some((holder, _)) = unseen.filter(|_| !too_soon) else {
             against.seen = None;
@@ -86,7 +90,8 @@ impl Superseded {
         match &against.seen {
             Some(first) if first.holder == holder => (read.issued >= first.issued + APART).then(|| holder.to_owned()),
             _ => {
-                against.seen = Some(Seen { holder: holder.to_owned(), issued: read.issued });
+                against.seen = Some(Seen { holder: holder.to_owned(), issued: read.issued, at: read.at });
+                turn.wake(read.at + AUDIT_AGE);
                 None
             }
         }

@@ -3,12 +3,12 @@
 //! A step that comes after the role was decided is told apart as [`Action::RecordLate`]; `journal::Late` puts it
 //! where it belongs.
 
-use super::action::{Action, Step, Write, WriteKind};
+use super::action::{Action, Step, WriteKind};
 use super::event::OperationResult;
 use super::group::Group;
 use super::role::{Cause, Role};
 use super::turn::Turn;
-use crate::ids::NodeIndex;
+use crate::ids::{NodeIndex, OperationId, Target};
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -28,7 +28,11 @@ pub(super) struct Late {
 impl Group {
     /// Adds a step to the running timeline, or to that of the move that has just ended.
     pub(crate) fn step_done(&mut self, turn: &mut Turn<'_>, what: String) {
-        let step = Step { at: turn.now, what };
+        self.step_done_at(turn, turn.now, what);
+    }
+
+    fn step_done_at(&mut self, turn: &mut Turn<'_>, at: Instant, what: String) {
+        let step = Step { at, what };
         match self.late.filter(|late| self.role == Role::Active && turn.now < late.until) {
             Some(Late { start, .. }) => {
                 let (group, epoch) = (self.index, self.epoch);
@@ -62,16 +66,26 @@ impl Group {
         if !self.role.has_right() {
             return;
         }
-        let sent = |w: &Write| {
-            let targets = w.targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{} of {targets} sent", if w.kind == WriteKind::Attach { "attach" } else { "detach" })
-        };
         let writes = turn.out.iter().skip(from).filter_map(|action| match action {
-            Action::Write(write) => Some(sent(write)),
+            Action::Write(write) => Some(format!("{} queued", write_of(write.kind, &write.targets))),
             _ => None,
         });
         let steps: Vec<String> = writes.collect();
-        steps.into_iter().for_each(|what| self.step_done(turn, what));
+        for what in steps {
+            // One that waits is asked for again and again.
+            let last = self.timeline.iter().rev().find(|s| s.what.ends_with(" queued") || s.what.ends_with(" sent"));
+            if last.is_none_or(|step| step.what != what) {
+                self.step_done(turn, what);
+            }
+        }
+    }
+
+    /// A write of ours has left this host.
+    pub(crate) fn note_sent(&mut self, turn: &mut Turn<'_>, op: OperationId, at: Instant) {
+        let sent = self.loops.iter_mut().find_map(|l| l.write_sent(op));
+        if let Some((kind, targets)) = sent.filter(|_| self.role.has_right()) {
+            self.step_done_at(turn, at, format!("{} sent", write_of(kind, &targets)));
+        }
     }
 
     /// Whether an announcement would be the first one of this reign.
@@ -96,7 +110,11 @@ impl Group {
 
     /// An operation ended: a step of the timeline.
     pub(crate) fn note_operation(&mut self, turn: &mut Turn<'_>, result: &OperationResult) {
+        if let OperationResult::Havip(Err(error)) = result {
+            self.note_wait(turn, error);
+        }
         let what = match result {
+            OperationResult::Written(Err(e)) | OperationResult::Havip(Err(e)) if e.is_not_sent() => return,
             OperationResult::Written(Ok(())) => "write answered".to_owned(),
             OperationResult::Written(Err(e)) => format!("write failed: {e}"),
             OperationResult::Havip(Ok(h)) => format!("read back: holder {}", h.holder().unwrap_or("nobody")),
@@ -109,4 +127,9 @@ impl Group {
             self.step_done(turn, what);
         }
     }
+}
+
+fn write_of(kind: WriteKind, targets: &[Target]) -> String {
+    let targets = targets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("{} of {targets}", if kind == WriteKind::Attach { "attach" } else { "detach" })
 }

@@ -6,7 +6,7 @@
 use super::decide::{Context, Next, next};
 use super::havip::{HavipLoop, LOOK_AGAIN, LastRead, Scope};
 use super::{Outcome, Serve};
-use crate::cloud::api::Bound;
+use crate::cloud::api::{Bound, CallClass};
 use crate::election::action::WriteKind;
 use crate::election::role::Cause;
 use crate::election::turn::Turn;
@@ -53,7 +53,7 @@ impl HavipLoop {
                 self.acted_on = Some(read.issued);
                 self.read_at = Some(turn.now);
                 self.begin_burst(turn);
-                self.look(turn, scope, true);
+                self.look(turn, scope, self.class(serve));
             }
             Next::Ours { detach } => self.confirm(turn, scope, serve, read, detach),
             Next::HandsOff => {
@@ -91,7 +91,7 @@ impl HavipLoop {
         turn.wake(read.at + every);
         if !detach.is_empty() && turn.due(self.detach_from) {
             self.detach_from = turn.now + DETACH_AGAIN;
-            self.detach(turn, scope, serve, &detach);
+            self.detach(turn, scope, serve, &detach, CallClass::Background);
         }
     }
 
@@ -142,7 +142,7 @@ impl HavipLoop {
             self.ask_again(turn, scope, read, others);
         } else if turn.due(self.retry_at) {
             self.acted_on = Some(read.issued);
-            self.detach(turn, scope, serve, others);
+            self.detach(turn, scope, serve, others, CallClass::Claim);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! One HAVIP: what was last read of it, what is under way, and the next effect.
 
 use super::address::Address;
-use super::calls::{Attempt, Writing};
+use super::calls::{Attempt, Reading, Writing};
 use super::{Desire, Failure, Outcome, Place, Serve};
-use crate::cloud::api::{CallError, HaVip};
+use crate::cloud::api::{CallClass, CallError, HaVip};
 use crate::config::model::{Binding, Havip};
 use crate::election::action::WriteKind;
 use crate::election::role::Cause;
 use crate::election::turn::Turn;
-use crate::ids::{OperationId, Target};
+use crate::ids::Target;
 use crate::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 pub(super) const DETACH_LATER: Duration = Duration::from_secs(15);
 /// One that is not to be had, beside others that are, is tried again after this long.
 const TRY_AGAIN: Duration = Duration::from_secs(15);
+/// The longest wait that is taken from the cloud's `Retry-After` after a failed claim.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What to do about a HAVIP that the cloud does not know.
 const CREATE_IT: &str = "create it, or correct group.havip.id";
 
@@ -46,11 +48,15 @@ pub struct HavipLoop {
     pub(crate) read: Option<Arc<LastRead>>,
     /// When the last look was answered, be it with a no; `None` if nothing came back.
     pub(crate) answered_at: Option<Instant>,
-    /// Errors since the last good look: how many, since when, the last one.
+    /// Errors since the last good look: how many, since when, the last one. A look that was not sent is none.
     pub(crate) read_errors: Option<(u32, Instant, CallError)>,
+    /// Looks in a row that were sent and that nothing answered: how many, since when.
+    pub(crate) silence: Option<(u32, Instant)>,
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: u64,
-    pub(super) reading: Option<(OperationId, Instant)>,
+    pub(super) reading: Option<Reading>,
+    /// After a look that failed: when it did, and how long the next one is to wait.
+    pub(super) pause: Option<(Instant, Duration)>,
     pub(super) asked_at: Option<Instant>,
     pub(super) read_at: Option<Instant>,
     pub(super) writing: Option<Writing>,
@@ -88,8 +94,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) look_every: Duration,
     /// Without a claim: one look is due then, unless one was begun since.
     pub(crate) look_once: Option<Instant>,
-    /// A claim may depend on the look.
-    pub(crate) look_urgent: bool,
+    /// Without a claim: what depends on the look.
+    pub(crate) look_class: CallClass,
+    /// The longest wait that is taken from the cloud's `Retry-After`.
+    pub(crate) patience: Duration,
 }
 
 impl HavipLoop {
@@ -108,9 +116,9 @@ impl HavipLoop {
         self.read.as_ref().and_then(|r| r.havip.holder())
     }
 
-    /// When a write of ours was last under way.
+    /// When a write of ours was last under way. One that waits for its turn is not.
     pub(crate) fn last_write(&self, now: Instant) -> Option<Instant> {
-        if self.writing.is_some() { Some(now) } else { self.wrote }
+        if self.writing.as_ref().is_some_and(|w| w.sent) { Some(now) } else { self.wrote }
     }
 
     /// Whether the cloud said, and not only once, that there is no such HAVIP.
@@ -216,28 +224,37 @@ impl HavipLoop {
             // Nothing recent is known: attach is the move that is right under every semantics.
             if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
                 if self.known_bound(turn, scope) {
-                    self.look(turn, scope, true);
+                    self.look(turn, scope, self.class(serve));
                     // With every look that begins, not in every turn in which none may.
                     if self.reading.is_some() || !std::mem::replace(&mut self.announced, true) {
                         self.begin_burst(turn);
                     }
-                } else {
+                } else if turn.due(self.retry_at) {
                     self.attach(turn, scope, serve);
                 }
             } else {
-                self.look(turn, scope, true);
+                self.look(turn, scope, self.class(serve));
             }
             return;
         };
         if self.acted_on != Some(read.issued) {
             self.act(turn, scope, serve, &read);
         } else if self.read_at.is_some_and(|at| turn.due(at)) {
-            self.look(turn, scope, self.confirmed_at.is_none());
+            self.look(turn, scope, self.class(serve));
         } else if self.confirmed_at.is_some() {
             let every = self.audit_every(turn, serve);
             if turn.due(read.at + every) {
-                self.look(turn, scope, false);
+                self.look(turn, scope, self.class(serve));
             }
+        }
+    }
+
+    /// What depends on a look of a node that claims or holds.
+    pub(super) fn class(&self, serve: &Serve) -> CallClass {
+        match () {
+            () if serve.alone => CallClass::Holding,
+            () if self.confirmed_at.is_none() => CallClass::Claim,
+            () => CallClass::Background,
         }
     }
 
@@ -284,6 +301,7 @@ impl HavipLoop {
     }
 
     pub(super) fn fail(&mut self, cause: Cause, text: String, retry_after: Option<Duration>) {
+        let retry_after = retry_after.map(|wait| wait.min(LONGEST_WAIT));
         self.outcome = Some(Outcome::Failed(Failure { cause, text, retry_after }));
     }
 

@@ -59,6 +59,8 @@ pub struct Serve {
     pub leave_bound: Vec<String>,
     /// Time between audits while all is well.
     pub audit: Duration,
+    /// The audits decide whether this node must stop: a member is not heard.
+    pub alone: bool,
 }
 
 /// What became of the desire so far, for a whole group.

@@ -1,6 +1,7 @@
 //! What this node is to the cloud, where the file does not say; and which interface goes with an ENI.
 
 use super::ToCore;
+use crate::cloud::api::CallClass;
 use crate::cloud::client::Client;
 use crate::config::model::{Config, Interface, Node};
 use crate::election::event::Event;
@@ -103,6 +104,6 @@ async fn own_mac(config: &Config) -> Result<Mac, String> {
 }
 
 async fn mac_of(client: &Client, eni: &EniId) -> Result<Mac, String> {
-    let found = client.eni(eni, false, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
+    let found = client.eni(eni, CallClass::Standby, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
     found.mac_address.parse().map_err(|e: crate::net::interface::MacError| format!("{eni}: {e}"))
 }

@@ -28,6 +28,7 @@ mod vrrp;
 pub mod why;
 mod writes;
 
+use crate::cloud::api::CallClass;
 use crate::config::model::Config;
 use crate::election::Farewell;
 use crate::election::action::{Notification, Persisted, Transition, Write};
@@ -62,7 +63,7 @@ pub(crate) enum ToCore {
 #[derive(Debug)]
 pub(crate) enum ToEffects {
     /// Look at a HAVIP.
-    ReadHavip { op: OperationId, havip: HavipId, urgent: bool, deadline: Instant },
+    ReadHavip { op: OperationId, havip: HavipId, class: CallClass, deadline: Instant },
     /// Ask whether an instance runs.
     ReadInstance { op: OperationId, instance: InstanceId, deadline: Instant },
     /// Attach or detach, unless the group's writes were cancelled after `ticket`.

@@ -3,7 +3,7 @@
 use super::ToCore;
 use crate::clock;
 use crate::cloud::api::{CallError, ErrorClass};
-use crate::cloud::client::{Client, WriteLimits};
+use crate::cloud::client::{Client, Sent, WriteLimits};
 use crate::election::action::Write;
 use crate::election::event::{Event, OperationResult};
 use crate::ids::{GroupName, HavipId};
@@ -75,23 +75,22 @@ impl Job {
             // An error is the end, too: the sender was dropped.
             let _ = before.await;
         }
-        let Write { havip, kind, targets, token, right_until, deadline, .. } = &self.write;
-        let limits = WriteLimits { start_by: at(*right_until), deadline: at(*deadline) };
+        let Write { havip, kind, class, targets, token, right_until, deadline, .. } = &self.write;
+        let (op, core) = (self.write.op, self.core.clone());
+        // For the account of the move: nothing depends on its arrival.
+        let tell = move || drop(core.try_send(ToCore::Event(Event::OperationSent { op, at: clock::now() })));
+        let limits = WriteLimits {
+            start_by: at(*right_until),
+            deadline: at(*deadline),
+            class: *class,
+            sent: Some(Sent::new(tell)),
+        };
         self.client.write(*kind, havip, targets, token, limits).await
     }
 }
 
 fn given_up(write: &Write) -> CallError {
-    CallError {
-        what: format!("write {}", write.havip),
-        detail: "given up: the right to it is gone".to_owned(),
-        class: ErrorClass::Ambiguous,
-        status: None,
-        code: None,
-        retry_after: None,
-        denied: false,
-        missing: false,
-    }
+    CallError::new(ErrorClass::Ambiguous, format!("write {}", write.havip), "given up: the right to it is gone")
 }
 
 /// An instant of the boot-time clock as one of tokio's, which stands still while the host is suspended:

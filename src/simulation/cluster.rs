@@ -37,7 +37,7 @@ const fn hour() -> u64 {
 }
 
 /// A whole cluster: what its `havipd.toml` says and which cloud it lives in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Cluster {
     /// `group.arbiter`.
@@ -74,6 +74,9 @@ pub struct Cluster {
     pub strangers: Strangers,
     /// `group.max-moves`.
     pub max_moves: u32,
+    /// `cloud.requests-per-second`; absent is "adaptive".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
     /// How many groups there are.
     pub groups: usize,
     /// How many HAVIPs each has.
@@ -108,6 +111,7 @@ impl Default for Cluster {
             when_all_fail: HoldOrRelease::Hold,
             strangers: Strangers::Guard,
             max_moves: 6,
+            requests_per_second: None,
             groups: 1,
             havips: 1,
             paths: 1,
@@ -166,6 +170,7 @@ impl Cluster {
             when_all_fail: settings.when_all_fail,
             strangers: first.map_or(Strangers::Guard, |h| h.strangers),
             max_moves: settings.max_moves,
+            requests_per_second: config.cloud.requests_per_second,
             groups: 1,
             havips: settings.havips.len(),
             paths: config.local_node().addresses.len(),
@@ -213,6 +218,9 @@ impl Cluster {
                     m.name, m.clock_ms, m.clock_ppm
                 ));
             }
+        }
+        if self.requests_per_second.is_some_and(|rate| !(0.1..=1000.0).contains(&rate)) {
+            return Err("requests-per-second is not 0.1 to 1000".to_owned());
         }
         if !(10..=60_000).contains(&self.interval_ms) || !(2..=100).contains(&self.dead_multiplier) {
             let (every, times) = (self.interval_ms, self.dead_multiplier);
@@ -296,7 +304,7 @@ impl Cluster {
             local: NodeIndex(local),
             nodes: self.machines.iter().enumerate().map(node).collect(),
             heartbeat: self.heartbeat(),
-            cloud: cloud(),
+            cloud: Cloud { requests_per_second: self.requests_per_second, ..cloud() },
             groups: (0..self.groups).map(|g| self.group(g)).collect(),
             local_address: LocalAddress {
                 lifetime: Some(self.lifetime()),
@@ -372,7 +380,7 @@ fn cloud() -> Cloud {
         request_timeout: Duration::from_secs(3),
         operation_timeout: Duration::from_secs(20),
         audit_interval: Duration::from_secs(30),
-        requests_per_second: 5.0,
+        requests_per_second: None,
         credentials: CredentialSource::Env,
     }
 }

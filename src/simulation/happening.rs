@@ -1,9 +1,11 @@
 //! What is to happen in a world, and in which order.
 
 use super::cloud::Call;
+use crate::cloud::api::{CallClass, CallError, HaVip};
+use crate::cloud::queue::CallId;
 use crate::election::action::{Persisted, Write};
 use crate::election::event::{Event, OperationResult};
-use crate::ids::OperationId;
+use crate::ids::{HavipId, OperationId};
 use crate::time::Instant;
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -32,26 +34,27 @@ pub(super) enum Happening {
         incarnation: u64,
         event: Box<Event>,
     },
-    /// The executor turns to a call.
-    Begin {
+    /// A call that the core asks for reaches the queue of those that wait.
+    Wanted {
         host: usize,
         incarnation: u64,
-        begin: Box<Begin>,
+        wish: Box<Wish>,
+    },
+    /// The queue may have something to decide.
+    Decide {
+        host: usize,
+        incarnation: u64,
     },
     /// A call reaches the cloud.
     Arrive {
-        host: usize,
-        incarnation: u64,
-        op: OperationId,
+        flight: Flight,
         call: Box<Call>,
         back: Option<Duration>,
     },
     /// Its answer reaches the node.
     Answer {
-        host: usize,
-        incarnation: u64,
-        op: OperationId,
-        result: Box<OperationResult>,
+        flight: Flight,
+        end: Box<CallEnd>,
     },
     /// The next step of the calls whose order is given.
     CallsGoOn,
@@ -131,13 +134,39 @@ pub(super) enum Happening {
     OperatorsDone,
 }
 
-/// A call that the executor has not turned to yet.
-#[derive(Debug)]
-pub(super) struct Begin {
+/// A call that the core asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
     pub(super) op: OperationId,
-    pub(super) call: Call,
-    /// Set for a write.
-    pub(super) write: Option<Write>,
+    pub(super) class: CallClass,
+    pub(super) deadline: Instant,
+    pub(super) what: Asked,
+}
+
+/// What is asked of the cloud.
+#[derive(Debug, Clone)]
+pub(super) enum Asked {
+    Havip(HavipId),
+    Instance(String),
+    Write(Write),
+}
+
+/// A call under way, and for which operations of the core it was made.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    pub(super) host: usize,
+    pub(super) incarnation: u64,
+    pub(super) call: CallId,
+    pub(super) wishes: Vec<(OperationId, Option<HavipId>)>,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone)]
+pub(super) enum CallEnd {
+    /// Of one operation.
+    One(OperationResult),
+    /// A list of HAVIPs, for all who read one.
+    Listed(Result<Vec<HaVip>, CallError>),
 }
 
 /// When something is to happen.

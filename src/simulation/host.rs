@@ -2,6 +2,8 @@
 
 use super::clock::Clock;
 use super::vrrp::Router;
+use super::happening::Wish;
+use crate::cloud::queue::{CallId, Queue, Ticket};
 use crate::election::Core;
 use crate::election::Farewell;
 use crate::election::action::{Action, Persisted};
@@ -50,6 +52,10 @@ pub(super) struct Pending {
     pub(super) deadline: Instant,
     /// The group, of a write.
     pub(super) write: Option<GroupIndex>,
+    /// Its place among those that wait.
+    pub(super) ticket: Option<Ticket>,
+    /// The call that is made for it.
+    pub(super) call: Option<CallId>,
 }
 
 /// One run of the daemon.
@@ -62,6 +68,10 @@ pub(super) struct Process {
     /// What is left of a turn that was interrupted.
     pub(super) unfinished: VecDeque<Action>,
     pub(super) calls: BTreeMap<OperationId, Pending>,
+    /// The queue of the real client.
+    pub(super) queue: Queue<Wish>,
+    /// When it is asked again.
+    pub(super) decides_at: Option<Instant>,
     /// Timer turns in a row that left a deadline in the past.
     pub(super) hot: u32,
     pub(super) storing: bool,

@@ -17,6 +17,7 @@ pub mod scenario;
 mod attack;
 #[cfg(test)]
 mod bites;
+mod calls;
 #[cfg(test)]
 mod conformance;
 mod deed;

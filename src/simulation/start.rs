@@ -5,6 +5,7 @@ use super::happening::Happening;
 use super::host::Process;
 use super::watch::Seen;
 use super::world::World;
+use crate::cloud::queue::Queue;
 use crate::election::event::Event;
 use crate::election::role::Role;
 use crate::election::{Core, Start};
@@ -52,6 +53,8 @@ impl World {
             wake: None,
             unfinished: VecDeque::new(),
             calls: BTreeMap::new(),
+            queue: Queue::new(h.config.cloud.requests_per_second, now),
+            decides_at: None,
             hot: 0,
             storing: false,
             wanted: None,

@@ -1,8 +1,9 @@
 //! A turn of a node's core, and its actions carried out in order.
 
-use super::happening::Happening;
+use super::happening::{Asked, Happening, Wish};
 use super::watch::Seen;
 use super::world::{BEGINNING, World};
+use crate::cloud::api::CallClass;
 use crate::election::action::{Action, Actions, Persisted};
 use crate::election::event::Event;
 use crate::ids::BootId;
@@ -85,16 +86,20 @@ impl World {
                     self.send(host, to, bytes);
                 }
             }
-            Action::ReadHavip { op, havip, deadline, .. } => self.read_havip(host, op, havip.as_str(), deadline),
-            Action::ReadInstance { op, instance, deadline } => {
-                self.read_instance(host, op, instance.as_str(), deadline);
+            Action::ReadHavip { op, havip, class, deadline } => {
+                self.plan_call(host, Wish { op, class, deadline, what: Asked::Havip(havip) });
             }
-            Action::Write(write) => self.write(host, write),
+            Action::ReadInstance { op, instance, deadline } => {
+                let what = Asked::Instance(instance.to_string());
+                self.plan_call(host, Wish { op, class: CallClass::Standby, deadline, what });
+            }
+            Action::Write(write) => {
+                let (op, class, deadline) = (write.op, write.class, write.deadline);
+                self.plan_call(host, Wish { op, class, deadline, what: Asked::Write(write) });
+            }
             Action::CancelWrites { group } => {
                 self.note(Some(host), || "cancels its writes".to_owned());
-                if let Some(p) = self.hosts[host].process.as_mut() {
-                    p.calls.retain(|_, call| call.write != Some(group));
-                }
+                self.cancel_writes(host, group);
             }
             Action::PutAddress { group, address, lifetime, right_until, .. } => {
                 self.put_address(host, group, address, lifetime, right_until);

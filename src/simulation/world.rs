@@ -143,11 +143,10 @@ impl World {
                     self.turn(host, *event);
                 }
             }
-            Happening::Begin { host, incarnation, begin } => self.begin_call(host, incarnation, begin),
-            Happening::Arrive { host, incarnation, op, call, back } => {
-                self.call_arrived(host, incarnation, op, &call, back);
-            }
-            Happening::Answer { host, incarnation, op, result } => self.call_ended(host, incarnation, op, *result),
+            Happening::Wanted { host, incarnation, wish } => self.call_wanted(host, incarnation, *wish),
+            Happening::Decide { host, incarnation } => self.decide_calls(host, incarnation),
+            Happening::Arrive { flight, call, back } => self.call_arrived(flight, &call, back),
+            Happening::Answer { flight, end } => self.call_answered(&flight, *end),
             Happening::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
             Happening::CallsGoOn => self.calls_go_on(),
             Happening::Kernel { host } => self.expire_addresses(host),

@@ -1,5 +1,6 @@
 //! Clocks and keys that are off, and what the client repairs by itself.
 
+use havipd::cloud::api::CallClass;
 use crate::requests::assert_signed;
 use crate::server::{Server, Step, answer, done, error, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon};
@@ -101,17 +102,17 @@ async fn a_role_key_is_kept_while_the_metadata_service_is_away() {
     // Learn the cloud's time with a permanent key first.
     lab.cloud.credentials = CredentialSource::File(lab.dir.path().join("credentials.toml"));
     let client = lab.client();
-    client.havip(&havip(), true, soon()).await.expect("read");
+    client.havip(&havip(), CallClass::Claim, soon()).await.expect("read");
     lab.cloud.credentials = CredentialSource::InstanceRole;
     client.reconfigure(&lab.cloud).expect("reconfigured");
     for _ in 0..3 {
-        client.havip(&havip(), true, soon()).await.expect("with the key in hand");
+        client.havip(&havip(), CallClass::Claim, soon()).await.expect("with the key in hand");
     }
     assert_eq!(metadata.requests().len(), 2, "asked again once, then left in peace for a while");
 
     // Without any key, the outage shows, and is worth another try.
     let metadata = Server::start(vec![away]).await;
-    let error = role_lab(&api, &metadata).client().havip(&havip(), true, soon()).await.expect_err("no key");
+    let error = role_lab(&api, &metadata).client().havip(&havip(), CallClass::Claim, soon()).await.expect_err("no key");
     assert_eq!((error.class, error.denied), (Retry, true));
     assert!(error.detail.contains("status 500; attach a role to this instance"), "{error}");
     assert_eq!(api.requests().len(), 0);

@@ -1,5 +1,6 @@
 //! The client against the emulated cloud, which checks every signature on its own account.
 
+use havipd::cloud::api::CallClass;
 use crate::{Lab, attach, havip, limits, soon};
 use havipd::config::model::CredentialSource;
 use havipd::election::event::InstanceState;
@@ -36,12 +37,12 @@ async fn a_claim_with_the_keys_of_a_role_whatever_their_spelling() {
         let client = lab(&emulator).client();
         client.keep_warm(soon()).await.expect("warm");
         attach(&client).await.expect("attached");
-        let found = client.havip(&havip(), true, soon()).await.expect("read");
+        let found = client.havip(&havip(), CallClass::Claim, soon()).await.expect("read");
         assert!(found.binds("i-syGfPUYO"), "{style:?}: {found:?}");
         assert_eq!(found.private_ip_address, Some(Ipv4Addr::new(10, 0, 0, 100)));
         let targets = ["i-syGfPUYO".parse().expect("an id")];
         client.detach(&havip(), &targets, "token-2", limits()).await.expect("detached");
-        let listed = client.havips(Some(&found.vpc_id), false, soon()).await.expect("listed");
+        let listed = client.havips(Some(&found.vpc_id), CallClass::Background, soon()).await.expect("listed");
         assert!(listed.len() == 1 && listed[0].binded_instances.is_empty(), "{listed:?}");
     }
 }
@@ -55,7 +56,7 @@ async fn who_we_are_and_who_runs() {
     let eni = client.discover_target(Some(&MAC.to_uppercase()), soon()).await.expect("found");
     assert_eq!(eni.id(), "eni-a");
     for (id, state) in [("i-syGfPUYO", InstanceState::Running), ("i-unknown", InstanceState::NotRunning)] {
-        let found = client.instance(&id.parse().expect("an id"), false, soon()).await;
+        let found = client.instance(&id.parse().expect("an id"), CallClass::Background, soon()).await;
         assert_eq!(found, Ok(state), "{id}");
     }
     let missing = client.havip(&"havip-unknown".parse().expect("an id"), false, soon()).await.expect_err("unknown");

@@ -1,5 +1,6 @@
 //! How calls end that do not end well.
 
+use havipd::cloud::api::CallClass;
 use crate::server::{Accept, Server, Step, answer, error, ok};
 use crate::{Lab, SECRET_KEY, assert_classes, attach, both, havip, soon, targets};
 use havipd::cloud::api::ErrorClass::{Ambiguous, Refused, Retry};
@@ -95,7 +96,7 @@ async fn the_deadline_ends_a_call_before_its_request_timeout() {
     let server = Server::start(vec![Step::SendAndHang(vec![])]).await;
     let lab = Lab::new(&server.url());
     let client = lab.client();
-    let limits = WriteLimits { start_by: soon(), deadline: Instant::now() + Duration::from_millis(200) };
+    let limits = WriteLimits::new(soon(), Instant::now() + Duration::from_millis(200));
     let (havip, targets) = (havip(), targets());
     let call = client.attach(&havip, &targets, "t", limits);
     let ended = tokio::time::timeout(Duration::from_secs(5), call).await.expect("before the request timeout of 10 s");
@@ -137,7 +138,7 @@ async fn an_answer_that_is_not_understood_is_an_error_of_the_read() {
         let server = Server::start(vec![Step::Send(answer(200, &[], body))]).await;
         let lab = Lab::new(&server.url());
         let client = lab.client();
-        let error = client.havip(&havip(), true, soon()).await.expect_err("unusable");
+        let error = client.havip(&havip(), CallClass::Claim, soon()).await.expect_err("unusable");
         assert_eq!((error.class, error.status), (Retry, Some(200)), "{body}");
         assert!(error.detail.contains("not understood"), "{error}");
         attach(&client).await.expect("a write's body says nothing");
@@ -174,7 +175,7 @@ fn a_proxy_from_the_environment_is_not_used() {
     if std::env::var_os("HAVIPD_TEST_UNDER_PROXY").is_some() {
         runtime.block_on(async {
             let server = Server::start(vec![ok()]).await;
-            Lab::new(&server.url()).client().havip(&havip(), true, soon()).await.expect("read directly");
+            Lab::new(&server.url()).client().havip(&havip(), CallClass::Claim, soon()).await.expect("read directly");
         });
         return;
     }

@@ -9,6 +9,7 @@ mod requests;
 mod server;
 mod tls;
 
+use havipd::cloud::api::CallClass;
 use havipd::cloud::api::{CallError, ErrorClass};
 use havipd::cloud::client::{Client, WriteLimits};
 use havipd::config::model::{Cloud, CredentialSource};
@@ -43,7 +44,7 @@ impl Lab {
             request_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(20),
             audit_interval: Duration::from_secs(30),
-            requests_per_second: 100.0,
+            requests_per_second: None,
             credentials: CredentialSource::File(file),
         };
         Self { dir, cloud }
@@ -75,7 +76,7 @@ pub(crate) fn soon() -> Instant {
 }
 
 pub(crate) fn limits() -> WriteLimits {
-    WriteLimits { start_by: soon(), deadline: soon() }
+    WriteLimits::new(soon(), soon())
 }
 
 pub(crate) async fn attach(client: &Client) -> Result<(), CallError> {
@@ -84,7 +85,7 @@ pub(crate) async fn attach(client: &Client) -> Result<(), CallError> {
 
 /// How a read and a write end against the same script.
 pub(crate) async fn both(client: &Client) -> (CallError, CallError) {
-    let read = client.havip(&havip(), true, soon()).await.expect_err("the read fails");
+    let read = client.havip(&havip(), CallClass::Claim, soon()).await.expect_err("the read fails");
     let write = attach(client).await.expect_err("the write fails");
     (read, write)
 }

@@ -1,5 +1,6 @@
 //! The endpoint's name: an outage of DNS, or of the metadata service that tells the region.
 
+use havipd::cloud::api::CallClass;
 use crate::server::{HAVIP, Server, Step, answer};
 use crate::{Lab, attach, havip, soon};
 use futures_util::future::BoxFuture;
@@ -39,7 +40,7 @@ async fn calls_go_on_when_dns_fails_after_a_first_success() {
     let lab = Lab::new(&format!("http://cloud.example:{}", server.address.port()));
     let names = Names::new(1);
     let client = Client::with_resolver(&lab.cloud, Resolver::new(names.clone())).expect("a client");
-    client.havip(&havip(), true, soon()).await.expect("resolved");
+    client.havip(&havip(), CallClass::Claim, soon()).await.expect("resolved");
     // Each answer closes the connection, so each of these needs the name again.
     client.keep_warm(soon()).await.expect("warm");
     for _ in 0..3 {
@@ -71,10 +72,10 @@ async fn the_region_comes_from_the_metadata_service_once_it_answers() {
     lab.cloud.ca_file = Some(crate::tls::Authority::new().write(&lab.dir));
     let names = Names::new(0);
     let client = Client::with_resolver(&lab.cloud, Resolver::new(names.clone())).expect("a client");
-    let error = client.havip(&havip(), true, soon()).await.expect_err("no region");
+    let error = client.havip(&havip(), CallClass::Claim, soon()).await.expect_err("no region");
     assert!(error.detail.starts_with("not sent: region unknown: metadata service: "), "{error}");
     assert!(error.detail.ends_with("status 503; set cloud.region or cloud.endpoint"), "{error}");
-    client.havip(&havip(), true, soon()).await.expect_err("no name");
+    client.havip(&havip(), CallClass::Claim, soon()).await.expect_err("no name");
     assert_eq!(names.asked.lock().expect("no panic while held")[0], "bcc.gz.baidubce.com");
     assert_eq!(metadata.requests()[1].target, "/1.0/meta-data/region");
 }

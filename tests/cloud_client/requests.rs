@@ -1,5 +1,6 @@
 //! What goes out: lines, headers, signatures, connections, pages.
 
+use havipd::cloud::api::CallClass;
 use crate::server::{Request, Server, Step, answer, done, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon, targets, write_private};
 use havipd::cloud::client::WriteLimits;
@@ -46,7 +47,7 @@ async fn a_session_token_is_sent_and_signed() {
     let lab = Lab::new(&server.url());
     let text = "access-key-id = \"a\"\nsecret-access-key = \"s\"\nsession-token = \"to/ken+=\"\n";
     write_private(&lab.dir.path().join("credentials.toml"), text);
-    lab.client().havip(&havip(), false, soon()).await.expect("read");
+    lab.client().havip(&havip(), CallClass::Background, soon()).await.expect("read");
     let request = &server.requests()[0];
     assert_eq!(request.header("x-bce-security-token"), Some("to/ken+="));
     let authorization = assert_signed(request, "s");
@@ -56,7 +57,7 @@ async fn a_session_token_is_sent_and_signed() {
 #[tokio::test(flavor = "current_thread")]
 async fn documents_are_read_with_null_and_absent_members() {
     let server = Server::start(vec![ok()]).await;
-    let found = Lab::new(&server.url()).client().havip(&havip(), true, soon()).await.expect("read");
+    let found = Lab::new(&server.url()).client().havip(&havip(), CallClass::Claim, soon()).await.expect("read");
     assert_eq!(found.holder(), Some("i-syGfPUYO"));
     assert_eq!(server.requests()[0].target, "/v1/havip/havip-w2d4kgc3x0y1");
 }
@@ -78,12 +79,12 @@ async fn a_list_is_followed_over_its_pages() {
     .await;
     let lab = Lab::new(&server.url());
     let client = lab.client();
-    let all = client.havips(Some("vpc-1"), false, soon()).await.expect("listed");
+    let all = client.havips(Some("vpc-1"), CallClass::Background, soon()).await.expect("listed");
     assert_eq!(all.iter().map(|h| h.ha_vip_id.as_str()).collect::<Vec<_>>(), ["havip-1", "havip-2"]);
     let sent: Vec<String> = server.requests().iter().map(|r| r.target.clone()).collect();
     assert_eq!(sent, ["/v1/havip?vpcId=vpc-1&maxKeys=1000", "/v1/havip?vpcId=vpc-1&maxKeys=1000&marker=m%2F1"]);
     // The third page repeats for ever.
-    let endless = client.havips(None, false, soon()).await.expect_err("no end");
+    let endless = client.havips(None, CallClass::Background, soon()).await.expect_err("no end");
     assert!(endless.detail.contains("\"same\" came again"), "{endless}");
 }
 
@@ -99,7 +100,7 @@ async fn an_instance_runs_unless_the_cloud_says_otherwise() {
     let id = "i-1".parse().expect("an id");
     let mut found = Vec::new();
     for _ in 0..4 {
-        found.push(client.instance(&id, false, soon()).await.ok());
+        found.push(client.instance(&id, CallClass::Background, soon()).await.ok());
     }
     let expected =
         [Some(InstanceState::Running), Some(InstanceState::NotRunning), Some(InstanceState::NotRunning), None];
@@ -112,7 +113,7 @@ async fn an_eni_tells_its_mac() {
     let eni = answer(200, &[], r#"{"eniId":"eni-1","instanceId":"i-1","macAddress":"fa:16:3e:00:00:0a","name":null}"#);
     let server = Server::start(vec![Step::Send(eni)]).await;
     let lab = Lab::new(&server.url());
-    let found = lab.client().eni(&"eni-1".parse().expect("an id"), false, soon()).await.expect("read");
+    let found = lab.client().eni(&"eni-1".parse().expect("an id"), CallClass::Background, soon()).await.expect("read");
     assert_eq!((found.mac_address.as_str(), found.instance_id.as_str()), ("fa:16:3e:00:00:0a", "i-1"));
     assert_eq!(server.requests()[0].target, "/v1/eni/eni-1");
 }
@@ -135,7 +136,7 @@ async fn a_write_over_a_connection_that_the_server_has_closed_goes_over_a_new_on
     let server = Server::start(vec![closed, done()]).await;
     let lab = Lab::new(&server.url());
     let client = lab.client();
-    client.havip(&havip(), false, soon()).await.expect("read");
+    client.havip(&havip(), CallClass::Background, soon()).await.expect("read");
     attach(&client).await.expect("attached");
     assert_eq!(server.requests().iter().map(|r| r.connection).collect::<Vec<_>>(), [0, 1]);
 }
@@ -145,28 +146,30 @@ async fn a_write_whose_right_has_ended_is_not_sent() {
     let server = Server::start(vec![done()]).await;
     let lab = Lab::new(&server.url());
     let client = lab.client();
-    let ended = WriteLimits { start_by: Instant::now() - Duration::from_millis(1), deadline: soon() };
+    let ended = WriteLimits::new(Instant::now() - Duration::from_millis(1), soon());
     let error = client.detach(&havip(), &targets(), "t", ended).await.expect_err("too late");
-    assert_eq!(error.detail, "not sent: the right to it has run out");
+    assert!(error.is_not_sent(), "{error}");
+    assert!(error.detail.starts_with("not sent: "), "{error}");
     assert_eq!(server.seen().connections, 0);
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn the_allowance_holds_back_audits_before_claims() {
+async fn a_ceiling_holds_back_audits_and_no_claim() {
     let server = Server::start(vec![ok()]).await;
     let mut lab = Lab::new(&server.url());
-    lab.cloud.requests_per_second = 0.1;
+    lab.cloud.requests_per_second = Some(0.1);
     let client = lab.client();
     let deadline = Instant::now() + Duration::from_secs(5);
-    client.havip(&havip(), false, deadline).await.expect("the first audit");
-    let error = client.havip(&havip(), false, deadline).await.expect_err("the second one");
+    client.havip(&havip(), CallClass::Background, deadline).await.expect("the first audit");
+    let error = client.havip(&havip(), CallClass::Holding, deadline).await.expect_err("the second one");
+    assert!(error.is_not_sent(), "{error}");
     assert!(error.detail.starts_with("not sent: cloud.requests-per-second = 0.1"), "{error}");
-    for _ in 0..3 {
-        client.havip(&havip(), true, deadline).await.expect("a claim's read");
+    for _ in 0..8 {
+        client.havip(&havip(), CallClass::Claim, deadline).await.expect("a claim's read");
     }
-    assert_eq!(server.requests().len(), 4);
-    lab.cloud.requests_per_second = 100.0;
+    assert_eq!(server.requests().len(), 9);
+    lab.cloud.requests_per_second = None;
     client.reconfigure(&lab.cloud).expect("reconfigured");
-    client.havip(&havip(), false, soon()).await.expect("after the reload");
+    client.havip(&havip(), CallClass::Background, soon()).await.expect("after the reload");
     assert_eq!(server.seen().connections, 1, "a reload keeps the connection");
 }

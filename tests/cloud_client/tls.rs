@@ -1,5 +1,6 @@
 //! TLS: whose certificates are believed, and that a late connection carries no late write.
 
+use havipd::cloud::api::CallClass;
 use crate::server::{Accept, Server, ok};
 use crate::{Lab, assert_classes, attach, both, havip, soon, targets};
 use havipd::cloud::api::ErrorClass::Retry;
@@ -51,7 +52,7 @@ async fn only_the_authority_in_ca_file_is_believed() {
     let mut lab = Lab::new(&format!("https://{}", server.address));
     lab.cloud.ca_file = Some(ours.write(&lab.dir));
     let client = lab.client();
-    client.havip(&havip(), true, soon()).await.expect("believed");
+    client.havip(&havip(), CallClass::Claim, soon()).await.expect("believed");
     attach(&client).await.expect("believed");
 
     // A reload reads the file again; connections made before do not count any more.
@@ -74,7 +75,7 @@ async fn a_ca_file_without_certificates_is_refused_and_changes_nothing() {
     std::fs::write(&path, "nothing\n").expect("writes");
     let error = client.reconfigure(&lab.cloud).expect_err("refused").to_string();
     assert!(error.ends_with("ca.pem holds no certificate in PEM form"), "{error}");
-    client.havip(&havip(), true, soon()).await.expect("as before");
+    client.havip(&havip(), CallClass::Claim, soon()).await.expect("as before");
     lab.cloud.ca_file = Some(lab.dir.path().join("absent.pem"));
     let error = Client::new(&lab.cloud).expect_err("refused").to_string();
     assert!(error.contains("cannot read cloud.ca-file") && error.contains("absent.pem"), "{error}");
@@ -87,7 +88,7 @@ async fn a_write_whose_right_ends_while_connecting_is_not_sent() {
     let server = Server::start_as(vec![ok()], slow).await;
     let mut lab = Lab::new(&format!("https://{}", server.address));
     lab.cloud.ca_file = Some(ours.write(&lab.dir));
-    let limits = WriteLimits { start_by: Instant::now() + Duration::from_millis(200), deadline: soon() };
+    let limits = WriteLimits::new(Instant::now() + Duration::from_millis(200), soon());
     let error = lab.client().attach(&havip(), &targets(), "t", limits).await.expect_err("too late");
     assert_eq!(error.class, Retry, "{error}");
     assert!(error.detail.contains("the right to it has run out"), "{error}");

@@ -36,6 +36,8 @@ pub struct Answer {
 pub(super) enum Lost {
     /// Nothing of a request left this host: name, connection or TLS failed, or time ran out before.
     NotSent(String),
+    /// The right to it ran out before it could be sent.
+    RightEnded,
     /// It may have arrived.
     Sent(String),
     /// An answer came whose body is longer than we take.
@@ -53,6 +55,12 @@ impl Answer {
     #[must_use]
     pub fn error(&self) -> ErrorBody {
         serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// There are too many calls.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        !self.is_success() && throttled(self.status, &self.error())
     }
 
     /// Our signature was too old, or from the future: worth one more, at the server's time.
@@ -114,6 +122,7 @@ impl Lost {
     /// The error that it is.
     pub(super) fn into_error(self, what: &str, write: bool) -> CallError {
         let (class, status, detail) = match self {
+            Self::RightEnded => return CallError::not_sent(what, super::request::RightEnded),
             Self::NotSent(detail) => (ErrorClass::Retry, None, detail),
             Self::Sent(detail) if write => (ErrorClass::Ambiguous, None, detail),
             Self::Sent(detail) => (ErrorClass::Retry, None, detail),
@@ -128,16 +137,7 @@ impl Lost {
 
 /// An error without an answer, certainly not carried out, worth another try.
 pub(super) fn plain(what: &str, detail: String) -> CallError {
-    CallError {
-        what: what.to_owned(),
-        detail,
-        class: ErrorClass::Retry,
-        status: None,
-        code: None,
-        retry_after: None,
-        denied: false,
-        missing: false,
-    }
+    CallError::new(ErrorClass::Retry, what, detail)
 }
 
 fn class(status: u16, body: &ErrorBody, write: bool) -> ErrorClass {
@@ -155,7 +155,7 @@ fn throttled(status: u16, body: &ErrorBody) -> bool {
     let text = format!("{} {}", body.code, body.message).to_ascii_lowercase();
     let says = |words: &str| text.contains(words);
     status == 429
-        || (status >= 400 && (says("ratelimit") || says("rate limit") || says("throttl") || says("toomanyrequests")))
+        || (status >= 400 && (says("ratelimit") || says("rate limit") || says("throttl") || says("toomanyrequests") || says("requestlimit")))
 }
 
 fn denied(status: u16, code: &str) -> bool {

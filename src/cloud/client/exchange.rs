@@ -1,7 +1,7 @@
 //! How one call goes: key, allowance, signature, attempt, and the two repetitions that are ours to make.
 
-use super::budget::BudgetExceeded;
 use super::classify::{Answer, Lost, clean, plain};
+use super::gate::Permit;
 use super::request::{Call, Endpoint, RightEnded};
 use super::{Client, of_region};
 use crate::cloud::api::{CallError, ErrorClass};
@@ -22,7 +22,7 @@ impl Client {
     pub(super) async fn pages<P: DeserializeOwned, T>(
         &self,
         mut call: Call,
-        urgent: bool,
+        permit: &mut Permit,
         deadline: Instant,
         split: impl Fn(P) -> (Vec<T>, Option<String>),
     ) -> Result<Vec<T>, CallError> {
@@ -31,7 +31,7 @@ impl Client {
         let mut all = Vec::new();
         let mut last: Option<String> = None;
         for _ in 0..MAX_PAGES {
-            let (entries, next) = split(self.read(&call, urgent, deadline).await?);
+            let (entries, next) = split(self.read(&call, permit, deadline).await?);
             all.extend(entries);
             match next.filter(|marker| !marker.is_empty()) {
                 None => return Ok(all),
@@ -53,10 +53,10 @@ impl Client {
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
         call: &Call,
-        urgent: bool,
+        permit: &mut Permit,
         deadline: Instant,
     ) -> Result<T, CallError> {
-        let answer = self.run(call, urgent, deadline).await?;
+        let answer = self.run(call, permit, deadline).await?;
         serde_json::from_slice(&answer.body).map_err(|e| CallError {
             status: Some(answer.status),
             ..plain(
@@ -66,23 +66,27 @@ impl Client {
         })
     }
 
-    /// Makes one call; a successful answer, or what went wrong.
-    pub(super) async fn run(&self, call: &Call, urgent: bool, deadline: Instant) -> Result<Answer, CallError> {
+    /// Makes one call, whose turn it is; a successful answer, or what went wrong.
+    pub(super) async fn run(
+        &self,
+        call: &Call,
+        permit: &mut Permit,
+        deadline: Instant,
+    ) -> Result<Answer, CallError> {
         let setup = self.setup();
         let endpoint = self.endpoint(&call.what, deadline).await?;
         let mut key = within(&call.what, deadline, setup.credentials.current(self.cloud_time())).await?;
-        let over = |e: BudgetExceeded| plain(&call.what, e.to_string());
-        self.0.budget.take(urgent || call.is_write(), deadline).await.map_err(over)?;
 
         let (mut time_corrected, mut key_replaced) = (false, false);
         loop {
             if call.start_by.is_some_and(|at| Instant::now() > at) {
-                return Err(plain(&call.what, RightEnded.to_string()));
+                return Err(CallError::not_sent(&call.what, RightEnded));
             }
             let started = Instant::now();
             let until = deadline.min(started + setup.cloud.request_timeout);
             let outcome = call.attempt(&setup.http, &endpoint, &key, self.cloud_time(), until).await;
             self.0.tally.count(call, &outcome, started.elapsed());
+            permit.attempted(outcome.as_ref().ok());
             let millis = started.elapsed().as_secs_f64() * 1e3;
             let answer = match outcome {
                 Ok(answer) => answer,
@@ -113,7 +117,6 @@ impl Client {
                 let redact = |text: &str| key.redact(text);
                 return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time(), redact));
             }
-            self.0.budget.charge();
         }
     }
 

@@ -1,6 +1,6 @@
 //! What this node is to the cloud, when the configuration does not say.
 
-use super::{CallError, Client, MetadataError};
+use super::{CallClass, CallError, Client, MetadataError};
 use crate::ids::{EniId, InstanceId, Target};
 use tokio::time::Instant;
 
@@ -41,7 +41,7 @@ impl Client {
             let instance = self.metadata().instance().await?;
             let Some(mac) = mac else { return Ok(Target::Instance(instance)) };
             let vpc = self.metadata().vpc().await?;
-            let enis = self.enis(&vpc, Some(&instance), false, deadline).await?;
+            let enis = self.enis(&vpc, Some(&instance), CallClass::Standby, deadline).await?;
             let ours = |mac_address: &str| mac_address.trim().eq_ignore_ascii_case(mac.trim());
             if let Some(id) = enis.iter().filter(|e| ours(&e.mac_address)).find_map(|e| e.eni_id.parse::<EniId>().ok())
             {

@@ -53,11 +53,35 @@ pub(super) struct Call {
     pub(super) body: Option<Vec<u8>>,
     /// Not to be sent any more after this instant.
     pub(super) start_by: Option<Instant>,
+    /// Told when it leaves.
+    pub(super) sent: Option<Sent>,
+}
+
+/// Is told once, when a write leaves this host.
+#[derive(Clone)]
+pub struct Sent(Arc<dyn Fn() + Send + Sync>);
+
+impl Sent {
+    /// `tell` is called on the thread that sends, and must not take long.
+    pub fn new(tell: impl Fn() + Send + Sync + 'static) -> Self {
+        let told = AtomicBool::new(false);
+        Self(Arc::new(move || {
+            if !told.swap(true, Ordering::AcqRel) {
+                tell();
+            }
+        }))
+    }
+}
+
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sent")
+    }
 }
 
 impl Call {
     pub(super) fn get(what: String, path: String, query: Vec<(&'static str, Option<String>)>) -> Self {
-        Self { what, method: Method::GET, path, query, body: None, start_by: None }
+        Self { what, method: Method::GET, path, query, body: None, start_by: None, sent: None }
     }
 
     pub(super) fn is_write(&self) -> bool {
@@ -130,12 +154,13 @@ impl Call {
         request = request.headers(self.headers(endpoint, credentials, now)?);
         if let Some(body) = &self.body {
             let body =
-                TracedBody { bytes: Some(Bytes::from(body.clone())), sent: Arc::clone(&sent), start_by: self.start_by };
+                TracedBody { bytes: Some(Bytes::from(body.clone())), sent: Arc::clone(&sent), start_by: self.start_by, tell: self.sent.clone() };
             request = request.body(reqwest::Body::wrap(body));
         }
         let exchange = async {
             match request.send().await {
                 Ok(response) => read(response).await,
+                Err(e) if ends_right(&e) => Err(Lost::RightEnded),
                 Err(e) if e.is_connect() || e.is_builder() => Err(Lost::NotSent(chain(&e.without_url()))),
                 Err(e) => Err(lost(chain(&e.without_url()))),
             }
@@ -145,6 +170,11 @@ impl Call {
             Err(_) => Err(lost("no answer in time".to_owned())),
         }
     }
+}
+
+/// Whether the body refused to go out.
+fn ends_right(error: &dyn std::error::Error) -> bool {
+    std::iter::successors(error.source(), |e| e.source()).any(|e| e.is::<RightEnded>())
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Answer, Lost> {
@@ -177,11 +207,12 @@ struct TracedBody {
     bytes: Option<Bytes>,
     sent: Arc<AtomicBool>,
     start_by: Option<Instant>,
+    tell: Option<Sent>,
 }
 
 /// The right to a write ended while a connection was being made for it.
 #[derive(Debug, thiserror::Error)]
-#[error("not sent: the right to it has run out")]
+#[error("the right to it has run out")]
 pub(super) struct RightEnded;
 
 impl Body for TracedBody {
@@ -193,6 +224,9 @@ impl Body for TracedBody {
             return Poll::Ready(Some(Err(RightEnded)));
         }
         self.sent.store(true, Ordering::Release);
+        if let Some(Sent(tell)) = self.tell.take() {
+            tell();
+        }
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 

@@ -28,7 +28,7 @@ const INTERFACE: Kind = Kind::Text("the name of a network interface");
 /// Every key.
 pub static KEYS: &[Key] = {
     use Kind::{
-        Addresses, Bool, Choice, Command, Integer, Keys, Later, Nodes, Number, Path, Priorities, Seconds,
+        Addresses, Bool, Choice, Command, Integer, Keys, Later, Nodes, NumberOrAdaptive, Path, Priorities, Seconds,
         SecondsOrForever, Size, Table, Tables, Text,
     };
     use Preset::{Absent, Required, Value};
@@ -76,7 +76,7 @@ pub static KEYS: &[Key] = {
         row(S::Cloud, "request-timeout", span(ms(100), s(60)), Value("\"3s\""), R0),
         row(S::Cloud, "operation-timeout", span(s(1), m(10)), Value("\"20s\""), R0),
         row(S::Cloud, "audit-interval", span(s(1), h(1)), Value("\"30s\""), R0),
-        row(S::Cloud, "requests-per-second", Number(0.1, 100.0), Value("5"), R0),
+        row(S::Cloud, "requests-per-second", NumberOrAdaptive(0.1, 1000.0), Value("\"adaptive\""), R0),
         row(S::Cloud, "credentials", Table(S::Credentials), Absent, R0),
         row(S::Credentials, "source", Choice(&["auto", "env", "file", "instance-role"]), Value("\"auto\""), R0),
         row(S::Credentials, "file", Path, Absent, R0),

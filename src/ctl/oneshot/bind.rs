@@ -5,7 +5,7 @@ pub(super) use super::step::Wanted;
 use super::step::{Step, step};
 use super::turn::{self, Turn};
 use crate::clock;
-use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
+use crate::cloud::api::{Bound, CallClass, CallError, ErrorClass, HaVip};
 use crate::cloud::client::{Client, WriteLimits};
 use crate::control::protocol::{Code, Response};
 use crate::election::action::WriteKind;
@@ -66,7 +66,7 @@ type End = (Code, String);
 impl Job<'_> {
     /// Says what [`Job::carry_out`] would do.
     pub(super) async fn rehearse(self) -> Response {
-        let look = || self.client.havip(self.havip, true, self.deadline);
+        let look = || self.client.havip(self.havip, CallClass::Claim, self.deadline);
         let read = match call::again(self.deadline, look).await {
             Ok(read) => read,
             Err(error) => return call::failed(&error),
@@ -118,7 +118,7 @@ impl Run<'_> {
             if Instant::now() >= self.job.deadline {
                 return self.late();
             }
-            match self.job.client.havip(self.job.havip, true, self.job.deadline).await {
+            match self.job.client.havip(self.job.havip, CallClass::Claim, self.job.deadline).await {
                 Ok(read) => {
                     self.before.get_or_insert_with(|| read.clone());
                     self.after = Some(read.clone());
@@ -210,7 +210,7 @@ impl Run<'_> {
             match &last.error {
                 Some(error) if error.class == ErrorClass::Refused => return self.refused(kind, &ids, error, since),
                 // Certainly not carried out: no effect to wait for.
-                Some(error) if error.class == ErrorClass::Retry => {
+                Some(error) if matches!(error.class, ErrorClass::Retry | ErrorClass::NotSent) => {
                     let pause = error.retry_after.unwrap_or_default().max(PAUSE);
                     if since < pause {
                         return None;
@@ -224,7 +224,7 @@ impl Run<'_> {
             Ok(token) => token,
             Err(error) => return Some((Code::No, format!("no random bits from the kernel: {error}"))),
         };
-        let limits = WriteLimits { start_by: self.job.deadline, deadline: self.job.deadline };
+        let limits = WriteLimits::new(self.job.deadline, self.job.deadline);
         let sent = self.job.client.write(kind, self.job.havip, &targets, &token, limits).await;
         self.writes.push(Written { kind, ids, ended: Instant::now(), error: sent.err() });
         None
@@ -268,7 +268,7 @@ impl Run<'_> {
                     format!("{}: {word} of {} is accepted, and does not show yet", self.job.havip, last.ids.join(", ")),
                 ))
             }
-            Some(error) if error.class == ErrorClass::Retry => None,
+            Some(error) if matches!(error.class, ErrorClass::Retry | ErrorClass::NotSent) => None,
             Some(error) => Some((call::code(error), error.to_string())),
         }
     }

@@ -69,7 +69,7 @@ fn bare() -> Cloud {
         request_timeout: Duration::from_secs(3),
         operation_timeout: Duration::from_secs(20),
         audit_interval: Duration::from_secs(30),
-        requests_per_second: 5.0,
+        requests_per_second: None,
         credentials: CredentialSource::Auto { file: None },
     }
 }
@@ -120,7 +120,7 @@ where
 {
     loop {
         match attempt().await {
-            Err(error) if error.class == ErrorClass::Retry && !error.denied => {
+            Err(error) if matches!(error.class, ErrorClass::Retry | ErrorClass::NotSent) && !error.denied => {
                 let pause = error.retry_after.unwrap_or_default().max(PAUSE);
                 if Instant::now() + pause >= deadline {
                     return Err(error);

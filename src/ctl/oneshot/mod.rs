@@ -14,6 +14,7 @@ mod turn;
 
 use self::bind::{Job, Wanted};
 use super::say;
+use crate::cloud::api::CallClass;
 use crate::cloud::client::Client;
 use crate::config::model::Config;
 use crate::control::protocol::{Code, Response};
@@ -200,7 +201,7 @@ fn span(text: &str) -> Result<Duration, String> {
 pub(super) fn list(options: &List, json: bool) -> Code {
     let response = run(Instant::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
         let vpc = options.vpc.as_deref();
-        let found = call::again(deadline, || client.havips(vpc, false, deadline)).await;
+        let found = call::again(deadline, || client.havips(vpc, CallClass::Background, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |all| show::list(&all))
     });
     say::tell(&response, json)
@@ -209,7 +210,7 @@ pub(super) fn list(options: &List, json: bool) -> Code {
 /// Runs `havipctl show`.
 pub(super) fn show(options: &Show, json: bool) -> Code {
     let response = run(Instant::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
-        let found = call::again(deadline, || client.havip(&options.havip, false, deadline)).await;
+        let found = call::again(deadline, || client.havip(&options.havip, CallClass::Background, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |havip| show::one(&havip))
     });
     say::tell(&response, json)

@@ -115,7 +115,7 @@ fn the_kth_in_rank_has_its_turn_after_k_dead_times() {
 fn an_isolated_holder_blocks_nobody() {
     let mut pair = settled(2, Arbiter::Cloud);
     pair.cut.insert((1, 0));
-    pair.api.insert(0, call_error(ErrorClass::Retry, false));
+    pair.api.insert(0, CallError { status: None, ..call_error(ErrorClass::Retry, false) });
     pair.run(SEC * 30);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
     assert_eq!(pair.bound, ["i-b"]);

@@ -1,6 +1,7 @@
 //! The look at the cloud's record that a change of reign is worth.
 
 use super::*;
+use crate::cloud::api::CallClass;
 use crate::election::event::Command;
 
 const SEC: Duration = Duration::from_secs(1);
@@ -9,7 +10,7 @@ const SEC: Duration = Duration::from_secs(1);
 fn looks(pair: &Pair, from: Instant, i: usize) -> Vec<(Duration, bool)> {
     let own = pair.log.iter().filter(|(at, of, _)| *at >= from && *of == i);
     let look = |(at, _, action): &(Instant, usize, Action)| match action {
-        Action::ReadHavip { urgent, .. } => Some((at.since(from), *urgent)),
+        Action::ReadHavip { class, .. } => Some((at.since(from), *class != CallClass::Background)),
         _ => None,
     };
     own.filter_map(look).collect()

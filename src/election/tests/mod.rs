@@ -6,6 +6,7 @@ mod claims;
 mod conformance;
 mod conformance_majority;
 mod drill;
+mod economy;
 mod faults;
 mod forged;
 mod keepalived;
@@ -98,7 +99,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
             request_timeout: Duration::from_secs(3),
             operation_timeout: Duration::from_secs(20),
             audit_interval: Duration::from_secs(30),
-            requests_per_second: 5.0,
+            requests_per_second: None,
             credentials: CredentialSource::Env,
         },
         groups: vec![group],
@@ -319,6 +320,7 @@ impl Pair {
             }
             Action::Exit => self.nodes[i] = None,
             Action::Write(Write { op, kind, targets, .. }) => {
+                self.enqueue(self.now, i, Event::OperationSent { op: *op, at: self.now });
                 let ids: Vec<String> = targets.iter().map(|t: &Target| t.id().to_owned()).collect();
                 self.bound.retain(|b| !ids.contains(b));
                 if *kind == super::action::WriteKind::Attach {
@@ -413,14 +415,6 @@ impl Pair {
 
 /// An answer of the cloud that is a no.
 pub(crate) fn call_error(class: ErrorClass, denied: bool) -> CallError {
-    CallError {
-        what: "test havip-1".into(),
-        detail: "made up".into(),
-        class,
-        status: Some(if denied { 403 } else { 500 }),
-        code: None,
-        retry_after: None,
-        denied,
-        missing: false,
-    }
+    let status = Some(if denied { 403 } else { 500 });
+    CallError { status, denied, ..CallError::new(class, "test havip-1", "made up") }
 }

@@ -1,7 +1,7 @@
 //! What the core thread leaves to the effects side: handed over without waiting, or answered as failed.
 
 use super::{Driver, ToEffects};
-use crate::cloud::api::{CallError, ErrorClass};
+use crate::cloud::api::CallError;
 use crate::election::action::{Action, Transition};
 use crate::election::event::{Event, OperationResult};
 use crate::ids::OperationId;
@@ -32,7 +32,7 @@ impl Driver {
 
     fn message(&mut self, action: Action) -> Option<ToEffects> {
         Some(match action {
-            Action::ReadHavip { op, havip, urgent, deadline } => ToEffects::ReadHavip { op, havip, urgent, deadline },
+            Action::ReadHavip { op, havip, class, deadline } => ToEffects::ReadHavip { op, havip, class, deadline },
             Action::ReadInstance { op, instance, deadline } => ToEffects::ReadInstance { op, instance, deadline },
             Action::Write(write) => {
                 let group = self.group_name(write.group).clone();
@@ -71,16 +71,7 @@ impl Driver {
 
 /// What the core hears of an operation that was never begun.
 fn failure(message: &ToEffects) -> Option<(OperationId, OperationResult)> {
-    let error = |what: String| CallError {
-        what,
-        detail: "not sent: too much waits for the effects side".to_owned(),
-        class: ErrorClass::Retry,
-        status: None,
-        code: None,
-        retry_after: None,
-        denied: false,
-        missing: false,
-    };
+    let error = |what: String| CallError::not_sent(what, "too much waits for the effects side");
     match message {
         ToEffects::ReadHavip { op, havip, .. } => {
             Some((*op, OperationResult::Havip(Err(error(format!("read {havip}"))))))

@@ -12,7 +12,6 @@ use crate::ids::GroupName;
 use crate::journal::{Entry, Late};
 use crate::log::parse_level;
 use crate::runtime::commands::{command, response};
-use crate::runtime::executor::Read;
 use crate::runtime::reload::{Reload, ReloadError, Reloaded};
 use crate::runtime::signals::Signal;
 use crate::runtime::stale::LastWord;
@@ -34,23 +33,12 @@ impl Service {
         {
             messages.push(message);
         }
-        let mut reads = Vec::new();
-        for message in messages {
-            match message {
-                ToEffects::ReadHavip { op, havip, urgent, deadline } => {
-                    reads.push(Read { op, havip, urgent, deadline });
-                }
-                other => self.carry_out(other),
-            }
-        }
-        self.executor.read_havips(reads);
+        messages.into_iter().for_each(|message| self.carry_out(message));
     }
 
     fn carry_out(&mut self, message: ToEffects) {
         match message {
-            ToEffects::ReadHavip { op, havip, urgent, deadline } => {
-                self.executor.read_havips(vec![Read { op, havip, urgent, deadline }]);
-            }
+            ToEffects::ReadHavip { op, havip, class, deadline } => self.executor.read_havip(op, havip, class, deadline),
             ToEffects::ReadInstance { op, instance, deadline } => self.executor.read_instance(op, instance, deadline),
             ToEffects::Write { group, ticket, write } => self.executor.write(group, ticket, write),
             ToEffects::Notify(group, notification) => self.hooks.notify(&group, notification),

@@ -186,7 +186,7 @@ fn cloud() -> Cloud {
         request_timeout: Duration::from_secs(1),
         operation_timeout: Duration::from_secs(4),
         audit_interval: Duration::from_secs(3),
-        requests_per_second: 5.0,
+        requests_per_second: None,
         credentials: CredentialSource::Env,
     }
 }
