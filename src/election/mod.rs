@@ -213,7 +213,9 @@ impl Core {
                 });
             }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
-            Event::OperationSent { op, at } => self.each_group(now, actions, |group, turn| group.note_sent(turn, op, at)),
+            Event::OperationSent { op, at } => {
+                self.each_group(now, actions, |group, turn| group.note_sent(turn, op, at))
+            }
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
             Event::HealthChanged { group, weight, failed, undecided } => {

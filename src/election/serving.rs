@@ -1,12 +1,12 @@
 //! What the role wants of the ownership loops, and what they made of it.
 
+use super::action::Action;
 use super::active::AUDIT_AGE;
 use super::group::Group;
 use super::peer::Peer;
 use super::rank;
 use super::role::{Cause, Role};
 use super::turn::Turn;
-use super::action::Action;
 use crate::cloud::api::{CallClass, CallError};
 use crate::ids::{Epoch, HavipIndex, NodeIndex, Target};
 use crate::ownership::{Desire, Failure, HavipLoop, LastRead, Outcome, Place, Scope, Serve};

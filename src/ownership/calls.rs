@@ -195,9 +195,11 @@ impl HavipLoop {
         turn.wake(self.retry_at);
     }
 
-    /// No claim fails by the time that its calls wait for their turn.
+    /// No claim fails by the time that its calls wait for their turn, and until they are asked for again.
     fn waited_in_vain(&mut self, turn: &Turn<'_>, issued: Instant) {
-        self.unconfirmed_since = self.unconfirmed_since.map(|since| since + turn.now.since(issued.max(since)));
+        let again = turn.now + UNSENT_AGAIN;
+        self.unconfirmed_since =
+            self.unconfirmed_since.map(|since| (since + again.since(issued.max(since))).min(again));
     }
 
     /// A look ended. False when it is not ours.

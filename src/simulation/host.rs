@@ -1,8 +1,8 @@
 //! One machine: its clock, its kernel's addresses, its disk, and the daemon that may run on it.
 
 use super::clock::Clock;
-use super::vrrp::Router;
 use super::happening::Wish;
+use super::vrrp::Router;
 use crate::cloud::queue::{CallId, Queue, Ticket};
 use crate::election::Core;
 use crate::election::Farewell;

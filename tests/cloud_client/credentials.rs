@@ -1,9 +1,9 @@
 //! Clocks and keys that are off, and what the client repairs by itself.
 
-use havipd::cloud::api::CallClass;
 use crate::requests::assert_signed;
 use crate::server::{Server, Step, answer, done, error, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon};
+use havipd::cloud::api::CallClass;
 use havipd::cloud::api::ErrorClass::{Refused, Retry};
 use havipd::config::model::CredentialSource;
 

@@ -1,7 +1,7 @@
 //! The client against the emulated cloud, which checks every signature on its own account.
 
-use havipd::cloud::api::CallClass;
 use crate::{Lab, attach, havip, limits, soon};
+use havipd::cloud::api::CallClass;
 use havipd::config::model::CredentialSource;
 use havipd::election::event::InstanceState;
 use havipd::sandbox::emulator::{CredentialStyle, Emulator, EmulatorConfig};

@@ -1,8 +1,8 @@
 //! How calls end that do not end well.
 
-use havipd::cloud::api::CallClass;
 use crate::server::{Accept, Server, Step, answer, error, ok};
 use crate::{Lab, SECRET_KEY, assert_classes, attach, both, havip, soon, targets};
+use havipd::cloud::api::CallClass;
 use havipd::cloud::api::ErrorClass::{Ambiguous, Refused, Retry};
 use havipd::cloud::client::WriteLimits;
 use std::time::Duration;

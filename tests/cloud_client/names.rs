@@ -1,9 +1,9 @@
 //! The endpoint's name: an outage of DNS, or of the metadata service that tells the region.
 
-use havipd::cloud::api::CallClass;
 use crate::server::{HAVIP, Server, Step, answer};
 use crate::{Lab, attach, havip, soon};
 use futures_util::future::BoxFuture;
+use havipd::cloud::api::CallClass;
 use havipd::cloud::api::ErrorClass;
 use havipd::cloud::client::Client;
 use havipd::cloud::client::dns::{Lookup, Resolver};

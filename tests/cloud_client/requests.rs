@@ -1,8 +1,8 @@
 //! What goes out: lines, headers, signatures, connections, pages.
 
-use havipd::cloud::api::CallClass;
 use crate::server::{Request, Server, Step, answer, done, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon, targets, write_private};
+use havipd::cloud::api::CallClass;
 use havipd::cloud::client::WriteLimits;
 use havipd::cloud::sign::{Authorization, Received, SignedHeaders};
 use havipd::election::event::InstanceState;

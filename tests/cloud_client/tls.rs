@@ -1,8 +1,8 @@
 //! TLS: whose certificates are believed, and that a late connection carries no late write.
 
-use havipd::cloud::api::CallClass;
 use crate::server::{Accept, Server, ok};
 use crate::{Lab, assert_classes, attach, both, havip, soon, targets};
+use havipd::cloud::api::CallClass;
 use havipd::cloud::api::ErrorClass::Retry;
 use havipd::cloud::client::{Client, WriteLimits};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

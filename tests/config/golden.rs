@@ -475,3 +475,16 @@ fn a_host_that_is_no_node_yet_waits_only_if_the_file_is_right() {
     let wrong = check_in(&with("heartbeat", "port = 0"), &nowhere);
     assert!(matches!(wrong, Err(LoadError::Invalid(_))), "{wrong:?}");
 }
+
+#[test]
+fn a_ceiling_by_which_audits_come_too_late_is_said_with_its_numbers() {
+    let late = [("0.5", "2.0", "1s (while a member is not heard)"), ("0.1", "10.0", "5s (\"audit-interval\")")];
+    for (limit, every, wanted) in late {
+        let said = said(&format!("{BASE}\n[cloud]\naudit-interval = \"5s\"\nrequests-per-second = {limit}\n"));
+        let expected = format!("be read every {every} s at best, not every {wanted}");
+        assert!(said.contains("warning: \"requests-per-second\" = ") && said.contains(&expected), "{said}");
+    }
+    for enough in ["1", "\"adaptive\""] {
+        says(&format!("{BASE}\n[cloud]\naudit-interval = \"5s\"\nrequests-per-second = {enough}\n"), &[]);
+    }
+}

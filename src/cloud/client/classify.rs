@@ -155,7 +155,12 @@ fn throttled(status: u16, body: &ErrorBody) -> bool {
     let text = format!("{} {}", body.code, body.message).to_ascii_lowercase();
     let says = |words: &str| text.contains(words);
     status == 429
-        || (status >= 400 && (says("ratelimit") || says("rate limit") || says("throttl") || says("toomanyrequests") || says("requestlimit")))
+        || (status >= 400
+            && (says("ratelimit")
+                || says("rate limit")
+                || says("throttl")
+                || says("toomanyrequests")
+                || says("requestlimit")))
 }
 
 fn denied(status: u16, code: &str) -> bool {

@@ -67,12 +67,7 @@ impl Client {
     }
 
     /// Makes one call, whose turn it is; a successful answer, or what went wrong.
-    pub(super) async fn run(
-        &self,
-        call: &Call,
-        permit: &mut Permit,
-        deadline: Instant,
-    ) -> Result<Answer, CallError> {
+    pub(super) async fn run(&self, call: &Call, permit: &mut Permit, deadline: Instant) -> Result<Answer, CallError> {
         let setup = self.setup();
         let endpoint = self.endpoint(&call.what, deadline).await?;
         let mut key = within(&call.what, deadline, setup.credentials.current(self.cloud_time())).await?;

@@ -153,8 +153,12 @@ impl Call {
         let mut request = http.request(self.method.clone(), self.url(endpoint));
         request = request.headers(self.headers(endpoint, credentials, now)?);
         if let Some(body) = &self.body {
-            let body =
-                TracedBody { bytes: Some(Bytes::from(body.clone())), sent: Arc::clone(&sent), start_by: self.start_by, tell: self.sent.clone() };
+            let body = TracedBody {
+                bytes: Some(Bytes::from(body.clone())),
+                sent: Arc::clone(&sent),
+                start_by: self.start_by,
+                tell: self.sent.clone(),
+            };
             request = request.body(reqwest::Body::wrap(body));
         }
         let exchange = async {
