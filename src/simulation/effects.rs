@@ -9,6 +9,7 @@ use crate::ids::{GroupIndex, HavipIndex};
 use crate::time::Instant;
 use crate::wire::heartbeat::is_heartbeat;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 impl World {
     pub(super) fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
