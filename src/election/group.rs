@@ -275,8 +275,14 @@ impl Group {
     fn check_right(&mut self, turn: &mut Turn<'_>) {
         if self.right_until(turn) <= turn.now {
             let (cause, text) = match self.settings(turn).arbiter {
-                Arbiter::Majority => (Cause::LeaseLost, "no majority renewed the lease in time"),
-                _ => (Cause::Away, "this host did not run for longer than the dead time"),
+                // A lease that is renewed is worth nothing where nothing is carried out.
+                Arbiter::Majority if turn.alive_until > turn.now => {
+                    (Cause::LeaseLost, "no majority renewed the lease in time")
+                }
+                _ => (
+                    Cause::Away,
+                    "this host, or the part of the daemon that carries things out, stood still for the dead time",
+                ),
             };
             self.lose(turn, Role::Backup, cause, text.into(), None);
             return;

@@ -106,7 +106,7 @@ pub enum Cause {
     LeaseLost,
     /// Neither peers nor cloud answer, and the configuration says to let go.
     Isolated,
-    /// This host was paused for longer than the dead time.
+    /// This host, or the part of the daemon that carries things out, stood still for the dead time.
     Away,
     /// The claim did not get through in its budget.
     ClaimTimedOut,

@@ -43,7 +43,7 @@ impl World {
             },
         }
         self.stats.forged += 1;
-        let deliver = Happening::Deliver { to: victim, path: Some(0), from, bytes: forged, forged: true };
+        let deliver = Happening::Deliver { to: victim, path: Some(0), from, bytes: forged, stamp: None };
         self.after(after, deliver);
     }
 
@@ -63,7 +63,7 @@ impl World {
         }
         self.stats.forged += 1;
         let after = Duration::from_micros(self.rng.u64(100..120_000_000));
-        self.after(after, Happening::Deliver { to, path, from, bytes: bytes.to_vec(), forged: true });
+        self.after(after, Happening::Deliver { to, path, from, bytes: bytes.to_vec(), stamp: None });
     }
 
     /// Garbage of every length, and headers as right as a stranger can make them: between peers, with a key's number.

@@ -20,6 +20,14 @@ impl World {
     /// The core asks for a call: that reaches the queue a moment later.
     pub(super) fn plan_call(&mut self, host: usize, wish: Wish) {
         let after = Duration::from_micros(self.rng.u64(20..1_000));
+        let havip = match &wish.what {
+            Asked::Havip(id) => Some(id),
+            Asked::Write(write) => Some(&write.havip),
+            Asked::Instance(_) => None,
+        };
+        if let Some(number) = havip.and_then(|id| id.as_str().strip_prefix("havip-")?.parse().ok()) {
+            self.facts.answers_mut(host).asked(self.now, wish.op, number);
+        }
         let h = &mut self.hosts[host];
         let Some(p) = h.process.as_mut() else { return };
         let write = if let Asked::Write(write) = &wish.what { Some(write.group) } else { None };

@@ -57,6 +57,12 @@ pub enum Deed {
     },
     /// Nodes of different lists do not reach each other; who is in none reaches all.
     Partition { sides: Vec<Vec<String>> },
+    /// The network keeps what one node sends another, and delivers it all at once in the end.
+    HoldDatagrams { from: String, to: String, for_ms: u64 },
+    /// Somebody takes a copy of a node's disk.
+    SaveDisk { node: String },
+    /// The daemon dies, its disk is the copy again, and `back_ms` later it is started.
+    RestoreDisk { node: String, back_ms: u64 },
     /// Everything between the nodes is sound again.
     HealNetwork,
     /// A node does not reach the cloud; `answers_only`: its calls arrive, the answers do not.
@@ -244,6 +250,8 @@ impl Deed {
             | Self::EffectsStuck { node, .. }
             | Self::DiskStuck { node, .. }
             | Self::Flood { node, .. }
+            | Self::SaveDisk { node }
+            | Self::RestoreDisk { node, .. }
             | Self::AddressStuck { node, .. } => vec![node],
             Self::Reload { node, priorities, .. } => {
                 std::iter::once(node.as_str()).chain(priorities.iter().map(|(n, _)| n.as_str())).collect()
@@ -251,7 +259,7 @@ impl Deed {
             Self::File { node, nodes, .. } => {
                 std::iter::once(node.as_str()).chain(nodes.iter().map(String::as_str)).collect()
             }
-            Self::Link { from, to, .. } => vec![from, to],
+            Self::Link { from, to, .. } | Self::HoldDatagrams { from, to, .. } => vec![from, to],
             Self::Partition { sides } => sides.iter().flatten().map(String::as_str).collect(),
             Self::Switchover { to, .. } => to.iter().map(String::as_str).collect(),
             _ => vec![],

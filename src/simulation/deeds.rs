@@ -27,7 +27,20 @@ impl World {
                 self.hosts[host].interrupt = Some((*actions, Duration::from_millis(*for_ms)));
             }
             Deed::Flood { node, datagrams } => self.flood(self.node(node), *datagrams),
-            Deed::Link { .. } | Deed::Partition { .. } | Deed::HealNetwork | Deed::Attack { .. } => {
+            Deed::SaveDisk { node } => {
+                let host = self.node(node);
+                self.hosts[host].saved = Some(self.hosts[host].disk.clone());
+            }
+            Deed::RestoreDisk { node, back_ms } => {
+                let host = self.node(node);
+                self.crash(host, Some(*back_ms), true, false);
+                self.hosts[host].disk = self.hosts[host].saved.clone().unwrap_or_default();
+            }
+            Deed::Link { .. }
+            | Deed::HoldDatagrams { .. }
+            | Deed::Partition { .. }
+            | Deed::HealNetwork
+            | Deed::Attack { .. } => {
                 self.network_deed(deed);
             }
             Deed::AddressRemoved { node, havip } => {
@@ -100,6 +113,12 @@ impl World {
                     self.touch(to);
                 }
             }
+            Deed::HoldDatagrams { from, to, for_ms } => {
+                let (from, to) = (self.node(from), self.node(to));
+                self.network.hold(from, to, self.now + Duration::from_millis(*for_ms));
+                self.touch(from);
+                self.touch(to);
+            }
             Deed::Partition { sides } => self.partition(sides),
             Deed::Attack { permille } => self.attack_permille = *permille,
             _ => {
@@ -140,9 +159,20 @@ impl World {
             }
             Deed::CloudDelay { ms } => self.cloud_delay = Duration::from_millis(*ms),
             Deed::CloudFault { rule } => {
+                let hit = self.hit_by(rule);
                 self.cloud.add_fault(rule.clone());
+                match hit {
+                    Some(host) => self.touch(host),
+                    None => self.touch_all(),
+                }
+                return self.cloud_changed();
             }
-            Deed::CloudClear => self.cloud.clear_faults(),
+            Deed::CloudClear => {
+                let hit: Vec<usize> = (0..self.hosts.len()).filter(|h| self.cloud_errs_for(*h)).collect();
+                self.cloud.clear_faults();
+                hit.into_iter().for_each(|host| self.touch(host));
+                return self.cloud_changed();
+            }
             // The console refuses what does not fit; nothing has changed then.
             Deed::ForceMaster { havip, target } => {
                 let _ = self.cloud.force_master(now, &Cluster::havip_id(*havip), target);

@@ -1,6 +1,7 @@
 //! What leaves a node: datagrams and announcements; and who is served by that.
 
 use super::cluster::{Cluster, PORT};
+use super::facts::Stamp;
 use super::happening::Happening;
 use super::watch::Seen;
 use super::world::World;
@@ -9,6 +10,7 @@ use crate::ids::{GroupIndex, HavipIndex};
 use crate::time::Instant;
 use crate::wire::heartbeat::is_heartbeat;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl World {
@@ -44,30 +46,51 @@ impl World {
             return;
         }
         // What is for a HAVIP goes by the first path, the network of the instances.
-        let [first, second] = self.network.carry(path.unwrap_or(0), from, to, &mut self.rng);
+        let carried = self.network.carry(path.unwrap_or(0), from, to, &mut self.rng);
+        let kept = self.network.kept_for(self.now, from, to);
+        let [first, second] = carried.map(|after| after.map(|after| if kept.is_zero() { after } else { kept }));
+        let stamp = self.facts.stamp(self.now, self.stats.turns, self.hosts[from].starts, from, to);
         if let Some(after) = second {
-            self.after(after, Happening::Deliver { to, path, from, bytes: bytes.clone(), forged: false });
+            let (bytes, stamp) = (bytes.clone(), Some(Arc::clone(&stamp)));
+            self.after(after, Happening::Deliver { to, path, from, bytes, stamp });
         }
         if let Some(after) = first {
-            self.after(after, Happening::Deliver { to, path, from, bytes, forged: false });
+            self.after(after, Happening::Deliver { to, path, from, bytes, stamp: Some(stamp) });
         }
     }
 
-    pub(super) fn deliver(&mut self, to: usize, path: Option<usize>, from: usize, bytes: Vec<u8>, forged: bool) {
+    pub(super) fn deliver(
+        &mut self,
+        to: usize,
+        path: Option<usize>,
+        from: usize,
+        bytes: Vec<u8>,
+        stamp: Option<Arc<Stamp>>,
+    ) {
         if !self.hosts[to].powered || path.is_some_and(|p| self.hosts[to].paths_lost.contains(&p)) {
             return;
         }
         let address = SocketAddr::from((Cluster::path_address(from, path.unwrap_or(0)), PORT));
-        if forged {
-            self.suffer(to, path, address, bytes);
-        } else {
-            self.replay_later(to, path, from, &bytes);
-            let arrived = self.guest_now(to);
-            let event = Event::DatagramReceived { path, from: address, arrived, bytes };
-            match self.hosts[to].reads_late {
-                Duration::ZERO => self.turn(to, event),
-                late => self.tell(to, late, event),
-            }
+        let Some(stamp) = stamp else { return self.suffer(to, path, address, bytes) };
+        if is_heartbeat(&bytes) {
+            self.note_arrival(to, from, &stamp);
+        }
+        self.replay_later(to, path, from, &bytes);
+        let arrived = self.guest_now(to);
+        let event = Event::DatagramReceived { path, from: address, arrived, bytes };
+        match self.hosts[to].reads_late {
+            Duration::ZERO => self.turn(to, event),
+            late => self.tell(to, late, event),
+        }
+    }
+
+    /// A heartbeat is in the socket of a daemon that runs, if there is room for it.
+    fn note_arrival(&mut self, to: usize, from: usize, stamp: &Stamp) {
+        let h = &self.hosts[to];
+        let dropped = h.halted.is_some() && h.backlog.len() >= super::host::SOCKET_BACKLOG;
+        if h.process.is_some() && !dropped && self.readable(h, &self.hosts[from]) {
+            let (guest, run) = (h.clock.read(self.now), h.starts);
+            self.facts.arrived(self.now, guest, run, to, from, stamp);
         }
     }
 

@@ -3,11 +3,13 @@
 use super::cloud::Call;
 use crate::cloud::api::{CallClass, CallError, HaVip};
 use crate::cloud::queue::CallId;
+use super::facts::Stamp;
 use crate::election::action::{Persisted, Write};
 use crate::election::event::{Event, OperationResult};
 use crate::ids::{HavipId, OperationId};
 use crate::time::Instant;
 use std::cmp::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that is to happen.
@@ -26,7 +28,8 @@ pub(super) enum Happening {
         path: Option<usize>,
         from: usize,
         bytes: Vec<u8>,
-        forged: bool,
+        /// What is known of it where it was sent; none: it is forged.
+        stamp: Option<Arc<Stamp>>,
     },
     /// The shell tells its core something.
     Tell {

@@ -124,6 +124,8 @@ pub(super) struct Host {
     /// A reload was asked for and is not done yet.
     pub(super) reload_waits: bool,
     pub(super) disk: Persisted,
+    /// The copy of it that somebody took.
+    pub(super) saved: Option<Persisted>,
     pub(super) disk_stuck: bool,
     pub(super) effects_stuck: bool,
     pub(super) address_stuck: Option<AddressStuck>,

@@ -46,6 +46,7 @@ impl World {
         addresses.into_iter().for_each(|a| self.drop_address(host, a));
         if !words.is_empty() {
             self.note(Some(host), || "its last word is sent".to_owned());
+            self.facts.host_mut(host).left = Some(self.now);
         }
         words.into_iter().for_each(|w| self.send(host, w.to, w.bytes));
     }
@@ -105,6 +106,7 @@ impl World {
         self.touch(host);
         self.halts += 1;
         self.hosts[host].halted = Some((halt, self.halts));
+        self.facts.halted(self.now, host);
         self.hosts[host].halted_at = self.guest_now(host);
         if halt == Halt::Frozen {
             self.hosts[host].clock.stop(self.now);
@@ -120,6 +122,8 @@ impl World {
         let h = &mut self.hosts[host];
         let Some((halt, _)) = h.halted.filter(|(_, n)| *n == number) else { return };
         h.halted = None;
+        self.facts.went_on(self.now, host, halt);
+        let h = &mut self.hosts[host];
         if halt == Halt::Frozen {
             h.clock.go_on(self.now);
             let expiries: Vec<_> = h.addresses.values().flatten().filter_map(|e| h.clock.world_at(*e)).collect();
@@ -176,6 +180,7 @@ impl World {
         } else {
             h.effects_stuck = true;
             h.stuck_since.get_or_insert(h.clock.read(self.now));
+            self.facts.stuck(self.now, host, true);
         }
         self.after(Duration::from_millis(for_ms), Happening::Unstick { host, disk });
     }
@@ -183,6 +188,7 @@ impl World {
     pub(super) fn free_address(&mut self, host: usize) {
         self.touch(host);
         self.hosts[host].address_stuck = None;
+        self.facts.host_mut(host).address_stuck = Some(self.now);
     }
 
     pub(super) fn unstick(&mut self, host: usize, disk: bool) {
@@ -194,6 +200,7 @@ impl World {
         } else {
             h.effects_stuck = false;
             h.stuck_since = None;
+            self.facts.stuck(self.now, host, false);
             self.bring_reload(host);
         }
     }

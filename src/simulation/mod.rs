@@ -23,6 +23,7 @@ mod conformance;
 mod deed;
 mod deeds;
 mod effects;
+mod facts;
 mod happening;
 mod host;
 mod invariants;

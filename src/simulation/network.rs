@@ -1,5 +1,6 @@
 //! The network between the nodes: each direction of each pair with its own faults, on each path.
 
+use crate::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -39,13 +40,20 @@ pub struct Network {
     nodes: usize,
     paths: usize,
     links: Vec<Link>,
+    /// Per direction: until when datagrams are kept.
+    held: Vec<Instant>,
 }
 
 impl Network {
     /// A sound network of `nodes`, each with so many addresses.
     #[must_use]
     pub fn new(nodes: usize, paths: usize) -> Self {
-        Self { nodes, paths, links: vec![Link::default(); paths * nodes * nodes] }
+        Self {
+            nodes,
+            paths,
+            links: vec![Link::default(); paths * nodes * nodes],
+            held: vec![Instant::default(); nodes * nodes],
+        }
     }
 
     fn place(&self, path: usize, from: usize, to: usize) -> usize {
@@ -85,9 +93,21 @@ impl Network {
         }
     }
 
-    /// Everything is sound again.
+    /// Keeps what goes from one to the other until then, over any path.
+    pub fn hold(&mut self, from: usize, to: usize, until: Instant) {
+        self.held[from * self.nodes + to] = until;
+    }
+
+    /// How long what leaves now is kept before it travels.
+    #[must_use]
+    pub fn kept_for(&self, now: Instant, from: usize, to: usize) -> Duration {
+        self.held[from * self.nodes + to].since(now)
+    }
+
+    /// Everything is sound again; what is kept still comes in its time.
     pub fn heal(&mut self) {
         self.links.fill(Link::default());
+        self.held.fill(Instant::default());
     }
 
     /// How long each copy of a datagram travels: none when it is lost, two when it is duplicated.

@@ -115,6 +115,7 @@ impl World {
         h.config = Arc::clone(&h.file);
         let digest = digest(&h.config);
         if std::mem::replace(&mut h.digest, digest) != digest {
+            self.facts.host_mut(host).digest_set = Some(self.now);
             self.touch_all();
         }
     }

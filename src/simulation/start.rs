@@ -69,6 +69,7 @@ impl World {
             later: h.later_installed,
         });
         self.touch(host);
+        self.facts.started(host);
         self.see(&Seen::Started { host });
         self.first_words(host);
         self.vrrp_at_start(host);

@@ -32,6 +32,11 @@ impl World {
             h.defer(event);
             return;
         }
+        if h.process.is_none() {
+            return;
+        }
+        self.note_event(host, &event);
+        let h = &mut self.hosts[host];
         let Some(p) = h.process.as_mut() else { return };
         let now = h.clock.read(world_now);
         let mut actions = Actions::new();
@@ -41,6 +46,8 @@ impl World {
         p.hot = if timer && p.core.next_deadline() <= now { p.hot + 1 } else { 0 };
         self.stats.turns += 1;
         self.note_roles(host, &actions);
+        self.note_stated(host);
+        self.see_decisions(host, &actions);
         self.carry_out(host, actions.into());
         self.arm(host);
         self.see(&Seen::Turned { host });
@@ -54,6 +61,15 @@ impl World {
             {
                 p.roles[t.group.0] = t.to;
                 p.since[t.group.0] = self.now;
+            }
+        }
+    }
+
+    /// Shows what was decided as long as the facts are those of the decision.
+    fn see_decisions(&mut self, host: usize, actions: &Actions) {
+        for action in actions {
+            if let Action::Record(transition) = action {
+                self.see(&Seen::Decided { host, transition });
             }
         }
     }
@@ -230,6 +246,7 @@ impl World {
         if let Some(p) = self.hosts[host].process.as_mut() {
             p.exited = true;
         }
+        self.facts.host_mut(host).left = Some(self.now);
     }
 
     /// Ends an exited process once the actions of its last turn are carried out.

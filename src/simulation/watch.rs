@@ -18,6 +18,8 @@ use std::time::Duration;
 pub(crate) enum Seen<'a> {
     /// A node's core did a turn, and all its actions were carried out.
     Turned { host: usize },
+    /// A role is to change: the facts are those of the decision.
+    Decided { host: usize, transition: &'a Transition },
     /// A role changed.
     Became { host: usize, transition: &'a Transition },
     /// A write is about to go out.
@@ -153,7 +155,7 @@ impl World {
 
     /// How long nothing has gone wrong for a node, nor does now: its host, its links, its cloud. `None`: something does.
     pub(super) fn calm(&self, host: usize) -> Option<Duration> {
-        let well = self.sound(host) && self.cloud.faults().is_empty() && self.cloud_delay.is_zero();
+        let well = self.sound(host) && !self.cloud_errs_for(host) && self.cloud_delay.is_zero();
         well.then(|| self.now.since(self.hosts[host].touched))
     }
 
@@ -161,9 +163,11 @@ impl World {
     pub(super) fn sound(&self, host: usize) -> bool {
         let h = &self.hosts[host];
         let peers = (0..self.nodes()).filter(|p| *p != host);
-        let links = peers
-            .clone()
-            .any(|p| self.network.impaired(host, p) || self.network.impaired(p, host) || !self.hosts[p].link_up);
+        let links = peers.clone().any(|p| {
+            let bad =
+                |from, to| self.network.impaired(from, to) || !self.network.kept_for(self.now, from, to).is_zero();
+            bad(host, p) || bad(p, host) || !self.hosts[p].link_up
+        });
         let ill = !h.awake()
             || !h.link_up
             || !h.havip_links_down.is_empty()
@@ -200,6 +204,24 @@ impl World {
     pub(super) fn dead_time(&self) -> Duration {
         let of = |h: &super::host::Host| h.config.heartbeat.dead_time();
         self.hosts.iter().map(of).max().unwrap_or_default().max(self.scenario.cluster.dead_time())
+    }
+
+    /// Whether a fault of the cloud hits calls of a node.
+    pub(super) fn cloud_errs_for(&self, host: usize) -> bool {
+        self.cloud.faults().iter().any(|(_, rule)| self.hit_by(rule).is_none_or(|hit| hit == host))
+    }
+
+    /// Whose calls a fault of the cloud hits; `None` is everybody's.
+    pub(super) fn hit_by(&self, rule: &super::cloud::FaultRule) -> Option<usize> {
+        let caller = rule.caller.as_deref()?;
+        let cluster = &self.scenario.cluster;
+        cluster.position(caller).or_else(|| cluster.node_with(caller))
+    }
+
+    /// What a fault of this host, of its links or of its cloud may still lead to for a holder once it is over: the
+    /// silences that began during it, and one operation on the cloud. Waits of others do not touch a holder.
+    pub(super) fn aftermath(&self) -> Duration {
+        self.dead_time() * 3 + self.hosts[0].config.cloud.operation_timeout + Duration::from_secs(10)
     }
 
     /// Longer than anything that a past fault can still run into: waits, budgets, leases.

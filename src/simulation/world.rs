@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::cloud::{CloudModel, HavipSpec, InstanceSpec, Profile};
 use super::cluster::Cluster;
+use super::facts::Facts;
 use super::happening::{Entry, Happening};
 use super::host::{Host, Reach};
 use super::network::Network;
@@ -21,7 +22,7 @@ use std::time::Duration;
 /// The world's time at the beginning of every scenario.
 pub(super) const BEGINNING: Instant = Instant::from_millis(1_000_000);
 /// How often the invariants that look at lasting states are asked.
-const TICK: Duration = Duration::from_millis(250);
+pub(super) const TICK: Duration = Duration::from_millis(250);
 
 /// Everything.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct World {
     pub(super) halts: u64,
     pub(super) requests: u64,
     pub(super) quiet: bool,
+    /// What physically happened.
+    pub(super) facts: Facts,
     pub(super) watch: Watch,
     pub(super) trace: Option<Trace>,
     pub(super) stats: Stats,
@@ -77,6 +80,7 @@ impl World {
             halts: 0,
             requests: 0,
             quiet: false,
+            facts: Facts::new(cluster.machines.len(), cluster.groups, cluster.groups * cluster.havips),
             watch: Watch::new(cluster),
             trace: lines.map(Trace::new),
             stats: Stats::default(),
@@ -137,7 +141,7 @@ impl World {
                 }
             }
             Happening::Wake { host, incarnation } => self.wake(host, incarnation),
-            Happening::Deliver { to, path, from, bytes, forged } => self.deliver(to, path, from, bytes, forged),
+            Happening::Deliver { to, path, from, bytes, stamp } => self.deliver(to, path, from, bytes, stamp),
             Happening::Tell { host, incarnation, event } => {
                 if self.runs(host, incarnation) {
                     self.turn(host, *event);
@@ -228,6 +232,7 @@ fn host(cluster: &Cluster, index: usize) -> Host {
         later_installed: false,
         reload_waits: false,
         disk: Persisted::default(),
+        saved: None,
         disk_stuck: false,
         effects_stuck: false,
         address_stuck: None,

@@ -31,7 +31,7 @@ fn rule_for(rule: &FaultRule) -> Option<usize> {
 /// What a deed disturbs.
 pub(super) fn concerns(deed: &Deed) -> Concerns {
     match deed {
-        Deed::Start { .. } | Deed::Crash { .. } | Deed::PowerOff { .. } => Concerns::Daemons,
+        Deed::Start { .. } | Deed::Crash { .. } | Deed::PowerOff { .. } | Deed::RestoreDisk { .. } => Concerns::Daemons,
         Deed::CloudFault { rule } => Concerns::Answers(rule_for(rule)),
         Deed::CloudClear | Deed::CloudDelay { .. } | Deed::CloudCut { .. } | Deed::CloudHeal { .. } => {
             Concerns::Answers(None)
@@ -42,7 +42,7 @@ pub(super) fn concerns(deed: &Deed) -> Concerns {
         | Deed::DeleteHavip { havip }
         | Deed::CreateHavip { havip } => Concerns::Record(*havip),
         Deed::Switchover { .. } => Concerns::Plan,
-        Deed::Install { .. } => Concerns::Nothing,
+        Deed::Install { .. } | Deed::SaveDisk { .. } => Concerns::Nothing,
         deed if deed.rotates() => Concerns::Nothing,
         _ => Concerns::Nodes,
     }

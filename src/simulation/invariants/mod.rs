@@ -15,6 +15,7 @@ mod i08_address_lifetime;
 mod i09_bounds;
 mod i10_clock_rates;
 mod i11_no_gap;
+mod i12_truth_of_cause;
 pub(super) mod moves;
 
 use super::cluster::Cluster;
@@ -22,7 +23,7 @@ use super::watch::Seen;
 use super::world::World;
 
 /// What is promised, in words: the number of each, and what it says.
-pub const PROMISES: [(&str, &str); 11] = [
+pub const PROMISES: [(&str, &str); 12] = [
     ("I1", "majority: never two nodes with the right at one instant of guest time"),
     ("I2", "no effect is started without the right, and none is retried after losing it"),
     (
@@ -42,6 +43,7 @@ pub const PROMISES: [(&str, &str); 11] = [
     ("I9", "every call ends by its deadline, and every queue is bounded"),
     ("I10", "clock steps change nothing"),
     ("I11", "a planned move never leaves the HAVIP without a serving node"),
+    ("I12", "the cause of every change of role is true"),
 ];
 
 /// One promise.
@@ -72,5 +74,6 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
         Box::new(i09_bounds::Bounds::new(cluster)),
         Box::new(i10_clock_rates::ClockRates::default()),
         Box::new(i11_no_gap::NoGap::new(cluster)),
+        Box::new(i12_truth_of_cause::TruthOfCause::default()),
     ]
 }
