@@ -4,7 +4,9 @@
 //! then, as far as the actions before it in the same turn go. A node that hands over or leaves for a
 //! restart may renew an address, and do nothing else.
 //!
-//! Three things do not rest on the core's word. A host that stood still for longer than its dead time
+//! The rest does not go by the core's word. Under `majority` nothing is started in a term once another node has begun
+//! a later one, guests with stopped clocks apart (I1); what is announced is in the kernel; who hands over or stops only
+//! renews what the kernel has. A host that stood still for longer than its dead time
 //! has lost what it had before, and claims nothing for one dead time. Under arbiter `cloud` a node that
 //! does not reach another announces only while the cloud's record names it (election.md §5).
 
@@ -12,7 +14,9 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
+use crate::config::model::Arbiter;
 use crate::election::role::Role;
+use crate::ids::Epoch;
 use crate::time::Instant;
 use std::time::Duration;
 
@@ -23,11 +27,38 @@ const RECORD_AGE: Duration = Duration::from_millis(5_000 + 3_500);
 pub(super) struct EffectsNeedRight {
     /// Whom the cloud names for each HAVIP, and since when.
     named: Vec<(Option<String>, Instant)>,
+    /// Under `majority`, per group: the last term that anybody began, and whose it is.
+    terms: Option<Vec<(Epoch, usize)>>,
+    /// Per node: when its clocks were last seen to stand still.
+    frozen: Vec<Option<Instant>>,
 }
 
 impl EffectsNeedRight {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        Self { named: vec![(None, Instant::default()); cluster.groups * cluster.havips] }
+        let majority = cluster.arbiter == Arbiter::Majority;
+        Self {
+            named: vec![(None, Instant::default()); cluster.groups * cluster.havips],
+            terms: majority.then(|| vec![(Epoch(0), usize::MAX); cluster.groups]),
+            frozen: vec![None; cluster.machines.len()],
+        }
+    }
+
+    /// Whether another node has begun a later term meanwhile.
+    fn judge_term(&self, world: &World, host: usize, group: usize, what: &str) -> Result<(), String> {
+        let Some((epoch, owner)) = self.terms.as_ref().map(|t| t[group]) else { return Ok(()) };
+        let frozen = |h: usize| self.frozen[h].is_some_and(|at| world.now.since(at) < world.dead_time() * 2);
+        if owner == host || owner == usize::MAX || frozen(host) || frozen(owner) {
+            return Ok(());
+        }
+        let ours = world.epoch(host, group).unwrap_or_default();
+        if ours < epoch {
+            return Err(format!(
+                "{} starts {what} for group {group} in term {ours}, and {} has begun term {epoch}",
+                world.name(host),
+                world.name(owner)
+            ));
+        }
+        Ok(())
     }
 
     fn note_record(&mut self, world: &World) {
@@ -94,18 +125,37 @@ impl Invariant for EffectsNeedRight {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Wrote { host, write } => judge(world, *host, write.group.0, "a write"),
+            Seen::Wrote { host, write } => {
+                judge(world, *host, write.group.0, "a write")?;
+                self.judge_term(world, *host, write.group.0, "a write")
+            }
             Seen::Announced { host, group } => {
                 self.note_record(world);
                 judge(world, *host, group.0, "an announcement")?;
+                self.judge_term(world, *host, group.0, "an announcement")?;
+                if !world.havips_of(group.0).any(|n| world.has_address(*host, n)) {
+                    return Err(format!("{} announces what is not on it", world.name(*host)));
+                }
                 self.judge_announcement(world, *host, group.0)
             }
             Seen::Put { host, group, .. } => {
                 let releasing = world.role_so_far(*host, group.0) == Some(Role::Releasing);
                 let leaving = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);
-                if releasing || leaving { Ok(()) } else { judge(world, *host, group.0, "putting an address") }
+                if !releasing && !leaving {
+                    judge(world, *host, group.0, "putting an address")?;
+                    return self.judge_term(world, *host, group.0, "putting an address");
+                }
+                let there = world.havips_of(group.0).any(|n| world.has_address(*host, n));
+                let right = world.role_so_far(*host, group.0).is_some_and(Role::has_right);
+                if there || right {
+                    return Ok(());
+                }
+                Err(format!("{} puts an address that it does not have on its way out", world.name(*host)))
             }
             Seen::Became { host, transition: t } if t.to == Role::Claiming && !t.from.has_right() => {
+                if let Some(terms) = &mut self.terms {
+                    terms[t.group.0] = (t.epoch, *host);
+                }
                 let h = &world.hosts[*host];
                 let dead_time = h.config.heartbeat.dead_time();
                 match h.away {
@@ -121,6 +171,9 @@ impl Invariant for EffectsNeedRight {
                 }
             }
             Seen::Tick => {
+                for host in (0..world.nodes()).filter(|h| world.frozen(*h)) {
+                    self.frozen[host] = Some(world.now);
+                }
                 self.note_record(world);
                 Ok(())
             }

@@ -1,7 +1,7 @@
 //! I5: every move has a cause, and no move happens from a healthy connected holder except a planned one.
 //!
-//! Healthy and connected: nothing has gone wrong for its host, its links and its cloud for longer
-//! than any of our timeouts that such a thing could still run into. In a lasting partition of two
+//! Healthy and connected: nothing has gone wrong for its host, its links and what the cloud answers it for longer
+//! than such a thing can still lead to ([`World::aftermath`]). Before that the cause must be true all the same (I12). In a lasting partition of two
 //! nodes under arbiter `cloud` or `keepalived` there is at most one move per reclaim wait, and one at its beginning.
 //! Each loss of an active node counts there, also where the same one takes it up again, and each node that is
 //! superseded; so do changes of who serves a HAVIP with which nothing is wrong.
@@ -74,9 +74,9 @@ impl MovesHaveCauses {
                 | Cause::VrrpBackup
                 | Cause::VrrpFault
         ) || (t.cause == Cause::HigherEpoch && world.beside_keepalived());
-        let calm = world.calm(host).is_some_and(|c| c > world.calm_enough()) && majority_in_calm(world);
+        let calm = world.calm(host).is_some_and(|c| c > world.aftermath()) && majority_in_calm(world);
         let since = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
-        let old = world.now.since(since) > world.calm_enough();
+        let old = world.now.since(since) > world.aftermath();
         if t.from == Role::Active && calm && old && !planned && world.winnable() {
             return Err(format!(
                 "{} was active, healthy and connected, and became {} ({}): {}",
@@ -96,7 +96,7 @@ impl MovesHaveCauses {
         }
         let Some(holder) = self.last[t.group.0].filter(|h| *h != host) else { return Ok(()) };
         let holds = world.role(holder, t.group.0) == Some(Role::Active);
-        let both = [holder, host].into_iter().all(|h| world.calm(h).is_some_and(|c| c > world.calm_enough()));
+        let both = [holder, host].into_iter().all(|h| world.calm(h).is_some_and(|c| c > world.aftermath()));
         // keepalived's plan is one, too; what it decides, a decision of its own says.
         let planned = matches!(t.cause, Cause::HandedOver | Cause::VrrpMaster);
         if holds && both && !planned {
@@ -156,7 +156,7 @@ impl MovesHaveCauses {
 
 /// Under arbiter `majority`: whether a majority of the voters is well.
 fn majority_in_calm(world: &World) -> bool {
-    let well = (0..world.nodes()).filter(|h| world.calm(*h).is_some_and(|c| c > world.calm_enough())).count();
+    let well = (0..world.nodes()).filter(|h| world.calm(*h).is_some_and(|c| c > world.aftermath())).count();
     world.scenario.cluster.arbiter != Arbiter::Majority || well * 2 > world.nodes()
 }
 

@@ -1,11 +1,12 @@
 //! I5, of arbiters `cloud` and `keepalived`: two nodes that do not hear each other are not both active for long while both
-//! reach a cloud that tells the truth: whom it does not name, it has superseded. One in maintenance releases nothing,
+//! reach a cloud that answers them: whom it does not name, it has superseded. While a fault of the cloud hits one of them,
+//! the time counts in which it got answers all the same that name another. One in maintenance releases nothing,
 //! whatever happens elsewhere, and stays silent beside who is named (I2). And beyond `max-moves` nothing moves from a
 //! live holder that was not asked for.
 
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
-use super::super::world::World;
+use super::super::world::{TICK, World};
 use super::Invariant;
 use crate::election::role::{Cause, Role};
 use crate::ids::GroupIndex;
@@ -16,13 +17,28 @@ use std::time::Duration;
 /// Two reads a second apart, more than 5 s after an own write, each with its call's time, and some repairs.
 const LONG: Duration = Duration::from_secs(30);
 
+/// An answer of this age is one of the audits of every second.
+const RECENT: Duration = Duration::from_secs(3);
+
 #[derive(Debug)]
 pub(super) struct OneActive {
     by_cloud: bool,
-    /// Per group: since when two nodes are active though the cloud could tell them.
-    both: Vec<Option<Instant>>,
+    /// Per group: for how long two nodes have been active though the cloud could tell them, or did.
+    both: Vec<Duration>,
     /// Per group: who became active when, and which nodes could hear of it.
     moves: Vec<VecDeque<Move>>,
+}
+
+/// Whether the last reads of a node, of lately, name another member: it is to step down, whatever else fails.
+fn told_otherwise(world: &World, host: usize, group: usize) -> bool {
+    let me = &world.hosts[host].target;
+    world.havips_of(group).any(|n| {
+        let Some(streak) = &world.facts.answers(host).of(n).streak else { return false };
+        let member = |t: &String| t != me && world.scenario.cluster.node_with(t).is_some();
+        streak.holder.target.as_ref().is_some_and(member)
+            && world.now.since(streak.at) < RECENT
+            && streak.last > streak.first
+    })
 }
 
 #[derive(Debug)]
@@ -37,13 +53,13 @@ impl OneActive {
         // Without flags a shared record names nobody, and one that cannot be won names somebody for ever.
         Self {
             by_cloud: cluster.arbiter.by_record(),
-            both: vec![None; cluster.groups],
+            both: vec![Duration::ZERO; cluster.groups],
             moves: (0..cluster.groups).map(|_| VecDeque::new()).collect(),
         }
     }
 
     fn judge(&mut self, world: &World, group: usize) -> Result<(), String> {
-        let told = world.cloud.faults().is_empty() && world.cloud_delay.is_zero() && world.winnable();
+        let told = world.cloud_delay.is_zero() && world.winnable();
         let active = |h: &usize| {
             let host = &world.hosts[*h];
             let sees = host.awake() && host.link_up && host.reach == super::super::host::Reach::Both;
@@ -51,13 +67,14 @@ impl OneActive {
             world.role(*h, group) == Some(Role::Active) && sees && !host.effects_stuck && !frozen()
         };
         let all: Vec<usize> = (0..world.nodes()).filter(active).collect();
-        let since = &mut self.both[group];
         if all.len() < 2 || !told {
-            *since = None;
+            self.both[group] = Duration::ZERO;
             return Ok(());
         }
-        let began = *since.get_or_insert(world.now);
-        let lasted = world.now.since(began);
+        if all.iter().all(|h| !world.cloud_errs_for(*h)) || all.iter().any(|h| told_otherwise(world, *h, group)) {
+            self.both[group] += TICK;
+        }
+        let lasted = self.both[group];
         if lasted > LONG + world.cloud.profile().read_delay * 4 {
             let names: Vec<&str> = all.iter().map(|h| world.name(*h)).collect();
             return Err(format!("group {group}: {} are all active for {lasted:?}", names.join(", ")));

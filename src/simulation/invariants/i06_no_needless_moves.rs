@@ -2,8 +2,8 @@
 //!
 //! Watched from such a step, taken in calm, until nothing more can come of it, or until something
 //! else happens. Another node that claims within that time has moved the address; a reload that
-//! changes priorities may lead to a preemption, which is a planned move. A rotation of heartbeat keys changes no
-//! role at all: nobody loses the right either.
+//! changes priorities may lead to a preemption, which is a planned move. Nor does the holder lose the right and claim
+//! it again, but for the stop itself; in a rotation of heartbeat keys nobody loses it.
 
 use super::super::deed::Deed;
 use super::super::watch::Seen;
@@ -38,7 +38,7 @@ impl NoNeedlessMoves {
             Deed::Reload { .. } => true,
             _ => false,
         };
-        let calm = world.all_calm().is_some_and(|c| c > world.calm_enough());
+        let calm = world.all_calm().is_some_and(|c| c > world.aftermath());
         self.watched = (harmless && calm && world.winnable()).then(|| Watched {
             until: world.now + keep + world.dead_time() * 2,
             holders: (0..world.groups()).map(|g| world.active(g)).collect(),
@@ -59,8 +59,10 @@ impl Invariant for NoNeedlessMoves {
             Seen::Did { deed } => self.begin(world, deed),
             Seen::Quiet => self.watched = None,
             Seen::Became { host, transition: t } if t.from.has_right() && !t.to.has_right() => {
-                let watched = self.watched.as_ref().filter(|w| world.now < w.until && w.rotation);
-                if let Some(w) = watched.filter(|_| t.to != Role::Releasing) {
+                let stopping = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);
+                let holds = |w: &&Watched| w.rotation || w.holders[t.group.0] == Some(*host);
+                let watched = self.watched.as_ref().filter(|w| world.now < w.until && !stopping).filter(holds);
+                if let Some(w) = watched.filter(|_| t.to != Role::Releasing && t.from != Role::Releasing) {
                     let name = world.name(*host);
                     return Err(format!("after {} {name} became {} ({}: {})", w.what, t.to, t.cause, t.detail));
                 }

@@ -1,10 +1,14 @@
 //! I8: the address of a dead, hung or frozen holder is gone within its lifetime + 2 s of guest time,
 //! and that of a live daemon that has lost the right at once.
+//!
+//! Judged from the kernel's addresses and the roles that were recorded. What a start finds on its host may stay for
+//! `keep-for`, a start that keeps its place on a stop keeps it, and neither outlives its lifetime.
 
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
+use crate::config::model::{OnRestart, OnStop};
 use crate::election::role::Role;
 use crate::time::Instant;
 use std::time::Duration;
@@ -23,6 +27,8 @@ pub(super) struct AddressLifetime {
     entitled: Vec<Vec<Instant>>,
     /// Per node: when its daemon was started, in guest time: it may have been while the guest stood still.
     started: Vec<Instant>,
+    /// Per node and HAVIP: that start found the address on the host.
+    found: Vec<Vec<bool>>,
 }
 
 impl AddressLifetime {
@@ -34,6 +40,7 @@ impl AddressLifetime {
             may_until: vec![vec![Instant::default(); havips]; nodes],
             entitled: vec![vec![Instant::default(); cluster.groups]; nodes],
             started: vec![Instant::default(); nodes],
+            found: vec![vec![false; havips]; nodes],
         }
     }
 
@@ -44,11 +51,13 @@ impl AddressLifetime {
         for group in 0..world.groups() {
             // After a start an address that the last run left may be about to be resumed with.
             let keep = Duration::from_millis(world.scenario.cluster.keep_for_ms);
-            let starting = h.process.is_some() && now.since(self.started[host]) < keep + AT_ONCE;
-            let entitled = world.right_until(host, group).is_some()
-                || world.role(host, group) == Some(Role::Releasing)
-                || h.process.as_ref().is_some_and(|p| p.stopping)
-                || starting;
+            let found = world.havips_of(group).any(|n| self.found[host][n]);
+            let starting = found && now.since(self.started[host]) < keep + AT_ONCE;
+            let cluster = &world.scenario.cluster;
+            let keeps = cluster.on_restart == OnRestart::Keep || cluster.on_stop == OnStop::Keep;
+            let leaving = keeps && h.process.as_ref().is_some_and(|p| p.stopping);
+            let role = world.role(host, group);
+            let entitled = role.is_some_and(|r| r.has_right() || r == Role::Releasing) || leaving || starting;
             if entitled || !live {
                 self.entitled[host][group] = now;
             }
@@ -95,6 +104,9 @@ impl Invariant for AddressLifetime {
             // Nothing is left of the last run, as after a boot, which begins the clock again.
             Seen::Started { host } => {
                 self.started[*host] = world.guest_now(*host);
+                for havip in 0..self.havips {
+                    self.found[*host][havip] = world.has_address(*host, havip);
+                }
                 if world.hosts[*host].addresses.is_empty() {
                     self.may_until[*host] = vec![Instant::default(); self.havips];
                     self.entitled[*host].fill(Instant::default());

@@ -23,7 +23,7 @@ pub(super) struct ClockRates {
 
 impl ClockRates {
     fn begin(&mut self, world: &World, deed: &Deed) {
-        let calm = world.all_calm().is_some_and(|c| c > world.calm_enough());
+        let calm = world.all_calm().is_some_and(|c| c > world.aftermath());
         let Deed::ClockRate { ppm, .. } = deed else {
             self.until = None;
             return;

@@ -37,7 +37,7 @@ impl NoGap {
     fn judge(&self, world: &World, havip: usize) -> Result<(), String> {
         let group = havip / world.scenario.cluster.havips;
         let Some(cause) = self.moving[group] else { return Ok(()) };
-        let calm = world.all_calm().is_some_and(|c| c > world.calm_enough());
+        let calm = world.all_calm().is_some_and(|c| c > world.aftermath());
         if calm && world.served(havip).is_none() {
             return Err(format!("a planned move ({cause}) leaves HAVIP {havip} without a serving node"));
         }

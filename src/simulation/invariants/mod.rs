@@ -5,6 +5,7 @@ mod i01_one_right;
 mod i02_effects_need_right;
 pub(super) mod i03_convergence;
 mod i03_takeover;
+mod i03_windows;
 mod i04_no_human;
 mod i05_cloud_alone;
 mod i05_moves_have_causes;
@@ -64,6 +65,7 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
         Box::new(i01_one_right::OneRight::new(cluster)),
         Box::new(i02_effects_need_right::EffectsNeedRight::new(cluster)),
         Box::new(i03_takeover::Takeovers::new(cluster)),
+        Box::new(i03_windows::Windows::new(cluster)),
         Box::new(i04_no_human::NoHuman::default()),
         Box::new(i05_cloud_alone::CloudAlone::new(cluster)),
         Box::new(i05_moves_have_causes::MovesHaveCauses::new(cluster)),
