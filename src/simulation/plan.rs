@@ -9,6 +9,8 @@ use super::random::{SETTLE_MS, of, shareable};
 use super::scenario::Step;
 use crate::config::model::{Arbiter, Binding, HoldOrRelease, Strangers};
 
+/// One plan of so many has many groups, which cost as much time as they are.
+const MANY_GROUPS: u32 = 60;
 /// Kinds of operation.
 pub(super) const OPERATIONS: u32 = 7;
 /// A change of all files one by one takes no longer, for five nodes.
@@ -282,6 +284,26 @@ impl Plan {
         }
     }
 
+    /// Datagrams that the network keeps, disks that are restored, and many groups.
+    fn later_physics(&mut self, quiet_ms: u64) {
+        if self.rng.u32(0..5) == 0 {
+            for _ in 0..self.rng.u32(1..6) {
+                let (from, to) = (self.node(), self.node());
+                let (at, for_ms) = (self.rng.u64(0..quiet_ms), self.span());
+                self.add(at, Deed::HoldDatagrams { from, to, for_ms });
+            }
+        }
+        if self.rng.u32(0..8) == 0 {
+            let (node, at) = (self.node(), self.rng.u64(0..quiet_ms));
+            let (after, back_ms) = (self.rng.u64(0..quiet_ms), self.rng.u64(100..5_000));
+            self.add(at, Deed::SaveDisk { node: node.clone() });
+            self.add(at + after, Deed::RestoreDisk { node, back_ms });
+        }
+        if self.rng.u32(0..MANY_GROUPS) == 0 {
+            self.cluster.groups = of(&mut self.rng, &[8, 16, 64]);
+        }
+    }
+
     /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
     pub(super) fn additions(&mut self, quiet_ms: u64) {
         self.cluster.strangers = of(&mut self.rng, &[Strangers::Guard, Strangers::Detach, Strangers::Refuse]);
@@ -302,5 +324,6 @@ impl Plan {
         if self.rng.u32(0..4) == 0 && shareable(&self.cluster) {
             self.new_file(quiet_ms);
         }
+        self.later_physics(quiet_ms);
     }
 }
