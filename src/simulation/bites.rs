@@ -7,7 +7,7 @@ use super::cloud::{Fault, FaultRule, Scope};
 use super::cluster::Cluster;
 use super::network::Link;
 use super::{Deed, Scenario, run};
-use crate::config::model::Arbiter;
+use crate::config::model::{Arbiter, HoldOrRelease};
 
 /// Nothing before it matters any more.
 const CALM: u64 = 130_000;
@@ -233,4 +233,83 @@ fn i10_a_clocks_rate_decides_nothing() {
 #[test]
 fn i11_a_planned_move_leaves_no_gap() {
     holds(cluster(3, Arbiter::Majority), &[(CALM, switchover("b"))], NEVER, CALM + 20_000);
+}
+
+// What only became visible when the checks no longer slept after a fault: each of these steps is within that sleep.
+
+/// Nothing of what came before can still cost a holder its place: [`World::aftermath`](super::world::World::aftermath).
+const SOON: u64 = 45_000;
+
+#[test]
+fn i01_a_halt_excuses_no_lease_that_was_won_after_it() {
+    let steps = [(20_000, Deed::Freeze { node: node("b"), for_ms: 300 }), (20_500, apart(&["a"], &["b", "c"]))];
+    holds(cluster(3, Arbiter::Majority), &steps, NEVER, 40_000);
+}
+
+#[test]
+fn i02_what_is_announced_is_in_the_kernel() {
+    let stuck = Deed::AddressStuck { node: node("b"), for_ms: 3_000, refuses: false };
+    holds(cluster(2, Arbiter::Cloud), &[(19_000, stuck), (20_000, crash("a", None))], NEVER, 60_000);
+}
+
+#[test]
+fn i03_settles_in_the_middle_of_a_run() {
+    let steps = [(20_000, Deed::Unbind { havip: 0, target: node("i-a") })];
+    holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 220_000);
+}
+
+#[test]
+fn i05_who_is_told_of_another_holder_gives_way_though_the_cloud_errs() {
+    let half = FaultRule { chance: Some(0.5), ..FaultRule::new(Scope::Read, Fault::Reset) };
+    let steps = [(60_000, Deed::CloudFault { rule: half }), (60_001, apart(&["a"], &["b"]))];
+    holds(Cluster { reclaim_wait_ms: 300_000, ..cluster(2, Arbiter::Cloud) }, &steps, NEVER, 200_000);
+}
+
+#[test]
+fn i06_a_holder_neither_loses_nor_wins_anew_by_a_reload() {
+    let reload = |name: &str| Deed::Reload {
+        node: node(name),
+        interval_ms: None,
+        dead_multiplier: Some(20),
+        priorities: vec![],
+        keys: vec![],
+        patient: false,
+    };
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
+        let cluster = Cluster { cold_start_wait_ms: 20_000, ..cluster(3, arbiter) };
+        let steps = [(5_000, crash("c", Some(1_000))), (SOON + 15_000, reload("b")), (SOON + 16_000, reload("a"))];
+        holds(cluster, &steps, NEVER, SOON + 40_000);
+    }
+}
+
+#[test]
+fn i11_a_planned_move_soon_after_a_fault_leaves_no_gap() {
+    let steps = [(5_000, crash("c", Some(1_000))), (SOON + 10_000, switchover("b"))];
+    holds(cluster(3, Arbiter::Majority), &steps, NEVER, SOON + 30_000);
+}
+
+#[test]
+fn i12_who_is_dead_did_not_leave() {
+    holds(cluster(3, Arbiter::None), &[(20_000, crash("a", None))], NEVER, 40_000);
+}
+
+#[test]
+fn i12_one_read_supersedes_nobody() {
+    let lie = FaultRule::new(Scope::Read, Fault::LyingRead { master: node("i-b") }).for_caller("a").times(1);
+    // a does not hear b, so its audits are all that it has.
+    let steps = [(20_000, crash("b", None)), (40_000, Deed::CloudFault { rule: lie })];
+    holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 60_000);
+}
+
+#[test]
+fn i12_a_cut_from_the_cloud_alone_isolates_nobody() {
+    let cluster = Cluster { when_isolated: HoldOrRelease::Release, ..cluster(3, Arbiter::Cloud) };
+    let cut = Deed::CloudCut { node: node("a"), answers_only: false };
+    holds(cluster, &[(20_000, crash("c", None)), (30_000, cut)], NEVER, 80_000);
+}
+
+#[test]
+fn i12_a_worker_that_is_stuck_loses_no_lease() {
+    let stuck = Deed::EffectsStuck { node: node("a"), for_ms: 10_000 };
+    holds(cluster(3, Arbiter::Majority), &[(20_000, stuck)], NEVER, 40_000);
 }
