@@ -54,6 +54,8 @@ pub(super) struct HostFacts {
     pub(super) check_failed: bool,
     pub(super) address_stuck: Option<Instant>,
     pub(super) link_down: bool,
+    /// When its interface last came up again.
+    pub(super) link_back: Option<Instant>,
     pub(super) identity: bool,
     /// It took a file with other values.
     pub(super) reloaded: Option<Instant>,
@@ -163,6 +165,12 @@ impl HostFacts {
     /// For how long it stood still in all, of the halts that ended within `recent`.
     pub(super) fn stood_for(&self, now: Instant, recent: Duration) -> Duration {
         self.stood.iter().filter(|s| now.since(s.until) < recent).map(|s| s.span).sum()
+    }
+
+    /// When it was last able to hear again, after its interface was down or its daemon stopped for longer than that.
+    pub(super) fn hears_since(&self, longer: Duration) -> Option<Instant> {
+        let long = |s: &&Stood| s.halt == Halt::Stopped && s.span > longer;
+        self.stood.iter().filter(long).map(|s| s.until).max().max(self.link_back)
     }
 
     /// For how long the hypervisor held it in all, of the halts that ended within `recent`.

@@ -161,6 +161,9 @@ impl World {
     pub(super) fn link_state(&mut self, host: usize, up: bool) {
         self.touch_all();
         self.hosts[host].link_up = up;
+        if up {
+            self.facts.host_mut(host).link_back = Some(self.now);
+        }
         let config = Arc::clone(&self.hosts[host].config);
         for (g, group) in config.groups.iter().enumerate() {
             for i in 0..group.havips.len() {

@@ -43,7 +43,13 @@ impl Case<'_> {
                 last.stated.interval * self.world.hosts[self.host].config.heartbeat.dead_multiplier
             ));
         }
-        if self.world.hosts[self.host].link_up { Ok(()) } else { Err("this host can hear nobody".to_owned()) }
+        let dead_time = self.dead_time();
+        let deaf = self.facts().hears_since(dead_time * 102 / 100);
+        let listened = deaf.is_none_or(|since| self.world.now.since(since) * 102 / 100 >= dead_time);
+        self.only(
+            self.world.hosts[self.host].link_up && listened,
+            "this host has not been able to hear for a dead time",
+        )
     }
 
     /// It said so with its last datagram.
