@@ -12,6 +12,9 @@ use std::time::Duration;
 /// for the way there: docs/protocol.md, `majority`.
 const LEASE_SHARE: u32 = 80;
 
+/// Groups that one datagram has room for, whatever else is in it.
+const FIT: usize = 8;
+
 impl Case<'_> {
     /// The last datagram of a peer that counted here, if one did within its dead time.
     fn heard(&self, peer: usize) -> Option<&Last> {
@@ -66,8 +69,12 @@ impl Case<'_> {
     /// No node that is heard states that it is claiming, active or releasing.
     pub(super) fn nobody_active(&self) -> Result<(), Untrue> {
         let owner = self.others().find(|p| {
-            let role = self.heard(*p).and_then(|last| self.stated(last)).map(|(role, _)| role);
-            role.is_some_and(Role::has_right)
+            let Some(last) = self.heard(*p) else { return false };
+            let right = self.stated(last).is_some_and(|(role, _)| role.has_right());
+            // What does not fit into one datagram comes with the next.
+            let split = if self.world.groups() > FIT { last.stated.interval * 3 / 2 } else { Duration::ZERO };
+            let began = self.world.hosts[*p].process.as_ref().map(|p| p.reign_since[self.group]);
+            right && began.is_none_or(|began| last.sent.since(began) >= split)
         });
         owner.map_or(Ok(()), |p| Err(format!("{} is heard to have the right", self.name(p))))
     }
@@ -148,7 +155,9 @@ impl Case<'_> {
         {
             return Ok(());
         }
-        let renewed = 1 + self.others().filter(|v| self.renewed_by(*v)).count();
+        // Its own vote counts like any other: not soon after a start.
+        let own = usize::from(self.votes(self.host));
+        let renewed = own + self.others().filter(|v| self.renewed_by(*v)).count();
         let voters = self.world.hosts[self.host].config.groups[self.group].members.len();
         if renewed * 2 > voters {
             return Err(format!("{renewed} of {voters} voters answered in time, and stand behind nobody else"));
@@ -156,22 +165,27 @@ impl Case<'_> {
         Ok(())
     }
 
+    /// Whether a voter is past what it waits for after its start, and does not leave.
+    fn votes(&self, voter: usize) -> bool {
+        let cluster = &self.world.scenario.cluster;
+        let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
+        let process = self.world.hosts[voter].process.as_ref();
+        process.is_some_and(|p| !p.stopping && self.world.now.since(p.started) > waits)
+    }
+
     /// Whether a voter must have renewed the lease lately.
     fn renewed_by(&self, voter: usize) -> bool {
-        let cluster = &self.world.scenario.cluster;
         let host = &self.world.hosts[voter];
         let Some(last) = self.heard(voter) else { return false };
         let lease = self.dead_time() * LEASE_SHARE / 100;
         let answered = self.world.now.since(last.echoed) < lease;
-        let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
-        let settled = host.process.as_ref().is_some_and(|p| !p.stopping && self.world.now.since(p.started) > waits);
         let same = last.stated.digest == Some(self.world.hosts[self.host].digest) && last.run == host.starts;
         let records = !host.disk_stuck && !host.effects_stuck;
         let other = |p: usize| {
             let epoch = self.world.epoch(p, self.group).unwrap_or_default();
             p != self.host && epoch >= self.t.epoch
         };
-        answered && settled && same && records && !(0..self.world.nodes()).any(other)
+        answered && self.votes(voter) && same && records && !(0..self.world.nodes()).any(other)
     }
 
     /// Another node states another digest, or this one's file was another before.
