@@ -9,7 +9,7 @@ use super::random::{SETTLE_MS, of, shareable};
 use super::scenario::Step;
 use crate::config::model::{Arbiter, Binding, HoldOrRelease, Strangers};
 
-/// The least dead multiplier with which many groups are drawn under `majority`.
+/// The least dead multiplier with which many groups are drawn.
 const LASTING: u32 = 5;
 /// One plan of so many has many groups, which cost as much time as they are.
 const MANY_GROUPS: u32 = 60;
@@ -301,8 +301,8 @@ impl Plan {
             self.add(at, Deed::SaveDisk { node: node.clone() });
             self.add(at + after, Deed::RestoreDisk { node, back_ms });
         }
-        // Under `majority` leases of less than four intervals are lost with many groups and no fault: docs/invariants.md, "Open".
-        let lasts = self.cluster.arbiter != Arbiter::Majority || self.cluster.dead_multiplier >= LASTING;
+        // With fewer intervals to a dead time many groups are lost without a fault: docs/invariants.md, "Open".
+        let lasts = self.cluster.dead_multiplier >= LASTING;
         if self.rng.u32(0..MANY_GROUPS) == 0 && lasts {
             self.cluster.groups = of(&mut self.rng, &[8, 16, 64]);
         }
