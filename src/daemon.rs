@@ -179,7 +179,12 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
         },
     };
     logging.apply(&loaded.config.log);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "{found}");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "havipd starts");
+    if found.is_wrong() {
+        tracing::warn!("{found}");
+    } else {
+        tracing::info!("{found}");
+    }
     if let Some(whose) = persisted.of_another(&loaded.config) {
         let (place, own) = (state_directory.display(), &loaded.config.local_node().name);
         tracing::warn!("{place} has the state of {whose}: it is not used here, and will be that of {own} from now on");
@@ -190,6 +195,7 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
         path: arguments.config,
         known,
         persisted,
+        wrong_state: found.is_wrong().then(|| found.to_string()),
         state_directory,
         runtime_directory,
         logging: logging.clone(),

@@ -212,10 +212,17 @@ impl fmt::Debug for BootId {
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// The epoch after this one.
+    /// The highest that a state directory is believed. A thousand terms a second would take 34 years to get there, so
+    /// a higher one is a file that was damaged, or made by somebody.
+    pub const CREDIBLE: Self = Self(1 << 40);
+    /// The highest that there is; none above it is encoded or decoded. From [`Self::CREDIBLE`] on more numbers are left
+    /// than any cluster uses, so what a file says can never bring a node to the last one.
+    pub const LAST: Self = Self(1 << 48);
+
+    /// The epoch after this one; after [`Self::LAST`] there is none.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0.saturating_add(1))
+        if self.0 < Self::LAST.0 { Self(self.0 + 1) } else { Self::LAST }
     }
 }
 

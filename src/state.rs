@@ -3,7 +3,8 @@
 //! The file is replaced as a whole (written beside, synced, renamed, directory synced), so a crash
 //! leaves either the old or the new one. A file that cannot be understood is kept aside as
 //! `state.json.corrupt` and the daemon starts without it: lost state costs waiting (the epoch is
-//! learned from the peers, a voter waits out the longest lease), never safety.
+//! learned from the peers, a voter waits out the longest lease), never safety. The same is done with a
+//! file that has a number which cannot be right, but then the rest of it counts.
 //!
 //! Writing is a thread's work. [`StateWriter::store`] puts the newest state into a slot and returns;
 //! a full disk is retried and alarmed, a hung one only makes that thread wait.
@@ -34,6 +35,8 @@ pub const FILE: &str = "state.json";
 const VERSION: u32 = 1;
 /// A file larger than this is not ours.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Wrong files that are kept aside.
+const KEPT: u32 = 9;
 
 /// Why the state could not be written, or the writer not started.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +82,13 @@ pub enum Found {
         /// Where it is now, if it could be moved.
         kept: Option<PathBuf>,
     },
+    /// A good file with numbers that cannot be right: those are not taken over.
+    Incredible {
+        /// Which ones.
+        what: Vec<String>,
+        /// Where the file is kept, if it could be.
+        kept: Option<PathBuf>,
+    },
     /// One that could not be read.
     Unreadable {
         /// Why.
@@ -106,6 +116,16 @@ impl fmt::Display for Found {
             Self::Corrupt { reason, kept: None } => {
                 write!(f, "starting without the state of the last run ({reason}); its file could not be moved aside")
             }
+            Self::Incredible { what, kept: Some(kept) } => write!(
+                f,
+                "state of the last run found, but {}: not taken over; the file as it was is kept as {}",
+                what.join(", "),
+                kept.display()
+            ),
+            Self::Incredible { what, kept: None } => {
+                let what = what.join(", ");
+                write!(f, "state of the last run found, but {what}: not taken over; the file could not be kept aside")
+            }
             Self::Unreadable { reason } => write!(f, "starting without the state of the last run: {reason}"),
             Self::GrantsIgnored { reason } => {
                 write!(
@@ -114,6 +134,14 @@ impl fmt::Display for Found {
                 )
             }
         }
+    }
+}
+
+impl Found {
+    /// Whether somebody should look at it.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        !matches!(self, Self::State | Self::Nothing { .. })
     }
 }
 
@@ -135,14 +163,32 @@ fn load_while(directory: &Path, wanted: &AtomicBool) -> (Persisted, Found) {
         }
     };
     match understand(&text) {
-        Ok(state) => take_over(directory, state, wanted),
+        Ok(mut state) => {
+            let what = state.forget_incredible();
+            // Before the file is replaced, and never in the place of an earlier one.
+            let kept = if what.is_empty() { None } else { aside(directory, |aside| std::fs::hard_link(&path, aside)) };
+            let (state, found) = take_over(directory, state, wanted);
+            (state, if what.is_empty() { found } else { Found::Incredible { what, kept } })
+        }
         Err(reason) if !wanted.load(Ordering::Acquire) => (Persisted::default(), Found::Unreadable { reason }),
         Err(reason) => {
-            let aside = directory.join(format!("{FILE}.corrupt"));
-            let kept = std::fs::rename(&path, &aside).ok().map(|()| aside);
+            let kept = aside(directory, |aside| std::fs::rename(&path, aside));
             (Persisted::default(), Found::Corrupt { reason, kept })
         }
     }
+}
+
+/// Keeps a file aside by `keep`, under the first name that is free; the last name is used again and again.
+fn aside(directory: &Path, keep: impl FnOnce(&Path) -> io::Result<()>) -> Option<PathBuf> {
+    let names = std::iter::once(format!("{FILE}.corrupt")).chain((2..=KEPT).map(|n| format!("{FILE}.corrupt.{n}")));
+    let mut paths = names.map(|name| directory.join(name));
+    let last = directory.join(format!("{FILE}.corrupt.{KEPT}"));
+    let path = paths.find(|path| path.symlink_metadata().is_err()).unwrap_or_else(|| {
+        // What cannot be removed, `keep` fails on.
+        let _ = std::fs::remove_file(&last);
+        last
+    });
+    keep(&path).ok().map(|()| path)
 }
 
 /// Takes the grants off the disk, and puts this boot of the machine on it: a second start in the same boot must not
@@ -327,6 +373,36 @@ mod tests {
             assert_eq!(std::fs::read_to_string(kept).expect("it was kept"), text);
             assert!(matches!(load(dir.path()).1, Found::Nothing { .. }));
         }
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_right_are_forgotten_and_the_rest_counts() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(FILE);
+        for (i, (wrong, named)) in [
+            ("\"epoch-reserved\": 18446744073709551615", "epoch 18446744073709551615 of group web"),
+            ("\"epoch-reserved\": 1099511627777", "epoch 1099511627777 of group web"),
+            ("\"maintenance\": 4294967295", "maintenance number 4294967295 of group web"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let text = format!(r#"{{"version": 1, "state": {{"groups": {{"web": {{"drained": true, {wrong}}}}}}}}}"#);
+            std::fs::write(&path, &text).expect("there is room");
+            let (state, found) = load(dir.path());
+            assert_eq!((state.groups["web"].drained, state.groups["web"].epoch_reserved), (true, 0));
+            assert_eq!(state.groups["web"].maintenance, 0);
+            let Found::Incredible { what, kept: Some(kept) } = &found else { panic!("{found:?}") };
+            assert!(what[0].contains(named) && found.is_wrong(), "{what:?}");
+            assert_eq!(std::fs::read_to_string(kept).expect("it was kept"), text);
+            write(dir.path(), &state).expect("there is room");
+            assert_eq!(load(dir.path()).1, Found::State);
+            assert_eq!(std::fs::read_to_string(kept).expect("it is still kept"), text, "{i}");
+        }
+        assert_eq!(dir.path().read_dir().expect("it is there").count(), 4, "each of them is kept");
+        let highest = r#"{"version": 1, "state": {"groups": {"web": {"epoch-reserved": 1099511627776}}}}"#;
+        std::fs::write(&path, highest).expect("there is room");
+        assert_eq!(load(dir.path()).1, Found::State);
     }
 
     #[test]

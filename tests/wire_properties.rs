@@ -1,6 +1,7 @@
 //! Properties of the wire format, for all values and for any bytes.
 
 use havipd::config::model::HeartbeatKey;
+use havipd::election::maintenance;
 use havipd::election::role::Role;
 use havipd::ids::{BootId, ClusterName, Epoch, KeyId, Target};
 use havipd::secret::Secret;
@@ -36,7 +37,8 @@ fn micros() -> impl Strategy<Value = Duration> {
 
 fn entry() -> impl Strategy<Value = Entry> {
     let role = prop::sample::select(vec![Role::Backup, Role::Claiming, Role::Active, Role::Releasing, Role::Fault]);
-    let grant = (tag(), boot(), any::<u64>(), any::<u64>()).prop_map(|(node, boot, epoch, seq)| Grant {
+    let epoch = || prop_oneof![0..=Epoch::LAST.0, Just(Epoch::LAST.0)];
+    let grant = (tag(), boot(), epoch(), any::<u64>()).prop_map(|(node, boot, epoch, seq)| Grant {
         node,
         boot,
         epoch: Epoch(epoch),
@@ -44,12 +46,12 @@ fn entry() -> impl Strategy<Value = Entry> {
     });
     let head = (tag(), role, any::<u16>(), any::<u8>(), any::<i16>());
     let tail = (
-        any::<u64>(),
-        any::<u64>(),
+        epoch(),
+        epoch(),
         option::of(tag()),
         option::of(micros()),
         option::of(grant),
-        prop_oneof![Just(0), any::<u32>()],
+        prop_oneof![Just(0), 0..=maintenance::LAST, Just(maintenance::LAST)],
     );
     (head, tail).prop_map(
         |((group, role, flags, priority, effective), (epoch, seen, successor, ask, grant, maintenance))| Entry {

@@ -75,6 +75,12 @@ pub enum Request {
         #[serde(default, rename = "for-seconds", skip_serializing_if = "Option::is_none")]
         for_seconds: Option<u64>,
     },
+    /// Begin the epochs and maintenance numbers of a group again, if they are too high to be right.
+    ResetNumbers {
+        /// The group; absent is every group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
     /// Everything that could go wrong, looked at; changes nothing.
     Doctor,
     /// As SIGHUP, but answered when it is done.
@@ -119,6 +125,7 @@ impl Request {
             | Self::Drain { .. }
             | Self::Undrain { .. }
             | Self::Maintenance { .. }
+            | Self::ResetNumbers { .. }
             | Self::Reload
             | Self::LogLevel { .. } => true,
         }

@@ -62,7 +62,8 @@ pub(super) const MAINTENANCE: &str = "\
 Examples:
   havipctl maintenance web on --for 2h    nothing moves for two hours, whatever fails
   havipctl maintenance --all on           every group, until somebody ends it; status --check says so meanwhile
-  havipctl maintenance --all off          from any node";
+  havipctl maintenance --all off          from any node
+  havipctl maintenance web reset          on every node, in maintenance: numbers that cannot be right begin again";
 
 /// Of `reload`.
 pub(super) const RELOAD: &str = "\

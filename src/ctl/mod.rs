@@ -102,7 +102,8 @@ enum Verb {
         /// Which group; else every group.
         group: Option<String>,
     },
-    /// Freeze a group on every node of the cluster, or end that.
+    /// Freeze a group on every node of the cluster, or end that. `reset`: begin its epoch and maintenance numbers again
+    /// on this node, if they are too high to be right.
     #[command(allow_missing_positional = true, after_help = help::MAINTENANCE)]
     Maintenance {
         /// Which group.
@@ -111,8 +112,8 @@ enum Verb {
         /// Every group.
         #[arg(long)]
         all: bool,
-        /// On or off.
-        #[arg(value_name = "on|off")]
+        /// On or off, or reset.
+        #[arg(value_name = "on|off|reset")]
         switch: Switch,
         /// Off again by itself after this long: 1s to 720h, such as 30m or 2h. The node of this havipctl sees to it,
         /// across restarts; if it is down then, once it is back.
@@ -181,6 +182,7 @@ enum Verb {
 enum Switch {
     On,
     Off,
+    Reset,
 }
 
 impl Verb {
@@ -195,6 +197,10 @@ impl Verb {
             }
             Self::Drain { group, .. } => Request::Drain { group: group.clone() },
             Self::Undrain { group } => Request::Undrain { group: group.clone() },
+            // With --for it is left to the daemon to say that only `on` ends by itself.
+            Self::Maintenance { group, switch: Switch::Reset, lasts: None, .. } => {
+                Request::ResetNumbers { group: group.clone() }
+            }
             Self::Maintenance { group, switch, lasts, .. } => Request::Maintenance {
                 group: group.clone(),
                 on: *switch == Switch::On,

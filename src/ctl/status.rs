@@ -167,6 +167,7 @@ fn troubles(status: &Value) -> Vec<String> {
     say("last reload", &status["effects"]["reload_error"]);
     say("metrics", &status["effects"]["metrics_error"]);
     say("state file", &status["effects"]["state"]["error"]);
+    say("state file", &status["effects"]["state"]["found"]);
     say("real-time priority", &status["network"]["realtime"]["error"]);
     say("locked memory", &status["effects"]["memory"]["error"]);
     for place in list(&status["network"]["places"]) {

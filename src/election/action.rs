@@ -234,6 +234,17 @@ impl Persisted {
         let another = known && (self.cluster.as_str(), self.node.as_str()) != (cluster, node);
         another.then(|| format!("node {:?} of cluster {:?}", self.node, self.cluster))
     }
+
+    /// Forgets what cannot be right and would never end, and says what that was, in words; the rest stays.
+    ///
+    /// Lost numbers cost waiting, never safety: they are learned from the peers.
+    pub fn forget_incredible(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, group) in &mut self.groups {
+            group.forget_incredible(name, &mut found);
+        }
+        found
+    }
 }
 
 /// A grant of a voter that was stopped in order: after the restart it renews this one, and gives no other.

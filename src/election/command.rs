@@ -5,7 +5,6 @@ use super::action::{Action, Actions};
 use super::event::{Command, Reply};
 use super::group::Group;
 use super::rank;
-use super::receive::MAINTENANCE_END;
 use super::role::Role;
 use super::turn::Turn;
 use crate::ids::GroupIndex;
@@ -25,6 +24,7 @@ impl Core {
             Command::Fetch { group } => self.in_group(now, group, actions, |g, turn| g.fetch(turn)),
             Command::Trace { group } => self.begin_trace(now, group.0),
             Command::Drain { group, on } => self.drain(now, group, on, actions),
+            Command::ResetNumbers { group } => self.reset_numbers(now, group, actions),
             Command::Maintenance { group, on, lasts } => self.maintenance(now, group, on, lasts, actions),
             Command::Stop { restart } => {
                 self.stopping = true;
@@ -63,8 +63,14 @@ impl Core {
         }
         for g in self.groups.iter_mut().filter(|g| asked(g)) {
             let said = self.peers.iter().filter_map(|p| p.entries.get(&g.tag)).map(|e| e.maintenance);
-            let heard = said.filter(|n| *n < MAINTENANCE_END).max().unwrap_or(0);
-            g.kept.switch_maintenance(now, on, lasts, heard);
+            let heard = said.filter(|number| !g.leaves_maintenance_aside(*number)).max().unwrap_or(0);
+            if !g.kept.switch_maintenance(now, on, lasts, heard) {
+                let name = &self.config.groups[g.index.0].name;
+                let text = format!(
+                    "{name}: no maintenance number is left; havipctl maintenance {name} reset on every node begins again"
+                );
+                return Reply::Refused(text);
+            }
         }
         self.persist = true;
         self.changed = true;
@@ -75,6 +81,18 @@ impl Core {
             (true, None) => "in maintenance on every node that is heard".to_owned(),
             (false, _) => "out of maintenance".to_owned(),
         })
+    }
+
+    /// Done if it was done in any group; else the first reason why not.
+    fn reset_numbers(&mut self, now: Instant, group: Option<GroupIndex>, actions: &mut Actions) -> Reply {
+        let mut said = Vec::new();
+        self.each_group(now, actions, |g, turn| {
+            if group.is_none_or(|index| g.index == index) {
+                said.push(g.reset_numbers(turn));
+            }
+        });
+        let done = said.iter().position(|reply| matches!(reply, Reply::Done(_))).unwrap_or(0);
+        if said.is_empty() { Reply::Refused("there is no such group".into()) } else { said.swap_remove(done) }
     }
 
     /// What it means is told for each group: who takes over, or why nobody does.

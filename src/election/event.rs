@@ -222,6 +222,11 @@ pub enum Command {
         /// Off again by itself after this long.
         lasts: Option<Duration>,
     },
+    /// Begin the epochs and maintenance numbers of a group again, if they are too high to be right.
+    ResetNumbers {
+        /// The group; `None` is every group.
+        group: Option<GroupIndex>,
+    },
     /// Leave: SIGTERM, as `on-stop`; or for a restart, as `on-restart`.
     Stop {
         /// This is a restart.

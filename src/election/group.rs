@@ -102,6 +102,8 @@ pub(crate) struct Group {
     /// The move that ended with the present reign: its steps may come in late.
     pub(super) late: Option<Late>,
     notified: Option<NotifyState>,
+    /// The numbers begin again: those of before are left aside until maintenance ends.
+    pub(super) resets: bool,
 }
 
 impl Group {
@@ -164,6 +166,7 @@ impl Group {
             renumbers_from: now,
             outnumbered: None,
             notified: None,
+            resets: false,
         }
     }
 
@@ -218,7 +221,7 @@ impl Group {
         for peer in turn.peers.iter() {
             if let Some(entry) = peer.says(self.tag, turn.now) {
                 let seen = entry.seen.max(entry.epoch);
-                if seen > self.seen {
+                if seen > self.seen && !self.leaves_aside(seen) {
                     self.seen = seen;
                 }
                 let reign = Some((peer.node, entry.epoch));

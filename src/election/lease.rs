@@ -64,6 +64,14 @@ impl Voter {
         self.quarantine = self.quarantine.max(until);
     }
 
+    /// The numbers of the group begin again.
+    pub(crate) fn forget_numbers(&mut self) {
+        self.highest = Epoch(0);
+        if let Some(given) = self.given.as_mut() {
+            given.epoch = Epoch(0);
+        }
+    }
+
     /// The owner restarts: its next start may have the grant before it runs out.
     pub(crate) fn expect_next_start(&mut self, node: NodeIndex, boot: BootId) {
         if let Some(given) = self.given.as_mut().filter(|g| g.node == node && g.boot == boot) {
@@ -111,7 +119,8 @@ impl Voter {
         }
         let fresh = match self.given(now) {
             Some(g) if same(g) && g.kept_for.is_none() => {
-                if ask.epoch < g.epoch || ask.seq <= g.seq {
+                // Its owner may begin its numbers again; it is the same term of the same start all the same.
+                if (ask.epoch < g.epoch && g.epoch <= Epoch::CREDIBLE) || ask.seq <= g.seq {
                     return false;
                 }
                 ask.lease != g.lease
@@ -122,7 +131,8 @@ impl Voter {
             None => true,
         };
         let mine = self.given.as_ref().is_some_and(same);
-        if ask.epoch < self.highest || (ask.epoch == self.highest && !mine) {
+        let begins_again = !fresh && self.highest > Epoch::CREDIBLE;
+        if (ask.epoch < self.highest && !begins_again) || (ask.epoch == self.highest && !mine) {
             return false;
         }
         // A shorter lease must not cut short what was given: the asker may still count on it.
@@ -194,6 +204,11 @@ impl Asker {
     /// Asks for a higher epoch of the same reign; grants that still run go on counting.
     pub(crate) fn renumber(&mut self, epoch: Epoch) {
         self.epoch = epoch;
+    }
+
+    /// The numbers begin again with `epoch`; grants that still run go on counting.
+    pub(crate) fn begin_again(&mut self, epoch: Epoch) {
+        (self.epoch, self.first) = (epoch, epoch);
     }
 
     /// Stops asking.

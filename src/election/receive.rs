@@ -11,9 +11,6 @@ use crate::wire::session::{Reason, Verdict};
 use crate::wire::{Datagram, Entry, Flags, Heartbeat, Leaving, Probe, Tag};
 use std::net::SocketAddr;
 
-/// Nobody switches maintenance as often as this: such a number is not believed, or the next switch would have none.
-pub(super) const MAINTENANCE_END: u32 = u32::MAX / 2;
-
 impl Core {
     /// Whether a datagram is worth an event: of this cluster, from a peer, for this node, and untouched. What is not is
     /// counted here, and costs neither an allocation nor a step.
@@ -212,9 +209,10 @@ impl Core {
         let ours = self.config.groups[index.0].member(self.config.local).is_some();
         let group = &mut self.groups[index.0];
         let ends = group.maintained() && entry.maintenance.is_multiple_of(2);
-        let news = entry.maintenance > group.kept.maintenance && entry.maintenance < MAINTENANCE_END;
+        let number = entry.maintenance;
+        let news = number > group.kept.maintenance && !group.leaves_maintenance_aside(number);
         if ours && news && (same_digest || !ends) {
-            group.kept.maintenance = entry.maintenance;
+            group.kept.maintenance = number;
             self.persist = true;
             self.changed = true;
         }

@@ -3,11 +3,12 @@
 use crate::config::model::Config;
 use crate::control::protocol::{Code, Request, Response};
 use crate::election::event::{Command, Reply};
+use crate::election::maintenance::LONGEST;
 use crate::ids::GroupIndex;
 use std::time::Duration;
 
-/// Longest maintenance that ends by itself, in seconds: whoever wants more wants no end.
-const MAINTENANCE_MAX: u64 = 30 * 86_400;
+/// Longest maintenance that ends by itself, in seconds.
+const MAINTENANCE_MAX: u64 = LONGEST.as_secs();
 
 /// The command that `request` stands for, or what is wrong with it.
 pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Response> {
@@ -35,6 +36,7 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
             on: *on,
             lasts: for_seconds.map(Duration::from_secs),
         },
+        Request::ResetNumbers { group } => Command::ResetNumbers { group: maybe(config, group.as_deref())? },
         Request::Status
         | Request::Watch
         | Request::Why { .. }

@@ -83,6 +83,8 @@ pub struct Setup {
     pub known: Known,
     /// What the last run left.
     pub persisted: Persisted,
+    /// What was wrong with that, in words.
+    pub wrong_state: Option<String>,
     /// `$STATE_DIRECTORY`.
     pub state_directory: PathBuf,
     /// `$RUNTIME_DIRECTORY`.
@@ -173,6 +175,9 @@ pub async fn run(
     let journal = Journal::start(setup.state_directory.clone(), setup.config.daemon.history_size)
         .map_err(ServiceError::Journal)?;
     let state = Arc::new(StateWriter::start(setup.state_directory.clone())?);
+    if let Some(wrong) = setup.wrong_state {
+        state.found(wrong);
+    }
     let begin = Start {
         config: Arc::clone(&setup.config),
         boot: BootId(random()?),

@@ -125,6 +125,16 @@ pub enum Deed {
     Drain { node: String, on: bool },
     /// An operator switches maintenance of all groups at a node.
     Maintenance { node: String, on: bool },
+    /// The numbers of every group in a node's state directory are these from its next start on; absent: as they were.
+    StateNumbers {
+        node: String,
+        #[serde(default)]
+        epoch: Option<u64>,
+        #[serde(default)]
+        maintenance: Option<u32>,
+    },
+    /// An operator has a node begin the numbers of all groups again.
+    ResetNumbers { node: String },
     /// The package of a later release, or of this one again, is installed: the next start runs it.
     Install { node: String, later: bool },
     /// systemd stops the daemon, and starts it again `back_ms` after it left.
@@ -239,6 +249,8 @@ impl Deed {
             | Self::Health { node, .. }
             | Self::Drain { node, .. }
             | Self::Maintenance { node, .. }
+            | Self::StateNumbers { node, .. }
+            | Self::ResetNumbers { node }
             | Self::Install { node, .. }
             | Self::Stop { node, .. }
             | Self::KeepalivedDies { node, .. }

@@ -71,6 +71,13 @@ impl World {
                 let host = self.node(node);
                 self.hosts[host].later_installed = *later;
             }
+            Deed::StateNumbers { node, epoch, maintenance } => {
+                let host = self.node(node);
+                for group in self.hosts[host].disk.groups.values_mut() {
+                    group.epoch_reserved = epoch.unwrap_or(group.epoch_reserved);
+                    group.maintenance = maintenance.unwrap_or(group.maintenance);
+                }
+            }
             Deed::StaleVrrp { node } => self.stale_state(self.node(node)),
             Deed::ReadLate { node, by_ms } => {
                 let host = self.node(node);
@@ -89,6 +96,7 @@ impl World {
             Deed::Switchover { .. }
             | Deed::Drain { .. }
             | Deed::Maintenance { .. }
+            | Deed::ResetNumbers { .. }
             | Deed::Stop { .. }
             | Deed::Reload { .. }
             | Deed::File { .. } => self.operate(deed),

@@ -40,6 +40,9 @@ impl World {
             Deed::Maintenance { node, on } => {
                 self.command(self.node(node), Command::Maintenance { group: None, on: *on, lasts: None });
             }
+            Deed::ResetNumbers { node } => {
+                self.command(self.node(node), Command::ResetNumbers { group: None });
+            }
             Deed::Stop { node, restart, back_ms } => {
                 let host = self.node(node);
                 let Some(p) = self.hosts[host].process.as_mut() else { return };

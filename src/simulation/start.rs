@@ -33,6 +33,7 @@ impl World {
         h.starts += 1;
         h.reload_waits = false;
         let mut persisted = h.disk.clone();
+        persisted.forget_incredible();
         // The file with the grants is deleted when it is read, and the boot of the machine put there.
         h.disk.grants.clear();
         let machine_boot = format!("boot {}", h.boots);

@@ -27,6 +27,8 @@ pub struct StateStatus {
     pub error: Option<String>,
     /// The disk has not answered for several seconds.
     pub hangs: bool,
+    /// What was wrong with the state of the last run, in words; until the next start.
+    pub found: Option<String>,
 }
 
 /// Writes the newest state in the background.
@@ -87,6 +89,11 @@ impl StateWriter {
             error!("the state directory does not answer: state is kept in memory only until it does");
         }
         self.0.changed.notify_all();
+    }
+
+    /// Notes what was wrong with the state that was found.
+    pub fn found(&self, wrong: String) {
+        self.0.slot().status.found = Some(wrong);
     }
 
     /// How writing is going.

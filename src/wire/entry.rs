@@ -2,6 +2,7 @@
 
 use super::cursor::{Cursor, Malformed, micros};
 use super::{Entry, Flags, Grant, Tag};
+use crate::election::maintenance;
 use crate::election::role::Role;
 use crate::ids::{BootId, Epoch};
 use std::time::Duration;
@@ -29,6 +30,13 @@ pub(super) fn len(entry: &Entry) -> usize {
 /// # Errors
 /// What of it the layout cannot carry.
 pub(super) fn put(out: &mut Vec<u8>, entry: &Entry) -> Result<(), &'static str> {
+    let numbers = [Some(entry.epoch), Some(entry.seen), entry.grant.map(|g| g.epoch)];
+    if numbers.into_iter().flatten().any(|epoch| epoch > Epoch::LAST) {
+        return Err("an epoch");
+    }
+    if entry.maintenance > maintenance::LAST {
+        return Err("a maintenance number");
+    }
     let part = |present: bool, bit: u8| if present { bit } else { 0 };
     let parts = part(entry.successor.is_some(), PART_SUCCESSOR)
         | part(entry.ask.is_some(), PART_ASK)
@@ -74,6 +82,11 @@ fn role(code: u8) -> Result<Role, Malformed> {
     roles.into_iter().find(|role| role_code(*role) == code).ok_or(Malformed("a role"))
 }
 
+/// ⚠ A number near the end of its range would leave none for whoever takes over, on every node that hears it.
+fn epoch(c: &mut Cursor<'_>) -> Result<Epoch, Malformed> {
+    Some(Epoch(c.u64("an epoch")?)).filter(|epoch| *epoch <= Epoch::LAST).ok_or(Malformed("an epoch"))
+}
+
 /// Reads an entry.
 pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
     let group = Tag(c.u64("an entry's group")?);
@@ -85,8 +98,7 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
         return Err(Malformed("an entry's parts"));
     }
     c.zeroes(1, "an entry's reserved byte")?;
-    let epoch = Epoch(c.u64("an entry's epoch")?);
-    let seen = Epoch(c.u64("an entry's epoch")?);
+    let (epoch, seen) = (epoch(c)?, epoch(c)?);
     let mut entry = Entry {
         group,
         role: role(role_code)?,
@@ -110,13 +122,13 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
         entry.grant = Some(Grant {
             node: Tag(c.u64("a grant")?),
             boot: BootId(c.array("a grant")?),
-            epoch: Epoch(c.u64("a grant")?),
+            epoch: self::epoch(c)?,
             seq: c.u64("a grant")?,
         });
     }
     if parts & PART_MAINTENANCE != 0 {
         entry.maintenance = c.u32("a maintenance number")?;
-        if entry.maintenance == 0 {
+        if !(1..=maintenance::LAST).contains(&entry.maintenance) {
             return Err(Malformed("a maintenance number"));
         }
     }

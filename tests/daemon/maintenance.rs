@@ -88,3 +88,49 @@ fn the_active_node_may_be_the_first_to_restart_with_another_file() {
     assert_eq!(lab.writes(), writes, "nobody attached or detached anything");
     assert_eq!(lab.holder().as_deref(), Some("i-a"));
 }
+
+#[test]
+fn a_state_file_with_numbers_that_cannot_be_right_poisons_nobody() {
+    let lab = Lab::new(Options { cold_start_wait: Some("1s"), ..Options::default() });
+    let (a, mut b) = lab.pair();
+    b.wait_for("has it on disk", |s| s["effects"]["state"]["unsaved"] == false);
+    b.signal(9);
+    b.ended();
+    drop(b);
+    let path = lab.home(1).join("state/state.json");
+    let mut state: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let web = &mut state["state"]["groups"]["web"];
+    web["epoch-reserved"] = u64::MAX.into();
+    web["maintenance"] = u32::MAX.into();
+    std::fs::write(&path, state.to_string()).unwrap();
+    let b = lab.start(1);
+    b.wait_for("hears a", |s| s["peers"][0]["state"] == "up" && s["groups"][0]["active"] == "a");
+
+    // It is named, and kept.
+    let check = lab.ctl(1, &["status", "--check"]);
+    assert_eq!(check.status.code(), Some(1));
+    let text = String::from_utf8([check.stdout, check.stderr].concat()).unwrap();
+    assert!(text.contains("epoch 18446744073709551615 of group web cannot be right"), "{text}");
+    assert!(text.contains("maintenance number 4294967295 of group web cannot be right"), "{text}");
+    b.wait_log("the file as it was is kept as");
+    let kept = std::fs::read_to_string(lab.home(1).join("state/state.json.corrupt")).unwrap();
+    assert_eq!(kept, state.to_string());
+
+    // Neither number has spread: epochs go on, maintenance goes on and off.
+    for node in [1, 0] {
+        assert!(lab.ctl(node, &["maintenance", "web", "on"]).status.success());
+        a.wait_for("hears of it", |s| s["groups"][0]["maintenance"] == true);
+        b.wait_for("hears of it", |s| s["groups"][0]["maintenance"] == true);
+        assert!(lab.ctl(1, &["maintenance", "web", "off"]).status.success());
+        a.wait_for("hears of the end", |s| s["groups"][0]["maintenance"] == false);
+    }
+    assert!(lab.ctl(0, &["switchover", "web", "--wait"]).status.success());
+    let epoch = b.wait_role("active")["groups"][0]["epoch"].as_u64().unwrap();
+    assert!(epoch < 100, "{epoch}");
+    a.wait_role("backup");
+    assert!(lab.ctl(1, &["switchover", "web", "--wait"]).status.success());
+    a.wait_role("active");
+    let refused = lab.ctl(0, &["maintenance", "web", "reset"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("are in order"));
+}

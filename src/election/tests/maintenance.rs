@@ -301,3 +301,93 @@ fn a_start_with_more_voters_makes_no_second_majority() {
     assert_eq!((active, pair.role(2)), (1, Role::Backup), "{}", pair.story());
     assert!((0..5).all(|i| pair.core(i).groups[0].unsettled.is_none()));
 }
+
+/// The numbers of `node`'s state directory, for its next start.
+fn numbers(pair: &mut Pair, node: usize, epoch: u64, maintenance: u32) {
+    let kept = PersistedGroup { epoch_reserved: epoch, maintenance, ..PersistedGroup::default() };
+    pair.disks.insert(node, Persisted { groups: [("web".into(), kept)].into(), ..Persisted::default() });
+}
+
+fn reset(pair: &mut Pair, node: usize) -> Result<String, String> {
+    let actions = pair.give(node, Event::Commanded { command: Command::ResetNumbers { group: None }, request: 8 });
+    let reply = actions.into_iter().find_map(|a| if let Action::Reply { reply, .. } = a { Some(reply) } else { None });
+    pair.run(SEC);
+    match reply.expect("it is answered") {
+        crate::election::event::Reply::Done(text) => Ok(text),
+        crate::election::event::Reply::Refused(text) => Err(text),
+    }
+}
+
+#[test]
+fn numbers_that_are_too_high_to_be_right_begin_again_in_maintenance() {
+    for (nodes, arbiter) in [(2, Arbiter::Cloud), (3, Arbiter::Majority)] {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let mut pair = Pair::new(nodes, arbiter);
+            pair.run(SEC * 40);
+            let text = reset(&mut pair, 0).expect_err("nothing is wrong");
+            assert!(text.contains("in order: epoch 1, maintenance 0"), "{text}");
+            // The last number: what somebody with the key may say, and no file.
+            pair.kill(1);
+            numbers(&mut pair, 1, Epoch::LAST.0, 0);
+            pair.start(1, config(nodes, 1, arbiter));
+            pair.run(SEC * 5);
+            assert!(pair.core(0).groups[0].seen > Epoch::CREDIBLE, "{}", pair.story());
+            let text = reset(&mut pair, 0).expect_err("first maintenance");
+            assert!(text.contains("is not in maintenance"), "{text}");
+            tell(&mut pair, 0, true, None);
+            for node in order.into_iter().filter(|node| *node < nodes) {
+                reset(&mut pair, node).expect("it is in maintenance");
+                pair.run(SEC * 5);
+                assert_eq!(pair.role(0), Role::Active, "{arbiter:?} {order:?} {}", pair.story());
+            }
+            tell(&mut pair, 0, false, None);
+            pair.run(SEC * 5);
+            for node in 0..nodes {
+                let web = &pair.core(node).groups[0];
+                assert!(web.seen < Epoch(10) && web.epoch < Epoch(10) && web.kept.epoch_reserved < 5_000, "{node}");
+            }
+            let command = Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(1)) };
+            pair.give(0, Event::Commanded { command, request: 9 });
+            pair.run(SEC * 5);
+            assert_eq!((pair.role(0), pair.role(1), pair.moves()), (Role::Backup, Role::Active, 1), "{}", pair.story());
+        }
+    }
+}
+
+#[test]
+fn a_maintenance_number_without_a_next_one_is_refused_and_can_be_reset() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(SEC * 40);
+    pair.kill(1);
+    numbers(&mut pair, 1, 0, crate::election::maintenance::LAST - 1);
+    pair.start(1, config(2, 1, Arbiter::Cloud));
+    pair.run(SEC * 5);
+    // Even the highest number is taken once; after it there is none.
+    tell(&mut pair, 0, true, None);
+    let text = off(&mut pair, 0).expect_err("no number is left");
+    assert!(text.contains("no maintenance number is left") && text.contains("maintenance web reset"), "{text}");
+    tell(&mut pair, 0, true, None);
+    assert_eq!(on(&pair), [true, true]);
+    for node in [0, 1] {
+        reset(&mut pair, node).expect("it is in maintenance");
+    }
+    assert_eq!(on(&pair), [true, true]);
+    off(&mut pair, 1).expect("there are numbers again");
+    pair.run(SEC);
+    assert_eq!((on(&pair), pair.role(0)), ([false, false], Role::Active));
+}
+
+#[test]
+fn what_cannot_be_right_in_a_file_is_forgotten_and_named() {
+    let right = PersistedGroup { epoch_reserved: Epoch::CREDIBLE.0, maintenance: 3, ..PersistedGroup::default() };
+    let mut state = Persisted { groups: [("web".into(), right)].into(), ..Persisted::default() };
+    let before = state.clone();
+    assert_eq!((state.forget_incredible(), &state), (vec![], &before));
+    let web = state.groups.get_mut("web").expect("it is there");
+    (web.epoch_reserved, web.maintenance) = (u64::MAX, u32::MAX);
+    let found = state.forget_incredible();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains(&format!("epoch {} of group web", u64::MAX)), "{found:?}");
+    let web = &state.groups["web"];
+    assert_eq!((web.epoch_reserved, web.maintenance), (0, 0));
+}

@@ -25,7 +25,7 @@ use super::role::{Cause, Role};
 use super::{Core, Start};
 use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::config::model::*;
-use crate::ids::{BootId, GroupIndex, HavipIndex, KeyId, NodeIndex, Target};
+use crate::ids::{BootId, Epoch, GroupIndex, HavipIndex, KeyId, NodeIndex, Target};
 use crate::secret::Secret;
 use crate::simulation::release::of_a_later_release;
 use crate::time::Instant;

@@ -3,6 +3,7 @@
 
 use super::super::cursor::Cursor;
 use super::world::{Packet, World};
+use havipd::election::maintenance;
 use havipd::election::role::Role;
 use havipd::ids::{BootId, Epoch};
 use havipd::wire::heartbeat::{decode, encode};
@@ -51,6 +52,11 @@ fn number(bytes: &mut Cursor<'_>, now: u64) -> u64 {
     }
 }
 
+/// One that can be said: what is beyond the last one is not decoded by anybody.
+fn epoch(bytes: &mut Cursor<'_>, now: Epoch) -> Epoch {
+    Epoch(number(bytes, now.0)).min(Epoch::LAST)
+}
+
 fn span(bytes: &mut Cursor<'_>) -> Duration {
     Duration::from_micros(number(bytes, 200_000) % (1 << 32))
 }
@@ -89,16 +95,16 @@ fn change_entry(e: &mut Entry, bytes: &mut Cursor<'_>) {
         2 => e.flags = Flags(bytes.u64() as u16),
         3 => e.priority = bytes.byte(),
         4 => e.effective = i16::from_le_bytes([bytes.byte(), bytes.byte()]),
-        5 => e.epoch = Epoch(number(bytes, e.epoch.0)),
-        6 => e.seen = Epoch(number(bytes, e.seen.0)),
+        5 => e.epoch = epoch(bytes, e.epoch),
+        6 => e.seen = epoch(bytes, e.seen),
         7 => e.successor = bytes.yes().then(|| names[bytes.below(3)]),
         8 => e.ask = bytes.yes().then(|| span(bytes)),
         9 => {
             let (node, boot) = (names[bytes.below(3)], BootId([bytes.byte(); 16]));
-            let (epoch, seq) = (Epoch(number(bytes, e.epoch.0)), number(bytes, 1));
+            let (epoch, seq) = (epoch(bytes, e.epoch), number(bytes, 1));
             e.grant = bytes.yes().then_some(Grant { node, boot, epoch, seq });
         }
         10 => e.group = Tag(bytes.u64()),
-        _ => e.maintenance = number(bytes, e.maintenance.into()) as u32,
+        _ => e.maintenance = (number(bytes, e.maintenance.into()) as u32).min(maintenance::LAST),
     }
 }
