@@ -261,7 +261,8 @@ impl Hands {
         let outcome = match addresses.put(put)? {
             PutOutcome::RightLost => Outcome::RightLost,
             PutOutcome::Done => {
-                if self.placed.insert(address, interface).is_some_and(|old| old != interface) {
+                // Before the first put of this run it may be where an earlier run, or another file, had it.
+                if self.placed.insert(address, interface) != Some(interface) {
                     addresses.remove_elsewhere(address, interface)?;
                 }
                 Outcome::Done

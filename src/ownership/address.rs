@@ -40,6 +40,18 @@ impl Address {
         Self { ip, wanted, ..Self::default() }
     }
 
+    /// The address that may be on this host because of us.
+    pub(crate) fn maybe_ours(&self) -> Option<Ipv4Addr> {
+        let maybe_there = self.present != Some(false) || self.put_at.is_some();
+        self.ip.filter(|_| self.wanted && maybe_there)
+    }
+
+    /// A reload made it another address, or no address of this host: nothing that was known of it holds any more. Who
+    /// has the right announces the new one `announcements` times.
+    pub(crate) fn replace(&mut self, now: Instant, ip: Option<Ipv4Addr>, wanted: bool, announcements: u32) {
+        *self = Self { burst_left: announcements, announce_at: Some(now), ..Self::new(ip, wanted) };
+    }
+
     /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
     pub(crate) fn put(&mut self, turn: &mut Turn<'_>, place: Place, right_until: Instant) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };

@@ -21,7 +21,8 @@ use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{AddressOwner, OwnerError, Report};
 use crate::process::realtime::Scheduling;
 use crate::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -111,6 +112,8 @@ struct Driver {
     places: Places,
     paths_told: paths::PathsTold,
     owner: AddressOwner,
+    /// Addresses of an earlier configuration that are still to be taken off.
+    leftovers: BTreeSet<Ipv4Addr>,
     reports: mpsc::Receiver<Report>,
     announcer: Option<Announcer>,
     timer: Timer,
@@ -161,6 +164,7 @@ impl Driver {
             places,
             paths_told: paths::PathsTold::default(),
             owner,
+            leftovers: BTreeSet::new(),
             reports,
             announcer: None,
             timer: Timer::new()?,
@@ -248,7 +252,7 @@ impl Driver {
                 self.observe_host();
             }
             ToCore::Abandon => {
-                for address in self.places.addresses(self.core.config()) {
+                for address in self.addresses() {
                     self.owner.drop_address(address);
                 }
                 self.ended = true;
@@ -300,7 +304,12 @@ impl Driver {
                     self.owner.put(Put { address, interface, lifetime, right_until });
                 }
             }
-            Action::DropAddress { address, .. } => drop(self.owner.drop_address(address)),
+            Action::DropAddress { address, .. } => {
+                if !self.places.addresses(self.core.config()).contains(&address) {
+                    self.leftovers.insert(address);
+                }
+                self.owner.drop_address(address);
+            }
             Action::Announce { group, havip, address, right_until } => {
                 self.announce(now, group, havip, address, right_until);
             }
@@ -316,6 +325,13 @@ impl Driver {
         }
     }
 
+    /// Every address that this host may have because of us.
+    fn addresses(&self) -> Vec<Ipv4Addr> {
+        let mut all = self.places.addresses(self.core.config());
+        all.extend(&self.leftovers);
+        all
+    }
+
     fn group_name(&self, group: GroupIndex) -> &crate::ids::GroupName {
         &self.core.config().groups[group.0].name
     }
@@ -329,8 +345,19 @@ impl Driver {
         if let Some(event) = self.observe_paths() {
             self.turn(event);
         }
+        self.drop_leftovers();
         self.scheduling.look(now);
         self.seal(now);
+    }
+
+    /// The core knows an address no more that a reload took out of the file: it is taken off until it is seen to be gone.
+    fn drop_leftovers(&mut self) {
+        let Ok(monitor) = &self.monitor else { return };
+        let ours = self.places.addresses(self.core.config());
+        self.leftovers.retain(|address| monitor.has((*address).into()) && !ours.contains(address));
+        for address in &self.leftovers {
+            self.owner.drop_address(*address);
+        }
     }
 
     /// Keeps the last words good: after a crash nobody can make new ones.
@@ -338,24 +365,26 @@ impl Driver {
         let basis = self.core.farewell_basis();
         if self.sealed.as_ref() != Some(&basis) {
             let farewells = self.core.farewells(now);
-            let addresses = self.places.addresses(self.core.config());
+            let addresses = self.addresses();
             if self.outbox.try_send(ToEffects::Seal { farewells, addresses }).is_ok() {
                 self.sealed = Some(basis);
             }
         }
     }
 
-    fn reload(&mut self, config: Arc<Config>) -> Result<(), String> {
+    /// Takes a configuration over; what the operator should know of it, or why not.
+    fn reload(&mut self, config: Arc<Config>) -> Result<Vec<String>, String> {
         let now = clock::now();
         if let Some(why) = self.core.reload_refusal(&config, now) {
             return Err(why);
         }
+        let warnings = self.core.reload_warnings(&config, now);
         if let Some(target) = &config.local_node().target {
             self.places.set_target(Some(target));
         }
         self.turn(Event::ConfigReloaded(config));
         self.sealed = None;
-        Ok(())
+        Ok(warnings)
     }
 
     fn status(&self, now: Instant) -> CoreStatus {

@@ -52,7 +52,7 @@ pub(crate) enum ToCore {
     /// Asks how things are now.
     Status(oneshot::Sender<CoreStatus>),
     /// A configuration that was found acceptable so far; the answer says why the core refuses it.
-    Reload(Arc<Config>, oneshot::Sender<Result<(), String>>),
+    Reload(Arc<Config>, oneshot::Sender<Result<Vec<String>, String>>),
     /// Hardware address of the ENI that this node binds.
     TargetMac(Mac),
     /// Take every address off and end at once.

@@ -30,6 +30,8 @@ pub enum ReloadError {
 pub(super) struct Reloaded {
     pub(super) config: Arc<Config>,
     pub(super) changes: Changes,
+    /// What the operator should know, besides.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Reads the file at `path` for this host. Blocks as long as the disk does.
@@ -86,13 +88,19 @@ impl Reload {
             .map_err(ReloadError::Refused)?;
         let config = Arc::new(loaded.config);
         self.reconfigure(&config).await.map_err(ReloadError::NotNow)?;
-        if let Err(why) = self.ask_core(&config).await {
-            if let Err(error) = self.reconfigure(&self.running).await {
-                tracing::error!("the old [cloud] settings cannot be taken back: {error}");
-            }
-            return Err(ReloadError::NotNow(why));
+        let warnings = match self.ask_core(&config).await {
+            Ok(warnings) => warnings,
+            Err(why) => return Err(self.refused(why).await),
+        };
+        Ok(Reloaded { config, changes, warnings })
+    }
+
+    /// The core refused it: the cloud's client goes back to what it had.
+    async fn refused(&self, why: String) -> ReloadError {
+        if let Err(error) = self.reconfigure(&self.running).await {
+            tracing::error!("the old [cloud] settings cannot be taken back: {error}");
         }
-        Ok(Reloaded { config, changes })
+        ReloadError::NotNow(why)
     }
 
     /// Off the effects thread: it reads `ca-file`.
@@ -103,7 +111,7 @@ impl Reload {
         done.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
-    async fn ask_core(&self, config: &Arc<Config>) -> Result<(), String> {
+    async fn ask_core(&self, config: &Arc<Config>) -> Result<Vec<String>, String> {
         let gone = || "the core does not answer".to_owned();
         let (reply, answer) = oneshot::channel();
         self.core.send(ToCore::Reload(Arc::clone(config), reply)).await.map_err(|_| gone())?;

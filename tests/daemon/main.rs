@@ -1,5 +1,6 @@
 //! Real daemons against the emulated cloud: what a user of havipd sees. No interface: the HAVIP has
-//! `interface = "none"`, heartbeats go over loopback. No root, but for `realtime`.
+//! `interface = "none"`, heartbeats go over loopback. No root, but for
+//! `realtime` and `reload_addresses`.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
@@ -18,6 +19,7 @@ mod maintenance;
 mod oneshot;
 mod realtime;
 mod reload;
+mod reload_addresses;
 mod stop;
 mod trouble;
 #[path = "../support/wait.rs"]

@@ -14,6 +14,7 @@ mod looks;
 mod maintenance;
 mod outlook;
 mod releases;
+mod reload;
 mod several;
 mod shadow;
 mod stood_still;
@@ -30,7 +31,7 @@ use crate::secret::Secret;
 use crate::simulation::release::of_a_later_release;
 use crate::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -222,7 +222,7 @@ impl Service {
         changed
     }
 
-    fn take_over(&mut self, Reloaded { config, changes }: Reloaded) -> Response {
+    fn take_over(&mut self, Reloaded { config, changes, warnings }: Reloaded) -> Response {
         self.reload_error = None;
         self.config = config;
         if self.executor.client.is_none() && !self.config.local_node().witness {
@@ -235,10 +235,11 @@ impl Service {
         for change in &changes.0 {
             tracing::info!("reloaded: {}", change.text);
         }
-        match changes.0.len() {
-            0 => Response::done("nothing changed"),
-            n => Response::done(format!("{n} keys taken over")),
-        }
+        let done = match changes.0.len() {
+            0 => "nothing changed".to_owned(),
+            n => format!("{n} keys taken over"),
+        };
+        Response::done(std::iter::once(done).chain(warnings).collect::<Vec<_>>().join("\n"))
     }
 }
 
