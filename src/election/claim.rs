@@ -116,6 +116,10 @@ impl Group {
         if self.health.undecided {
             return Some("a check has not decided yet".into());
         }
+        // ⚠ Who has none of the addresses that the others know this node by hears nobody, and may be a copy of it.
+        if turn.unbound {
+            return Some("none of this node's heartbeat addresses is on this host: nobody could hear it".into());
+        }
         if turn.alive_until <= turn.now {
             return Some("the part of this daemon that carries things out stands still".into());
         }

@@ -70,6 +70,11 @@ impl Group {
             let text = "another machine runs with this node's state; stop it: a minute after its last sign this ends";
             return Some((Cause::Cloned, text.into()));
         }
+        // ⚠ A copy of a member's machine has its file, its keys and its state, and the record names the member.
+        if let Some(differs) = turn.wrong_host {
+            let text = format!("{differs}; stop havipd here, or correct this node's entry in the file");
+            return Some((Cause::WrongHost, text));
+        }
         if turn.identity.is_none() && !self.settings(turn).observe {
             let text =
                 "this node's instance id is not known; set node.instance, or make the metadata service reachable";

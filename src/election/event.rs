@@ -42,6 +42,16 @@ pub enum Event {
         /// What it says, if it refuses.
         refused: Option<String>,
     },
+    /// The metadata service was asked which machine this is.
+    HostChecked {
+        /// How it is another one than this node is to the cloud, in words; `None`: it is the one.
+        differs: Option<String>,
+    },
+    /// Whether any of this node's own heartbeat addresses is on this host, with a socket of ours.
+    SocketsChanged {
+        /// One is.
+        bound: bool,
+    },
     /// Whether the interface that a HAVIP's address belongs on can be used.
     LinkChanged {
         /// The group.

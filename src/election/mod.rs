@@ -77,6 +77,10 @@ pub struct Core {
     groups: Vec<Group>,
     by_tag: BTreeMap<Tag, GroupIndex>,
     identity: Option<Target>,
+    /// How this machine is another one than this node is to the cloud.
+    wrong_host: Option<String>,
+    /// No heartbeat address of this node is on this host.
+    unbound: bool,
     persisted: Persisted,
     timers: Timers,
     ops: u64,
@@ -138,6 +142,8 @@ impl Core {
             groups: Vec::new(),
             by_tag: by_tag(&config),
             identity: own.target.clone(),
+            wrong_host: None,
+            unbound: false,
             timers: Timers::new(),
             ops: 0,
             sender: send::Sender::new(&config, now),
@@ -189,6 +195,14 @@ impl Core {
                 if let Some(l) = self.loop_mut(group, havip) {
                     l.link_up = up;
                 }
+            }
+            Event::HostChecked { differs } => {
+                self.changed |= self.wrong_host != differs;
+                self.wrong_host = differs;
+            }
+            Event::SocketsChanged { bound } => {
+                self.changed |= self.unbound == bound;
+                self.unbound = !bound;
             }
             Event::AddressObserved { group, havip, present } => {
                 self.address_observed(now, group, havip, present, actions);
@@ -334,6 +348,8 @@ impl Core {
             alive_until,
             peers: &self.peers,
             identity: self.identity.as_ref(),
+            wrong_host: self.wrong_host.as_deref(),
+            unbound: self.unbound,
             stopping: self.stopping,
             cloned_until: self.stall.cloned_until(),
             ops: &mut self.ops,

@@ -130,6 +130,8 @@ pub enum Cause {
     CheckFailed,
     /// This node's own identity in the cloud is not known yet.
     NoIdentity,
+    /// This machine is another one in the cloud than the file says that this node is.
+    WrongHost,
     /// Our datagrams were echoed with numbers that we never sent: a clone or a rolled-back snapshot.
     Cloned,
     /// Peers run a configuration with other timing, voters, arbiter, HAVIPs or bindings.

@@ -28,6 +28,10 @@ pub(crate) struct Turn<'a> {
     pub(crate) peers: &'a Peers,
     /// What this node is to the cloud.
     pub(crate) identity: Option<&'a Target>,
+    /// How this machine is another one than this node is to the cloud, if it is.
+    pub(crate) wrong_host: Option<&'a str>,
+    /// No heartbeat address of this node is on this host.
+    pub(crate) unbound: bool,
     /// Whether this process is leaving.
     pub(crate) stopping: bool,
     /// Until when another machine counts as running with our state.

@@ -130,6 +130,8 @@ struct Driver {
     notable: bool,
     ended: bool,
     scheduling: Scheduling,
+    /// What the core was told last: that a heartbeat address of this node is bound.
+    told_bound: bool,
 }
 
 impl Driver {
@@ -179,8 +181,10 @@ impl Driver {
             notable: true,
             ended: false,
             scheduling: Scheduling::of_this_thread(config.daemon.realtime_priority),
+            told_bound: true,
         };
         driver.bind_probes();
+        driver.tell_sockets();
         driver.observe_host();
         driver.turn(Event::TimerExpired);
         let receiver = driver.status.subscribe();
@@ -332,6 +336,14 @@ impl Driver {
         all
     }
 
+    /// Tells the core whether any of this node's own heartbeat addresses is bound, when that has changed.
+    fn tell_sockets(&mut self) {
+        let bound = self.sockets.any_own();
+        if std::mem::replace(&mut self.told_bound, bound) != bound {
+            self.turn(Event::SocketsChanged { bound });
+        }
+    }
+
     fn group_name(&self, group: GroupIndex) -> &crate::ids::GroupName {
         &self.core.config().groups[group.0].name
     }
@@ -346,6 +358,7 @@ impl Driver {
             self.turn(event);
         }
         self.drop_leftovers();
+        self.tell_sockets();
         self.scheduling.look(now);
         self.seal(now);
     }
@@ -383,6 +396,7 @@ impl Driver {
             self.places.set_target(Some(target));
         }
         self.turn(Event::ConfigReloaded(config));
+        self.tell_sockets();
         self.sealed = None;
         Ok(warnings)
     }

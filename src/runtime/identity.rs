@@ -5,7 +5,7 @@ use crate::cloud::api::CallClass;
 use crate::cloud::client::Client;
 use crate::config::model::{Config, Interface, Node};
 use crate::election::event::Event;
-use crate::ids::{EniId, Target};
+use crate::ids::{EniId, NodeName, Target};
 use crate::net::interface::{Mac, Snapshot};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,9 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// First and longest wait between two attempts.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Longest wait between two looks at which machine this is.
+const CHECK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why the identity is not known, while it is not.
 #[derive(Debug, Clone, Default)]
@@ -50,9 +53,57 @@ pub(super) async fn learn(config: Arc<Config>, client: Client, core: mpsc::Sende
             target
         }
     };
+    let mut mac = None;
     if let (Target::Eni(eni), true) = (&target, discovers(&config)) {
-        let mac = again(&error, || mac_of(&client, eni)).await;
-        let _ = core.send(ToCore::TargetMac(mac)).await;
+        let found = again(&error, || mac_of(&client, eni)).await;
+        let _ = core.send(ToCore::TargetMac(found)).await;
+        mac = Some(found);
+    }
+    check_host(&config.local_node().name, &target, mac, &client, &core).await;
+}
+
+/// Compares what this node is to the cloud with what the machine is, now and again: a machine may be copied while it
+/// runs. No answer is no mismatch.
+async fn check_host(
+    node: &NodeName,
+    target: &Target,
+    mut mac: Option<Mac>,
+    client: &Client,
+    core: &mpsc::Sender<ToCore>,
+) {
+    let mut said = None;
+    let mut pause = RETRY.0;
+    loop {
+        if let (Target::Eni(eni), None) = (target, mac) {
+            mac = mac_of(client, eni).await.ok();
+        }
+        if let Some(differs) = differs(node, target, mac, client).await {
+            pause = CHECK_AGAIN;
+            if said.as_ref() != Some(&differs) {
+                let _ = core.send(ToCore::Event(Event::HostChecked { differs: differs.clone() })).await;
+                said = Some(differs);
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(CHECK_AGAIN);
+    }
+}
+
+/// How this machine is another one than `target`, in words, or that it is the one; `None` while nobody says.
+async fn differs(node: &NodeName, target: &Target, mac: Option<Mac>, client: &Client) -> Option<Option<String>> {
+    match target {
+        Target::Instance(id) => {
+            let found = client.metadata().instance().await.ok()?;
+            let text = format!("the metadata service says that this machine is {found}, and node {node} is {id}");
+            Some((found != *id).then_some(text))
+        }
+        Target::Eni(eni) => {
+            let (mac, found) = (mac?.to_string(), client.metadata().macs().await.ok()?);
+            let text = format!(
+                "the metadata service says that this machine has no interface {mac}, which {eni} of node {node} is"
+            );
+            Some((!found.contains(&mac)).then_some(text))
+        }
     }
 }
 

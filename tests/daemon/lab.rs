@@ -37,6 +37,8 @@ pub(crate) struct Options {
     pub(crate) tables: String,
     /// `metrics.listen`: of both nodes, so that one of them has to wait for it. Off unless given.
     pub(crate) metrics: Option<String>,
+    /// The metadata service answers, as node `a`'s, whichever node asks.
+    pub(crate) metadata_of_a: bool,
     /// Node `a` asks its metadata service what it is.
     pub(crate) discover_a: bool,
     /// The HAVIP is bound to network interfaces, not to instances.
@@ -120,7 +122,9 @@ impl Lab {
             }
         }
         let id = o.havip_id.as_deref().unwrap_or(HAVIP);
-        let (endpoint, metadata) = (&self.endpoint, &self.metadata);
+        let nobody = "http://127.0.0.1:9".to_owned();
+        let metadata = if o.discover_a || o.metadata_of_a { &self.metadata } else { &nobody };
+        let endpoint = &self.endpoint;
         let (multiplier, wait) = (o.dead_multiplier.unwrap_or(10), o.cold_start_wait.unwrap_or("2s"));
         let _ = write!(
             text,

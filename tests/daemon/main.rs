@@ -12,6 +12,7 @@ mod drill;
 mod failover;
 mod flood;
 mod history;
+mod hosts;
 mod keepalived;
 mod lab;
 mod logs;

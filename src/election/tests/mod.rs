@@ -9,6 +9,7 @@ mod drill;
 mod economy;
 mod faults;
 mod forged;
+mod hosts;
 mod keepalived;
 mod looks;
 mod maintenance;

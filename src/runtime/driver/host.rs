@@ -79,6 +79,7 @@ impl Driver {
                 self.monitor = Err(error);
             }
         }
+        self.tell_sockets();
         self.observe_host();
     }
 

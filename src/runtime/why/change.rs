@@ -181,6 +181,9 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
             "see why this host cannot put the address; others go first for a while, then it may try"
         }
         Cause::NoIdentity => "set node.instance or node.eni, or make the metadata service reachable",
+        Cause::WrongHost => {
+            "this machine is a copy of the node's, or the file is wrong: stop havipd here, or correct it"
+        }
         Cause::Cloned => "stop the other machine that runs as this node",
         Cause::VrrpFault => "keepalived has to run, without a fault; keepalived.pid-file says which process counts",
         Cause::ConfigMismatch => "install the same configuration on every node and reload",

@@ -1,0 +1,59 @@
+//! Which machine a node runs on: a copy of a member's machine has its file, its keys and its state.
+
+use super::*;
+
+const SEC: Duration = Duration::from_secs(1);
+
+fn other() -> Event {
+    Event::HostChecked { differs: Some("the metadata service says that this machine is i-z, and node a is i-a".into()) }
+}
+
+#[test]
+fn a_machine_that_is_another_one_lets_go_and_is_in_fault() {
+    for (nodes, arbiter) in [(2, Arbiter::None), (2, Arbiter::Cloud), (3, Arbiter::Majority)] {
+        let mut pair = Pair::new(nodes, arbiter);
+        pair.run(SEC * 40);
+        assert_eq!(pair.role(0), Role::Active);
+        let actions = pair.give(0, other());
+        assert!(actions.iter().any(|a| matches!(a, Action::DropAddress { .. })), "{arbiter:?} {actions:?}");
+        let web = &pair.core(0).groups[0];
+        assert_eq!((web.role, web.cause), (Role::Fault, Cause::WrongHost), "{arbiter:?}");
+        assert!(web.detail.contains("this machine is i-z"), "{}", web.detail);
+        pair.run(SEC * 10);
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{arbiter:?} {}", pair.story());
+        // It was a mistake of the file, and is mended.
+        pair.give(0, Event::HostChecked { differs: None });
+        pair.run(SEC);
+        assert_eq!(pair.role(0), Role::Backup, "{arbiter:?}");
+    }
+}
+
+#[test]
+fn who_has_none_of_its_heartbeat_addresses_neither_resumes_nor_claims() {
+    for (nodes, arbiter) in [(2, Arbiter::None), (2, Arbiter::Cloud)] {
+        let mut pair = Pair::new(nodes, arbiter);
+        pair.run(SEC * 40);
+        assert_eq!(pair.role(0), Role::Active);
+        // In the place of node a, whom the record names, comes a copy of it: with its state, and with another address.
+        pair.kill(0);
+        pair.partition(0, 1, true);
+        pair.start(0, config(nodes, 0, arbiter));
+        let from = pair.now;
+        pair.give(0, Event::SocketsChanged { bound: false });
+        pair.run(SEC * 120);
+        assert!(!pair.became(from, 0, Role::Claiming), "{arbiter:?} {}", pair.story());
+        let waits = pair.core(0).snapshot(pair.now).groups[0].waiting.clone();
+        assert!(waits.contains("none of this node's heartbeat addresses is on this host"), "{waits}");
+        assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
+    }
+    // With its address it is the node again, and resumes.
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(SEC * 40);
+    pair.kill(0);
+    pair.start(0, config(2, 0, Arbiter::Cloud));
+    pair.give(0, Event::SocketsChanged { bound: false });
+    pair.run(INTERVAL * 3);
+    pair.give(0, Event::SocketsChanged { bound: true });
+    pair.run(SEC * 2);
+    assert!(pair.causes(0).contains(&Cause::Resumed) && pair.role(0) == Role::Active, "{}", pair.story());
+}
