@@ -44,12 +44,21 @@ impl Damping {
         self.reign = reign;
         let moved = self.owner.replace(owner).is_some_and(|old| old != owner);
         if moved {
-            self.moves.push_back(now);
-            if self.moves.len() > REMEMBERED {
-                self.moves.pop_front();
-            }
+            self.count_move(now);
         }
         moved
+    }
+
+    /// The HAVIP was taken by somebody outside the cluster, and is taken back.
+    pub(crate) fn note_contest(&mut self, now: Instant) {
+        self.count_move(now);
+    }
+
+    fn count_move(&mut self, now: Instant) {
+        self.moves.push_back(now);
+        if self.moves.len() > REMEMBERED {
+            self.moves.pop_front();
+        }
     }
 
     /// Whether a node that gives `epoch` away was active unseen, be it only for an instant.

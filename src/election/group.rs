@@ -205,6 +205,10 @@ impl Group {
         }
         let from = turn.out.len();
         self.serve(turn);
+        if self.loops.iter_mut().any(|l| std::mem::take(&mut l.contested)) {
+            // Taken away and back is as much of a move as one between members.
+            self.damping.note_contest(turn.now);
+        }
         self.note_effects(turn, from);
         if self.role == Role::Claiming && self.outcome(turn) != Outcome::Pending {
             // The look that just came in decided: the role must not wait for the next event to say so.

@@ -22,6 +22,15 @@ const WATCHFUL: Duration = Duration::from_secs(60);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A detach off the critical path is not repeated before: by then the record shows what it did.
 const DETACH_AGAIN: Duration = Duration::from_secs(5);
+/// Time between looks while a repair waits.
+const LOOK_WAITING: Duration = Duration::from_secs(5);
+
+/// Who took the HAVIP from us, if that is nobody of this cluster.
+fn taken_by<'a>(read: &'a LastRead, cx: &Context<'_>) -> Option<&'a str> {
+    let bound = || read.havip.binded_instances.iter().map(|b| b.instance_id.as_str()).find(|id| *id != cx.me);
+    let by = read.havip.holder().filter(|id| *id != cx.me).or_else(bound)?;
+    (!cx.members.contains(&by)).then_some(by)
+}
 
 impl HavipLoop {
     pub(super) fn act(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
@@ -45,6 +54,20 @@ impl HavipLoop {
             self.repairs += 1;
             self.unconfirmed_since = Some(turn.now);
             self.looks = 0;
+            if let Some(by) = taken_by(read, &cx) {
+                self.contest.begin(turn.now, by);
+                self.contested = true;
+            }
+        }
+        // ⚠ Whoever takes the HAVIP again and again is not fought without end.
+        if let Some(until) = self.contest.waits(turn.now)
+            && !matches!(step, Next::Ours { .. } | Next::Rival(_))
+        {
+            self.acted_on = Some(read.issued);
+            self.unconfirmed_since = Some(until);
+            self.read_at = Some(until.min(turn.now + LOOK_WAITING));
+            turn.wake(until.min(turn.now + LOOK_WAITING));
+            return;
         }
         match step {
             // From before the claim: it may say what to do first, not that it is done.
@@ -84,6 +107,7 @@ impl HavipLoop {
             self.looks = 0;
             self.begin_burst(turn);
         }
+        self.contest.end(turn.now);
         self.acted_on = Some(read.issued);
         self.read_at = None;
         self.outcome = Some(Outcome::Confirmed);

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::calls::{Attempt, Reading, Writing};
+use super::contest::Contest;
 use super::{Desire, Failure, Outcome, Place, Serve};
 use crate::cloud::api::{CallClass, CallError, HaVip};
 use crate::config::model::{Binding, Havip};
@@ -54,6 +55,9 @@ pub struct HavipLoop {
     pub(crate) silence: Option<(u32, Instant)>,
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: u64,
+    /// A repair against a target that is no member's has begun, and the group has not counted it yet.
+    pub(crate) contested: bool,
+    pub(super) contest: Contest,
     pub(super) reading: Option<Reading>,
     /// After a look that failed: when it did, and how long the next one is to wait.
     pub(super) pause: Option<(Instant, Duration)>,
@@ -131,7 +135,10 @@ impl HavipLoop {
         match (&self.outcome, &self.read_errors) {
             (Some(Outcome::Failed(failure)), _) => Some(failure.text.clone()),
             (_, Some((_, _, error))) if self.missing() => Some(format!("{error}; {CREATE_IT}")),
-            _ => None,
+            _ => {
+                let id = self.read.as_ref().map_or("this HAVIP", |r| r.havip.ha_vip_id.as_str());
+                self.contest.alarm(id)
+            }
         }
     }
 
@@ -206,7 +213,7 @@ impl HavipLoop {
             self.look_or_act(turn, scope, serve);
         }
         let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= turn.now);
-        if serve.announce_within.is_none_or(just_read) {
+        if serve.announce_within.is_none_or(just_read) && self.contest.waits(turn.now).is_none() {
             self.address.announce(turn, scope.place, serve);
         }
         if let Some(since) = self.unconfirmed_since

@@ -9,6 +9,7 @@
 mod act;
 mod address;
 mod calls;
+mod contest;
 mod decide;
 mod havip;
 mod token;

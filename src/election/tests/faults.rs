@@ -205,6 +205,38 @@ fn a_theft_is_repaired_while_all_members_are_heard() {
     assert_eq!(pair.bound, ["i-a"], "{}", pair.story());
 }
 
+/// Another cluster has the same HAVIP in its file, and takes it whenever it is not its own.
+#[test]
+fn what_another_cluster_takes_again_and_again_is_no_war() {
+    for arbiter in [Arbiter::Cloud, Arbiter::None] {
+        let mut pair = settled(arbiter);
+        let (from, end) = (pair.now, pair.now + SEC * 3600);
+        let mut taken = 0;
+        while pair.now < end {
+            if pair.bound.last().is_none_or(|id| id != "i-z") {
+                pair.bound = vec!["i-z".into()];
+                taken += 1;
+            }
+            pair.run(SEC * 2);
+        }
+        let writes = pair.log.iter().filter(|(at, _, a)| *at >= from && matches!(a, Action::Write(_))).count();
+        assert!((4..20).contains(&taken) && writes < 50, "{arbiter:?}: taken {taken} times, {writes} writes");
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?} {}", pair.story());
+        let web = &pair.core(0).snapshot(pair.now).groups[0];
+        let said = web.havips[0].error.clone().unwrap_or_default();
+        assert!(said.contains("taken by i-z") && said.contains("no node of this cluster"), "{said}");
+        let alarmed = |(_, _, a): &(Instant, usize, Action)| matches!(a, Action::Warn { text, .. } if text.contains("taken by i-z"));
+        assert!(pair.log.iter().any(alarmed), "{}", pair.story());
+        assert!(pair.core(0).groups[0].damping.moves_in(pair.now, SEC * 3600) > 3);
+        // It has let go: the next look but one finds the HAVIP ours, whatever was waited for.
+        pair.bound = vec!["i-a".into()];
+        pair.run(SEC * 10);
+        let announced =
+            |(at, i, a): &&(Instant, usize, Action)| *at >= end && *i == 0 && matches!(a, Action::Announce { .. });
+        assert!(pair.log.iter().filter(announced).count() > 0, "{}", pair.story());
+    }
+}
+
 #[test]
 fn one_way_silence_moves_nothing() {
     for arbiter in [Arbiter::None, Arbiter::Cloud] {

@@ -20,6 +20,8 @@ struct Seen {
     active: Option<String>,
     drained: bool,
     maintenance: bool,
+    /// How often the record of each HAVIP was put right.
+    repairs: Vec<u64>,
 }
 
 impl Chronicle {
@@ -27,7 +29,12 @@ impl Chronicle {
     pub(super) fn note(&mut self, snapshot: &Snapshot) -> Vec<Entry> {
         let mut news = Vec::new();
         for group in &snapshot.groups {
-            let mut now = Seen { active: group.active.clone(), drained: group.drained, maintenance: group.maintenance };
+            let mut now = Seen {
+                active: group.active.clone(),
+                drained: group.drained,
+                maintenance: group.maintenance,
+                repairs: group.havips.iter().map(|h| h.repairs).collect(),
+            };
             let Some(before) = self.groups.get_mut(&group.name) else {
                 self.groups.insert(group.name.clone(), now);
                 continue;
@@ -62,6 +69,14 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
             entry("maintenance-off", "it may move again".to_owned(), None)
         });
     }
+    for (havip, before) in group.havips.iter().zip(&before.repairs).filter(|(h, before)| h.repairs > **before) {
+        let times = havip.repairs - before;
+        let detail = format!(
+            "the cloud did not name this node as holder of {}; put right {times} time(s), {} since the start",
+            havip.id, havip.repairs
+        );
+        all.push(entry("repaired", detail, None));
+    }
     // A node that becomes active, or hands over in order, has said so with its own role.
     let told = |active: &str| active == here || group.cause == Cause::HandoverComplete;
     match (&before.active, &group.active) {
@@ -78,6 +93,7 @@ mod tests {
     use super::*;
     use crate::doctor::fixture;
     use crate::election::role::Role;
+    use crate::election::snapshot::HavipSnapshot;
 
     /// What `changes` to a group, one after the other, are noted as.
     fn noted(changes: &[&dyn Fn(&mut GroupSnapshot)]) -> Vec<String> {
@@ -114,6 +130,27 @@ mod tests {
             &|g| active(g, Some("a"), Cause::Confirmed),
         ]);
         assert_eq!(seen, ["moved: c is active (epoch 5), before it b"], "what this node did itself has its own entry");
+    }
+
+    #[test]
+    fn a_repair_is_noted() {
+        let havip = HavipSnapshot {
+            id: "havip-x".to_owned(),
+            address: None,
+            present: None,
+            holder: None,
+            bound: vec![],
+            read_ms: None,
+            error: None,
+            repairs: 0,
+        };
+        let begins = |g: &mut GroupSnapshot| g.havips = vec![havip.clone()];
+        let seen = noted(&[&begins, &|g| g.havips[0].repairs += 1, &|g| g.havips[0].repairs += 2]);
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(
+            seen[1].starts_with("repaired: ") && seen[1].ends_with("put right 2 time(s), 3 since the start"),
+            "{seen:?}"
+        );
     }
 
     #[test]
