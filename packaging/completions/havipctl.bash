@@ -861,7 +861,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__maintenance)
-            opts="-h --all --for --socket --json --help on off"
+            opts="-h --all --for --socket --json --help on off reset"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -268,5 +268,5 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand status why history swi
 complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain undrain maintenance drill" -f -a "(__fish_havipctl_live groups)"
 complete -c havipctl -n "__fish_havipctl_first_of show attach detach" -f -a "(__fish_havipctl_live havips)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off"
+complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off reset"
 complete -c havipctl -n "__fish_havipctl_first_of log-level" -f -a "error warn info debug trace"

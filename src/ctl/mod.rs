@@ -102,8 +102,7 @@ enum Verb {
         /// Which group; else every group.
         group: Option<String>,
     },
-    /// Freeze a group on every node of the cluster, or end that. `reset`: begin its epoch and maintenance numbers again
-    /// on this node, if they are too high to be right.
+    /// Freeze a group on every node of the cluster, or end that.
     #[command(allow_missing_positional = true, after_help = help::MAINTENANCE)]
     Maintenance {
         /// Which group.
@@ -112,7 +111,7 @@ enum Verb {
         /// Every group.
         #[arg(long)]
         all: bool,
-        /// On or off, or reset.
+        /// On, off, or reset for numbers that are too high to be right.
         #[arg(value_name = "on|off|reset")]
         switch: Switch,
         /// Off again by itself after this long: 1s to 720h, such as 30m or 2h. The node of this havipctl sees to it,
