@@ -5,6 +5,9 @@ use super::*;
 const SEC: Duration = Duration::from_secs(1);
 const OLD: [u8; 4] = [10, 0, 0, 100];
 
+/// What becomes of a file.
+type Change = dyn Fn(&mut Config);
+
 fn settled(arbiter: Arbiter) -> Pair {
     let mut pair = Pair::new(2, arbiter);
     pair.run(SEC * 40);
@@ -26,7 +29,7 @@ fn dropped(actions: &[Action]) -> Vec<[u8; 4]> {
 
 #[test]
 fn what_the_file_before_had_put_here_is_taken_off() {
-    let changes: [(&str, &dyn Fn(&mut Config)); 4] = [
+    let changes: [(&str, &Change); 4] = [
         ("another address", &|c| c.groups[0].havips[0].address = Some([10, 0, 0, 101].into())),
         ("no interface", &|c| c.groups[0].havips[0].interface = Interface::None),
         ("another HAVIP", &|c| {
