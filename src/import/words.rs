@@ -68,11 +68,18 @@ pub(super) fn program(argv: &[String]) -> &str {
     argv.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// A name as havipd takes it: other characters become `-`.
+/// Longest name of a node or group, in characters.
+pub(super) const LONGEST_NAME: usize = 63;
+
+/// A name as havipd takes it: other characters become `-`. It does not begin with `-`, which a command line would take
+/// for an option, and what was replaced at its end is left out.
 pub(super) fn name(text: &str) -> Option<String> {
     let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = text.chars().map(|c| if ok(c) { c } else { '-' }).take(63).collect();
-    name.chars().any(|c| c.is_ascii_alphanumeric()).then_some(name)
+    let text = text.trim_end_matches(|c: char| !ok(c));
+    let name: String = text.chars().map(|c| if ok(c) { c } else { '-' }).collect();
+    let name = name.trim_start_matches(['-', '.']);
+    let name = name.get(..LONGEST_NAME).unwrap_or(name);
+    name.chars().any(|c| c.is_ascii_alphanumeric()).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -92,6 +99,9 @@ mod tests {
         assert_eq!((address("10.0.0"), address("10.0.0.1/x")), (None, None));
         assert_eq!(command(r#"/bin/sh -c "a 'b'" c\ d ''"#), ["/bin/sh", "-c", "a 'b'", "c d", ""]);
         assert_eq!(name("VI 1/a").as_deref(), Some("VI-1-a"));
-        assert_eq!((name(""), name("é")), (None, None));
+        assert_eq!((name(""), name("é"), name("--")), (None, None, None));
+        assert_eq!(name("<edge>").as_deref(), Some("edge"));
+        assert_eq!(name("_VI_1-").as_deref(), Some("_VI_1-"));
+        assert_eq!(name(&"a-".repeat(40)).map(|n| n.len()), Some(63));
     }
 }

@@ -4,6 +4,7 @@ use super::{OutGroup, OutHavip, OutNode, PRIORITY};
 use crate::import::note::{Kind, Notes};
 use crate::import::read::{Hook, Instance, Node};
 use crate::import::{Options, words};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// havipd's most HAVIPs of a group.
@@ -47,7 +48,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
     }
     let families = families(nodes, notes);
     let mut taken: Vec<Ipv4Addr> = Vec::new();
-    let mut names: Vec<String> = Vec::new();
+    let mut names: HashSet<String> = HashSet::new();
     let mut drafts: Vec<Draft> = Vec::new();
     for (sync, families) in units(nodes, families) {
         let vrrp = sync.clone().unwrap_or_else(|| families[0].name.clone());
@@ -171,16 +172,22 @@ fn units(nodes: &[Node], families: Vec<Family>) -> Vec<(Option<String>, Vec<Fami
     units.into_iter().map(|(sync, all)| (sync.map(|s| syncs[s].clone()), all)).collect()
 }
 
-fn named(vrrp: &str, names: &mut Vec<String>, notes: &mut Notes) -> String {
-    let mut name = words::name(vrrp).unwrap_or_else(|| format!("group{}", names.len() + 1));
-    while names.contains(&name) {
-        name.truncate(60);
-        name.push_str("-2");
-    }
+/// A name for the group that no other group has. Names that are cut to havipd's length may become equal; the number
+/// that tells them apart replaces as much of the end as it needs, so each try is another name and the search ends after
+/// at most as many tries as there are groups.
+fn named(vrrp: &str, names: &mut HashSet<String>, notes: &mut Notes) -> String {
+    let first = words::name(vrrp).unwrap_or_else(|| format!("group{}", names.len() + 1));
+    let tries = (2..).map(|number| {
+        let end = format!("-{number}");
+        let mut name = first.clone();
+        name.truncate(words::LONGEST_NAME - end.len());
+        name + &end
+    });
+    let name = std::iter::once(first.clone()).chain(tries).find(|name| !names.contains(name)).unwrap_or_default();
     if name != vrrp {
         notes.add(Kind::Assumed, None, format!("group {name}"), format!("stands for {vrrp:?}: hooks get the new name"));
     }
-    names.push(name.clone());
+    names.insert(name.clone());
     name
 }
 
