@@ -1,12 +1,15 @@
 //! `havipctl import`: reads the files, finds those that they include, and writes what [`crate::import`] makes of them.
 
+mod files;
+
 use super::say::{self, complain, print};
 use crate::control::protocol::{Code, Response};
-use crate::import::{ImportError, Include, Input, Notes, Options as What, import};
+use crate::import::{ImportError, Notes, Options as What, import};
 use clap::{Args, ValueEnum};
+use files::Nodes;
 use serde_json::json;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,22 +20,20 @@ Examples:
   havipctl import a=web1.conf b=web2.conf --out havipd.toml          one file for each node, with names
   havipctl import a=web1.conf b=web2.conf --observe                  shadow mode: elect, report, touch nothing
   havipctl import a=web1.conf b=web2.conf --arbiter keepalived       beside: keepalived elects, havipd has the HAVIP
+  havipctl import a=/etc/keepalived/keepalived.conf b=fetched/b      b's files below a directory that stands for its /
 
 The havipd.toml goes to standard output, the same for all nodes; what was not carried over, and why, to standard
 error and into comments. Ids that keepalived does not know are left open: havipd --check-config names them.
-NAME= is also the config-id for lines that begin with @NAME.
+NAME= is also the config-id for lines that begin with @NAME; without it that is this host's name, as for keepalived.
+Of a DIRECTORY etc/keepalived/keepalived.conf is read, and what that includes comes from the same directory.
 
 Exit codes: 0 written; 1 there is nothing to import; 77 a file may not be read; 78 a file is not keepalived's.";
-
-/// No configuration is longer; a mistaken path may lead to anything.
-const LONGEST: u64 = 4 * 1024 * 1024;
-/// Most files that one include may name.
-const MOST_FILES: usize = 1000;
 
 /// Options of `import`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Options {
-    /// keepalived's file of each node, with the node's name if it is to have another than the file suggests.
+    /// keepalived's file of each node, with the node's name if it is to have another than the file suggests; or a
+    /// directory with the node's files, which stands for its /.
     #[arg(required = true, value_name = "[NAME=]FILE")]
     files: Vec<String>,
     /// Write the havipd.toml there, not to standard output. An existing file is left alone.
@@ -62,12 +63,12 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
             Some(path) => (written(path, &toml, &notes), Some(notes)),
             None => (Response::done(toml.clone()).with_data(json!({"toml": toml, "notes": notes})), Some(notes)),
         },
-        Err(response) => (response, None),
+        Err((response, notes)) => (response, notes),
     };
     if json {
         return say::tell(&response, true);
     }
-    if let Some(notes) = notes.filter(|_| response.code == Code::Done) {
+    if let Some(notes) = notes.filter(|_| matches!(response.code, Code::Done | Code::No)) {
         let _ = io::stderr().write_all(notes.text().as_bytes());
     }
     match response.code {
@@ -77,70 +78,25 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
     response.code
 }
 
-fn made(options: &Options) -> Result<(String, Notes), Response> {
-    let inputs = options.files.iter().map(|argument| input(argument)).collect::<Result<Vec<_>, _>>()?;
+/// What was made; else why nothing was, with what was found out on the way.
+fn made(options: &Options) -> Result<(String, Notes), (Response, Option<Notes>)> {
+    let nodes = Nodes::read(&options.files).map_err(|response| (response, None))?;
     let what = What {
         cluster: options.cluster.clone(),
         beside: options.arbiter == Arbiter::Keepalived,
         observe: options.observe,
     };
-    let made = import(&inputs, &what, &mut |include| included(include)).map_err(|error| {
-        let code = match error {
-            ImportError::Syntax { .. } => Code::Configuration,
-            ImportError::Nothing(_) => Code::No,
-            ImportError::SameName(_) | ImportError::Name(_) => Code::Usage,
-        };
-        Response::new(code, error.to_string())
+    let made = import(&nodes.inputs, &what, &mut |include| nodes.included(include)).map_err(|error| {
+        let text = error.to_string();
+        match error {
+            ImportError::Nothing { notes, .. } => {
+                (Response::new(Code::No, text).with_data(json!({"notes": notes})), Some(notes))
+            }
+            ImportError::Syntax { .. } => (Response::new(Code::Configuration, text), None),
+            ImportError::SameName(_) | ImportError::Name(_) => (Response::new(Code::Usage, text), None),
+        }
     })?;
     Ok((made.toml, made.notes))
-}
-
-/// `NAME=FILE`, or the file alone; a path may have an equals sign behind a slash.
-fn input(argument: &str) -> Result<Input, Response> {
-    let (node, path) = match argument.split_once('=') {
-        Some((name, path)) if !name.contains('/') => (Some(name.to_owned()), path),
-        _ => (None, argument),
-    };
-    let text = text(Path::new(path)).map_err(|error| {
-        let code = if error.kind() == io::ErrorKind::PermissionDenied { Code::Permission } else { Code::Configuration };
-        Response::new(code, format!("cannot read {path}: {error}"))
-    })?;
-    Ok(Input { node, path: path.to_owned(), text })
-}
-
-/// Bytes that are no text are shown as such: keepalived takes any.
-fn text(path: &Path) -> io::Result<String> {
-    let other = |text: &str| io::Error::other(text.to_owned());
-    if !fs::metadata(path)?.is_file() {
-        return Err(other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(other("it is longer than any configuration"));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The files of an include, in the order of their names.
-fn included(include: Include<'_>) -> Result<Vec<(String, String)>, String> {
-    let directory = Path::new(include.from).parent().unwrap_or(Path::new(""));
-    let pattern = directory.join(include.pattern);
-    let pattern = pattern.to_str().ok_or("its path is not text")?;
-    let mut all = Vec::new();
-    for path in glob::glob(pattern).map_err(|e| e.to_string())?.take(MOST_FILES) {
-        let path = path.map_err(|e| e.to_string())?;
-        // A pattern may match a directory, which keepalived passes over too.
-        if path.is_dir() {
-            continue;
-        }
-        let text = text(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-        all.push((path.display().to_string(), text));
-    }
-    if all.is_empty() {
-        return Err(format!("there is no file {pattern}"));
-    }
-    Ok(all)
 }
 
 /// Never over an existing file: it may be the one that a cluster runs on.

@@ -6,6 +6,7 @@ mod place;
 use super::note::{Kind, Notes};
 use super::read::{Instance, Node};
 use super::{Options, words};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
@@ -13,6 +14,10 @@ use std::path::Path;
 const INTERVAL: u64 = 1000;
 /// keepalived's default of `down_timer_adverts`.
 const DOWN_TIMER: u32 = 3;
+/// havipd's most addresses of a node.
+const MOST_ADDRESSES: usize = 4;
+/// havipd's highest priority; VRRP's is one more.
+const HIGHEST: u8 = 254;
 /// havipd's default of `cold-start-wait`, milliseconds.
 const COLD_START: u64 = 30_000;
 /// havipd's longest `cold-start-wait`, milliseconds: a dead time may not be longer.
@@ -37,7 +42,8 @@ pub(super) struct OutNode {
 pub(super) struct OutHavip {
     /// `None` is to be filled in.
     pub(super) id: Option<String>,
-    pub(super) address: Ipv4Addr,
+    /// `None` is what the cloud says.
+    pub(super) address: Option<Ipv4Addr>,
     pub(super) interface: Option<String>,
 }
 
@@ -74,7 +80,7 @@ pub(super) fn cluster(nodes: &[Node], options: &Options, notes: &mut Notes) -> C
     let mut out = nodes_of(nodes, notes);
     let mut groups = group::all(nodes, &out, options, notes);
     place::interfaces(nodes, &mut out, &mut groups, notes);
-    priorities(nodes, &mut out, &mut groups);
+    priorities(nodes, &mut out, &mut groups, notes);
     let (interval, multiplier, cold_start) = heartbeat(nodes, notes);
     let groups = groups.into_iter().map(|draft| draft.group).collect();
     Cluster { nodes: out, interval, multiplier, cold_start, groups }
@@ -86,14 +92,13 @@ fn instances(nodes: &[Node]) -> impl Iterator<Item = &Instance> {
 
 /// VRRP calls a peer dead after so many intervals and up to one more, by its priority: never sooner than that.
 fn heartbeat(nodes: &[Node], notes: &mut Notes) -> (u64, u32, Option<u64>) {
-    let of = |i: &Instance| i.interval.unwrap_or(INTERVAL);
-    let wanted = instances(nodes).map(of).min().unwrap_or(INTERVAL);
+    let wanted = instances(nodes).map(|i| i.interval).min().unwrap_or(INTERVAL);
     let interval = wanted.clamp(10, 60_000);
-    if instances(nodes).any(|i| of(i) != interval) {
+    if instances(nodes).any(|i| i.interval != interval) {
         let why = format!("there is one interval for the whole cluster: {interval} ms, the shortest that can be had");
         notes.add(Kind::Assumed, None, "advert_int", why);
     }
-    let timer = instances(nodes).map(|i| i.down_timer.unwrap_or(DOWN_TIMER)).max().unwrap_or(DOWN_TIMER);
+    let timer = instances(nodes).map(|i| i.down_timer).max().unwrap_or(DOWN_TIMER);
     let longest = u32::try_from(LONGEST_DEAD / interval).unwrap_or(u32::MAX);
     let multiplier = (timer + 1).min(longest).clamp(2, 100);
     if multiplier != timer + 1 {
@@ -130,7 +135,11 @@ fn nodes_of(nodes: &[Node], notes: &mut Notes) -> Vec<OutNode> {
     deduce(nodes, &mut out, notes);
     strangers(nodes, &mut out, notes);
     for node in &mut out {
-        node.addresses.truncate(4);
+        for ip in node.addresses.iter().skip(MOST_ADDRESSES) {
+            let why = format!("a node has at most {MOST_ADDRESSES} addresses");
+            notes.add(Kind::Lost, None, format!("address {ip} of node {}", node.name), why);
+        }
+        node.addresses.truncate(MOST_ADDRESSES);
         if node.addresses.is_empty() {
             let why = "no file says it: the address that the other nodes reach it by";
             notes.add(Kind::FillIn, None, format!("address of node {}", node.name), why);
@@ -171,14 +180,10 @@ fn deduce(nodes: &[Node], out: &mut [OutNode], notes: &mut Notes) {
         if !out[i].addresses.is_empty() {
             continue;
         }
-        let own: Vec<IpAddr> = nodes[i].instances.iter().flat_map(|x| &x.peers).copied().collect();
-        let mut open: Vec<IpAddr> = Vec::new();
+        let mut known: HashSet<IpAddr> = nodes[i].instances.iter().flat_map(|x| &x.peers).copied().collect();
+        known.extend(out.iter().flat_map(|n| &n.addresses));
         let others = nodes.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, n)| &n.instances);
-        for &ip in others.flat_map(|x| &x.peers) {
-            if !own.contains(&ip) && !open.contains(&ip) && out.iter().all(|n| !n.addresses.contains(&ip)) {
-                open.push(ip);
-            }
-        }
+        let open: Vec<IpAddr> = others.flat_map(|x| &x.peers).copied().filter(|ip| known.insert(*ip)).collect();
         if let [ip] = open.as_slice() {
             let why = "its file does not say so; the others speak to it";
             notes.add(Kind::Assumed, None, format!("node {} has the address {ip}", out[i].name), why);
@@ -189,19 +194,15 @@ fn deduce(nodes: &[Node], out: &mut [OutNode], notes: &mut Notes) {
 
 /// Peers without a file; and a second node where nothing tells of one.
 fn strangers(nodes: &[Node], out: &mut Vec<OutNode>, notes: &mut Notes) {
-    let known = |ip: &IpAddr, out: &[OutNode]| out.iter().any(|n| n.addresses.contains(ip));
+    let known: HashSet<IpAddr> = out.iter().flat_map(|n| &n.addresses).copied().collect();
     let unknown: Vec<Vec<IpAddr>> = instances(nodes)
-        .map(|i| i.peers.iter().filter(|ip| !known(ip, out)).copied().collect::<Vec<_>>())
+        .map(|i| i.peers.iter().filter(|ip| !known.contains(ip)).copied().collect::<Vec<_>>())
         .filter(|all| !all.is_empty())
         .collect();
-    let mut all: Vec<IpAddr> = Vec::new();
-    for ip in unknown.iter().flatten() {
-        if !all.contains(ip) {
-            all.push(*ip);
-        }
-    }
+    let mut seen = HashSet::new();
+    let all: Vec<IpAddr> = unknown.iter().flatten().copied().filter(|ip| seen.insert(*ip)).collect();
     // One file, one peer in each instance: the same host on several networks.
-    let one = nodes.len() == 1 && all.len() <= 4 && unknown.iter().all(|peers| peers.len() == 1);
+    let one = nodes.len() == 1 && all.len() <= MOST_ADDRESSES && unknown.iter().all(|peers| peers.len() == 1);
     let hosts: Vec<Vec<IpAddr>> = match (all.is_empty(), one) {
         (true, _) => Vec::new(),
         (false, true) => vec![all],
@@ -228,15 +229,42 @@ fn strangers(nodes: &[Node], out: &mut Vec<OutNode>, notes: &mut Notes) {
 }
 
 /// A node's priority is that of its first group; where another differs, the group says so.
-fn priorities(nodes: &[Node], out: &mut [OutNode], groups: &mut [group::Draft]) {
+fn priorities(nodes: &[Node], out: &mut [OutNode], groups: &mut [group::Draft], notes: &mut Notes) {
+    let all: Vec<Vec<(usize, u8)>> = groups.iter().map(|draft| ranked(draft, nodes, out, notes)).collect();
     for (index, node) in out.iter_mut().enumerate().take(nodes.len()) {
-        let first = groups.iter().find_map(|draft| draft.priority(index, nodes));
-        node.priority = first.unwrap_or(PRIORITY);
+        let mut own = all.iter().flatten().filter(|(n, _)| *n == index);
+        node.priority = own.next().map_or(PRIORITY, |&(_, priority)| priority);
     }
-    for draft in groups {
-        let own: Vec<(usize, u8)> = (0..nodes.len()).filter_map(|i| Some((i, draft.priority(i, nodes)?))).collect();
-        if own.iter().any(|&(i, priority)| out[i].priority != priority) {
-            draft.group.priorities = own.into_iter().map(|(i, priority)| (out[i].name.clone(), priority)).collect();
+    for (draft, own) in groups.iter_mut().zip(all) {
+        if own.iter().any(|&(n, priority)| out[n].priority != priority) {
+            draft.group.priorities = own.into_iter().map(|(n, priority)| (out[n].name.clone(), priority)).collect();
         }
     }
+}
+
+/// The priorities of a group's nodes, each at most havipd's highest, in the order that they have in the files: what
+/// would become equal to a lower one pushes that down.
+fn ranked(draft: &group::Draft, nodes: &[Node], out: &[OutNode], notes: &mut Notes) -> Vec<(usize, u8)> {
+    let own: Vec<(usize, u8)> = (0..nodes.len()).filter_map(|n| Some((n, draft.priority(n, nodes)?))).collect();
+    let mut written: Vec<u8> = own.iter().map(|&(_, priority)| priority).collect();
+    written.sort_unstable_by(|a, b| b.cmp(a));
+    written.dedup();
+    // At most as many are pushed as there are nodes, so no priority falls below 1.
+    let mut most = HIGHEST;
+    let mut fitted = Vec::new();
+    for priority in written {
+        fitted.push((priority, priority.min(most)));
+        most = priority.min(most).saturating_sub(1);
+    }
+    let fit = |priority: u8| fitted.iter().find(|(written, _)| *written == priority).map_or(priority, |&(_, fit)| fit);
+    for &(n, priority) in own.iter().filter(|&&(_, priority)| fit(priority) != priority) {
+        let why = if priority > HIGHEST {
+            format!("priorities are 1 to {HIGHEST}: {HIGHEST} here")
+        } else {
+            format!("{} here, so that the order of the nodes stays: 255 of another is {HIGHEST}", fit(priority))
+        };
+        let what = format!("priority {priority} of node {} in group {}", out[n].name, draft.group.name);
+        notes.add(Kind::OwnWay, draft.place_on(n, nodes), what, why);
+    }
+    own.into_iter().map(|(n, priority)| (n, fit(priority))).collect()
 }

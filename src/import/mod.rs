@@ -1,31 +1,43 @@
 //! A havipd.toml from the configurations of keepalived on one or more nodes of a cluster.
 //!
-//! From text to text, in four steps: `lex` makes words of lines (comments, quotes, `$VAR`), `parse` makes
-//! blocks of words and follows includes, `read` knows what keepalived means by them, `merge` makes one cluster
-//! of several nodes, `render` writes it down. Nothing is read from a disk here: included files come from a
-//! function that the caller passes in.
+//! From text to text, in five steps: `source` makes words and braces of files (`lex` takes a line apart, `define` has the
+//! definitions and sequences) and follows includes, `parse` makes statements of them by the keywords in `grammar`, `read`
+//! knows what keepalived means by those, `merge` makes one cluster of several nodes, `render` writes it down. Nothing is
+//! read from a disk here: included files come from a function that the caller passes in.
+//!
+//! keepalived itself is the standard: what it reports and goes on with is taken as it takes it, with a note.
 //!
 //! What could not be taken over is part of the result: a [`Note`] for every keyword that was left behind, with the
 //! reason, so that nobody finds out in the night of a failover.
 //!
-//! Source for the grammar: keepalived.conf(5) of keepalived 2.2.
+//! Source: keepalived.conf(5) of keepalived 2.2, and what 2.2.7 says that it loaded.
 
+mod define;
+mod grammar;
 mod lex;
 mod merge;
 mod note;
 mod parse;
 mod read;
 mod render;
+mod source;
 mod words;
 
 pub use note::{Kind, Note, Notes};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The configuration of one node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Input {
-    /// What the node is to be called; `None` is whatever the file suggests. It is also keepalived's config-id, for
-    /// lines that begin with `@NAME`.
+    /// What the node is to be called; `None` is whatever the file suggests.
     pub node: Option<String>,
+    /// keepalived's config-id, for lines that begin with `@NAME`: the node's name if it was told one, else the host's.
+    pub id: String,
+    /// The directory that the path begins at, if it is relative.
+    pub directory: String,
+    /// The directory that stands for the node's `/`, if its files were fetched.
+    pub root: Option<String>,
     /// The file's path, for messages, for names of nodes, and for relative includes.
     pub path: String,
     /// What is in it.
@@ -52,14 +64,36 @@ impl Default for Options {
 /// An `include` of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Include<'a> {
+    /// The path of the [`Input`] that it belongs to.
+    pub main: &'a str,
     /// The file that it stands in.
     pub from: &'a str,
-    /// What it asks for: a path with or without wildcards; relative ones begin at the directory of `from`.
+    /// What it asks for: a path with or without wildcards and braces; relative ones begin at the directory of `from`.
     pub pattern: &'a str,
 }
 
-/// Gives the files that an include names, path and text of each; else why there are none.
-pub type Includes<'a> = &'a mut dyn FnMut(Include<'_>) -> Result<Vec<(String, String)>, String>;
+/// One file that an include names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Included {
+    /// Where it is.
+    pub path: String,
+    /// What is in it.
+    pub text: String,
+    /// It does not lie with the node's other files: it is this host's, and the node may have another one.
+    pub of_this_host: bool,
+}
+
+/// Everything that an include names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Found {
+    /// In keepalived's order.
+    pub files: Vec<Included>,
+    /// Why others are missing, one for each.
+    pub remarks: Vec<String>,
+}
+
+/// Finds the files that an include names; else says why there are none.
+pub type Includes<'a> = &'a mut dyn FnMut(Include<'_>) -> Result<Found, String>;
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,20 +108,23 @@ pub struct Imported {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
     /// A file is not a configuration of keepalived.
-    #[error("{file}:{line}:{column}: {text}")]
+    #[error("{file}:{line}: {text}")]
     Syntax {
         /// The file.
         file: String,
         /// From 1.
         line: usize,
-        /// In characters, from 1.
-        column: usize,
         /// What is wrong there.
         text: String,
     },
     /// There is nothing that could become a group.
-    #[error("{0} has no vrrp_instance with an IPv4 address: there is nothing for havipd to do")]
-    Nothing(String),
+    #[error("{why}: there is nothing for havipd to do")]
+    Nothing {
+        /// The reason, in words.
+        why: String,
+        /// What was found out on the way.
+        notes: Notes,
+    },
     /// Two files are to be the same node.
     #[error("two files for a node {0:?}: name them as in a=first.conf b=second.conf")]
     SameName(String),
@@ -112,15 +149,71 @@ pub fn import(inputs: &[Input], options: &Options, includes: Includes<'_>) -> Re
         }
     }
     let mut nodes = Vec::new();
+    let mut conditions = Vec::new();
     for input in inputs {
-        let parsed = parse::file(input, includes, &mut notes)?;
-        nodes.push(read::node(input, &parsed, &mut notes));
+        let source = source::read(input, includes, &mut notes)?;
+        conditions.push(source.conditions);
+        let statements = parse::statements(source.pieces, &mut notes);
+        nodes.push(read::node(input, &statements, &mut notes));
     }
+    conditional_lines(inputs, &conditions, &mut notes);
     let merged = merge::cluster(&nodes, options, &mut notes);
     if merged.groups.is_empty() {
-        let files: Vec<&str> = inputs.iter().map(|i| i.path.as_str()).collect();
-        return Err(ImportError::Nothing(files.join(", ")));
+        return Err(ImportError::Nothing { why: nothing(inputs, &nodes, &notes), notes });
     }
     let toml = render::toml(&cluster, &merged, inputs, options, &notes);
     Ok(Imported { toml, notes })
+}
+
+/// Says for whom lines were meant that no node of these is.
+fn conditional_lines(inputs: &[Input], conditions: &[BTreeMap<String, Vec<Rc<str>>>], notes: &mut Notes) {
+    for (input, conditions) in inputs.iter().zip(conditions) {
+        for (id, places) in conditions {
+            let here = inputs.iter().find(|other| other.id == *id);
+            let (kind, why) = match here {
+                Some(of) if of.node.is_none() => (
+                    Kind::Assumed,
+                    format!(
+                        "{} was given without NAME=, so its config-id is this host's name, as it is for keepalived",
+                        input.path
+                    ),
+                ),
+                Some(_) => continue,
+                None => (
+                    Kind::Lost,
+                    format!(
+                        "none of the nodes has that config-id; a node's is the NAME= before its file, as in {id}=FILE, else this host's name"
+                    ),
+                ),
+            };
+            for place in places {
+                notes.add(kind, Some(place.to_string()), format!("lines for @{id}"), why.as_str());
+            }
+        }
+    }
+}
+
+/// Why no group came out.
+fn nothing(inputs: &[Input], nodes: &[read::Node], notes: &Notes) -> String {
+    let files: Vec<&str> = inputs.iter().map(|i| i.path.as_str()).collect();
+    let files = files.join(", ");
+    if nodes.iter().all(|n| n.instances.is_empty()) {
+        let missing: Vec<String> =
+            notes.of(Kind::Lost).into_iter().filter(|note| note.starts_with("include ")).collect();
+        return match missing.first() {
+            Some(first) => format!("{files} has no vrrp_instance, and not all that it includes could be read: {first}"),
+            None => format!("{files} has no vrrp_instance"),
+        };
+    }
+    let lost: Vec<String> = notes.of(Kind::Lost).into_iter().filter(|note| note.starts_with("address ")).collect();
+    match lost.as_slice() {
+        [] => format!("{files} has no vrrp_instance with an IPv4 address, nor with a hook that names a HAVIP"),
+        [first] => format!("{files} has no vrrp_instance with an address that a HAVIP could have: {first}"),
+        [first, rest @ ..] => {
+            format!(
+                "{files} has no vrrp_instance with an address that a HAVIP could have: {first}; and {} more",
+                rest.len()
+            )
+        }
+    }
 }

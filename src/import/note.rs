@@ -1,10 +1,11 @@
 //! What somebody should know of an import, each thing said once.
 
 use serde::Serialize;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 
 /// What kind of remark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Missing in the result: something that keepalived did is not done.
@@ -42,29 +43,50 @@ pub struct Note {
     pub what: String,
     /// Why, and what to do.
     pub why: String,
-    /// `file:line` of each place, in order.
+    /// `file:line` of the first places, in order.
     pub places: Vec<String>,
+    /// How many places there are besides.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// All of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
-pub struct Notes(pub Vec<Note>);
+pub struct Notes(pub Vec<Note>, #[serde(skip)] HashMap<(Kind, String, String), usize>);
 
-/// Places that are named, at most.
-const PLACES: usize = 4;
+/// Places that are shown, at most.
+const SHOWN: usize = 4;
+/// Places that are kept, at most: a file may have a hundred thousand lines of one kind.
+pub(super) const PLACES: usize = 100;
 
-/// Remarks at most: a file of nonsense is not answered with a book.
+/// Remarks of one kind at most: a file of nonsense is not answered with a book.
 const MOST: usize = 500;
 
 impl Notes {
     /// Adds one; what was said already only gains a place.
     pub(super) fn add(&mut self, kind: Kind, place: Option<String>, what: impl Into<String>, why: impl Into<String>) {
-        let (what, why) = (shown(&what.into()), shown(&why.into()));
-        if let Some(note) = self.0.iter_mut().find(|n| n.kind == kind && n.what == what && n.why == why) {
-            note.places.extend(place.filter(|p| !note.places.contains(p)));
-        } else if self.0.len() < MOST {
-            self.0.push(Note { kind, what, why, places: place.into_iter().collect() });
+        let key = (kind, shown(&what.into()), shown(&why.into()));
+        if let Some(note) = self.1.get(&key).and_then(|&index| self.0.get_mut(index)) {
+            match place.filter(|p| !note.places.contains(p)) {
+                Some(place) if note.places.len() < PLACES => note.places.push(place),
+                Some(_) => note.more += 1,
+                None => {}
+            }
+            return;
+        }
+        let of_kind = self.0.iter().filter(|n| n.kind == kind).count();
+        if of_kind < MOST {
+            self.1.insert(key.clone(), self.0.len());
+            self.0.push(Note { kind, what: key.1, why: key.2, places: place.into_iter().collect(), more: 0 });
+        } else if of_kind == MOST {
+            let why = format!("only the first {MOST} of this kind are told");
+            self.0.push(Note { kind, what: "more".to_owned(), why, places: Vec::new(), more: 0 });
         }
     }
 
@@ -98,8 +120,8 @@ impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.what)?;
         if !self.places.is_empty() {
-            let shown = self.places.iter().take(PLACES).map(String::as_str).collect::<Vec<_>>().join(", ");
-            let more = self.places.len().saturating_sub(PLACES);
+            let shown = self.places.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = self.places.len().saturating_sub(SHOWN) + self.more;
             if more > 0 { write!(f, " ({shown} and {more} more)")? } else { write!(f, " ({shown})")? }
         }
         write!(f, ": {}", self.why)

@@ -1,243 +1,259 @@
-//! From words to blocks, with the included files in their places.
+//! From words and braces to statements, as keepalived takes them: a brace too many or too few is reported and does not
+//! stop it, so what it goes on to make of the rest is made here too, with a note.
 
-use super::lex::{Lexer, Token, Word};
+use super::grammar::{Level, ROOT, Shape};
 use super::note::{Kind, Notes};
-use super::{ImportError, Include, Includes, Input};
+use super::source::{Piece, What};
+use std::collections::HashSet;
+use std::rc::Rc;
 
-/// Deepest include: a file that includes itself ends here.
-const DEEPEST: usize = 16;
-/// Most files of one node.
-const MOST_FILES: usize = 256;
-/// Most statements of one node.
-const MOST_STATEMENTS: usize = 100_000;
-/// Deepest block; keepalived has four.
-const DEEPEST_BLOCK: usize = 16;
-
-/// A keyword with its values, and a block if it has one.
+/// A keyword with its values, and a block if it has one; or a line of a block that has no keywords.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Statement {
     /// Never empty.
-    pub(super) words: Vec<Word>,
-    pub(super) block: Option<Vec<Statement>>,
+    pub(super) words: Vec<String>,
+    /// What the words are read from.
+    pub(super) line: String,
+    pub(super) block: Option<Vec<Self>>,
     /// `file:line`.
-    pub(super) place: String,
+    pub(super) place: Rc<str>,
 }
 
 impl Statement {
     /// The keyword.
     pub(super) fn key(&self) -> &str {
-        &self.words[0].text
+        &self.words[0]
     }
 
     /// The word behind the keyword.
     pub(super) fn value(&self) -> Option<&str> {
-        self.words.get(1).map(|w| w.text.as_str())
+        self.words.get(1).map(String::as_str)
     }
 
     /// What is in its block.
     pub(super) fn inside(&self) -> &[Self] {
         self.block.as_deref().unwrap_or_default()
     }
+
+    /// For notes.
+    pub(super) fn at(&self) -> Option<String> {
+        Some(self.place.to_string())
+    }
 }
 
-/// Reads the file of a node, with what it includes.
-pub(super) fn file(input: &Input, includes: Includes<'_>, notes: &mut Notes) -> Result<Vec<Statement>, ImportError> {
-    let mut parser = Parser {
-        lexer: Lexer::new(input.node.as_deref()),
-        includes,
-        notes,
-        open: vec![(Vec::new(), String::new())],
-        statements: 0,
-        files: 0,
-    };
-    parser.read(&input.path, &input.text, 0)?;
-    Ok(parser.open.pop().map(|(all, _)| all).unwrap_or_default())
+/// Blocks that have a name, one each.
+const NAMED: [&str; 9] = [
+    "vrrp_instance",
+    "vrrp_sync_group",
+    "track_group",
+    "vrrp_script",
+    "vrrp_track_process",
+    "track_process",
+    "vrrp_track_file",
+    "track_file",
+    "bfd_instance",
+];
+
+/// The statements of a node, outermost first.
+pub(super) fn statements(pieces: Vec<Piece>, notes: &mut Notes) -> Vec<Statement> {
+    let mut parser = Parser { pieces: pieces.into_iter().peekable(), known: HashSet::new(), notes };
+    let mut all = Vec::new();
+    parser.level(&ROOT, None, &mut all);
+    all
 }
 
-struct Parser<'a, 'b> {
-    lexer: Lexer<'a>,
-    includes: Includes<'b>,
+struct Parser<'a> {
+    pieces: std::iter::Peekable<std::vec::IntoIter<Piece>>,
+    /// Keyword and name of each named block so far.
+    known: HashSet<(String, String)>,
     notes: &'a mut Notes,
-    /// Blocks that are open, outermost first, each with the place of its brace; the first is the file.
-    open: Vec<(Vec<Statement>, String)>,
-    statements: usize,
-    files: usize,
 }
 
-impl Parser<'_, '_> {
-    fn read(&mut self, file: &str, text: &str, depth: usize) -> Result<(), ImportError> {
-        self.files += 1;
-        let level = self.open.len();
-        for (index, line) in text.lines().enumerate() {
-            let at = |column: usize, text: String| ImportError::Syntax {
-                file: file.to_owned(),
-                line: index + 1,
-                column,
-                text,
-            };
-            let place = format!("{file}:{}", index + 1);
-            let lines = self.lexer.line(line).map_err(|w| at(w.column, w.text))?;
-            for name in std::mem::take(&mut self.lexer.undefined) {
-                let why = match name.strip_prefix('_') {
-                    Some(_) => "keepalived has a value for it, and this import has not: write it out",
-                    None => "it is not defined in these files: what stands there is taken as it is",
-                };
-                self.notes.add(Kind::Lost, Some(place.clone()), format!("${name}"), why);
-            }
-            for tokens in lines {
-                let mut words: Vec<Word> = Vec::new();
-                for token in tokens {
-                    match token {
-                        Token::Word(word) => words.push(word),
-                        Token::Open(column) => {
-                            self.begin(std::mem::take(&mut words), &place).map_err(|text| at(column, text))?;
-                        }
-                        Token::Close(column) => {
-                            self.put(std::mem::take(&mut words), file, &place, depth)?;
-                            if self.open.len() <= level {
-                                return Err(at(column, "a } that closes nothing".to_owned()));
-                            }
-                            self.end();
-                        }
-                    }
+impl Parser<'_> {
+    /// A block with keywords, after its opening brace; `None` is the file itself.
+    fn level(&mut self, level: &Level, of: Option<(&str, &Rc<str>)>, all: &mut Vec<Statement>) {
+        while let Some(Piece { what, place }) = self.pieces.next() {
+            match (what, of) {
+                (What::Words(words, line), _) => self.keyword(level, words, line, place, all),
+                (What::Close, Some(_)) => return,
+                (What::Close, None) => {
+                    self.note(
+                        Kind::Assumed,
+                        &place,
+                        "}",
+                        "it closes nothing: keepalived reports it and passes over it",
+                    );
                 }
-                self.put(words, file, &place, depth)?;
+                (What::Open, _) => {
+                    let why = "it stands where keepalived expects no block: it passes over this brace, so that the next } closes the block around it";
+                    self.note(Kind::Assumed, &place, "{", why);
+                }
             }
-            if self.statements > MOST_STATEMENTS {
-                return Err(at(1, format!("more than {MOST_STATEMENTS} statements")));
-            }
         }
-        if self.open.len() > level {
-            let place = self.open.last().map(|(_, place)| place.clone()).unwrap_or_default();
-            let line = text.lines().count().max(1);
-            let text = format!("the block that begins at {place} is not closed");
-            return Err(ImportError::Syntax { file: file.to_owned(), line, column: 1, text });
-        }
-        Ok(())
+        self.unclosed(of);
     }
 
-    /// A brace opens the block of these words, or of the statement in the line above.
-    fn begin(&mut self, words: Vec<Word>, place: &str) -> Result<(), String> {
-        if self.open.len() > DEEPEST_BLOCK {
-            return Err(format!("blocks more than {DEEPEST_BLOCK} deep"));
-        }
-        let Some((current, _)) = self.open.last_mut() else { return Ok(()) };
-        if words.is_empty() {
-            match current.last() {
-                Some(last) if last.block.is_none() => {}
-                _ => return Err("a { without a keyword".to_owned()),
-            }
-        } else {
-            self.statements += 1;
-            current.push(Statement { words, block: None, place: place.to_owned() });
-        }
-        self.open.push((Vec::new(), place.to_owned()));
-        Ok(())
-    }
-
-    fn end(&mut self) {
-        let closed = self.open.pop().map(|(all, _)| all);
-        if let Some(statement) = self.open.last_mut().and_then(|(all, _)| all.last_mut()) {
-            statement.block = closed;
-        }
-    }
-
-    fn put(&mut self, words: Vec<Word>, file: &str, place: &str, depth: usize) -> Result<(), ImportError> {
-        let Some(first) = words.first() else { return Ok(()) };
-        let includes = ["include", "includer", "includem", "includew", "includeb", "includea"];
-        if let (true, Some(pattern)) = (includes.contains(&first.text.as_str()), words.get(1)) {
-            return self.include(file, &pattern.text.clone(), place, depth);
-        }
-        if first.text.starts_with('~') {
-            let why = "sequences of lines are not unrolled here: write the lines out";
-            self.notes.add(Kind::Lost, Some(place.to_owned()), first.text.clone(), why);
-            return Ok(());
-        }
-        self.statements += 1;
-        if let Some((current, _)) = self.open.last_mut() {
-            current.push(Statement { words, block: None, place: place.to_owned() });
-        }
-        Ok(())
-    }
-
-    fn include(&mut self, from: &str, pattern: &str, place: &str, depth: usize) -> Result<(), ImportError> {
-        let mut leave = |why: String| {
-            self.notes.add(Kind::Lost, Some(place.to_owned()), format!("include {pattern}"), why);
+    fn keyword(&mut self, level: &Level, words: Vec<String>, line: String, place: Rc<str>, all: &mut Vec<Statement>) {
+        let key = words[0].clone();
+        let Some(shape) = level.shape(&key) else {
+            self.note(Kind::Lost, &place, &key, "keepalived knows no such keyword here, and passes over it");
+            return;
         };
-        if depth >= DEEPEST {
-            leave(format!("includes more than {DEEPEST} deep"));
-            return Ok(());
-        }
-        match (self.includes)(Include { from, pattern }) {
-            Err(why) => leave(why),
-            Ok(all) => {
-                for (path, text) in all {
-                    if self.files >= MOST_FILES {
-                        let why = format!("more than {MOST_FILES} files");
-                        self.notes.add(Kind::Lost, Some(place.to_owned()), format!("include {pattern}"), why);
-                        break;
+        let name = words[1..].join(" ");
+        let title = format!("{key} {name}").trim_end().to_owned();
+        let mut block = Vec::new();
+        let taken = match shape {
+            Shape::Line => {
+                all.push(Statement { words, line, block: None, place });
+                return;
+            }
+            Shape::Other => {
+                self.open(&title, &place);
+                self.skip(&title, &place);
+                true
+            }
+            Shape::Values => {
+                self.open(&title, &place);
+                self.values(&title, &place, &mut block);
+                true
+            }
+            Shape::Block(inner) => {
+                let refused = self.refused(&key, &words[1..]);
+                self.open(&title, &place);
+                match refused {
+                    Some(why) => {
+                        self.note(Kind::Lost, &place, &title, why);
+                        self.skip(&title, &place);
                     }
-                    self.read(&path, &text, depth + 1)?;
+                    None => self.level(inner, Some((&title, &place)), &mut block),
                 }
+                refused.is_none()
+            }
+        };
+        if taken {
+            all.push(Statement { words, line, block: Some(block), place });
+        }
+    }
+
+    /// Why keepalived does not take a block.
+    fn refused(&mut self, key: &str, names: &[String]) -> Option<&'static str> {
+        if !NAMED.contains(&key) {
+            return None;
+        }
+        let [name] = names else {
+            return Some("keepalived wants one name, in double quotes if it has blanks, and passes over the block");
+        };
+        // A file and a process have two keywords for the same thing.
+        let key = key.strip_prefix("vrrp_track").map_or(key.to_owned(), |rest| format!("track{rest}"));
+        (!self.known.insert((key, name.clone())))
+            .then_some("it is defined already: keepalived takes the first, and passes over this one")
+    }
+
+    /// The opening brace of a block, if it is there.
+    fn open(&mut self, title: &str, place: &Rc<str>) {
+        if self.pieces.next_if(|piece| piece.what == What::Open).is_none() {
+            let why = "it is missing: keepalived reports it and goes on as if it were there";
+            self.note(Kind::Assumed, place, &format!("{{ of {title}"), why);
+        }
+    }
+
+    /// A block without keywords.
+    fn values(&mut self, title: &str, place: &Rc<str>, all: &mut Vec<Statement>) {
+        while let Some(Piece { what, place }) = self.pieces.next() {
+            match what {
+                What::Close => return,
+                What::Open => {
+                    all.push(Statement { words: vec!["{".to_owned()], line: "{".to_owned(), block: None, place })
+                }
+                What::Words(words, line) => all.push(Statement { words, line, block: None, place }),
             }
         }
-        Ok(())
+        self.unclosed(Some((title, place)));
+    }
+
+    /// A block that nobody reads here; braces in it come in pairs.
+    fn skip(&mut self, title: &str, place: &Rc<str>) {
+        let mut depth = 1_usize;
+        for piece in self.pieces.by_ref() {
+            match piece.what {
+                What::Open => depth += 1,
+                What::Close => depth -= 1,
+                What::Words(..) => {}
+            }
+            if depth == 0 {
+                return;
+            }
+        }
+        self.unclosed(Some((title, place)));
+    }
+
+    fn unclosed(&mut self, of: Option<(&str, &Rc<str>)>) {
+        if let Some((title, place)) = of {
+            let why = "it is missing: keepalived reports it and takes the end of the file for it";
+            self.note(Kind::Assumed, place, &format!("}} of {title}"), why);
+        }
+    }
+
+    fn note(&mut self, kind: Kind, place: &Rc<str>, what: &str, why: &str) {
+        self.notes.add(kind, Some(place.to_string()), what, why);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::{Input, source};
 
-    fn parsed(text: &str, files: &[(&str, &str)]) -> Result<(String, Notes), ImportError> {
+    fn parsed(text: &str) -> (String, Vec<String>) {
         fn show(all: &[Statement]) -> String {
             let one = |s: &Statement| {
-                let words: Vec<&str> = s.words.iter().map(|w| w.text.as_str()).collect();
                 let block = s.block.as_ref().map(|b| format!("[{}]", show(b))).unwrap_or_default();
-                format!("{}{block}", words.join(" "))
+                format!("{}{block}", s.words.join(" "))
             };
             all.iter().map(one).collect::<Vec<_>>().join("; ")
         }
         let mut notes = Notes::default();
-        let input = Input { node: None, path: "k.conf".into(), text: text.into() };
-        let mut find = |include: Include<'_>| match files.iter().find(|(name, _)| *name == include.pattern) {
-            Some((name, text)) => Ok(vec![((*name).to_owned(), (*text).to_owned())]),
-            None => Err("no such file".to_owned()),
-        };
-        let all = file(&input, &mut find, &mut notes)?;
-        Ok((show(&all), notes))
+        let input = Input { path: "k.conf".into(), text: text.into(), ..Input::default() };
+        let source = source::read(&input, &mut |_| Err(String::new()), &mut notes).expect("right");
+        let all = statements(source.pieces, &mut notes);
+        (show(&all), notes.0.iter().map(|n| format!("{} {}", n.what, n.places.join(","))).collect())
     }
 
     #[test]
     fn blocks_nest_however_the_braces_stand() {
-        for text in ["a x {\n b {\n c d\n }\n}\ne", "a x\n{\n b { c d }\n}\ne\n", "a x { b { c d }}\ne"] {
-            assert_eq!(parsed(text, &[]).expect("right").0, "a x[b[c d]]; e", "{text}");
-        }
-    }
-
-    #[test]
-    fn errors_have_a_place() {
-        for (text, wrong) in [
-            ("a {\n b\n", "k.conf:2:1: the block that begins at k.conf:1 is not closed"),
-            ("a\n  }\n", "k.conf:2:3: a } that closes nothing"),
-            ("{", "k.conf:1:1: a { without a keyword"),
-            ("a {\n}\n{\n}", "k.conf:3:1: a { without a keyword"),
-            ("a 'b", "k.conf:1:3: the quote ' is not closed in this line"),
+        for text in [
+            "vrrp_instance V {\n authentication {\n auth_type PASS\n }\n}\nuse_pid_dir",
+            "vrrp_instance V\n{\n authentication { auth_type PASS }\n}\nuse_pid_dir",
+            "vrrp_instance V{authentication{auth_type PASS}}use_pid_dir",
         ] {
-            assert_eq!(parsed(text, &[]).expect_err("wrong").to_string(), wrong, "{text}");
+            let (shown, notes) = parsed(text);
+            assert_eq!(shown, "vrrp_instance V[authentication[auth_type PASS]]; use_pid_dir", "{text}");
+            assert!(notes.is_empty(), "{notes:?}");
         }
-        assert!(parsed(&"a {\n".repeat(50), &[]).expect_err("deep").to_string().contains("blocks more than 16 deep"));
     }
 
+    /// What keepalived 2.2.7 makes of them.
     #[test]
-    fn includes_stand_where_they_are_written_and_end() {
-        let files = [("b.conf", "b 1\n"), ("self", "c\ninclude self\n"), ("open", "d {\n"), ("close", "}\n")];
-        let (text, notes) = parsed("a {\n include b.conf\n}\ninclude nowhere\n", &files).expect("right");
-        assert_eq!(text, "a[b 1]");
-        assert_eq!(notes.of(Kind::Lost), ["include nowhere (k.conf:4): no such file"]);
-        let (text, notes) = parsed("include self", &files).expect("right");
-        assert_eq!(text.matches('c').count(), 16);
-        assert_eq!(notes.of(Kind::Lost), ["include self (self:2): includes more than 16 deep"]);
-        assert!(parsed("include open\n}", &files).is_err() && parsed("a {\ninclude close", &files).is_err());
+    fn braces_too_many_or_too_few_do_what_they_do_in_keepalived() {
+        for (text, wanted, note) in [
+            ("vrrp_instance V\n state x\n}", "vrrp_instance V[state x]", "{ of vrrp_instance V k.conf:1"),
+            ("vrrp_instance V {\n state x\n", "vrrp_instance V[state x]", "} of vrrp_instance V k.conf:1"),
+            ("vrrp_instance V {\n}\n}\nuse_pid_dir", "vrrp_instance V[]; use_pid_dir", "} k.conf:3"),
+            ("vrrp_instance V {\n foo {\n x\n }\n state y\n}", "vrrp_instance V[]", "foo k.conf:2"),
+            ("vrrp_instance V {\n priority {\n 7\n }", "vrrp_instance V[priority]", "{ k.conf:2"),
+            (
+                "vrrp_instance V {\n vrrp_instance W {\n state x\n }",
+                "vrrp_instance V[state x]",
+                "vrrp_instance k.conf:2",
+            ),
+            ("virtual_server x {\n y { z }\n}\nuse_pid_dir", "virtual_server x[]; use_pid_dir", ""),
+            ("vrrp_instance V W {\n state x\n}\nuse_pid_dir", "use_pid_dir", "vrrp_instance V W k.conf:1"),
+            ("vrrp_instance V {\n}\nvrrp_instance V {\n state x\n}", "vrrp_instance V[]", "vrrp_instance V k.conf:3"),
+            ("vrrp_sync_group G {\n group\n {\n A B }\n}", "vrrp_sync_group G[group[A B]]", ""),
+        ] {
+            let (shown, notes) = parsed(text);
+            assert_eq!(shown, wanted, "{text}");
+            assert_eq!(notes.first().map(String::as_str).unwrap_or_default(), note, "{text}: {notes:?}");
+        }
     }
 }

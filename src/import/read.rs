@@ -1,4 +1,7 @@
 //! What keepalived means by its keywords, as far as havipd has a use for it. Whatever is not used is noted.
+//!
+//! Values are as keepalived takes them, which is not always as they are written: what it refuses has its default, or
+//! keeps what was said before.
 
 mod instance;
 mod keywords;
@@ -6,7 +9,8 @@ mod keywords;
 use super::Input;
 use super::note::{Kind, Notes};
 use super::parse::Statement;
-use super::words;
+use super::{lex, words};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// A virtual address.
@@ -27,21 +31,25 @@ pub(super) struct Hook {
     pub(super) place: String,
 }
 
-/// A `vrrp_instance`.
+/// A `vrrp_instance`, with keepalived's defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Instance {
     pub(super) name: String,
     pub(super) place: String,
+    /// Its state is MASTER before it hears of anybody.
     pub(super) starts_as_master: bool,
     pub(super) interface: Option<String>,
     pub(super) router_id: Option<u8>,
-    pub(super) priority: Option<u8>,
+    /// 1 to 255.
+    pub(super) priority: u8,
     /// Milliseconds.
-    pub(super) interval: Option<u64>,
-    pub(super) down_timer: Option<u32>,
+    pub(super) interval: u64,
+    pub(super) down_timer: u32,
     pub(super) no_preempt: bool,
+    /// nopreempt was written, but is not in force.
+    pub(super) no_preempt_ignored: bool,
     /// Milliseconds.
-    pub(super) preempt_delay: Option<u64>,
+    pub(super) preempt_delay: u64,
     pub(super) source: Option<IpAddr>,
     pub(super) peers: Vec<IpAddr>,
     pub(super) vips: Vec<Vip>,
@@ -52,8 +60,19 @@ pub(super) struct Instance {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Sync {
     pub(super) name: String,
+    pub(super) place: String,
+    /// As they are written; each is defined and in no group before.
     pub(super) members: Vec<String>,
     pub(super) hooks: Vec<Hook>,
+}
+
+/// What `global_defs` says for all instances.
+#[derive(Debug, Clone, Copy)]
+struct Global {
+    version: u32,
+    strict: bool,
+    /// For the instances that follow.
+    down_timer: u32,
 }
 
 /// Everything of one node.
@@ -75,45 +94,131 @@ struct Check {
     does: String,
 }
 
+/// Most instances of a node: VRRP tells 255 apart on an interface.
+const MOST_INSTANCES: usize = 1000;
+
 /// Reads one node.
 pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node {
     let mut node = Node { name: input.node.clone(), path: input.path.clone(), ..Node::default() };
     let checks: Vec<Check> = all.iter().filter_map(check).collect();
-    let mut default_interface = None;
-    for statement in all.iter().filter(|s| s.key() == "global_defs").flat_map(Statement::inside) {
-        match (statement.key(), statement.value()) {
-            ("router_id", Some(id)) => node.router_id = Some(id.to_owned()),
-            ("default_interface", Some(name)) => default_interface = Some(name.to_owned()),
-            ("vrrp_startup_delay", Some(text)) => node.startup_delay = words::seconds(text),
-            _ => keywords::global(statement, notes),
-        }
-    }
+    let mut global = Global { version: 2, strict: false, down_timer: 3 };
+    let mut read = Vec::new();
     for statement in all {
         match statement.key() {
-            "global_defs" => {}
-            "vrrp_instance" => {
-                node.instances.push(instance::read(statement, &checks, default_interface.as_deref(), notes));
+            "global_defs" => {
+                for inside in statement.inside() {
+                    globals(inside, &mut node, &mut global, notes);
+                }
             }
+            "vrrp_instance" if read.len() == MOST_INSTANCES => {
+                let why = format!("more than {MOST_INSTANCES} instances of one node");
+                notes.add(Kind::Lost, statement.at(), "vrrp_instance", why);
+            }
+            "vrrp_instance" => read.push(instance::Reader::read(statement, global.down_timer, &checks, notes)),
             "vrrp_sync_group" => {}
             _ => keywords::top(statement, notes),
         }
     }
+    // What `global_defs` says of versions counts wherever it stands.
+    node.instances = read.into_iter().map(|reader| reader.complete(global.version, global.strict, notes)).collect();
     let vips = node.instances.iter().flat_map(|i| &i.vips);
-    let own: Vec<String> = vips.filter_map(|v| v.dev.clone()).collect();
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let own: HashSet<String> = vips.filter_map(|v| v.dev.clone()).collect();
+    let mut members = HashSet::new();
     for statement in all.iter().filter(|s| s.key() == "vrrp_sync_group") {
-        node.syncs.push(sync(statement, &checks, &own, notes));
+        let sync = sync(statement, &node.instances, &mut members, &checks, &own, notes);
+        node.syncs.push(sync);
     }
     node
 }
 
-fn sync(statement: &Statement, checks: &[Check], own: &[&str], notes: &mut Notes) -> Sync {
-    let mut sync = Sync { name: statement.value().unwrap_or_default().to_owned(), ..Sync::default() };
+/// What stands in `global_defs`.
+fn globals(statement: &Statement, node: &mut Node, global: &mut Global, notes: &mut Notes) {
+    let value = statement.value().unwrap_or_default();
+    let taken = match statement.key() {
+        "router_id" => {
+            node.router_id = statement.value().map(str::to_owned).or(node.router_id.take());
+            Ok(())
+        }
+        "vrrp_startup_delay" => match words::micros(value, 1000, u64::from(u32::MAX)) {
+            Some(micros) => {
+                node.startup_delay = Some(micros / 1000);
+                Ok(())
+            }
+            None => Err("it is not a number of seconds from 0.001 to 4294"),
+        },
+        "vrrp_down_timer_adverts" => match words::number(value, 1, 100, true) {
+            Some(number) => {
+                global.down_timer = number;
+                Ok(())
+            }
+            None => Err("it is not a number from 1 to 100"),
+        },
+        "vrrp_version" => {
+            keywords::global(statement, notes);
+            match words::number(value, 2, 3, true) {
+                Some(version) => {
+                    global.version = version;
+                    Ok(())
+                }
+                None => Err("it is neither 2 nor 3"),
+            }
+        }
+        "vrrp_strict" => {
+            keywords::global(statement, notes);
+            match words::boolean(statement.value()) {
+                Some(strict) => {
+                    global.strict = strict;
+                    Ok(())
+                }
+                None => Err("it is neither true nor false"),
+            }
+        }
+        _ => {
+            keywords::global(statement, notes);
+            Ok(())
+        }
+    };
+    if let Err(why) = taken {
+        let why = format!("{why}: keepalived refuses it and goes on without it");
+        notes.add(Kind::Lost, statement.at(), format!("{} {value}", statement.key()).trim_end(), why);
+    }
+}
+
+fn sync(
+    statement: &Statement,
+    instances: &[Instance],
+    taken: &mut HashSet<String>,
+    checks: &[Check],
+    own: &HashSet<String>,
+    notes: &mut Notes,
+) -> Sync {
+    let name = statement.value().unwrap_or_default().to_owned();
+    let mut sync = Sync { name, place: statement.place.to_string(), ..Sync::default() };
+    let defined: HashSet<&str> = instances.iter().map(|i| i.name.as_str()).collect();
+    let mut listed = false;
     for inside in statement.inside() {
         match inside.key() {
+            "group" if listed => {
+                let why = "the group has a list of members already: keepalived takes the first";
+                notes.add(Kind::Lost, inside.at(), "group", why);
+            }
             "group" => {
-                let members = inside.inside().iter().flat_map(|s| &s.words).map(|w| w.text.clone());
-                sync.members.extend(members);
+                listed = true;
+                for member in inside.inside().iter().flat_map(|line| line.words.iter().map(move |word| (line, word))) {
+                    let (line, member) = member;
+                    let why = if !defined.contains(member.as_str()) {
+                        format!(
+                            "{} has a member {member} that is not defined: keepalived goes on without it",
+                            sync.name
+                        )
+                    } else if !taken.insert(member.clone()) {
+                        format!("{member} is in a sync group already: keepalived leaves it in the first")
+                    } else {
+                        sync.members.push(member.clone());
+                        continue;
+                    };
+                    notes.add(Kind::Lost, line.at(), format!("vrrp_sync_group {}", sync.name), why);
+                }
             }
             _ if hook(inside, &mut sync.hooks, notes) || tracked(inside, checks, own, notes) => {}
             _ => keywords::sync(inside, notes),
@@ -132,32 +237,47 @@ fn hook(statement: &Statement, hooks: &mut Vec<Hook>, notes: &mut Notes) -> bool
         "notify_stop" => "notify-stop",
         _ => return false,
     };
-    let Some(word) = statement.words.get(1) else { return true };
-    // Without quotes the program is one word, and a user and a group may follow in both cases.
-    let argv = if word.quoted { words::command(&word.text) } else { vec![word.text.clone()] };
-    if let Some(user) = statement.words.get(2) {
+    let mut leave = |why: String| {
+        notes.add(Kind::Lost, statement.at(), statement.line.as_str(), why);
+    };
+    if let Some(first) = hooks.iter().find(|hook| hook.key == key) {
+        leave(format!("there is one already: keepalived takes the first, of {}", first.place));
+        return true;
+    }
+    // The line is read as a command, and so is its second word: a program with arguments is one word, in quotes.
+    let Some(line) = lex::command(&statement.line) else {
+        leave("a quote is not closed: keepalived cannot read it, and goes on without it".to_owned());
+        return true;
+    };
+    let Some(argv) = line.get(1).map(|word| lex::command(word)) else {
+        leave("it names no program".to_owned());
+        return true;
+    };
+    let Some(argv) = argv.filter(|argv| !argv.is_empty()) else {
+        leave("it is no command that keepalived can read, so it goes on without it".to_owned());
+        return true;
+    };
+    if let Some(user) = line.get(2) {
         let why = "hooks run as the user havipd; the drop-in privileged-hooks.conf runs them as root";
-        notes.add(Kind::OwnWay, Some(statement.place.clone()), format!("{} user {}", statement.key(), user.text), why);
+        notes.add(Kind::OwnWay, statement.at(), format!("{} user {user}", statement.key()), why);
     }
-    if !argv.is_empty() {
-        hooks.push(Hook { key, argv, place: statement.place.clone() });
-    }
+    hooks.push(Hook { key, argv, place: statement.place.to_string() });
     true
 }
 
 /// Notes what is tracked; `false` if it is nothing of the kind. A link that havipd watches anyway is one of `own`.
-fn tracked(statement: &Statement, checks: &[Check], own: &[&str], notes: &mut Notes) -> bool {
+fn tracked(statement: &Statement, checks: &[Check], own: &HashSet<String>, notes: &mut Notes) -> bool {
     let what = statement.key();
     if !matches!(what, "track_script" | "track_process" | "track_file" | "track_interface" | "track_bfd") {
         return false;
     }
-    for entry in statement.inside().iter().filter(|s| !s.words.is_empty()) {
-        let (name, place) = (entry.key(), Some(entry.place.clone()));
+    for entry in statement.inside() {
+        let (name, place) = (entry.key(), entry.at());
         let weight = match entry.words.get(1..) {
-            Some([word, weight, ..]) if word.text == "weight" => format!(", with weight {}", weight.text),
+            Some([word, weight, ..]) if word == "weight" => format!(", with weight {weight}"),
             _ => String::new(),
         };
-        if what == "track_interface" && own.contains(&name) {
+        if what == "track_interface" && own.contains(name) {
             let why = "havipd watches the link of the interface that the HAVIP goes on: down is Fault";
             notes.add(Kind::OwnWay, place, format!("track_interface {name}"), why);
             continue;
@@ -187,7 +307,7 @@ fn check(statement: &Statement) -> Option<Check> {
     };
     let of = |key: &str| {
         let found = statement.inside().iter().find(|s| s.key() == key)?;
-        Some(found.words[1..].iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" "))
+        Some(found.words[1..].join(" "))
     };
     let what = of(key).unwrap_or_default();
     let mut does = match key {

@@ -132,7 +132,10 @@ fn of_group(group: &OutGroup, options: &Options) -> String {
 fn of_havip(havip: &OutHavip) -> String {
     let mut text = String::from("\n[[group.havip]]\n");
     line(&mut text, format_args!("id = {}", quote(havip.id.as_deref().unwrap_or("havip-..."))));
-    line(&mut text, format_args!("address = \"{}\"", havip.address));
+    match havip.address {
+        Some(address) => line(&mut text, format_args!("address = \"{address}\"")),
+        None => line(&mut text, "# address: what the cloud says of it"),
+    }
     if let Some(interface) = &havip.interface {
         line(&mut text, format_args!("interface = {}", quote(interface)));
     }

@@ -3,23 +3,50 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-/// Seconds, with or without a fraction, as milliseconds.
-pub(super) fn seconds(text: &str) -> Option<u64> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |t: &str| t.chars().all(|c| c.is_ascii_digit());
-    if whole.is_empty() || whole.len() > 9 || !digits(whole) || !digits(part) {
-        return None;
-    }
-    let millis: String = part.chars().chain("000".chars()).take(3).collect();
-    Some(whole.parse::<u64>().ok()? * 1000 + millis.parse::<u64>().ok()?)
+/// A number from `least` to `most`. `lenient` is what keepalived is with some keywords: letters behind the digits are
+/// reported and passed over.
+pub(super) fn number(text: &str, least: u32, most: u32, lenient: bool) -> Option<u32> {
+    let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    let whole = end == digits.len();
+    // No digits at all are a zero for keepalived, which is out of range almost everywhere.
+    let value = if end == 0 { 0 } else { digits[..end].parse::<u64>().ok()? };
+    let value = u32::try_from(value).ok()?;
+    ((whole || lenient) && (least..=most).contains(&value) && !text.starts_with('-')).then_some(value)
 }
 
-/// An address, with or without the length of a prefix.
-pub(super) fn address(text: &str) -> Option<(IpAddr, Option<u8>)> {
-    let (ip, prefix) = match text.split_once('/') {
-        Some((ip, prefix)) => (ip, Some(prefix.parse::<u8>().ok()?)),
-        None => (text, None),
-    };
+/// Seconds with up to six decimal places, as microseconds from `least` to `most`. keepalived moves the point out of the
+/// text and reads what is then a whole number: `.5` and `2.` are numbers, and letters end one.
+pub(super) fn micros(text: &str, least: u64, most: u64) -> Option<u64> {
+    const PLACES: usize = 6;
+    if text.starts_with('-') {
+        return None;
+    }
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let kept: String = part.chars().take(PLACES).collect();
+    let up = part.chars().nth(PLACES).is_some() && part.chars().nth(PLACES).is_some_and(|c| c >= '5');
+    let moved = format!("{whole}{kept}{}", "0".repeat(PLACES - kept.chars().count()));
+    let moved = moved.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let moved = moved.strip_prefix('+').unwrap_or(moved);
+    let end = moved.find(|c: char| !c.is_ascii_digit()).unwrap_or(moved.len());
+    let value = if end == 0 { 0 } else { moved[..end].parse::<u64>().ok()? };
+    let value = value.checked_add(u64::from(up))?;
+    (least..=most).contains(&value).then_some(value)
+}
+
+/// `true` and its like, `false` and its like; nothing at all is `true`.
+pub(super) fn boolean(value: Option<&str>) -> Option<bool> {
+    match value {
+        None | Some("true" | "on" | "yes") => Some(true),
+        Some("false" | "off" | "no") => Some(false),
+        Some(_) => None,
+    }
+}
+
+/// An address, and the text behind its slash.
+pub(super) fn address(text: &str) -> Option<(IpAddr, Option<&str>)> {
+    let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, prefix)| (ip, Some(prefix)));
     Some((ip.parse().ok()?, prefix))
 }
 
@@ -41,26 +68,6 @@ pub(super) fn interface(text: &str) -> (&str, bool) {
 pub(super) fn is_interface(name: &str) -> bool {
     let ok = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | ':');
     (1..=15).contains(&name.len()) && name.chars().all(ok) && !matches!(name, "." | ".." | "none")
-}
-
-/// A command as a list: what stands in quotes is taken apart like a shell's words, without a shell.
-pub(super) fn command(text: &str) -> Vec<String> {
-    let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
-    let mut rest = text.chars();
-    while let Some(c) = rest.next() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (_, '\\') => word.get_or_insert_default().extend(rest.next()),
-            (None, c) if c.is_whitespace() => all.extend(word.take()),
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    all.extend(word);
-    all
 }
 
 /// The last part of a program's path.
@@ -88,16 +95,43 @@ mod tests {
 
     #[test]
     fn values_read_as_keepalived_reads_them() {
-        for (text, millis) in
-            [("1", Some(1000)), ("0.25", Some(250)), ("3.6019", Some(3601)), (".5", None), ("-1", None), ("1s", None)]
-        {
-            assert_eq!(seconds(text), millis, "{text}");
+        for (text, wanted) in [
+            ("1", Some(1_000_000)),
+            ("0.25", Some(250_000)),
+            (".5", Some(500_000)),
+            ("2.", Some(2_000_000)),
+            ("3.6019", Some(3_601_900)),
+            ("1.0000006", Some(1_000_001)),
+            ("0.01", Some(10_000)),
+            ("255", Some(255_000_000)),
+            ("0.009999", None),
+            ("0", None),
+            ("255.1", None),
+            ("1s", None),
+            ("-1", None),
+            ("", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(micros(text, 10_000, 255_000_000), wanted, "{text}");
         }
-        assert_eq!(seconds("99999999999999999999"), None);
-        assert_eq!(address("10.0.0.1/24"), Some(("10.0.0.1".parse().expect("ip"), Some(24))));
+        for (text, strict, lenient) in [
+            ("7", Some(7), Some(7)),
+            (" 7", Some(7), Some(7)),
+            ("+7", Some(7), Some(7)),
+            ("7x", None, Some(7)),
+            ("0x7", None, None),
+            ("0", None, None),
+            ("101", None, None),
+            ("-7", None, None),
+            ("", None, None),
+            ("4294967297", None, None),
+        ] {
+            assert_eq!((number(text, 1, 100, false), number(text, 1, 100, true)), (strict, lenient), "{text}");
+        }
+        assert_eq!((boolean(None), boolean(Some("off")), boolean(Some("1"))), (Some(true), Some(false), None));
+        assert_eq!(address("10.0.0.1/24"), Some(("10.0.0.1".parse().expect("ip"), Some("24"))));
         assert_eq!(address("fd00::1").map(|(ip, _)| ip.is_ipv6()), Some(true));
-        assert_eq!((address("10.0.0"), address("10.0.0.1/x")), (None, None));
-        assert_eq!(command(r#"/bin/sh -c "a 'b'" c\ d ''"#), ["/bin/sh", "-c", "a 'b'", "c d", ""]);
+        assert_eq!((address("10.0.0"), address("010.0.0.1")), (None, None));
         assert_eq!(name("VI 1/a").as_deref(), Some("VI-1-a"));
         assert_eq!((name(""), name("é"), name("--")), (None, None, None));
         assert_eq!(name("<edge>").as_deref(), Some("edge"));

@@ -1,10 +1,10 @@
 //! Instances and sync groups of all files become groups.
 
-use super::{OutGroup, OutHavip, OutNode, PRIORITY};
+use super::{OutGroup, OutHavip, OutNode};
 use crate::import::note::{Kind, Notes};
 use crate::import::read::{Hook, Instance, Node};
 use crate::import::{Options, words};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// havipd's most HAVIPs of a group.
@@ -35,7 +35,12 @@ impl Draft {
 
     /// A node's priority, if it is a member by its own file.
     pub(super) fn priority(&self, node: usize, nodes: &[Node]) -> Option<u8> {
-        self.on(node, nodes).next().map(|i| i.priority.unwrap_or(PRIORITY))
+        self.on(node, nodes).next().map(|i| i.priority)
+    }
+
+    /// Where it stands in a node's file.
+    pub(super) fn place_on(&self, node: usize, nodes: &[Node]) -> Option<String> {
+        self.on(node, nodes).next().map(|i| i.place.clone())
     }
 }
 
@@ -47,7 +52,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
         notes.add(Kind::OwnWay, None, "virtual_ipaddress", why);
     }
     let families = families(nodes, notes);
-    let mut taken: Vec<Ipv4Addr> = Vec::new();
+    let mut taken: HashSet<Ipv4Addr> = HashSet::new();
     let mut names: HashSet<String> = HashSet::new();
     let mut drafts: Vec<Draft> = Vec::new();
     for (sync, families) in units(nodes, families) {
@@ -70,9 +75,16 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
         let mut draft = Draft { group, families };
         draft.group.havips = havips(&draft, nodes, out, &mut taken, notes);
         if draft.group.havips.is_empty() {
-            let why = "it has no address that a HAVIP could have";
+            draft.group.havips = by_hooks(&draft, nodes, sync.as_deref(), notes);
+        }
+        if draft.group.havips.is_empty() {
+            let why = "it has no address that a HAVIP could have, and no hook that names a HAVIP";
             notes.add(Kind::Lost, place(&draft, nodes), format!("vrrp_instance {vrrp}"), why);
             continue;
+        }
+        one_of_several(&draft, nodes, out, sync.as_deref(), notes);
+        if options.beside {
+            called_alike(&draft, nodes, out, sync.as_deref(), notes);
         }
         preemption(&mut draft, nodes, out, notes);
         members(&mut draft, nodes, out, notes);
@@ -83,8 +95,17 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
             havip.id = havip.id.take().filter(|id| !known(id));
         }
         for havip in draft.group.havips.iter().filter(|h| h.id.is_none()) {
-            let why = "the id of the HAVIP with that address; havipctl list shows them";
-            notes.add(Kind::FillIn, None, format!("HAVIP {} of group {}", havip.address, draft.group.name), why);
+            let (what, why) = match havip.address {
+                Some(address) => (
+                    format!("HAVIP {address} of group {}", draft.group.name),
+                    "the id of the HAVIP with that address; havipctl list shows them",
+                ),
+                None => (
+                    format!("HAVIP of group {}", draft.group.name),
+                    "the id of the HAVIP that the hook moves; havipctl list shows them",
+                ),
+            };
+            notes.add(Kind::FillIn, None, what, why);
         }
         drafts.push(draft);
     }
@@ -95,38 +116,49 @@ fn place(draft: &Draft, nodes: &[Node]) -> Option<String> {
     draft.families.iter().flat_map(|f| &f.members).next().map(|&(n, i)| nodes[n].instances[i].place.clone())
 }
 
+/// Families that have something in common, by what it is; each list begins with the first.
+#[derive(Default)]
+struct Known<'a> {
+    id: HashMap<u8, Vec<usize>>,
+    vip: HashMap<IpAddr, Vec<usize>>,
+    name: HashMap<&'a str, Vec<usize>>,
+}
+
 /// On the wire instances are one by their virtual_router_id; names are each node's own.
 fn families(nodes: &[Node], notes: &mut Notes) -> Vec<Family> {
     let mut all: Vec<Family> = Vec::new();
+    let mut known = Known::default();
     for (n, node) in nodes.iter().enumerate() {
         for (i, instance) in node.instances.iter().enumerate() {
-            let one = |f: &Family| f.members.first().map(|&(n, i)| &nodes[n].instances[i]);
-            let free: Vec<usize> = (0..all.len()).filter(|&f| all[f].members.iter().all(|m| m.0 != n)).collect();
-            let same_id = |&f: &usize| {
-                instance.router_id.is_some() && one(&all[f]).is_some_and(|o| o.router_id == instance.router_id)
-            };
-            let same_name = |&f: &usize| all[f].name == instance.name;
-            let same_vip = |&f: &usize| {
-                one(&all[f]).is_some_and(|o| o.vips.iter().any(|a| instance.vips.iter().any(|b| a.ip == b.ip)))
-            };
-            let first = |fits: &dyn Fn(&usize) -> bool| free.iter().copied().find(|f| fits(f));
-            let found = first(&|f| same_id(f) && same_name(f))
-                .or_else(|| first(&|f| same_id(f) && same_vip(f)))
-                .or_else(|| first(&same_id))
-                .or_else(|| first(&same_vip))
-                .or_else(|| first(&same_name));
-            match found {
-                Some(f) => {
-                    let ids = (instance.router_id, one(&all[f]).and_then(|o| o.router_id));
-                    if matches!(ids, (Some(a), Some(b)) if a != b) {
-                        let why = "the files have different virtual_router_ids for it, so they were not one for VRRP; they are one here";
-                        let place = Some(instance.place.clone());
-                        notes.add(Kind::Assumed, place, format!("vrrp_instance {}", instance.name), why);
-                    }
-                    all[f].members.push((n, i));
+            let free = |f: &usize| all[*f].members.iter().all(|m| m.0 != n);
+            let id: Vec<usize> = instance.router_id.and_then(|id| known.id.get(&id)).cloned().unwrap_or_default();
+            let vips: HashSet<usize> =
+                instance.vips.iter().filter_map(|v| known.vip.get(&v.ip)).flatten().copied().collect();
+            let name: &[usize] = known.name.get(instance.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let first = |fits: &dyn Fn(&usize) -> bool| id.iter().copied().find(|f| free(f) && fits(f));
+            let found = first(&|f| name.contains(f))
+                .or_else(|| first(&|f| vips.contains(f)))
+                .or_else(|| first(&|_| true))
+                .or_else(|| vips.iter().copied().filter(free).min())
+                .or_else(|| name.iter().copied().find(free));
+            let Some(f) = found else {
+                if let Some(id) = instance.router_id {
+                    known.id.entry(id).or_default().push(all.len());
                 }
-                None => all.push(Family { name: instance.name.clone(), members: vec![(n, i)] }),
+                for vip in &instance.vips {
+                    known.vip.entry(vip.ip).or_default().push(all.len());
+                }
+                known.name.entry(&instance.name).or_default().push(all.len());
+                all.push(Family { name: instance.name.clone(), members: vec![(n, i)] });
+                continue;
+            };
+            let other = all[f].members.first().and_then(|&(n, i)| nodes[n].instances[i].router_id);
+            if matches!((instance.router_id, other), (Some(a), Some(b)) if a != b) {
+                let why = "the files have different virtual_router_ids for it, so they were not one for VRRP; they are one here";
+                let place = Some(instance.place.clone());
+                notes.add(Kind::Assumed, place, format!("vrrp_instance {}", instance.name), why);
             }
+            all[f].members.push((n, i));
         }
     }
     all
@@ -137,12 +169,13 @@ fn units(nodes: &[Node], families: Vec<Family>) -> Vec<(Option<String>, Vec<Fami
     let mut group_of: Vec<Option<usize>> = vec![None; families.len()];
     let mut syncs: Vec<String> = Vec::new();
     for (n, node) in nodes.iter().enumerate() {
-        for sync in &node.syncs {
+        for sync in node.syncs.iter().filter(|s| !s.members.is_empty()) {
+            let members: HashSet<&str> = sync.members.iter().map(String::as_str).collect();
             let inside: Vec<usize> = families
                 .iter()
                 .enumerate()
                 .filter(|(_, f)| {
-                    f.members.iter().any(|&(m, i)| m == n && sync.members.contains(&node.instances[i].name))
+                    f.members.iter().any(|&(m, i)| m == n && members.contains(node.instances[i].name.as_str()))
                 })
                 .map(|(f, _)| f)
                 .collect();
@@ -191,11 +224,121 @@ fn named(vrrp: &str, names: &mut HashSet<String>, notes: &mut Notes) -> String {
     name
 }
 
+/// A group has one priority and one preemption; the instances of a sync group may differ.
+fn one_of_several(draft: &Draft, nodes: &[Node], out: &[OutNode], sync: Option<&str>, notes: &mut Notes) {
+    let Some(sync) = sync else { return };
+    for n in 0..nodes.len() {
+        let all: Vec<&Instance> = draft.on(n, nodes).collect();
+        let Some((first, rest)) = all.split_first() else { continue };
+        let (place, node) = (Some(first.place.clone()), &out[n].name);
+        if rest.iter().any(|i| i.priority != first.priority) {
+            let values: Vec<String> = all.iter().map(|i| i.priority.to_string()).collect();
+            let why = format!(
+                "the instances of {sync} have different priorities ({}) on node {node}: that of {} counts",
+                values.join(", "),
+                first.name
+            );
+            notes.add(Kind::Assumed, place.clone(), format!("priority of {sync}"), why);
+        }
+        let without: Vec<&str> = all.iter().filter(|i| i.no_preempt).map(|i| i.name.as_str()).collect();
+        if !without.is_empty() && without.len() < all.len() {
+            let why =
+                format!("nopreempt of {} only, on node {node}: it counts for the whole group here", without.join(", "));
+            notes.add(Kind::Assumed, place.clone(), format!("nopreempt of {sync}"), why);
+        }
+        if rest.iter().any(|i| i.preempt_delay != first.preempt_delay) {
+            let why = format!("the instances of {sync} have different delays on node {node}: the longest counts");
+            notes.add(Kind::Assumed, place, format!("preempt_delay of {sync}"), why);
+        }
+        let group = nodes[n].syncs.iter().find(|s| s.members.contains(&first.name));
+        for instance in all.iter().filter(|i| group.is_none_or(|g| !g.members.contains(&i.name))) {
+            let why = format!(
+                "it is not in {sync} on node {node}, as it is on another: its HAVIPs move with the group's here"
+            );
+            notes.add(Kind::Assumed, Some(instance.place.clone()), format!("vrrp_instance {}", instance.name), why);
+        }
+    }
+}
+
+/// havipd follows one name of keepalived's on all nodes: that of the first file.
+fn called_alike(draft: &Draft, nodes: &[Node], out: &[OutNode], sync: Option<&str>, notes: &mut Notes) {
+    let mut differs = |n: usize, place: &str, what: String, name: &str, wanted: &str| {
+        let why = format!(
+            "keepalived of node {} tells havipd of {name}, which no group follows, so {0} never takes over: call it \
+             {wanted} there, as the first file does",
+            out[n].name
+        );
+        notes.add(Kind::Lost, Some(place.to_owned()), what, why);
+    };
+    for n in 0..nodes.len() {
+        let Some(first) = draft.on(n, nodes).next() else { continue };
+        match sync {
+            None if first.name != draft.families[0].name => {
+                let what = format!("vrrp_instance {}", first.name);
+                differs(n, &first.place, what, &first.name, &draft.families[0].name);
+            }
+            None => {}
+            Some(wanted) => match nodes[n].syncs.iter().find(|s| s.members.contains(&first.name)) {
+                Some(sync) if sync.name == wanted => {}
+                Some(sync) => differs(n, &sync.place, format!("vrrp_sync_group {}", sync.name), &sync.name, wanted),
+                None => {
+                    let what = format!("vrrp_instance {}", first.name);
+                    differs(n, &first.place, what, &first.name, &format!("vrrp_sync_group {wanted}"));
+                }
+            },
+        }
+    }
+}
+
+/// HAVIPs of a group whose addresses are not in keepalived's files, because a hook asks the cloud for them.
+fn by_hooks(draft: &Draft, nodes: &[Node], sync: Option<&str>, notes: &mut Notes) -> Vec<OutHavip> {
+    let hooks = all_hooks(draft, nodes, sync);
+    let mut ids: Vec<String> = Vec::new();
+    for hook in &hooks {
+        for id in havip_ids(&hook.argv) {
+            if !ids.contains(&id) && ids.len() < MOST_HAVIPS {
+                let why = format!(
+                    "its id stands in {}: no address of these files could be that of a HAVIP",
+                    hook.key.replace('-', "_")
+                );
+                notes.add(
+                    Kind::Assumed,
+                    Some(hook.place.clone()),
+                    format!("HAVIP {id} of group {}", draft.group.name),
+                    why,
+                );
+                ids.push(id);
+            }
+        }
+    }
+    if !ids.is_empty() {
+        return ids.into_iter().map(|id| OutHavip { id: Some(id), address: None, interface: None }).collect();
+    }
+    let names_it = |hook: &&Hook| hook.argv.iter().any(|word| word.to_ascii_lowercase().contains("havip"));
+    let Some(hook) = hooks.iter().find(names_it) else { return Vec::new() };
+    let why = "it has no address that a HAVIP could have; its hook seems to move a HAVIP, whose id it does not name";
+    notes.add(Kind::Assumed, Some(hook.place.clone()), format!("group {}", draft.group.name), why);
+    vec![OutHavip { id: None, address: None, interface: None }]
+}
+
+fn all_hooks(draft: &Draft, nodes: &[Node], sync: Option<&str>) -> Vec<Hook> {
+    let of_sync = nodes.iter().flat_map(|n| &n.syncs).filter(|s| Some(s.name.as_str()) == sync).flat_map(|s| &s.hooks);
+    let of_instances = (0..nodes.len()).flat_map(|n| draft.on(n, nodes)).flat_map(|i| &i.hooks);
+    of_sync.chain(of_instances).cloned().collect()
+}
+
+/// Ids of HAVIPs among the arguments of a program: `havip-...`, `--id=havip-...`, or in a command for a shell.
+fn havip_ids(argv: &[String]) -> Vec<String> {
+    let separates = |c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '"' | '\'');
+    let words = argv.iter().skip(1).flat_map(|word| word.split(separates));
+    words.filter_map(|word| word.parse::<crate::ids::HavipId>().ok()).map(|id| id.to_string()).collect()
+}
+
 fn havips(
     draft: &Draft,
     nodes: &[Node],
     out: &[OutNode],
-    taken: &mut Vec<Ipv4Addr>,
+    taken: &mut HashSet<Ipv4Addr>,
     notes: &mut Notes,
 ) -> Vec<OutHavip> {
     let mut havips: Vec<OutHavip> = Vec::new();
@@ -203,7 +346,7 @@ fn havips(
         for (m, &(n, i)) in family.members.iter().enumerate() {
             for vip in &nodes[n].instances[i].vips {
                 let IpAddr::V4(address) = vip.ip else { continue };
-                if havips.iter().any(|h| h.address == address) {
+                if havips.iter().any(|h| h.address == Some(address)) {
                     continue;
                 }
                 let (place, what) = (Some(vip.place.clone()), format!("address {address}"));
@@ -224,8 +367,8 @@ fn havips(
                         let why = "the other files do not have it; here it is an address of all nodes";
                         notes.add(Kind::Assumed, place, what, why);
                     }
-                    taken.push(address);
-                    havips.push(OutHavip { id: None, address, interface: None });
+                    taken.insert(address);
+                    havips.push(OutHavip { id: None, address: Some(address), interface: None });
                 }
             }
         }
@@ -238,17 +381,17 @@ fn preemption(draft: &mut Draft, nodes: &[Node], out: &[OutNode], notes: &mut No
     let ranked = (0..nodes.len()).filter_map(|n| Some((draft.priority(n, nodes)?, n)));
     let Some((_, best)) = ranked.max_by_key(|&(priority, n)| (priority, std::cmp::Reverse(n))) else { return };
     let all: Vec<&Instance> = draft.on(best, nodes).collect();
-    let asked = all.iter().any(|i| i.no_preempt);
-    let preempt = !all.iter().any(|i| i.no_preempt && !i.starts_as_master);
-    let delay = all.iter().filter_map(|i| i.preempt_delay).max().unwrap_or_default().min(LONGEST_DELAY);
+    let asked = |i: &Instance| i.no_preempt || i.no_preempt_ignored;
+    let preempt = !all.iter().any(|i| i.no_preempt);
+    let delay = all.iter().map(|i| i.preempt_delay).max().unwrap_or_default().min(LONGEST_DELAY);
     let place = Some(all[0].place.clone());
-    if asked && preempt {
-        let why = "keepalived ignores it where state is MASTER, so it is not in force here either: preempt = false is";
+    if preempt && all.iter().any(|i| i.no_preempt_ignored) {
+        let why = "keepalived ignores it where state is MASTER or the priority is 255, so it is not in force here either: preempt = false is";
         notes.add(Kind::Assumed, place.clone(), format!("nopreempt of {}", all[0].name), why);
     }
     let differs = (0..nodes.len()).filter(|&n| n != best).any(|n| {
         let mut there = draft.on(n, nodes).peekable();
-        there.peek().is_some() && there.any(|i| i.no_preempt) != asked
+        there.peek().is_some() && there.any(asked) != all.iter().any(|i| asked(i))
     });
     if differs {
         let why = format!("the files disagree; {} would preempt, so its word counts", out[best].name);
@@ -282,17 +425,14 @@ fn members(draft: &mut Draft, nodes: &[Node], out: &[OutNode], notes: &mut Notes
 
 /// One hook of each kind for all nodes: the first that is found.
 fn hooks(draft: &mut Draft, nodes: &[Node], sync: Option<&str>, options: &Options, notes: &mut Notes) {
-    let of_sync = nodes.iter().flat_map(|n| &n.syncs).filter(|s| Some(s.name.as_str()) == sync).flat_map(|s| &s.hooks);
-    let of_instances = (0..nodes.len()).flat_map(|n| draft.on(n, nodes)).flat_map(|i| &i.hooks);
-    let all: Vec<Hook> = of_sync.chain(of_instances).cloned().collect();
+    let all = all_hooks(draft, nodes, sync);
+    let ids: HashSet<String> = all.iter().flat_map(|hook| havip_ids(&hook.argv)).collect();
+    draft.group.identify(&ids);
     let mut kept: Vec<Hook> = Vec::new();
     for hook in all {
         let (place, what) =
             (Some(hook.place.clone()), format!("{} {}", hook.key.replace('-', "_"), hook.argv.join(" ")));
         if words::program(&hook.argv) == "havipctl" {
-            if hook.argv.get(1).is_some_and(|verb| verb == "attach") {
-                draft.group.identify(hook.argv.get(2));
-            }
             let why = match hook.argv.get(1).map(String::as_str) {
                 Some("notify") if options.beside => "it stays: havipd hears of keepalived by it",
                 _ if options.observe => "it goes on moving the HAVIP while havipd only observes",
@@ -319,10 +459,11 @@ fn hooks(draft: &mut Draft, nodes: &[Node], sync: Option<&str>, options: &Option
 }
 
 impl OutGroup {
-    /// A script that attached the only HAVIP knew its id.
-    fn identify(&mut self, id: Option<&String>) {
-        if let ([havip], Some(Ok(id))) = (self.havips.as_mut_slice(), id.map(|id| id.parse::<crate::ids::HavipId>())) {
-            havip.id = Some(id.to_string());
+    /// Scripts that moved the only HAVIP knew its id.
+    fn identify(&mut self, ids: &HashSet<String>) {
+        let mut ids = ids.iter();
+        if let ([havip], Some(id), None) = (self.havips.as_mut_slice(), ids.next(), ids.next()) {
+            havip.id = Some(id.clone());
         }
     }
 }

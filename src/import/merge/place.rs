@@ -4,6 +4,7 @@ use super::OutNode;
 use super::group::Draft;
 use crate::import::note::{Kind, Notes};
 use crate::import::read::Node;
+use crate::import::words;
 use std::net::IpAddr;
 
 /// Says it at the HAVIPs where the files agree, else at the nodes.
@@ -12,12 +13,22 @@ pub(super) fn interfaces(nodes: &[Node], out: &mut [OutNode], groups: &mut [Draf
     // Per node: every interface that it puts an address on.
     let mut own: Vec<Vec<String>> = vec![Vec::new(); nodes.len()];
     for draft in groups.iter_mut() {
-        let addresses: Vec<IpAddr> = draft.group.havips.iter().map(|h| h.address.into()).collect();
+        let addresses: Vec<Option<IpAddr>> = draft.group.havips.iter().map(|h| h.address.map(Into::into)).collect();
         for (index, address) in addresses.into_iter().enumerate() {
             let mut found: Vec<String> = Vec::new();
             for (n, own) in own.iter_mut().enumerate() {
-                let vip = draft.on(n, nodes).flat_map(|i| &i.vips).find(|v| v.ip == address);
-                let Some(dev) = vip.and_then(|v| v.dev.clone()) else { continue };
+                let dev = match address {
+                    Some(address) => {
+                        let vip = draft.on(n, nodes).flat_map(|i| &i.vips).find(|v| v.ip == address);
+                        vip.and_then(|v| v.dev.clone())
+                    }
+                    // Of a HAVIP that a hook names: the interface of the instance.
+                    None => {
+                        let own = draft.on(n, nodes).find_map(|i| i.interface.as_deref()).map(words::interface);
+                        own.map(|(link, _)| link).filter(|link| words::is_interface(link)).map(str::to_owned)
+                    }
+                };
+                let Some(dev) = dev else { continue };
                 if !own.contains(&dev) {
                     own.push(dev.clone());
                 }
@@ -42,6 +53,7 @@ pub(super) fn interfaces(nodes: &[Node], out: &mut [OutNode], groups: &mut [Draf
     let why =
         "it has another name on another node, and a node with several cannot have one of its own: as in the first file";
     for havip in groups.iter().flat_map(|d| &d.group.havips).filter(|h| h.interface.is_some()) {
-        notes.add(Kind::Assumed, None, format!("interface of {}", havip.address), why);
+        let name = havip.address.map_or_else(|| havip.id.clone().unwrap_or_default(), |address| address.to_string());
+        notes.add(Kind::Assumed, None, format!("interface of {name}"), why);
     }
 }

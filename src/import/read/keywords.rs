@@ -10,7 +10,7 @@ const VRRP: &str = "a matter of VRRP, which havipd does not speak";
 const ROUTES: &str = "havipd moves addresses, not routes and rules: use the hooks notify-master and notify-backup";
 const LVS: &str = "havipd balances no load: keepalived goes on with it, without VRRP, when it is started with --check";
 const MAC: &str = "the cloud knows an instance by its own hardware address: there is no virtual one";
-const UNKNOWN: &str = "this import does not know it";
+const UNKNOWN: &str = "havipd has nothing that does the same";
 const STATE: &str =
     "havipd has no hook for it; notify-master, notify-backup, notify-fault, notify-stop and notify are carried over";
 
@@ -54,7 +54,7 @@ pub(super) fn instance(statement: &Statement, notes: &mut Notes) {
         key if key.starts_with("garp_") => (OwnWay, ANNOUNCE),
         _ => (Lost, UNKNOWN),
     };
-    notes.add(kind, Some(statement.place.clone()), key, why);
+    notes.add(kind, statement.at(), key, why);
 }
 
 /// What is inside a `vrrp_sync_group`.
@@ -66,7 +66,7 @@ pub(super) fn sync(statement: &Statement, notes: &mut Notes) {
         "notify_master_rx_lower_pri" | "notify_deleted" | "notify_priority_changes" => (Lost, STATE),
         _ => (Lost, UNKNOWN),
     };
-    notes.add(kind, Some(statement.place.clone()), key, why);
+    notes.add(kind, statement.at(), key, why);
 }
 
 /// What is inside `global_defs`.
@@ -82,6 +82,7 @@ pub(super) fn global(statement: &Statement, notes: &mut Notes) {
         | "smtp_alert_vrrp"
         | "no_email_faults"
         | "email_faults" => (Lost, MAIL),
+        "default_interface" => (OwnWay, "keepalived has it for static addresses only"),
         "script_user" | "enable_script_security" => (
             OwnWay,
             "hooks run as the user havipd inside the unit's sandbox; the drop-in privileged-hooks.conf runs them as root",
@@ -111,7 +112,7 @@ pub(super) fn global(statement: &Statement, notes: &mut Notes) {
         key if key.starts_with("vrrp_") => (OwnWay, VRRP),
         _ => (Lost, UNKNOWN),
     };
-    notes.add(kind, Some(statement.place.clone()), key, why);
+    notes.add(kind, statement.at(), key, why);
 }
 
 /// What stands in no block.
@@ -135,5 +136,5 @@ pub(super) fn top(statement: &Statement, notes: &mut Notes) {
         _ => (Lost, UNKNOWN),
     };
     let value = statement.value().filter(|_| statement.block.is_some()).unwrap_or_default();
-    notes.add(kind, Some(statement.place.clone()), format!("{key} {value}").trim_end(), why);
+    notes.add(kind, statement.at(), format!("{key} {value}").trim_end(), why);
 }

@@ -1,9 +1,9 @@
-//! keepalived.conf: whatever the files are, the import ends, and what it makes is a havipd.toml that lacks nothing but
-//! what it says it lacks.
+//! keepalived.conf: whatever the files are, the import ends in time, and what it makes is a havipd.toml that lacks nothing
+//! but what it says it lacks.
 
 use havipd::config::check::{Source, check};
 use havipd::config::{Disk, Environment};
-use havipd::import::{Include, Input, Kind, Options, import};
+use havipd::import::{Found, Include, Included, Input, Kind, Options, import};
 use havipd::secret::Secret;
 use std::path::Path;
 
@@ -53,13 +53,17 @@ pub fn run(data: &[u8]) {
         .zip(["a", "b", "c"])
         .map(|(text, name)| Input {
             node: Some(name.to_owned()),
+            id: name.to_owned(),
+            directory: "/etc/keepalived".to_owned(),
+            root: None,
             path: format!("{name}.conf"),
             text: (*text).to_owned(),
         })
         .collect();
     let options = Options { observe: text.len() % 2 == 1, ..Options::default() };
     // A file that includes anything includes the first one, and so itself.
-    let mut endless = |_: Include<'_>| Ok(vec![("more.conf".to_owned(), texts[0].to_owned())]);
+    let more = Included { path: "more.conf".to_owned(), text: texts[0].to_owned(), of_this_host: false };
+    let mut endless = |_: Include<'_>| Ok(Found { files: vec![more.clone()], remarks: Vec::new() });
     let made = match import(&inputs, &options, &mut endless) {
         Ok(made) => made,
         Err(error) => return assert!(!error.to_string().contains('\n'), "not one line: {error}"),
