@@ -32,6 +32,8 @@ pub(super) struct Replaced {
     pub(super) rest: Vec<String>,
     /// Uses of `_RANDOM`, as they were written, and the number that was taken.
     pub(super) random: Vec<(String, String)>,
+    /// How many were put in.
+    pub(super) count: usize,
     /// The line was too long for one of them.
     pub(super) too_long: bool,
 }
@@ -93,8 +95,9 @@ impl Definitions {
 
     /// The line with definitions put in; what they hold may hold others. `None` if there is none in it.
     pub(super) fn replace(&self, line: &str) -> Result<Option<Replaced>, Endless> {
-        let mut done = Replaced { text: line.to_owned(), rest: Vec::new(), random: Vec::new(), too_long: false };
-        let (mut from, mut count) = (0, 0);
+        let mut done =
+            Replaced { text: line.to_owned(), rest: Vec::new(), random: Vec::new(), count: 0, too_long: false };
+        let mut from = 0;
         while let Some(dollar) = done.text[from..].find('$').map(|at| from + at) {
             let Some((value, length, more)) = self.used(&done.text[dollar + 1..]) else {
                 from = dollar + 1;
@@ -104,8 +107,8 @@ impl Definitions {
                 done.too_long = true;
                 return Ok(Some(done));
             }
-            count += 1;
-            if count > MOST_REPLACED {
+            done.count += 1;
+            if done.count > MOST_REPLACED {
                 return Err(Endless);
             }
             let written = &done.text[dollar..=dollar + length];
@@ -119,7 +122,7 @@ impl Definitions {
             }
             from = dollar;
         }
-        Ok((count > 0).then_some(done))
+        Ok((done.count > 0).then_some(done))
     }
 
     /// What stands behind a dollar, if it is defined: its value, its length, and the lines that follow.

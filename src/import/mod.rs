@@ -70,6 +70,8 @@ pub struct Include<'a> {
     pub from: &'a str,
     /// What it asks for: a path with or without wildcards and braces; relative ones begin at the directory of `from`.
     pub pattern: &'a str,
+    /// It is no include but a program of a hook: the path of one file, which may be executable.
+    pub program: bool,
 }
 
 /// One file that an include names.
@@ -154,15 +156,38 @@ pub fn import(inputs: &[Input], options: &Options, includes: Includes<'_>) -> Re
         let source = source::read(input, includes, &mut notes)?;
         conditions.push(source.conditions);
         let statements = parse::statements(source.pieces, &mut notes);
-        nodes.push(read::node(input, &statements, &mut notes));
+        let mut node = read::node(input, &statements, &mut notes);
+        scripts(input, &mut node, includes);
+        nodes.push(node);
     }
     conditional_lines(inputs, &conditions, &mut notes);
     let merged = merge::cluster(&nodes, options, &mut notes);
     if merged.groups.is_empty() {
+        // There is no file to fill anything into.
+        notes.0.retain(|note| note.kind != Kind::FillIn);
         return Err(ImportError::Nothing { why: nothing(inputs, &nodes, &notes), notes });
     }
     let toml = render::toml(&cluster, &merged, inputs, options, &notes);
     Ok(Imported { toml, notes })
+}
+
+/// Most scripts of a node that are looked into.
+const MOST_SCRIPTS: usize = 64;
+
+/// Looks into the scripts of instances that have no address, for the HAVIPs that they move.
+fn scripts(input: &Input, node: &mut read::Node, includes: Includes<'_>) {
+    let silent = node.hooks_without_address().filter(|hook| hook.havips.is_empty());
+    for hook in silent.take(MOST_SCRIPTS) {
+        // The script itself, or that of an interpreter.
+        let Some(path) = hook.argv.iter().take(2).rfind(|word| word.starts_with('/')) else { continue };
+        let wanted = Include { main: &input.path, from: &input.path, pattern: path, program: true };
+        let Ok(found) = includes(wanted) else { continue };
+        for file in found.files.iter().filter(|file| file.text.starts_with("#!") || file.path.ends_with(".sh")) {
+            let host = if file.of_this_host { ", as it is on this host" } else { "" };
+            let ids = words::havip_ids_of_script(&file.text).into_iter();
+            hook.havips.extend(ids.map(|id| (id, format!("the script {}{host}", file.path))));
+        }
+    }
 }
 
 /// Says for whom lines were meant that no node of these is.

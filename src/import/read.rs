@@ -29,6 +29,8 @@ pub(super) struct Hook {
     pub(super) key: &'static str,
     pub(super) argv: Vec<String>,
     pub(super) place: String,
+    /// The HAVIPs that it names, each with where: among its arguments, or in the script that it runs.
+    pub(super) havips: Vec<(String, String)>,
 }
 
 /// A `vrrp_instance`, with keepalived's defaults filled in.
@@ -64,6 +66,15 @@ pub(super) struct Sync {
     /// As they are written; each is defined and in no group before.
     pub(super) members: Vec<String>,
     pub(super) hooks: Vec<Hook>,
+}
+
+impl Node {
+    /// The hooks that may have to do with instances without an address: their own, and those of sync groups.
+    pub(super) fn hooks_without_address(&mut self) -> impl Iterator<Item = &mut Hook> {
+        let without: Vec<&mut Instance> = self.instances.iter_mut().filter(|i| i.vips.is_empty()).collect();
+        let syncs: &mut [Sync] = if without.is_empty() { &mut [] } else { self.syncs.as_mut_slice() };
+        without.into_iter().flat_map(|i| &mut i.hooks).chain(syncs.iter_mut().flat_map(|s| &mut s.hooks))
+    }
 }
 
 /// What `global_defs` says for all instances.
@@ -102,6 +113,11 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
     let mut node = Node { name: input.node.clone(), path: input.path.clone(), ..Node::default() };
     let checks: Vec<Check> = all.iter().filter_map(check).collect();
     let mut global = Global { version: 2, strict: false, down_timer: 3 };
+    // keepalived's main process has read all of `global_defs` before its VRRP process reads everything in order: an
+    // instance begins with what was said before it, else with what is said last.
+    for inside in all.iter().filter(|s| s.key() == "global_defs").flat_map(Statement::inside) {
+        globals(inside, &mut Node::default(), &mut global, &mut Notes::default());
+    }
     let mut read = Vec::new();
     for statement in all {
         match statement.key() {
@@ -123,9 +139,10 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
     node.instances = read.into_iter().map(|reader| reader.complete(global.version, global.strict, notes)).collect();
     let vips = node.instances.iter().flat_map(|i| &i.vips);
     let own: HashSet<String> = vips.filter_map(|v| v.dev.clone()).collect();
+    let defined: HashSet<&str> = node.instances.iter().map(|i| i.name.as_str()).collect();
     let mut members = HashSet::new();
     for statement in all.iter().filter(|s| s.key() == "vrrp_sync_group") {
-        let sync = sync(statement, &node.instances, &mut members, &checks, &own, notes);
+        let sync = sync(statement, &defined, &mut members, &checks, &own, notes);
         node.syncs.push(sync);
     }
     node
@@ -186,7 +203,7 @@ fn globals(statement: &Statement, node: &mut Node, global: &mut Global, notes: &
 
 fn sync(
     statement: &Statement,
-    instances: &[Instance],
+    defined: &HashSet<&str>,
     taken: &mut HashSet<String>,
     checks: &[Check],
     own: &HashSet<String>,
@@ -194,7 +211,6 @@ fn sync(
 ) -> Sync {
     let name = statement.value().unwrap_or_default().to_owned();
     let mut sync = Sync { name, place: statement.place.to_string(), ..Sync::default() };
-    let defined: HashSet<&str> = instances.iter().map(|i| i.name.as_str()).collect();
     let mut listed = false;
     for inside in statement.inside() {
         match inside.key() {
@@ -261,7 +277,8 @@ fn hook(statement: &Statement, hooks: &mut Vec<Hook>, notes: &mut Notes) -> bool
         let why = "hooks run as the user havipd; the drop-in privileged-hooks.conf runs them as root";
         notes.add(Kind::OwnWay, statement.at(), format!("{} user {user}", statement.key()), why);
     }
-    hooks.push(Hook { key, argv, place: statement.place.to_string() });
+    let named = words::havip_ids(&argv).into_iter().map(|id| (id, statement.key().to_owned())).collect();
+    hooks.push(Hook { key, argv, place: statement.place.to_string(), havips: named });
     true
 }
 

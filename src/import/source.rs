@@ -23,6 +23,8 @@ const MOST_FILES: usize = 256;
 const MOST_BYTES: usize = 16 << 20;
 /// Most lines that one line may become.
 const MOST_LINES: usize = 20_000;
+/// Most lines that come of others, and definitions that are put in, of one node.
+const MOST_WORK: usize = 500_000;
 /// Most words and braces of one node, counted in groups that stand between braces.
 const MOST_PIECES: usize = 200_000;
 /// Deepest nesting of definitions and sequences.
@@ -63,6 +65,7 @@ pub(super) fn read(input: &Input, includes: Includes<'_>, notes: &mut Notes) -> 
         notes,
         files: 0,
         bytes: 0,
+        work: 0,
     };
     reader.file(&input.path, &input.text, 0)?;
     Ok(reader.source)
@@ -77,6 +80,7 @@ struct Reader<'a, 'b> {
     notes: &'a mut Notes,
     files: usize,
     bytes: usize,
+    work: usize,
 }
 
 /// Lines that are yet to be read, before the next one of the file.
@@ -134,6 +138,11 @@ impl Reader<'_, '_> {
         }
         let text = lex::strip(&stripped.text).text;
         if self.definitions.is_open() {
+            if text.is_empty() && !line.is_empty() {
+                let why = "it stands in a definition that goes on: keepalived's VRRP process ends the definition there, and \
+                           its main process reads on: take the line out";
+                self.note(Kind::Assumed, place, "line without a word", why);
+            }
             self.definitions.go_on(&text);
             return Ok(Vec::new());
         }
@@ -148,6 +157,10 @@ impl Reader<'_, '_> {
                 }
             };
             count += 1;
+            self.work += usize::from(count > 1);
+            if self.work > MOST_WORK {
+                return Err(format!("definitions and sequences stand for more than {MOST_WORK} lines"));
+            }
             if count > MOST_LINES || pending.len() > DEEPEST_LINES {
                 return Err(format!("this line stands for more than {MOST_LINES} lines, or for lines without end"));
             }
@@ -190,6 +203,8 @@ impl Reader<'_, '_> {
             }
             let endless = |_| "the definitions in this line hold each other: keepalived never ends with it".to_owned();
             let Some(replaced) = self.definitions.replace(&line).map_err(endless)? else { break };
+            self.work += replaced.count;
+            self.own_definitions(&line, place);
             for (written, taken) in replaced.random {
                 let why = format!(
                     "keepalived draws it anew at each start, so it has no value here; {taken} is taken: write it out"
@@ -216,6 +231,19 @@ impl Reader<'_, '_> {
             self.note(Kind::Lost, place, &format!("${name}"), why);
         }
         Ok((!line.is_empty()).then_some(line))
+    }
+
+    /// Says where keepalived's own definitions have values that the node may not have.
+    fn own_definitions(&mut self, line: &str, place: &Rc<str>) {
+        let uses = |name: &str| line.contains(&format!("${name}")) || line.contains(&format!("${{{name}}}"));
+        if self.input.root.is_none() && uses("_PWD") {
+            let why = "it is the directory that the file was read from; on the node it may be another";
+            self.note(Kind::Assumed, place, "$_PWD", why);
+        }
+        if self.input.node.is_none() && uses("_INSTANCE") {
+            let why = format!("it is {}, this host's name: no NAME= was given before the file", self.id);
+            self.note(Kind::Assumed, place, "$_INSTANCE", why);
+        }
     }
 
     /// The line behind `@NAME` or `@^NAME`; `None` if it is for another node.
@@ -267,7 +295,7 @@ impl Reader<'_, '_> {
             self.note(Kind::Lost, place, &what, format!("includes more than {DEEPEST} deep"));
             return Ok(());
         }
-        let found = match (self.includes)(Include { main: &self.input.path, from, pattern }) {
+        let found = match (self.includes)(Include { main: &self.input.path, from, pattern, program: false }) {
             Ok(found) => found,
             Err(why) => {
                 self.note(Kind::Lost, place, &what, why);

@@ -1,5 +1,6 @@
 //! The values of keepalived's keywords.
 
+use crate::ids::HavipId;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -73,6 +74,20 @@ pub(super) fn is_interface(name: &str) -> bool {
 /// The last part of a program's path.
 pub(super) fn program(argv: &[String]) -> &str {
     argv.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// Ids of HAVIPs among the arguments of a program: `havip-...`, `--id=havip-...`, or in a command for a shell.
+pub(super) fn havip_ids(argv: &[String]) -> Vec<String> {
+    let separates = |c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '"' | '\'');
+    let words = argv.iter().skip(1).flat_map(|word| word.split(separates));
+    words.filter(|word| word.parse::<HavipId>().is_ok()).map(str::to_owned).collect()
+}
+
+/// Ids of HAVIPs in the text of a script. The cloud's have digits, and file names like `havip-attach` have none.
+pub(super) fn havip_ids_of_script(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    let ids = words.filter(|word| word.contains(|c: char| c.is_ascii_digit()) && word.parse::<HavipId>().is_ok());
+    ids.map(str::to_owned).collect()
 }
 
 /// Longest name of a node or group, in characters.

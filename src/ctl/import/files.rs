@@ -44,12 +44,14 @@ impl Nodes {
         let own = fs::canonicalize(root.map_or(own, Path::new)).map_err(|e| e.to_string())?;
         let directory = Path::new(include.from).parent().unwrap_or(Path::new(""));
         let mut found = Found::default();
-        for pattern in alternatives(include.pattern)? {
+        let patterns = if include.program { vec![include.pattern.to_owned()] } else { alternatives(include.pattern)? };
+        for pattern in patterns {
             let pattern = match (root, pattern.strip_prefix('/')) {
                 (Some(root), Some(absolute)) => Path::new(root).join(absolute),
                 _ => directory.join(&pattern),
             };
-            for path in matching(&pattern)? {
+            let paths = if include.program { vec![pattern] } else { matching(&pattern)? };
+            for path in paths {
                 let inside = fs::canonicalize(&path).is_ok_and(|path| path.starts_with(&own));
                 match (root, inside) {
                     (Some(root), false) => {
@@ -58,7 +60,7 @@ impl Nodes {
                             path.display()
                         ));
                     }
-                    _ => match read(&path) {
+                    _ => match read(&path, include.program) {
                         Ok(text) => {
                             found.files.push(Included { path: path.display().to_string(), text, of_this_host: !inside })
                         }
@@ -109,10 +111,10 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// An included file; keepalived takes none that could be run.
-fn read(path: &Path) -> Result<String, String> {
+/// An included file, of which keepalived takes none that could be run; or a program.
+fn read(path: &Path, program: bool) -> Result<String, String> {
     let executable = |metadata: Metadata| metadata.permissions().mode() & 0o111 != 0;
-    if fs::metadata(path).is_ok_and(executable) {
+    if !program && fs::metadata(path).is_ok_and(executable) {
         return Err("it is executable, and keepalived includes no such file".to_owned());
     }
     text(path).map_err(|error| error.to_string())

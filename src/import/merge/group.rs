@@ -327,13 +327,6 @@ fn all_hooks(draft: &Draft, nodes: &[Node], sync: Option<&str>) -> Vec<Hook> {
     of_sync.chain(of_instances).cloned().collect()
 }
 
-/// Ids of HAVIPs among the arguments of a program: `havip-...`, `--id=havip-...`, or in a command for a shell.
-fn havip_ids(argv: &[String]) -> Vec<String> {
-    let separates = |c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '"' | '\'');
-    let words = argv.iter().skip(1).flat_map(|word| word.split(separates));
-    words.filter_map(|word| word.parse::<crate::ids::HavipId>().ok()).map(|id| id.to_string()).collect()
-}
-
 fn havips(
     draft: &Draft,
     nodes: &[Node],
@@ -426,7 +419,7 @@ fn members(draft: &mut Draft, nodes: &[Node], out: &[OutNode], notes: &mut Notes
 /// One hook of each kind for all nodes: the first that is found.
 fn hooks(draft: &mut Draft, nodes: &[Node], sync: Option<&str>, options: &Options, notes: &mut Notes) {
     let all = all_hooks(draft, nodes, sync);
-    let ids: HashSet<String> = all.iter().flat_map(|hook| havip_ids(&hook.argv)).collect();
+    let ids: HashSet<String> = all.iter().flat_map(|hook| &hook.havips).map(|(id, _)| id.clone()).collect();
     draft.group.identify(&ids);
     let mut kept: Vec<Hook> = Vec::new();
     for hook in all {

@@ -37,8 +37,10 @@ pub(super) struct Reader {
     interval: Option<u64>,
     /// The first address says whether all are IPv6; others are refused.
     six: Option<bool>,
-    nopreempt: Option<String>,
+    nopreempt: bool,
     preempt_delay: Option<(u64, String)>,
+    /// keepalived takes an address of `virtual_ipaddress`, of whichever family.
+    announces: bool,
 }
 
 impl Reader {
@@ -58,8 +60,9 @@ impl Reader {
             strict: None,
             interval: None,
             six: None,
-            nopreempt: None,
+            nopreempt: false,
             preempt_delay: None,
+            announces: false,
         };
         let mut tracks = Vec::new();
         for inside in statement.inside() {
@@ -158,8 +161,8 @@ impl Reader {
                     self.preempt_delay = None;
                 }
             },
-            "nopreempt" => self.nopreempt = Some(statement.place.to_string()),
-            "preempt" => self.nopreempt = None,
+            "nopreempt" => self.nopreempt = true,
+            "preempt" => self.nopreempt = false,
             _ => return false,
         }
         true
@@ -263,6 +266,7 @@ impl Reader {
         if announced && !self.of_the_family(entry, ip, notes) {
             return;
         }
+        self.announces |= announced;
         match ip {
             IpAddr::V4(v4) if !v4.is_private() => {
                 let why =
@@ -339,8 +343,8 @@ impl Reader {
             instance.down_timer = DOWN_TIMER;
         }
         let master = owner || instance.starts_as_master;
-        instance.no_preempt = self.nopreempt.is_some() && !master;
-        instance.no_preempt_ignored = self.nopreempt.is_some() && master;
+        instance.no_preempt = self.nopreempt && !master;
+        instance.no_preempt_ignored = self.nopreempt && master;
         if let Some((delay, place)) = self.preempt_delay {
             let why = if delay == 0 {
                 None
@@ -364,7 +368,7 @@ impl Reader {
                 instance.preempt_delay = delay;
             }
         }
-        for why in stops(&instance, version, strict) {
+        for why in stops(&instance, self.announces || (version == 2 && !strict)) {
             let why = format!("keepalived does not start with this file: {why}");
             notes.add(Kind::Assumed, place.clone(), format!("vrrp_instance {name}"), why);
         }
@@ -372,16 +376,17 @@ impl Reader {
     }
 }
 
-/// What makes keepalived end at once. Here the instance is taken as it is written.
-fn stops(instance: &Instance, version: u32, strict: bool) -> Vec<&'static str> {
+/// What makes keepalived end at once. Here the instance is taken as it is written. `addressed` is whether it has an
+/// address, or may be without.
+fn stops(instance: &Instance, addressed: bool) -> Vec<&'static str> {
     let mut all = Vec::new();
     if instance.router_id.is_none() {
         all.push("virtual_router_id is missing");
     }
-    if instance.interface.is_none() && (instance.peers.is_empty() || instance.source.is_none()) {
-        all.push("interface is missing, which only an instance with unicast_peer and unicast_src_ip can be without");
+    if instance.interface.is_none() {
+        all.push("interface is missing");
     }
-    if instance.vips.is_empty() && (version == 3 || strict) {
+    if !addressed {
         all.push("version 3 and strict mode need a virtual_ipaddress that it takes");
     }
     all
