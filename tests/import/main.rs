@@ -7,6 +7,8 @@
 
 mod any;
 mod cases;
+mod judge;
+mod once_wrong;
 mod program;
 #[path = "../fuzz/src/import.rs"]
 pub mod promise;

@@ -49,13 +49,16 @@ fn each_kind_of_failure_has_its_exit_code() {
     let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
     put("right.conf", INSTANCE);
     put("open.conf", "vrrp_instance V {\n");
+    put("nul.conf", "\0");
     put("lvs.conf", "virtual_server 10.0.0.1 80 {\n}\n");
     for (arguments, code, says) in [
         (&["right.conf"][..], 0, "to be filled in:"),
-        (&["open.conf"], 78, "open.conf:1:1: the block that begins at open.conf:1 is not closed"),
-        (&["lvs.conf"], 1, "lvs.conf has no vrrp_instance with an IPv4 address"),
+        (&["open.conf"], 1, "open.conf has no vrrp_instance with an IPv4 address"),
+        (&["nul.conf"], 78, "nul.conf:1: a NUL character: this is no text"),
+        (&["lvs.conf"], 1, "lvs.conf has no vrrp_instance: there is nothing"),
         (&["nowhere.conf"], 78, "cannot read nowhere.conf: No such file"),
-        (&["."], 78, "cannot read .: it is not a regular file"),
+        (&["."], 78, "cannot read ./etc/keepalived/keepalived.conf: No such file"),
+        (&["/dev/null"], 78, "cannot read /dev/null: it is not a regular file"),
         (&[], 64, "[NAME=]FILE"),
         (&["a=right.conf", "a=right.conf"], 64, "two files for a node \"a\""),
         (&["a b=right.conf"], 64, "\"a b\" is not a name"),

@@ -1,0 +1,358 @@
+//! Files that were once read in another way than keepalived reads them, each with what is right.
+
+use serde_json::Value;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keepalived/once-wrong").join(name)
+}
+
+struct Answer {
+    code: Option<i32>,
+    toml: String,
+    /// One a line.
+    notes: String,
+    message: String,
+}
+
+/// Runs it; one that does not end is a failure, and ended.
+fn import(directory: &Path, arguments: &[&str]) -> Answer {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+    command.arg("import").args(arguments).arg("--json").current_dir(directory);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let (done, ended) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let _ = out.read_to_string(&mut text);
+        let _ = done.send(text);
+    });
+    let Ok(text) = ended.recv_timeout(Duration::from_secs(60)) else {
+        child.kill().unwrap();
+        panic!("{}: {arguments:?} does not end", directory.display());
+    };
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    let notes = answer["data"]["notes"].as_array().cloned().unwrap_or_default();
+    let line = |n: &Value| {
+        format!(
+            "{} {}: {}: {}\n",
+            n["kind"].as_str().unwrap(),
+            n["what"].as_str().unwrap(),
+            n["places"][0].as_str().unwrap_or("-"),
+            n["why"].as_str().unwrap()
+        )
+    };
+    Answer {
+        code: child.wait().unwrap().code(),
+        toml: answer["data"]["toml"].as_str().unwrap_or_default().to_owned(),
+        notes: notes.iter().map(line).collect(),
+        message: answer["message"].as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+impl Answer {
+    /// The values of a key, in order.
+    fn values(&self, key: &str) -> String {
+        let start = format!("{key} = ");
+        let values = self.toml.lines().filter_map(|line| line.strip_prefix(&start)).map(|v| v.replace('"', ""));
+        values.collect::<Vec<_>>().join(" ")
+    }
+
+    #[track_caller]
+    fn says(&self, words: &[&str]) -> &Self {
+        for words in words {
+            assert!(self.notes.contains(words), "{words}: {}", self.notes);
+        }
+        self
+    }
+
+    #[track_caller]
+    fn has(&self, values: &[(&str, &str)]) -> &Self {
+        assert_eq!(self.code, Some(0), "{} {}", self.message, self.notes);
+        for (key, value) in values {
+            assert_eq!(self.values(key), *value, "{key}: {}\n{}", self.toml, self.notes);
+        }
+        self
+    }
+}
+
+#[test]
+fn names_that_are_cut_or_repeated_end() {
+    let names = import(&case("hang-long-names"), &["names.conf"]);
+    names.has(&[("address", "... ... 10.0.0.101 10.0.0.102 10.0.0.103")]);
+    let groups: std::collections::BTreeSet<&str> =
+        names.toml.lines().filter(|l| l.starts_with("name = \"vrrp-")).collect();
+    assert_eq!(groups.len(), 3, "{groups:?}");
+    import(&case("hang-long-names"), &["same.conf"])
+        .has(&[("address", "... ... 10.0.1.1")])
+        .says(&["it is defined already: keepalived takes the first"]);
+}
+
+/// Bounds, not speed: each of these took minutes, or all memory, where a list was searched for each line.
+#[test]
+fn large_files_end() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let write = |name: &str, text: String| fs::write(dir.path().join(name), text).unwrap();
+    let instance = |n: usize| {
+        format!(
+            "vrrp_instance V{n} {{\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {{\n 10.{}.{}.9\n }}\n}}\n",
+            n / 250,
+            n % 250
+        )
+    };
+    write("instances.conf", (0..3000).map(instance).collect());
+    write("lines.conf", "\n# x\n".repeat(500_000));
+    write("unknown.conf", (0..150_000).map(|n| format!("word{n} x\n")).collect());
+    write(
+        "peers.conf",
+        format!(
+            "vrrp_instance V {{\n interface eth0\n virtual_router_id 1\n unicast_peer {{\n{}\n }}\n}}\n",
+            (0..100_000).map(|n| format!("10.{}.{}.{}\n", n / 62_500, n / 250 % 250, n % 250)).collect::<String>()
+        ),
+    );
+    write(
+        "addresses.conf",
+        format!(
+            "vrrp_instance V {{\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {{\n{}\n }}\n}}\n",
+            (0..100_000).map(|n| format!("10.{}.{}.{}\n", n / 62_500, n / 250 % 250, n % 250)).collect::<String>()
+        ),
+    );
+    write("deep.conf", "vrrp_instance V {\n".repeat(60_000));
+    write("definitions.conf", format!("$A=${{A}}${{A}}\n$B= \\\nx \\\n$B\n{}", "${A}\n".repeat(50_000)));
+    write("work.conf", "~SEQ(A, 1, 19999) @nobody x\n".repeat(10_000));
+    write("sequence.conf", "~SEQ(A, 1, 9999999999) x$A\n".to_owned());
+    write("loop.conf", format!("include loop.conf\ninclude *.con[f]\n{}", "x\n".repeat(100)));
+    write("braces.conf", format!("include {}\n", "{a,b}".repeat(200)));
+    for file in [
+        "instances",
+        "lines",
+        "unknown",
+        "peers",
+        "addresses",
+        "deep",
+        "definitions",
+        "work",
+        "sequence",
+        "loop",
+        "braces",
+    ] {
+        let answer = import(dir.path(), &[&format!("{file}.conf")]);
+        assert!(matches!(answer.code, Some(0 | 1 | 78)), "{file}: {:?} {}", answer.code, answer.message);
+    }
+}
+
+#[test]
+fn a_definition_in_a_comment_is_a_comment() {
+    let answer = import(&case("commented-definition"), &["k.conf"]);
+    answer.has(&[("address", "... ... 10.0.0.8")]);
+    assert!(!answer.notes.contains("10.0.0.9"), "{}", answer.notes);
+}
+
+#[test]
+fn lines_for_nodes_that_have_no_file_are_told() {
+    let dropped = case("conditional-lines-dropped");
+    import(&dropped, &["a=k.conf", "b=k.conf"]).has(&[("priority", "100 100")]).says(&[
+        "lost lines for @lb1: k.conf:4: none of the nodes has that config-id",
+        "as in lb1=FILE",
+        "lost lines for @lb2: k.conf:5",
+    ]);
+    import(&dropped, &["lb1=k.conf", "lb2=k.conf"])
+        .has(&[("priority", "150 110"), ("address", "10.0.0.1 10.0.0.2 10.0.0.100")]);
+    // Without a name it is this host's, without its domain.
+    let dir = tempfile::TempDir::new().unwrap();
+    let host = rustix::system::uname().nodename().to_string_lossy().split('.').next().unwrap().to_owned();
+    let text = fs::read_to_string(dropped.join("k.conf")).unwrap().replace("lb1", &host);
+    fs::write(dir.path().join("k.conf"), text).unwrap();
+    let answer = import(dir.path(), &["k.conf"]);
+    assert!(answer.values("priority").starts_with("150 "), "{}", answer.toml);
+    answer.says(&["its config-id is this host's name", "lost lines for @lb2"]);
+}
+
+#[test]
+fn state_master_without_a_priority_is_first() {
+    import(&case("master-without-priority"), &["a=a.conf", "b=b.conf"]).has(&[("priority", "254 120")]).says(&[
+        "priority of VI_1: a.conf:1: keepalived takes state MASTER without a priority for priority 255",
+        "254",
+    ]);
+}
+
+#[test]
+fn names_that_keepalived_tells_have_to_be_alike() {
+    let differ = case("beside-names-differ");
+    import(&differ, &["a=a.conf", "b=b.conf", "--arbiter", "keepalived"])
+        .has(&[("name", "imported a b VI_LEFT")])
+        .says(&["lost vrrp_instance VI_RIGHT: b.conf:1: keepalived of node b tells havipd of VI_RIGHT, which no group follows", "call it VI_LEFT there"]);
+    assert!(!import(&differ, &["a=a.conf", "b=b.conf"]).notes.contains("VI_RIGHT, which"));
+}
+
+#[test]
+fn a_file_of_another_host_is_never_taken_in_silence() {
+    let (dir, foreign) = (tempfile::TempDir::new().unwrap(), case("foreign-include"));
+    let shared = dir.path().join("shared/conf.d");
+    fs::create_dir_all(&shared).unwrap();
+    fs::copy(foreign.join("a/vi.conf"), shared.join("vi.conf")).unwrap();
+    let include = format!("include {}/*.conf\n", shared.display());
+    for node in ["a", "b"] {
+        fs::create_dir(dir.path().join(node)).unwrap();
+        fs::write(dir.path().join(node).join("keepalived.conf"), &include).unwrap();
+    }
+    import(dir.path(), &["a=a/keepalived.conf", "b=b/keepalived.conf"]).has(&[("priority", "150 150")]).says(&[
+        "assumed include",
+        "was read from this host, for node a too",
+        "was read from this host, for node b too: if the node has another one there, fetch it",
+    ]);
+    // The files of b below a directory that stands for its root.
+    let root = dir.path().join("root");
+    let (etc, conf_d) = (root.join("etc/keepalived"), root.join(shared.strip_prefix("/").unwrap()));
+    fs::create_dir_all(&etc).unwrap();
+    fs::create_dir_all(&conf_d).unwrap();
+    fs::write(etc.join("keepalived.conf"), include + "include /etc/keepalived/out.conf\n").unwrap();
+    fs::copy(foreign.join("b/vi.conf"), conf_d.join("vi.conf")).unwrap();
+    std::os::unix::fs::symlink(shared.join("vi.conf"), etc.join("out.conf")).unwrap();
+    let answer = import(dir.path(), &["a=a/keepalived.conf", "b=root"]);
+    answer.has(&[("priority", "150 90")]).says(&["leads out of root, to a file of this host: it is left out"]);
+    assert!(!answer.notes.contains("for node b too"), "{}", answer.notes);
+}
+
+#[test]
+fn members_of_a_sync_group_that_differ_are_told() {
+    let differ = case("sync-group-members-differ");
+    import(&differ, &["prio.conf"])
+        .says(&["the instances of G have different priorities (150, 90)", "that of A counts"]);
+    import(&differ, &["nopreempt.conf"]).has(&[("preempt", "false")]).says(&["nopreempt of A only"]);
+    import(&differ, &["missing.conf"]).says(&["G has a member C that is not defined"]);
+}
+
+#[test]
+fn priorities_keep_their_order() {
+    let dir = tempfile::TempDir::new().unwrap();
+    for (node, priority) in [("a", 255), ("b", 254), ("c", 253), ("d", 100)] {
+        let text = format!(
+            "vrrp_instance V {{\n interface eth0\n virtual_router_id 1\n priority {priority}\n virtual_ipaddress {{\n 10.0.0.9\n }}\n}}\n"
+        );
+        fs::write(dir.path().join(format!("{node}.conf")), text).unwrap();
+    }
+    import(dir.path(), &["a=a.conf", "b=b.conf", "c=c.conf", "d=d.conf"])
+        .has(&[("priority", "254 253 252 100")])
+        .says(&["priority 254 of node b in group V", "so that the order of the nodes stays"]);
+}
+
+#[test]
+fn numbers_are_those_that_keepalived_takes() {
+    let numbers = case("numbers");
+    for (file, key, value, note) in [
+        ("zero.conf", "interval", "1s", "lost advert_int 0"),
+        ("tiny.conf", "interval", "1s", "lost advert_int 0.001"),
+        ("long.conf", "interval", "1s", "lost advert_int 300"),
+        ("v2half.conf", "interval", "1s", "VRRP version 2 has whole seconds"),
+        ("point.conf", "interval", "500ms", ""),
+        ("prio0.conf", "priority", "100 100", "lost priority 0"),
+    ] {
+        import(&numbers, &[file]).has(&[(key, value)]).says(&[note]);
+    }
+}
+
+#[test]
+fn variables_and_sequences_are_put_in() {
+    let two = case("two-braced-variables");
+    for (file, addresses, words) in [
+        ("lst.conf", "10.0.0.100 10.0.1.2 10.0.3.4", ""),
+        ("seq2.conf", "10.0.0.100 10.0.1.3 10.0.1.4 10.0.2.3 10.0.2.4", ""),
+        ("random.conf", "10.0.0.100", "it has no value here"),
+        ("pwd.conf", "10.0.0.100", ""),
+    ] {
+        let answer = import(&two, &[&format!("a={file}")]);
+        answer.has(&[("address", &format!("... ... {addresses}"))]).says(&[words]);
+    }
+    let hook = format!("[{}/notify.a.sh]", two.display());
+    import(&two, &["a=pwd.conf"]).has(&[("notify", &hook)]);
+}
+
+#[test]
+fn includes_are_found_as_keepalived_finds_them() {
+    let forms = case("include-forms");
+    for (file, addresses) in [
+        ("brace.conf", "10.0.0.101 10.0.0.102"),
+        ("blank.conf", "10.0.0.100"),
+        ("split.conf", "10.0.0.107"),
+        ("pwd.conf", "10.0.0.101"),
+    ] {
+        import(&forms, &[file]).has(&[("address", &format!("... ... {addresses}"))]);
+    }
+    // keepalived passes over files that can be run, and hidden ones.
+    let dir = tempfile::TempDir::new().unwrap();
+    fs::write(dir.path().join("k"), "include *.conf\n").unwrap();
+    let text = fs::read_to_string(forms.join("sub/one.conf")).unwrap();
+    for (name, mode) in [("a.conf", 0o644), ("b.conf", 0o755), (".c.conf", 0o644)] {
+        fs::write(dir.path().join(name), text.replace("ONE", name)).unwrap();
+        fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let answer = import(dir.path(), &["a=k"]);
+    answer.has(&[("name", "imported a peer a.conf")]).says(&["b.conf is left out: it is executable"]);
+}
+
+#[test]
+fn an_import_of_nothing_says_why() {
+    let nothing = case("nothing-says-why");
+    for (file, code, message, note) in [
+        ("public.conf", 1, "203.0.113.10", "lost address 203.0.113.10: public.conf:6: it is not a private address"),
+        ("looks-private.conf", 1, "172.35.20.96", "it is not a private address"),
+        ("missing.conf", 1, "there is no file vrrp.d/*.conf", "there is no file vrrp.d/*.conf"),
+        ("seq.conf", 0, "10.0.0.11", ""),
+        (
+            "typo.conf",
+            0,
+            "10.0.0.9",
+            "address 10.0.0.9/255.255.255.0: typo.conf:6: with that prefix it is not an IP address",
+        ),
+    ] {
+        let answer = import(&nothing, &[file]);
+        assert_eq!(answer.code, Some(code), "{file}: {}", answer.message);
+        assert!(answer.message.contains(message), "{file}: {}", answer.message);
+        answer.says(&[note]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+        let text = command.args(["import", file]).current_dir(&nothing).output().unwrap();
+        let text = String::from_utf8(text.stderr).unwrap();
+        assert!(code == 0 || text.contains("not carried over:\n"), "{file}: {text}");
+    }
+}
+
+#[test]
+fn a_hook_that_names_a_havip_makes_a_group() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = |hook: &str| {
+        let text = format!("vrrp_instance V {{\n interface eth1\n virtual_router_id 1\n {hook}\n}}\n");
+        fs::write(dir.path().join("k.conf"), text).unwrap();
+        import(dir.path(), &["a=k.conf"])
+    };
+    for hook in [
+        "notify_master \"/usr/bin/havipctl attach havip-w2d4kgc3x0y1 --exclusive --self\"",
+        "notify_master \"/usr/bin/python3 /opt/bind.py --havip=havip-w2d4kgc3x0y1\" root",
+        "notify \"/bin/sh -c 'bce vpc havip-bind havip-w2d4kgc3x0y1; logger done'\"",
+    ] {
+        let answer = file(hook);
+        answer.has(&[("id", "havip-w2d4kgc3x0y1"), ("address", "... ..."), ("interface", "eth1")]);
+        answer.says(&["assumed HAVIP havip-w2d4kgc3x0y1 of group V"]);
+    }
+    // In the script itself.
+    let script = dir.path().join("bind.sh");
+    fs::write(&script, "#!/bin/sh\n# see havip-bind\nID=havip-w2d4kgc3x0y1\nexec /opt/bind \"$ID\"\n").unwrap();
+    let answer = file(&format!("notify_master {}", script.display()));
+    answer.has(&[("id", "havip-w2d4kgc3x0y1")]).says(&["its id stands in the script"]);
+    file("notify_master /opt/attach_havip.sh").has(&[("id", "havip-...")]).says(&["fill-in HAVIP of group V"]);
+    assert_eq!(file("notify_master /opt/other.sh").code, Some(1));
+}
+
+#[test]
+fn small_things() {
+    let small = case("small-things");
+    import(&small, &["twice.conf"]).has(&[("interface", "eth1")]);
+    import(&small, &["angle.conf"]).has(&[("name", "imported edge peer vi")]);
+    import(&small, &["five.conf"]).says(&["lost address 10.0.5.1 of node five: -: a node has at most 4 addresses"]);
+}
