@@ -295,19 +295,12 @@ fn by_hooks(draft: &Draft, nodes: &[Node], sync: Option<&str>, notes: &mut Notes
     let hooks = all_hooks(draft, nodes, sync);
     let mut ids: Vec<String> = Vec::new();
     for hook in &hooks {
-        for id in havip_ids(&hook.argv) {
-            if !ids.contains(&id) && ids.len() < MOST_HAVIPS {
-                let why = format!(
-                    "its id stands in {}: no address of these files could be that of a HAVIP",
-                    hook.key.replace('-', "_")
-                );
-                notes.add(
-                    Kind::Assumed,
-                    Some(hook.place.clone()),
-                    format!("HAVIP {id} of group {}", draft.group.name),
-                    why,
-                );
-                ids.push(id);
+        for (id, stands) in &hook.havips {
+            if !ids.contains(id) && ids.len() < MOST_HAVIPS {
+                let what = format!("HAVIP {id} of group {}", draft.group.name);
+                let why = format!("its id stands in {stands}: no address of these files could be that of a HAVIP");
+                notes.add(Kind::Assumed, Some(hook.place.clone()), what, why);
+                ids.push(id.clone());
             }
         }
     }
