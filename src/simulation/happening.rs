@@ -1,9 +1,9 @@
 //! What is to happen in a world, and in which order.
 
 use super::cloud::Call;
+use super::facts::Stamp;
 use crate::cloud::api::{CallClass, CallError, HaVip};
 use crate::cloud::queue::CallId;
-use super::facts::Stamp;
 use crate::election::action::{Persisted, Write};
 use crate::election::event::{Event, OperationResult};
 use crate::ids::{HavipId, OperationId};

@@ -59,6 +59,9 @@ async fn who_we_are_and_who_runs() {
         let found = client.instance(&id.parse().expect("an id"), CallClass::Background, soon()).await;
         assert_eq!(found, Ok(state), "{id}");
     }
-    let missing = client.havip(&"havip-unknown".parse().expect("an id"), CallClass::Background, soon()).await.expect_err("unknown");
+    let missing = client
+        .havip(&"havip-unknown".parse().expect("an id"), CallClass::Background, soon())
+        .await
+        .expect_err("unknown");
     assert!(missing.missing, "{missing}");
 }
