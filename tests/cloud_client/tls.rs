@@ -3,7 +3,7 @@
 use crate::server::{Accept, Server, ok};
 use crate::{Lab, assert_classes, attach, both, havip, soon, targets};
 use havipd::cloud::api::CallClass;
-use havipd::cloud::api::ErrorClass::Retry;
+use havipd::cloud::api::ErrorClass::{NotSent, Retry};
 use havipd::cloud::client::{Client, WriteLimits};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::path::PathBuf;
@@ -90,7 +90,7 @@ async fn a_write_whose_right_ends_while_connecting_is_not_sent() {
     lab.cloud.ca_file = Some(ours.write(&lab.dir));
     let limits = WriteLimits::new(Instant::now() + Duration::from_millis(200), soon());
     let error = lab.client().attach(&havip(), &targets(), "t", limits).await.expect_err("too late");
-    assert_eq!(error.class, Retry, "{error}");
+    assert_eq!(error.class, NotSent, "{error}");
     assert!(error.detail.contains("the right to it has run out"), "{error}");
     assert_eq!(server.seen().connections, 1);
     assert_eq!(server.requests().len(), 0);
