@@ -4,8 +4,8 @@
 //! cases only, once each and within the same deadline: when the cloud says that the signature's
 //! time is off (it then signs with the cloud's own time), and when it doubts credentials that
 //! have been replaced meanwhile. Nothing here delays a claim that could have been done before:
-//! names are resolved ahead ([`dns`]), connections stay open, and half of the allowance
-//! ([`budget`]) is never spent on anything else.
+//! names are resolved ahead ([`dns`]), connections stay open, and of the calls that wait
+//! those go first on which most depends ([`super::queue`]).
 
 pub mod classify;
 pub mod dns;
