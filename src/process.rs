@@ -47,7 +47,7 @@ pub fn ignores(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (signal.as_raw() - 1) & 1 == 1
+    (mask >> (signal.as_raw() - 1)) & 1 == 1
 }
 
 /// Makes the kernel send SIGKILL to the child when the *thread* that starts it ends

@@ -238,8 +238,11 @@ impl Ending {
                 None => std::future::pending().await,
             }
         };
-        // Where nobody watches, nobody is missed.
+        // Where nobody watches, nobody is missed, nor asked a second time.
         let gone = async {
+            if gone.is_terminated() {
+                return std::future::pending().await;
+            }
             match gone.await {
                 Ok(Gone::Terminal) => HUNG_UP,
                 Ok(Gone::Reader) => UNREAD,
