@@ -63,7 +63,7 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
             Some(path) => (written(path, &toml, &notes), Some(notes)),
             None => (Response::done(toml.clone()).with_data(json!({"toml": toml, "notes": notes})), Some(notes)),
         },
-        Err((response, notes)) => (response, notes),
+        Err(failed) => *failed,
     };
     if json {
         return say::tell(&response, true);
@@ -78,9 +78,12 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
     response.code
 }
 
+/// Why nothing was made, with what was found out on the way.
+type Failure = Box<(Response, Option<Notes>)>;
+
 /// What was made; else why nothing was, with what was found out on the way.
-fn made(options: &Options) -> Result<(String, Notes), (Response, Option<Notes>)> {
-    let nodes = Nodes::read(&options.files).map_err(|response| (response, None))?;
+fn made(options: &Options) -> Result<(String, Notes), Failure> {
+    let nodes = Nodes::read(&options.files).map_err(|response| Box::new((response, None)))?;
     let what = What {
         cluster: options.cluster.clone(),
         beside: options.arbiter == Arbiter::Keepalived,
@@ -88,13 +91,14 @@ fn made(options: &Options) -> Result<(String, Notes), (Response, Option<Notes>)>
     };
     let made = import(&nodes.inputs, &what, &mut |include| nodes.included(include)).map_err(|error| {
         let text = error.to_string();
-        match error {
+        let (response, notes) = match error {
             ImportError::Nothing { notes, .. } => {
                 (Response::new(Code::No, text).with_data(json!({"notes": notes})), Some(notes))
             }
             ImportError::Syntax { .. } => (Response::new(Code::Configuration, text), None),
             ImportError::SameName(_) | ImportError::Name(_) => (Response::new(Code::Usage, text), None),
-        }
+        };
+        Box::new((response, notes))
     })?;
     Ok((made.toml, made.notes))
 }

@@ -192,7 +192,7 @@ impl<'a> Reference<'a> {
         let plain = parameters.chars().all(|c| c == ' ' || c.is_ascii_digit());
         let digits = parameters.trim_start_matches(' ');
         let length = end + parameters.len() + 2;
-        (plain && !(digits.len() > digits.trim_end().len())).then_some(Self { name, parameters: digits, length })
+        (plain && !digits.ends_with(' ')).then_some(Self { name, parameters: digits, length })
     }
 }
 

@@ -159,7 +159,7 @@ impl Parser<'_> {
 
     /// A block without keywords.
     fn values(&mut self, title: &str, place: &Rc<str>, all: &mut Vec<Statement>) {
-        while let Some(Piece { what, place }) = self.pieces.next() {
+        for Piece { what, place } in self.pieces.by_ref() {
             match what {
                 What::Close => return,
                 What::Open => {
