@@ -79,15 +79,23 @@ pub(super) fn program(argv: &[String]) -> &str {
 /// Ids of HAVIPs among the arguments of a program: `havip-...`, `--id=havip-...`, or in a command for a shell.
 pub(super) fn havip_ids(argv: &[String]) -> Vec<String> {
     let separates = |c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '"' | '\'');
-    let words = argv.iter().skip(1).flat_map(|word| word.split(separates));
-    words.filter(|word| word.parse::<HavipId>().is_ok()).map(str::to_owned).collect()
+    argv.iter()
+        .skip(1)
+        .flat_map(|word| word.split(separates))
+        .filter(|word| is_havip(word))
+        .map(str::to_owned)
+        .collect()
 }
 
-/// Ids of HAVIPs in the text of a script. The cloud's have digits, and file names like `havip-attach` have none.
+/// Ids of HAVIPs in the text of a script.
 pub(super) fn havip_ids_of_script(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-    let ids = words.filter(|word| word.contains(|c: char| c.is_ascii_digit()) && word.parse::<HavipId>().is_ok());
-    ids.map(str::to_owned).collect()
+    words.filter(|word| is_havip(word)).map(str::to_owned).collect()
+}
+
+/// The cloud's ids have digits; verbs and file names like `havip-bind` have none.
+fn is_havip(word: &str) -> bool {
+    word.contains(|c: char| c.is_ascii_digit()) && word.parse::<HavipId>().is_ok()
 }
 
 /// Longest name of a node or group, in characters.

@@ -289,7 +289,7 @@ fn untold(file: &Path, import: &Import) -> Vec<String> {
     let mut all = Vec::new();
     let mut inner = false;
     for line in text.lines().skip(1) {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let words: Vec<&str> = line.split([' ', '\t', '{']).filter(|word| !word.is_empty()).collect();
         let Some(key) = words.first() else { continue };
         let keyword = key.starts_with(|c: char| c.is_ascii_lowercase()) && key.contains('_');
         if keyword && depth <= 1 && !inner && !carried.contains(key) && !import.says(key) {
