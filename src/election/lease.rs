@@ -44,8 +44,9 @@ pub(crate) struct Ask {
 #[derive(Debug, Default)]
 pub(crate) struct Voter {
     given: Option<Given>,
-    /// Highest epoch ever granted: a reign is granted once.
+    /// Highest epoch ever granted, and to which start: a term is granted to one start of one node.
     highest: Epoch,
+    highest_to: Option<(NodeIndex, BootId)>,
     /// Until then only what was given before the start is renewed.
     quarantine: Instant,
     inherited: Option<(NodeIndex, BootId)>,
@@ -130,7 +131,9 @@ impl Voter {
             Some(_) => return false,
             None => true,
         };
-        let mine = self.given.as_ref().is_some_and(same);
+        // ⚠ A start that gave up asking may ask for the same epoch again: else its own vote, which it gave up with that, would be
+        // missing, and the loss of one voter more would cost the lease.
+        let mine = self.highest_to == Some((ask.node, ask.boot));
         let begins_again = !fresh && self.highest > Epoch::CREDIBLE;
         if (ask.epoch < self.highest && !begins_again) || (ask.epoch == self.highest && !mine) {
             return false;
@@ -139,6 +142,7 @@ impl Voter {
         let before = self.given(now).filter(|g| same(g)).map_or(now, |g| g.until);
         let until = (now + ask.lease).max(before);
         self.highest = ask.epoch;
+        self.highest_to = Some((ask.node, ask.boot));
         let Ask { node, boot, epoch, seq, lease } = ask;
         self.given = Some(Given { node, boot, epoch, seq, until, lease, kept_for: None });
         fresh
@@ -332,6 +336,15 @@ mod tests {
         assert!(!voter.ask(at(10), ask(B, 2, 4, 1)), "free again, but epoch 4 was A's");
         assert!(!voter.ask(at(10), ask(A, 9, 4, 1)), "and only of that start");
         assert!(voter.ask(at(10), ask(B, 2, 5, 2)));
+    }
+
+    #[test]
+    fn a_start_that_gave_up_asking_asks_for_its_epoch_again() {
+        let mut voter = fresh();
+        assert!(voter.ask(at(1), ask(A, 1, 4, 1)));
+        assert!(voter.gave_up(A, BootId([1; 16]), 2, None));
+        assert!(!voter.ask(at(2), ask(B, 2, 4, 1)), "it is A's");
+        assert!(voter.ask(at(2), ask(A, 1, 4, 3)));
     }
 
     #[test]

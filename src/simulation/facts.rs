@@ -56,6 +56,8 @@ pub(super) struct HostFacts {
     pub(super) link_down: bool,
     /// When its interface last came up again.
     pub(super) link_back: Option<Instant>,
+    /// When it last went.
+    pub(super) link_lost: Option<Instant>,
     pub(super) identity: bool,
     /// It took a file with other values.
     pub(super) reloaded: Option<Instant>,

@@ -160,9 +160,11 @@ impl World {
 
     pub(super) fn link_state(&mut self, host: usize, up: bool) {
         self.touch_all();
-        self.hosts[host].link_up = up;
+        let was_up = std::mem::replace(&mut self.hosts[host].link_up, up);
         if up {
             self.facts.host_mut(host).link_back = Some(self.now);
+        } else if was_up {
+            self.facts.host_mut(host).link_lost = Some(self.now);
         }
         let config = Arc::clone(&self.hosts[host].config);
         for (g, group) in config.groups.iter().enumerate() {
@@ -204,6 +206,10 @@ impl World {
             h.effects_stuck = false;
             h.stuck_since = None;
             self.facts.stuck(self.now, host, false);
+            if h.halted.is_none() {
+                // What the effects side does every so often is overdue.
+                self.turn(host, Event::EffectsProgressed);
+            }
             self.bring_reload(host);
         }
     }

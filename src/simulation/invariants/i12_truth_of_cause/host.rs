@@ -3,6 +3,7 @@
 use super::super::super::host::AddressStuck;
 use super::{Case, Untrue};
 use crate::election::role::Cause;
+use crate::ids::GroupIndex;
 use crate::keepalived::parse::State;
 use std::time::Duration;
 
@@ -43,9 +44,16 @@ impl Case<'_> {
         match self.fault {
             Some(Cause::LinkDown) => self.only(!facts.link_down, "its interface is down"),
             Some(Cause::CheckFailed) => self.only(!facts.check_failed, "a check of it fails"),
+            // In maintenance nobody follows keepalived.
+            Some(Cause::VrrpFault) if self.maintained() => Ok(()),
             Some(Cause::VrrpFault) => self.vrrp(|s| matches!(s, State::Master | State::Backup)),
             _ => Ok(()),
         }
+    }
+
+    fn maintained(&self) -> bool {
+        let process = self.world.hosts[self.host].process.as_ref();
+        process.is_some_and(|p| p.core.maintained(GroupIndex(self.group)))
     }
 
     /// keepalived's last word to this run is such a state.

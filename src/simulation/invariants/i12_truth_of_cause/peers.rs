@@ -49,6 +49,9 @@ impl Case<'_> {
         let dead_time = self.dead_time();
         let deaf = self.facts().hears_since(dead_time * 102 / 100);
         let listened = deaf.is_none_or(|since| self.world.now.since(since) * 102 / 100 >= dead_time);
+        // One that was silent for a dead time before this host's link went is not alive for that.
+        let last = self.world.facts.heard(self.host, peer).last.as_ref().map_or(Instant::default(), |l| l.at);
+        let listened = listened || self.facts().link_lost.is_some_and(|lost| lost.since(last) * 102 / 100 >= dead_time);
         self.only(
             self.world.hosts[self.host].link_up && listened,
             "this host has not been able to hear for a dead time",
