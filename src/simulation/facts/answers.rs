@@ -33,6 +33,8 @@ pub(in crate::simulation) struct Streak {
 pub(in crate::simulation) struct OfHavip {
     /// The last reads that were answered.
     pub(in crate::simulation) streak: Option<Streak>,
+    /// Whom reads named: the target, and when the first and the last of them were asked for. Other reads may lie between.
+    pub(in crate::simulation) named: Vec<(String, Instant, Instant)>,
     /// Calls that failed, when the last of each kind did: any, unknown HAVIP, no permission, refused.
     pub(in crate::simulation) failed: Option<Instant>,
     pub(in crate::simulation) missing: Option<Instant>,
@@ -96,6 +98,12 @@ impl Answers {
                 };
                 if !holder.bound.iter().all(|id| member(id)) {
                     of.stranger = Some(now);
+                }
+                if let Some(target) = &holder.target {
+                    match of.named.iter_mut().find(|(named, ..)| named == target) {
+                        Some((.., last)) => *last = asked.at.max(*last),
+                        None => of.named.push((target.clone(), asked.at, asked.at)),
+                    }
                 }
                 match &mut of.streak {
                     // An answer that was overtaken tells of before.

@@ -3,6 +3,7 @@
 use super::super::super::facts::{OfHavip, Streak};
 use super::{Case, Untrue};
 use crate::election::role::Role;
+use crate::time::Instant;
 use std::time::Duration;
 
 /// Two reads must be this far apart, by a clock that may be quick by one per cent.
@@ -48,11 +49,14 @@ impl Case<'_> {
 
     /// Two reads named another member whom this node does not hear; or one did, and none was answered since.
     pub(super) fn superseded(&self) -> Result<(), Untrue> {
-        let read = |s: &Streak| {
-            let other = s.holder.target.as_deref().filter(|t| *t != self.me() && self.member(t));
-            other.is_some() && (s.last.since(s.first) >= APART || self.world.now.since(s.at) * 102 / 100 >= LAST_WORD)
+        let other = |t: &str| t != self.me() && self.member(t);
+        // A read between them that names this node is no way out: two that are active take the record from each other.
+        let twice = |(target, first, last): &(String, Instant, Instant)| other(target) && last.since(*first) >= APART;
+        let stands = |s: &Streak| {
+            s.holder.target.as_deref().is_some_and(other) && self.world.now.since(s.at) * 102 / 100 >= LAST_WORD
         };
-        self.only(self.any_read(read), "neither two reads, nor one that stood for long, named the same other member")
+        let holds = self.havips().any(|of| of.named.iter().any(twice)) || self.any_read(stands);
+        self.only(holds, "neither two reads, nor one that stood for long, named the same other member")
     }
 
     /// No read was answered for long, though one was asked for, and nobody is heard who hears this node.
