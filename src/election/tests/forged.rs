@@ -42,7 +42,7 @@ fn what_does_not_authenticate_steps_nothing() {
         bytes
     };
     // Later than a dead time: to judge the pause by such a datagram would void what the node had.
-    pair.now = pair.now + Duration::from_secs(5);
+    pair.now += Duration::from_secs(5);
     // Nothing but the datagram is an event then.
     pair.stuck.insert(1);
     assert_eq!(given(&mut pair, 1, vec![0; 100]), (0, 0, 0, 0));
