@@ -204,7 +204,9 @@ async fn a_bus_that_hangs_counts_as_a_stop_and_leaves_no_process() {
 
 fn sample(epoch: u64) -> Persisted {
     let group = PersistedGroup { epoch_reserved: epoch, ..PersistedGroup::default() };
-    Persisted { groups: [("web".to_owned(), group)].into(), ..Persisted::default() }
+    // Of this boot: what an earlier one left is written anew when it is read.
+    let machine_boot = havipd::clock::machine_boot().unwrap();
+    Persisted { groups: [("web".to_owned(), group)].into(), machine_boot, ..Persisted::default() }
 }
 
 #[test]
