@@ -32,7 +32,8 @@ fn stand_ins(root: &Path) {
         ("systemctl", String::new()),
         ("keepalived", String::new()),
         ("chgrp", String::new()),
-        ("scp", "cp \"$ROOT/b.conf\" \"$2\"".to_owned()),
+        // What the other node has, as its own tar would say it.
+        ("ssh", "exec tar -C \"$ROOT/b\" -c etc/keepalived".to_owned()),
         // Whoever fills in what is open: the nodes are to ask their metadata service.
         ("editor", "sed -i '/^instance = \"i-\\.\\.\\.\"/d' \"$1\"".to_owned()),
         ("havipctl", format!("case $1 in {asks}) exit 0 ;; esac; echo ran >>\"$ROOT/ran\"; exec {ctl} \"$@\"")),
@@ -55,14 +56,14 @@ fn the_commands_of_the_migration_page_work() {
     let root = dir.path();
     let (cloud, endpoint, metadata, _stop) = cloud(&host);
     stand_ins(root);
-    for made in ["etc/keepalived", "etc/havipd", "state", "run"] {
+    for made in ["etc/keepalived", "etc/havipd", "b/etc/keepalived", "state", "run"] {
         fs::create_dir_all(root.join(made)).unwrap();
     }
     let a = shipped("daemonless/keepalived.conf");
     let b = a.replace("10.0.0.12", "OTHER").replace("10.0.0.11", "10.0.0.12").replace("OTHER", "10.0.0.11");
     fs::write(root.join("etc/keepalived/keepalived.conf"), &a).unwrap();
-    fs::write(root.join("b.conf"), b.replace("priority 150", "priority 100").replace("router_id a", "router_id b"))
-        .unwrap();
+    let at_b = root.join("b/etc/keepalived/keepalived.conf");
+    fs::write(at_b, b.replace("priority 150", "priority 100").replace("router_id a", "router_id b")).unwrap();
     fs::write(root.join("etc/havipd/havipd.toml"), "# as the package has it\n").unwrap();
     let key = root.join("etc/keepalived/bce.toml");
     fs::write(&key, "access-key-id = \"ak-a\"\nsecret-access-key = \"sk-a\"\n").unwrap();
