@@ -270,8 +270,8 @@ fn i06_a_holder_neither_loses_nor_wins_anew_by_a_reload() {
     let reload = |name: &str| Deed::Reload {
         node: node(name),
         interval_ms: None,
-        dead_multiplier: Some(20),
-        priorities: vec![],
+        dead_multiplier: None,
+        priorities: vec![(node("a"), 151)],
         keys: vec![],
         patient: false,
     };
