@@ -23,7 +23,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 /// Datagrams handed out in a row before other tasks get a turn.
@@ -471,19 +470,28 @@ impl Slot {
         let Some(socket) = socket else { return Poll::Pending };
         // One byte more than allowed: that it is used shows that the datagram is too long.
         let mut space = [0; MAX_DATAGRAM + 1];
-        let mut buffer = ReadBuf::new(&mut space);
-        let from = match socket.poll_recv_from(cx, &mut buffer) {
-            Poll::Ready(Ok(from)) => from,
-            Poll::Pending => {
-                *drained = clock::now();
-                return Poll::Pending;
+        let (length, from) = loop {
+            // Until the runtime has asked the kernel, it takes a socket for one with nothing to read: what is pending
+            // then says nothing about the socket, so only the kernel's own word dates it as empty.
+            match socket.poll_recv_ready(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => {
+                    self.read_failed(which, error, counters);
+                    return Poll::Ready(None);
+                }
             }
-            Poll::Ready(Err(error)) => {
-                self.read_failed(which, error, counters);
-                return Poll::Ready(None);
+            let asked = clock::now();
+            match socket.try_recv_from(&mut space) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => *drained = asked,
+                Err(error) => {
+                    self.read_failed(which, error, counters);
+                    return Poll::Ready(None);
+                }
             }
         };
-        let bytes = buffer.filled();
+        let bytes = &space[..length];
         if bytes.len() > MAX_DATAGRAM {
             counters.oversized += 1;
             return Poll::Ready(None);
