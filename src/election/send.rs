@@ -209,7 +209,7 @@ impl Core {
     }
 
     /// Where the heartbeats to each of our own addresses come from, as its index and an address of a peer: the other end
-    /// of what [`Self::paths_to`] tells each peer.
+    /// of the ways to each peer.
     #[must_use]
     pub fn sources(&self) -> Vec<(usize, SocketAddr)> {
         let own = &self.config.local_node().addresses;
