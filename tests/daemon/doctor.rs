@@ -158,7 +158,7 @@ fn a_peer_that_runs_another_configuration_fails() {
     std::fs::write(lab.config_path(), text).unwrap();
     let _b = lab.start(1);
     a.wait_for("hears another digest", |s| s["peers"][0]["same_digest"] == false);
-    fails(&ask(&lab, 0), "config.b", "b runs other voters");
+    fails(&ask(&lab, 0), "config.b", "b runs other timing, voters, arbiters, HAVIPs or bindings");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn what_the_cloud_refuses_has_its_own_line() {
 
 #[test]
 fn a_havip_that_is_gone_or_elsewhere_fails() {
-    let lab = Lab::new(Options::default());
+    let lab = Lab::new(Options { metadata_of_a: true, ..Options::default() });
     let text = lab.text();
     let with = |from: &str, to: &str| {
         std::fs::write(lab.config_path(), text.replace(from, to)).unwrap();
@@ -241,7 +241,7 @@ fn a_havip_that_is_gone_or_elsewhere_fails() {
 
 #[test]
 fn an_interface_of_another_machine_fails() {
-    let lab = Lab::new(Options { eni: true, ..Options::default() });
+    let lab = Lab::new(Options { eni: true, metadata_of_a: true, ..Options::default() });
     let (code, found) = examine(&lab, 0);
     assert_eq!(code, Some(0), "{found:#?}");
     assert!(find(&found, "identity").text.contains("eni-a"), "{found:#?}");

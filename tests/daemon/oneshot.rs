@@ -380,7 +380,7 @@ fn a_rehearsal_says_what_would_be_done_and_does_nothing() {
 /// As keepalived runs it where nothing of havipd is set up: no file, no runtime directory, another user.
 #[test]
 fn it_needs_neither_a_file_nor_a_daemon_nor_root() {
-    let lab = Lab::new(Options::default());
+    let lab = Lab::new(Options { metadata_of_a: true, ..Options::default() });
     let config = lab.text();
     let of =
         |key: &str| config.lines().find_map(|l| l.strip_prefix(key)).unwrap().trim_matches([' ', '=', '"']).to_owned();
