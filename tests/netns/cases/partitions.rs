@@ -126,11 +126,14 @@ fn deaf(scene: &mut Scene<'_>) -> Result<(), String> {
 }
 
 /// The backup hears nobody, and knows that this is its own doing: it takes nothing. When it hears again all is as before.
+/// The interface of its HAVIPs, which no name gives, is the one with a heartbeat address: so it is in fault meanwhile.
 fn without_address(scene: &mut Scene<'_>) -> Result<(), String> {
     let node = scene.lab.gather()?;
     let (backup, mark) = (partner(node), scene.lab.mark());
     scene.lab.network.lose_heartbeat_address(backup);
-    let kept = takes_nothing(scene, node, mark, "is not usable on this host");
+    let why = format!("the interface for {} is down or missing", DUO.id());
+    let others: Vec<Node> = NODES.into_iter().filter(|n| *n != backup).collect();
+    let kept = takes_nothing(scene, node, mark, &why, &others);
     scene.lab.network.return_heartbeat_address(backup);
     kept?;
     scene.lab.restore()?;
@@ -143,7 +146,7 @@ fn refused(scene: &mut Scene<'_>) -> Result<(), String> {
     let (backup, mark) = (partner(node), scene.lab.mark());
     let before = refusals(scene, backup)?;
     scene.lab.network.refuse_heartbeats(backup);
-    let kept = takes_nothing(scene, node, mark, "this host refuses what this node sends");
+    let kept = takes_nothing(scene, node, mark, "this host refuses what this node sends", &NODES);
     scene.lab.network.let_heartbeats_through(backup);
     kept?;
     scene.lab.restore()?;
@@ -164,19 +167,20 @@ fn refusals(scene: &mut Scene<'_>, node: Node) -> Result<[usize; 2], String> {
     Ok([") is refused here: ", ") is refused here no longer"].map(count))
 }
 
-/// Whoever hears nobody for its own reasons, which its status names, stays a backup for as long as that lasts.
-fn takes_nothing(scene: &mut Scene<'_>, node: Node, mark: Mark, why: &str) -> Result<(), String> {
+/// Whoever hears nobody for its own reasons, which its status names, takes nothing for as long as that lasts; `sound` are
+/// the nodes without a fault.
+fn takes_nothing(scene: &mut Scene<'_>, node: Node, mark: Mark, why: &str, sound: &[Node]) -> Result<(), String> {
     let backup = partner(node);
     lost_touch(scene.lab, node, backup)?;
     wait("the backup knows why it hears nobody", PATIENCE, || {
         let group = scene.lab.daemon(backup).group(DUO)?;
-        let waiting = group["waiting"].as_str().unwrap_or_default().to_owned();
-        waiting.contains(why).then_some(()).ok_or_else(|| format!("it waits because {waiting:?}"))
+        let told = ["detail", "waiting"].map(|field| group[field].as_str().unwrap_or_default());
+        told.iter().any(|text| text.contains(why)).then_some(()).ok_or_else(|| format!("it says {told:?}"))
     })
     .map_err(|text| format!("{text}\n{}", scene.lab.story(DUO)))?;
     Moment::now().after(DEAD_TIME * 3).rest_until();
     for havip in HAVIPS {
-        let settled = scene.lab.settle(havip, &NODES)?;
+        let settled = scene.lab.settle(havip, sound)?;
         scene.stayed(havip, node, mark, settled)?;
     }
     Ok(())
