@@ -6,7 +6,7 @@
 //! start in time takes nothing and is told apart from one that failed; asked for again it keeps its turn, so that nobody
 //! waits for ever.
 //!
-//! How much is sent follows from the cloud ([`limit`]): as much as it takes without pushing back. A configured ceiling
+//! How much is sent follows from the cloud (`limit`): as much as it takes without pushing back. A configured ceiling
 //! bounds everything but claims.
 
 mod limit;
