@@ -185,6 +185,20 @@ mod tests {
         }
     }
 
+    /// Each minute a little quicker: one bound sinks all the time, and the other one stays.
+    #[test]
+    fn a_path_that_gets_quicker_and_quicker_is_no_rate() {
+        for out in [true, false] {
+            let mut tracker = UptimeTracker::default();
+            for i in 0..600_u64 {
+                let delay = 3_000 - i * 4;
+                let (held, delay) = if out { (delay + 60, 1) } else { (60, delay) };
+                hear(&mut tracker, i * 100, i * 100, held, delay);
+            }
+            assert!(!tracker.lags(SPAN), "{out} {tracker:?}");
+        }
+    }
+
     /// What waited in the socket while the process stood still, dated by when it was read, and what comes an hour later.
     #[test]
     fn a_backlog_read_late_is_no_standstill() {
@@ -217,10 +231,12 @@ mod tests {
     /// Live migration stops a guest for a moment: that is no reason to move anything.
     #[test]
     fn a_short_standstill_is_no_rate() {
-        let mut tracker = UptimeTracker::default();
-        run(&mut tracker, 0, 30, |t| t);
-        run(&mut tracker, 30_000, 30, |t| t + 1_500);
-        assert!(!tracker.lags(SPAN), "{tracker:?}");
+        for at in [15, 30, 45] {
+            let mut tracker = UptimeTracker::default();
+            run(&mut tracker, 0, at, |t| t);
+            run(&mut tracker, at * 1_000, 60 - at, |t| t + 1_500);
+            assert!(!tracker.lags(SPAN), "{at}: {tracker:?}");
+        }
     }
 
     #[test]
