@@ -393,6 +393,21 @@ fn a_voter_gives_no_longer_lease_than_its_own_file_says() {
     assert!([1, 2].iter().all(|i| pair.core(*i).groups[0].voter.given(pair.now).is_none()), "{}", pair.story());
 }
 
+/// ⚠ §5: whatever a peer of the same digest asks for, a voter waits after a crash for what its own files say.
+#[test]
+fn a_lease_that_no_file_of_a_voter_knows_is_not_given() {
+    let mut pair = settled();
+    let core = pair.nodes[0].as_mut().expect("it runs");
+    let mut file = Config::clone(&core.config);
+    file.heartbeat.dead_multiplier = 2_000;
+    core.config = Arc::new(file);
+    pair.run(SEC * 3);
+    for voter in [1, 2] {
+        let given = pair.core(voter).groups[0].voter.given(pair.now + KEEP_FOR);
+        assert!(given.is_none(), "{voter}: {given:?}");
+    }
+}
+
 /// Two nodes that each have a right and a vote answer each other's asks, not each other's answers.
 #[test]
 fn answers_are_not_answered_for_ever() {
