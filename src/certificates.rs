@@ -4,7 +4,7 @@
 //! file holds is read again when the file changes, so that a new certificate is seen before the reload that takes it
 //! over.
 
-use crate::config::model::Config;
+use havipd_core::model::settings::Config;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::fs::File;

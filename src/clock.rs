@@ -4,7 +4,7 @@
 //! them from here, so that all of them count on the same clock (`CLOCK_BOOTTIME`: it goes on while
 //! the guest is suspended, and nobody can set it).
 
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! `havipd`: command line, start and end.
 
-use crate::config::model::{Log, LogFormat, LogLevel};
 use crate::config::{LoadError, Loaded};
 use crate::control::SOCKET;
 use crate::control::protocol::{Code, Request, Response};
@@ -15,6 +14,7 @@ use crate::runtime::status::Published;
 use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, stop_timeout, unit_of_this_process};
 use crate::{process, state};
 use clap::Parser;
+use havipd_core::model::settings::{Log, LogFormat, LogLevel};
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -52,10 +52,10 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "check_config")]
     release_stale: bool,
     /// Format of the log; wins over log.format.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = crate::log::format_argument())]
     log_format: Option<LogFormat>,
     /// Level of the log; wins over log.level.
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", value_parser = crate::log::level_argument())]
     log_level: Option<LogLevel>,
 }
 

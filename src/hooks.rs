@@ -19,10 +19,10 @@ mod run;
 pub use run::{HookOutcome, HookResult};
 
 use crate::clock;
-use crate::config::model::Hooks as HookConfig;
-use crate::election::action::{Notification, NotifyState};
-use crate::ids::{Epoch, GroupName, NodeName};
-use crate::time::Instant;
+use havipd_core::model::action::{Notification, NotifyState};
+use havipd_core::model::ids::{Epoch, GroupName, NodeName};
+use havipd_core::model::settings::Hooks as HookConfig;
+use havipd_core::model::time::Instant;
 use run::Call;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -9,8 +9,8 @@
 
 mod file;
 
-use crate::election::action::Transition;
-use crate::ids::GroupName;
+use havipd_core::model::action::Transition;
+use havipd_core::model::ids::GroupName;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl Entry {
     #[must_use]
     pub fn new(group: &GroupName, peer: Option<&str>, transition: &Transition) -> Self {
         let start = transition.timeline.first().map_or(transition.at, |s| s.at);
-        let step = |s: &crate::election::action::Step| Step {
+        let step = |s: &havipd_core::model::action::Step| Step {
             ms: s.at.since(start).as_secs_f64() * 1e3,
             what: s.what.clone(),
         };

@@ -14,7 +14,8 @@ mod sink;
 pub use rate_limit::RateLimit;
 pub use sink::QUEUE_LINES;
 
-use crate::config::model::{Log, LogFormat, LogLevel};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use havipd_core::model::settings::{Log, LogFormat, LogLevel};
 use sink::{LineMaker, Sink};
 use std::fmt;
 use std::io::Write;
@@ -142,7 +143,19 @@ impl Logging {
 /// # Errors
 /// [`LogError::Level`] with what was typed.
 pub fn parse_level(text: &str) -> Result<LogLevel, LogError> {
-    clap::ValueEnum::from_str(text, true).map_err(|_| LogError::Level(text.to_owned()))
+    LogLevel::named(text).ok_or_else(|| LogError::Level(text.to_owned()))
+}
+
+/// A level on a command line.
+#[must_use]
+pub fn level_argument() -> impl TypedValueParser<Value = LogLevel> {
+    PossibleValuesParser::new(LogLevel::NAMES).try_map(|word| parse_level(&word))
+}
+
+/// A format on a command line.
+#[must_use]
+pub fn format_argument() -> impl TypedValueParser<Value = LogFormat> {
+    PossibleValuesParser::new(LogFormat::NAMES).map(|word| LogFormat::named(&word).unwrap_or(LogFormat::Text))
 }
 
 /// Our own level, and never more than `info` from libraries: what they say at `debug` can quote

@@ -18,7 +18,7 @@ mod writer;
 pub use writer::{StateStatus, StateWriter};
 
 use crate::clock;
-use crate::election::action::Persisted;
+use havipd_core::model::action::Persisted;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -295,7 +295,7 @@ pub fn write(directory: &Path, state: &Persisted) -> Result<(), StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::election::action::{KeptGrant, PersistedGroup};
+    use havipd_core::model::action::{KeptGrant, PersistedGroup};
 
     fn sample(epoch: u64) -> Persisted {
         let group = PersistedGroup { epoch_reserved: epoch, drained: true, ..PersistedGroup::default() };

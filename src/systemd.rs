@@ -11,7 +11,7 @@ mod job;
 
 pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, stop_timeout, unit_of_this_process};
 
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

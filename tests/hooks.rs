@@ -5,11 +5,11 @@
 #[path = "support/wait.rs"]
 mod wait;
 
-use havipd::config::model::Hooks as Config;
-use havipd::election::action::{Notification, NotifyState};
-use havipd::election::role::Cause;
 use havipd::hooks::{HookResult, HookStatus, Hooks};
-use havipd::ids::{Epoch, GroupIndex, GroupName};
+use havipd_core::model::action::{Notification, NotifyState};
+use havipd_core::model::ids::{Epoch, GroupIndex, GroupName};
+use havipd_core::model::role::Cause;
+use havipd_core::model::settings::Hooks as Config;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

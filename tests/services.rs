@@ -5,12 +5,12 @@
 #[path = "support/wait.rs"]
 mod wait;
 
-use havipd::config::model::{Log, LogFormat, LogLevel};
-use havipd::election::action::{Persisted, PersistedGroup};
 use havipd::log::{Logging, Overrides, QUEUE_LINES};
 use havipd::state::{self, Found, StateError, StateWriter};
 use havipd::systemd::{Notifier, StopIntent, stop_intent};
-use havipd::time::Instant as Boottime;
+use havipd_core::model::action::{Persisted, PersistedGroup};
+use havipd_core::model::settings::{Log, LogFormat, LogLevel};
+use havipd_core::model::time::Instant as Boottime;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};

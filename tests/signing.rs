@@ -1,7 +1,7 @@
 //! bce-auth-v1 against fixed vectors and against the official Python SDK.
 
 use havipd::cloud::sign::{self, Authorization, Received, SignedHeaders, ToSign};
-use havipd::secret::Secret;
+use havipd_core::model::secret::Secret;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::Command;

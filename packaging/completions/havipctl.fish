@@ -85,8 +85,8 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "attach" -d 'Bind 
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "notify" -d 'Take a state of keepalived: its notify command'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "import" -d 'A havipd.toml from keepalived\'s configuration, with what could not be carried over and why'
-complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
-complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time. Done by havipd-lab, a package of its own'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "bundle" -d 'Everything that whoever helps needs to see, in one archive without secrets'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -138,7 +138,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -l json -d 'An
 complete -c havipctl -n "__fish_havipctl_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
-complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
@@ -204,33 +204,10 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l socket -d '
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l observe -d 'Write observe = true into every group: havipd elects and reports, and touches nothing'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l script -d 'Run a script instead of showing the cluster: "failover", a file, or "-" for standard input. Exits with 1 if it fails' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags or unwinnable' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l nodes -d 'Nodes that may hold the HAVIP, 2 to 5' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l arbiter -d 'Who decides when nodes cannot see each other' -r -f -a "auto\t'Majority with three or more voters, else the cloud'
-none\t'Silence is enough'
-cloud\t'The cloud\'s record'
-majority\t'Leases from a majority of the nodes'"
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l interval -d 'Time between heartbeats, 10ms to 60s; ten of them without a sign of life, and a node is dead' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l havipd -d 'The daemon to run; without it, the one that is built into this program' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l witness -d 'One node more, that only votes'
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l keep -d 'Leave the directory with configuration, keys and state behind'
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
-complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l seed -d 'The scenario that belongs to this number, with a readable account' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l seeds -d 'All scenarios of these numbers, the last one not included' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l config -d 'Play the scenario on the cluster of this configuration' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l node -d 'Which node of the configuration this host is, when it is none of them' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l group -d 'The group of the configuration; else its first' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l profile -d 'How the cloud behaves where Baidu documents nothing, as with `havipctl sandbox`' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l trace -d 'Lines of the account that are shown, from its end, or "all"' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l invariants -d 'List what every run is held against'
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l verbose -d 'Show also what is the same as before: reads with the same answer, repeated announcements'
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l print -d 'Print the scenario as text and do not play it'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
-complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l out -d 'Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l node -d 'Which `[[node]]` of the file this host is, for the doctor\'s look at the file where no daemon answers' -r
@@ -259,12 +236,12 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_s
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "notify" -d 'Take a state of keepalived: its notify command'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "import" -d 'A havipd.toml from keepalived\'s configuration, with what could not be carried over and why'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time: a script, or what the dice of a number say'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time. Done by havipd-lab, a package of its own'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "bundle" -d 'Everything that whoever helps needs to see, in one archive without secrets'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c havipctl -n "__fish_havipctl_using_subcommand status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify sandbox bundle keygen help" -f
+complete -c havipctl -n "__fish_havipctl_using_subcommand status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify bundle keygen help" -f
 complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain undrain maintenance drill" -f -a "(__fish_havipctl_live groups)"
 complete -c havipctl -n "__fish_havipctl_first_of show attach detach" -f -a "(__fish_havipctl_live havips)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"

@@ -228,7 +228,7 @@ class Cloud:
         (WORK / "cloud.toml").write_text(text)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         log = open(WORK / "cloud.log", "wb")
-        self.process = subprocess.Popen([target / "debug/examples/emulator", WORK / "cloud.toml"], stderr=log,
+        self.process = subprocess.Popen([target / "debug/havipd-lab", "emulator", WORK / "cloud.toml"], stderr=log,
                                         stdout=subprocess.PIPE, text=True)
         if not self.process.stdout.readline():
             raise Failed(f"the emulated cloud does not start: {(WORK / 'cloud.log').read_text()}")

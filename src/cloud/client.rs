@@ -5,7 +5,7 @@
 //! time is off (it then signs with the cloud's own time), and when it doubts credentials that
 //! have been replaced meanwhile. Nothing here delays a claim that could have been done before:
 //! names are resolved ahead ([`dns`]), connections stay open, and of the calls that wait
-//! those go first on which most depends ([`super::queue`]).
+//! those go first on which most depends ([`havipd_core::queue`]).
 
 pub mod classify;
 pub mod dns;
@@ -26,15 +26,15 @@ use self::gate::{Gate, Permit, Turn};
 use self::request::{Call, Endpoint};
 use self::tally::CallTally;
 use self::transport::Settings;
-use super::api::{BindRequest, CallClass, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
 use super::credentials::Provider;
 use super::metadata::{Metadata, MetadataError};
-use super::queue::{Subject, Wanted};
-use crate::config::model::Cloud;
-use crate::election::action::WriteKind;
-use crate::election::event::InstanceState;
-use crate::ids::{EniId, HavipId, InstanceId, Target};
 use crate::metrics::render::Calls;
+use havipd_core::model::action::WriteKind;
+use havipd_core::model::cloud::{BindRequest, CallClass, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
+use havipd_core::model::event::InstanceState;
+use havipd_core::model::ids::{EniId, HavipId, InstanceId, Target};
+use havipd_core::model::settings::Cloud;
+use havipd_core::queue::{Subject, Wanted};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

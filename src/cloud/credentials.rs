@@ -7,8 +7,8 @@ mod file;
 mod role;
 
 use super::metadata::{Metadata, MetadataError};
-use crate::config::model::CredentialSource;
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::CredentialSource;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

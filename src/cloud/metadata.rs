@@ -6,7 +6,7 @@
 //! `/latest/meta-data/` (<https://cloud.baidu.com/doc/BCC/s/jm4bbrdmn>).
 
 use super::client::transport::{chain, plain_builder};
-use crate::ids::InstanceId;
+use havipd_core::model::ids::InstanceId;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -79,7 +79,8 @@ impl Metadata {
     /// [`MetadataError`].
     pub async fn instance(&self) -> Result<InstanceId, MetadataError> {
         let (url, text) = self.value("instance-shortid").await?;
-        text.parse().map_err(|e: crate::ids::IdError| MetadataError::Malformed { url, detail: e.to_string() })
+        text.parse()
+            .map_err(|e: havipd_core::model::ids::IdError| MetadataError::Malformed { url, detail: e.to_string() })
     }
 
     /// The VPC that this instance is in.

@@ -1,10 +1,8 @@
 //! The cloud's side: its API, the client for it, credentials and instance metadata.
 //!
-//! [`api`] and [`sign`] are pure. [`client`] makes the calls, [`credentials`] finds out with which
+//! [`sign`] is pure. [`client`] makes the calls, [`credentials`] finds out with which
 //! key, and [`metadata`] asks the instance what it is.
-pub mod api;
 pub mod client;
 pub mod credentials;
 pub mod metadata;
-pub mod queue;
 pub mod sign;

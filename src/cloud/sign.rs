@@ -13,7 +13,7 @@
 //! The caller passes the time; nothing here reads a clock. [`Received`] is the other direction:
 //! what a server needs to recompute the signature of a request as it came in.
 
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -344,7 +344,8 @@ fn encode_bytes(bytes: &[u8], keep: &[u8]) -> String {
 }
 
 /// Undoes percent-encoding; a `%` without two hex digits stays as it is.
-pub(crate) fn decode(text: &str) -> Vec<u8> {
+#[must_use]
+pub fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let digit = |i: usize| bytes.get(i).and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
     let mut out = Vec::with_capacity(bytes.len());

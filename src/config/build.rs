@@ -2,16 +2,16 @@
 
 use super::check::{Outside, Resolver};
 use super::document::At;
-use super::model::{
-    Binding, Cloud, Config, CredentialSource, Daemon, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks,
-    Interface, LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
-};
 use super::raw::{self, File};
 use super::readers::Command;
 use super::rules::{dead_time_of, default_lifetime};
 use super::rules_group::Shape;
-use crate::ids::{KeyId, NodeIndex, Target};
-use crate::keepalived::parse::{Kind, Vrrp};
+use havipd_core::model::ids::{KeyId, NodeIndex, Target};
+use havipd_core::model::settings::{
+    Binding, Cloud, Config, CredentialSource, Daemon, Group, Havip, Heartbeat, HeartbeatKey, HoldOrRelease, Hooks,
+    Interface, LocalAddress, Log, LogFormat, LogLevel, Member, Node, OnRestart, OnStop, Strangers,
+};
+use havipd_core::model::vrrp::{Kind, Vrrp};
 
 /// `None` only if an error was noted.
 pub(super) fn config(file: &File, shapes: &[Shape], outside: Outside, local: usize) -> Option<Config> {
@@ -186,13 +186,7 @@ fn hooks(own: &raw::Hooks, common: &raw::Hooks, resolve: &Resolver) -> Option<Ho
 
 fn log(file: &File) -> Option<Log> {
     Some(Log {
-        level: match of(&file.log_level)? {
-            "error" => LogLevel::Error,
-            "warn" => LogLevel::Warn,
-            "debug" => LogLevel::Debug,
-            "trace" => LogLevel::Trace,
-            _ => LogLevel::Info,
-        },
-        format: if of(&file.log_format)? == "json" { LogFormat::Json } else { LogFormat::Text },
+        level: LogLevel::named(of(&file.log_level)?).unwrap_or(LogLevel::Info),
+        format: LogFormat::named(of(&file.log_format)?).unwrap_or(LogFormat::Text),
     })
 }

@@ -1,9 +1,9 @@
 //! What a reload would change, and whether it may: the last column of the reference.
 
-use super::model::{Config, CredentialSource, Group, HeartbeatKey, Hooks, Interface, LogFormat, LogLevel};
-use super::model::{HoldOrRelease, OnRestart, OnStop, Strangers};
 use super::schema::{self, Reload, Section, show, show_size};
-use crate::ids::{GroupName, NodeIndex, Target};
+use havipd_core::model::ids::{GroupName, NodeIndex, Target};
+use havipd_core::model::settings::{Config, CredentialSource, Group, HeartbeatKey, Hooks, Interface};
+use havipd_core::model::settings::{HoldOrRelease, OnRestart, OnStop, Strangers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -197,8 +197,8 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     facts.span(once, Section::Daemon, "doctor-interval", daemon.doctor_interval.unwrap_or_default());
     facts.text(once, Section::Daemon, "realtime-priority", daemon.realtime_priority);
     facts.text(once, Section::Daemon, "lock-memory", daemon.lock_memory);
-    facts.text(once, Section::Log, "level", level(config.log.level));
-    facts.text(once, Section::Log, "format", if config.log.format == LogFormat::Json { "json" } else { "text" });
+    facts.text(once, Section::Log, "level", config.log.level.as_str());
+    facts.text(once, Section::Log, "format", config.log.format.as_str());
     for group in &config.groups {
         group_facts(config, group, &mut facts);
     }
@@ -318,15 +318,5 @@ const fn on_stop(on_stop: OnStop) -> &'static str {
         OnStop::Handover => "handover",
         OnStop::Keep => "keep",
         OnStop::Release => "release",
-    }
-}
-
-const fn level(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of the host when a file is checked, handed in by whoever does the I/O.
 
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

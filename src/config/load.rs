@@ -5,7 +5,7 @@ use super::check::{LoadError, Loaded, Source, check};
 use super::diagnostic::{Diagnostics, locate};
 use super::environment::{Disk, Environment};
 use super::secret_file;
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 
 use super::diagnostic::quote;
 use super::environment::Environment;
-use crate::ids::NodeName;
+use havipd_core::model::ids::NodeName;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 

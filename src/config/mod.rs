@@ -2,7 +2,7 @@
 //! configuration reference.
 //!
 //! ```text
-//!  text ─► document ─► raw ─► rules ─► build ─► model::Config
+//!  text ─► document ─► raw ─► rules ─► build ─► settings::Config
 //!          unknown     types, several   checked types
 //!          keys        ranges keys
 //!             └─────────┴───────┴─► Report ─► Diagnostics: everything that is wrong, at once
@@ -14,12 +14,10 @@ mod build;
 pub mod check;
 pub mod diagnostic;
 mod diff;
-mod digest;
 mod document;
 mod environment;
 mod load;
 mod locate;
-pub mod model;
 mod paths;
 mod raw;
 mod readers;
@@ -32,7 +30,6 @@ mod value;
 pub use check::{ArbiterInForce, LoadError, Loaded};
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
 pub use diff::{Changes, diff};
-pub use digest::digest;
 pub use environment::{Disk, Environment};
 pub use load::load;
 pub use locate::{Placed, Unplaced};

@@ -7,8 +7,8 @@ use super::diagnostic::{Report, Span, quote};
 use super::document::{At, Table};
 use super::readers::Command;
 use super::value::{Address, DoctorInterval, Endpoint, InterfaceName, Listen, NodeInterface, Region, VirtualAddress};
-use crate::ids::{ClusterName, EniId, GroupName, HavipId, InstanceId, NodeName};
-use crate::keepalived::parse::Vrrp;
+use havipd_core::model::ids::{ClusterName, EniId, GroupName, HavipId, InstanceId, NodeName};
+use havipd_core::model::vrrp::Vrrp;
 use std::time::Duration;
 
 /// The whole file.

@@ -6,7 +6,7 @@ use super::document::At;
 use super::environment::Environment;
 use super::raw::{Cloud, File, Heartbeat, LocalAddress, Node};
 use super::schema::show;
-use crate::wire::Tag;
+use havipd_core::model::tag::Tag;
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::SocketAddr;

@@ -3,11 +3,11 @@
 
 use super::diagnostic::{Report, Span, quote};
 use super::environment::Environment;
-use super::model::Arbiter;
 use super::raw::{File, Group, Membership, Node};
 use super::rules::Unique;
 use super::schema::show;
-use crate::wire::Tag;
+use havipd_core::model::settings::Arbiter;
+use havipd_core::model::tag::Tag;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -3,7 +3,7 @@
 //!
 //! The file is opened once and judged by its descriptor, so that what is judged is what is read.
 
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
 use std::io::Read;

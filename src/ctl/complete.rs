@@ -3,7 +3,7 @@
 use super::print;
 use crate::control::client::Client;
 use crate::control::protocol::{Code, Request};
-use crate::ids::{GroupName, HavipId, NodeName};
+use havipd_core::model::ids::{GroupName, HavipId, NodeName};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;

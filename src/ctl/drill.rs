@@ -115,7 +115,7 @@ struct Drill<'a> {
     /// Why packets are not watched.
     blind: Option<String>,
     /// When the last move was over.
-    over: Option<crate::time::Instant>,
+    over: Option<havipd_core::model::time::Instant>,
 }
 
 /// Does it, prints, and says how it ended.
@@ -255,7 +255,7 @@ impl Drill<'_> {
         &mut self,
         direction: Direction,
         here: &str,
-        began: crate::time::Instant,
+        began: havipd_core::model::time::Instant,
     ) -> Result<(Duration, String), Stop> {
         let mut moving = false;
         loop {

@@ -85,3 +85,17 @@ Examples:
   havipctl keygen | ssh root@b 'umask 027; cat > /etc/havipd/heartbeat.key'
 
 Exit codes: 0 written; 1 not, or the file is there already; 77 not allowed to write there.";
+
+/// Of `sandbox`.
+pub(super) const SANDBOX: &str = "\
+Examples:
+  havipctl sandbox                         three nodes in a live view, with keys that break things
+  havipctl sandbox --script failover       unattended: kills, moves and their timelines
+  havipctl sandbox --help                  everything that havipd-lab can do here";
+
+/// Of `simulate`.
+pub(super) const SIMULATE: &str = "\
+Examples:
+  havipctl simulate --seed 42              what happens in scenario 42 of those that the tests draw
+  havipctl simulate night.toml --config /etc/havipd/havipd.toml --node a
+                                           a script of faults on your own cluster";

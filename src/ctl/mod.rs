@@ -8,21 +8,20 @@ mod help;
 mod history;
 mod import;
 mod keygen;
+mod lab;
 mod notify;
 mod oneshot;
-mod say;
-mod simulate;
+pub mod say;
 mod status;
 mod wait;
 
-use crate::config::model::LogLevel;
 use crate::config::parse_duration;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
 use crate::process::audience::{self, Watched};
-use crate::sandbox;
 use clap::{Parser, Subcommand, ValueEnum};
+use havipd_core::model::settings::LogLevel;
 use say::{Paint, print};
 use serde_json::Value;
 use std::io::{self, IsTerminal as _};
@@ -132,7 +131,7 @@ enum Verb {
     #[command(after_help = help::LOG_LEVEL)]
     LogLevel {
         /// How much is told.
-        #[arg(ignore_case = true)]
+        #[arg(ignore_case = true, value_parser = crate::log::level_argument())]
         level: LogLevel,
     },
     /// Every HAVIP that the cloud shows: address, holder, and who else is bound. No daemon needed.
@@ -153,12 +152,12 @@ enum Verb {
     /// A havipd.toml from keepalived's configuration, with what could not be carried over and why.
     #[command(after_help = import::HELP)]
     Import(import::Options),
-    /// A whole cluster and an emulated cloud on this machine: no root, no account.
-    #[command(after_help = sandbox::script::HELP)]
-    Sandbox(sandbox::Options),
-    /// Play faults against the daemon's own decisions in virtual time: a script, or what the dice of a number say.
-    #[command(after_help = simulate::HELP)]
-    Simulate(simulate::Options),
+    /// A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own.
+    #[command(disable_help_flag = true, after_help = help::SANDBOX)]
+    Sandbox(lab::Words),
+    /// Play faults against the daemon's own decisions in virtual time. Done by havipd-lab, a package of its own.
+    #[command(disable_help_flag = true, after_help = help::SIMULATE)]
+    Simulate(lab::Words),
     /// Everything that whoever helps needs to see, in one archive without secrets.
     #[command(after_help = bundle::HELP)]
     Bundle(bundle::Options),
@@ -206,7 +205,7 @@ impl Verb {
                 for_seconds: lasts.map(|span| span.as_secs()),
             },
             Self::Reload => Request::Reload,
-            Self::LogLevel { level } => Request::LogLevel { level: named(*level) },
+            Self::LogLevel { level } => Request::LogLevel { level: level.as_str().to_owned() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
             Self::Bundle(_) | Self::Complete { .. } => return None,
             Self::Notify(_)
@@ -222,13 +221,9 @@ impl Verb {
     }
 }
 
-/// Runs `havipctl`. Under the name `havipd` it is the daemon: so the sandbox needs no second program.
+/// Runs `havipctl`.
 #[must_use]
 pub fn main() -> ExitCode {
-    let name = std::env::args_os().next().unwrap_or_default();
-    if Path::new(&name).file_name() == Some("havipd".as_ref()) {
-        return crate::daemon::main();
-    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit(misunderstood(&error)),
@@ -244,11 +239,11 @@ fn run(arguments: &Arguments) -> u8 {
         (Verb::Attach(options), _) => oneshot::attach(options, socket, json),
         (Verb::Detach(options), _) => oneshot::detach(options, socket, json),
         (Verb::Import(options), _) => import::run(options, json),
-        (Verb::Sandbox(options), _) => return sandbox::run(options, json),
+        (Verb::Sandbox(words), _) => lab::hand_over("sandbox", words, json),
         (Verb::Doctor(options), _) => doctor::run(socket, options, json),
         (Verb::Drill(options), _) => drill::run(socket, options, json),
         (Verb::History(options), _) => history::run(socket, options, json),
-        (Verb::Simulate(options), _) => simulate::execute(options, json),
+        (Verb::Simulate(words), _) => lab::hand_over("simulate", words, json),
         (Verb::Notify(words), _) => say::tell(&notify::run(words, socket), json),
         (Verb::Bundle(options), _) => bundle::run(socket, options, json),
         (Verb::Complete { names }, _) => complete::run(*names, socket),
@@ -270,11 +265,6 @@ fn misunderstood(error: &clap::Error) -> u8 {
         let _ = error.print();
     }
     code.into()
-}
-
-/// As the command line has it, and the protocol.
-fn named(level: LogLevel) -> String {
-    level.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn exit(code: u8) -> ExitCode {

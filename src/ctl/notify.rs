@@ -3,10 +3,10 @@
 use crate::control::client::Client;
 use crate::control::protocol::{Code, Request, Response};
 use crate::keepalived::kept::Kept;
-use crate::keepalived::parse::Notice;
 use crate::keepalived::stamp::Stamp;
 use crate::systemd::directory;
 use clap::Args;
+use havipd_core::model::vrrp::Notice;
 use std::path::Path;
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// Says what a command came to.
-pub(super) fn tell(response: &Response, as_json: bool) -> Code {
+pub fn tell(response: &Response, as_json: bool) -> Code {
     if as_json {
         document(response);
     } else if response.code == Code::Done {
@@ -22,7 +22,7 @@ pub(super) fn tell(response: &Response, as_json: bool) -> Code {
 }
 
 /// The same for an answer that people read in other words than its message, good news or bad.
-pub(super) fn show(response: &Response, as_json: bool, text: impl FnOnce() -> String) -> Code {
+pub fn show(response: &Response, as_json: bool, text: impl FnOnce() -> String) -> Code {
     if as_json {
         document(response);
     } else {
@@ -37,12 +37,12 @@ pub(super) fn failed(error: &ClientError, as_json: bool) -> Code {
 }
 
 /// One answer as programs read it; false once nobody reads any more.
-pub(super) fn document(response: &Response) -> bool {
+pub fn document(response: &Response) -> bool {
     print(&serde_json::to_string(response).unwrap_or_default())
 }
 
 /// Prints a line; false once nobody reads any more.
-pub(super) fn print(text: &str) -> bool {
+pub fn print(text: &str) -> bool {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }

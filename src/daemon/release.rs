@@ -1,7 +1,6 @@
 //! `havipd --release-stale`: what systemd runs after the daemon has ended, however it ended.
 
 use crate::config::LoadError;
-use crate::config::model::{Config, Group, Interface};
 use crate::control::SOCKET;
 use crate::control::protocol::Code;
 use crate::control::server::{BindError, Server};
@@ -9,6 +8,7 @@ use crate::runtime::reload::{Known, load};
 use crate::runtime::stale::{self, LastWord};
 use crate::state;
 use crate::systemd::directory;
+use havipd_core::model::settings::{Config, Group, Interface};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -73,7 +73,7 @@ fn configured(path: &Path, node: Option<String>) -> Vec<Ipv4Addr> {
     }
 }
 
-fn of_config(config: &Config, remembered: &crate::election::action::Persisted) -> Vec<Ipv4Addr> {
+fn of_config(config: &Config, remembered: &havipd_core::model::action::Persisted) -> Vec<Ipv4Addr> {
     let member = |g: &&Group| g.member(config.local).is_some_and(|m| !m.witness);
     let addresses = config.groups.iter().filter(member).filter(|g| !g.observe).flat_map(|group| {
         let kept = remembered.groups.get(group.name.as_str());

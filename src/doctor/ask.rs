@@ -7,11 +7,12 @@
 
 use super::facts::{Asked, AskedAnswer};
 use crate::clock;
-use crate::config::model::{Config, Node};
-use crate::time::Instant;
-use crate::wire::auth::KeyRing;
-use crate::wire::heartbeat::{DecodeError, MAX_DATAGRAM, decode, encode_probe};
-use crate::wire::{Datagram, Probe, Tag};
+use havipd_core::model::settings::{Config, Node};
+use havipd_core::model::tag::Tag;
+use havipd_core::model::time::Instant;
+use havipd_core::wire::auth::KeyRing;
+use havipd_core::wire::heartbeat::{DecodeError, MAX_DATAGRAM, decode, encode_probe};
+use havipd_core::wire::{Datagram, Probe};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;

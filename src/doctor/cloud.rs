@@ -2,9 +2,9 @@
 
 use super::Finding;
 use super::facts::{CloudFacts, Facts, LastWrite};
-use crate::cloud::api::{CallError, ErrorClass};
-use crate::election::event::InstanceState;
-use crate::ids::Target;
+use havipd_core::model::cloud::{CallError, ErrorClass};
+use havipd_core::model::event::InstanceState;
+use havipd_core::model::ids::Target;
 
 /// Clocks this far apart are worth a word, seconds.
 const SKEW_NOTED: u64 = 60;

@@ -2,10 +2,10 @@
 
 use super::Finding;
 use super::facts::{Asked, AskedAnswer, DaemonFacts, Facts};
-use crate::config::model::Node;
-use crate::election::role::Role;
-use crate::election::snapshot::{Counters, GroupSnapshot, PeerSnapshot};
-use crate::wire::session::SessionState;
+use havipd_core::election::snapshot::{Counters, GroupSnapshot, PeerSnapshot};
+use havipd_core::model::role::Role;
+use havipd_core::model::settings::Node;
+use havipd_core::wire::session::SessionState;
 
 /// All of it.
 #[must_use]
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn after(facts: &mut Facts) -> &mut crate::election::snapshot::Snapshot {
+    fn after(facts: &mut Facts) -> &mut havipd_core::election::snapshot::Snapshot {
         &mut facts.daemon.as_mut().expect("a daemon").after.core.election
     }
 

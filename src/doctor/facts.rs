@@ -1,11 +1,11 @@
 //! What the doctor knows before it judges. Plain values: nothing here asks anybody.
 
 use crate::certificates::Ending;
-use crate::cloud::api::{CallError, Eni, HaVip};
-use crate::config::model::Config;
-use crate::election::event::InstanceState;
-use crate::ids::Target;
 use crate::runtime::status::{Refusal, Status};
+use havipd_core::model::cloud::{CallError, Eni, HaVip};
+use havipd_core::model::event::InstanceState;
+use havipd_core::model::ids::Target;
+use havipd_core::model::settings::Config;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

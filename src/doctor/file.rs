@@ -3,7 +3,7 @@
 use super::Finding;
 use super::facts::{CertificateFact, Facts};
 use crate::certificates::Ending;
-use crate::config::model::{Group, OnStop};
+use havipd_core::model::settings::{Group, OnStop};
 use std::time::Duration;
 
 /// Below it a dead time is shorter than the usual pauses of virtual machines.

@@ -2,15 +2,15 @@
 
 use super::Finding;
 use super::facts::{CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
-use crate::cloud::api::{Bound, CallError, ErrorClass, HaVip};
 use crate::config::check::{Source, check};
 use crate::config::{Disk, Environment};
-use crate::election::event::InstanceState;
-use crate::election::role::{Cause, Role};
-use crate::election::snapshot::{Counters, GroupSnapshot, PeerSnapshot, Snapshot};
 use crate::runtime::status::{CoreStatus, EffectsStatus, NetworkStatus, Status};
-use crate::secret::Secret;
-use crate::wire::session::{SessionState, SessionStats};
+use havipd_core::election::snapshot::{Counters, GroupSnapshot, PeerSnapshot, Snapshot};
+use havipd_core::model::cloud::{Bound, CallError, ErrorClass, HaVip};
+use havipd_core::model::event::InstanceState;
+use havipd_core::model::role::{Cause, Role};
+use havipd_core::model::secret::Secret;
+use havipd_core::wire::session::{SessionState, SessionStats};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +101,7 @@ pub(crate) fn status() -> Status {
         preemption_suspended: false,
         failed_claim: None,
         failed_move: None,
-        arbiter: crate::config::model::Arbiter::Cloud,
+        arbiter: havipd_core::model::settings::Arbiter::Cloud,
         right_ms: Some(4_000),
         votes_in_ms: None,
         drained: false,

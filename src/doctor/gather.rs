@@ -2,16 +2,16 @@
 
 use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
 use super::{Finding, Level, ask, examine};
-use crate::cloud::api::{CallClass, CallError};
 use crate::cloud::client::Client;
-use crate::config::model::{Config, CredentialSource, Group, Hooks, Interface};
 use crate::config::{self, LoadError, secret_file};
-use crate::election::role::Cause;
-use crate::ids::{HavipId, Target};
 use crate::net::interface::{Mac, Snapshot};
 use crate::runtime::reload::{Known, load};
 use crate::runtime::status::Status;
 use crate::{certificates, clock, journal, state};
+use havipd_core::model::cloud::{CallClass, CallError};
+use havipd_core::model::ids::{HavipId, Target};
+use havipd_core::model::role::Cause;
+use havipd_core::model::settings::{Config, CredentialSource, Group, Hooks, Interface};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -142,7 +142,7 @@ async fn file_of(config: &Arc<Config>, places: &Places, status: &Status) -> File
     match loaded {
         Some(Ok(loaded)) => {
             file.warnings = loaded.warnings.0.iter().map(ToString::to_string).collect();
-            let maintained = |name: &crate::ids::GroupName| {
+            let maintained = |name: &havipd_core::model::ids::GroupName| {
                 status.core.election.groups.iter().any(|g| g.name == name.as_str() && g.maintenance)
             };
             match config::diff(config, &loaded.config, &maintained) {
@@ -257,7 +257,7 @@ async fn read_havips(
     config: &Config,
     client: &Client,
     deadline: Instant,
-    into: &mut BTreeMap<String, Result<crate::cloud::api::HaVip, CallError>>,
+    into: &mut BTreeMap<String, Result<havipd_core::model::cloud::HaVip, CallError>>,
 ) {
     let here = config.groups.iter().filter(|g| g.member(config.local).is_some_and(|m| !m.witness));
     let ids: Vec<HavipId> = here.flat_map(|g| &g.havips).map(|h| h.id.clone()).collect();

@@ -3,9 +3,9 @@
 use super::Finding;
 use super::cloud::obstacle;
 use super::facts::{CloudFacts, Facts};
-use crate::cloud::api::HaVip;
-use crate::config::model::{Binding, Group, Havip, Strangers};
-use crate::ids::Target;
+use havipd_core::model::cloud::HaVip;
+use havipd_core::model::ids::Target;
+use havipd_core::model::settings::{Binding, Group, Havip, Strangers};
 
 /// The cloud binds at most so many targets to one HAVIP.
 const QUOTA: usize = 5;
@@ -137,7 +137,7 @@ fn members<'a>(facts: &'a Facts, group: &Group) -> Vec<(&'a str, Option<Target>)
     let peers = facts.daemon.iter().flat_map(|d| &d.after.core.election.peers);
     let said: Vec<(&str, &Target)> = peers.filter_map(|p| Some((p.node.as_str(), p.target.as_ref()?))).collect();
     let own = facts.cloud.as_ref().and_then(|c| c.target.as_ref().ok());
-    let target = |n: &'a crate::config::model::Node| {
+    let target = |n: &'a havipd_core::model::settings::Node| {
         let name = n.name.as_str();
         let local = n.name == facts.config.local_node().name;
         let heard = said.iter().find(|(node, _)| *node == name).map(|(_, t)| *t);
@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_havip_that_is_gone_elsewhere_or_another_fails() {
-        let missing = crate::cloud::api::CallError { missing: true, status: Some(404), ..error("NoSuchObject") };
+        let missing =
+            havipd_core::model::cloud::CallError { missing: true, status: Some(404), ..error("NoSuchObject") };
         let gone = judged(|f| drop(f.cloud.as_mut().expect("a member").havips.insert(HAVIP.into(), Err(missing))));
         assert!(find(&gone, ID).text.contains("does not know havip-x"));
         assert!(find(&judged(|f| read(f).vpc_id = "vpc-z".into()), ID).remedy.contains("VPC that the nodes are in"));

@@ -2,11 +2,11 @@
 
 use super::Finding;
 use super::facts::{Facts, HookFact, Place};
-use crate::config::model::{Arbiter, Group, HoldOrRelease, Interface};
-use crate::election::role::Role;
 use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
 use crate::runtime::status::Refusal;
+use havipd_core::model::role::Role;
+use havipd_core::model::settings::{Arbiter, Group, HoldOrRelease, Interface};
 use std::net::IpAddr;
 
 /// Less room than this in the state directory is none, bytes.

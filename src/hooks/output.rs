@@ -2,7 +2,7 @@
 //! second, and in what they can do to a terminal.
 
 use crate::log::RateLimit;
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use std::time::Duration;
 
 /// A line is cut here.

@@ -7,10 +7,10 @@
 
 use super::output::{Budget, Lines};
 use crate::clock;
-use crate::election::action::NotifyState;
-use crate::ids::{Epoch, GroupName};
 use crate::process::end_with_parent;
-use crate::time::Instant;
+use havipd_core::model::action::NotifyState;
+use havipd_core::model::ids::{Epoch, GroupName};
+use havipd_core::model::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,

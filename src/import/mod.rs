@@ -132,7 +132,7 @@ pub enum ImportError {
     SameName(String),
     /// A name that cannot be one.
     #[error(transparent)]
-    Name(#[from] crate::ids::IdError),
+    Name(#[from] havipd_core::model::ids::IdError),
 }
 
 /// Imports the files of a cluster, one for each node.
@@ -141,10 +141,10 @@ pub enum ImportError {
 /// [`ImportError`]. What is merely unknown or cannot be carried over is a [`Note`].
 pub fn import(inputs: &[Input], options: &Options, includes: Includes<'_>) -> Result<Imported, ImportError> {
     let mut notes = Notes::default();
-    let cluster: crate::ids::ClusterName = options.cluster.parse()?;
+    let cluster: havipd_core::model::ids::ClusterName = options.cluster.parse()?;
     for (i, input) in inputs.iter().enumerate() {
         if let Some(node) = &input.node {
-            node.parse::<crate::ids::NodeName>()?;
+            node.parse::<havipd_core::model::ids::NodeName>()?;
             if inputs[..i].iter().any(|other| other.node.as_ref() == Some(node)) {
                 return Err(ImportError::SameName(node.clone()));
             }

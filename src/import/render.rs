@@ -4,7 +4,7 @@ use super::merge::{Cluster, OutGroup, OutHavip, OutNode};
 use super::note::{Kind, Notes};
 use super::{Input, Options};
 use crate::config::schema;
-use crate::ids::ClusterName;
+use havipd_core::model::ids::ClusterName;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! The values of keepalived's keywords.
 
-use crate::ids::HavipId;
+use havipd_core::model::ids::HavipId;
 use std::net::IpAddr;
 use std::path::Path;
 

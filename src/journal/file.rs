@@ -204,7 +204,7 @@ fn backwards(file: &File, mut left: u64, take: &mut impl FnMut(&[u8]) -> bool) -
 mod tests {
     use super::super::tests::entry;
     use super::*;
-    use crate::ids::GroupName;
+    use havipd_core::model::ids::GroupName;
 
     const MOST: u64 = 16 << 20;
 

@@ -1,6 +1,6 @@
 //! keepalived's `vrrp_notify_fifo`, read for ever: it may not be there yet, end, or be made anew.
 
-use super::parse::{Lines, Notice};
+use havipd_core::model::vrrp::{Lines, Notice};
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -157,7 +157,7 @@ fn id(path: &Path) -> io::Result<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keepalived::parse::{State, Word};
+    use havipd_core::model::vrrp::{State, Word};
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     use std::fs::File;
     use std::io::Write as _;

@@ -2,10 +2,10 @@
 
 use super::fifo::Fifo;
 use super::kept::{Kept, Record};
-use super::parse::{Notice, State, Vrrp};
 use super::process::Process;
 use super::stamp::Stamp;
-use crate::election::event::{VrrpReport, VrrpSource};
+use havipd_core::model::event::{VrrpReport, VrrpSource};
+use havipd_core::model::vrrp::{Notice, State, Vrrp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};

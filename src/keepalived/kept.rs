@@ -4,9 +4,9 @@
 //! directory that was opened, and no symbolic link is followed. A file is replaced as a whole. The number of files
 //! is bounded, and a record of another boot counts for nothing.
 
-use super::parse::{Notice, Vrrp};
 use super::stamp::Stamp;
 use crate::clock;
+use havipd_core::model::vrrp::{Notice, Vrrp};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};

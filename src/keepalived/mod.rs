@@ -12,6 +12,5 @@ pub mod follow;
 #[cfg(test)]
 mod idle;
 pub mod kept;
-pub mod parse;
 pub(crate) mod process;
 pub mod stamp;

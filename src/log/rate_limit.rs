@@ -1,6 +1,6 @@
 //! A limit for messages that the network, or another program, can cause at will.
 
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use std::time::Duration;
 
 /// Lets a burst of messages through, then one per interval, and counts the rest.

@@ -3,11 +3,11 @@
 use super::table as t;
 use super::tally::Tally;
 use super::text::Page;
-use crate::config::model::Arbiter;
-use crate::election::role::Role;
-use crate::election::snapshot::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
-use crate::histogram::Histogram;
-use crate::wire::session::SessionState;
+use havipd_core::election::snapshot::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
+use havipd_core::model::histogram::Histogram;
+use havipd_core::model::role::Role;
+use havipd_core::model::settings::Arbiter;
+use havipd_core::wire::session::SessionState;
 use std::time::Duration;
 
 const ROLES: [Role; 5] = [Role::Backup, Role::Claiming, Role::Active, Role::Releasing, Role::Fault];
@@ -236,7 +236,7 @@ fn peers(page: &mut Page, peers: &[PeerSnapshot]) {
     };
     each(&t::PEER_AGE, &|p| p.heard_ms.map(seconds));
     each(&t::PEER_DEAD_TIME, &|p| Some(seconds(p.dead_time_ms)));
-    let mut paths = |series: &t::Series, value: fn(&crate::wire::session::PathStats) -> u64| {
+    let mut paths = |series: &t::Series, value: fn(&havipd_core::wire::session::PathStats) -> u64| {
         let mut samples = page.series(series);
         for peer in peers {
             for (path, stats) in peer.stats.paths.iter().enumerate() {

@@ -7,7 +7,7 @@ pub enum Kind {
     Gauge,
     /// Only goes up, until the daemon starts again.
     Counter,
-    /// Counts by bounds ([`crate::histogram::BOUNDS`]), sum and count.
+    /// Counts by bounds ([`havipd_core::model::histogram::BOUNDS`]), sum and count.
     Histogram,
 }
 

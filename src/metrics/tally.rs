@@ -1,9 +1,9 @@
 //! What becomes of claims, counted from the transitions that the core records and the steps that come in after them.
 
-use crate::election::action::{Step, Transition};
-use crate::election::role::{Cause, Role};
-use crate::histogram::Histogram;
-use crate::time::Instant;
+use havipd_core::model::action::{Step, Transition};
+use havipd_core::model::histogram::Histogram;
+use havipd_core::model::role::{Cause, Role};
+use havipd_core::model::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -164,9 +164,9 @@ fn time(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::election::role::Cause;
-    use crate::ids::{Epoch, GroupIndex};
-    use crate::time::Instant;
+    use havipd_core::model::ids::{Epoch, GroupIndex};
+    use havipd_core::model::role::Cause;
+    use havipd_core::model::time::Instant;
     use std::time::Duration;
 
     fn change(from: Role, to: Role, cause: Cause, timeline: &[(u64, &str)]) -> Transition {

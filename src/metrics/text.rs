@@ -2,7 +2,7 @@
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>).
 
 use super::table::{Kind, Series};
-use crate::histogram::Histogram;
+use havipd_core::model::histogram::Histogram;
 use std::fmt::{Display, Write as _};
 
 /// A page that is being written.

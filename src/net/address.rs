@@ -10,7 +10,7 @@
 use super::clock;
 use super::interface::Assigned;
 use super::netlink::{Netlink, NetlinkError};
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,

@@ -4,7 +4,7 @@
 //! deadlines expired the moment it runs again, and nobody can set either of them.
 
 use super::readiness::readable;
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::time::{ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
 use std::io;

@@ -6,7 +6,7 @@
 
 use super::clock;
 use super::interface::{Link, Mac};
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 use std::io;
 use std::net::Ipv4Addr;

@@ -14,8 +14,8 @@
 //! network can cause is counted. What is not admitted costs no more than to read it and to ask.
 
 use super::clock;
-use crate::time::Instant;
-use crate::wire::heartbeat::MAX_DATAGRAM;
+use havipd_core::model::time::Instant;
+use havipd_core::wire::heartbeat::MAX_DATAGRAM;
 use serde::Serialize;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeSet;

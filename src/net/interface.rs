@@ -1,7 +1,7 @@
 //! Links and addresses of this host, and which link a HAVIP's address belongs on.
 
 use super::netlink::{Netlink, NetlinkError, attributes, u32_at};
-use crate::config::model;
+use havipd_core::model::settings;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::link::{LinkFlags, LinkMessage};
@@ -242,19 +242,19 @@ impl Snapshot {
     /// Nothing fits; it may later, since interfaces and addresses come and go.
     pub fn resolve(
         &self,
-        havip: &model::Interface,
-        node: &model::Node,
+        havip: &settings::Interface,
+        node: &settings::Node,
         target_mac: Option<Mac>,
     ) -> Result<Option<&Link>, ResolveError> {
         let name = match (havip, &node.interface) {
-            (model::Interface::None, _) => return Ok(None),
-            (_, Some(name)) | (model::Interface::Named(name), None) => name,
-            (model::Interface::Discover, None) => return self.discover(node, target_mac).map(Some),
+            (settings::Interface::None, _) => return Ok(None),
+            (_, Some(name)) | (settings::Interface::Named(name), None) => name,
+            (settings::Interface::Discover, None) => return self.discover(node, target_mac).map(Some),
         };
         self.named(name).map(Some).ok_or_else(|| ResolveError::NoSuchInterface(name.clone()))
     }
 
-    fn discover(&self, node: &model::Node, target_mac: Option<Mac>) -> Result<&Link, ResolveError> {
+    fn discover(&self, node: &settings::Node, target_mac: Option<Mac>) -> Result<&Link, ResolveError> {
         if let Some(mac) = target_mac {
             return self.with_mac(mac);
         }
@@ -287,8 +287,8 @@ mod tests {
         }
     }
 
-    fn node(interface: Option<&str>, addresses: &[&str]) -> model::Node {
-        model::Node {
+    fn node(interface: Option<&str>, addresses: &[&str]) -> settings::Node {
+        settings::Node {
             name: "a".parse().unwrap(),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
             target: None,
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn the_nodes_interface_wins_over_the_havips_and_both_over_discovery() {
-        use model::Interface::{Discover, Named, None as Without};
+        use settings::Interface::{Discover, Named, None as Without};
         let host = host();
         let own = node(None, &["10.0.0.9:1", "10.0.0.11:1"]);
         let named = node(Some("eth1"), &["10.0.0.11:1"]);

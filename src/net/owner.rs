@@ -10,7 +10,7 @@
 
 use super::address::{AddressError, Addresses, Put, PutOutcome};
 use super::clock;
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::Ipv4Addr;

@@ -11,7 +11,7 @@
 //!   systemd: the watchdog, and `LimitRTTIME=` of the drop-in.
 
 use crate::clock;
-use crate::time::Instant;
+use havipd_core::model::time::Instant;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
 use rustix::time::{ClockId, clock_gettime};

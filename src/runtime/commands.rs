@@ -1,10 +1,10 @@
 //! What operators ask for, in the core's terms: names become numbers here.
 
-use crate::config::model::Config;
 use crate::control::protocol::{Code, Request, Response};
-use crate::election::event::{Command, Reply};
-use crate::election::maintenance::LONGEST;
-use crate::ids::GroupIndex;
+use havipd_core::model::event::{Command, Reply};
+use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::maintenance::LONGEST;
+use havipd_core::model::settings::Config;
 use std::time::Duration;
 
 /// Longest maintenance that ends by itself, in seconds.

@@ -7,11 +7,6 @@ use super::place::Places;
 use super::status::{CoreStatus, NetworkStatus};
 use super::writes::Cancellations;
 use super::{QUEUE, ToCore, ToEffects};
-use crate::config::model::Config;
-use crate::election::action::{Action, Actions};
-use crate::election::event::Event;
-use crate::election::{Core, Start};
-use crate::ids::{BootId, GroupIndex};
 use crate::log::RateLimit;
 use crate::net::address::Put;
 use crate::net::clock::{self, Timer};
@@ -20,7 +15,12 @@ use crate::net::heartbeat::{HeartbeatSockets, Received};
 use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{AddressOwner, OwnerError, Report};
 use crate::process::realtime::Scheduling;
-use crate::time::Instant;
+use havipd_core::election::{Core, Start};
+use havipd_core::model::action::{Action, Actions};
+use havipd_core::model::event::Event;
+use havipd_core::model::ids::{BootId, GroupIndex};
+use havipd_core::model::settings::Config;
+use havipd_core::model::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -344,7 +344,7 @@ impl Driver {
         }
     }
 
-    fn group_name(&self, group: GroupIndex) -> &crate::ids::GroupName {
+    fn group_name(&self, group: GroupIndex) -> &havipd_core::model::ids::GroupName {
         &self.core.config().groups[group.0].name
     }
 

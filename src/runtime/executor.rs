@@ -2,12 +2,12 @@
 
 use super::ToCore;
 use super::writes::{Cancellations, Job, Writes, at};
-use crate::cloud::api::{CallClass, CallError, ErrorClass};
 use crate::cloud::client::{Client, WARM_INTERVAL};
-use crate::election::action::Write;
-use crate::election::event::{Event, OperationResult};
-use crate::ids::{GroupName, HavipId, InstanceId, OperationId};
-use crate::time::Instant;
+use havipd_core::model::action::Write;
+use havipd_core::model::cloud::{CallClass, CallError, ErrorClass};
+use havipd_core::model::event::{Event, OperationResult};
+use havipd_core::model::ids::{GroupName, HavipId, InstanceId, OperationId};
+use havipd_core::model::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -1,12 +1,12 @@
 //! What this node is to the cloud, where the file does not say; and which interface goes with an ENI.
 
 use super::ToCore;
-use crate::cloud::api::CallClass;
 use crate::cloud::client::Client;
-use crate::config::model::{Config, Interface, Node};
-use crate::election::event::Event;
-use crate::ids::{EniId, NodeName, Target};
 use crate::net::interface::{Mac, Snapshot};
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::event::Event;
+use havipd_core::model::ids::{EniId, NodeName, Target};
+use havipd_core::model::settings::{Config, Interface, Node};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;

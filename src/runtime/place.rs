@@ -2,10 +2,10 @@
 //! core's terms.
 
 use super::status::PlaceStatus;
-use crate::config::model::{Config, Interface};
-use crate::election::event::Event;
-use crate::ids::{GroupIndex, HavipIndex, Target};
 use crate::net::interface::{Link, Mac, Snapshot};
+use havipd_core::model::event::Event;
+use havipd_core::model::ids::{GroupIndex, HavipIndex, Target};
+use havipd_core::model::settings::{Config, Interface};
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 

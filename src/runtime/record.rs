@@ -1,9 +1,9 @@
 //! Changes of role, for the log: one line each, with its cause and the steps that led to it.
 
-use crate::election::action::{Step, Transition};
-use crate::election::role::Role;
-use crate::ids::GroupName;
-use crate::time::Instant;
+use havipd_core::model::action::{Step, Transition};
+use havipd_core::model::ids::GroupName;
+use havipd_core::model::role::Role;
+use havipd_core::model::time::Instant;
 use std::fmt::Write as _;
 
 /// Logs one transition.

@@ -2,10 +2,10 @@
 
 use super::ToCore;
 use crate::cloud::client::Client;
-use crate::config::model::Config;
 use crate::config::{self, Changes, Environment, LoadError};
-use crate::election::snapshot::Snapshot;
 use crate::net::interface;
+use havipd_core::election::snapshot::Snapshot;
+use havipd_core::model::settings::Config;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

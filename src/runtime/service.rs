@@ -21,21 +21,21 @@ use super::vrrp::Vrrp;
 use super::{ToCore, ToEffects};
 use crate::clock;
 use crate::cloud::client::{Client, ClientError};
-use crate::config::model::Config;
 use crate::control::protocol::Response;
 use crate::control::server::ControlRequest;
 use crate::doctor::Finding;
-use crate::election::Start;
-use crate::election::action::Persisted;
-use crate::election::event::Event;
 use crate::hooks::{Hooks, Ran};
-use crate::ids::{BootId, Epoch, GroupName};
 use crate::journal::Journal;
 use crate::log::Logging;
 use crate::process::memory::Memory;
 use crate::state::{StateError, StateWriter};
 use crate::systemd::Notifier;
-use crate::time::Instant;
+use havipd_core::election::Start;
+use havipd_core::model::action::Persisted;
+use havipd_core::model::event::Event;
+use havipd_core::model::ids::{BootId, Epoch, GroupName};
+use havipd_core::model::settings::Config;
+use havipd_core::model::time::Instant;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -310,7 +310,7 @@ impl Service {
     /// Takes over what a configuration says of the effects side.
     fn configured(&mut self) {
         let config = &self.config;
-        let ours = |g: &&crate::config::model::Group| {
+        let ours = |g: &&havipd_core::model::settings::Group| {
             !g.observe && g.member(config.local).is_some_and(|member| !member.witness)
         };
         let hooks = config.groups.iter().filter(ours).map(|g| (g.name.clone(), g.hooks.clone())).collect();

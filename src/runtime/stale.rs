@@ -5,9 +5,9 @@
 //! `havipd --release-stale` as ExecStopPost, and says in `$SERVICE_RESULT` how the daemon ended.
 
 use super::driver::chain;
-use crate::config::model::Config;
-use crate::election::Farewell;
 use crate::net::address::Addresses;
+use havipd_core::election::Farewell;
+use havipd_core::model::settings::Config;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::io::{self, Read as _, Write as _};

@@ -1,14 +1,14 @@
 //! Everything that there is to know of a running daemon, for status, JSON and `STATUS=`.
 
-use crate::election::role::Role;
-use crate::election::snapshot::Snapshot;
 use crate::hooks::HookStatus;
-use crate::ids::GroupName;
 use crate::net::heartbeat;
 use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
 use crate::state::StateStatus;
-use crate::wire::session::SessionState;
+use havipd_core::election::snapshot::Snapshot;
+use havipd_core::model::ids::GroupName;
+use havipd_core::model::role::Role;
+use havipd_core::wire::session::SessionState;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,15 +1,15 @@
 //! Between keepalived and the core: which group follows whom.
 
 use super::ToCore;
-use crate::config::model::{Arbiter, Config};
 use crate::control::protocol::{Code, Request, Response};
 use crate::control::server::Peer;
-use crate::election::event::Event;
-use crate::ids::GroupIndex;
 use crate::keepalived::follow::{Followed, News, Taken, Told, follow};
-use crate::keepalived::parse::{Notice, Vrrp as Name};
 use crate::keepalived::process::is_user_of_keepalived;
 use crate::keepalived::stamp::Stamp;
+use havipd_core::model::event::Event;
+use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::settings::{Arbiter, Config};
+use havipd_core::model::vrrp::{Notice, Vrrp as Name};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tokio::sync::{mpsc, oneshot};

@@ -2,11 +2,11 @@
 
 mod change;
 
-use crate::config::model::{Arbiter, Config};
-use crate::election::role::{Cause, Role};
-use crate::election::snapshot::{GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
-use crate::election::succession::{MemberSnapshot, Unfit};
-use crate::wire::session::SessionState;
+use havipd_core::election::snapshot::{GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
+use havipd_core::election::succession::{MemberSnapshot, Unfit};
+use havipd_core::model::role::{Cause, Role};
+use havipd_core::model::settings::{Arbiter, Config};
+use havipd_core::wire::session::SessionState;
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -106,7 +106,7 @@ impl View<'_> {
 
     /// A HAVIP that the cloud says somebody else has, and who.
     fn lost_to_another(&self) -> Option<(&HavipSnapshot, String)> {
-        let ours = self.snapshot.target.as_ref().map(crate::ids::Target::id);
+        let ours = self.snapshot.target.as_ref().map(havipd_core::model::ids::Target::id);
         let of_another = |h: &&HavipSnapshot| h.read_ms.is_some() && h.holder.as_deref() != ours;
         let havip = self.group.havips.iter().filter(|_| !self.group.observe).find(of_another)?;
         Some((havip, havip.holder.as_ref().map_or_else(|| "nobody".into(), |id| self.known(id))))
@@ -114,7 +114,7 @@ impl View<'_> {
 
     /// A target as the cloud names it, with the node that it is.
     fn known(&self, id: &str) -> String {
-        let is = |target: Option<&crate::ids::Target>| target.is_some_and(|t| t.id() == id);
+        let is = |target: Option<&havipd_core::model::ids::Target>| target.is_some_and(|t| t.id() == id);
         match self.snapshot.peers.iter().find(|p| is(p.target.as_ref())) {
             _ if is(self.snapshot.target.as_ref()) => format!("{id} (this node)"),
             Some(peer) => format!("{id} (node {})", peer.node),

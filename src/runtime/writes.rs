@@ -2,12 +2,12 @@
 
 use super::ToCore;
 use crate::clock;
-use crate::cloud::api::{CallError, ErrorClass};
 use crate::cloud::client::{Client, Sent, WriteLimits};
-use crate::election::action::Write;
-use crate::election::event::{Event, OperationResult};
-use crate::ids::{GroupName, HavipId};
-use crate::time::Instant;
+use havipd_core::model::action::Write;
+use havipd_core::model::cloud::{CallError, ErrorClass};
+use havipd_core::model::event::{Event, OperationResult};
+use havipd_core::model::ids::{GroupName, HavipId};
+use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};

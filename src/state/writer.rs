@@ -2,8 +2,8 @@
 
 use super::{StateError, write};
 use crate::clock;
-use crate::election::action::Persisted;
-use crate::time::Instant;
+use havipd_core::model::action::Persisted;
+use havipd_core::model::time::Instant;
 use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -2,7 +2,7 @@
 
 use crate::namespace::{Namespace, keep_clean};
 use crate::wait::wait_for;
-use havipd::sandbox::emulator::{Control, Emulator, EmulatorConfig};
+use havipd_lab::emulator::{Control, Emulator, EmulatorConfig};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;

@@ -3,9 +3,9 @@
 use crate::requests::assert_signed;
 use crate::server::{Server, Step, answer, done, error, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon};
-use havipd::cloud::api::CallClass;
-use havipd::cloud::api::ErrorClass::{Refused, Retry};
-use havipd::config::model::CredentialSource;
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::cloud::ErrorClass::{Refused, Retry};
+use havipd_core::model::settings::CredentialSource;
 
 /// 2021-01-01, in both spellings.
 const DATE: (&str, &str) = ("Fri, 01 Jan 2021 00:00:00 GMT", "2021-01-01T00:00");

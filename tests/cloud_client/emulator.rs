@@ -1,11 +1,11 @@
 //! The client against the emulated cloud, which checks every signature on its own account.
 
 use crate::{Lab, attach, havip, limits, soon};
-use havipd::cloud::api::CallClass;
-use havipd::config::model::CredentialSource;
-use havipd::election::event::InstanceState;
-use havipd::sandbox::emulator::{CredentialStyle, Emulator, EmulatorConfig};
-use havipd::simulation::cloud::InterfaceSpec;
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::event::InstanceState;
+use havipd_core::model::settings::CredentialSource;
+use havipd_lab::emulator::{CredentialStyle, Emulator, EmulatorConfig};
+use havipd_lab::simulation::cloud::InterfaceSpec;
 use std::net::Ipv4Addr;
 
 const MAC: &str = "fa:16:3e:00:00:0a";

@@ -2,9 +2,9 @@
 
 use crate::server::{Accept, Server, Step, answer, error, ok};
 use crate::{Lab, SECRET_KEY, assert_classes, attach, both, havip, soon, targets};
-use havipd::cloud::api::CallClass;
-use havipd::cloud::api::ErrorClass::{Ambiguous, Refused, Retry};
 use havipd::cloud::client::WriteLimits;
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::cloud::ErrorClass::{Ambiguous, Refused, Retry};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;

@@ -9,11 +9,11 @@ mod requests;
 mod server;
 mod tls;
 
-use havipd::cloud::api::CallClass;
-use havipd::cloud::api::{CallError, ErrorClass};
 use havipd::cloud::client::{Client, WriteLimits};
-use havipd::config::model::{Cloud, CredentialSource};
-use havipd::ids::{HavipId, Target};
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::cloud::{CallError, ErrorClass};
+use havipd_core::model::ids::{HavipId, Target};
+use havipd_core::model::settings::{Cloud, CredentialSource};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;

@@ -3,10 +3,10 @@
 use crate::server::{HAVIP, Server, Step, answer};
 use crate::{Lab, attach, havip, soon};
 use futures_util::future::BoxFuture;
-use havipd::cloud::api::CallClass;
-use havipd::cloud::api::ErrorClass;
 use havipd::cloud::client::Client;
 use havipd::cloud::client::dns::{Lookup, Resolver};
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::cloud::ErrorClass;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};

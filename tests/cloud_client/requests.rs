@@ -2,11 +2,11 @@
 
 use crate::server::{Request, Server, Step, answer, done, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon, targets, write_private};
-use havipd::cloud::api::CallClass;
 use havipd::cloud::client::WriteLimits;
 use havipd::cloud::sign::{Authorization, Received, SignedHeaders};
-use havipd::election::event::InstanceState;
-use havipd::secret::Secret;
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::event::InstanceState;
+use havipd_core::model::secret::Secret;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -2,9 +2,9 @@
 
 use crate::server::{Accept, Server, ok};
 use crate::{Lab, assert_classes, attach, both, havip, soon, targets};
-use havipd::cloud::api::CallClass;
-use havipd::cloud::api::ErrorClass::{NotSent, Retry};
 use havipd::cloud::client::{Client, WriteLimits};
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::cloud::ErrorClass::{NotSent, Retry};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! What the checked configuration holds, and the digest over it.
 
 use crate::{BASE, check_in, good, on_a, with};
-use havipd::config::model::{Arbiter, CredentialSource, Interface, LogFormat, LogLevel, OnStop};
-use havipd::config::{Environment, digest};
+use havipd::config::Environment;
+use havipd_core::model::digest::digest;
+use havipd_core::model::settings::{Arbiter, CredentialSource, Interface, LogFormat, LogLevel, OnStop};
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -9,9 +9,9 @@ mod reload;
 mod shipped;
 
 use havipd::config::check::{Source, check};
-use havipd::config::model::Config;
 use havipd::config::{Disk, Environment, LoadError, Loaded};
-use havipd::secret::Secret;
+use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::Config;
 use std::path::Path;
 
 /// The smallest file that is right; lines of tests go where the markers are.

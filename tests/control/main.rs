@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
 mod compat;
+mod hand_over;
 mod json;
 mod rights;
 #[path = "../support/wait.rs"]

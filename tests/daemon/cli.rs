@@ -199,8 +199,8 @@ fn havipctl_rehearses_moves_and_waits_for_them() {
     // A successor that is told of the move and then cannot attach: the right comes back, and the wait says so.
     assert_eq!(lab.ctl(1, &["undrain"]).status.code(), Some(0));
     a.wait_for("b may take over", |_| lab.ctl(0, &["switchover", "web", "--dry-run"]).status.success());
-    let denied = havipd::sandbox::emulator::Permission::ReadOnly;
-    let command = havipd::sandbox::emulator::Command::Permission { access_key: "ak-b".to_owned(), permission: denied };
+    let denied = havipd_lab::emulator::Permission::ReadOnly;
+    let command = havipd_lab::emulator::Command::Permission { access_key: "ak-b".to_owned(), permission: denied };
     lab.cloud.apply(command).unwrap();
     let (code, _, err) = parts(lab.ctl(0, &["switchover", "web", "--wait"]));
     assert_eq!(code, Some(1), "{err}");

@@ -3,8 +3,8 @@
 use crate::lab::{HAVIP, Lab, Options, script};
 use crate::wait::wait_for;
 use havipd::doctor::{Finding, Level};
-use havipd::sandbox::emulator::{Command as Cloud, Permission};
-use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::emulator::{Command as Cloud, Permission};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use serde_json::Value;
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;

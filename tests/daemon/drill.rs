@@ -2,7 +2,7 @@
 
 use crate::lab::{HAVIP, Lab, Options, ask};
 use crate::wait::wait_for;
-use havipd::sandbox::emulator::{Command as Cloud, Permission};
+use havipd_lab::emulator::{Command as Cloud, Permission};
 use serde_json::Value;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::lab::{HAVIP, Lab, Options};
 use crate::wait::wait_for;
-use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use std::net::UdpSocket;
 
 #[test]
@@ -111,7 +111,7 @@ fn a_member_that_takes_the_havip_by_hand_is_given_way_to_or_repaired() {
     let lab = Lab::new(Options::default());
     let (a, _b) = lab.pair();
     lab.cloud
-        .apply(havipd::sandbox::emulator::Command::Unbind { havip: HAVIP.to_owned(), target: "i-a".to_owned() })
+        .apply(havipd_lab::emulator::Command::Unbind { havip: HAVIP.to_owned(), target: "i-a".to_owned() })
         .unwrap();
     a.wait_for("repaired it", |s| s["groups"][0]["havips"][0]["repairs"].as_u64() >= Some(1));
     wait_for("the cloud names a again", || (lab.holder().as_deref() == Some("i-a")).then_some(()));

@@ -2,7 +2,7 @@
 
 use crate::lab::{Daemon, Lab, Options};
 use crate::wait::wait_for;
-use havipd::wire::Tag;
+use havipd_core::model::tag::Tag;
 use serde_json::Value;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};

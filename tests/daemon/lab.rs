@@ -1,8 +1,8 @@
 //! Real daemons on loopback addresses, an emulated cloud in this process, and facts to wait for.
 
 use crate::wait::{PATIENCE, wait_for};
-use havipd::sandbox::emulator::{Control, Emulator, EmulatorConfig};
-use havipd::simulation::cloud::{HavipSpec, InterfaceSpec};
+use havipd_lab::emulator::{Control, Emulator, EmulatorConfig};
+use havipd_lab::simulation::cloud::{HavipSpec, InterfaceSpec};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, Permissions};

@@ -2,8 +2,8 @@
 
 use crate::lab::{HAVIP, Lab, Options};
 use crate::wait::wait_for;
-use havipd::sandbox::emulator::{Command as Order, Permission};
-use havipd::simulation::cloud::{Announcements, Fault, FaultRule, OnAttach, Profile, Scope};
+use havipd_lab::emulator::{Command as Order, Permission};
+use havipd_lab::simulation::cloud::{Announcements, Fault, FaultRule, OnAttach, Profile, Scope};
 use serde_json::{Value, json};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Output, Stdio};

@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Options, script};
 use crate::wait::wait_for;
-use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use std::process::Command;
 
 #[test]

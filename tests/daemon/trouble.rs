@@ -1,8 +1,8 @@
 //! What is wrong with account, HAVIP or identity: said with its remedy, and over without a restart.
 
 use crate::lab::{Lab, Options};
-use havipd::sandbox::emulator::{Command, Permission};
-use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::emulator::{Command, Permission};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use serde_json::json;
 
 fn permit(lab: &Lab, permission: Permission) {

@@ -10,7 +10,7 @@ const OF_GROUPS: [&str; 7] = ["why", "history", "switchover", "drain", "undrain"
 /// Commands whose first word is a HAVIP.
 const OF_HAVIPS: [&str; 3] = ["show", "attach", "detach"];
 /// Commands whose words are files.
-const OF_FILES: [&str; 2] = ["import", "simulate"];
+const OF_FILES: [&str; 3] = ["import", "sandbox", "simulate"];
 
 const BASH: &str = r#"# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {

@@ -18,6 +18,7 @@ fn all() -> Vec<(&'static str, String)> {
     vec![
         ("packaging/man/havipd.8", programs::havipd()),
         ("packaging/man/havipctl.8", programs::havipctl()),
+        ("packaging/man/havipd-lab.8", programs::havipd_lab()),
         ("packaging/man/havipd.toml.5", keys::page()),
         ("packaging/completions/havipd.bash", completion("havipd", Shell::Bash)),
         ("packaging/completions/_havipd", completion("havipd", Shell::Zsh)),
@@ -25,12 +26,16 @@ fn all() -> Vec<(&'static str, String)> {
         ("packaging/completions/havipctl.bash", completion("havipctl", Shell::Bash)),
         ("packaging/completions/_havipctl", completion("havipctl", Shell::Zsh)),
         ("packaging/completions/havipctl.fish", completion("havipctl", Shell::Fish)),
+        ("packaging/completions/havipd-lab.bash", completion("havipd-lab", Shell::Bash)),
+        ("packaging/completions/_havipd-lab", completion("havipd-lab", Shell::Zsh)),
+        ("packaging/completions/havipd-lab.fish", completion("havipd-lab", Shell::Fish)),
     ]
 }
 
 fn completion(program: &'static str, shell: Shell) -> String {
     let mut command = match program {
         "havipd" => havipd::daemon::Arguments::command(),
+        "havipd-lab" => havipd_lab::Arguments::command(),
         _ => havipd::ctl::Arguments::command(),
     };
     // Without what is hidden, which the generators would offer.

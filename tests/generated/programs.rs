@@ -16,13 +16,25 @@ pub(crate) fn havipd() -> String {
 
 pub(crate) fn havipctl() -> String {
     let command = havipd::ctl::Arguments::command();
+    let commands = commands(&command);
+    page(include_str!("../../packaging/man/havipctl.8.in"), command, &[("COMMANDS", &commands)])
+}
+
+pub(crate) fn havipd_lab() -> String {
+    let command = havipd_lab::Arguments::command();
+    let commands = commands(&command);
+    page(include_str!("../../packaging/man/havipd-lab.8.in"), command, &[("COMMANDS", &commands)])
+}
+
+/// Every command of a program, as sections.
+fn commands(command: &Command) -> String {
     let mut built = command.clone();
     built.build();
     let mut commands = String::new();
     for verb in built.get_subcommands().filter(|verb| verb.get_name() != "help" && !verb.is_hide_set()) {
         commands.push_str(&subsection(verb));
     }
-    page(include_str!("../../packaging/man/havipctl.8.in"), command, &[("COMMANDS", &commands)])
+    commands
 }
 
 fn page(template: &str, command: Command, more: &[(&str, &str)]) -> String {

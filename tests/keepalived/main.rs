@@ -22,7 +22,7 @@ mod network;
 use cases::{CASES, Case};
 use clock::{Moment, wait};
 use fabric::{Fabric, HAVIPS};
-use havipd::simulation::cloud::Profile;
+use havipd_lab::simulation::cloud::Profile;
 use host::{Host, PAIR, PATIENCE};
 use network::{Network, Node};
 use std::fmt::Write as _;

@@ -5,7 +5,7 @@ use crate::cadence::{keeps_sending, keeps_time, lab, lab_of};
 use crate::lab::{Daemon, Lab, Options, script};
 use crate::obstacles::{FileServer, FullDisk, SilentNames};
 use crate::wait::wait_for;
-use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

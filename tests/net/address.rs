@@ -4,7 +4,7 @@ use havipd::net::clock::now;
 use havipd::net::interface::Snapshot;
 use havipd::net::monitor::Monitor;
 use havipd::net::owner::{AddressOwner, Kind, Outcome};
-use havipd::time::Instant;
+use havipd_core::model::time::Instant;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 use crate::support::{in_namespace, ip, link, veth};
 use havipd::net::clock::now;
 use havipd::net::garp::{AnnounceError, Announced, Announcer};
-use havipd::time::Instant;
+use havipd_core::model::time::Instant;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::Read;
 use std::net::Ipv4Addr;

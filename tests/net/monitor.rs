@@ -1,7 +1,7 @@
 use crate::support::{in_namespace, interface, ip, link, next_ipv4, until_address, veth, within};
 use havipd::net::address::{Addresses, Put};
 use havipd::net::monitor::{Change, Monitor};
-use havipd::time::Instant;
+use havipd_core::model::time::Instant;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 use crate::clock::Moment;
 use crate::network::{CLOUD, NODES, Network, Node};
-use havipd::sandbox::emulator::{CallRecord, Control, Emulator, EmulatorConfig};
-use havipd::simulation::cloud::{HavipView, MasterChange, Operation, Profile};
+use havipd_lab::emulator::{CallRecord, Control, Emulator, EmulatorConfig};
+use havipd_lab::simulation::cloud::{HavipView, MasterChange, Operation, Profile};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};

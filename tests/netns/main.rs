@@ -21,7 +21,7 @@ mod report;
 use cases::{Case, Scene};
 use clock::Moment;
 use fabric::HAVIPS;
-use havipd::simulation::cloud::Profile;
+use havipd_lab::simulation::cloud::Profile;
 use lab::Lab;
 use report::{Findings, Verdict};
 use std::fs::File;

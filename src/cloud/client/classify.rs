@@ -6,8 +6,8 @@
 //! (<https://cloud.baidu.com/doc/VPC/s/sjwvyuhe7>); the substring `RateLimit` is what the vendor's
 //! own Kubernetes network driver looks for.
 
-use crate::cloud::api::{CallError, ErrorBody, ErrorClass};
-use crate::election::event::InstanceState;
+use havipd_core::model::cloud::{CallError, ErrorBody, ErrorClass};
+use havipd_core::model::event::InstanceState;
 use std::time::Duration;
 
 /// Most characters of a server's text that are passed on.

@@ -2,9 +2,9 @@
 
 use super::Client;
 use super::classify::Answer;
-use crate::cloud::api::{CallError, HaVip};
-use crate::cloud::queue::{CallId, Decision, Ended, NotSent, Queue, Subject, Ticket, Wanted};
-use crate::ids::HavipId;
+use havipd_core::model::cloud::{CallError, HaVip};
+use havipd_core::model::ids::HavipId;
+use havipd_core::queue::{CallId, Decision, Ended, NotSent, Queue, Subject, Ticket, Wanted};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -50,7 +50,7 @@ pub(super) struct Gate {
 
 impl Gate {
     pub(super) fn new(ceiling: Option<f64>) -> Self {
-        let queue = Mutex::new(Queue::new(ceiling, crate::time::Instant::default()));
+        let queue = Mutex::new(Queue::new(ceiling, havipd_core::model::time::Instant::default()));
         Self { queue, origin: Instant::now() }
     }
 
@@ -69,12 +69,12 @@ impl Gate {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> crate::time::Instant {
+    fn now(&self) -> havipd_core::model::time::Instant {
         self.of(Instant::now())
     }
 
-    pub(super) fn of(&self, at: Instant) -> crate::time::Instant {
-        crate::time::Instant::default() + at.saturating_duration_since(self.origin)
+    pub(super) fn of(&self, at: Instant) -> havipd_core::model::time::Instant {
+        havipd_core::model::time::Instant::default() + at.saturating_duration_since(self.origin)
     }
 
     fn wake_at(&self) -> Instant {

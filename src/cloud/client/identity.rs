@@ -1,7 +1,7 @@
 //! What this node is to the cloud, when the configuration does not say.
 
 use super::{CallClass, CallError, Client, MetadataError};
-use crate::ids::{EniId, InstanceId, Target};
+use havipd_core::model::ids::{EniId, InstanceId, Target};
 use tokio::time::Instant;
 
 /// Why a node could not find out what it is. Every text says what to configure instead.

@@ -2,8 +2,8 @@
 
 use super::classify::{Answer, Lost};
 use super::request::Call;
-use crate::histogram::Histogram;
 use crate::metrics::render::Calls;
+use havipd_core::model::histogram::Histogram;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

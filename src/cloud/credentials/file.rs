@@ -5,7 +5,7 @@
 
 use super::{CredentialError, Credentials};
 use crate::config::secret_file;
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

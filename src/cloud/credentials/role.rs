@@ -6,7 +6,7 @@
 //! metadata service is away and the key has not expired.
 
 use super::{CredentialError, Credentials, Metadata};
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use serde_json::{Map, Value};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The secrets of this node, and taking them out of a text.
 
 use crate::cloud::sign;
-use crate::secret::Secret;
+use havipd_core::model::secret::Secret;
 use std::fs;
 use std::path::{Path, PathBuf};
 

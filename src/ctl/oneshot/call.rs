@@ -1,15 +1,15 @@
 //! What the calls need: settings, the target, and the meaning of an error for the exit code.
 
 use super::{Reach, Which};
-use crate::cloud::api::{CallError, ErrorClass};
 use crate::cloud::client::{Client, ClientError, DiscoveryError};
 use crate::cloud::metadata::MetadataError;
 use crate::config::LoadError;
-use crate::config::model::{Cloud, Config, CredentialSource};
 use crate::control::protocol::{Code, Response};
-use crate::ids::Target;
 use crate::runtime::identity;
 use crate::runtime::reload::{Known, load};
+use havipd_core::model::cloud::{CallError, ErrorClass};
+use havipd_core::model::ids::Target;
+use havipd_core::model::settings::{Cloud, Config, CredentialSource};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Code, Request, Response};
-use crate::ids::HavipId;
+use havipd_core::model::ids::HavipId;
 use serde_json::Value;
 use std::io;
 use std::path::Path;

@@ -14,13 +14,13 @@ mod turn;
 
 use self::bind::{Job, Wanted};
 use super::say;
-use crate::cloud::api::CallClass;
 use crate::cloud::client::Client;
-use crate::config::model::Config;
 use crate::control::protocol::{Code, Response};
-use crate::ids::{EniId, HavipId, InstanceId};
 use crate::runtime::signals::{Signal, Signals};
 use clap::Args;
+use havipd_core::model::cloud::CallClass;
+use havipd_core::model::ids::{EniId, HavipId, InstanceId};
+use havipd_core::model::settings::Config;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;

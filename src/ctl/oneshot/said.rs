@@ -2,7 +2,7 @@
 //! log how they ended. Then the line goes to the system's log, where keepalived's own lines are.
 
 use crate::control::protocol::{Code, Response};
-use crate::ids::HavipId;
+use havipd_core::model::ids::HavipId;
 use rustix::fs::{FileType, fstat};
 use std::io;
 use std::os::unix::net::UnixDatagram;

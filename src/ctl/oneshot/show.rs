@@ -1,7 +1,7 @@
 //! HAVIPs for people and for programs.
 
-use crate::cloud::api::HaVip;
 use crate::control::protocol::Response;
+use havipd_core::model::cloud::HaVip;
 use serde_json::json;
 
 /// What stands for nothing in a table.

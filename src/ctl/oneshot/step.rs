@@ -1,8 +1,8 @@
 //! What one look at the cloud calls for: the decision of the daemon's ownership loop, for a caller without a cluster.
 
-use crate::cloud::api::{Bound, HaVip};
-use crate::config::model::{Binding, Strangers};
-use crate::ownership::{Context, Next, next};
+use havipd_core::model::cloud::{Bound, HaVip};
+use havipd_core::model::settings::{Binding, Strangers};
+use havipd_core::reconcile::{Context, Next, next};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

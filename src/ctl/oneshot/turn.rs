@@ -6,7 +6,7 @@
 //! is killed in the middle of a call. The kernel drops the lock of a process that dies.
 
 use crate::control::protocol::{Code, Response};
-use crate::ids::HavipId;
+use havipd_core::model::ids::HavipId;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,22 +1,22 @@
 //! The page says what is so, and nothing of what is gone.
 
 use super::*;
-use crate::election::action::Transition;
-use crate::election::role::Cause;
-use crate::election::succession::Unfit;
-use crate::ids::{Epoch, GroupIndex};
-use crate::simulation::cluster::Cluster;
-use crate::time::Instant;
+use havipd_core::election::succession::Unfit;
+use havipd_core::model::action::Transition;
+use havipd_core::model::ids::{Epoch, GroupIndex};
+use havipd_core::model::role::Cause;
+use havipd_core::model::time::Instant;
+use havipd_lab::simulation::cluster::Cluster;
 
 fn snapshot() -> Snapshot {
-    let start = crate::election::Start {
+    let start = havipd_core::election::Start {
         config: std::sync::Arc::new(Cluster::of(3, 0, Arbiter::Cloud).config(0)),
-        boot: crate::ids::BootId([1; 16]),
+        boot: havipd_core::model::ids::BootId([1; 16]),
         seed: 1,
-        persisted: crate::election::action::Persisted::default(),
+        persisted: havipd_core::model::action::Persisted::default(),
         machine_boot: String::new(),
     };
-    crate::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))
+    havipd_core::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The host as the core thread sees and changes it: links, addresses, announcements.
 
 use super::{Driver, chain};
-use crate::election::event::Event;
-use crate::ids::{GroupIndex, HavipIndex};
 use crate::net::garp::{Announced, Announcer};
 use crate::net::heartbeat::Layout;
 use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{Kind, Outcome, Report};
-use crate::time::Instant;
+use havipd_core::model::event::Event;
+use havipd_core::model::ids::{GroupIndex, HavipIndex};
+use havipd_core::model::time::Instant;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! What the core thread leaves to the effects side: handed over without waiting, or answered as failed.
 
 use super::{Driver, ToEffects};
-use crate::cloud::api::CallError;
-use crate::election::action::{Action, Transition};
-use crate::election::event::{Event, OperationResult};
-use crate::ids::OperationId;
-use crate::time::Instant;
+use havipd_core::model::action::{Action, Transition};
+use havipd_core::model::cloud::CallError;
+use havipd_core::model::event::{Event, OperationResult};
+use havipd_core::model::ids::OperationId;
+use havipd_core::model::time::Instant;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 

@@ -1,12 +1,12 @@
 //! What this host shows of its own heartbeat paths: sockets, links, and what it refuses to send.
 
 use super::Driver;
-use crate::election::event::Event;
 use crate::log::RateLimit;
 use crate::net::heartbeat::Sent;
 use crate::net::monitor::Monitor;
 use crate::runtime::status::Refusal;
-use crate::time::Instant;
+use havipd_core::model::event::Event;
+use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;

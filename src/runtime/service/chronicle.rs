@@ -3,9 +3,9 @@
 //! A bystander's own role does not change when a HAVIP goes from one node to another, and nobody's does when
 //! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
 
-use crate::election::role::Cause;
-use crate::election::snapshot::{GroupSnapshot, Snapshot};
 use crate::journal::Entry;
+use havipd_core::election::snapshot::{GroupSnapshot, Snapshot};
+use havipd_core::model::role::Cause;
 use std::collections::BTreeMap;
 
 /// How each group was when last looked at.
@@ -92,8 +92,8 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
 mod tests {
     use super::*;
     use crate::doctor::fixture;
-    use crate::election::role::Role;
-    use crate::election::snapshot::HavipSnapshot;
+    use havipd_core::election::snapshot::HavipSnapshot;
+    use havipd_core::model::role::Role;
 
     /// What `changes` to a group, one after the other, are noted as.
     fn noted(changes: &[&dyn Fn(&mut GroupSnapshot)]) -> Vec<String> {

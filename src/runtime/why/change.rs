@@ -2,10 +2,10 @@
 //! the node that takes them.
 
 use super::{View, age};
-use crate::config::model::Arbiter;
-use crate::election::role::{Cause, Role};
-use crate::election::snapshot::GroupSnapshot;
-use crate::wire::session::SessionState;
+use havipd_core::election::snapshot::GroupSnapshot;
+use havipd_core::model::role::{Cause, Role};
+use havipd_core::model::settings::Arbiter;
+use havipd_core::wire::session::SessionState;
 
 impl View<'_> {
     pub(super) fn change(&self) -> Vec<String> {

@@ -3,10 +3,10 @@
 //! The low half of the first byte chooses a status, the high half how it is looked at; the rest is the body.
 //! Nothing that a server sends may bring the client down, reach a log unclean or whole, or repeat a secret.
 
-use havipd::cloud::api::{BindRequest, Eni, EniPage, ErrorBody, ErrorClass, HaVip, HaVipPage, InstanceDetail};
 use havipd::cloud::client::classify::{Answer, clean, http_date, instance_state, retry_after};
 use havipd::cloud::credentials::Credentials;
-use havipd::secret::Secret;
+use havipd_core::model::cloud::{BindRequest, Eni, EniPage, ErrorBody, ErrorClass, HaVip, HaVipPage, InstanceDetail};
+use havipd_core::model::secret::Secret;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;

@@ -1,9 +1,10 @@
 //! Configuration files: any text is checked to an end, and what is wrong with it stands where it says.
 
 use havipd::config::check::{Source, check};
-use havipd::config::model::Config;
-use havipd::config::{Diagnostics, Disk, Environment, LoadError, Loaded, diff, digest};
-use havipd::secret::Secret;
+use havipd::config::{Diagnostics, Disk, Environment, LoadError, Loaded, diff};
+use havipd_core::model::digest::digest;
+use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::Config;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::OnceLock;

@@ -4,12 +4,12 @@
 //! (1), or behind a right header as well (2: heartbeat, 3: probe, 4: answer). Without the seal no
 //! fuzzer gets past the tag.
 
-use havipd::config::model::HeartbeatKey;
-use havipd::ids::{ClusterName, KeyId};
-use havipd::secret::Secret;
-use havipd::wire::Datagram;
-use havipd::wire::auth::KeyRing;
-use havipd::wire::heartbeat::{MAX_DATAGRAM, MAX_ENTRIES, decode, encode, encode_probe, entries_that_fit};
+use havipd_core::model::ids::{ClusterName, KeyId};
+use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::HeartbeatKey;
+use havipd_core::wire::Datagram;
+use havipd_core::wire::auth::KeyRing;
+use havipd_core::wire::heartbeat::{MAX_DATAGRAM, MAX_ENTRIES, decode, encode, encode_probe, entries_that_fit};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

@@ -4,7 +4,7 @@
 use havipd::config::check::{Source, check};
 use havipd::config::{Disk, Environment};
 use havipd::import::{Found, Include, Included, Input, Kind, Options, import};
-use havipd::secret::Secret;
+use havipd_core::model::secret::Secret;
 use std::path::Path;
 
 /// Between the files of two nodes: a form feed.

@@ -3,7 +3,7 @@
 //! No bytes bring the parser down, how they are cut changes nothing, what is understood says the same when it is
 //! written again, and a line that follows anything at all is read as if it stood alone.
 
-use havipd::keepalived::parse::{Lines, MAX_LINE, Notice, Vrrp};
+use havipd_core::model::vrrp::{Lines, MAX_LINE, Notice, Vrrp};
 
 const NEXT: &str = "INSTANCE \"VI_1\" BACKUP 100";
 

@@ -7,7 +7,7 @@ use crate::fabric::{HAVIPS, Havip};
 use crate::lab::PATIENCE;
 use crate::network::{NODES, Node};
 use crate::report::Figure;
-use havipd::sandbox::emulator::Command;
+use havipd_lab::emulator::Command;
 
 pub(super) const CASES: &[Case] = &[
     ("address removed by hand", removed),

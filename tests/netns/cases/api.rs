@@ -5,8 +5,8 @@ use crate::daemon::AUDIT;
 use crate::fabric::HAVIPS;
 use crate::lab::PATIENCE;
 use crate::network::NODES;
-use havipd::sandbox::emulator::{Command, Permission};
-use havipd::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::emulator::{Command, Permission};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[

@@ -4,7 +4,7 @@ use super::{Case, Scene};
 use crate::daemon::{group, members};
 use crate::fabric::HAVIPS;
 use crate::network::NODES;
-use havipd::simulation::cloud::Profile;
+use havipd_lab::simulation::cloud::Profile;
 use serde_json::Value;
 
 /// Where it was tried: one profile for each way in which packets can come to move.

@@ -12,7 +12,7 @@ use crate::fabric::Havip;
 use crate::lab::{Lab, Mark, Settled};
 use crate::network::Node;
 use crate::report::Findings;
-use havipd::simulation::cloud::Profile;
+use havipd_lab::simulation::cloud::Profile;
 use std::time::Duration;
 
 /// A case under way: the lab, and where to put figures.

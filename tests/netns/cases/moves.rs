@@ -8,7 +8,7 @@ use crate::frozen::Frozen;
 use crate::lab::{Mark, PATIENCE, Settled};
 use crate::network::{NODES, Node};
 use crate::report::Figure;
-use havipd::simulation::cloud::Operation;
+use havipd_lab::simulation::cloud::Operation;
 use rustix::process::Signal;
 
 pub(super) const CASES: &[Case] = &[

@@ -5,7 +5,7 @@ use crate::clock::{Moment, wait};
 use crate::fabric::HAVIPS;
 use crate::lab::PATIENCE;
 use crate::network::NODES;
-use havipd::sandbox::emulator::Command;
+use havipd_lab::emulator::Command;
 use rustix::process::Signal;
 use std::time::Duration;
 

@@ -3,9 +3,9 @@
 use super::super::cursor::Cursor;
 use super::world::{Packet, World};
 use super::{MOST_TURNS, lie};
-use havipd::cloud::api::HaVip;
-use havipd::election::event::{Command, Event, OperationResult};
-use havipd::ids::{GroupIndex, HavipIndex, NodeIndex, OperationId};
+use havipd_core::model::cloud::HaVip;
+use havipd_core::model::event::{Command, Event, OperationResult};
+use havipd_core::model::ids::{GroupIndex, HavipIndex, NodeIndex, OperationId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ fn reload(world: &mut World, i: usize, variant: u8) {
     world.hosts[i].variant = variant;
     // What is said of a group that goes is judged by what it was.
     let (before, after) = (world.hosts[i].roles.len(), config.groups.len());
-    world.hosts[i].roles.resize(before.max(after), havipd::election::role::Role::Backup);
+    world.hosts[i].roles.resize(before.max(after), havipd_core::model::role::Role::Backup);
     world.turn(i, Event::ConfigReloaded(config));
     world.hosts[i].roles.truncate(after);
 }

@@ -2,9 +2,9 @@
 
 use super::cluster::Cluster;
 use super::world::{Call, Work};
-use havipd::cloud::api::{Bound, CallError, ErrorClass, HaVip};
-use havipd::election::action::{Write, WriteKind};
-use havipd::election::event::{InstanceState, OperationResult};
+use havipd_core::model::action::{Write, WriteKind};
+use havipd_core::model::cloud::{Bound, CallError, ErrorClass, HaVip};
+use havipd_core::model::event::{InstanceState, OperationResult};
 use std::time::Duration;
 
 /// The record of one HAVIP.

@@ -2,10 +2,10 @@
 
 use super::super::cursor::Cursor;
 use super::super::datagram::{KEY, cluster};
-use havipd::config::model::*;
-use havipd::ids::{KeyId, NodeIndex};
-use havipd::secret::Secret;
-use havipd::wire::auth::KeyRing;
+use havipd_core::model::ids::{KeyId, NodeIndex};
+use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::*;
+use havipd_core::wire::auth::KeyRing;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 

@@ -1,13 +1,13 @@
 //! What must hold after every turn, whatever came before.
 
 use super::world::World;
-use havipd::config::model::Arbiter;
-use havipd::election::action::Action;
-use havipd::election::role::Role;
-use havipd::ids::GroupIndex;
-use havipd::time::Instant;
-use havipd::wire::Datagram;
-use havipd::wire::heartbeat::decode;
+use havipd_core::model::action::Action;
+use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::role::Role;
+use havipd_core::model::settings::Arbiter;
+use havipd_core::model::time::Instant;
+use havipd_core::wire::Datagram;
+use havipd_core::wire::heartbeat::decode;
 
 /// Actions of one turn. The most that a right core was seen to want is about a third of this.
 const MOST_ACTIONS: usize = 200;

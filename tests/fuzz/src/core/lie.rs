@@ -3,11 +3,13 @@
 
 use super::super::cursor::Cursor;
 use super::world::{Packet, World};
-use havipd::election::maintenance;
-use havipd::election::role::Role;
-use havipd::ids::{BootId, Epoch};
-use havipd::wire::heartbeat::{decode, encode};
-use havipd::wire::{Datagram, Digest, Entry, Flags, Grant, Heartbeat, Leaving, Tag};
+use havipd_core::model::digest::Digest;
+use havipd_core::model::ids::{BootId, Epoch};
+use havipd_core::model::maintenance;
+use havipd_core::model::role::Role;
+use havipd_core::model::tag::Tag;
+use havipd_core::wire::heartbeat::{decode, encode};
+use havipd_core::wire::{Datagram, Entry, Flags, Grant, Heartbeat, Leaving};
 use std::time::Duration;
 
 /// Takes a datagram that is under way, changes it, and delivers that.

@@ -1,0 +1,263 @@
+//! Active: what the cloud says against us, isolation, and the reasons to hand over.
+
+use super::group::Group;
+use super::rank;
+use super::serving::holder_or_alone;
+use super::turn::Turn;
+use crate::model::action::Action;
+use crate::model::event::InstanceState;
+use crate::model::ids::{NodeIndex, OperationId, Target};
+use crate::model::role::{Cause, Role};
+use crate::model::settings::{Arbiter, HoldOrRelease};
+use crate::reconcile::{HavipLoop, Outcome};
+use crate::wire::Flags;
+use crate::wire::session::suspicion;
+use std::time::Duration;
+
+/// Without a peer the active node announces only on an audit this recent.
+pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
+/// Nothing is handed over sooner after a write that is not answered.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
+impl Group {
+    pub(crate) fn step_active(&mut self, turn: &mut Turn<'_>) {
+        self.renumber(turn);
+        self.forget_displaced(turn);
+        if self.superseded_now(turn) {
+            return;
+        }
+        self.judge_isolation(turn);
+        if !self.role.has_right() {
+            return;
+        }
+        if let Outcome::Failed(failure) = self.outcome(turn) {
+            self.give_up(turn, &failure);
+            return;
+        }
+        if let Some(trouble) = self.lacking() {
+            self.plan.alarm(turn, self.index, &format!("{trouble}; staying active"));
+        }
+        self.consider_handover(turn);
+    }
+
+    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest.
+    ///
+    /// Who reigns with it has the time of a heartbeat to say so: a guest that was frozen hears of its successor's number
+    /// from others first. Voters renew by the newest number only, so where a lease runs short there is no waiting. With
+    /// the other arbiters once in a dead time is enough: of two that are active and do not hear each other, each hears
+    /// through others what the other took.
+    fn renumber(&mut self, turn: &mut Turn<'_>) {
+        if self.seen <= self.epoch {
+            self.outnumbered = None;
+            return;
+        }
+        let heard = *self.outnumbered.get_or_insert(turn.now) + suspicion(turn.config.heartbeat.interval);
+        let majority = self.by_majority(turn);
+        let short = majority && self.right_until(turn) < turn.now + turn.dead_time() / 2;
+        let from = if majority { heard } else { heard.max(self.renumbers_from) };
+        if self.granted_to_another(turn) || !(short || turn.due(from)) {
+            return;
+        }
+        self.outnumbered = None;
+        self.renumbers_from = turn.now + turn.dead_time();
+        self.epoch = self.seen.next();
+        self.seen = self.epoch;
+        self.asker.renumber(self.epoch);
+        *turn.changed = true;
+    }
+
+    /// Whether a voter says that it gave another node a higher number than ours.
+    fn granted_to_another(&self, turn: &Turn<'_>) -> bool {
+        let grants = turn.peers.iter().filter_map(|p| p.says(self.tag, turn.now)?.grant);
+        grants.into_iter().any(|grant| grant.node != turn.peers.me() && grant.epoch > self.epoch)
+    }
+
+    /// Whom we replaced is back: should it fall silent again, it may be claiming.
+    fn forget_displaced(&mut self, turn: &Turn<'_>) {
+        let mut displaces = std::mem::take(&mut self.displaces);
+        displaces.retain(|id| {
+            let node = self.member_with(turn, id);
+            !node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.up(turn.now))
+        });
+        self.displaces = displaces;
+    }
+
+    /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear, or one that nothing contradicts
+    /// for as long as an audit is good.
+    fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
+        let settings = self.settings(turn);
+        if !settings.arbiter.by_record() || self.maintained() {
+            return false;
+        }
+        let me = turn.identity.map(Target::id);
+        for i in 0..self.loops.len() {
+            // What was not ours in this reign was not taken from us; nothing ever is to who only observes.
+            if *self.loops[i].outcome() != Outcome::Confirmed {
+                continue;
+            }
+            let wrote = self.loops[i].last_write(turn.now);
+            let Some(read) = self.loops[i].read.clone() else { continue };
+            if holder_or_alone(&read, me) {
+                continue;
+            }
+            let other = read.havip.holder().and_then(|h| Some((h, self.member_with(turn, h)?)));
+            let Some(by) = self.superseded.watch(turn, i, other, &read, wrote) else { continue };
+            let node = self.member_with(turn, &by);
+            let settings = self.settings(turn);
+            self.superseded.hold_back(turn, settings, i, &by, node);
+            let text = format!("the cloud names {by} as holder, and its node is not heard");
+            self.lose(turn, Role::Backup, Cause::Superseded, text, node);
+            return true;
+        }
+        false
+    }
+
+    /// Arbiters `cloud` and `none`: neither peers nor cloud answer.
+    fn judge_isolation(&mut self, turn: &mut Turn<'_>) {
+        let settings = self.settings(turn);
+        let was = self.isolated();
+        let no_peer = turn.peers.iter().all(|p| !p.up(turn.now)) && settings.members.len() > 1;
+        // More than once: what was not sent meanwhile, for reasons of our own, adds nothing to one silence.
+        let silent = |l: &HavipLoop| l.silence.filter(|(looks, _)| *looks > 1).map(|(_, since)| since);
+        let no_cloud = self.loops.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
+        self.isolated_since = match no_cloud {
+            Some(since) if no_peer && settings.arbiter != Arbiter::Majority => {
+                turn.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(turn.now))
+            }
+            _ => None,
+        };
+        if was != self.isolated() {
+            *turn.changed = true;
+            let text = if was { "isolated no longer" } else { "isolated: neither peers nor cloud answer" };
+            self.step_done(turn, text.into());
+            turn.out.push(Action::Warn { group: Some(self.index), text: text.into() });
+        }
+        // keepalived would have us active all the same.
+        let may_release = !self.by_keepalived(turn);
+        if self.isolated() && may_release && settings.when_isolated == HoldOrRelease::Release {
+            let text = "neither peers nor cloud answer, and when-isolated is release";
+            self.lose(turn, Role::Backup, Cause::Isolated, text.into(), None);
+        }
+    }
+
+    pub(crate) fn isolated(&self) -> bool {
+        self.isolated_since.is_some()
+    }
+
+    /// Whether a write of ours may not have been carried out yet: it would undo what a successor does. One that is not
+    /// answered soon is not waited for.
+    pub(crate) fn write_on_its_way(&self, turn: &mut Turn<'_>) -> bool {
+        self.loops.iter().filter_map(HavipLoop::writing_since).any(|since| !turn.due(since + ON_ITS_WAY))
+    }
+
+    /// Reasons of our own, and of better-ranked peers, to hand over.
+    fn consider_handover(&mut self, turn: &mut Turn<'_>) {
+        if self.write_on_its_way(turn) {
+            return;
+        }
+        if let Some(node) = self.plan.take_order() {
+            return self.switch_over_to(turn, node);
+        }
+        // Where keepalived elects it has reasons of its own.
+        if self.maintained() || turn.stopping || self.by_keepalived(turn) || !turn.due(self.plan.retry_at()) {
+            return;
+        }
+        let settings = self.settings(turn);
+        let over = self.damping.over_budget(turn.now, settings);
+        if self.kept.drained {
+            self.hand_over_if_possible(turn, Cause::Drained, "drained by an operator");
+        } else if let Some((cause, text)) = self.ineligible.clone() {
+            if cause == Cause::AddressFailed {
+                // Who has no address serves nobody: like a dead holder it is replaced whatever the budget says.
+                self.hand_over_if_possible(turn, cause, &text);
+            } else if over {
+                self.plan.alarm(turn, self.index, "a check fails, but max-moves is reached: staying");
+            } else if rank::successor(turn, settings, self.tag).is_some() {
+                self.hand_over_if_possible(turn, cause, &text);
+            } else if settings.when_all_fail == HoldOrRelease::Release {
+                self.lose(turn, Role::Fault, cause, text, None);
+            }
+        } else if let Some(node) = self.fetcher(turn) {
+            let text = format!("an operator on {} asked for it", turn.config.node(node).name);
+            self.kept.preemption_suspended = true;
+            *turn.persist = true;
+            self.hand_over(turn, node, Cause::Switchover, &text);
+        } else if let Some(node) = self.preemptor(turn) {
+            if over {
+                self.plan.alarm(turn, self.index, "a better-ranked node is back, but max-moves is reached: staying");
+            } else {
+                let name = &turn.config.node(node).name;
+                let text = format!("{name} goes first in rank");
+                self.hand_over(turn, node, Cause::Preempted, &text);
+            }
+        }
+    }
+
+    /// A better-ranked peer that asks for the right and may have it.
+    fn preemptor(&self, turn: &Turn<'_>) -> Option<NodeIndex> {
+        if self.kept.preemption_suspended {
+            return None;
+        }
+        let ours = rank::key(turn, turn.config.local, self.effective(turn));
+        let wants = turn.peers.iter().filter(|p| p.up(turn.now) && !p.returning(turn.now));
+        wants
+            .filter_map(|p| Some((p.node, p.says(self.tag, turn.now)?)))
+            .filter(|(_, e)| e.flags.has(Flags::WANTS) && e.flags.has(Flags::ELIGIBLE))
+            .map(|(n, e)| (rank::key(turn, n, i32::from(e.effective)), n))
+            .filter(|(key, _)| *key < ours)
+            .min()
+            .map(|(_, n)| n)
+    }
+
+    /// Whether our entry asks the active node to hand over to us.
+    pub(crate) fn wants(&self, turn: &mut Turn<'_>) -> bool {
+        let settings = self.settings(turn);
+        let (Role::Backup, true, Some(since)) = (self.role, settings.preempt, self.eligible_since) else {
+            return false;
+        };
+        self.goes_before_active(turn) && self.may_be_active(turn) && turn.due(since + settings.preempt_delay)
+    }
+
+    /// Whether a peer is active that we go before, and no switchover put it there.
+    pub(crate) fn goes_before_active(&self, turn: &Turn<'_>) -> bool {
+        let ours = rank::key(turn, turn.config.local, self.effective(turn));
+        turn.peers.iter().any(|p| {
+            p.owns(self.tag, turn.now).is_some_and(|e| {
+                e.role == Role::Active
+                    && !e.flags.has(Flags::SETTLED)
+                    && ours < rank::key(turn, p.node, i32::from(e.effective))
+            })
+        })
+    }
+
+    /// Whether our entry says that this node could be active.
+    pub(crate) fn may_be_active(&self, turn: &Turn<'_>) -> bool {
+        self.ineligible.is_none()
+            && self.membership(turn).is_some_and(|m| !m.witness)
+            && !self.kept.drained
+            && !self.health.undecided
+            && !turn.stopping
+            && !self.left
+            && self.superseded.held.is_none()
+            && (self.role.has_right() || self.damping.address_able(turn.now))
+            && turn.claims_from <= turn.now
+            && self.vrrp_allows(turn)
+    }
+
+    /// Holding back: looks for new evidence, and asks for some.
+    pub(crate) fn new_evidence(&mut self, turn: &mut Turn<'_>) -> Option<String> {
+        if let Some((op, target)) = self.superseded.question(turn)
+            && let Target::Instance(instance) = target
+        {
+            let deadline = turn.now + turn.config.cloud.request_timeout;
+            turn.out.push(Action::ReadInstance { op, instance, deadline });
+        }
+        let read = self.superseded.over().and_then(|i| self.loops.get(i)).and_then(|l| l.read.clone());
+        self.superseded.evidence(turn, read.as_deref())
+    }
+
+    /// The cloud told whether an instance runs. False when nobody asked.
+    pub(crate) fn instance_read(&mut self, op: OperationId, state: Option<InstanceState>) -> bool {
+        self.superseded.answered(op, state.map(|s| s == InstanceState::Running))
+    }
+}

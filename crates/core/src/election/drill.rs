@@ -1,0 +1,246 @@
+//! What `havipctl drill` needs of the core: to have the right fetched, and to see where packets go meanwhile.
+//!
+//! A planned move begins where the active node is; the way back has to be asked for over the network.
+//! That is one flag of the group's entry, [`Flags::FETCHES`], set for a bounded time: the holder hands
+//! over to the node that says so as if the operator had asked there.
+//!
+//! A trace asks every `EVERY` who has the packets of a HAVIP: from here, and from every other node that
+//! is up, by asking *that* node to ask. Such a question is a fabric probe addressed to the node itself
+//! that names a HAVIP; it sends the probe on to the HAVIP's address in its own name, and the answer
+//! back. Each question costs one datagram a hop, whoever repeats it, and none touches a session.
+
+use super::Core;
+use super::group::Group;
+use super::turn::Turn;
+use crate::model::action::{Action, Actions};
+use crate::model::event::Reply;
+use crate::model::ids::NodeIndex;
+use crate::model::role::Role;
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::wire::heartbeat::encode_probe;
+use crate::wire::{Flags, Probe};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Between two questions of a trace.
+pub(super) const EVERY: Duration = Duration::from_millis(20);
+/// A trace ends by itself.
+const LONGEST: Duration = Duration::from_secs(60);
+/// A request to be handed the right lasts this many dead times.
+const PATIENCE: u32 = 2;
+
+/// Where packets went, as each node saw it.
+#[derive(Debug, Clone)]
+pub(crate) struct Trace {
+    began: Instant,
+    until: Instant,
+    next: Instant,
+    nonce: [u8; 16],
+    /// By who asked and who answered.
+    seen: BTreeMap<(NodeIndex, NodeIndex), Seen>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    first: Instant,
+    last: Instant,
+    answers: u64,
+}
+
+/// A trace as status shows it; milliseconds count from its beginning.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TraceSnapshot {
+    /// Milliseconds since it began.
+    pub age_ms: f64,
+    /// What each node saw.
+    pub seen: Vec<SeenSnapshot>,
+}
+
+/// Packets of one node that arrived at one other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeenSnapshot {
+    /// Who asked.
+    pub from: String,
+    /// Who received the question.
+    pub at: String,
+    /// When the first answer came back.
+    pub first_ms: f64,
+    /// When the last one did.
+    pub last_ms: f64,
+    /// How many.
+    pub answers: u64,
+}
+
+/// A question that a peer had us pass on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Relay {
+    asker: Tag,
+    back: SocketAddr,
+    path: usize,
+    nonce: [u8; 16],
+}
+
+impl Core {
+    /// Begins to watch where the packets of a group go.
+    pub(super) fn begin_trace(&mut self, now: Instant, index: usize) -> Reply {
+        if !self.config.heartbeat.fabric_probe {
+            return Reply::Refused("heartbeat.fabric-probe is off".into());
+        }
+        let Some(group) = self.groups.get_mut(index) else {
+            return Reply::Refused("there is no such group".into());
+        };
+        if group.loops.iter().all(|l| l.address.ip.is_none() || !l.address.wanted) {
+            return Reply::Refused("no HAVIP of the group has an address on its nodes (interface = \"none\")".into());
+        }
+        let mut nonce = [0; 16];
+        self.jitter.fill(&mut nonce);
+        group.fabric.trace = Some(Trace { began: now, until: now + LONGEST, next: now, nonce, seen: BTreeMap::new() });
+        Reply::Done("watching where packets go".into())
+    }
+
+    /// Sends the questions of the traces that are due.
+    pub(super) fn trace_due(&mut self, now: Instant, actions: &mut Actions) {
+        let me = self.peers.me();
+        for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
+            let Some(trace) = group.fabric.trace.as_mut().filter(|t| now < t.until) else { continue };
+            if now < trace.next {
+                self.timers.wake(trace.next);
+                continue;
+            }
+            trace.next = now + EVERY;
+            self.timers.wake(trace.next);
+            let known = settings.havips.iter().zip(&group.loops);
+            let Some((havip, ip)) =
+                known.filter(|(_, l)| l.address.wanted).find_map(|(h, l)| Some((Tag::havip(&h.id), l.address.ip?)))
+            else {
+                continue;
+            };
+            let question = |receiver| Probe {
+                key: self.config.heartbeat.send_key,
+                sender: me,
+                receiver,
+                nonce: trace.nonce,
+                havip,
+                node: Tag::NONE,
+            };
+            let up = self.peers.iter().filter(|p| p.up(now)).map(|p| self.config.node(p.node));
+            let others = up.filter_map(|n| Some((Tag::node(&n.name), *n.addresses.first()?)));
+            let fabric = SocketAddr::new(IpAddr::V4(ip), self.config.heartbeat.port);
+            let own = (!serves).then_some((Tag::NONE, fabric));
+            for (receiver, to) in own.into_iter().chain(others) {
+                if let Ok(bytes) = encode_probe(&question(receiver), false, &self.keys, &self.config.cluster) {
+                    actions.push(Action::SendDatagram { path: 0, to, bytes, until: Instant::FAR_FUTURE });
+                }
+            }
+        }
+    }
+
+    /// A peer asks us to ask the HAVIP's address; whoever serves it does not ask itself.
+    pub(super) fn pass_on(&mut self, path: usize, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
+        let me = self.peers.me();
+        for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
+            let at = settings.havips.iter().position(|h| Tag::havip(&h.id) == probe.havip);
+            let address = |i: usize| group.loops[i].address.ip.filter(|_| group.loops[i].address.wanted);
+            let Some(ip) = at.filter(|_| !serves).and_then(address) else { continue };
+            group.fabric.relay = Some(Relay { asker: probe.sender, back: from, path, nonce: probe.nonce });
+            let question = Probe { sender: me, receiver: Tag::NONE, key: self.config.heartbeat.send_key, ..*probe };
+            if let Ok(bytes) = encode_probe(&question, false, &self.keys, &self.config.cluster) {
+                let to = SocketAddr::new(IpAddr::V4(ip), self.config.heartbeat.port);
+                actions.push(Action::SendDatagram { path: 0, to, bytes, until: Instant::FAR_FUTURE });
+            }
+        }
+    }
+
+    /// An answer to a question of a trace, or to one that we passed on.
+    pub(super) fn traced(&mut self, now: Instant, answer: &Probe, actions: &mut Actions) {
+        let me = self.peers.me();
+        let (at, from) = (self.node_by_tag(answer.node), self.node_by_tag(answer.sender));
+        let (Some(at), Some(from)) = (at, from) else { return };
+        for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            if !settings.havips.iter().any(|h| Tag::havip(&h.id) == answer.havip) {
+                continue;
+            }
+            if let Some(trace) = group.fabric.trace.as_mut().filter(|t| t.nonce == answer.nonce && now < t.until) {
+                // From whoever received it the answer is to our own question; from another it is passed on.
+                let from = if from == at { self.config.local } else { from };
+                let seen = trace.seen.entry((from, at)).or_insert(Seen { first: now, last: now, answers: 0 });
+                seen.last = now;
+                seen.answers += 1;
+            }
+            if let Some(relay) = group.fabric.relay.filter(|r| r.nonce == answer.nonce && from == at) {
+                let word = Probe { sender: me, receiver: relay.asker, key: self.config.heartbeat.send_key, ..*answer };
+                if let Ok(bytes) = encode_probe(&word, true, &self.keys, &self.config.cluster) {
+                    actions.push(Action::SendDatagram {
+                        path: relay.path,
+                        to: relay.back,
+                        bytes,
+                        until: Instant::FAR_FUTURE,
+                    });
+                }
+            }
+        }
+    }
+
+    pub(super) fn trace_snapshot(&self, group: &Group, now: Instant) -> Option<TraceSnapshot> {
+        let trace = group.fabric.trace.as_ref()?;
+        let ms = |at: Instant| at.since(trace.began).as_secs_f64() * 1e3;
+        let name = |n: NodeIndex| self.config.node(n).name.to_string();
+        let one = |((from, at), seen): (&(NodeIndex, NodeIndex), &Seen)| SeenSnapshot {
+            from: name(*from),
+            at: name(*at),
+            first_ms: ms(seen.first),
+            last_ms: ms(seen.last),
+            answers: seen.answers,
+        };
+        Some(TraceSnapshot { age_ms: ms(now), seen: trace.seen.iter().map(one).collect() })
+    }
+}
+
+impl Group {
+    /// An operator here wants the right, which a peer has.
+    pub(crate) fn fetch(&mut self, turn: &mut Turn<'_>) -> Reply {
+        let name = &self.settings(turn).name;
+        if self.role == Role::Active {
+            return Reply::Done(format!("{name} is active here already"));
+        }
+        if self.maintained() {
+            let text = format!("{name} is in maintenance; havipctl maintenance {name} off ends it");
+            return Reply::Refused(text);
+        }
+        if self.role != Role::Backup || !self.may_be_active(turn) {
+            let why = match self.membership(turn) {
+                None => "it is no member",
+                Some(member) if member.witness => "it is a witness",
+                Some(_) if self.role == Role::Fault => &self.detail,
+                Some(_) if self.waiting.text.is_empty() => "it is not eligible yet",
+                Some(_) => &self.waiting.text,
+            };
+            return Reply::Refused(format!("this node cannot take {name} over now: {why}"));
+        }
+        let owner = turn.peers.iter().find(|p| p.up(turn.now) && p.owns(self.tag, turn.now).is_some());
+        let Some(owner) = owner.map(|p| turn.config.node(p.node).name.clone()) else {
+            return Reply::Refused(format!("{name} is active on no node that hears this one"));
+        };
+        self.fetch_until = Some(turn.now + turn.dead_time() * PATIENCE);
+        *turn.changed = true;
+        Reply::Done(format!("{owner} is asked to hand {name} over"))
+    }
+
+    /// Whether our entry asks for the right on behalf of an operator.
+    pub(crate) fn fetches(&self, turn: &mut Turn<'_>) -> bool {
+        let asked = self.role == Role::Backup && self.fetch_until.is_some_and(|until| !turn.due(until));
+        asked && self.may_be_active(turn) && !self.maintained()
+    }
+
+    /// A peer whose operator wants the right there.
+    pub(crate) fn fetcher(&self, turn: &Turn<'_>) -> Option<NodeIndex> {
+        let wants = turn.peers.iter().filter(|p| p.up(turn.now) && !p.returning(turn.now));
+        let asks = |flags: Flags| flags.has(Flags::FETCHES) && flags.has(Flags::ELIGIBLE);
+        wants.filter(|p| p.says(self.tag, turn.now).is_some_and(|e| asks(e.flags))).map(|p| p.node).next()
+    }
+}

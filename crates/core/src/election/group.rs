@@ -1,0 +1,403 @@
+//! One group: its role, what it is based on, and the step that brings it up to date.
+
+use super::claim::Waiting;
+use super::damping::Damping;
+use super::handover::{FailedMove, Plan};
+use super::keepalived::Vrrp;
+use super::lease::{Asker, Voter};
+use super::probe::Fabric;
+use super::rank;
+use super::reach::Reach;
+use super::serving::Reign;
+use super::shadow::Shadow;
+use super::superseded::Superseded;
+use super::timeline::{LATE, Late};
+use super::turn::Turn;
+use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
+use crate::model::digest::Digest;
+use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
+use crate::model::role::{Cause, Role};
+use crate::model::settings::{Arbiter, Group as Settings, Interface, Member};
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::reconcile::{HavipLoop, Outcome};
+use std::time::Duration;
+
+/// Epochs are reserved on disk this many at a time.
+const EPOCH_BLOCK: u64 = 1000;
+
+/// Judgement of this node's health in one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Health {
+    pub(crate) weight: i16,
+    pub(crate) failed: bool,
+    pub(crate) undecided: bool,
+}
+
+/// One election, and the HAVIPs that follow it.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) index: GroupIndex,
+    pub(crate) tag: Tag,
+    pub(crate) role: Role,
+    pub(crate) cause: Cause,
+    pub(crate) detail: String,
+    pub(crate) since: Instant,
+    /// The reign that we have, ask for or had last.
+    pub(crate) epoch: Epoch,
+    /// Highest epoch seen anywhere.
+    pub(crate) seen: Epoch,
+    pub(crate) kept: PersistedGroup,
+    pub(crate) health: Health,
+    pub(crate) loops: Vec<HavipLoop>,
+    pub(crate) voter: Voter,
+    pub(crate) asker: Asker,
+    pub(crate) superseded: Superseded,
+    pub(crate) reach: Reach,
+    pub(crate) damping: Damping,
+    pub(crate) vrrp: Vrrp,
+    pub(crate) shadow: Shadow,
+    pub(crate) plan: Plan,
+    pub(crate) reign: Reign,
+    /// Since when nobody is active and we could be.
+    pub(crate) vacant_since: Option<Instant>,
+    pub(crate) eligible_since: Option<Instant>,
+    /// Cause and text of not being eligible.
+    pub(crate) ineligible: Option<(Cause, String)>,
+    /// Why nothing is claimed just now.
+    pub(crate) waiting: Waiting,
+    /// The last planned move away from here, if it failed.
+    pub(crate) failed_move: Option<FailedMove>,
+    /// Most of the voters were not heard with this node's file yet, in words.
+    pub(crate) unsettled: Option<String>,
+    /// The file that most of the voters of before have, too; those before it may have given what lasts.
+    pub(crate) adopted: Option<Digest>,
+    /// Maintenance is over by its time, but may not end yet.
+    pub(crate) postponed: bool,
+    /// The holders that a claim under arbiter `cloud` displaces.
+    pub(crate) displaces: Vec<String>,
+    pub(crate) isolated_since: Option<Instant>,
+    /// When it was last said that the cloud asks for too long a pause.
+    pub(super) wait_told: Option<Instant>,
+    pub(crate) timeline: Vec<Step>,
+    pub(crate) left: bool,
+    /// The right came by a handover: the old holder still serves.
+    pub(crate) planned: bool,
+    /// An ask that found no majority is not repeated before.
+    pub(crate) ask_again_at: Instant,
+    /// Asks in a row that were refused for a higher epoch.
+    pub(crate) refusals: u32,
+    /// An operator here wants the right, until then.
+    pub(crate) fetch_until: Option<Instant>,
+    /// Leaving with the address kept for so long.
+    pub(crate) keep_for: Option<Duration>,
+    pub(crate) fabric: Fabric,
+    /// When the active node changed last.
+    pub(crate) moved_at: Instant,
+    /// A higher epoch without an owner is no reason to take another number before.
+    pub(crate) renumbers_from: Instant,
+    /// Since when there is one.
+    pub(crate) outnumbered: Option<Instant>,
+    /// The reign in which the addresses were announced first.
+    pub(super) announced: Option<Epoch>,
+    /// The move that ended with the present reign: its steps may come in late.
+    pub(super) late: Option<Late>,
+    notified: Option<NotifyState>,
+    /// The numbers begin again: those of before are left aside until maintenance ends.
+    pub(super) resets: bool,
+}
+
+impl Group {
+    pub(crate) fn new(
+        settings: &Settings,
+        index: GroupIndex,
+        mut kept: PersistedGroup,
+        now: Instant,
+        voter: Voter,
+    ) -> Self {
+        kept.bound_maintenance(now);
+        let make = |h: &crate::model::settings::Havip| {
+            let address = h.address.or_else(|| kept.addresses.get(h.id.as_str()).copied());
+            HavipLoop::new(address, h.interface != Interface::None)
+        };
+        let first = Epoch(kept.epoch_reserved);
+        Self {
+            index,
+            tag: Tag::group(&settings.name),
+            role: Role::Backup,
+            cause: Cause::Started,
+            detail: String::new(),
+            since: now,
+            epoch: Epoch(0),
+            seen: first,
+            loops: settings.havips.iter().map(make).collect(),
+            kept,
+            health: Health::default(),
+            voter,
+            asker: Asker::default(),
+            superseded: Superseded::default(),
+            reach: Reach::default(),
+            damping: Damping::default(),
+            vrrp: Vrrp::default(),
+            shadow: Shadow::default(),
+            plan: Plan::default(),
+            reign: Reign::default(),
+            vacant_since: None,
+            eligible_since: None,
+            ineligible: None,
+            waiting: Waiting::default(),
+            failed_move: None,
+            unsettled: None,
+            adopted: None,
+            postponed: false,
+            displaces: vec![],
+            isolated_since: None,
+            wait_told: None,
+            timeline: Vec::new(),
+            left: false,
+            planned: false,
+            ask_again_at: now,
+            refusals: 0,
+            fetch_until: None,
+            late: None,
+            announced: None,
+            keep_for: None,
+            fabric: Fabric::default(),
+            moved_at: now,
+            renumbers_from: now,
+            outnumbered: None,
+            notified: None,
+            resets: false,
+        }
+    }
+
+    pub(crate) fn settings<'a>(&self, turn: &Turn<'a>) -> &'a Settings {
+        &turn.config.groups[self.index.0]
+    }
+
+    pub(crate) fn membership(&self, turn: &Turn<'_>) -> Option<Member> {
+        self.settings(turn).member(turn.config.local).copied()
+    }
+
+    /// Configured priority plus check weights.
+    pub(crate) fn effective(&self, turn: &Turn<'_>) -> i32 {
+        let configured = self.membership(turn).map_or(0, |m| i32::from(m.priority));
+        (configured + i32::from(self.health.weight)).clamp(1, 254)
+    }
+
+    /// Brings the group up to date. The order matters: first what takes the right away, then what
+    /// gives it, then the effects that follow from the outcome.
+    pub(crate) fn step(&mut self, turn: &mut Turn<'_>) {
+        self.note_peers(turn);
+        self.settle_digest(turn);
+        self.end_maintenance(turn);
+        self.judge_eligibility(turn);
+        if self.role.has_right() || self.role == Role::Releasing {
+            self.yield_to_peers(turn);
+        }
+        if self.role.has_right() {
+            self.check_right(turn);
+        }
+        match self.role {
+            Role::Backup | Role::Fault => self.step_backup(turn),
+            Role::Claiming => self.step_claiming(turn),
+            Role::Active => self.step_active(turn),
+            Role::Releasing => self.step_releasing(turn),
+        }
+        let from = turn.out.len();
+        self.serve(turn);
+        if self.loops.iter_mut().any(|l| std::mem::take(&mut l.contested)) {
+            // Taken away and back is as much of a move as one between members.
+            self.damping.note_contest(turn.now);
+        }
+        self.note_effects(turn, from);
+        if self.role == Role::Claiming && self.outcome(turn) != Outcome::Pending {
+            // The look that just came in decided: the role must not wait for the next event to say so.
+            self.step_claiming(turn);
+        }
+        self.compare_with_cloud(turn);
+        self.notify_start(turn);
+        self.leave_when_told(turn);
+    }
+
+    /// Learns epochs, moves and the end of offers from what the peers say.
+    fn note_peers(&mut self, turn: &mut Turn<'_>) {
+        let (mut owner, mut before) = (None, None);
+        for peer in turn.peers.iter() {
+            if let Some(entry) = peer.says(self.tag, turn.now) {
+                let seen = entry.seen.max(entry.epoch);
+                if seen > self.seen && !self.leaves_aside(seen) {
+                    self.seen = seen;
+                }
+                let reign = Some((peer.node, entry.epoch));
+                if entry.role == Role::Active && peer.owns(self.tag, turn.now).is_some() {
+                    owner = reign;
+                } else if entry.role == Role::Releasing && self.damping.missed(entry.epoch) {
+                    before = reign;
+                }
+            }
+        }
+        let ours = Some((turn.config.local, self.epoch));
+        if self.role == Role::Active {
+            owner = ours;
+        } else if self.role == Role::Releasing && self.damping.missed(self.epoch) {
+            before = ours;
+        }
+        if owner.or(before).is_some_and(|(owner, reign)| self.damping.note_owner(turn.now, owner, reign)) {
+            self.moved_at = turn.now;
+        }
+        self.reserve_epochs(turn);
+    }
+
+    /// Keeps the block on disk ahead of the highest epoch seen.
+    pub(crate) fn reserve_epochs(&mut self, turn: &mut Turn<'_>) {
+        if self.seen.0.saturating_add(EPOCH_BLOCK / 2) > self.kept.epoch_reserved {
+            self.kept.epoch_reserved = self.seen.0.saturating_add(EPOCH_BLOCK);
+            *turn.persist = true;
+        }
+    }
+
+    /// Gives way to a higher epoch, and within one epoch to the member that the file puts first.
+    fn yield_to_peers(&mut self, turn: &mut Turn<'_>) {
+        let settings = self.settings(turn);
+        let mut to = None;
+        for peer in turn.peers.iter() {
+            let Some(entry) = peer.owns(self.tag, turn.now) else { continue };
+            let before = rank::configured_before(turn, settings, peer.node, turn.config.local);
+            if entry.epoch > self.epoch {
+                to = Some((peer.node, Cause::HigherEpoch, entry.epoch));
+            } else if entry.epoch == self.epoch && self.role.has_right() && before {
+                to = Some((peer.node, Cause::LowerRank, entry.epoch));
+            }
+        }
+        let Some((node, cause, epoch)) = to else { return };
+        let name = &turn.config.node(node).name;
+        if self.role == Role::Releasing {
+            // Whoever serves now, our part is over once it does; `step_releasing` waits for that.
+            return;
+        }
+        self.lose(turn, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
+    }
+
+    /// Takes the right away when what it stands on is gone.
+    fn check_right(&mut self, turn: &mut Turn<'_>) {
+        if self.right_until(turn) <= turn.now {
+            let (cause, text) = match self.settings(turn).arbiter {
+                // A lease that is renewed is worth nothing where nothing is carried out.
+                Arbiter::Majority if turn.alive_until > turn.now => {
+                    (Cause::LeaseLost, "no majority renewed the lease in time")
+                }
+                _ => (
+                    Cause::Away,
+                    "this host, or the part of the daemon that carries things out, stood still for the dead time",
+                ),
+            };
+            self.lose(turn, Role::Backup, cause, text.into(), None);
+            return;
+        }
+        turn.wake(self.right_until(turn));
+        if let Some((cause, text)) = self.ineligible.clone()
+            && !matches!(cause, Cause::CheckFailed | Cause::AddressFailed)
+        {
+            self.lose(turn, Role::Fault, cause, text, None);
+        } else if let Some(text) = self.outvoted(turn) {
+            self.lose(turn, Role::Backup, Cause::VrrpBackup, text, None);
+        }
+    }
+
+    /// Until when effects may start on our word.
+    pub(crate) fn right_until(&self, turn: &Turn<'_>) -> Instant {
+        let settings = self.settings(turn);
+        match settings.arbiter {
+            Arbiter::Majority => {
+                let lease = self.asker.right_until(turn.now, settings.members.len());
+                lease.unwrap_or_default().min(turn.alive_until)
+            }
+            _ => turn.alive_until,
+        }
+    }
+
+    /// Whether cluster-wide maintenance is on.
+    pub(crate) fn maintained(&self) -> bool {
+        self.kept.maintenance % 2 == 1
+    }
+
+    /// Leaves a role that has the right.
+    pub(crate) fn lose(&mut self, turn: &mut Turn<'_>, to: Role, cause: Cause, text: String, peer: Option<NodeIndex>) {
+        if self.loops.iter().any(HavipLoop::is_writing) {
+            turn.out.push(Action::CancelWrites { group: self.index });
+        }
+        // A claim that follows at once begins with nothing of this one, least of all its end.
+        self.loops.iter_mut().for_each(HavipLoop::close);
+        self.asker.stop();
+        self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
+        self.vrrp.spend();
+        // A daemon that is leaving goes on leaving, without the right.
+        self.plan = self.plan.after();
+        self.displaces.clear();
+        self.vacant_since = None;
+        // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.
+        self.eligible_since = None;
+        self.become_role(turn, to, cause, text, peer);
+    }
+
+    /// The one way to change the role.
+    pub(crate) fn become_role(
+        &mut self,
+        turn: &mut Turn<'_>,
+        to: Role,
+        cause: Cause,
+        detail: String,
+        peer: Option<NodeIndex>,
+    ) {
+        let from = std::mem::replace(&mut self.role, to);
+        self.cause = cause;
+        self.since = turn.now;
+        self.detail.clone_from(&detail);
+        *turn.changed = true;
+        self.step_done(turn, format!("{to} ({cause})"));
+        let timeline = match to {
+            Role::Claiming | Role::Releasing => self.timeline.clone(),
+            _ => std::mem::take(&mut self.timeline),
+        };
+        self.fetch_until = self.fetch_until.filter(|_| to == Role::Backup);
+        let start = timeline.first().map_or(turn.now, |s| s.at);
+        self.late = (to == Role::Active).then_some(Late { start, until: turn.now + LATE });
+        let (group, epoch, at) = (self.index, self.epoch, turn.now);
+        turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
+        self.notify(turn);
+    }
+
+    /// Whoever starts as backup, and stays it, tells its hooks so: before a crash it may have been active.
+    fn notify_start(&mut self, turn: &mut Turn<'_>) {
+        if self.role != Role::Backup || self.notified.is_some() || turn.stopping {
+            return;
+        }
+        // Until then it may go on as what it was.
+        let until = turn.started + turn.config.heartbeat.cold_start_wait;
+        if turn.due(until) || self.somebody_else(turn).is_some() {
+            self.notify(turn);
+        }
+    }
+
+    /// Runs the hooks if the state that they know has changed.
+    pub(crate) fn notify(&mut self, turn: &mut Turn<'_>) {
+        let state = match self.role {
+            _ if self.left => NotifyState::Stop,
+            Role::Active => NotifyState::Master,
+            Role::Fault => NotifyState::Fault,
+            Role::Backup | Role::Claiming | Role::Releasing => NotifyState::Backup,
+        };
+        // keepalived's MASTER lasts until the other one serves.
+        let between = matches!(self.role, Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.left;
+        let nothing = self.settings(turn).observe || self.membership(turn).is_none_or(|m| m.witness);
+        if between || nothing || self.notified == Some(state) {
+            return;
+        }
+        self.notified = Some(state);
+        let holder = self.loops.first().and_then(HavipLoop::holder).map(str::to_owned);
+        let (group, epoch, cause) = (self.index, self.epoch, self.cause);
+        let priority = self.effective(turn);
+        turn.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder }));
+    }
+}

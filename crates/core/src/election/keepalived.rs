@@ -1,0 +1,161 @@
+//! Arbiter `keepalived`: keepalived elects, this daemon owns the HAVIP.
+//!
+//! A MASTER that keepalived has just decided on is a right against everybody, also against a node that is active: that
+//! one has just lost keepalived's election, or the routers do not hear each other. ⚠ Such a decision is used up when
+//! the right is lost: in a split of VRRP both sides stay MASTER for as long as it lasts, and would take the HAVIP from
+//! each other for ever. From then on a MASTER is no more than the wish to be active: it waits for every node that
+//! is active and goes by the cloud's record, as with arbiter `cloud`. A new decision ends that, be it another MASTER or
+//! the word that a router of lower priority was heard; so does the other side when it becomes BACKUP. So the HAVIP
+//! follows whom keepalived keeps when the split ends, although that node hears of no change of its own state.
+
+use super::Core;
+use super::claim::Verdict;
+use super::group::Group;
+use super::turn::Turn;
+use crate::model::action::Actions;
+use crate::model::event::{VrrpReport, VrrpSource};
+use crate::model::ids::GroupIndex;
+use crate::model::role::Cause;
+use crate::model::settings::Arbiter;
+use crate::model::time::Instant;
+use crate::model::vrrp::State;
+use crate::reconcile::HavipLoop;
+
+/// What keepalived said last of the instance that a group follows.
+#[derive(Debug)]
+pub(crate) struct Vrrp {
+    said: Option<Said>,
+    /// Its MASTER gives no right against a node that is active.
+    spent: bool,
+}
+
+/// The state, and where it is from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) report: VrrpReport,
+    /// Since when it is the same.
+    pub(crate) since: Instant,
+}
+
+impl Default for Vrrp {
+    /// What an earlier run knew was an earlier decision.
+    fn default() -> Self {
+        Self { said: None, spent: true }
+    }
+}
+
+impl Vrrp {
+    pub(crate) fn said(&self) -> Option<Said> {
+        self.said
+    }
+
+    fn state(&self) -> Option<State> {
+        self.said.map(|s| s.report.state)
+    }
+
+    /// The right that came with it is lost.
+    pub(crate) fn spend(&mut self) {
+        self.spent = true;
+    }
+
+    /// Whether this is a decision that nobody has acted on yet.
+    fn take(&mut self, now: Instant, report: VrrpReport) -> bool {
+        let before = self.state();
+        let since = self.said.filter(|s| s.report.state == report.state).map_or(now, |s| s.since);
+        self.said = Some(Said { report, since });
+        // Its own MASTER got lost on the way.
+        let missed = matches!(before, Some(State::Backup | State::Fault)) && report.source != VrrpSource::Kept;
+        let decision = report.state == State::Master && (report.decided || missed);
+        self.spent &= !decision;
+        decision
+    }
+}
+
+impl Core {
+    pub(super) fn vrrp_reported(&mut self, now: Instant, to: GroupIndex, report: VrrpReport, actions: &mut Actions) {
+        self.each_group(now, actions, |group, turn| {
+            if group.index == to && group.by_keepalived(turn) && group.vrrp.take(now, report) {
+                group.superseded.forgive();
+                let text = format!("keepalived decides: {} ({})", report.state, report.source);
+                group.step_done(turn, text);
+            }
+        });
+    }
+}
+
+impl Group {
+    pub(crate) fn by_keepalived(&self, turn: &Turn<'_>) -> bool {
+        self.settings(turn).arbiter == Arbiter::Keepalived
+    }
+
+    /// Whether keepalived has somebody else in mind, or nobody: a reason to let go, unless everything is frozen.
+    pub(crate) fn outvoted(&self, turn: &Turn<'_>) -> Option<String> {
+        let state = self.vrrp.state().filter(|_| self.by_keepalived(turn) && !self.maintained())?;
+        (state != State::Master).then(|| format!("keepalived is {state} for {}", self.settings(turn).vrrp))
+    }
+
+    /// What keepalived could not be active with either.
+    pub(crate) fn vrrp_fault(&self, turn: &Turn<'_>) -> Option<(Cause, String)> {
+        let text = self.outvoted(turn)?;
+        let remedy = match self.vrrp.state()? {
+            State::Fault => "see what it tracks",
+            State::Stop => "start it, or see keepalived.pid-file",
+            State::Deleted => "name another in group.vrrp",
+            State::Master | State::Backup => return None,
+        };
+        Some((Cause::VrrpFault, format!("{text}; {remedy}")))
+    }
+
+    /// Whether keepalived would have this node active, as far as it has said.
+    pub(crate) fn vrrp_allows(&self, turn: &Turn<'_>) -> bool {
+        !self.by_keepalived(turn) || self.vrrp.state() == Some(State::Master)
+    }
+
+    /// Whether an address of the last run may still be resumed with.
+    pub(crate) fn vrrp_open(&self, turn: &Turn<'_>) -> bool {
+        self.vrrp_allows(turn) || self.vrrp.said.is_none()
+    }
+
+    /// Whether to claim on keepalived's word.
+    pub(crate) fn may_claim_by_keepalived(&mut self, turn: &mut Turn<'_>) -> Verdict {
+        let vrrp = &self.settings(turn).vrrp;
+        match self.vrrp.state() {
+            None => return Verdict::Wait(format!("keepalived has not told its state of {vrrp} yet").into()),
+            Some(State::Master) => {}
+            Some(other) => return Verdict::Wait(format!("keepalived is {other} for {vrrp}").into()),
+        }
+        if !self.vrrp.spent {
+            self.displaces = self.displaced_by_keepalived(turn);
+            let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some()).map(|p| p.node);
+            return Verdict::Claim(Cause::VrrpMaster, format!("keepalived became MASTER for {vrrp}"), owner);
+        }
+        if let Some(reason) = self.somebody_else(turn) {
+            let text = format!("{}, and keepalived was MASTER here before that", reason.text);
+            return Verdict::Wait(text.into());
+        }
+        if self.resumes(turn) {
+            return Verdict::Claim(Cause::Resumed, "the cloud still names us, and keepalived is MASTER".into(), None);
+        }
+        if let Some(reason) = self.cold_start(turn) {
+            return Verdict::Wait(reason);
+        }
+        match self.ask_cloud(turn) {
+            Verdict::Claim(_, why, peer) => {
+                Verdict::Claim(Cause::VrrpMaster, format!("keepalived is MASTER for {vrrp}, and {why}"), peer)
+            }
+            wait => wait,
+        }
+    }
+
+    /// Whether the right stands on a decision that is not used up: it goes before everybody.
+    pub(crate) fn decided(&self, turn: &Turn<'_>) -> bool {
+        self.by_keepalived(turn) && !self.vrrp.spent
+    }
+
+    /// Whom this claim replaces: whoever the cloud named last, and whoever was active last.
+    fn displaced_by_keepalived(&self, turn: &Turn<'_>) -> Vec<String> {
+        let owner = self.damping.owner().filter(|n| *n != turn.config.local);
+        let owner = owner.and_then(|n| turn.target_of(n)).map(|t| t.id().to_owned());
+        self.loops.iter().filter_map(HavipLoop::holder).map(str::to_owned).chain(owner).collect()
+    }
+}

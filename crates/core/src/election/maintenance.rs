@@ -1,0 +1,95 @@
+//! Maintenance that ends by itself: the node that was told keeps its end, on disk as well, and switches it off.
+//!
+//! The end belongs to one number of maintenance. Whoever switches it again, anywhere, has the last word.
+//!
+//! Numbers only rise, so one that is near the end of its range would leave none for the next switch, on every node
+//! that hears it. What a file says is believed up to [`CREDIBLE`], what a datagram says up to [`LAST`]; `reset` is the
+//! way back from what lies between.
+
+use super::group::Group;
+use super::turn::Turn;
+use crate::model::action::Action;
+use crate::model::event::Reply;
+use crate::model::ids::Epoch;
+use crate::model::maintenance::CREDIBLE;
+use crate::model::time::Instant;
+
+impl Group {
+    /// Ends maintenance whose time is over.
+    pub(super) fn end_maintenance(&mut self, turn: &mut Turn<'_>) {
+        self.resets &= self.maintained();
+        let Some(end) = self.kept.maintenance_end else { return };
+        if end.number == self.kept.maintenance {
+            if !turn.due(Instant::from_nanos(end.at)) {
+                return;
+            }
+            if let Some(why) = self.differs(turn) {
+                if !std::mem::replace(&mut self.postponed, true) {
+                    let text = format!("the time of maintenance is over, and it stays on: {why}");
+                    turn.out.push(Action::Warn { group: Some(self.index), text });
+                }
+                return;
+            }
+            // The highest one is odd, and for an odd one there is always the next.
+            self.kept.maintenance = self.kept.maintenance.saturating_add(1);
+            *turn.changed = true;
+            let text = format!("maintenance has ended by itself, after {} s", end.span.as_secs());
+            turn.out.push(Action::Warn { group: Some(self.index), text });
+        }
+        self.postponed = false;
+        self.kept.maintenance_end = None;
+        *turn.persist = true;
+    }
+
+    /// Whether a number that a peer says is not taken over: the numbers are being reset, and it is one of before.
+    pub(super) fn leaves_aside(&self, epoch: Epoch) -> bool {
+        self.resets && epoch > Epoch::CREDIBLE
+    }
+
+    /// The same of a maintenance number.
+    pub(super) fn leaves_maintenance_aside(&self, number: u32) -> bool {
+        self.resets && number > CREDIBLE
+    }
+
+    /// Begins the numbers of the group again here, if they are too high to be right.
+    ///
+    /// Every node is told, one after the other, in maintenance: nobody claims meanwhile. Until maintenance ends, what
+    /// those that were not told yet say of the numbers of before is left aside; so the order does not matter. Who is
+    /// active stays it, under a number that begins again; voters renew it (see [`super::lease::Voter`]).
+    pub(super) fn reset_numbers(&mut self, turn: &mut Turn<'_>) -> Reply {
+        let name = &self.settings(turn).name;
+        let high = self.seen.max(self.epoch);
+        let incredible = high > Epoch::CREDIBLE || self.kept.maintenance > CREDIBLE;
+        if !incredible && self.resets {
+            return Reply::Done("reset here already; do the same on every node, then end maintenance".into());
+        }
+        if !incredible {
+            let number = self.kept.maintenance;
+            let text =
+                format!("the numbers of {name} are in order: epoch {high}, maintenance {number}; nothing to reset");
+            return Reply::Refused(text);
+        }
+        if self.kept.maintenance > CREDIBLE {
+            // Whatever it said, the numbers are reset in maintenance.
+            (self.kept.maintenance, self.kept.maintenance_end) = (1, None);
+        } else if !self.maintained() {
+            let text =
+                format!("{name} is not in maintenance; havipctl maintenance {name} on, then the same on every node");
+            return Reply::Refused(text);
+        }
+        self.resets = true;
+        if high > Epoch::CREDIBLE {
+            self.epoch = Epoch(u64::from(self.role.has_right()));
+            self.seen = self.epoch;
+            self.kept.epoch_reserved = 0;
+            self.asker.begin_again(self.epoch);
+            self.voter.forget_numbers();
+            self.reserve_epochs(turn);
+        }
+        *turn.persist = true;
+        *turn.changed = true;
+        let text = format!("the numbers begin again here, after epoch {high}, by an operator's word");
+        turn.out.push(Action::Warn { group: Some(self.index), text });
+        Reply::Done("the numbers begin again here; do the same on every node, then end maintenance".into())
+    }
+}

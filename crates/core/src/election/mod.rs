@@ -1,0 +1,392 @@
+//! The core: who has the right to be active, and what follows from it. Sans-IO.
+//!
+//! One event goes in, a list of actions comes out, and the caller carries all of them out before
+//! the next event. The core reads no clock, opens no socket and rolls no dice: time comes with
+//! each event, randomness from a seeded generator. Every turn evaluates the whole state again
+//! (level-triggered), so no decision depends on having seen an edge. The protocol is described in
+//! `docs/protocol.md`.
+
+pub mod snapshot;
+
+mod active;
+mod answer;
+mod ask;
+mod claim;
+mod cloud_record;
+mod command;
+mod damping;
+pub mod drill;
+mod eligibility;
+mod farewell;
+mod group;
+mod handover;
+mod keepalived;
+mod lease;
+pub mod maintenance;
+mod paths;
+pub(crate) mod peer;
+mod probe;
+mod rank;
+mod reach;
+mod receive;
+mod reload;
+mod send;
+mod serving;
+pub mod settled;
+mod shadow;
+mod stall;
+pub mod succession;
+mod superseded;
+mod timeline;
+pub(crate) mod timer;
+pub(crate) mod turn;
+
+use crate::model::action::{Action, Actions, Persisted};
+use crate::model::event::{Event, OperationResult};
+use crate::model::ids::{BootId, GroupIndex, HavipIndex, Target};
+use crate::model::settings::Config;
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::wire::auth::KeyRing;
+pub use farewell::Farewell;
+use group::Group;
+use lease::Voter;
+use peer::Peers;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use timer::{Timer, Timers};
+use turn::Turn;
+
+/// How often a turn is repeated while the groups still change each other's facts.
+const SETTLE_MAX: usize = 4;
+
+/// The whole election of one node: its sessions, its groups, and their ownership loops.
+#[derive(Debug)]
+pub struct Core {
+    config: Arc<Config>,
+    digest: crate::model::digest::Digest,
+    keys: KeyRing,
+    boot: BootId,
+    started: Instant,
+    jitter: fastrand::Rng,
+    peers: Peers,
+    groups: Vec<Group>,
+    by_tag: BTreeMap<Tag, GroupIndex>,
+    identity: Option<Target>,
+    /// How this machine is another one than this node is to the cloud.
+    wrong_host: Option<String>,
+    /// No heartbeat address of this node is on this host.
+    unbound: bool,
+    persisted: Persisted,
+    timers: Timers,
+    ops: u64,
+    sender: send::Sender,
+    stall: stall::Stall,
+    paths: paths::Paths,
+    counters: snapshot::Counters,
+    stopping: bool,
+    exited: bool,
+    changed: bool,
+    persist: bool,
+}
+
+/// What a new core starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// The configuration, seen from the local node.
+    pub config: Arc<Config>,
+    /// 128 bits that no other start has.
+    pub boot: BootId,
+    /// Seed of the jitter.
+    pub seed: u64,
+    /// What the last run left in the state directory.
+    pub persisted: Persisted,
+    /// Names this boot of the machine, as no other does.
+    pub machine_boot: String,
+}
+
+/// Where the groups of a configuration are, by the tag that datagrams name them with.
+fn by_tag(config: &Config) -> BTreeMap<Tag, GroupIndex> {
+    config.groups.iter().enumerate().map(|(i, g)| (Tag::group(&g.name), GroupIndex(i))).collect()
+}
+
+impl Core {
+    /// A core that starts at `now` and has heard nothing yet.
+    #[must_use]
+    pub fn new(start: Start, now: Instant) -> Self {
+        let Start { config, boot, seed, mut persisted, machine_boot } = start;
+        if persisted.of_another(&config).is_some() {
+            persisted = Persisted::default();
+        }
+        persisted.cluster = config.cluster.to_string();
+        persisted.node = config.local_node().name.to_string();
+        let own = config.local_node();
+        // ⚠ A run that ended by a crash may have granted to its end, and left no word of it. In an earlier boot of the
+        // machine that was before the clock began; else it may have been just now.
+        let before = std::mem::replace(&mut persisted.machine_boot, machine_boot);
+        let known = !before.is_empty() && !persisted.machine_boot.is_empty();
+        let earlier_boot = known && before != persisted.machine_boot;
+        let granted_until = if earlier_boot { Instant::default() } else { now };
+        let inherited = std::mem::take(&mut persisted.grants);
+        let mut core = Self {
+            digest: crate::model::digest::digest(&config),
+            keys: KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key),
+            boot,
+            started: now,
+            jitter: fastrand::Rng::with_seed(seed),
+            peers: Peers::new(&config, now, boot),
+            groups: Vec::new(),
+            by_tag: by_tag(&config),
+            identity: own.target.clone(),
+            wrong_host: None,
+            unbound: false,
+            timers: Timers::new(),
+            ops: 0,
+            sender: send::Sender::new(&config, now),
+            stall: stall::Stall::new(now, persisted.longest_pause),
+            paths: paths::Paths::default(),
+            counters: snapshot::Counters::default(),
+            stopping: false,
+            exited: false,
+            changed: true,
+            persist: true,
+            persisted,
+            config,
+        };
+        for (i, settings) in core.config.groups.iter().enumerate() {
+            let kept = core.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
+            let grant = inherited.iter().find(|g| g.group == settings.name.as_str());
+            // A grant to ourselves ended with that process, so the vote is this start's from the first turn on.
+            let holder = grant
+                .and_then(|g| g.holder(&core.config))
+                .map(|(node, start)| if node == core.config.local { (node, boot) } else { (node, start) });
+            let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::new(holder));
+            group.voter.hold_back(granted_until + group.longest_lease(&core.config, core.digest));
+            core.groups.push(group);
+        }
+        core.forget_maintenance_elsewhere();
+        core
+    }
+
+    /// Takes one event and appends what is to be done.
+    pub fn handle(&mut self, now: Instant, event: Event, actions: &mut Actions) {
+        if self.exited {
+            return;
+        }
+        if let Event::DatagramReceived { path, from, arrived, bytes } = event {
+            return self.datagram(now, arrived.min(now), path, from, &bytes, actions);
+        }
+        self.judge_pause(now, actions);
+        match event {
+            Event::TimerExpired | Event::DatagramReceived { .. } => {}
+            Event::IdentityLearned { target } => {
+                if self.identity.as_ref() != Some(&target) {
+                    self.identity = Some(target);
+                    self.changed = true;
+                }
+            }
+            Event::PathsObserved(open) => self.paths_observed(now, open),
+            Event::SendingChanged { to, refused } => self.sending_changed(now, to, refused),
+            Event::LinkChanged { group, havip, up } => {
+                if let Some(l) = self.loop_mut(group, havip) {
+                    l.link_up = up;
+                }
+            }
+            Event::HostChecked { differs } => {
+                self.changed |= self.wrong_host != differs;
+                self.wrong_host = differs;
+            }
+            Event::SocketsChanged { bound } => {
+                self.changed |= self.unbound == bound;
+                self.unbound = !bound;
+            }
+            Event::AddressObserved { group, havip, present } => {
+                self.address_observed(now, group, havip, present, actions);
+            }
+            Event::AddressAnswered { group, havip, error } => {
+                let quiet = self.loop_mut(group, havip).is_none_or(|l| l.address.answered(error));
+                // One a HAVIP and interval: they must not cost a turn of every group each.
+                if quiet && !self.changed && !self.persist {
+                    return;
+                }
+            }
+            Event::Announced { group, address } => {
+                let quiet = self.groups.get(group.0).is_none_or(|g| !g.announces_first());
+                // As above: only the first one of a reign has something to say.
+                if quiet && !self.changed && !self.persist {
+                    return;
+                }
+                self.each_group(now, actions, |g, turn| {
+                    if g.index == group {
+                        g.note_announced(turn, address);
+                    }
+                });
+            }
+            Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
+            Event::OperationSent { op, at } => {
+                self.each_group(now, actions, |group, turn| group.note_sent(turn, op, at))
+            }
+            Event::Commanded { command, request } => self.command(now, command, request, actions),
+            Event::ConfigReloaded(config) => self.reload(now, config, actions),
+            Event::HealthChanged { group, weight, failed, undecided } => {
+                if let Some(g) = self.groups.get_mut(group.0) {
+                    g.health = group::Health { weight, failed, undecided };
+                    self.changed = true;
+                }
+            }
+            Event::VrrpReported { group, report } => self.vrrp_reported(now, group, report, actions),
+            Event::EffectsProgressed => {
+                self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
+            }
+            Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
+        }
+        self.settle(now, actions);
+    }
+
+    fn address_observed(
+        &mut self,
+        now: Instant,
+        group: GroupIndex,
+        havip: HavipIndex,
+        present: bool,
+        actions: &mut Actions,
+    ) {
+        let mut added = None;
+        if let Some(l) = self.loop_mut(group, havip) {
+            let came = l.address.observed(present);
+            added = l.address.ip.filter(|_| came);
+        }
+        self.each_group(now, actions, |g, turn| {
+            if g.index == group {
+                g.note_address(turn, added);
+            }
+        });
+    }
+
+    /// When the core wants to be called again, at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> Instant {
+        self.timers.next().unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// Every HAVIP's address, as soon as the file, the state directory or the cloud told it.
+    pub fn addresses(&self) -> impl Iterator<Item = (GroupIndex, HavipIndex, Option<Ipv4Addr>)> + '_ {
+        let of_group = |g: &'_ Group| {
+            let index = g.index;
+            let of_loop = move |(i, ip)| (index, HavipIndex(i), ip);
+            g.loops.iter().map(|l| l.address.ip).enumerate().map(of_loop).collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(of_group)
+    }
+
+    fn loop_mut(&mut self, group: GroupIndex, havip: HavipIndex) -> Option<&mut crate::reconcile::HavipLoop> {
+        self.groups.get_mut(group.0)?.loops.get_mut(havip.0)
+    }
+
+    /// Evaluates all groups until nothing changes, then tells the peers what did.
+    fn settle(&mut self, now: Instant, actions: &mut Actions) {
+        self.counters.steps += 1;
+        for _ in 0..SETTLE_MAX {
+            let before: Vec<_> = self.groups.iter().map(|g| (g.role, g.epoch)).collect();
+            self.each_group(now, actions, |group, turn| {
+                turn.timers.begin(Timer::Group(group.index.0));
+                group.step(turn);
+            });
+            if before.iter().eq(&self.groups.iter().map(|g| (g.role, g.epoch)).collect::<Vec<_>>()) {
+                break;
+            }
+        }
+        for peer in self.peers.iter() {
+            self.timers.begin(Timer::Session(peer.node.0));
+            let silence = Some(peer.session.next_deadline(now));
+            for at in [silence, peer.returns_by].into_iter().flatten().filter(|at| *at > now) {
+                self.timers.wake(at);
+            }
+        }
+        self.timers.begin(Timer::Probe);
+        self.probe_due(now, actions);
+        self.trace_due(now, actions);
+        self.emit_due(now, actions);
+        self.exit_when_left(now, actions);
+        if std::mem::take(&mut self.persist) {
+            for (group, settings) in self.groups.iter().zip(&self.config.groups) {
+                self.persisted.groups.insert(settings.name.to_string(), group.kept.clone());
+            }
+            actions.push(Action::Persist(self.persisted.clone()));
+        }
+    }
+
+    /// Runs `f` for every group with a turn that sees all the rest.
+    fn each_group(&mut self, now: Instant, out: &mut Actions, mut f: impl FnMut(&mut Group, &mut Turn<'_>)) {
+        let mut groups = std::mem::take(&mut self.groups);
+        let mut turn = self.turn(now, out);
+        for group in &mut groups {
+            f(group, &mut turn);
+        }
+        self.groups = groups;
+    }
+
+    fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Actions) -> Turn<'a> {
+        let alive_until = self.stall.alive_until(now, self.config.heartbeat.dead_time());
+        Turn {
+            now,
+            config: &self.config,
+            digest: self.digest,
+            boot: self.boot,
+            started: self.started,
+            claims_from: self.stall.claims_from(),
+            alive_until,
+            peers: &self.peers,
+            identity: self.identity.as_ref(),
+            wrong_host: self.wrong_host.as_deref(),
+            unbound: self.unbound,
+            stopping: self.stopping,
+            cloned_until: self.stall.cloned_until(),
+            ops: &mut self.ops,
+            jitter: &mut self.jitter,
+            out,
+            timers: &mut self.timers,
+            changed: &mut self.changed,
+            persist: &mut self.persist,
+        }
+    }
+
+    fn operation_ended(
+        &mut self,
+        now: Instant,
+        op: crate::model::ids::OperationId,
+        result: OperationResult,
+        actions: &mut Actions,
+    ) {
+        let mut expected = false;
+        self.each_group(now, actions, |group, turn| {
+            if expected {
+                return;
+            }
+            expected = match &result {
+                OperationResult::Havip(r) => group.loops.iter_mut().any(|l| l.looked(turn, op, r.clone())),
+                OperationResult::Written(r) => {
+                    let patience = group.patience(turn);
+                    group.loops.iter_mut().any(|l| l.written(turn, op, r.clone(), patience))
+                }
+                OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
+            };
+            if expected {
+                group.note_operation(turn, &result);
+            }
+        });
+        if !expected {
+            self.counters.late_results += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! What this host shows of its own paths: whether this node could hear a peer at all.
+//!
+//! A node whose heartbeat address is gone, whose interface is down, or whose own output rules refuse what it sends, is silent
+//! to itself: it would take every holder for dead. So while there is no path to a peer on which this node could hear it and
+//! be heard, that peer's silence is no evidence, and afterwards it counts once this node has listened for a dead time.
+//! What lies beyond this host is none of this: a router's or a neighbour's refusal may well be the peer's death.
+//! (docs/decisions/0010-a-node-that-knows-it-is-deaf.md)
+
+use super::Core;
+use super::group::Group;
+use super::peer::Peer;
+use super::turn::Turn;
+use crate::election::claim::Waiting;
+use crate::model::ids::NodeIndex;
+use crate::model::settings::Config;
+use crate::model::time::Instant;
+use crate::wire::session::suspicion;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// What the shell told of this host's own paths.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    /// Per own heartbeat address, whether a socket is bound to it and its link is up. What is not told is.
+    open: Vec<bool>,
+    /// Addresses that this host refuses to send to, with what it says.
+    refused: BTreeMap<SocketAddr, String>,
+}
+
+/// How this node hears one peer, as far as this host itself goes.
+#[derive(Debug, Default)]
+pub(crate) struct Hearing {
+    /// Why it cannot, and since when.
+    deaf: Option<(Instant, String)>,
+    /// The peer's silence counts no sooner.
+    counts_from: Instant,
+    /// The silence that was listened to from its beginning again, by when the peer was heard last before it.
+    listened_to: Option<Option<Instant>>,
+}
+
+impl Paths {
+    /// Why this node cannot hear `node` on any path, or say anything to it.
+    fn deaf_to(&self, config: &Config, node: NodeIndex) -> Option<String> {
+        let own = &config.local_node().addresses;
+        let peers = &config.node(node).addresses;
+        let open = |path: usize| self.open.get(path).copied().unwrap_or(true);
+        let mut hears = (0..own.len()).filter(|i| peers.iter().any(|p| p.is_ipv4() == own[*i].is_ipv4()));
+        let name = &config.node(node).name;
+        let first = hears.clone().next()?;
+        if !hears.any(open) {
+            return Some(format!("this node cannot hear {name}: {} is not usable on this host", own[first].ip()));
+        }
+        let refusals = super::send::ways(config, node).into_iter().filter(|(path, ..)| open(*path));
+        let refusals: Option<Vec<&String>> = refusals.map(|(_, _, to)| self.refused.get(&to)).collect();
+        let why = refusals.and_then(|refusals| refusals.first().copied())?;
+        Some(format!("this host refuses what this node sends to {name}: {why}"))
+    }
+}
+
+impl Core {
+    /// Own heartbeat addresses came or went.
+    pub(super) fn paths_observed(&mut self, now: Instant, open: Vec<bool>) {
+        self.paths.open = open;
+        self.judge_hearing(now);
+    }
+
+    /// This host began or ceased to refuse what is sent to an address.
+    pub(super) fn sending_changed(&mut self, now: Instant, to: SocketAddr, refused: Option<String>) {
+        match refused {
+            Some(why) => self.paths.refused.insert(to, why),
+            None => self.paths.refused.remove(&to),
+        };
+        self.judge_hearing(now);
+    }
+
+    /// This node has other addresses now, of which the shell tells anew.
+    pub(super) fn forget_paths(&mut self, now: Instant) {
+        self.paths.open.clear();
+        self.judge_hearing(now);
+    }
+
+    fn judge_hearing(&mut self, now: Instant) {
+        for peer in self.peers.iter_mut() {
+            let deaf = self.paths.deaf_to(&self.config, peer.node);
+            peer.note_hearing(now, deaf);
+        }
+    }
+}
+
+impl Peer {
+    /// Whoever can hear again listens for a whole dead time; but once in a silence, for a path that comes and goes must not keep
+    /// it waiting for a dead peer for ever: then it is the time in which the next heartbeat would come.
+    fn note_hearing(&mut self, now: Instant, deaf: Option<String>) {
+        let was = self.hearing.deaf.take();
+        if was.is_some() && deaf.is_none() {
+            let heard = Some(self.session.last_heard());
+            let again = self.hearing.listened_to == heard;
+            let listen = if again { suspicion(self.session.peer_interval()) } else { self.session.dead_time() };
+            self.hearing.listened_to = heard;
+            self.hearing.counts_from = self.hearing.counts_from.max(now + listen);
+        }
+        self.hearing.deaf = deaf.map(|why| (was.map_or(now, |(since, _)| since), why));
+    }
+
+    /// Since when, and why, this node can neither hear it nor be sure to be heard, if it is silent.
+    pub(crate) fn unheard(&self, now: Instant) -> Option<(Instant, &str)> {
+        let (since, why) = self.hearing.deaf.as_ref().filter(|_| !self.alive(now) && !self.gone)?;
+        Some((*since, why))
+    }
+
+    /// From when on its silence counts, as far as this host's own paths go.
+    pub(crate) fn listened_from(&self) -> Instant {
+        self.hearing.counts_from
+    }
+}
+
+impl Group {
+    /// Arbiter `none`, where silence is all the evidence that there is: what keeps a member's silence from counting. A path
+    /// that stays lost may have been lost with the peer, so the wait has an end.
+    pub(super) fn unheard_member(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
+        let settings = self.settings(turn);
+        let members = settings.members.iter().filter_map(|m| turn.peers.of(m.node));
+        let silent = members.filter(|p| p.met && !p.gone && !p.alive(turn.now));
+        let waits = silent.map(|p| match p.unheard(turn.now) {
+            Some((since, why)) => (since + settings.reclaim_wait, why.to_owned()),
+            None => {
+                let name = &turn.config.node(p.node).name;
+                (p.listened_from(), format!("this node hears again, and listens for {name}"))
+            }
+        });
+        let (until, text) = waits.max_by_key(|(until, _)| *until)?;
+        (!turn.due(until)).then(|| Waiting::until(until, text))
+    }
+}

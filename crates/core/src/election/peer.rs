@@ -1,0 +1,141 @@
+//! What is known of the other nodes: their sessions and what they said last.
+
+use crate::election::paths::Hearing;
+use crate::model::digest::Digest;
+use crate::model::ids::{BootId, NodeIndex, Target};
+use crate::model::role::Role;
+use crate::model::settings::Config;
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::wire::session::{Session, SessionState};
+use crate::wire::{Entry, Flags};
+use std::collections::BTreeMap;
+
+/// One other node.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) node: NodeIndex,
+    pub(crate) tag: Tag,
+    pub(crate) session: Session,
+    /// What it said last of each group.
+    pub(crate) entries: BTreeMap<Tag, Entry>,
+    pub(crate) digest: Option<Digest>,
+    /// Since when this start of it has said so.
+    pub(crate) digest_since: Instant,
+    pub(crate) target: Option<Target>,
+    /// It proved itself at least once since we started.
+    pub(crate) met: bool,
+    /// It said that it goes, and has not come back.
+    pub(crate) gone: bool,
+    /// It is restarting: its silence means nothing until then.
+    pub(crate) returns_by: Option<Instant>,
+    /// It said that it restarts, and may resume until then, whether or not it is back.
+    pub(crate) expected_by: Option<Instant>,
+    /// Whether this host lets us hear it.
+    pub(super) hearing: Hearing,
+    /// An ask of it is to be answered then, ahead of the next regular heartbeat.
+    pub(crate) answer_at: Option<Instant>,
+}
+
+impl Peer {
+    pub(crate) fn new(config: &Config, node: NodeIndex, now: Instant, boot: BootId) -> Self {
+        let heartbeat = &config.heartbeat;
+        Self {
+            node,
+            tag: Tag::node(&config.node(node).name),
+            session: Session::new(now, boot, heartbeat.dead_multiplier, heartbeat.interval),
+            entries: BTreeMap::new(),
+            digest: None,
+            digest_since: Instant::default(),
+            target: None,
+            met: false,
+            gone: false,
+            returns_by: None,
+            expected_by: None,
+            hearing: Hearing::default(),
+            answer_at: None,
+        }
+    }
+
+    /// Heard and hears us.
+    pub(crate) fn up(&self, now: Instant) -> bool {
+        self.session.state(now) == SessionState::Up
+    }
+
+    /// Heard, whether or not it hears us: it may be broken, it is not dead.
+    pub(crate) fn alive(&self, now: Instant) -> bool {
+        matches!(self.session.state(now), SessionState::Up | SessionState::OneWay) || self.returning(now)
+    }
+
+    /// Silent by its own word.
+    pub(crate) fn returning(&self, now: Instant) -> bool {
+        self.returns_by.is_some_and(|t| now < t)
+    }
+
+    /// One heartbeat or more is missing.
+    pub(crate) fn suspected(&self, now: Instant) -> bool {
+        !self.up(now) || self.session.suspected_at().is_some_and(|at| now >= at)
+    }
+
+    /// What it says of a group, if it is alive.
+    pub(crate) fn says(&self, group: Tag, now: Instant) -> Option<&Entry> {
+        self.entries.get(&group).filter(|_| self.alive(now))
+    }
+
+    /// It has, or is just taking, the right in a group.
+    pub(crate) fn owns(&self, group: Tag, now: Instant) -> Option<&Entry> {
+        self.says(group, now).filter(|e| e.role.has_right() && !e.flags.has(Flags::ISOLATED))
+    }
+
+    /// It gives the right in a group away.
+    pub(crate) fn releases(&self, group: Tag, now: Instant) -> Option<&Entry> {
+        self.says(group, now).filter(|e| e.role == Role::Releasing)
+    }
+}
+
+/// All other nodes.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    by_node: Vec<Option<Peer>>,
+    /// Of every node of the configuration, ours too: each datagram has several, and a tag is a hash.
+    tags: Vec<Tag>,
+    me: Tag,
+}
+
+impl Peers {
+    pub(crate) fn new(config: &Config, now: Instant, boot: BootId) -> Self {
+        let peer = |i| (NodeIndex(i) != config.local).then(|| Peer::new(config, NodeIndex(i), now, boot));
+        let tags: Vec<Tag> = config.nodes.iter().map(|n| Tag::node(&n.name)).collect();
+        Self { by_node: (0..config.nodes.len()).map(peer).collect(), me: tags[config.local.0], tags }
+    }
+
+    /// The tag of this node.
+    pub(crate) fn me(&self) -> Tag {
+        self.me
+    }
+
+    /// The tag of any node.
+    pub(crate) fn tag(&self, node: NodeIndex) -> Tag {
+        self.tags.get(node.0).copied().unwrap_or(Tag::NONE)
+    }
+
+    pub(crate) fn of(&self, node: NodeIndex) -> Option<&Peer> {
+        self.by_node.get(node.0)?.as_ref()
+    }
+
+    pub(crate) fn of_mut(&mut self, node: NodeIndex) -> Option<&mut Peer> {
+        self.by_node.get_mut(node.0)?.as_mut()
+    }
+
+    pub(crate) fn by_tag(&self, tag: Tag) -> Option<NodeIndex> {
+        self.iter().find(|p| p.tag == tag).map(|p| p.node)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Peer> {
+        self.by_node.iter().flatten()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Peer> {
+        self.by_node.iter_mut().flatten()
+    }
+}

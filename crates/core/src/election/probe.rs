@@ -1,0 +1,97 @@
+//! The fabric probe: who gets the packets of a HAVIP, as opposed to whom the cloud names.
+//!
+//! A node that does not serve the HAVIP sends an authenticated question to its address. Whoever
+//! receives it there answers with its name. The answer touches no session and no role; it dates the
+//! first packet on a new holder, and while we hold back it shows that the address is served.
+
+use super::Core;
+use super::drill::{Relay, Trace};
+use crate::model::action::{Action, Actions};
+use crate::model::ids::{Epoch, NodeIndex};
+use crate::model::role::Role;
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::wire::Probe;
+use crate::wire::heartbeat::encode_probe;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Time between two questions while something has just changed, or while holding back.
+const OFTEN: Duration = Duration::from_secs(1);
+/// For this long after a change.
+const WATCHFUL: Duration = Duration::from_secs(60);
+
+/// What one group's probes told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fabric {
+    nonce: [u8; 16],
+    next: Instant,
+    /// Watched closely, for a drill.
+    pub(crate) trace: Option<Trace>,
+    /// The last question that was passed on for a peer.
+    pub(crate) relay: Option<Relay>,
+    /// The reign in which the first packet arrived here.
+    pub(crate) arrived: Option<Epoch>,
+    /// Who answered last, and when.
+    pub(crate) answered: Option<(NodeIndex, Instant)>,
+}
+
+impl Core {
+    /// Sends the questions that are due.
+    pub(super) fn probe_due(&mut self, now: Instant, actions: &mut Actions) {
+        if !self.config.heartbeat.fabric_probe {
+            return;
+        }
+        for group in &mut self.groups {
+            let settings = &self.config.groups[group.index.0];
+            let member = settings.member(self.config.local).is_some_and(|m| !m.witness);
+            let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
+            if !member || serves || settings.observe {
+                group.fabric.next = now;
+                continue;
+            }
+            let watchful = group.superseded.held.is_some() || now.since(group.moved_at) < WATCHFUL;
+            // What was settled before a move counts no more after it.
+            let due = if watchful { group.fabric.next.min(now + OFTEN) } else { group.fabric.next };
+            if now < group.fabric.next && due == group.fabric.next {
+                self.timers.wake(due);
+                continue;
+            }
+            let every = if watchful { OFTEN } else { self.config.cloud.audit_interval };
+            group.fabric.next = now + every;
+            self.timers.wake(group.fabric.next);
+            self.jitter.fill(&mut group.fabric.nonce);
+            let address = |(h, l): (&crate::model::settings::Havip, &crate::reconcile::HavipLoop)| {
+                l.address.ip.filter(|_| l.address.wanted).map(|ip| (Tag::havip(&h.id), ip))
+            };
+            let Some((havip, ip)) = settings.havips.iter().zip(&group.loops).find_map(address) else { continue };
+            let probe = Probe {
+                key: self.config.heartbeat.send_key,
+                sender: self.peers.me(),
+                receiver: Tag::NONE,
+                nonce: group.fabric.nonce,
+                havip,
+                node: Tag::NONE,
+            };
+            if let Ok(bytes) = encode_probe(&probe, false, &self.keys, &self.config.cluster) {
+                let to = SocketAddr::new(IpAddr::V4(ip), self.config.heartbeat.port);
+                actions.push(Action::SendDatagram { path: 0, to, bytes, until: Instant::FAR_FUTURE });
+            }
+        }
+    }
+
+    /// An answer: believed only with the nonce of the last question.
+    pub(super) fn probe_answered(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
+        self.traced(now, probe, actions);
+        let Some(node) = self.peers.by_tag(probe.node) else { return };
+        self.each_group(now, actions, |group, turn| {
+            let known = group.settings(turn).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
+            if !known || group.fabric.nonce != probe.nonce {
+                return;
+            }
+            group.fabric.answered = Some((node, turn.now));
+            let settings = group.settings(turn);
+            group.superseded.still_served(turn, settings);
+        });
+    }
+}

@@ -1,0 +1,272 @@
+//! What a datagram changes: sessions, what peers said, and grants.
+
+use super::Core;
+use super::lease::{Ask, has_given_up};
+use crate::model::action::{Action, Actions};
+use crate::model::ids::{GroupIndex, NodeIndex};
+use crate::model::settings::Arbiter;
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::wire::heartbeat::{DecodeError, Header, encode_probe};
+use crate::wire::session::{Reason, Verdict};
+use crate::wire::{Datagram, Entry, Flags, Heartbeat, Leaving, Probe};
+use std::net::SocketAddr;
+
+impl Core {
+    /// Whether a datagram is worth an event: of this cluster, from a peer, for this node, and untouched. What is not is
+    /// counted here, and costs neither an allocation nor a step.
+    ///
+    /// [`Self::handle`] checks all of it again: it takes nobody's word for a datagram.
+    pub fn admits(&mut self, bytes: &[u8]) -> bool {
+        let header = self.screen(bytes);
+        let verified = header.and_then(|h| self.note(h.verify(bytes, &self.keys, &self.config.cluster)));
+        verified.is_some()
+    }
+
+    /// One datagram. ⚠ What does not authenticate reaches neither a session nor a step: a flood of it would otherwise cost an
+    /// evaluation of every group each, and the heartbeats that wait behind it. (I7; `bites::i07_forgeries_change_nothing`)
+    pub(super) fn datagram(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        path: Option<usize>,
+        from: SocketAddr,
+        bytes: &[u8],
+        actions: &mut Actions,
+    ) {
+        let Some(header) = self.screen(bytes) else { return };
+        let Some(datagram) = self.note(header.open(bytes, &self.keys, &self.config.cluster)) else { return };
+        self.judge_pause(now, actions);
+        let counts = match datagram {
+            Datagram::Heartbeat(heartbeat) => {
+                let path = path.and_then(|p| u8::try_from(p).ok());
+                path.is_some_and(|path| self.heartbeat(now, arrived, path, heartbeat, actions))
+            }
+            // What probes tell is looked at in the next step, whenever that comes.
+            Datagram::Probe(probe) => {
+                self.answer_probe(now, path, from, &probe, actions);
+                false
+            }
+            Datagram::ProbeAnswer(probe) => {
+                self.probe_answered(now, &probe, actions);
+                false
+            }
+        };
+        // A recording authenticates, too, and so does the copy that came over another path: neither is worth a step.
+        if counts || self.changed || self.persist {
+            self.settle(now, actions);
+        }
+    }
+
+    /// What can be refused before a tag is computed, the cheapest first.
+    fn screen(&mut self, bytes: &[u8]) -> Option<Header> {
+        let header = self.note(Header::read(bytes))?;
+        let Some(node) = self.peers.by_tag(header.sender) else {
+            // Our own datagram, or one of a node that this file does not have.
+            self.counters.unknown_sender += 1;
+            return None;
+        };
+        let for_anybody = header.is_probe() && header.receiver == Tag::NONE;
+        if header.receiver != self.peers.me() && !for_anybody {
+            if let Some(peer) = self.peers.of_mut(node) {
+                peer.session.dropped(Reason::WrongReceiver);
+            }
+            return None;
+        }
+        Some(header)
+    }
+
+    /// Counts what was refused.
+    fn note<T>(&mut self, result: Result<T, DecodeError>) -> Option<T> {
+        result.inspect_err(|error| self.count_undecodable(error)).ok()
+    }
+
+    fn count_undecodable(&mut self, error: &DecodeError) {
+        let counter = match error {
+            DecodeError::Foreign(_) => &mut self.counters.foreign,
+            DecodeError::Version(_) => &mut self.counters.wrong_version,
+            DecodeError::UnknownKey(_) => &mut self.counters.unknown_key,
+            DecodeError::BadTag(_) => &mut self.counters.bad_tag,
+            DecodeError::Malformed(_) => &mut self.counters.malformed,
+        };
+        *counter += 1;
+    }
+
+    /// Whether anything followed from it.
+    fn heartbeat(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        path: u8,
+        heartbeat: Heartbeat,
+        actions: &mut Actions,
+    ) -> bool {
+        let Some(node) = self.peers.by_tag(heartbeat.sender) else { return false };
+        let Some(peer) = self.peers.of_mut(node) else { return false };
+        match peer.session.receive(arrived, path, &heartbeat) {
+            Verdict::Counts { proven } => self.take_over(now, arrived, node, heartbeat, proven),
+            Verdict::Candidate => self.emit_to(now, node, actions),
+            Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
+            Verdict::Dropped(_) => return false,
+        }
+        true
+    }
+
+    /// A datagram that counts: what it says replaces what was known.
+    fn take_over(&mut self, now: Instant, arrived: Instant, node: NodeIndex, heartbeat: Heartbeat, proven: bool) {
+        let Some(peer) = self.peers.of_mut(node) else { return };
+        if proven {
+            peer.entries.clear();
+            self.changed = true;
+        }
+        peer.met = true;
+        if proven || peer.digest != Some(heartbeat.digest) {
+            peer.digest_since = now;
+        }
+        peer.digest = Some(heartbeat.digest);
+        peer.gone = heartbeat.leaving == Leaving::Gone;
+        peer.returns_by = match heartbeat.leaving {
+            Leaving::Restarting(keep_for) => Some(arrived + keep_for),
+            Leaving::No | Leaving::Gone => None,
+        };
+        peer.expected_by = peer.returns_by.or(peer.expected_by.filter(|_| !peer.gone));
+        if heartbeat.target.is_some() {
+            peer.target.clone_from(&heartbeat.target);
+        }
+        for entry in &heartbeat.entries {
+            let Some(index) = self.by_tag.get(&entry.group).copied() else { continue };
+            if self.config.groups[index.0].member(node).is_none() {
+                continue;
+            }
+            if self.config.groups[index.0].arbiter == Arbiter::Majority {
+                self.vote(now, node, index, entry, &heartbeat);
+                self.count_vote(now, node, index, entry);
+            }
+            self.note_maintenance(index, entry, heartbeat.digest == self.digest);
+            if let Some(peer) = self.peers.of_mut(node) {
+                peer.entries.insert(entry.group, entry.clone());
+            }
+        }
+    }
+
+    /// As a voter: gives, renews, keeps or frees the grant of this group.
+    fn vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry, heartbeat: &Heartbeat) {
+        let same_digest = heartbeat.digest == self.digest;
+        let successor = entry.successor.and_then(|tag| self.node_by_tag(tag));
+        let group = &mut self.groups[index.0];
+        let own = self.config.groups[index.0].member(self.config.local).is_some();
+        if !own {
+            return;
+        }
+        let mut news = false;
+        if entry.flags.has(Flags::DECLINES) {
+            news |= group.voter.declined(node);
+        }
+        let asked =
+            entry.ask.map(|lease| Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease });
+        // In maintenance nothing new is given, but whoever has the right keeps it: the files differ meanwhile.
+        let (maintained, only_renews) = (group.maintained(), group.only_renews());
+        let longest = group.longest_lease(&self.config, self.digest);
+        let may = |ask: &Ask| {
+            (maintained || same_digest) && ask.lease <= longest && (!only_renews || group.voter.renews(now, ask))
+        };
+        let asked_for = asked.filter(may);
+        if let Some(ask) = asked_for {
+            news |= group.voter.ask(now, ask);
+        } else if asked.is_none() && has_given_up(entry) {
+            let successor = match heartbeat.leaving {
+                Leaving::Restarting(_) => Some(node),
+                Leaving::No | Leaving::Gone => successor,
+            };
+            news |= group.voter.gave_up(node, heartbeat.boot, heartbeat.seq, successor);
+        }
+        if let (Leaving::Restarting(_), Some(_)) = (heartbeat.leaving, entry.ask) {
+            group.voter.expect_next_start(node, heartbeat.boot);
+        }
+        self.changed |= news;
+        if let Some(ask) = asked_for {
+            self.answer_in_time(now, node, index, ask.lease);
+        }
+    }
+
+    /// As an asker: counts the grant that the peer says it gave us.
+    fn count_vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry) {
+        let me = self.peers.me();
+        let Some(grant) = entry.grant.filter(|g| g.node == me && g.boot == self.boot) else { return };
+        let Some(sent) = self.peers.of(node).and_then(|p| p.session.sent_at(grant.seq)) else { return };
+        if sent > now {
+            return;
+        }
+        let asker = &mut self.groups[index.0].asker;
+        if let Some(lease) = asker.stated_at(sent) {
+            asker.count(node, grant.epoch, sent, lease);
+        }
+    }
+
+    /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.
+    /// ⚠ But nobody leaves maintenance by the word of a node with another digest: who still has the file of before
+    /// would no longer renew what the holder has, or elect another one by it.
+    fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry, same_digest: bool) {
+        let ours = self.config.groups[index.0].member(self.config.local).is_some();
+        let group = &mut self.groups[index.0];
+        let ends = group.maintained() && entry.maintenance.is_multiple_of(2);
+        let number = entry.maintenance;
+        let news = number > group.kept.maintenance && !group.leaves_maintenance_aside(number);
+        if ours && news && (same_digest || !ends) {
+            group.kept.maintenance = number;
+            self.persist = true;
+            self.changed = true;
+        }
+    }
+
+    pub(super) fn node_by_tag(&self, tag: Tag) -> Option<NodeIndex> {
+        let own = self.peers.me() == tag;
+        if own { Some(self.config.local) } else { self.peers.by_tag(tag) }
+    }
+
+    /// Somebody asks who has a HAVIP's address: the one that received the question on that address says so.
+    /// On our own address it is for us: for no HAVIP, whether we are there; for one, to be passed on (see `drill`).
+    fn answer_probe(
+        &mut self,
+        now: Instant,
+        path: Option<usize>,
+        from: SocketAddr,
+        probe: &Probe,
+        actions: &mut Actions,
+    ) {
+        let known = self.peers.by_tag(probe.sender).is_some();
+        let me = self.peers.me();
+        if let Some(path) = path.filter(|_| known && probe.receiver == me) {
+            return match probe.havip {
+                Tag::NONE => self.send_answer(path, from, probe, actions),
+                _ => self.pass_on(path, from, probe, actions),
+            };
+        }
+        let ours = self.config.groups.iter().flat_map(|g| &g.havips).any(|h| Tag::havip(&h.id) == probe.havip);
+        if path.is_some() || !known || !ours {
+            return;
+        }
+        self.send_answer(0, from, probe, actions);
+        self.note_arrival(now, probe, actions);
+    }
+
+    /// A probe that arrives on a HAVIP's address dates the first packet on this node.
+    fn note_arrival(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
+        let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
+        self.each_group(now, actions, |group, turn| {
+            let here = group.settings(turn).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
+            if here && group.role.has_right() && group.fabric.arrived != Some(group.epoch) {
+                group.fabric.arrived = Some(group.epoch);
+                group.step_done(turn, format!("first packet here: the fabric probe of {from}"));
+            }
+        });
+    }
+
+    fn send_answer(&self, path: usize, to: SocketAddr, probe: &Probe, actions: &mut Actions) {
+        let me = self.peers.me();
+        let answer = Probe { sender: me, receiver: probe.sender, node: me, ..*probe };
+        if let Ok(bytes) = encode_probe(&answer, true, &self.keys, &self.config.cluster) {
+            actions.push(Action::SendDatagram { path, to, bytes, until: Instant::FAR_FUTURE });
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Taking over a new configuration without a change of role.
+
+use super::Core;
+use super::group::Group;
+use super::keepalived::Vrrp;
+use super::lease::Voter;
+use super::peer::Peer;
+use super::timer::Timers;
+use crate::model::action::{Action, Actions};
+use crate::model::ids::{GroupIndex, HavipIndex};
+use crate::model::role::{Cause, Role};
+use crate::model::settings::{Config, Interface};
+use crate::model::time::Instant;
+use crate::reconcile::HavipLoop;
+use crate::wire::auth::KeyRing;
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+impl Core {
+    /// Why the core cannot take `new` over, if so: a live peer would not be understood any more.
+    ///
+    /// What a peer accepts is known from its newest heartbeat. One whose heartbeats come is judged by that; one that
+    /// misses some may have another file by now, so the answer is to wait until it is heard or dead. See
+    /// [`Self::reload_warnings`] for the dead.
+    #[must_use]
+    pub fn reload_refusal(&self, new: &Config, now: Instant) -> Option<String> {
+        let lost = self.without_common_key(new).into_iter().find(|p| p.alive(now))?;
+        let name = &self.config.node(lost.node).name;
+        let (ago, accepts) = said_of_keys(lost, now);
+        let heard = lost.session.suspected_at().is_some_and(|at| now < at) && !lost.returning(now);
+        Some(if heard {
+            format!(
+                "heartbeat.keys: no key in common with {name}, whose newest heartbeat, {ago} ago, accepts {accepts}; \
+                 add the new key there first"
+            )
+        } else {
+            format!(
+                "heartbeat.keys: no key in common with {name} as far as is known: it was last heard {ago} ago and \
+                 accepted {accepts} then, and may have another file by now; try again once it is heard, or dead"
+            )
+        })
+    }
+
+    /// What the operator of a reload should know: peers that are dead here and accepted none of the new keys when they
+    /// were last heard. They are no reason to refuse it: what they accept now nobody here can know.
+    #[must_use]
+    pub fn reload_warnings(&self, new: &Config, now: Instant) -> Vec<String> {
+        let dead = self.without_common_key(new).into_iter().filter(|p| !p.alive(now));
+        let warning = |p: &Peer| {
+            let name = &self.config.node(p.node).name;
+            let (ago, accepts) = said_of_keys(p, now);
+            format!(
+                "heartbeat.keys: {name} is not heard; when it was, {ago} ago, it accepted {accepts}: unless it has one \
+                 of the new keys by now, neither will understand the other"
+            )
+        };
+        dead.map(warning).collect()
+    }
+
+    /// Peers that accepted none of the keys of `new` when they were last heard.
+    fn without_common_key(&self, new: &Config) -> Vec<&Peer> {
+        let keys = KeyRing::new(&new.heartbeat.keys, new.heartbeat.send_key);
+        let lost = |p: &&Peer| !p.session.peer_accepts().is_empty() && !keys.shares(p.session.peer_accepts());
+        self.peers.iter().filter(lost).collect()
+    }
+
+    pub(super) fn reload(&mut self, now: Instant, new: Arc<Config>, actions: &mut Actions) {
+        for text in self.reload_warnings(&new, now) {
+            actions.push(Action::Warn { group: None, text });
+        }
+        // The effects side has just read the file; its next word is due within the new dead time.
+        self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
+        let before = self.addresses_here();
+        self.remove_groups(now, &new, actions);
+        let old = std::mem::replace(&mut self.config, new);
+        let new = Arc::clone(&self.config);
+        self.digest = crate::model::digest::digest(&new);
+        self.by_tag = super::by_tag(&new);
+        if let Some(target) = &new.local_node().target {
+            self.identity = Some(target.clone());
+        }
+        self.keys = KeyRing::new(&new.heartbeat.keys, new.heartbeat.send_key);
+        for peer in self.peers.iter_mut() {
+            peer.session.set_multiplier(new.heartbeat.dead_multiplier);
+            peer.session.set_own_interval(new.heartbeat.interval);
+        }
+        // What a group that is gone waited for would come due for ever; the rest is entered again in this turn.
+        self.timers = Timers::new();
+        let mut groups: Vec<Group> = std::mem::take(&mut self.groups);
+        for (i, settings) in new.groups.iter().enumerate() {
+            let found = groups.iter().position(|g| old.groups[g.index.0].name == settings.name);
+            let group = match found {
+                Some(at) => {
+                    let mut group = groups.swap_remove(at);
+                    adopt(now, &mut group, &old, &new, GroupIndex(i));
+                    group
+                }
+                None => {
+                    let kept = self.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
+                    let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::default());
+                    group.voter.hold_back(now + group.longest_lease(&new, self.digest));
+                    group
+                }
+            };
+            self.groups.push(group);
+        }
+        if old.local_node().addresses != new.local_node().addresses {
+            self.forget_paths(now);
+        }
+        self.drop_leftovers(&before, actions);
+        self.drop_unknown_entries();
+        self.forget_maintenance_elsewhere();
+        self.changed = true;
+    }
+
+    /// Maintenance of groups that this node is no member of: what becomes of it nobody tells it.
+    pub(super) fn forget_maintenance_elsewhere(&mut self) {
+        let local = self.config.local;
+        for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            self.persist |= settings.member(local).is_none() && group.kept.forget_maintenance();
+        }
+    }
+
+    /// Groups that the new file does not have let go of everything first.
+    fn remove_groups(&mut self, now: Instant, new: &Config, actions: &mut Actions) {
+        let keep: Vec<bool> = self.config.groups.iter().map(|g| new.group_named(g.name.as_str()).is_some()).collect();
+        self.each_group(now, actions, |group, turn| {
+            if keep[group.index.0] {
+                return;
+            }
+            if group.role.has_right() || group.role == Role::Releasing {
+                group.lose(turn, Role::Backup, Cause::Stopping, "removed from the configuration".into(), None);
+            }
+        });
+    }
+
+    /// The addresses that may be on this host because of us. Who only observes never put one there, a witness neither.
+    fn addresses_here(&self) -> BTreeSet<Ipv4Addr> {
+        let puts = |g: &&Group| {
+            let settings = &self.config.groups[g.index.0];
+            !settings.observe && settings.member(self.config.local).is_some_and(|m| !m.witness)
+        };
+        self.groups.iter().filter(puts).flat_map(|g| g.loops.iter().filter_map(|l| l.address.maybe_ours())).collect()
+    }
+
+    /// ⚠ What the file of before had put here, and the new one does not name for this host any more, nobody would take
+    /// off: no loop knows it, and with `lifetime = "forever"` neither does the kernel.
+    fn drop_leftovers(&self, before: &BTreeSet<Ipv4Addr>, actions: &mut Actions) {
+        let after: BTreeSet<Ipv4Addr> = self.addresses_here();
+        for address in before.difference(&after).copied() {
+            actions.push(Action::DropAddress { group: GroupIndex(0), havip: HavipIndex(0), address });
+            let text = format!("{address} is taken off this host: the configuration in force does not put it here");
+            actions.push(Action::Warn { group: None, text });
+        }
+    }
+
+    /// What peers said of groups that are gone.
+    fn drop_unknown_entries(&mut self) {
+        for peer in self.peers.iter_mut() {
+            peer.entries.retain(|tag, _| self.by_tag.contains_key(tag));
+        }
+    }
+}
+
+/// How long ago a peer was heard, and which keys it accepted then, in words.
+fn said_of_keys(peer: &Peer, now: Instant) -> (String, String) {
+    let ago = peer.session.last_heard().map_or(0.0, |at| now.since(at).as_secs_f64());
+    let ids: Vec<String> = peer.session.peer_accepts().iter().map(|key| key.0.to_string()).collect();
+    let noun = if ids.len() == 1 { "key" } else { "keys" };
+    (format!("{ago:.1} s"), format!("only {noun} {}", ids.join(", ")))
+}
+
+/// Moves a group's state over to its new settings.
+fn adopt(now: Instant, group: &mut Group, old: &Config, new: &Config, index: GroupIndex) {
+    let before = &old.groups[group.index.0].havips;
+    let (was, is) = (&old.groups[group.index.0], &new.groups[index.0]);
+    if (was.arbiter, &was.vrrp) != (is.arbiter, &is.vrrp) {
+        group.vrrp = Vrrp::default();
+    }
+    let mut loops: Vec<Option<HavipLoop>> = std::mem::take(&mut group.loops).into_iter().map(Some).collect();
+    for havip in &new.groups[index.0].havips {
+        let known = before.iter().position(|h| h.id == havip.id).and_then(|at| loops[at].take());
+        let address = havip.address.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
+        let mut l = known.unwrap_or_else(|| HavipLoop::new(address, havip.interface != Interface::None));
+        let (ip, wanted) = (havip.address.or(l.address.ip), havip.interface != Interface::None);
+        if (l.address.ip, l.address.wanted) != (ip, wanted) {
+            l.address.replace(now, ip, wanted, new.local_address.announce_count);
+        }
+        group.loops.push(l);
+    }
+    group.index = index;
+}

@@ -1,0 +1,116 @@
+//! Which file a voter last ran together with most of the others.
+//!
+//! Two files can each have a majority of their own voters: {a, b} of three, and {c, d, e} of five. So a voter
+//! keeps the digest, and the voters, that it last agreed on with the others. Under another digest it gives nothing
+//! fresh until most of *those* voters were heard with that digest, too, and voting for nobody who has another: from
+//! then on the file before has no majority. In maintenance a voter with the new file goes on renewing what a holder
+//! with the old one has, so the new digest alone does not say so.
+//! ⚠ What those voters gave by the file before lasts on: only once it has run out does this one give anything fresh,
+//! and only then is the new file the one that was agreed on.
+//! Who replaces most of the voters has to have all of the new ones running, and sees to it that the old ones do not.
+//!
+//! Interval and leases are part of the digest. Until maintenance is over nodes with the new file go by those of the file
+//! before: a lease of another length would be refused by, or renewed too rarely by, voters that have yet to get it.
+
+use super::group::Group;
+use super::turn::Turn;
+use crate::model::digest::Digest;
+use crate::model::ids::NodeIndex;
+use crate::model::settings::{Arbiter, Config};
+use crate::model::settled::{Pace, Settled};
+use std::time::Duration;
+
+impl Group {
+    /// Compares the file in force with the one that was agreed on, and takes it over once most of the voters have it.
+    pub(super) fn settle_digest(&mut self, turn: &mut Turn<'_>) {
+        let (settings, config) = (self.settings(turn), turn.config);
+        if settings.arbiter != Arbiter::Majority {
+            self.unsettled = None;
+            return;
+        }
+        self.unsettled = match &self.kept.settled {
+            Some(settled) if settled.is(turn.digest) || self.adopted == Some(turn.digest) => None,
+            Some(Settled { voters: before, .. }) => {
+                let with = before.iter().filter_map(|name| config.node_named(name));
+                let with = with.filter(|n| self.went_over(turn, *n)).count();
+                let all = settings.members.iter().all(|m| self.went_over(turn, m.node));
+                (with * 2 <= before.len() && !all).then(|| {
+                    let count = before.len();
+                    format!(
+                        "this file has other timing, voters, arbiter, HAVIPs or bindings than before, and {with} of the \
+                         {count} voters of before run with it, for a dead time, and vote for nobody else; make the \
+                         files equal"
+                    )
+                })
+            }
+            None => None,
+        };
+        if self.unsettled.is_some() || self.kept.settled.as_ref().is_some_and(|s| s.is(turn.digest)) {
+            self.adopted = None;
+            return;
+        }
+        let pace = Pace::of(config, settings);
+        if let Some(before) = &self.kept.settled {
+            if self.adopted.replace(turn.digest) != Some(turn.digest) {
+                self.voter.hold_back(turn.now + before.longest(pace));
+            }
+            // A start before then is to wait as long again.
+            if self.maintained() || self.voter.quarantined(turn.now) {
+                return;
+            }
+        }
+        let voters = settings.members.iter().map(|m| config.node(m.node).name.to_string()).collect();
+        self.kept.settled = Some(Settled { digest: turn.digest.0, voters, pace: Some(pace) });
+        *turn.persist = true;
+    }
+
+    /// What this node goes by while others may have the file before: the pace of that one.
+    pub(crate) fn pace(&self, config: &Config, digest: Digest) -> Pace {
+        let settings = &config.groups[self.index.0];
+        let changing = self.maintained() || self.unsettled.is_some();
+        let of_before = self.settled_before(digest).filter(|_| changing && settings.arbiter == Arbiter::Majority);
+        of_before.and_then(Settled::pace).unwrap_or(Pace::of(config, settings))
+    }
+
+    /// The file that was agreed on, if ours is another one.
+    pub(crate) fn settled_before(&self, digest: Digest) -> Option<&Settled> {
+        self.kept.settled.as_ref().filter(|s| !s.is(digest))
+    }
+
+    /// ⚠ The longest lease that this voter gives or gave: none is longer than a file of its own says, so after a crash
+    /// it knows how long to wait.
+    pub(crate) fn longest_lease(&self, config: &Config, digest: Digest) -> Duration {
+        let ours = Pace::of(config, &config.groups[self.index.0]);
+        self.settled_before(digest).map_or(ours.longest(), |before| before.longest(ours))
+    }
+
+    /// Whether a voter has left the file before: it runs with ours, and votes for nobody who runs with another.
+    fn went_over(&self, turn: &mut Turn<'_>, voter: NodeIndex) -> bool {
+        let (ours, local) = (Some(turn.digest), turn.config.local);
+        let with_ours = |n: NodeIndex| n == local || turn.peers.of(n).is_some_and(|p| p.digest == ours);
+        if voter == local {
+            return self.voter.stands_behind(turn.now).is_none_or(with_ours);
+        }
+        let Some(peer) = turn.peers.of(voter).filter(|p| p.met && p.digest == ours) else { return false };
+        let given = peer.entries.get(&self.tag).and_then(|e| e.grant.as_ref());
+        let node = |tag| if tag == turn.peers.me() { Some(local) } else { turn.peers.by_tag(tag) };
+        // Right after its start it may not have been asked yet for what it gave before.
+        given.is_none_or(|g| node(g.node).is_some_and(with_ours)) && turn.due(peer.digest_since + turn.dead_time())
+    }
+
+    /// Whether this node, as a voter, gives nothing but renewals.
+    pub(super) fn only_renews(&self) -> bool {
+        self.maintained() || self.unsettled.is_some()
+    }
+
+    /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
+    /// bindings.
+    pub(super) fn differs(&self, turn: &Turn<'_>) -> Option<String> {
+        self.mismatch(turn).or_else(|| self.unsettled.clone())
+    }
+
+    /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.
+    pub(super) fn maintenance_said(&self) -> u32 {
+        if self.unsettled.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
+    }
+}

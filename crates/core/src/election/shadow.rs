@@ -1,0 +1,80 @@
+//! `observe`: elect, touch nothing, and say where the cloud has it otherwise.
+//!
+//! Somebody else moves the HAVIP, keepalived with scripts, say. Whoever wants to know what havipd would have done runs it
+//! beside that: each disagreement between this election and the cloud's record is recorded when it is seen and when
+//! it ends. Only looks that are younger than the last change of who is elected are compared with it.
+
+use super::group::Group;
+use super::turn::Turn;
+use crate::model::action::{Action, Transition};
+use crate::model::ids::{NodeIndex, Target};
+use crate::model::role::{Cause, Role};
+use crate::model::time::Instant;
+
+/// Where the cloud has it otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// Whom this election has active.
+    pub(crate) elected: Option<NodeIndex>,
+    /// Position of the HAVIP.
+    pub(crate) havip: usize,
+    /// Whom the cloud names.
+    pub(crate) holder: Option<String>,
+}
+
+/// The disagreement that lasts, if one does.
+#[derive(Debug, Default)]
+pub(crate) struct Shadow {
+    pub(crate) differs: Option<(Difference, Instant)>,
+}
+
+impl Group {
+    /// Compares this election with the cloud's record, and records where they begin or cease to differ.
+    pub(crate) fn compare_with_cloud(&mut self, turn: &mut Turn<'_>) {
+        if !self.settings(turn).observe {
+            self.shadow.differs = None;
+            return;
+        }
+        let Some(now) = self.difference(turn) else { return };
+        let was = self.shadow.differs.as_ref();
+        if was.map(|(difference, _)| difference) == now.as_ref() {
+            return;
+        }
+        let (cause, detail) = match (&now, was) {
+            (Some(now), _) => (Cause::CloudDiffers, self.differs_in_words(turn, now)),
+            (None, Some((_, since))) => (
+                Cause::CloudAgrees,
+                format!("the cloud agrees again, after {:.1} s", turn.now.since(*since).as_secs_f64()),
+            ),
+            (None, None) => return,
+        };
+        self.shadow.differs = now.map(|difference| (difference, turn.now));
+        let (at, group, role, epoch) = (turn.now, self.index, self.role, self.epoch);
+        let (from, to, peer, timeline) = (role, role, None, vec![]);
+        turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
+    }
+
+    /// What differs now; the outer `None`: it cannot be told.
+    fn difference(&self, turn: &Turn<'_>) -> Option<Option<Difference>> {
+        // Before anybody was ever elected there is nothing to compare.
+        self.damping.owner()?;
+        let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some()).map(|p| p.node);
+        let elected = if self.role == Role::Active { Some(turn.config.local) } else { owner };
+        let target = elected.and_then(|n| turn.target_of(n)).map(Target::id);
+        for (havip, l) in self.loops.iter().enumerate() {
+            let read = l.read.as_ref().filter(|r| r.issued >= self.moved_at)?;
+            let holder = read.havip.holder();
+            if holder != target {
+                return Some(Some(Difference { elected, havip, holder: holder.map(str::to_owned) }));
+            }
+        }
+        Some(None)
+    }
+
+    fn differs_in_words(&self, turn: &Turn<'_>, difference: &Difference) -> String {
+        let id = &self.settings(turn).havips[difference.havip].id;
+        let elected = difference.elected.map_or("nobody", |n| turn.config.node(n).name.as_str());
+        let holder = difference.holder.as_deref().unwrap_or("nobody");
+        format!("this election has {elected}, the cloud has {holder} for {id}")
+    }
+}

@@ -1,0 +1,157 @@
+//! Pauses of this host, a stuck effects side, and clones: when our own word is worth nothing.
+
+use super::Core;
+use crate::model::action::{Action, Actions};
+use crate::model::ids::BootId;
+use crate::model::role::{Cause, Role};
+use crate::model::time::Instant;
+use crate::wire::session::suspicion;
+use std::time::Duration;
+
+/// An impossible echo of another boot id within this time means that another machine runs with our state; so long after the
+/// last one it is gone.
+const CLONE_WINDOW: Duration = Duration::from_secs(60);
+/// A boot id that was asked for is here much sooner, or was not drawn.
+const DRAWING: Duration = Duration::from_secs(1);
+
+/// What is known of the host's own gaps.
+#[derive(Debug)]
+pub(crate) struct Stall {
+    last_turn: Instant,
+    claims_from: Instant,
+    effects_seen: Instant,
+    rebooted_at: Option<Instant>,
+    /// Another boot id is asked for since then, and not here yet.
+    drawing: Option<Instant>,
+    cloned_until: Instant,
+    pub(crate) longest_pause: Duration,
+    pub(crate) pauses: u64,
+}
+
+impl Stall {
+    pub(crate) fn new(now: Instant, longest_pause: Duration) -> Self {
+        Self {
+            last_turn: now,
+            claims_from: Instant::default(),
+            effects_seen: now,
+            rebooted_at: None,
+            drawing: None,
+            cloned_until: Instant::default(),
+            longest_pause,
+            pauses: 0,
+        }
+    }
+
+    /// The effects side has done a turn, which alone renews the trust in it. If it had stood still, what was meant for it
+    /// meanwhile comes only now, a reload with other keys among it: first listen.
+    pub(crate) fn effects_progressed(&mut self, now: Instant, dead_time: Duration) {
+        if self.stuck(now, dead_time) {
+            self.listen(now, dead_time);
+        }
+        self.effects_seen = now;
+    }
+
+    /// Whether the effects side has not moved for a dead time: then nothing is sent and nothing is owned.
+    pub(crate) fn stuck(&self, now: Instant, dead_time: Duration) -> bool {
+        now >= self.effects_seen + dead_time
+    }
+
+    /// Until when effects may start on the word of this turn.
+    pub(crate) fn alive_until(&self, now: Instant, dead_time: Duration) -> Instant {
+        now.min(self.effects_seen) + dead_time
+    }
+
+    /// Nothing is claimed for one dead time.
+    pub(crate) fn listen(&mut self, now: Instant, dead_time: Duration) {
+        self.claims_from = self.claims_from.max(now + dead_time);
+    }
+
+    pub(crate) fn claims_from(&self) -> Instant {
+        self.claims_from
+    }
+
+    /// Until when another machine counts as running with our state.
+    pub(crate) fn cloned_until(&self) -> Instant {
+        self.cloned_until
+    }
+}
+
+impl Core {
+    /// Measures the gap since the last turn; one longer than the dead time voids what we had, and after one in which
+    /// heartbeats were missed nobody is dead before there was time to hear it.
+    pub(super) fn judge_pause(&mut self, now: Instant, actions: &mut Actions) {
+        let dead_time = self.config.heartbeat.dead_time();
+        let (interval, before) = (self.config.heartbeat.interval, self.stall.last_turn);
+        let gap = now.since(std::mem::replace(&mut self.stall.last_turn, now));
+        if gap > interval * 2 && gap > self.stall.longest_pause {
+            self.stall.longest_pause = gap;
+            self.persisted.longest_pause = gap;
+            self.persist = true;
+        }
+        if gap > dead_time {
+            self.was_away(now, &format!("this host did not run for {} ms", gap.as_millis()), actions);
+        } else if self.frozen(now, dead_time) {
+            self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
+        } else if gap > suspicion(interval) {
+            // What was sent to us meanwhile may still wait to be read, or was dropped: the next heartbeat tells.
+            for peer in self.peers.iter_mut() {
+                peer.session.hear_out(before, now);
+            }
+        }
+    }
+
+    /// The hypervisor stopped our clocks: most peers' datagrams prove it.
+    fn frozen(&self, now: Instant, lease: Duration) -> bool {
+        let up: Vec<_> = self.peers.iter().filter(|p| p.up(now)).collect();
+        let ahead = up.iter().filter(|p| p.session.clock_lags(lease)).count();
+        ahead > 0 && ahead * 2 > up.len()
+    }
+
+    /// Our right has run out unseen; others may have it. Silence counts from now, and for one dead time we only listen.
+    fn was_away(&mut self, now: Instant, text: &str, actions: &mut Actions) {
+        self.stall.pauses += 1;
+        self.stall.claims_from = now + self.config.heartbeat.dead_time();
+        for peer in self.peers.iter_mut() {
+            peer.session.silence_restarts(now);
+        }
+        self.drop_every_right(now, Cause::Away, text, actions);
+    }
+
+    fn drop_every_right(&mut self, now: Instant, cause: Cause, text: &str, actions: &mut Actions) {
+        self.each_group(now, actions, |group, turn| {
+            if group.role.has_right() || group.role == Role::Releasing {
+                group.lose(turn, Role::Backup, cause, text.to_owned(), None);
+            }
+        });
+    }
+
+    /// A peer echoed a number that we never sent: a clone, or a snapshot that was rolled back.
+    pub(super) fn impossible_echo(&mut self, now: Instant, actions: &mut Actions) {
+        match self.stall.drawing {
+            // Until the other boot id is here every peer, and every datagram on its way, says the same once more.
+            Some(since) if now.since(since) < DRAWING => return,
+            Some(_) => {}
+            None => {
+                if self.stall.rebooted_at.is_some_and(|at| now.since(at) < CLONE_WINDOW) {
+                    self.stall.cloned_until = now + CLONE_WINDOW;
+                }
+                self.stall.rebooted_at = Some(now);
+            }
+        }
+        self.stall.drawing = Some(now);
+        actions.push(Action::DrawBootId);
+    }
+
+    /// Goes on under another boot id: what was granted to the old one is not ours.
+    pub(super) fn reboot(&mut self, now: Instant, boot: BootId, actions: &mut Actions) {
+        self.boot = boot;
+        self.stall.drawing = None;
+        for peer in self.peers.iter_mut() {
+            peer.session.rebooted(now, boot);
+            peer.entries.clear();
+        }
+        self.sender.renumber();
+        self.drop_every_right(now, Cause::Cloned, "a peer echoed a number that we never sent", actions);
+        self.changed = true;
+    }
+}

@@ -1,0 +1,210 @@
+//! Who could take a group over, and why the others could not: what a planned move, `status --check` and `doctor`
+//! all ask. Nothing here decides a claim.
+
+use super::Core;
+use super::group::Group;
+use super::peer::Peers;
+use crate::model::digest::Digest;
+use crate::model::ids::NodeIndex;
+use crate::model::role::{Cause, Role};
+use crate::model::settings::{Arbiter, Group as Settings};
+use crate::model::tag::Tag;
+use crate::model::time::Instant;
+use crate::wire::Flags;
+use crate::wire::session::SessionState;
+use serde::Serialize;
+use std::cmp::Reverse;
+use std::fmt;
+
+/// Why a member could not take a group over now. The words are part of `status --json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfit {
+    /// The group is none of its.
+    NotMember,
+    /// It only votes.
+    Witness,
+    /// It said that it leaves.
+    Leaving,
+    /// It restarts.
+    Restarting,
+    /// It is silent.
+    Silent,
+    /// It is heard, and does not hear us.
+    OneWay,
+    /// It has not spoken of the group yet.
+    Unknown,
+    /// An operator drained it.
+    Drained,
+    /// Its configuration has other timing, voters, arbiter, HAVIPs or bindings.
+    OtherConfiguration,
+    /// A check of it fails.
+    CheckFailed,
+    /// Its last claim failed, and it waits before the next one.
+    ClaimFailed,
+    /// It is in fault for another reason.
+    Fault,
+    /// Neither peers nor cloud answer it.
+    Isolated,
+    /// Nothing of these, and it says that it could not: it starts, holds back or listens.
+    NotYet,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotMember => "is no member",
+            Self::Witness => "is a witness",
+            Self::Leaving => "has left",
+            Self::Restarting => "restarts",
+            Self::Silent => "is not heard",
+            Self::OneWay => "does not hear us",
+            Self::Unknown => "has not spoken of it yet",
+            Self::Drained => "is drained",
+            Self::OtherConfiguration => "runs another configuration",
+            Self::CheckFailed => "fails a check",
+            Self::ClaimFailed => "has just failed to claim it",
+            Self::Fault => "is in fault",
+            Self::Isolated => "hears neither peers nor cloud",
+            Self::NotYet => "is not eligible yet",
+        })
+    }
+}
+
+/// One member of a group, as a candidate for it.
+#[derive(Debug, Clone, Serialize)]
+pub struct MemberSnapshot {
+    /// The node.
+    pub node: String,
+    /// Only votes.
+    pub witness: bool,
+    /// Its role, as it says itself.
+    pub role: Option<Role>,
+    /// Priority plus check weights, as it says itself; the configured one while it says nothing.
+    pub priority: i32,
+    /// Why it could not take the group over now; `None`: it could. Of the node that is active: why it could not go
+    /// on.
+    pub unfit: Option<Unfit>,
+}
+
+/// Whether `node`, another one than this, could take a group over now; if not, why.
+pub(crate) fn unfit(
+    peers: &Peers,
+    now: Instant,
+    digest: Digest,
+    settings: &Settings,
+    tag: Tag,
+    node: NodeIndex,
+) -> Option<Unfit> {
+    let (Some(member), Some(peer)) = (settings.member(node), peers.of(node)) else { return Some(Unfit::NotMember) };
+    if member.witness {
+        return Some(Unfit::Witness);
+    }
+    match peer.session.state(now) {
+        _ if peer.gone => return Some(Unfit::Leaving),
+        _ if peer.returning(now) => return Some(Unfit::Restarting),
+        SessionState::Down | SessionState::Unproven => return Some(Unfit::Silent),
+        SessionState::OneWay => return Some(Unfit::OneWay),
+        SessionState::Up => {}
+    }
+    let Some(entry) = peer.says(tag, now) else { return Some(Unfit::Unknown) };
+    match () {
+        () if entry.flags.has(Flags::ELIGIBLE) => None,
+        () if entry.flags.has(Flags::DRAINED) => Some(Unfit::Drained),
+        () if peer.digest.is_some_and(|d| d != digest) => Some(Unfit::OtherConfiguration),
+        () if entry.flags.has(Flags::FAILING) => Some(Unfit::CheckFailed),
+        () if entry.flags.has(Flags::UNABLE) => Some(Unfit::ClaimFailed),
+        () if entry.role == Role::Fault => Some(Unfit::Fault),
+        () if entry.flags.has(Flags::ISOLATED) => Some(Unfit::Isolated),
+        () => Some(Unfit::NotYet),
+    }
+}
+
+/// Why nobody else could take a group over, in words: `nobody can take web over: b is drained, w is a witness`.
+pub(crate) fn nobody<'a>(group: &str, others: impl Iterator<Item = (&'a str, Unfit)>) -> String {
+    let others: Vec<String> = others.map(|(node, unfit)| format!("{node} {unfit}")).collect();
+    match others.as_slice() {
+        [] => format!("nobody can take {group} over: it has no other member"),
+        others => format!("nobody can take {group} over: {}", others.join(", ")),
+    }
+}
+
+impl Core {
+    /// The members of a group, those that go first in rank first.
+    pub(super) fn members_snapshot(&self, g: &Group, now: Instant) -> Vec<MemberSnapshot> {
+        let settings = &self.config.groups[g.index.0];
+        let mut members: Vec<MemberSnapshot> = settings
+            .members
+            .iter()
+            .map(|m| {
+                let configured = i32::from(m.priority);
+                let here = m.node == self.config.local;
+                let said = self.peers.of(m.node).and_then(|p| p.says(g.tag, now));
+                MemberSnapshot {
+                    node: self.config.node(m.node).name.to_string(),
+                    witness: m.witness,
+                    role: if here { Some(g.role) } else { said.map(|e| e.role) },
+                    priority: match said {
+                        _ if here => (configured + i32::from(g.health.weight)).clamp(1, 254),
+                        Some(entry) => i32::from(entry.effective),
+                        None => configured,
+                    },
+                    unfit: match here {
+                        true => self.unfit_here(g, m.witness, now),
+                        false => unfit(&self.peers, now, self.digest, settings, g.tag, m.node),
+                    },
+                }
+            })
+            .collect();
+        members
+            .sort_by(|a, b| (a.witness, Reverse(a.priority), &a.node).cmp(&(b.witness, Reverse(b.priority), &b.node)));
+        members
+    }
+
+    fn unfit_here(&self, g: &Group, witness: bool, now: Instant) -> Option<Unfit> {
+        match &g.ineligible {
+            _ if witness => Some(Unfit::Witness),
+            _ if self.stopping || g.left => Some(Unfit::Leaving),
+            _ if g.kept.drained => Some(Unfit::Drained),
+            Some((Cause::ConfigMismatch, _)) => Some(Unfit::OtherConfiguration),
+            Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
+            Some(_) if g.damping.unable_until(now).is_some() => Some(Unfit::ClaimFailed),
+            Some(_) => Some(Unfit::Fault),
+            None if g.eligible_since.is_none() && !g.role.has_right() => Some(Unfit::NotYet),
+            None => None,
+        }
+    }
+
+    /// Why nobody would take over if `active` failed now, in words. Nothing where keepalived elects, or where the file
+    /// names no second node.
+    pub(super) fn no_failover(
+        &self,
+        g: &Group,
+        members: &[MemberSnapshot],
+        active: &str,
+        now: Instant,
+    ) -> Option<String> {
+        let settings = &self.config.groups[g.index.0];
+        let one = members.iter().filter(|m| !m.witness).count() < 2;
+        if one || settings.arbiter == Arbiter::Keepalived || settings.member(self.config.local).is_none() {
+            return None;
+        }
+        let others = members.iter().filter(|m| m.node != active);
+        if others.clone().all(|m| m.unfit.is_some()) {
+            let others = others.filter_map(|m| Some((m.node.as_str(), m.unfit?)));
+            return Some(nobody(settings.name.as_str(), others));
+        }
+        let votes = |n: NodeIndex| n == self.config.local || self.peers.of(n).is_some_and(|p| p.up(now));
+        let voters = settings.members.len();
+        let left = settings
+            .members
+            .iter()
+            .filter(|m| self.config.node(m.node).name.as_str() != active && votes(m.node))
+            .count();
+        (settings.arbiter == Arbiter::Majority && left * 2 <= voters).then(|| {
+            format!(
+                "without {active} only {left} of {voters} nodes are left, which is no majority: nobody could take over"
+            )
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! The timer table: what the core waits for, keyed, so that nothing can wait twice or stale.
+//!
+//! A deadline is entered while a turn evaluates the state it belongs to, and each turn evaluates
+//! everything, so the table is made anew from the state each time: a timer whose reason is gone
+//! cannot fire.
+
+use crate::model::time::Instant;
+use std::collections::BTreeMap;
+
+/// Who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The next regular heartbeat.
+    Heartbeat,
+    /// A peer's silence changes what it is.
+    Session(usize),
+    /// The next fabric probe.
+    Probe,
+    /// Something in a group.
+    Group(usize),
+}
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    at: BTreeMap<Timer, Instant>,
+    current: Timer,
+}
+
+impl Timers {
+    pub(crate) fn new() -> Self {
+        Self { at: BTreeMap::new(), current: Timer::Heartbeat }
+    }
+
+    /// Forgets what `timer` waited for; deadlines entered from now on are its own.
+    pub(crate) fn begin(&mut self, timer: Timer) {
+        self.at.remove(&timer);
+        self.current = timer;
+    }
+
+    /// Enters a deadline; of several the earliest counts.
+    pub(crate) fn wake(&mut self, at: Instant) {
+        self.at.entry(self.current).and_modify(|old| *old = (*old).min(at)).or_insert(at);
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.at.values().min().copied()
+    }
+}

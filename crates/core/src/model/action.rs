@@ -1,0 +1,332 @@
+//! What the core wants done, as data. Actions are imperatives; whoever drives the core carries
+//! them out in the order given, before the next event.
+
+use super::event::Reply;
+use super::maintenance::MaintenanceEnd;
+use super::role::{Cause, Role};
+use super::settled::Settled;
+use crate::model::cloud::CallClass;
+use crate::model::ids::{BootId, Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
+use crate::model::time::Instant;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The list that `Core::handle` appends to.
+pub type Actions = Vec<Action>;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Send a datagram at once, inline, never queued behind anything.
+    SendDatagram {
+        /// Which of our own heartbeat addresses to send from.
+        path: usize,
+        /// Where to.
+        to: SocketAddr,
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// What it says is not true any more from then on; not sent then.
+        until: Instant,
+    },
+    /// Look at one HAVIP (`GET /v1/havip/{id}`).
+    ReadHavip {
+        /// Echoed in the result.
+        op: OperationId,
+        /// The HAVIP.
+        havip: HavipId,
+        /// What depends on it.
+        class: CallClass,
+        /// The call must have ended by then.
+        deadline: Instant,
+    },
+    /// Ask whether an instance runs (`GET /v2/instance/{id}`).
+    ReadInstance {
+        /// Echoed in the result.
+        op: OperationId,
+        /// The instance.
+        instance: InstanceId,
+        /// The call must have ended by then.
+        deadline: Instant,
+    },
+    /// Attach or detach.
+    Write(Write),
+    /// Give up every write of a group that has not ended: the right to it is gone.
+    CancelWrites {
+        /// The group.
+        group: GroupIndex,
+    },
+    /// Put a HAVIP's address on its interface, or renew its lifetime.
+    PutAddress {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// The address.
+        address: Ipv4Addr,
+        /// Kernel lifetime from now; `None` is for ever.
+        lifetime: Option<Duration>,
+        /// Not to be done any more after this instant.
+        right_until: Instant,
+    },
+    /// Take a HAVIP's address off this host, wherever it is.
+    DropAddress {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// Send one gratuitous ARP for a HAVIP's address.
+    Announce {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// The address.
+        address: Ipv4Addr,
+        /// Not to be done any more after this instant.
+        right_until: Instant,
+    },
+    /// Run the hooks of a group.
+    Notify(Notification),
+    /// Keep this on disk, ahead of use; nothing waits for it.
+    Persist(Persisted),
+    /// A transition, for the log and the journal.
+    Record(Transition),
+    /// A step of a move that came in after its role was recorded.
+    RecordLate {
+        /// The group.
+        group: GroupIndex,
+        /// The reign that the move began.
+        epoch: Epoch,
+        /// When the move's timeline began.
+        start: Instant,
+        /// The step.
+        step: Step,
+    },
+    /// Something that an operator should read, already rate-limited.
+    Warn {
+        /// The group it concerns.
+        group: Option<GroupIndex>,
+        /// What happened, to what, and what to do.
+        text: String,
+    },
+    /// Answer a command.
+    Reply {
+        /// The number that the command carried.
+        request: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Draw 128 random bits for another boot id.
+    DrawBootId,
+    /// Every group has left: the process may end.
+    Exit,
+}
+
+/// One attempt at an attach or a detach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// Echoed in the result.
+    pub op: OperationId,
+    /// The group.
+    pub group: GroupIndex,
+    /// The reign it belongs to.
+    pub epoch: Epoch,
+    /// The HAVIP.
+    pub havip: HavipId,
+    /// Attach or detach.
+    pub kind: WriteKind,
+    /// What depends on it.
+    pub class: CallClass,
+    /// The targets, all of one type, at most five.
+    pub targets: Vec<Target>,
+    /// `clientToken`: the same for every retry of one attempt, at most 64 ASCII characters.
+    pub token: String,
+    /// Not to be started any more after this instant.
+    pub right_until: Instant,
+    /// The call must have ended by then.
+    pub deadline: Instant,
+}
+
+/// Which write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteKind {
+    /// `PUT /v1/havip/{id}?attach`.
+    Attach,
+    /// `PUT /v1/havip/{id}?detach`.
+    Detach,
+}
+
+/// A call of the notify hooks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// The group.
+    pub group: GroupIndex,
+    /// keepalived's word for the new state.
+    pub state: NotifyState,
+    /// Effective priority of this node.
+    pub priority: i32,
+    /// The reign.
+    pub epoch: Epoch,
+    /// Why.
+    pub cause: Cause,
+    /// Who the cloud said has the HAVIP, when last read.
+    pub holder: Option<String>,
+}
+
+/// keepalived's states, as its notify scripts get them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum NotifyState {
+    /// Active, confirmed by the cloud.
+    Master,
+    /// Any state that waits.
+    Backup,
+    /// Not eligible.
+    Fault,
+    /// The daemon is leaving.
+    Stop,
+}
+
+impl NotifyState {
+    /// The word as keepalived spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Master => "MASTER",
+            Self::Backup => "BACKUP",
+            Self::Fault => "FAULT",
+            Self::Stop => "STOP",
+        }
+    }
+}
+
+/// What survives a restart. Names, not indices: the file may have changed meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Persisted {
+    /// The cluster and the node that this is of. Empty: not known.
+    pub cluster: String,
+    /// See `cluster`.
+    pub node: String,
+    /// Per group name.
+    pub groups: BTreeMap<String, PersistedGroup>,
+    /// Longest pause of this host that was ever measured.
+    pub longest_pause: Duration,
+    /// The boot of the machine in which this was written: what was given in an earlier one is as old as this one at
+    /// least. Empty: unknown.
+    pub machine_boot: String,
+    /// What this voter had given when it was stopped in order. The core forgets it once it was read.
+    pub grants: Vec<KeptGrant>,
+}
+
+impl Persisted {
+    /// Whose it is, if it is another node's: what that one granted, reserved or was told says nothing here.
+    #[must_use]
+    pub fn of_another(&self, config: &crate::model::settings::Config) -> Option<String> {
+        let (cluster, node) = (config.cluster.as_str(), config.local_node().name.as_str());
+        let known = !self.cluster.is_empty() && !self.node.is_empty();
+        let another = known && (self.cluster.as_str(), self.node.as_str()) != (cluster, node);
+        another.then(|| format!("node {:?} of cluster {:?}", self.node, self.cluster))
+    }
+
+    /// Forgets what cannot be right and would never end, and says what that was, in words; the rest stays.
+    ///
+    /// Lost numbers cost waiting, never safety: they are learned from the peers.
+    pub fn forget_incredible(&mut self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (name, group) in &mut self.groups {
+            group.forget_incredible(name, &mut found);
+        }
+        found
+    }
+}
+
+/// A grant of a voter that was stopped in order: after the restart it renews this one, and gives no other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct KeptGrant {
+    /// Name of the group.
+    pub group: String,
+    /// Name of the node that has it.
+    pub node: String,
+    /// Its boot id, in hexadecimal.
+    pub boot: String,
+}
+
+impl KeptGrant {
+    /// Who that is under `config`, if it is still there.
+    pub(crate) fn holder(&self, config: &crate::model::settings::Config) -> Option<(NodeIndex, BootId)> {
+        let mut boot = [0; 16];
+        hex::decode_to_slice(&self.boot, &mut boot).ok()?;
+        Some((config.node_named(&self.node)?, BootId(boot)))
+    }
+}
+
+/// What survives a restart, of one group.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct PersistedGroup {
+    /// No epoch above this one was used: the next start begins after it.
+    pub epoch_reserved: u64,
+    /// `drain` is on.
+    pub drained: bool,
+    /// Number of the last change of maintenance that was heard of: odd is on.
+    pub maintenance: u32,
+    /// When it ends by itself, if this node was told to end it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maintenance_end: Option<MaintenanceEnd>,
+    /// What the voters agreed on last (arbiter `majority`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
+    /// Preemption is off after a switchover, until the next unplanned move.
+    pub preemption_suspended: bool,
+    /// HAVIPs that a node of this cluster was seen to hold (`strangers = "guard"`).
+    pub once_held: Vec<HavipId>,
+    /// The address of each HAVIP as the cloud gave it last.
+    pub addresses: BTreeMap<String, Ipv4Addr>,
+}
+
+/// A change of role, with everything needed to say why and how long it took.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Transition {
+    /// When it was decided.
+    #[serde(serialize_with = "as_millis")]
+    pub at: Instant,
+    /// The group.
+    pub group: GroupIndex,
+    /// Role before.
+    pub from: Role,
+    /// Role after.
+    pub to: Role,
+    /// The reign it begins or ends.
+    pub epoch: Epoch,
+    /// Why.
+    pub cause: Cause,
+    /// In words, with the values that decided.
+    pub detail: String,
+    /// The peer concerned, if one is.
+    pub peer: Option<NodeIndex>,
+    /// The steps that led here, oldest first.
+    pub timeline: Vec<Step>,
+}
+
+/// One dated step of a timeline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// When.
+    #[serde(serialize_with = "as_millis")]
+    pub at: Instant,
+    /// What.
+    pub what: String,
+}
+
+fn as_millis<S: serde::Serializer>(at: &Instant, s: S) -> Result<S::Ok, S::Error> {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds for people; 2^53 ns are 104 days of exact figures")]
+    s.serialize_f64(at.as_nanos() as f64 / 1e6)
+}

@@ -1,0 +1,254 @@
+//! What can happen to the core, as data. Events are past participles: they state facts, and the
+//! core decides what follows from them.
+
+use crate::model::cloud::{CallError, HaVip};
+use crate::model::ids::{BootId, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use crate::model::settings::Config;
+use crate::model::time::Instant;
+use crate::model::vrrp::State;
+use serde::Serialize;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One fact handed to `Core::handle`.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// Time has passed; a deadline of the core may have been reached.
+    TimerExpired,
+    /// A UDP datagram arrived on one of our heartbeat addresses or on a HAVIP's own address.
+    DatagramReceived {
+        /// Which of our own heartbeat addresses it came in on; `None` for a HAVIP's address.
+        path: Option<usize>,
+        /// The sender's socket address, to answer probes; never trusted for anything else.
+        from: std::net::SocketAddr,
+        /// When the kernel took it from the network. It may have waited long for this process to read it.
+        arrived: Instant,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The metadata service or the ENI list told what this node is to the cloud.
+    IdentityLearned {
+        /// Our own target.
+        target: Target,
+    },
+    /// On which of our own heartbeat addresses something can be heard: a socket is bound, and the link is up.
+    PathsObserved(Vec<bool>),
+    /// This host itself began to refuse what is sent to a peer's address, or ceased to. What the network beyond it says
+    /// does not belong here: that may be the peer's death.
+    SendingChanged {
+        /// The peer's address.
+        to: std::net::SocketAddr,
+        /// What it says, if it refuses.
+        refused: Option<String>,
+    },
+    /// The metadata service was asked which machine this is.
+    HostChecked {
+        /// How it is another one than this node is to the cloud, in words; `None`: it is the one.
+        differs: Option<String>,
+    },
+    /// Whether any of this node's own heartbeat addresses is on this host, with a socket of ours.
+    SocketsChanged {
+        /// One is.
+        bound: bool,
+    },
+    /// Whether the interface that a HAVIP's address belongs on can be used.
+    LinkChanged {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// Interface exists, is administratively up and has carrier.
+        up: bool,
+    },
+    /// The kernel was seen to have, or not to have, a HAVIP's address on this host.
+    AddressObserved {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// It is there.
+        present: bool,
+    },
+    /// The kernel carried out a put of a HAVIP's address, or a renewal, or refused it.
+    AddressAnswered {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+        /// What it said, if that was no.
+        error: Option<String>,
+    },
+    /// An announcement of a HAVIP's address has been sent.
+    Announced {
+        /// The group.
+        group: GroupIndex,
+        /// The address.
+        address: std::net::Ipv4Addr,
+    },
+    /// A long operation ended; one whose id is no longer expected is dropped and counted.
+    OperationEnded {
+        /// The id that the action carried.
+        op: OperationId,
+        /// How it ended.
+        result: OperationResult,
+    },
+    /// A write has left this host, or is just leaving it.
+    OperationSent {
+        /// The id that the action carried.
+        op: OperationId,
+        /// When.
+        at: Instant,
+    },
+    /// Somebody told us to do something.
+    Commanded {
+        /// What.
+        command: Command,
+        /// Number that the reply carries.
+        request: u64,
+    },
+    /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`].
+    ConfigReloaded(Arc<Config>),
+    /// keepalived's state of the instance that a group follows, as it arrived.
+    VrrpReported {
+        /// The group.
+        group: GroupIndex,
+        /// The state.
+        report: VrrpReport,
+    },
+    /// The effects side of the daemon has completed a turn: what depends on it may go on.
+    EffectsProgressed,
+    /// A boot id, asked for by `DrawBootId`.
+    BootIdDrawn(BootId),
+    /// A health judgement changed what this node is worth in a group.
+    HealthChanged {
+        /// The group.
+        group: GroupIndex,
+        /// Sum of the weights of its checks.
+        weight: i16,
+        /// A check without weight fails.
+        failed: bool,
+        /// A check has not decided yet.
+        undecided: bool,
+    },
+}
+
+/// What keepalived says of one instance or sync group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VrrpReport {
+    /// The state.
+    pub state: State,
+    /// keepalived has just decided so; else it is what it decided before.
+    pub decided: bool,
+    /// How we know.
+    pub source: VrrpSource,
+}
+
+/// How a state of keepalived is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VrrpSource {
+    /// `havipctl notify`.
+    Notify,
+    /// keepalived's FIFO.
+    Fifo,
+    /// Kept in the state directory, from before we started.
+    Kept,
+    /// keepalived's process has ended, or does not run.
+    Process,
+}
+
+impl fmt::Display for VrrpSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Notify => "notify command",
+            Self::Fifo => "FIFO",
+            Self::Kept => "from before this start",
+            Self::Process => "its process",
+        })
+    }
+}
+
+/// How a long operation ended.
+#[derive(Debug, Clone)]
+pub enum OperationResult {
+    /// `ReadHavip`.
+    Havip(Result<HaVip, CallError>),
+    /// `ReadInstance`: whether the instance runs.
+    Instance(Result<InstanceState, CallError>),
+    /// `Attach` or `Detach`.
+    Written(Result<(), CallError>),
+}
+
+/// What the cloud says of another node's instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceState {
+    /// Running, or in a state that may run.
+    Running,
+    /// Stopped, deleted or unknown to the cloud.
+    NotRunning,
+}
+
+/// What an operator, a signal or systemd asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Planned move of one group, to a node or to whoever is next in rank.
+    Switchover {
+        /// The group.
+        group: GroupIndex,
+        /// The node that is to be active.
+        to: Option<NodeIndex>,
+    },
+    /// Only says what `Switchover` would do.
+    RehearseSwitchover {
+        /// The group.
+        group: GroupIndex,
+        /// The node that would be active.
+        to: Option<NodeIndex>,
+    },
+    /// Planned move of one group to this node, asked of the one that has it.
+    Fetch {
+        /// The group.
+        group: GroupIndex,
+    },
+    /// Watch closely where the packets of one group go.
+    Trace {
+        /// The group.
+        group: GroupIndex,
+    },
+    /// Hand over and stay ineligible, until told otherwise, across restarts.
+    Drain {
+        /// The group; `None` is every group.
+        group: Option<GroupIndex>,
+        /// Drain (true) or undrain.
+        on: bool,
+    },
+    /// Freeze a group on every node.
+    Maintenance {
+        /// The group; `None` is every group.
+        group: Option<GroupIndex>,
+        /// On or off.
+        on: bool,
+        /// Off again by itself after this long.
+        lasts: Option<Duration>,
+    },
+    /// Begin the epochs and maintenance numbers of a group again, if they are too high to be right.
+    ResetNumbers {
+        /// The group; `None` is every group.
+        group: Option<GroupIndex>,
+    },
+    /// Leave: SIGTERM, as `on-stop`; or for a restart, as `on-restart`.
+    Stop {
+        /// This is a restart.
+        restart: bool,
+    },
+}
+
+/// The answer to a [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Begun or done; the text says which.
+    Done(String),
+    /// Refused, with the reason and what would help.
+    Refused(String),
+}

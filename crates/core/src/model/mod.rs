@@ -1,0 +1,16 @@
+//! The words that every part shares. They know nothing of the parts.
+
+pub mod action;
+pub mod cloud;
+pub mod digest;
+pub mod event;
+pub mod histogram;
+pub mod ids;
+pub mod maintenance;
+pub mod role;
+pub mod secret;
+pub mod settings;
+pub mod settled;
+pub mod tag;
+pub mod time;
+pub mod vrrp;

@@ -1,0 +1,208 @@
+//! One `[[group]]` and what is in it: the members, the HAVIPs, and what each of its words stands for.
+
+use crate::model::ids::{GroupName, HavipId, NodeIndex};
+use crate::model::vrrp::Vrrp;
+use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// One `[[group]]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// `name`.
+    pub name: GroupName,
+    /// Members and voters with their configured priority, in file order of the nodes.
+    pub members: Vec<Member>,
+    /// Who may claim when nodes cannot see each other; `auto` is resolved.
+    pub arbiter: Arbiter,
+    /// A better-ranked node that comes back takes over.
+    pub preempt: bool,
+    /// How long it must have been eligible first.
+    pub preempt_delay: Duration,
+    /// What SIGTERM does.
+    pub on_stop: OnStop,
+    /// What a restart does.
+    pub on_restart: OnRestart,
+    /// Lifetime left on a kept address.
+    pub keep_for: Duration,
+    /// A planned move that is not confirmed by then is taken back.
+    pub handover_timeout: Duration,
+    /// What a holder does when neither peers nor cloud answer.
+    pub when_isolated: HoldOrRelease,
+    /// What a holder does when every member fails its checks.
+    pub when_all_fail: HoldOrRelease,
+    /// Unforced moves allowed per window; zero means no limit.
+    pub max_moves: u32,
+    /// The window of `max_moves`.
+    pub max_moves_window: Duration,
+    /// How long a superseded node waits without new evidence.
+    pub reclaim_wait: Duration,
+    /// The vrrp_instance or sync group that `arbiter = "keepalived"` follows.
+    pub vrrp: Vrrp,
+    /// Elect and report, touch nothing.
+    pub observe: bool,
+    /// The HAVIPs, which move together.
+    pub havips: Vec<Havip>,
+    /// What is called on a change of state.
+    pub hooks: Hooks,
+}
+
+impl Group {
+    /// The member that `node` is, if it is one.
+    #[must_use]
+    pub fn member(&self, node: NodeIndex) -> Option<&Member> {
+        self.members.iter().find(|m| m.node == node)
+    }
+}
+
+/// A node's part in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Which node.
+    pub node: NodeIndex,
+    /// Its priority here; zero for a witness.
+    pub priority: u8,
+    /// Votes, never holds.
+    pub witness: bool,
+}
+
+/// Who may claim when nodes cannot see each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arbiter {
+    /// Silence is enough.
+    None,
+    /// The cloud's record is the third opinion.
+    Cloud,
+    /// Leases from a majority of voters.
+    Majority,
+    /// keepalived elects; the cloud's record is the third opinion while it says nothing new.
+    Keepalived,
+}
+
+impl Arbiter {
+    /// The word of the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Cloud => "cloud",
+            Self::Majority => "majority",
+            Self::Keepalived => "keepalived",
+        }
+    }
+
+    /// Whether the cloud's record counts where nodes cannot see each other.
+    #[must_use]
+    pub const fn by_record(self) -> bool {
+        matches!(self, Self::Cloud | Self::Keepalived)
+    }
+}
+
+/// `on-stop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnStop {
+    /// Hand over; nobody can: keep.
+    Handover,
+    /// Leave the address for `keep-for`.
+    Keep,
+    /// Drop it.
+    Release,
+}
+
+/// `on-restart`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnRestart {
+    /// Leave the address for `keep-for` and resume.
+    Keep,
+    /// Hand over first.
+    Handover,
+}
+
+/// `when-isolated` and `when-all-fail`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HoldOrRelease {
+    /// Stay.
+    Hold,
+    /// Let go.
+    Release,
+}
+
+/// One `[[group.havip]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Havip {
+    /// `id`.
+    pub id: HavipId,
+    /// Who stays bound.
+    pub binding: Binding,
+    /// `address`; `None` means the HAVIP's own `privateIpAddress`.
+    pub address: Option<Ipv4Addr>,
+    /// Where the address goes.
+    pub interface: Interface,
+    /// What happens to bound targets that are no member's.
+    pub strangers: Strangers,
+}
+
+/// `binding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binding {
+    /// Only the active node stays bound.
+    Exclusive,
+    /// All members stay bound.
+    Shared,
+}
+
+impl Binding {
+    /// The word of the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exclusive => "exclusive",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// `group.havip.interface`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Interface {
+    /// The one that has the node's heartbeat address (ENI: the one with its MAC).
+    Discover,
+    /// A given one.
+    Named(String),
+    /// No local address, no announcements.
+    None,
+}
+
+/// `strangers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strangers {
+    /// Never detached before this cluster first held the HAVIP; repaired afterwards.
+    Guard,
+    /// Always detached.
+    Detach,
+    /// Never detached.
+    Refuse,
+}
+
+/// `[hooks]` with the group's replacements applied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hooks {
+    /// Called for every state, with four arguments appended.
+    pub notify: Option<Vec<String>>,
+    /// Called for MASTER, before `notify`.
+    pub notify_master: Option<Vec<String>>,
+    /// Called for BACKUP, before `notify`.
+    pub notify_backup: Option<Vec<String>>,
+    /// Called for FAULT, before `notify`.
+    pub notify_fault: Option<Vec<String>>,
+    /// Called for STOP, before `notify`.
+    pub notify_stop: Option<Vec<String>>,
+    /// How long one call may take.
+    pub timeout: Duration,
+}

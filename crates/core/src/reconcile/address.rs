@@ -1,0 +1,181 @@
+//! The kernel's half: the address on the interface and its announcements.
+
+use super::{Place, Serve};
+use crate::election::turn::Turn;
+use crate::model::action::Action;
+use crate::model::time::Instant;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// A removal that was not seen to work is repeated after this long.
+const DROP_AGAIN: Duration = Duration::from_secs(1);
+/// An address that vanished is put back after at most this long, and not more often.
+const RESTORE_AFTER: Duration = Duration::from_millis(20);
+/// The kernel may make a put wait for its lock for so long, however short the dead time is. The shortest lifetime that
+/// an address can have is longer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is known of one address on this host, and when what was last done about it.
+#[derive(Debug, Default)]
+pub(crate) struct Address {
+    /// The address, once the configuration, the state directory or the cloud told it.
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// Whether it belongs on an interface at all (`interface = "none"`: false).
+    pub(crate) wanted: bool,
+    /// As last observed; `None` before the first look.
+    pub(crate) present: Option<bool>,
+    put_at: Option<Instant>,
+    /// Since when it is asked for without being had: the oldest put, or renewal, that nothing has borne out.
+    asked: Option<Instant>,
+    /// What the kernel said to the last one, if that was no.
+    refused: Option<String>,
+    dropped_at: Option<Instant>,
+    burst_left: u32,
+    announce_at: Option<Instant>,
+}
+
+impl Address {
+    /// An address that may be known already.
+    pub(crate) fn new(ip: Option<Ipv4Addr>, wanted: bool) -> Self {
+        Self { ip, wanted, ..Self::default() }
+    }
+
+    /// The address that may be on this host because of us.
+    pub(crate) fn maybe_ours(&self) -> Option<Ipv4Addr> {
+        let maybe_there = self.present != Some(false) || self.put_at.is_some();
+        self.ip.filter(|_| self.wanted && maybe_there)
+    }
+
+    /// A reload made it another address, or no address of this host: nothing that was known of it holds any more. Who
+    /// has the right announces the new one `announcements` times.
+    pub(crate) fn replace(&mut self, now: Instant, ip: Option<Ipv4Addr>, wanted: bool, announcements: u32) {
+        *self = Self { burst_left: announcements, announce_at: Some(now), ..Self::new(ip, wanted) };
+    }
+
+    /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
+    pub(crate) fn put(&mut self, turn: &mut Turn<'_>, place: Place, right_until: Instant) {
+        let (Some(ip), true) = (self.ip, self.wanted) else { return };
+        let interval = turn.config.heartbeat.interval;
+        // What did not help for an interval need not be repeated more often.
+        let hopeful = self.asked.is_none_or(|since| turn.now < since + interval);
+        let again = match (self.put_at, self.present) {
+            (None, _) => turn.now,
+            (Some(at), Some(false)) if hopeful => at + RESTORE_AFTER,
+            (Some(at), _) => at + interval,
+        };
+        if turn.due(again) && turn.now < right_until {
+            self.put_at = Some(turn.now);
+            self.asked.get_or_insert(turn.now);
+            self.dropped_at = None;
+            turn.out.push(Action::PutAddress {
+                group: place.group,
+                havip: place.havip,
+                address: ip,
+                lifetime: turn.config.local_address.lifetime,
+                right_until,
+            });
+            turn.wake(turn.now + interval);
+        }
+    }
+
+    /// The kernel was seen to have it, or not to. Says whether it has just come.
+    pub(crate) fn observed(&mut self, present: bool) -> bool {
+        if present {
+            self.had();
+        }
+        let before = self.present.replace(present);
+        present && before != Some(true)
+    }
+
+    /// A put was carried out, or refused with `error`. Says whether nothing follows: a renewal like those before it.
+    pub(crate) fn answered(&mut self, error: Option<String>) -> bool {
+        let quiet = error.is_none() && self.refused.is_none() && self.present == Some(true);
+        match error {
+            Some(_) => self.refused = error,
+            // Else it is not there until it is seen to be.
+            None if self.present != Some(false) => self.had(),
+            None => {}
+        }
+        quiet
+    }
+
+    fn had(&mut self) {
+        self.asked = None;
+        self.refused = None;
+    }
+
+    /// Why it cannot be had, once it was asked for in vain for a dead time.
+    pub(crate) fn failing(&self, turn: &mut Turn<'_>) -> Option<String> {
+        let since = self.asked?;
+        let patience = turn.dead_time().max(PATIENCE);
+        turn.due(since + patience).then(|| {
+            let why = self.refused.clone();
+            let ip = self.ip.map_or_else(|| "the address".to_owned(), |ip| ip.to_string());
+            why.unwrap_or_else(|| format!("{ip} is asked for in vain; what puts addresses on this host hangs"))
+        })
+    }
+
+    /// Whether it is on this host for sure.
+    pub(crate) fn there(&self) -> bool {
+        self.present == Some(true) || (self.put_at.is_some() && self.asked.is_none())
+    }
+
+    /// Leaves the address for `keep_for`, for a restart.
+    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>, place: Place, keep_for: Duration) {
+        let (Some(ip), true) = (self.ip, self.wanted) else { return };
+        turn.out.push(Action::PutAddress {
+            group: place.group,
+            havip: place.havip,
+            address: ip,
+            lifetime: Some(keep_for),
+            right_until: turn.now + keep_for,
+        });
+    }
+
+    /// Takes the address off, again and again until it is seen to be gone.
+    pub(crate) fn drop(&mut self, turn: &mut Turn<'_>, place: Place) {
+        self.burst_left = 0;
+        self.announce_at = None;
+        self.had();
+        let Some(ip) = self.ip.filter(|_| self.wanted) else { return };
+        let maybe_there = self.present == Some(true) || (self.put_at.is_some() && self.dropped_at.is_none());
+        if !maybe_there {
+            self.put_at = None;
+            return;
+        }
+        if turn.due(self.dropped_at.map_or(turn.now, |at| at + DROP_AGAIN)) {
+            self.dropped_at = Some(turn.now);
+            self.put_at = None;
+            turn.out.push(Action::DropAddress { group: place.group, havip: place.havip, address: ip });
+            turn.wake(turn.now + DROP_AGAIN);
+        }
+    }
+
+    /// Whether the address is on, as far as we can tell without waiting for the kernel's word.
+    pub(crate) fn on(&self) -> bool {
+        !self.wanted || (self.put_at.is_some() && self.present != Some(false))
+    }
+
+    /// Begins a burst of announcements with the next [`Self::announce`].
+    pub(crate) fn burst(&mut self, turn: &Turn<'_>) {
+        self.burst_left = turn.config.local_address.announce_count;
+        self.announce_at = Some(turn.now);
+    }
+
+    /// Sends the announcement that is due, if one is; none while the address is not there.
+    pub(crate) fn announce(&mut self, turn: &mut Turn<'_>, place: Place, serve: &Serve) {
+        let (Some(ip), Some(at), true) = (self.ip, self.announce_at, self.wanted) else { return };
+        if self.put_at.is_none() || !self.there() || !serve.announce || !turn.due(at) || turn.now >= serve.right_until {
+            return;
+        }
+        let right_until = serve.right_until;
+        turn.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, right_until });
+        self.burst_left = self.burst_left.saturating_sub(1);
+        let settings = &turn.config.local_address;
+        let gap = if self.burst_left > 0 { settings.announce_interval } else { settings.announce_refresh };
+        self.announce_at = (!gap.is_zero()).then(|| turn.now + gap);
+        if let Some(next) = self.announce_at {
+            turn.wake(next);
+        }
+    }
+}

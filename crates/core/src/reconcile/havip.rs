@@ -1,0 +1,321 @@
+//! One HAVIP: what was last read of it, what is under way, and the next effect.
+
+use super::address::Address;
+use super::calls::{Attempt, Reading, Writing};
+use super::contest::Contest;
+use super::{Desire, Failure, Outcome, Place, Serve};
+use crate::election::turn::Turn;
+use crate::model::action::WriteKind;
+use crate::model::cloud::{CallClass, CallError, HaVip};
+use crate::model::ids::Target;
+use crate::model::role::Cause;
+use crate::model::settings::{Binding, Havip};
+use crate::model::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A read this old may still open a claim.
+const FRESH: Duration = Duration::from_secs(2);
+/// Time between looks at a master that does not move.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// One that was refused is not tried again for this long; it may have been refused because a write that lands late
+/// had not bound the target yet.
+pub(super) const DETACH_LATER: Duration = Duration::from_secs(15);
+/// One that is not to be had, beside others that are, is tried again after this long.
+const TRY_AGAIN: Duration = Duration::from_secs(15);
+/// The longest wait that is taken from the cloud's `Retry-After` after a failed claim.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What to do about a HAVIP that the cloud does not know.
+const CREATE_IT: &str = "create it, or correct group.havip.id";
+
+/// One good look at the cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRead {
+    /// When the call was issued: what it says is at least this new.
+    pub issued: Instant,
+    /// When the answer came.
+    pub at: Instant,
+    /// The answer.
+    pub havip: HaVip,
+}
+
+/// The loop of one HAVIP.
+#[derive(Debug, Default)]
+pub struct HavipLoop {
+    pub(crate) address: Address,
+    /// The interface can be used.
+    pub(crate) link_up: bool,
+    /// Last good look.
+    pub(crate) read: Option<Arc<LastRead>>,
+    /// When the last look was answered, be it with a no; `None` if nothing came back.
+    pub(crate) answered_at: Option<Instant>,
+    /// Errors since the last good look: how many, since when, the last one. A look that was not sent is none.
+    pub(crate) read_errors: Option<(u32, Instant, CallError)>,
+    /// Looks in a row that were sent and that nothing answered: how many, since when.
+    pub(crate) silence: Option<(u32, Instant)>,
+    /// Wrong answers of the cloud that were repaired while active.
+    pub(crate) repairs: u64,
+    /// A repair against a target that is no member's has begun, and the group has not counted it yet.
+    pub(crate) contested: bool,
+    pub(super) contest: Contest,
+    pub(super) reading: Option<Reading>,
+    /// After a look that failed: when it did, and how long the next one is to wait.
+    pub(super) pause: Option<(Instant, Duration)>,
+    pub(super) asked_at: Option<Instant>,
+    pub(super) read_at: Option<Instant>,
+    pub(super) writing: Option<Writing>,
+    pub(super) wrote: Option<Instant>,
+    pub(super) attempt: Option<Attempt>,
+    /// The last write that was answered with 200, and when.
+    pub(super) done: Option<(WriteKind, Vec<Target>, Instant)>,
+    pub(super) attempts: u64,
+    pub(super) retry_at: Instant,
+    pub(super) retries: u32,
+    pub(super) last_error: Option<(WriteKind, CallError)>,
+    pub(super) looks: u32,
+    pub(super) acted_on: Option<Instant>,
+    pub(super) opened: Option<Instant>,
+    /// There was a claim before the one that is open, in this run of the daemon.
+    pub(super) reigned: bool,
+    pub(super) confirmed_at: Option<Instant>,
+    pub(super) unconfirmed_since: Option<Instant>,
+    pub(super) detach_from: Instant,
+    /// When the outcome became `Failed`, beside others that did not.
+    failed_at: Option<Instant>,
+    /// This claim has announced the address without knowing who is master.
+    announced: bool,
+    pub(super) outcome: Option<Outcome>,
+}
+
+/// What of a group's state one HAVIP needs to see.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) place: Place,
+    pub(crate) havip: &'a Havip,
+    pub(crate) members: &'a [&'a str],
+    pub(crate) once_held: bool,
+    /// Without a claim: time between two looks.
+    pub(crate) look_every: Duration,
+    /// Without a claim: one look is due then, unless one was begun since.
+    pub(crate) look_once: Option<Instant>,
+    /// Without a claim: what depends on the look.
+    pub(crate) look_class: CallClass,
+    /// The longest wait that is taken from the cloud's `Retry-After`.
+    pub(crate) patience: Duration,
+}
+
+impl HavipLoop {
+    /// A loop that knows nothing yet but, perhaps, the address.
+    pub(crate) fn new(address: Option<std::net::Ipv4Addr>, wanted: bool) -> Self {
+        Self { address: Address::new(address, wanted), link_up: true, ..Self::default() }
+    }
+
+    /// What became of the desire so far.
+    pub(crate) fn outcome(&self) -> &Outcome {
+        self.outcome.as_ref().unwrap_or(&Outcome::Pending)
+    }
+
+    /// Who the cloud said has the address.
+    pub(crate) fn holder(&self) -> Option<&str> {
+        self.read.as_ref().and_then(|r| r.havip.holder())
+    }
+
+    /// When a write of ours was last under way. One that waits for its turn is not.
+    pub(crate) fn last_write(&self, now: Instant) -> Option<Instant> {
+        if self.writing.as_ref().is_some_and(|w| w.sent) { Some(now) } else { self.wrote }
+    }
+
+    /// Whether the cloud said, and not only once, that there is no such HAVIP.
+    pub(crate) fn missing(&self) -> bool {
+        self.read_errors.as_ref().is_some_and(|(count, _, error)| *count >= 2 && error.missing)
+    }
+
+    /// Why it is not to be had, and what to do about it.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match (&self.outcome, &self.read_errors) {
+            (Some(Outcome::Failed(failure)), _) => Some(failure.text.clone()),
+            (_, Some((_, _, error))) if self.missing() => Some(format!("{error}; {CREATE_IT}")),
+            _ => {
+                let id = self.read.as_ref().map_or("this HAVIP", |r| r.havip.ha_vip_id.as_str());
+                self.contest.alarm(id)
+            }
+        }
+    }
+
+    /// Whether a write is under way.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Since when.
+    pub(crate) fn writing_since(&self) -> Option<Instant> {
+        self.writing.as_ref().map(|w| w.issued)
+    }
+
+    /// One step towards `desire`.
+    pub(crate) fn step(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, desire: &Desire) {
+        match desire {
+            Desire::Serve(serve) => self.serve(turn, scope, serve),
+            other => {
+                self.close();
+                match other {
+                    Desire::Keep { until } => self.address.put(turn, scope.place, *until),
+                    Desire::Nothing => self.address.drop(turn, scope.place),
+                    Desire::Serve(_) | Desire::Undecided => {}
+                }
+                self.look_around(turn, scope);
+            }
+        }
+    }
+
+    /// Ends whatever was under way: the right to it is gone.
+    pub(crate) fn close(&mut self) {
+        self.writing = None;
+        self.attempt = None;
+        self.reigned |= self.opened.is_some();
+        self.opened = None;
+        self.confirmed_at = None;
+        self.unconfirmed_since = None;
+        self.outcome = None;
+    }
+
+    fn open(&mut self, turn: &mut Turn<'_>) {
+        self.opened = Some(turn.now);
+        self.unconfirmed_since = Some(turn.now);
+        self.retry_at = turn.now;
+        self.retries = 0;
+        self.looks = 0;
+        self.last_error = None;
+        self.acted_on = None;
+        self.done = None;
+        self.detach_from = turn.now;
+        self.announced = false;
+        self.failed_at = None;
+    }
+
+    fn serve(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
+        if self.opened.is_none() {
+            self.open(turn);
+        }
+        self.give_up_lost_calls(turn);
+        if let Some(Outcome::Failed(failure)) = &self.outcome {
+            let wait = TRY_AGAIN.max(failure.retry_after.unwrap_or_default());
+            if turn.due(*self.failed_at.get_or_insert(turn.now) + wait) {
+                self.close();
+                self.open(turn);
+            }
+        }
+        if turn.now >= serve.right_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
+            return;
+        }
+        self.address.put(turn, scope.place, serve.right_until);
+        if self.writing.is_none() {
+            self.look_or_act(turn, scope, serve);
+        }
+        let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= turn.now);
+        if serve.announce_within.is_none_or(just_read) && self.contest.waits(turn.now).is_none() {
+            self.address.announce(turn, scope.place, serve);
+        }
+        if let Some(since) = self.unconfirmed_since
+            && turn.due(since + turn.config.cloud.operation_timeout)
+        {
+            let last = self.last_error.as_ref().map_or_else(|| self.describe_read(), |(_, e)| e.to_string());
+            let text = format!("{} is not ours after the operation timeout; last: {last}", scope.havip.id);
+            self.fail(Cause::ClaimTimedOut, text, None);
+        }
+    }
+
+    fn look_or_act(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
+        let trusted = self.trusted_read(turn).filter(|read| !self.is_history(turn, scope, serve, read));
+        let Some(read) = trusted else {
+            // Nothing recent is known: attach is the move that is right under every semantics.
+            if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
+                if self.known_bound(turn, scope) {
+                    self.look(turn, scope, self.class(serve));
+                    // With every look that begins, not in every turn in which none may.
+                    if self.reading.is_some() || !std::mem::replace(&mut self.announced, true) {
+                        self.begin_burst(turn);
+                    }
+                } else if turn.due(self.retry_at) {
+                    self.attach(turn, scope, serve);
+                }
+            } else {
+                self.look(turn, scope, self.class(serve));
+            }
+            return;
+        };
+        if self.acted_on != Some(read.issued) {
+            self.act(turn, scope, serve, &read);
+        } else if self.read_at.is_some_and(|at| turn.due(at)) {
+            self.look(turn, scope, self.class(serve));
+        } else if self.confirmed_at.is_some() {
+            let every = self.audit_every(turn, serve);
+            if turn.due(read.at + every) {
+                self.look(turn, scope, self.class(serve));
+            }
+        }
+    }
+
+    /// What depends on a look of a node that claims or holds.
+    pub(super) fn class(&self, serve: &Serve) -> CallClass {
+        match () {
+            () if serve.alone => CallClass::Holding,
+            () if self.confirmed_at.is_none() => CallClass::Claim,
+            () => CallClass::Background,
+        }
+    }
+
+    /// A read that decides: newer than our last write, and new enough to open a claim with.
+    fn trusted_read(&self, turn: &Turn<'_>) -> Option<Arc<LastRead>> {
+        let read = self.read.as_ref()?;
+        let opened = self.opened.unwrap_or(turn.now);
+        let after_write = self.wrote.is_none_or(|w| read.issued >= w);
+        let recent = read.issued + FRESH >= opened;
+        (after_write && recent).then(|| Arc::clone(read))
+    }
+
+    /// A look from before this claim, after an earlier reign, that names or binds us may be of that reign: whoever was
+    /// holder in between may have detached us since. The next look may lag as much, so it is no remedy: attaching is.
+    fn is_history(&self, turn: &Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
+        let Some(me) = turn.identity.map(Target::id) else { return false };
+        let holder = read.havip.holder();
+        // Whom a claim gives way to, or leaves to the election, counts in any look.
+        let judged = holder.is_some_and(|h| serve.yield_to.iter().chain(&serve.hands_off).any(|id| id == h));
+        let bound = scope.havip.binding == Binding::Exclusive && read.havip.binds(me) && !judged;
+        let before = self.reigned && self.opened.is_some_and(|opened| read.issued < opened);
+        before && (holder == Some(me) || bound)
+    }
+
+    /// Shared binding: an older look that says we are bound spares the attach.
+    fn known_bound(&self, turn: &Turn<'_>, scope: Scope<'_>) -> bool {
+        let me = turn.identity.map_or("", Target::id);
+        scope.havip.binding == Binding::Shared && self.read.as_ref().is_some_and(|r| r.havip.binds(me))
+    }
+
+    pub(super) fn begin_burst(&mut self, turn: &Turn<'_>) {
+        self.address.burst(turn);
+    }
+
+    pub(super) fn fail_by(&mut self, error: &CallError) {
+        let (cause, remedy) = if error.missing {
+            (Cause::HavipMissing, CREATE_IT)
+        } else if error.denied {
+            (Cause::Denied, "check the credentials and their permission for HAVIP attach and detach")
+        } else {
+            (Cause::ClaimRefused, "see the cloud's reason")
+        };
+        self.fail(cause, format!("{error}; {remedy}"), error.retry_after);
+    }
+
+    pub(super) fn fail(&mut self, cause: Cause, text: String, retry_after: Option<Duration>) {
+        let retry_after = retry_after.map(|wait| wait.min(LONGEST_WAIT));
+        self.outcome = Some(Outcome::Failed(Failure { cause, text, retry_after }));
+    }
+
+    pub(super) fn describe_read(&self) -> String {
+        match &self.read {
+            None => "the cloud never answered".to_owned(),
+            Some(r) => format!("the cloud names {} as holder", r.havip.holder().unwrap_or("nobody")),
+        }
+    }
+}

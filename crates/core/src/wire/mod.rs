@@ -1,0 +1,181 @@
+//! The datagrams: their words. [`heartbeat`] has the layout, [`auth`] the tag, and [`session`] decides
+//! which of them count.
+
+pub mod auth;
+mod cursor;
+mod entry;
+pub mod heartbeat;
+pub mod next_release;
+pub mod session;
+
+use crate::model::digest::Digest;
+use crate::model::ids::{BootId, Epoch, KeyId, Target};
+use crate::model::tag::Tag;
+use std::time::Duration;
+
+/// Anything that havipd sends over UDP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Datagram {
+    /// Part of a session.
+    Heartbeat(Heartbeat),
+    /// A question to whoever has a HAVIP's address.
+    Probe(Probe),
+    /// The answer to it.
+    ProbeAnswer(Probe),
+}
+
+/// The fabric probe: "who gets the packets of this HAVIP?" It touches no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// Key that the tag was made with.
+    pub key: KeyId,
+    /// Who sent this datagram.
+    pub sender: Tag,
+    /// Who it is for; [`Tag::NONE`] in a question: whoever has the address.
+    pub receiver: Tag,
+    /// Chosen at random by who asks, repeated in the answer.
+    pub nonce: [u8; 16],
+    /// The HAVIP whose address it was sent to.
+    pub havip: Tag,
+    /// In an answer, who received the question; [`Tag::NONE`] in a question.
+    pub node: Tag,
+}
+
+/// What was heard from the receiver: its boot and the highest sequence number of that boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Echo {
+    /// [`BootId::NONE`] when nothing was heard.
+    pub boot: BootId,
+    /// Zero when nothing was heard.
+    pub seq: u64,
+}
+
+/// One heartbeat, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// How many versions of the format beyond this datagram's own the sender reads, too.
+    pub newer: u8,
+    /// Key that the tag was made with.
+    pub key: KeyId,
+    /// Keys that the sender accepts, preferred first; at most eight.
+    pub accepts: Vec<KeyId>,
+    /// Index of the receiver's address that this copy was sent to.
+    pub path: u8,
+    /// Who sent it.
+    pub sender: Tag,
+    /// Who it is for.
+    pub receiver: Tag,
+    /// The sender's start.
+    pub boot: BootId,
+    /// Strictly rising within a boot; the copies that go over several paths share one number.
+    pub seq: u64,
+    /// What the sender heard from the receiver.
+    pub echo: Echo,
+    /// The sender's heartbeat interval, to the microsecond.
+    pub interval: Duration,
+    /// Time since the sender's daemon started, to the millisecond.
+    pub uptime: Duration,
+    /// The sender's configuration digest.
+    pub digest: Digest,
+    /// Whether the sender is going away.
+    pub leaving: Leaving,
+    /// What the sender is to the cloud, once it knows.
+    pub target: Option<Target>,
+    /// What it says of each group.
+    pub entries: Vec<Entry>,
+}
+
+/// Whether a node is going away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leaving {
+    /// It stays.
+    #[default]
+    No,
+    /// It comes back: take its silence as life for this long.
+    Restarting(Duration),
+    /// Its last datagram: it is gone.
+    Gone,
+}
+
+/// What a node says of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The group.
+    pub group: Tag,
+    /// Role of the sender.
+    pub role: crate::model::role::Role,
+    /// Single facts.
+    pub flags: Flags,
+    /// Configured priority in this group.
+    pub priority: u8,
+    /// Configured priority plus check weights.
+    pub effective: i16,
+    /// Epoch of the reign that the sender has, asks for or gives away; else the last one it had.
+    pub epoch: Epoch,
+    /// Highest epoch that the sender has seen.
+    pub seen: Epoch,
+    /// `Releasing`: who is to be active.
+    pub successor: Option<Tag>,
+    /// Asks for, or renews, the right for `epoch` and this long.
+    pub ask: Option<Duration>,
+    /// The right that the sender, as a voter, has given.
+    pub grant: Option<Grant>,
+    /// Number of the last change of maintenance that the sender knows: odd is on, zero is never.
+    pub maintenance: u32,
+}
+
+/// The right, as given by one voter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grant {
+    /// Who has it.
+    pub node: Tag,
+    /// In which start.
+    pub boot: BootId,
+    /// For which reign.
+    pub epoch: Epoch,
+    /// The asker's datagram that it answers: the grant counts from when that one was sent.
+    pub seq: u64,
+}
+
+/// Single facts of an [`Entry`], a bit each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// Could be active: no fault, able, not drained.
+    pub const ELIGIBLE: Self = Self(1);
+    /// No peer up and no cloud.
+    pub const ISOLATED: Self = Self(1 << 1);
+    /// A claim failed a while ago and may not be tried yet.
+    pub const UNABLE: Self = Self(1 << 2);
+    /// An operator drained it.
+    pub const DRAINED: Self = Self(1 << 3);
+    /// Asks the active node to hand over to it.
+    pub const WANTS: Self = Self(1 << 4);
+    /// Declines the handover that is offered.
+    pub const DECLINES: Self = Self(1 << 5);
+    /// A check without weight fails.
+    pub const FAILING: Self = Self(1 << 6);
+    /// Group-wide maintenance is on.
+    pub const MAINTENANCE: Self = Self(1 << 7);
+    /// Announced and, where needed, read back: the address is served.
+    pub const SERVING: Self = Self(1 << 8);
+    /// Can see the cloud.
+    pub const CLOUD: Self = Self(1 << 9);
+    /// Preemption is suspended after a switchover.
+    pub const SETTLED: Self = Self(1 << 10);
+    /// An operator there asks the active node to hand over to it, whoever goes first in rank.
+    pub const FETCHES: Self = Self(1 << 11);
+
+    /// Whether every bit of `other` is set.
+    #[must_use]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With `other` set if `on`.
+    #[must_use]
+    pub const fn with(self, other: Self, on: bool) -> Self {
+        if on { Self(self.0 | other.0) } else { Self(self.0 & !other.0) }
+    }
+}

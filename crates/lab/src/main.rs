@@ -1,0 +1,5 @@
+//! The laboratory's program.
+
+fn main() -> std::process::ExitCode {
+    havipd_lab::main()
+}

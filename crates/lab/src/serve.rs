@@ -1,0 +1,47 @@
+//! `havipd-lab emulator`: the emulated cloud as a program of its own.
+//!
+//! It serves HAVIPs, instances and metadata, checks every signature, and runs a program when packets go elsewhere.
+
+use crate::emulator::{Emulator, EmulatorConfig};
+use crate::say;
+use havipd::control::protocol::{Code, Response};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Shown below the options.
+pub(crate) const HELP: &str = "Prints its endpoint once it serves. Its control API is below /_emulator/, unsigned.";
+
+/// `havipd-lab emulator`.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// What the cloud holds (TOML): HAVIPs, nodes, keys, the profile.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(options: &Options, as_json: bool) -> Code {
+    let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string());
+    match ended.and_then(|runtime| runtime.block_on(serve(options))) {
+        Ok(()) => Code::Done,
+        Err(text) => say::tell(&Response::new(Code::Configuration, text), as_json),
+    }
+}
+
+async fn serve(options: &Options) -> Result<(), String> {
+    let shown = options.file.display();
+    let text = std::fs::read_to_string(&options.file).map_err(|e| format!("cannot read {shown}: {e}"))?;
+    let config: EmulatorConfig = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let emulator = Emulator::start(config).await.map_err(|e| e.to_string())?;
+    say::print(&emulator.endpoint());
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    emulator.run(stop).await;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! What physically happened in a world, as the invariants hold it against what the nodes say.
+//!
+//! Nothing here is asked of a core: what arrived at whom and what it stated, what the cloud answered to whom, when a
+//! host stood still, what keepalived and operators said. Each fact keeps the last of its kind or a few, so a run of
+//! any length takes the same memory.
+
+mod answers;
+mod hearing;
+mod stated;
+
+pub(super) use answers::{Answers, OfHavip, Streak};
+pub(super) use hearing::{Hearing, Last, Stamp};
+pub(super) use stated::Stated;
+
+use super::host::{Halt, Host};
+use super::world::World;
+use havipd_core::model::event::{Command, Event};
+use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::time::Instant;
+use havipd_core::model::vrrp::State;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Halts of one host that are remembered.
+const HALTS: usize = 32;
+
+/// One time that a host stood still.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stood {
+    /// When it went on.
+    pub(super) until: Instant,
+    /// For how long it stood, in the world's time.
+    pub(super) span: Duration,
+    /// What stood still.
+    pub(super) halt: Halt,
+}
+
+/// What happened to one host and its daemon.
+#[derive(Debug, Default)]
+pub(super) struct HostFacts {
+    pub(super) stood: VecDeque<Stood>,
+    halted: Option<Instant>,
+    /// Effects side stuck: since when, and until when the last time was.
+    stuck_since: Option<Instant>,
+    pub(super) stuck: Option<(Instant, Instant)>,
+    /// When a goodbye of it last left.
+    pub(super) left: Option<Instant>,
+    /// Per group: what keepalived told this run last.
+    pub(super) vrrp: Vec<Option<State>>,
+    /// Per group: when an operator last asked this run for a planned move.
+    pub(super) switchover: Vec<Option<Instant>>,
+    pub(super) drained: bool,
+    pub(super) check_failed: bool,
+    pub(super) address_stuck: Option<Instant>,
+    pub(super) link_down: bool,
+    /// When its interface last came up again.
+    pub(super) link_back: Option<Instant>,
+    /// When it last went.
+    pub(super) link_lost: Option<Instant>,
+    pub(super) identity: bool,
+    /// It took a file with other values.
+    pub(super) reloaded: Option<Instant>,
+    /// It took a file with another digest.
+    pub(super) digest_set: Option<Instant>,
+}
+
+/// All facts.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// By receiver, then by sender.
+    heard: Vec<Vec<Hearing>>,
+    stated: Vec<Arc<Stated>>,
+    hosts: Vec<HostFacts>,
+    answers: Vec<Answers>,
+    /// Per group: when the order of ranks last changed.
+    pub(super) ranks_set: Instant,
+}
+
+impl Facts {
+    pub(super) fn new(nodes: usize, groups: usize, havips: usize) -> Self {
+        let host = || HostFacts { vrrp: vec![None; groups], switchover: vec![None; groups], ..HostFacts::default() };
+        Self {
+            heard: (0..nodes).map(|_| (0..nodes).map(|_| Hearing::default()).collect()).collect(),
+            stated: (0..nodes).map(|_| Arc::default()).collect(),
+            hosts: (0..nodes).map(|_| host()).collect(),
+            answers: (0..nodes).map(|_| Answers::new(havips)).collect(),
+            ranks_set: Instant::default(),
+        }
+    }
+
+    /// What `to` has heard of `from`.
+    pub(super) fn heard(&self, to: usize, from: usize) -> &Hearing {
+        &self.heard[to][from]
+    }
+
+    pub(super) fn host(&self, host: usize) -> &HostFacts {
+        &self.hosts[host]
+    }
+
+    pub(super) fn host_mut(&mut self, host: usize) -> &mut HostFacts {
+        &mut self.hosts[host]
+    }
+
+    pub(super) fn answers(&self, host: usize) -> &Answers {
+        &self.answers[host]
+    }
+
+    pub(super) fn answers_mut(&mut self, host: usize) -> &mut Answers {
+        &mut self.answers[host]
+    }
+
+    /// A daemon starts: it has heard nothing, and nobody has told it anything.
+    pub(super) fn started(&mut self, host: usize) {
+        self.heard[host].fill_with(Hearing::default);
+        self.answers[host].clear();
+        let h = &mut self.hosts[host];
+        h.vrrp.fill(None);
+        h.switchover.fill(None);
+        (h.check_failed, h.link_down, h.identity) = (false, false, false);
+    }
+
+    /// A heartbeat leaves `from` for `to`.
+    pub(super) fn stamp(&self, sent: Instant, number: u64, run: u64, from: usize, to: usize) -> Arc<Stamp> {
+        Arc::new(Stamp { run, sent, number, echo: self.heard[from][to].echo(), stated: Arc::clone(&self.stated[from]) })
+    }
+
+    /// A heartbeat of `from` is in the socket of a daemon of `to` that runs.
+    pub(super) fn arrived(&mut self, now: Instant, guest: Instant, run: u64, to: usize, from: usize, stamp: &Stamp) {
+        self.heard[to][from].take(now, guest, run, stamp);
+    }
+
+    /// A host begins to stand still.
+    pub(super) fn halted(&mut self, now: Instant, host: usize) {
+        self.hosts[host].halted = Some(now);
+    }
+
+    /// It goes on.
+    pub(super) fn went_on(&mut self, now: Instant, host: usize, halt: Halt) {
+        let h = &mut self.hosts[host];
+        let Some(since) = h.halted.take() else { return };
+        if h.stood.len() == HALTS {
+            h.stood.pop_front();
+        }
+        h.stood.push_back(Stood { until: now, span: now.since(since), halt });
+    }
+
+    /// Its effects side sticks, or goes on.
+    pub(super) fn stuck(&mut self, now: Instant, host: usize, sticks: bool) {
+        let h = &mut self.hosts[host];
+        if sticks {
+            h.stuck_since.get_or_insert(now);
+        } else if let Some(since) = h.stuck_since.take() {
+            h.stuck = Some((since, now));
+        }
+    }
+}
+
+impl HostFacts {
+    /// For how long its effects side was stuck: now, or the last time within `recent`.
+    pub(super) fn stuck_for(&self, now: Instant, recent: Duration) -> Duration {
+        let lasts = self.stuck_since.map(|since| now.since(since));
+        let ended = self.stuck.filter(|(_, until)| now.since(*until) < recent).map(|(since, until)| until.since(since));
+        lasts.max(ended).unwrap_or_default()
+    }
+
+    /// For how long it stood still in all, of the halts that ended within `recent`.
+    pub(super) fn stood_for(&self, now: Instant, recent: Duration) -> Duration {
+        self.stood.iter().filter(|s| now.since(s.until) < recent).map(|s| s.span).sum()
+    }
+
+    /// When it was last able to hear again, after its interface was down or its daemon stopped for longer than that.
+    pub(super) fn hears_since(&self, longer: Duration) -> Option<Instant> {
+        let long = |s: &&Stood| s.halt == Halt::Stopped && s.span > longer;
+        self.stood.iter().filter(long).map(|s| s.until).max().max(self.link_back)
+    }
+
+    /// For how long the hypervisor held it in all, of the halts that ended within `recent`.
+    pub(super) fn frozen_for(&self, now: Instant, recent: Duration) -> Duration {
+        let frozen = self.stood.iter().filter(|s| s.halt == Halt::Frozen && now.since(s.until) < recent);
+        frozen.map(|s| s.span).sum()
+    }
+}
+
+impl World {
+    /// Keeps what an event tells a core that runs.
+    pub(super) fn note_event(&mut self, host: usize, event: &Event) {
+        let now = self.now;
+        let facts = self.facts.host_mut(host);
+        match event {
+            Event::VrrpReported { group, report } => facts.vrrp[group.0] = Some(report.state),
+            Event::HealthChanged { failed, .. } => {
+                facts.check_failed = *failed;
+                self.facts.ranks_set = now;
+            }
+            Event::LinkChanged { up, .. } => facts.link_down = !up,
+            Event::IdentityLearned { .. } => facts.identity = true,
+            Event::Commanded { command: Command::Switchover { group, .. } | Command::Fetch { group }, .. } => {
+                facts.switchover[group.0] = Some(now);
+            }
+            Event::Commanded { command: Command::Drain { on, .. }, .. } => facts.drained = *on,
+            Event::ConfigReloaded(_) => {
+                facts.reloaded = Some(now);
+                self.facts.ranks_set = now;
+            }
+            Event::OperationEnded { op, result } => {
+                let scenario = Arc::clone(&self.scenario);
+                let member = |id: &str| scenario.cluster.node_with(id).is_some();
+                self.facts.answers_mut(host).ended(now, *op, result, member);
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps what the datagrams of a host state from here on.
+    pub(super) fn note_stated(&mut self, host: usize) {
+        let h = &self.hosts[host];
+        let Some(p) = &h.process else { return };
+        let same = |stated: &Stated| {
+            stated.interval == h.config.heartbeat.interval
+                && stated.digest == Some(h.digest)
+                && stated.groups.len() == p.roles.len()
+                && stated
+                    .groups
+                    .iter()
+                    .zip(&p.roles)
+                    .enumerate()
+                    .all(|(g, ((role, epoch), now))| role == now && Some(*epoch) == p.core.epoch(GroupIndex(g)))
+        };
+        if same(&self.facts.stated[host]) {
+            return;
+        }
+        let epoch = |g: usize| p.core.epoch(GroupIndex(g)).unwrap_or_default();
+        let stated = Stated {
+            interval: h.config.heartbeat.interval,
+            digest: Some(h.digest),
+            groups: p.roles.iter().enumerate().map(|(g, role)| (*role, epoch(g))).collect(),
+        };
+        self.facts.stated[host] = Arc::new(stated);
+    }
+
+    /// Whether what `from` sends can be read at `to`: it is named there, and they share a key.
+    pub(super) fn readable(&self, to: &Host, from: &Host) -> bool {
+        let keys = &to.config.heartbeat.keys;
+        to.config.node_named(&from.name).is_some()
+            && from.config.heartbeat.keys.iter().any(|k| keys.iter().any(|own| own.id == k.id))
+    }
+}

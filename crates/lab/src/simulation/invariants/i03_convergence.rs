@@ -1,0 +1,140 @@
+//! I3: from a quiet network on, cloud holder = elected node = the one node with the address, within a bound.
+//!
+//! The bound is the sum of what one recovery may wait for, each once: the cold-start wait, a kept
+//! address or a voter's quarantine, the longest back-off after refused claims with its jitter, a
+//! claim's own budget, some dead times, and the last planned move to the first in rank.
+
+use super::super::cloud::Profile;
+use super::super::cluster::Cluster;
+use super::super::watch::Seen;
+use super::super::world::World;
+use havipd_core::model::role::{Cause, Role};
+use havipd_core::model::settings::Binding;
+use havipd_core::model::time::Instant;
+use std::time::Duration;
+
+/// Longest back-off after refused claims (election.md §8) with jitter, without the lease added to it.
+const BACK_OFF: Duration = Duration::from_secs(72);
+/// One claim with all its retries.
+const OPERATION: Duration = Duration::from_secs(20);
+
+/// Watches for the state in which all is as it should be.
+#[derive(Debug, Default)]
+pub(crate) struct Settling {
+    quiet: Option<Instant>,
+    since: Option<Instant>,
+    why_not: String,
+    /// Groups in which a planned move is under way, and since when: it may follow once all was settled.
+    planned: Vec<Option<Instant>>,
+}
+
+/// Within which time after the last fault all must be settled.
+pub(crate) fn bound(cluster: &Cluster, dead_time: Duration) -> Duration {
+    let ms = Duration::from_millis;
+    let preempt = if cluster.preempt { ms(cluster.preempt_delay_ms) } else { Duration::ZERO };
+    BACK_OFF
+        + OPERATION
+        + ms(cluster.cold_start_wait_ms.max(cluster.keep_for_ms))
+        + ms(cluster.handover_timeout_ms)
+        + preempt
+        + dead_time * 6
+}
+
+impl Settling {
+    pub(crate) fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        match seen {
+            Seen::Quiet => self.quiet = Some(world.now),
+            Seen::Became { transition: t, .. } => {
+                self.planned.resize(world.groups(), None);
+                let begins = t.to == Role::Releasing || (t.to == Role::Claiming && t.cause == Cause::HandedOver);
+                // Once active, the others are still to be detached: it ends when all is settled.
+                let ends = t.to == Role::Claiming && t.cause != Cause::HandedOver;
+                let planned = &mut self.planned[t.group.0];
+                *planned = if begins { planned.or(Some(world.now)) } else { planned.filter(|_| !ends) };
+            }
+            Seen::Tick | Seen::End if self.quiet.is_some() => match unsettled(world) {
+                None => {
+                    self.since.get_or_insert(world.now);
+                    self.planned.fill(None);
+                }
+                Some(_) if self.moving(world) => {}
+                Some(why) => {
+                    self.since = None;
+                    self.why_not = why;
+                }
+            },
+            _ => {}
+        }
+        if matches!(seen, Seen::End) && winnable(&world.scenario.cluster) { self.judge(world) } else { Ok(()) }
+    }
+
+    /// Whether a planned move is under way, and not for too long.
+    fn moving(&self, world: &World) -> bool {
+        let long =
+            OPERATION + Duration::from_millis(world.scenario.cluster.handover_timeout_ms) + world.dead_time() * 2;
+        self.planned.iter().flatten().any(|since| world.now.since(*since) < long)
+    }
+
+    fn judge(&self, world: &World) -> Result<(), String> {
+        let bound = bound(&world.scenario.cluster, world.dead_time());
+        match self.converged() {
+            Some(after) if after <= bound => Ok(()),
+            Some(after) => {
+                Err(format!("settled {after:?} after the faults ended, not within {bound:?}; before: {}", self.why_not))
+            }
+            None if self.quiet.is_none_or(|q| world.now.since(q) < bound) => Ok(()),
+            None => Err(format!("not settled {bound:?} after the faults ended: {}", self.why_not)),
+        }
+    }
+
+    /// How long after the faults ended all was as it should be, for good.
+    pub(crate) fn converged(&self) -> Option<Duration> {
+        Some(self.since?.since(self.quiet?))
+    }
+}
+
+/// Whether the cloud can be made to agree at all.
+fn winnable(cluster: &Cluster) -> bool {
+    cluster.profile.parse::<Profile>().is_ok_and(|p| p.winnable())
+}
+
+/// Why all is not as it should be, if so.
+pub(super) fn unsettled(world: &World) -> Option<String> {
+    (0..world.groups()).find_map(|group| group_unsettled(world, group))
+}
+
+/// The same for one group.
+pub(super) fn group_unsettled(world: &World, group: usize) -> Option<String> {
+    let is = |role: Role| (0..world.nodes()).filter(move |h| world.role(*h, group) == Some(role));
+    let active: Vec<usize> = is(Role::Active).collect();
+    let [holder] = active[..] else {
+        let roles: Vec<String> = (0..world.nodes())
+            .map(|h| format!("{} {}", world.name(h), world.role(h, group).map_or("down", Role::as_str)))
+            .collect();
+        return Some(format!("group {group}: {} nodes are active ({})", active.len(), roles.join(", ")));
+    };
+    if let Some(h) = is(Role::Claiming).chain(is(Role::Releasing)).next() {
+        return Some(format!("group {group}: {} is on the move", world.name(h)));
+    }
+    if world.beside_keepalived() && !world.vrrp_master(holder) {
+        return Some(format!("group {group}: {} is active, and its keepalived is not master", world.name(holder)));
+    }
+    world.havips_of(group).find_map(|havip| {
+        let with: Vec<&str> =
+            (0..world.nodes()).filter(|h| world.has_address(*h, havip)).map(|h| world.name(h)).collect();
+        let name = world.name(holder);
+        if with != [name] {
+            return Some(format!("HAVIP {havip}: {name} is active, its address is on {with:?}"));
+        }
+        let target = world.scenario.cluster.target(holder);
+        let view = world.cloud.havip(world.now, &Cluster::havip_id(havip))?;
+        let alone = world.binding(holder, group) == Binding::Shared || view.bound.len() == 1;
+        if view.traffic.as_ref() != Some(&target) {
+            return Some(format!("HAVIP {havip}: {name} is active, packets go to {:?}", view.traffic));
+        }
+        if view.master.as_ref() != Some(&target) {
+            return Some(format!("HAVIP {havip}: {name} is active, the cloud names {:?}", view.master));
+        }
+        (!alone).then(|| format!("HAVIP {havip}: {name} is active and not bound alone"))
+    })
+}

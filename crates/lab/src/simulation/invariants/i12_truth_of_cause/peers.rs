@@ -1,0 +1,203 @@
+//! Causes that rest on what peers did, or stated in a datagram that counted.
+
+use super::super::super::facts::Last;
+use super::{Case, Untrue};
+use havipd_core::model::ids::Epoch;
+use havipd_core::model::role::Role;
+use havipd_core::model::settings::Arbiter;
+use havipd_core::model::time::Instant;
+use std::time::Duration;
+
+/// The share of a lease that its holder counts, less the eighth in which a second ask need not be answered and a little
+/// for the way there: docs/protocol.md, `majority`.
+const LEASE_SHARE: u32 = 80;
+
+/// Groups that one datagram has room for, whatever else is in it.
+const FIT: usize = 8;
+
+impl Case<'_> {
+    /// The last datagram of a peer that counted here, if one did within its dead time.
+    fn heard(&self, peer: usize) -> Option<&Last> {
+        let last = self.world.facts.heard(self.host, peer).last.as_ref()?;
+        let multiplier = self.world.hosts[self.host].config.heartbeat.dead_multiplier;
+        (self.t.at.since(last.guest) < last.stated.interval * multiplier).then_some(last)
+    }
+
+    fn stated(&self, last: &Last) -> Option<(Role, Epoch)> {
+        last.stated.groups.get(self.group).copied()
+    }
+
+    fn name(&self, host: usize) -> &str {
+        self.world.name(host)
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.world.nodes()).filter(|p| *p != self.host)
+    }
+
+    /// Nothing of it was there to be read for its dead time, and this host could hear.
+    pub(super) fn peer_dead(&self) -> Result<(), Untrue> {
+        let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
+        if let Some(last) = self.heard(peer) {
+            return Err(format!(
+                "{} was heard {:?} before, and its dead time is {:?}",
+                self.name(peer),
+                self.t.at.since(last.guest),
+                last.stated.interval * self.world.hosts[self.host].config.heartbeat.dead_multiplier
+            ));
+        }
+        let dead_time = self.dead_time();
+        let deaf = self.facts().hears_since(dead_time * 102 / 100);
+        let listened = deaf.is_none_or(|since| self.world.now.since(since) * 102 / 100 >= dead_time);
+        // One that was silent for a dead time before this host's link went is not alive for that.
+        let last = self.world.facts.heard(self.host, peer).last.as_ref().map_or(Instant::default(), |l| l.at);
+        let listened = listened || self.facts().link_lost.is_some_and(|lost| lost.since(last) * 102 / 100 >= dead_time);
+        self.only(
+            self.world.hosts[self.host].link_up && listened,
+            "this host has not been able to hear for a dead time",
+        )
+    }
+
+    /// It said so with its last datagram.
+    pub(super) fn peer_left(&self) -> Result<(), Untrue> {
+        let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
+        let last = self.world.facts.heard(self.host, peer).last.as_ref();
+        let sent = last.map_or(Instant::default(), |l| l.sent);
+        match self.world.facts.host(peer).left {
+            Some(at) if at >= sent => Ok(()),
+            _ => Err(format!("{} did not leave, or was heard since", self.name(peer))),
+        }
+    }
+
+    /// No node that is heard states that it is claiming, active or releasing.
+    pub(super) fn nobody_active(&self) -> Result<(), Untrue> {
+        let owner = self.others().find(|p| {
+            let Some(last) = self.heard(*p) else { return false };
+            let right = self.stated(last).is_some_and(|(role, _)| role.has_right());
+            // What does not fit into one datagram comes with the next.
+            let split = if self.world.groups() > FIT { last.stated.interval * 3 / 2 } else { Duration::ZERO };
+            let began = self.world.hosts[*p].process.as_ref().map(|p| p.reign_since[self.group]);
+            right && began.is_none_or(|began| last.sent.since(began) >= split)
+        });
+        owner.map_or(Ok(()), |p| Err(format!("{} is heard to have the right", self.name(p))))
+    }
+
+    /// It is heard, and when it sent that the cloud had not answered it for long.
+    pub(super) fn peer_isolated(&self) -> Result<(), Untrue> {
+        let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
+        let Some(last) = self.heard(peer) else { return Ok(()) };
+        let answers = self.world.facts.answers(peer);
+        let answered = |n: usize| {
+            let at = answers.of(n).streak.as_ref().map(|s| s.at);
+            at.is_some_and(|at| at <= last.sent && last.sent.since(at) < Duration::from_secs(4))
+        };
+        match self.world.havips_of(self.group).all(answered) {
+            false => Ok(()),
+            true => Err(format!("the cloud answered {} shortly before", self.name(peer))),
+        }
+    }
+
+    /// It is heard to be releasing.
+    pub(super) fn handed_over(&self) -> Result<(), Untrue> {
+        let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
+        match self.heard(peer).and_then(|last| self.stated(last)) {
+            Some((Role::Releasing, _)) => Ok(()),
+            stated => Err(format!("{} states {stated:?}", self.name(peer))),
+        }
+    }
+
+    /// The peer is heard to have the right, with such an epoch.
+    pub(super) fn owner_heard(&self, epochs: impl Fn(Epoch, Epoch) -> bool) -> Result<(), Untrue> {
+        let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
+        match self.heard(peer).and_then(|last| self.stated(last)) {
+            Some((role, epoch)) if role.has_right() && epochs(epoch, self.t.epoch) => Ok(()),
+            stated => Err(format!("{} states {stated:?}, and the epoch here is {}", self.name(peer), self.t.epoch)),
+        }
+    }
+
+    /// Nobody is heard to be active with a higher epoch.
+    pub(super) fn handover_failed(&self) -> Result<(), Untrue> {
+        let owner = self.others().find(|p| {
+            let stated = self.heard(*p).and_then(|last| self.stated(last));
+            stated.is_some_and(|(role, epoch)| role == Role::Active && epoch.next() > self.t.epoch.next())
+        });
+        match owner {
+            Some(p) if self.t.to == Role::Claiming => Err(format!("{} is heard to be active", self.name(p))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The one that is to have it is heard and goes first, or did a moment ago.
+    pub(super) fn preempted(&self) -> Result<(), Untrue> {
+        let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
+        if self.heard(peer).is_none() {
+            return Err(format!("{} is not heard", self.name(peer)));
+        }
+        let moved = self.world.now.since(self.world.facts.ranks_set) < self.dead_time() * 2;
+        let key = |h: usize| {
+            let host = &self.world.hosts[h];
+            let weight = host.health.map_or(0, |(weight, _, _)| weight);
+            let priority = i16::from(host.config.local_node().priority) + weight;
+            (priority.clamp(1, 254), std::cmp::Reverse(h))
+        };
+        let preempts = self.world.scenario.cluster.preempt;
+        if preempts && (moved || key(peer) > key(self.host)) {
+            return Ok(());
+        }
+        Err(format!("{} does not go before {}", self.name(peer), self.name(self.host)))
+    }
+
+    /// Voters that were heard to answer within the lease, and stand behind nobody else, are no majority.
+    pub(super) fn lease_lost(&self) -> Result<(), Untrue> {
+        let cluster = &self.world.scenario.cluster;
+        if cluster.arbiter != Arbiter::Majority {
+            return Err("no lease is needed here".to_owned());
+        }
+        if let Some(at) = self.facts().reloaded
+            && self.world.now.since(at) < self.dead_time() * 4
+        {
+            return Ok(());
+        }
+        // Its own vote counts like any other: not soon after a start.
+        let own = usize::from(self.votes(self.host));
+        let renewed = own + self.others().filter(|v| self.renewed_by(*v)).count();
+        let voters = self.world.hosts[self.host].config.groups[self.group].members.len();
+        if renewed * 2 > voters {
+            return Err(format!("{renewed} of {voters} voters answered in time, and stand behind nobody else"));
+        }
+        Ok(())
+    }
+
+    /// Whether a voter is past what it waits for after its start, and does not leave.
+    fn votes(&self, voter: usize) -> bool {
+        let cluster = &self.world.scenario.cluster;
+        let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
+        let process = self.world.hosts[voter].process.as_ref();
+        process.is_some_and(|p| !p.stopping && self.world.now.since(p.started) > waits)
+    }
+
+    /// Whether a voter must have renewed the lease lately.
+    fn renewed_by(&self, voter: usize) -> bool {
+        let host = &self.world.hosts[voter];
+        let Some(last) = self.heard(voter) else { return false };
+        let lease = self.dead_time() * LEASE_SHARE / 100;
+        let answered = self.world.now.since(last.echoed) < lease;
+        let same = last.stated.digest == Some(self.world.hosts[self.host].digest) && last.run == host.starts;
+        let records = !host.disk_stuck && !host.effects_stuck;
+        let other = |p: usize| {
+            let epoch = self.world.epoch(p, self.group).unwrap_or_default();
+            p != self.host && epoch >= self.t.epoch
+        };
+        answered && self.votes(voter) && same && records && !(0..self.world.nodes()).any(other)
+    }
+
+    /// Another node states another digest, or this one's file was another before.
+    pub(super) fn config_mismatch(&self) -> Result<(), Untrue> {
+        let digest = Some(self.world.hosts[self.host].digest);
+        let differs = self.others().any(|p| {
+            let last = self.world.facts.heard(self.host, p).last.as_ref();
+            last.is_some_and(|l| l.stated.digest != digest)
+        });
+        self.only(differs || self.facts().digest_set.is_some(), "every node heard has the same digest")
+    }
+}

@@ -1,0 +1,205 @@
+//! What goes wrong in a random scenario: one fault of each kind, drawn.
+
+use super::cloud::{Fault, FaultRule, Scope};
+use super::cluster::Cluster;
+use super::deed::Deed;
+use super::network::Link;
+use super::plan::{OPERATIONS, Plan};
+use super::random::of;
+use havipd_core::model::settings::Arbiter;
+use std::time::Duration;
+
+/// Kinds of fault.
+pub(super) const KINDS: u32 = 23;
+
+impl Plan {
+    /// Something goes wrong with the keepaliveds.
+    fn vrrp_fault(&mut self, at: u64) {
+        let node = self.member();
+        match self.rng.u32(0..3) {
+            0 => {
+                let back = self.rng.bool();
+                self.add(at, Deed::KeepalivedDies { node, back });
+            }
+            1 => {
+                let after = self.span();
+                self.add(at, Deed::VrrpSplit { on: true });
+                self.add(at + after, Deed::VrrpSplit { on: false });
+            }
+            _ => self.add(at, Deed::StaleVrrp { node }),
+        }
+    }
+
+    pub(super) fn fault(&mut self, at: u64, kind: u32) {
+        if self.cluster.arbiter == Arbiter::Keepalived && self.rng.u32(0..3) == 0 {
+            return self.vrrp_fault(at);
+        }
+        match kind {
+            0..=4 => self.host_fault(at, kind),
+            5..=9 => self.network_fault(at, kind),
+            10..=14 => self.cloud_fault(at, kind),
+            15 => {
+                let (node, havip) = (self.member(), self.havip());
+                self.add(at, Deed::AddressRemoved { node, havip });
+            }
+            16 => {
+                let (node, after) = (self.member(), self.span());
+                self.add(at, Deed::LinkState { node: node.clone(), up: false });
+                self.add(at + after, Deed::LinkState { node, up: true });
+            }
+            17 => {
+                let (node, after) = (self.member(), self.span());
+                let failed = self.rng.bool();
+                let weight = if failed { 0 } else { self.rng.i16(-100..100) };
+                let undecided = !failed && self.rng.u32(0..4) == 0;
+                self.add(at, Deed::Health { node: node.clone(), weight, failed, undecided });
+                self.add(at + after, Deed::Health { node, weight: 0, failed: false, undecided: false });
+            }
+            18 => {
+                let (node, for_ms) = (self.node(), self.span());
+                let disk = self.rng.bool();
+                self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
+            }
+            19 => {
+                let (node, ppm) = (self.node(), self.rng.i64(-4_900..=4_900));
+                self.add(at, Deed::ClockRate { node, ppm });
+            }
+            _ => {
+                let kind = self.rng.u32(0..OPERATIONS);
+                self.operation(at, kind);
+            }
+        }
+    }
+
+    fn host_fault(&mut self, at: u64, kind: u32) {
+        let node = self.node();
+        let for_ms = self.span();
+        let forgets = self.rng.u32(0..6) == 0;
+        let deed = match kind {
+            0 => Deed::Crash { node, back_ms: self.back(), forgets, sweep: self.rng.bool() },
+            1 => Deed::PowerOff { node, back_ms: self.back(), forgets, told: self.rng.bool() },
+            2 => Deed::Pause { node, for_ms },
+            3 => Deed::PauseWithin { node, actions: self.rng.usize(0..5), for_ms },
+            _ => Deed::Freeze { node, for_ms },
+        };
+        self.add(at, deed);
+    }
+
+    fn network_fault(&mut self, at: u64, kind: u32) {
+        let after = at + self.span();
+        match kind {
+            5 => {
+                let mut sides = vec![vec![], vec![]];
+                for name in self.names.clone() {
+                    match self.rng.u32(0..5) {
+                        0 | 1 => sides[0].push(name),
+                        2 | 3 => sides[1].push(name),
+                        _ => {}
+                    }
+                }
+                self.add(at, Deed::Partition { sides });
+            }
+            6 => {
+                let alone = self.node();
+                let rest = self.names.iter().filter(|n| **n != alone).cloned().collect();
+                self.add(at, Deed::Partition { sides: vec![vec![alone], rest] });
+            }
+            _ => {
+                let (from, to) = (self.node(), self.node());
+                let mut link = Link::default();
+                match self.rng.u32(0..4) {
+                    0 => link.cut = true,
+                    1 => link.loss_permille = self.rng.u32(10..900),
+                    2 => link.jitter_us = self.rng.u64(1_000..3_000_000),
+                    _ => link.duplicate_permille = 500,
+                }
+                self.add(at, Deed::Link { from, to, path: None, link });
+            }
+        }
+        self.add(after, Deed::HealNetwork);
+    }
+
+    fn cloud_fault(&mut self, at: u64, kind: u32) {
+        let after = at + self.span();
+        match kind {
+            10 => {
+                let node = self.member();
+                let answers_only = self.rng.bool();
+                self.add(at, Deed::CloudCut { node: node.clone(), answers_only });
+                self.add(after, Deed::CloudHeal { node });
+            }
+            11 => {
+                let ms = of(&mut self.rng, &[100, 500, 1_200, 5_000]);
+                self.add(at, Deed::CloudDelay { ms });
+                self.add(after, Deed::CloudDelay { ms: 0 });
+            }
+            12 | 13 => {
+                let rule = self.rule();
+                self.add(at, Deed::CloudFault { rule });
+                self.add(after, Deed::CloudClear);
+            }
+            _ => self.third_party(at, after),
+        }
+    }
+
+    fn third_party(&mut self, at: u64, after: u64) {
+        let havip = self.havip();
+        let target = format!("i-{}", self.member());
+        match self.rng.u32(0..5) {
+            0 | 1 => self.add(at, Deed::ForceMaster { havip, target }),
+            2 => self.add(at, Deed::Unbind { havip, target }),
+            3 => self.add(at, Deed::FillQuota { havip }),
+            _ => {
+                self.add(at, Deed::DeleteHavip { havip });
+                self.add(after, Deed::CreateHavip { havip });
+            }
+        }
+    }
+
+    fn rule(&mut self) -> FaultRule {
+        let ms = Duration::from_millis;
+        let delay = ms(self.rng.u64(10..30_000));
+        let fault = match self.rng.u32(0..13) {
+            0 => Fault::Status {
+                status: of(&mut self.rng, &[400, 403, 409, 500, 503]),
+                code: "Simulated".into(),
+                message: "a fault".into(),
+                retry_after: None,
+                applied: self.rng.bool(),
+            },
+            1 => Fault::Hang,
+            11 => Fault::Status {
+                status: 404,
+                code: "NoSuchObject".into(),
+                message: "it is not there".into(),
+                retry_after: None,
+                applied: false,
+            },
+            2 => Fault::Reset,
+            3 => Fault::ApplyThenHang,
+            4 => Fault::ApplyThenReset,
+            5 => Fault::Lie,
+            6 => Fault::Late { delay, answered: self.rng.bool() },
+            7 => Fault::Slow { delay: ms(self.rng.u64(10..6_000)) },
+            8 => Fault::BadJson,
+            9 => Fault::Throttle,
+            10 => Fault::StaleRead { age: ms(self.rng.u64(100..20_000)) },
+            _ => Fault::LyingRead { master: format!("i-{}", self.member()) },
+        };
+        let scope = of(&mut self.rng, &[Scope::Any, Scope::Write, Scope::Read, Scope::Attach, Scope::Detach]);
+        let mut rule = FaultRule::new(scope, fault);
+        if self.rng.bool() {
+            rule.caller = Some(self.member());
+        }
+        if self.cluster.groups * self.cluster.havips > 1 && self.rng.bool() {
+            rule.havip = Some(Cluster::havip_id(self.havip()));
+        }
+        if self.rng.bool() {
+            rule.times = Some(self.rng.u32(1..10));
+        }
+        if self.rng.bool() {
+            rule.chance = Some(f64::from(self.rng.u32(1..10)) / 10.0);
+        }
+        rule
+    }
+}

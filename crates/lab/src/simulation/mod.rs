@@ -1,0 +1,54 @@
+//! Virtual worlds for the daemon's decisions: everything around a node, without clock, I/O or dice.
+//!
+//! The shipped core and its ownership loop run here unchanged, several of them, against a model of
+//! their hosts, of the network and of the cloud. A run depends on its scenario and nothing else, and
+//! is the same bit for bit each time. First things go wrong, while what must never happen is
+//! watched for; then all faults end, and all must be well again within a bound.
+//!
+//! The cloud's model serves the emulator as well, which plays it over HTTP.
+
+pub mod clock;
+pub mod cloud;
+pub mod cluster;
+pub mod network;
+pub mod report;
+pub mod scenario;
+
+mod attack;
+#[cfg(test)]
+mod bites;
+mod calls;
+#[cfg(test)]
+mod conformance;
+mod deed;
+mod deeds;
+mod effects;
+mod facts;
+mod happening;
+mod host;
+mod invariants;
+mod kernel;
+mod machines;
+mod mishaps;
+mod operators;
+mod order;
+mod paths;
+mod plan;
+mod quiet;
+mod random;
+pub(crate) mod release;
+mod run;
+#[cfg(test)]
+mod several;
+mod start;
+mod turn;
+mod vrrp;
+mod watch;
+mod world;
+
+pub use deed::Deed;
+pub use invariants::PROMISES;
+pub use order::Order;
+pub use report::{Report, Violation};
+pub use run::{replay, run};
+pub use scenario::Scenario;

@@ -1,0 +1,333 @@
+//! The plans of random scenarios: everything at once, operators, and one kind of fault again and again.
+
+use super::cluster::Cluster;
+use super::deed::Deed;
+use super::invariants::i03_convergence::bound;
+use super::mishaps::KINDS;
+use super::network::Link;
+use super::random::{SETTLE_MS, of, shareable};
+use super::scenario::Step;
+use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, Strangers};
+
+/// The least dead multiplier with which many groups are drawn.
+const LASTING: u32 = 5;
+/// One plan of so many has many groups, which cost as much time as they are.
+const MANY_GROUPS: u32 = 60;
+/// Kinds of operation.
+pub(super) const OPERATIONS: u32 = 7;
+/// A change of all files one by one takes no longer, for five nodes.
+const LONGEST_CHANGE_MS: u64 = 100_000;
+
+pub(super) struct Plan {
+    pub(super) rng: fastrand::Rng,
+    pub(super) cluster: Cluster,
+    pub(super) names: Vec<String>,
+    pub(super) members: Vec<String>,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Plan {
+    pub(super) fn add(&mut self, at_ms: u64, deed: Deed) {
+        self.steps.push(Step { at_ms, deed });
+    }
+
+    pub(super) fn node(&mut self) -> String {
+        of(&mut self.rng, &self.names)
+    }
+
+    pub(super) fn member(&mut self) -> String {
+        of(&mut self.rng, &self.members)
+    }
+
+    pub(super) fn havip(&mut self) -> usize {
+        self.rng.usize(0..self.cluster.groups * self.cluster.havips)
+    }
+
+    /// A span that is short, about a lease, or long.
+    pub(super) fn span(&mut self) -> u64 {
+        let dead = self.cluster.interval_ms * u64::from(self.cluster.dead_multiplier);
+        match self.rng.u32(0..4) {
+            0 => self.rng.u64(1..dead.max(2)),
+            1 => self.rng.u64(dead * 9 / 10..dead * 13 / 10 + 2),
+            2 => self.rng.u64(dead..dead * 6),
+            _ => self.rng.u64(1_000..120_000),
+        }
+    }
+
+    /// When a daemon is started again, if at all before the quiet.
+    pub(super) fn back(&mut self) -> Option<u64> {
+        match self.rng.u32(0..5) {
+            0 => None,
+            1 => Some(self.rng.u64(50..500)),
+            2 => Some(self.rng.u64(500..5_000)),
+            _ => Some(self.span()),
+        }
+    }
+
+    pub(super) fn everything(&mut self) -> u64 {
+        let length = self.rng.u64(300_000..600_000);
+        let count = self.rng.u32(3..25);
+        let from = if self.rng.u32(0..4) == 0 { 0 } else { SETTLE_MS };
+        if self.rng.u32(0..3) == 0 {
+            self.add(from, Deed::Attack { permille: 30 });
+        }
+        for _ in 0..count {
+            let at = self.rng.u64(from..length);
+            let kind = self.rng.u32(0..KINDS);
+            self.fault(at, kind);
+        }
+        self.address_fault(length);
+        length
+    }
+
+    /// Drawn last, so that the rest of a plan does not depend on it.
+    fn address_fault(&mut self, length: u64) {
+        if self.rng.u32(0..4) == 0 {
+            let (at, node, for_ms) = (self.rng.u64(SETTLE_MS..length), self.member(), self.span());
+            let refuses = self.rng.bool();
+            self.add(at, Deed::AddressStuck { node, for_ms, refuses });
+        }
+    }
+
+    pub(super) fn one_kind(&mut self) -> u64 {
+        let length = self.rng.u64(300_000..500_000);
+        let kind = self.rng.u32(0..KINDS);
+        let mut at = SETTLE_MS;
+        // What must not touch a cluster in calm has to begin in calm.
+        if self.rng.bool() {
+            at += self.calm_ms();
+        }
+        while at < length {
+            self.fault(at, kind);
+            at += self.rng.u64(1_000..90_000);
+        }
+        self.address_fault(length);
+        length
+    }
+
+    /// Long enough for nothing before it to matter any more.
+    fn calm_ms(&self) -> u64 {
+        u64::try_from(bound(&self.cluster, self.cluster.dead_time()).as_millis()).unwrap_or(0)
+    }
+
+    pub(super) fn operators(&mut self) -> u64 {
+        let calm = self.calm_ms();
+        let mut at = SETTLE_MS + calm;
+        if self.rng.u32(0..3) == 0 {
+            self.add(SETTLE_MS, Deed::Attack { permille: 30 });
+        }
+        for _ in 0..self.rng.u32(2..7) {
+            let kind = self.rng.u32(0..OPERATIONS);
+            self.operation(at, kind);
+            at += if self.rng.bool() { calm + 30_000 } else { self.rng.u64(1_000..60_000) };
+        }
+        at + 60_000
+    }
+
+    pub(super) fn operation(&mut self, at: u64, kind: u32) {
+        match kind {
+            0 => {
+                let to = self.rng.bool().then(|| self.member());
+                let group = self.rng.usize(0..self.cluster.groups);
+                self.add(at, Deed::Switchover { group, to });
+            }
+            1 => {
+                let node = self.member();
+                let after = self.span();
+                self.add(at, Deed::Drain { node: node.clone(), on: true });
+                self.add(at + after, Deed::Drain { node, on: false });
+            }
+            2 => {
+                let (on, off) = (self.node(), self.node());
+                let after = self.span();
+                self.add(at, Deed::Maintenance { node: on, on: true });
+                self.add(at + after, Deed::Maintenance { node: off, on: false });
+            }
+            3 => {
+                let node = self.node();
+                let restart = self.rng.bool();
+                let back_ms = self.back();
+                self.add(at, Deed::Stop { node, restart, back_ms });
+            }
+            4 => {
+                // A rolling upgrade, or the way back.
+                let gap = self.rng.u64(8_000..40_000);
+                let later = self.rng.bool();
+                for (i, node) in self.names.clone().into_iter().enumerate() {
+                    let (at, back_ms) = (at + gap * i as u64, Some(self.rng.u64(100..3_000)));
+                    self.add(at, Deed::Install { node: node.clone(), later });
+                    self.add(at, Deed::Stop { node, restart: true, back_ms });
+                }
+            }
+            5 => {
+                let interval_ms = self.rng.bool().then(|| of(&mut self.rng, &[100, 200, 500, 1000]));
+                let dead_multiplier = self.rng.bool().then(|| of(&mut self.rng, &[3, 5, 10]));
+                // The dead time must not exceed the cold-start wait.
+                let gap = self.rng.u64(10..10_000);
+                let short = interval_ms.unwrap_or(1000) * 10 <= self.cluster.cold_start_wait_ms;
+                let (interval_ms, dead_multiplier) = (interval_ms.filter(|_| short), dead_multiplier.filter(|_| short));
+                let names = self.names.clone();
+                // Leases change under maintenance only.
+                if interval_ms.is_some() || dead_multiplier.is_some() {
+                    let ends = at + gap * names.len() as u64 + 10_000;
+                    self.add(at.saturating_sub(2_000), Deed::Maintenance { node: names[0].clone(), on: true });
+                    self.add(ends, Deed::Maintenance { node: names[names.len() - 1].clone(), on: false });
+                }
+                for (i, node) in names.into_iter().enumerate() {
+                    let reload = Deed::Reload {
+                        node,
+                        interval_ms,
+                        dead_multiplier,
+                        priorities: vec![],
+                        keys: vec![],
+                        patient: false,
+                    };
+                    self.add(at + gap * i as u64, reload);
+                }
+            }
+            _ => {
+                let priorities = vec![(self.member(), self.rng.u8(1..=254))];
+                let gap = self.rng.u64(10..10_000);
+                for (i, node) in self.names.clone().into_iter().enumerate() {
+                    let priorities = priorities.clone();
+                    let reload = Deed::Reload {
+                        node,
+                        interval_ms: None,
+                        dead_multiplier: None,
+                        priorities,
+                        keys: vec![],
+                        patient: false,
+                    };
+                    self.add(at + gap * i as u64, reload);
+                }
+            }
+        }
+    }
+
+    /// New heartbeat keys: added everywhere, then preferred, then the old one removed, in another order of nodes each
+    /// time. A stage begins once the one before was everywhere, so that each two that meet share a key, and none is
+    /// removed that a node which stood still has yet to be rid of.
+    fn rotation(&mut self, from: u64, to: u64) {
+        let mut at = self.rng.u64(from..to);
+        let gap = of(&mut self.rng, &[10, 1_000, 20_000]);
+        for keys in [[1, 2].as_slice(), &[2, 1], &[2]] {
+            let mut names = self.names.clone();
+            self.rng.shuffle(&mut names);
+            for node in names {
+                at += self.rng.u64(1..=gap);
+                let keys = keys.to_vec();
+                let priorities = vec![];
+                let reload =
+                    Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys, patient: true };
+                self.add(at, reload);
+            }
+        }
+    }
+
+    /// A file of another digest on one node after the other, under maintenance if somebody thinks of that. The
+    /// binding alone changes here: other nodes, and with them other voters, would leave no answer to who must hold
+    /// and when. tests/simulation/changes.rs plays those, and every division of them.
+    fn new_file(&mut self, quiet_ms: u64) {
+        let mut at = self.rng.u64(0..quiet_ms - LONGEST_CHANGE_MS);
+        let binding = match self.cluster.binding {
+            Binding::Exclusive => Binding::Shared,
+            Binding::Shared => Binding::Exclusive,
+        };
+        let maintained = self.rng.u32(0..4) > 0;
+        let (on, off) = (self.node(), self.node());
+        if maintained {
+            self.add(at, Deed::Maintenance { node: on, on: true });
+        }
+        let mut names = self.names.clone();
+        self.rng.shuffle(&mut names);
+        for node in names {
+            at += self.rng.u64(1_000..15_000);
+            self.add(at, Deed::File { node: node.clone(), binding: Some(binding), nodes: vec![] });
+            let back_ms = Some(self.rng.u64(100..3_000));
+            self.add(at, Deed::Stop { node, restart: true, back_ms });
+        }
+        if maintained {
+            at += self.rng.u64(3_000..20_000);
+            self.add(at, Deed::Maintenance { node: off, on: false });
+        }
+    }
+
+    /// Every member fails its checks, one soon after the other.
+    fn all_fail(&mut self, quiet_ms: u64) {
+        let at = self.rng.u64(SETTLE_MS..quiet_ms);
+        for node in self.members.clone() {
+            let (from, after) = (at + self.rng.u64(0..5_000), 5_000 + self.span());
+            self.add(from, Deed::Health { node: node.clone(), weight: 0, failed: true, undecided: false });
+            self.add(from + after, Deed::Health { node, weight: 0, failed: false, undecided: false });
+        }
+    }
+
+    /// One of two paths is cut, one way or both, between two nodes or all, or bad, for a while.
+    fn path_fault(&mut self, quiet_ms: u64) {
+        let (at, after) = (self.rng.u64(0..quiet_ms), self.span());
+        let (x, y, path) = (self.node(), self.node(), Some(self.rng.usize(0..2)));
+        let (whole, one_way) = (self.rng.bool(), self.rng.bool());
+        let mut link = Link::default();
+        match self.rng.u32(0..4) {
+            0 | 1 => link.cut = true,
+            2 => link.loss_permille = self.rng.u32(10..900),
+            _ => link.jitter_us = self.rng.u64(1_000..3_000_000),
+        }
+        for from in self.names.clone() {
+            for to in self.names.clone() {
+                let of_pair = from == x && to == y || from == y && to == x && !one_way;
+                if from == to || !whole && !of_pair {
+                    continue;
+                }
+                let step = |link| Deed::Link { from: from.clone(), to: to.clone(), path, link };
+                self.add(at, step(link));
+                self.add(at + after, step(Link::default()));
+            }
+        }
+    }
+
+    /// Datagrams that the network keeps, disks that are restored, and many groups.
+    fn later_physics(&mut self, quiet_ms: u64) {
+        if self.rng.u32(0..5) == 0 {
+            for _ in 0..self.rng.u32(1..6) {
+                let (from, to) = (self.node(), self.node());
+                let (at, for_ms) = (self.rng.u64(0..quiet_ms), self.span());
+                self.add(at, Deed::HoldDatagrams { from, to, for_ms });
+            }
+        }
+        if self.rng.u32(0..8) == 0 {
+            let (node, at) = (self.node(), self.rng.u64(0..quiet_ms));
+            let (after, back_ms) = (self.rng.u64(0..quiet_ms), self.rng.u64(100..5_000));
+            self.add(at, Deed::SaveDisk { node: node.clone() });
+            self.add(at + after, Deed::RestoreDisk { node, back_ms });
+        }
+        // With fewer intervals to a dead time many groups are lost without a fault: docs/invariants.md, "Open".
+        let lasts = self.cluster.dead_multiplier >= LASTING;
+        if self.rng.u32(0..MANY_GROUPS) == 0 && lasts {
+            self.cluster.groups = of(&mut self.rng, &[8, 16, 64]);
+        }
+    }
+
+    /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
+    pub(super) fn additions(&mut self, quiet_ms: u64) {
+        self.cluster.strangers = of(&mut self.rng, &[Strangers::Guard, Strangers::Detach, Strangers::Refuse]);
+        self.cluster.when_all_fail = of(&mut self.rng, &[HoldOrRelease::Hold, HoldOrRelease::Release]);
+        if self.rng.u32(0..6) == 0 {
+            self.all_fail(quiet_ms);
+        }
+        // The simulated keepalived has one path: what is wrong with it is for it to judge, whatever the other is like.
+        if self.rng.u32(0..4) == 0 && self.cluster.arbiter != Arbiter::Keepalived {
+            self.cluster.paths = 2;
+            for _ in 0..self.rng.u32(0..6) {
+                self.path_fault(quiet_ms);
+            }
+        }
+        if self.rng.u32(0..3) == 0 {
+            self.rotation(0, quiet_ms);
+        }
+        if self.rng.u32(0..4) == 0 && shareable(&self.cluster) {
+            self.new_file(quiet_ms);
+        }
+        self.later_physics(quiet_ms);
+    }
+}

@@ -1,0 +1,102 @@
+//! The end of all faults: the world is sound, everybody runs, and operators end what they began.
+
+use super::cluster::Cluster;
+use super::happening::Happening;
+use super::host::{Host, Reach};
+use super::watch::Seen;
+use super::world::World;
+use havipd_core::model::event::Command;
+use havipd_core::model::settings::Strangers;
+use std::time::Duration;
+
+/// So long after the faults operators end what they began.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+impl World {
+    /// All faults end, and everybody is started again.
+    pub(super) fn fall_quiet(&mut self) {
+        self.note(None, || "QUIET: all faults end".to_owned());
+        self.quiet = true;
+        self.network.heal();
+        self.cloud.clear_faults();
+        self.cloud_delay = Duration::ZERO;
+        self.attack_permille = 0;
+        self.vrrp_split = false;
+        for havip in 0..self.served.len() {
+            self.create_havip(havip);
+            self.clear_strangers(havip);
+        }
+        for host in 0..self.hosts.len() {
+            self.quieten(host);
+            self.start_keepalived(host);
+        }
+        self.touch_all();
+        self.cloud_changed();
+        self.see(&Seen::Quiet);
+        self.after(REMEMBERED, Happening::OperatorsDone);
+    }
+
+    /// Operators end what they began, once the nodes have heard of each other.
+    pub(super) fn operators_done(&mut self) {
+        for host in 0..self.hosts.len() {
+            self.command(host, Command::Maintenance { group: None, on: false, lasts: None });
+            self.command(host, Command::Drain { group: None, on: false });
+        }
+        // While a node that is on its way out runs with another file it does not end.
+        let now = |h: usize| self.guest_now(h);
+        let maintained = |h: usize| {
+            let core = self.hosts[h].process.as_ref().map(|p| p.core.snapshot(now(h)));
+            core.is_some_and(|s| s.groups.iter().any(|g| g.maintenance))
+        };
+        if (0..self.hosts.len()).any(maintained) {
+            self.after(REMEMBERED, Happening::OperatorsDone);
+        }
+    }
+
+    fn quieten(&mut self, host: usize) {
+        self.hosts[host].reach = Reach::Both;
+        self.hosts[host].interrupt = None;
+        self.hosts[host].reads_late = Duration::ZERO;
+        if let Some((_, number)) = self.hosts[host].halted {
+            self.go_on(host, number);
+        }
+        if self.hosts[host].effects_stuck {
+            self.unstick(host, false);
+        }
+        if self.hosts[host].disk_stuck {
+            self.unstick(host, true);
+        }
+        self.hosts[host].address_stuck = None;
+        self.mend_paths(host);
+        if !self.hosts[host].link_up {
+            self.link_state(host, true);
+        }
+        if self.hosts[host].health.is_some() {
+            self.hosts[host].health = Some((0, false, false));
+            self.tell_health(host);
+        }
+        if self.hosts[host].powered {
+            let stopping = self.hosts[host].process.as_ref().is_some_and(|p| p.stopping);
+            if stopping {
+                self.hosts[host].back_after_exit = Some(Duration::from_secs(1));
+            } else {
+                self.start(host);
+            }
+        } else {
+            self.power_on(host);
+        }
+    }
+
+    /// Strangers who had a HAVIP before any member did are guarded, and others may be so by `strangers`: that takes an operator.
+    fn clear_strangers(&mut self, havip: usize) {
+        let id = Cluster::havip_id(havip);
+        let held = |h: &Host| h.disk.groups.values().any(|g| g.once_held.iter().any(|o| o.as_str() == id));
+        if self.hosts.iter().any(held) && self.scenario.cluster.strangers != Strangers::Refuse {
+            return;
+        }
+        let bound = self.cloud.havip(self.now, &id).map(|v| v.bound).unwrap_or_default();
+        for target in bound.iter().filter(|t| self.scenario.cluster.node_with(&t.id).is_none()) {
+            let _ = self.cloud.unbind(self.now, &id, &target.id);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A scenario from a seed: a cluster, and what goes wrong in it.
+//!
+//! Three kinds of plan take turns: everything at once; operators in an otherwise sound cluster, who
+//! drain, switch over, restart, upgrade and reload; and one kind of fault again and again.
+
+use super::cloud::{Announcements, MasterFlag, Profile};
+use super::cluster::Cluster;
+use super::invariants::i03_convergence::bound;
+use super::plan::Plan;
+use super::scenario::{Expect, Scenario};
+use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, OnRestart, OnStop};
+use std::time::Duration;
+
+/// Time before the first fault, so that most runs begin with a holder.
+pub(super) const SETTLE_MS: u64 = 60_000;
+/// The longest dead time that a plan's reloads lead to.
+const LONGEST: Duration = Duration::from_secs(10);
+/// No run is shorter.
+const LEAST_MS: u64 = 600_000;
+/// Looked at after everything must have settled.
+const AFTERWARDS: Duration = Duration::from_secs(60);
+
+impl Scenario {
+    /// The scenario that belongs to a seed.
+    #[must_use]
+    pub fn random(seed: u64) -> Self {
+        // Small seeds next to each other must not give plans next to each other.
+        let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
+        let mut cluster = cluster(&mut rng);
+        // Every eighth seed has keepalived elect, where the cloud would decide; the others stay what they were.
+        if seed.is_multiple_of(8) && cluster.arbiter == Arbiter::Cloud {
+            cluster.arbiter = Arbiter::Keepalived;
+        }
+        let mut plan = Plan { rng, steps: vec![], names: vec![], members: vec![], cluster };
+        plan.names = plan.cluster.machines.iter().map(|m| m.name.clone()).collect();
+        plan.members = plan.cluster.machines.iter().filter(|m| !m.witness).map(|m| m.name.clone()).collect();
+        let quiet_ms = match plan.rng.u32(0..3) {
+            0 => plan.operators(),
+            1 => plan.one_kind(),
+            _ => plan.everything(),
+        };
+        plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
+        plan.additions(quiet_ms);
+        // A reload may make the dead time longer.
+        let longest = plan.cluster.dead_time().max(LONGEST);
+        let after = bound(&plan.cluster, longest) + AFTERWARDS;
+        let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let quiet_ms = quiet_ms.max(LEAST_MS.saturating_sub(after));
+        plan.steps.retain(|s| s.at_ms < quiet_ms);
+        plan.steps.sort_by_key(|s| s.at_ms);
+        let end_ms = quiet_ms + after;
+        Self {
+            name: "random".to_owned(),
+            seed,
+            quiet_ms,
+            end_ms,
+            call_ms: vec![],
+            order: None,
+            expect: Expect::default(),
+            cluster: plan.cluster,
+            steps: plan.steps,
+        }
+    }
+}
+
+pub(super) fn of<T: Clone>(rng: &mut fastrand::Rng, list: &[T]) -> T {
+    list[rng.usize(0..list.len())].clone()
+}
+
+/// Whether HAVIPs may stay bound to all members: the cloud tells who has the packets, and announcements move them.
+pub(super) fn shareable(cluster: &Cluster) -> bool {
+    let profile: Profile = cluster.profile.parse().expect("the name of one");
+    let flags = !matches!(profile.master_flag, MasterFlag::Absent | MasterFlag::Null);
+    profile.announcements != Announcements::Ignored && flags
+}
+
+fn cluster(rng: &mut fastrand::Rng) -> Cluster {
+    let nodes = of(rng, &[2, 2, 3, 3, 3, 4, 5]);
+    let arbiter = match (nodes, rng.u32(0..10)) {
+        (_, 0) => Arbiter::None,
+        (2, _) | (_, 1..=3) => Arbiter::Cloud,
+        _ => Arbiter::Majority,
+    };
+    let witnesses = match arbiter {
+        Arbiter::Majority => rng.usize(0..nodes),
+        _ => 0,
+    };
+    let mut cluster = Cluster::of(nodes, witnesses.min(nodes - 1), arbiter);
+    let profiles: Vec<Profile> = Profile::all();
+    let profile = of(rng, &profiles);
+    let profile = if !profile.winnable() && rng.u32(0..3) > 0 { profiles[0].clone() } else { profile };
+    cluster.profile = profile.name;
+    cluster.binding = if shareable(&cluster) && rng.bool() { Binding::Shared } else { Binding::Exclusive };
+    cluster.interval_ms = of(rng, &[100, 200, 500, 500, 1000]);
+    cluster.dead_multiplier = of(rng, &[3, 5, 10, 10]);
+    let dead_ms = cluster.interval_ms * u64::from(cluster.dead_multiplier);
+    cluster.cold_start_wait_ms = of(rng, &[10_000, 15_000, 30_000]).max(dead_ms);
+    cluster.preempt = rng.u32(0..4) > 0;
+    cluster.preempt_delay_ms = of(rng, &[0, 5_000, 30_000]);
+    cluster.keep_for_ms = of(rng, &[10_000, 15_000, 30_000]);
+    cluster.handover_timeout_ms = of(rng, &[5_000, 10_000, 20_000]);
+    cluster.reclaim_wait_ms = of(rng, &[60_000, 300_000]);
+    cluster.on_stop = of(rng, &[OnStop::Handover, OnStop::Handover, OnStop::Keep, OnStop::Release]);
+    cluster.on_restart = of(rng, &[OnRestart::Keep, OnRestart::Keep, OnRestart::Handover]);
+    cluster.when_isolated = of(rng, &[HoldOrRelease::Hold, HoldOrRelease::Release]);
+    cluster.max_moves = of(rng, &[0, 6, 6, 2]);
+    cluster.groups = of(rng, &[1, 1, 1, 2]);
+    cluster.havips = of(rng, &[1, 1, 1, 2]);
+    cluster.identity_late = rng.u32(0..4) == 0;
+    cluster.address_late = rng.u32(0..4) == 0;
+    for machine in &mut cluster.machines {
+        // Any two of them differ by less than one per cent.
+        machine.clock_ppm = rng.i64(-4_900..=4_900);
+        machine.clock_ms = rng.u64(5_000..2_000_000_000);
+        if !machine.witness && rng.u32(0..4) == 0 {
+            machine.priority = 100;
+        }
+    }
+    cluster
+}

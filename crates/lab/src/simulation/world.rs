@@ -1,0 +1,269 @@
+//! The world of one run: virtual time, the queue of what is to happen, and everything that it happens to.
+
+use super::clock::Clock;
+use super::cloud::{CloudModel, HavipSpec, InstanceSpec, Profile};
+use super::cluster::Cluster;
+use super::facts::Facts;
+use super::happening::{Entry, Happening};
+use super::host::{Host, Reach};
+use super::network::Network;
+use super::operators::TRIES_AGAIN;
+use super::order::Ordered;
+use super::report::{Stats, Trace};
+use super::scenario::Scenario;
+use super::vrrp::Router;
+use super::watch::{Seen, Watch};
+use havipd_core::model::action::Persisted;
+use havipd_core::model::time::Instant;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The world's time at the beginning of every scenario.
+pub(super) const BEGINNING: Instant = Instant::from_millis(1_000_000);
+/// How often the invariants that look at lasting states are asked.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(super) now: Instant,
+    queue: BinaryHeap<Entry>,
+    order: u64,
+    pub(super) scenario: Arc<Scenario>,
+    pub(super) rng: fastrand::Rng,
+    pub(super) hosts: Vec<Host>,
+    pub(super) network: Network,
+    pub(super) cloud: CloudModel,
+    pub(super) cloud_wake: Option<Instant>,
+    pub(super) cloud_delay: Duration,
+    pub(super) ordered: Option<Ordered>,
+    /// Since when all HAVIPs are where the cloud's callers put them, and it answers truly.
+    pub(super) attack_permille: u32,
+    /// The keepaliveds do not hear each other, whatever the links do.
+    pub(super) vrrp_split: bool,
+    /// Who gets the packets of each HAVIP and has its address.
+    pub(super) served: Vec<Option<usize>>,
+    pub(super) halts: u64,
+    pub(super) requests: u64,
+    pub(super) quiet: bool,
+    /// What physically happened.
+    pub(super) facts: Facts,
+    pub(super) watch: Watch,
+    pub(super) trace: Option<Trace>,
+    pub(super) stats: Stats,
+}
+
+impl World {
+    /// The world as the scenario begins; with `lines` it keeps so much of a readable account.
+    ///
+    /// # Panics
+    /// If the scenario was not checked.
+    #[must_use]
+    pub(crate) fn new(scenario: &Scenario, lines: Option<usize>) -> Self {
+        let scenario = Arc::new(scenario.clone());
+        let cluster = &scenario.cluster;
+        let rng = fastrand::Rng::with_seed(scenario.seed);
+        let mut world = Self {
+            now: BEGINNING,
+            queue: BinaryHeap::new(),
+            order: 0,
+            cloud: cloud(cluster, scenario.seed),
+            hosts: (0..cluster.machines.len()).map(|i| host(cluster, i)).collect(),
+            network: Network::new(cluster.machines.len(), cluster.paths),
+            cloud_wake: None,
+            cloud_delay: Duration::ZERO,
+            ordered: scenario.order.as_ref().map(Ordered::new),
+            attack_permille: 0,
+            vrrp_split: false,
+            served: vec![None; cluster.groups * cluster.havips],
+            halts: 0,
+            requests: 0,
+            quiet: false,
+            facts: Facts::new(cluster.machines.len(), cluster.groups, cluster.groups * cluster.havips),
+            watch: Watch::new(cluster),
+            trace: lines.map(Trace::new),
+            stats: Stats::default(),
+            rng,
+            scenario: Arc::clone(&scenario),
+        };
+        // What is so from the beginning is so before the first start.
+        for (i, step) in scenario.steps.iter().enumerate() {
+            world.at(BEGINNING + Duration::from_millis(step.at_ms), Happening::Step(i));
+        }
+        for i in 0..world.hosts.len() {
+            let after = Duration::from_millis(world.rng.u64(0..50));
+            world.after(after, Happening::Start { host: i });
+        }
+        world.at(BEGINNING + Duration::from_millis(scenario.quiet_ms), Happening::Quiet);
+        world.after(TICK, Happening::Tick);
+        if world.beside_keepalived() {
+            world.after(TICK, Happening::Advertise);
+        }
+        world
+    }
+
+    pub(super) fn at(&mut self, at: Instant, what: Happening) {
+        self.order += 1;
+        self.queue.push(Entry { at: at.max(self.now), order: self.order, what });
+    }
+
+    pub(super) fn after(&mut self, span: Duration, what: Happening) {
+        self.at(self.now + span, what);
+    }
+
+    /// Runs to the end, or to the first violation.
+    pub(crate) fn run(&mut self) {
+        let end = BEGINNING + Duration::from_millis(self.scenario.end_ms);
+        while let Some(entry) = self.queue.pop() {
+            if entry.at > end || self.watch.violation.is_some() {
+                break;
+            }
+            self.now = entry.at;
+            self.stats.happenings += 1;
+            self.happen(entry.what);
+        }
+        if self.watch.violation.is_none() {
+            self.now = end;
+            self.see(&Seen::End);
+        }
+    }
+
+    pub(super) fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Step(i) => {
+                let scenario = Arc::clone(&self.scenario);
+                let deed = &scenario.steps[i].deed;
+                if self.better_not_yet(deed) {
+                    self.after(TRIES_AGAIN, Happening::Step(i));
+                } else {
+                    self.carry_out_deed(deed);
+                }
+            }
+            Happening::Wake { host, incarnation } => self.wake(host, incarnation),
+            Happening::Deliver { to, path, from, bytes, stamp } => self.deliver(to, path, from, bytes, stamp),
+            Happening::Tell { host, incarnation, event } => {
+                if self.runs(host, incarnation) {
+                    self.turn(host, *event);
+                }
+            }
+            Happening::Wanted { host, incarnation, wish } => self.call_wanted(host, incarnation, *wish),
+            Happening::Decide { host, incarnation } => self.decide_calls(host, incarnation),
+            Happening::Arrive { flight, call, back } => self.call_arrived(flight, &call, back),
+            Happening::Answer { flight, end } => self.call_answered(&flight, *end),
+            Happening::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
+            Happening::CallsGoOn => self.calls_go_on(),
+            Happening::Kernel { host } => self.expire_addresses(host),
+            Happening::Cloud => {
+                self.cloud_wake = None;
+                self.cloud_changed();
+            }
+            Happening::Stored { host, incarnation, state } => self.stored(host, incarnation, *state),
+            Happening::Progress { host, incarnation, round } => self.progress(host, incarnation, round),
+            Happening::Start { host } => self.start(host),
+            Happening::GoOn { host, halt } => self.go_on(host, halt),
+            Happening::StopTimeout { host, incarnation } => self.stop_timed_out(host, incarnation),
+            Happening::Sweep { host } => self.sweep(host),
+            Happening::PowerOn { host } => self.power_on(host),
+            Happening::Reload { host } => self.bring_reload(host),
+            Happening::Unstick { host, disk } => self.unstick(host, disk),
+            Happening::FreeAddress { host } => self.free_address(host),
+            Happening::Advertise => self.advertise(),
+            Happening::KeepalivedStarts { host } => self.start_keepalived(host),
+            Happening::VrrpState { host } => self.right_state(host),
+            Happening::Tick => {
+                self.see(&Seen::Tick);
+                self.after(TICK, Happening::Tick);
+            }
+            Happening::Quiet => self.fall_quiet(),
+            Happening::OperatorsDone => self.operators_done(),
+        }
+    }
+
+    pub(super) fn runs(&self, host: usize, incarnation: u64) -> bool {
+        self.hosts[host].process.as_ref().is_some_and(|p| p.incarnation == incarnation)
+    }
+
+    /// Shows something to the invariants.
+    pub(super) fn see(&mut self, seen: &Seen<'_>) {
+        let mut watch = std::mem::take(&mut self.watch);
+        watch.see(self, seen);
+        self.watch = watch;
+    }
+
+    /// Writes a line of the account; the text is only made when somebody reads it.
+    pub(super) fn note(&mut self, host: Option<usize>, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let name = host.map_or("", |h| self.hosts[h].name.as_str());
+            trace.add(self.now.since(BEGINNING), name, text());
+        }
+    }
+
+    /// Something outside the daemon went wrong, or right again, for a host.
+    pub(super) fn touch(&mut self, host: usize) {
+        self.hosts[host].touched = self.now;
+    }
+
+    /// The same for all of them.
+    pub(super) fn touch_all(&mut self) {
+        (0..self.hosts.len()).for_each(|h| self.touch(h));
+    }
+}
+
+fn host(cluster: &Cluster, index: usize) -> Host {
+    let machine = &cluster.machines[index];
+    let config = Arc::new(cluster.config(index));
+    Host {
+        name: machine.name.clone(),
+        target: cluster.target(index),
+        witness: machine.witness,
+        clock: Clock::new(BEGINNING, Instant::from_millis(machine.clock_ms), machine.clock_ppm),
+        powered: true,
+        halted: None,
+        link_up: true,
+        havip_links_down: BTreeSet::new(),
+        paths_lost: BTreeSet::new(),
+        refuses: false,
+        refused: BTreeSet::new(),
+        reach: Reach::Both,
+        file: Arc::clone(&config),
+        digest: havipd_core::model::digest::digest(&config),
+        config,
+        later_installed: false,
+        reload_waits: false,
+        disk: Persisted::default(),
+        saved: None,
+        disk_stuck: false,
+        effects_stuck: false,
+        address_stuck: None,
+        addresses: BTreeMap::new(),
+        health: None,
+        process: None,
+        backlog: std::collections::VecDeque::new(),
+        reads_late: Duration::ZERO,
+        interrupt: None,
+        touched: BEGINNING,
+        away: None,
+        halted_at: Instant::default(),
+        went_on: Instant::default(),
+        went_on_frozen: false,
+        stuck_since: None,
+        last_word: vec![],
+        starts: 0,
+        boots: 0,
+        back_after_exit: None,
+        vrrp: Router::new(BEGINNING),
+    }
+}
+
+fn cloud(cluster: &Cluster, seed: u64) -> CloudModel {
+    let profile: Profile = cluster.profile.parse().expect("checked with the scenario");
+    let mut model = CloudModel::new(profile, fastrand::Rng::with_seed(seed ^ 0x00c1_00d5));
+    for number in 0..cluster.groups * cluster.havips {
+        model.add_havip(BEGINNING, HavipSpec::new(&Cluster::havip_id(number), Cluster::havip_address(number)));
+    }
+    for i in 0..cluster.machines.len() {
+        model.add_instance(InstanceSpec::new(&cluster.target(i), Cluster::node_address(i)));
+    }
+    model
+}
