@@ -37,10 +37,13 @@ fn exists(case: &str) -> bool {
     let parts: Vec<&str> = case.split("::").collect();
     let (Some(binary), Some(name)) = (parts.first(), parts.last()) else { return false };
     let mut files = vec![];
-    match *binary {
-        "lib" => sources(&root().join("src"), &mut files),
-        binary if root().join("tests").join(binary).is_dir() => sources(&root().join("tests").join(binary), &mut files),
-        binary => files.push(root().join(format!("tests/{binary}.rs"))),
+    for package in ["", "crates/core", "crates/lab"].map(|name| root().join(name)) {
+        let tests = package.join("tests");
+        match *binary {
+            "lib" => sources(&package.join("src"), &mut files),
+            binary if tests.join(binary).is_dir() => sources(&tests.join(binary), &mut files),
+            binary => files.extend(Some(tests.join(format!("{binary}.rs"))).filter(|path| path.is_file())),
+        }
     }
     // The module is a file, or `tests` at the end of one.
     let module = parts[1..parts.len() - 1].iter().rev().find(|m| **m != "tests").copied();

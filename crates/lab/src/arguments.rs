@@ -3,6 +3,7 @@
 use crate::{sandbox, say, serve, simulate};
 use clap::{Parser, Subcommand};
 use havipd::control::protocol::{Code, Response};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -30,12 +31,14 @@ enum Verb {
     Emulator(serve::Options),
 }
 
-/// Runs `havipd-lab`. Under the name `havipd` it is the daemon: so the sandbox needs no second program.
+/// Runs `havipd-lab`. Under the names `havipd` and `havipctl` it is those: so the sandbox needs no other program.
 #[must_use]
 pub fn main() -> ExitCode {
     let name = std::env::args_os().next().unwrap_or_default();
-    if Path::new(&name).file_name() == Some("havipd".as_ref()) {
-        return havipd::daemon::main();
+    match Path::new(&name).file_name().and_then(OsStr::to_str) {
+        Some("havipd") => return havipd::daemon::main(),
+        Some("havipctl") => return havipd::ctl::main(),
+        _ => {}
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

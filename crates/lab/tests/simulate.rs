@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 /// a dies; b takes over.
@@ -121,7 +122,10 @@ fn a_script_is_played_on_ones_own_cluster() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("havipd.toml"), OWN).unwrap();
-    let key = Command::new(env!("CARGO_BIN_EXE_havipd-lab")).args(["keygen", "--out", &path("heartbeat.key")]).status();
+    let key = Command::new(env!("CARGO_BIN_EXE_havipd-lab"))
+        .arg0("havipctl")
+        .args(["keygen", "--out", &path("heartbeat.key")])
+        .status();
     assert!(key.unwrap().success());
     std::fs::write(path("crash.toml"), CRASH).unwrap();
     let config = path("havipd.toml");

@@ -19,7 +19,7 @@ async fn the_official_python_sdk_lists_attaches_and_detaches() {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let emulator = start().await;
     let out = tokio::process::Command::new(python(root))
-        .arg(root.join("tests/emulator/sdk.py"))
+        .arg(root.join("crates/lab/tests/emulator/sdk.py"))
         .args([&emulator.endpoint(), "ak-a", "sk-a", HAVIP, "i-a"])
         .output()
         .await

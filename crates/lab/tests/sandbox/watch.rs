@@ -7,6 +7,7 @@ use rustix::io::write;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::CommandExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,7 +31,7 @@ impl Cluster {
     /// `havipctl ARGUMENTS` on node a.
     fn ctl(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_havipd-lab"));
-        command.arg("--socket").arg(self.socket()).args(arguments).stdin(Stdio::null());
+        command.arg0("havipctl").arg("--socket").arg(self.socket()).args(arguments).stdin(Stdio::null());
         command
     }
 
