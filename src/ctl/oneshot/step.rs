@@ -2,7 +2,7 @@
 
 use havipd_core::model::cloud::{Bound, HaVip};
 use havipd_core::model::settings::{Binding, Strangers};
-use havipd_core::reconcile::{Context, Next, next};
+use havipd_core::reconcile::{Facts, Next, next};
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn step(read: &HaVip, me: &str, wanted: Wanted) -> Step {
     let (binding, strangers) =
         if exclusive { (Binding::Exclusive, Strangers::Detach) } else { (Binding::Shared, Strangers::Refuse) };
     let none: &[String] = &[];
-    let cx = Context {
+    let facts = Facts {
         me,
         members: &[],
         binding,
@@ -70,7 +70,7 @@ pub(super) fn step(read: &HaVip, me: &str, wanted: Wanted) -> Step {
         hands_off: none,
         leave_bound: none,
     };
-    match next(read, &cx) {
+    match next(read, &facts) {
         Next::Ours { detach } => Step::There(detach),
         Next::Attach => Step::Attach,
         Next::Detach(others) => Step::Detach(others),

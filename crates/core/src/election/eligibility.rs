@@ -36,8 +36,11 @@ impl Group {
             return;
         }
         let settings = self.settings(turn);
-        let failing =
-            self.loops.iter().zip(&settings.havips).find_map(|(l, h)| Some((&h.id, l.address.failing(turn)?)));
+        let failing = self
+            .loops
+            .iter()
+            .zip(&settings.havips)
+            .find_map(|(l, h)| Some((&h.id, l.address.failing(&mut turn.context())?)));
         if let Some((id, why)) = failing {
             let text = format!("the address of {id} cannot be put on this host: {why}");
             if self.damping.address_failed(turn, &text, settings.reclaim_wait) {

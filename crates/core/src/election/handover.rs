@@ -359,7 +359,7 @@ impl Group {
         }
         for (i, l) in self.loops.iter_mut().enumerate() {
             let place = crate::reconcile::Place { group: self.index, havip: crate::model::ids::HavipIndex(i) };
-            l.address.leave(turn, place, keep_for);
+            l.address.leave(&mut turn.context(), place, keep_for);
         }
     }
 }

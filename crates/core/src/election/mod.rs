@@ -38,15 +38,16 @@ mod stall;
 pub mod succession;
 mod superseded;
 mod timeline;
-pub(crate) mod timer;
 pub(crate) mod turn;
 
 use crate::model::action::{Action, Actions, Persisted};
 use crate::model::event::{Event, OperationResult};
 use crate::model::ids::{BootId, GroupIndex, HavipIndex, Target};
 use crate::model::settings::Config;
+use crate::model::step::{Jitter, Operations};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
+use crate::model::timer::{Timer, Timers};
 use crate::wire::auth::KeyRing;
 pub use farewell::Farewell;
 use group::Group;
@@ -55,7 +56,6 @@ use peer::Peers;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use timer::{Timer, Timers};
 use turn::Turn;
 
 /// How often a turn is repeated while the groups still change each other's facts.
@@ -69,7 +69,7 @@ pub struct Core {
     keys: KeyRing,
     boot: BootId,
     started: Instant,
-    jitter: fastrand::Rng,
+    jitter: Jitter,
     peers: Peers,
     groups: Vec<Group>,
     by_tag: BTreeMap<Tag, GroupIndex>,
@@ -80,7 +80,7 @@ pub struct Core {
     unbound: bool,
     persisted: Persisted,
     timers: Timers,
-    ops: u64,
+    ops: Operations,
     sender: send::Sender,
     stall: stall::Stall,
     paths: paths::Paths,
@@ -134,7 +134,7 @@ impl Core {
             keys: KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key),
             boot,
             started: now,
-            jitter: fastrand::Rng::with_seed(seed),
+            jitter: Jitter::new(seed),
             peers: Peers::new(&config, now, boot),
             groups: Vec::new(),
             by_tag: by_tag(&config),
@@ -142,7 +142,7 @@ impl Core {
             wrong_host: None,
             unbound: false,
             timers: Timers::new(),
-            ops: 0,
+            ops: Operations::default(),
             sender: send::Sender::new(&config, now),
             stall: stall::Stall::new(now, persisted.longest_pause),
             paths: paths::Paths::default(),
@@ -371,10 +371,14 @@ impl Core {
                 return;
             }
             expected = match &result {
-                OperationResult::Havip(r) => group.loops.iter_mut().any(|l| l.looked(turn, op, r.clone())),
+                OperationResult::Havip(r) => {
+                    let cx = &mut turn.context();
+                    group.loops.iter_mut().any(|l| l.looked(cx, op, r.clone()))
+                }
                 OperationResult::Written(r) => {
                     let patience = group.patience(turn);
-                    group.loops.iter_mut().any(|l| l.written(turn, op, r.clone(), patience))
+                    let cx = &mut turn.context();
+                    group.loops.iter_mut().any(|l| l.written(cx, op, r.clone(), patience))
                 }
                 OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
             };

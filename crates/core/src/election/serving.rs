@@ -104,7 +104,7 @@ impl Group {
                 look_class,
                 patience,
             };
-            l.step(turn, scope, &desire);
+            l.step(&mut turn.context(), scope, &desire);
         }
         self.loops = loops;
         self.remember(turn, &members);

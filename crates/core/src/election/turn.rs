@@ -1,12 +1,13 @@
 //! One turn of the core: the facts that every part may read and the lists that it may add to.
 
 use super::peer::Peers;
-use super::timer::Timers;
 use crate::model::action::Actions;
 use crate::model::digest::Digest;
 use crate::model::ids::{BootId, NodeIndex, OperationId, Target};
 use crate::model::settings::Config;
+use crate::model::step::{Jitter, Operations, StepContext};
 use crate::model::time::Instant;
+use crate::model::timer::Timers;
 use std::time::Duration;
 
 /// What a part of the core sees and may do during one event.
@@ -36,8 +37,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) stopping: bool,
     /// Until when another machine counts as running with our state.
     pub(crate) cloned_until: Instant,
-    pub(crate) ops: &'a mut u64,
-    pub(crate) jitter: &'a mut fastrand::Rng,
+    pub(crate) ops: &'a mut Operations,
+    pub(crate) jitter: &'a mut Jitter,
     pub(crate) out: &'a mut Actions,
     pub(crate) timers: &'a mut Timers,
     /// Set when peers must hear of a change at once.
@@ -47,6 +48,21 @@ pub(crate) struct Turn<'a> {
 }
 
 impl<'a> Turn<'a> {
+    /// What of it the reconciler sees: neither peers nor what they are told.
+    pub(crate) fn context(&mut self) -> StepContext<'_> {
+        StepContext {
+            now: self.now,
+            config: self.config,
+            boot: self.boot,
+            identity: self.identity,
+            ops: self.ops,
+            jitter: self.jitter,
+            out: self.out,
+            timers: self.timers,
+            persist: self.persist,
+        }
+    }
+
     /// Asks for another turn at `at`.
     pub(crate) fn wake(&mut self, at: Instant) {
         if at > self.now {
@@ -56,24 +72,22 @@ impl<'a> Turn<'a> {
 
     /// Whether `at` has come; if not, asks for a turn when it does.
     pub(crate) fn due(&mut self, at: Instant) -> bool {
-        self.wake(at);
-        at <= self.now
+        self.timers.due(self.now, at)
     }
 
     /// A new operation number.
     pub(crate) fn operation(&mut self) -> OperationId {
-        *self.ops += 1;
-        OperationId(*self.ops)
+        self.ops.next()
     }
 
     /// `span`, made longer or shorter by up to a fifth.
     pub(crate) fn jittered(&mut self, span: Duration) -> Duration {
-        span.mul_f64(0.8 + 0.4 * self.jitter.f64())
+        self.jitter.around(span)
     }
 
     /// A random part of `span`.
     pub(crate) fn part_of(&mut self, span: Duration) -> Duration {
-        span.mul_f64(self.jitter.f64())
+        self.jitter.part_of(span)
     }
 
     /// Our own dead time, which is also the lease that we ask for.

@@ -11,6 +11,8 @@ pub mod role;
 pub mod secret;
 pub mod settings;
 pub mod settled;
+pub(crate) mod step;
 pub mod tag;
 pub mod time;
+pub(crate) mod timer;
 pub mod vrrp;

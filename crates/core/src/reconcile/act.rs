@@ -3,13 +3,13 @@
 //! A claim that the cloud confirms goes on to audits; one that is bound but not master announces, looks again, and
 //! detaches whom it must; after some patience it says what a person would have to do.
 
-use super::decide::{Context, Next, next};
+use super::decide::{Facts, Next, next};
 use super::havip::{HavipLoop, LOOK_AGAIN, LastRead, Scope};
 use super::{Outcome, Serve};
-use crate::election::turn::Turn;
 use crate::model::action::WriteKind;
 use crate::model::cloud::{Bound, CallClass};
 use crate::model::role::Cause;
+use crate::model::step::StepContext;
 use std::time::Duration;
 
 /// Looks (with an announcement before each) at a master that does not move, before it is detached or given up.
@@ -26,16 +26,16 @@ const DETACH_AGAIN: Duration = Duration::from_secs(5);
 const LOOK_WAITING: Duration = Duration::from_secs(5);
 
 /// Who took the HAVIP from us, if that is nobody of this cluster.
-fn taken_by<'a>(read: &'a LastRead, cx: &Context<'_>) -> Option<&'a str> {
-    let bound = || read.havip.binded_instances.iter().map(|b| b.instance_id.as_str()).find(|id| *id != cx.me);
-    let by = read.havip.holder().filter(|id| *id != cx.me).or_else(bound)?;
-    (!cx.members.contains(&by)).then_some(by)
+fn taken_by<'a>(read: &'a LastRead, facts: &Facts<'_>) -> Option<&'a str> {
+    let bound = || read.havip.binded_instances.iter().map(|b| b.instance_id.as_str()).find(|id| *id != facts.me);
+    let by = read.havip.holder().filter(|id| *id != facts.me).or_else(bound)?;
+    (!facts.members.contains(&by)).then_some(by)
 }
 
 impl HavipLoop {
-    pub(super) fn act(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
-        let Some(me) = turn.identity.map(|t| t.id().to_owned()) else { return };
-        let cx = Context {
+    pub(super) fn act(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
+        let Some(me) = cx.identity.map(|t| t.id().to_owned()) else { return };
+        let facts = Facts {
             me: &me,
             members: scope.members,
             binding: scope.havip.binding,
@@ -45,28 +45,28 @@ impl HavipLoop {
             hands_off: &serve.hands_off,
             leave_bound: &serve.leave_bound,
         };
-        let step = next(&read.havip, &cx);
+        let step = next(&read.havip, &facts);
         if read.havip.binds(&me) && self.last_error.as_ref().is_some_and(|(kind, _)| *kind == WriteKind::Attach) {
             // Refused because we are bound already: no later look may make a failure of that.
             self.last_error = None;
         }
         if !matches!(step, Next::Ours { .. } | Next::HandsOff) && self.confirmed_at.take().is_some() {
             self.repairs += 1;
-            self.unconfirmed_since = Some(turn.now);
+            self.unconfirmed_since = Some(cx.now);
             self.looks = 0;
-            if let Some(by) = taken_by(read, &cx) {
-                self.contest.begin(turn.now, by);
+            if let Some(by) = taken_by(read, &facts) {
+                self.contest.begin(cx.now, by);
                 self.contested = true;
             }
         }
         // ⚠ Whoever takes the HAVIP again and again is not fought without end.
-        if let Some(until) = self.contest.waits(turn.now)
+        if let Some(until) = self.contest.waits(cx.now)
             && !matches!(step, Next::Ours { .. } | Next::Rival(_))
         {
             self.acted_on = Some(read.issued);
             self.unconfirmed_since = Some(until);
-            self.read_at = Some(until.min(turn.now + LOOK_WAITING));
-            turn.wake(until.min(turn.now + LOOK_WAITING));
+            self.read_at = Some(until.min(cx.now + LOOK_WAITING));
+            cx.wake(until.min(cx.now + LOOK_WAITING));
             return;
         }
         match step {
@@ -74,15 +74,15 @@ impl HavipLoop {
             Next::Ours { .. } if self.opened.is_some_and(|o| read.issued < o) => {
                 // Once, and then again only for what the look shows.
                 self.acted_on = Some(read.issued);
-                self.read_at = Some(turn.now);
-                self.begin_burst(turn);
-                self.look(turn, scope, self.class(serve));
+                self.read_at = Some(cx.now);
+                self.begin_burst(cx);
+                self.look(cx, scope, self.class(serve));
             }
-            Next::Ours { detach } => self.confirm(turn, scope, serve, read, detach),
+            Next::Ours { detach } => self.confirm(cx, scope, serve, read, detach),
             Next::HandsOff => {
                 self.acted_on = Some(read.issued);
-                self.read_at = Some(turn.now + WATCH_EVERY);
-                turn.wake(turn.now + WATCH_EVERY);
+                self.read_at = Some(cx.now + WATCH_EVERY);
+                cx.wake(cx.now + WATCH_EVERY);
             }
             Next::Rival(id) => self.outcome = Some(Outcome::Rival(id)),
             Next::Stranger(id) => {
@@ -92,35 +92,42 @@ impl HavipLoop {
                 );
                 self.fail(Cause::StrangerBound, text, None);
             }
-            Next::Attach => self.again_attach(turn, scope, serve, read),
-            Next::Announce => self.ask_again(turn, scope, read, &[]),
-            Next::Detach(others) => self.push_aside(turn, scope, serve, read, &others),
+            Next::Attach => self.again_attach(cx, scope, serve, read),
+            Next::Announce => self.ask_again(cx, scope, read, &[]),
+            Next::Detach(others) => self.push_aside(cx, scope, serve, read, &others),
         }
     }
 
-    fn confirm(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead, detach: Vec<Bound>) {
+    fn confirm(
+        &mut self,
+        cx: &mut StepContext<'_>,
+        scope: Scope<'_>,
+        serve: &Serve,
+        read: &LastRead,
+        detach: Vec<Bound>,
+    ) {
         if self.confirmed_at.is_none() {
-            self.confirmed_at = Some(turn.now);
+            self.confirmed_at = Some(cx.now);
             self.unconfirmed_since = None;
             self.last_error = None;
             self.retries = 0;
             self.looks = 0;
-            self.begin_burst(turn);
+            self.begin_burst(cx);
         }
-        self.contest.end(turn.now);
+        self.contest.end(cx.now);
         self.acted_on = Some(read.issued);
         self.read_at = None;
         self.outcome = Some(Outcome::Confirmed);
-        let every = self.audit_every(turn, serve);
-        turn.wake(read.at + every);
-        if !detach.is_empty() && turn.due(self.detach_from) {
-            self.detach_from = turn.now + DETACH_AGAIN;
-            self.detach(turn, scope, serve, &detach, CallClass::Background);
+        let every = self.audit_every(cx, serve);
+        cx.wake(read.at + every);
+        if !detach.is_empty() && cx.due(self.detach_from) {
+            self.detach_from = cx.now + DETACH_AGAIN;
+            self.detach(cx, scope, serve, &detach, CallClass::Background);
         }
     }
 
-    pub(super) fn audit_every(&self, turn: &Turn<'_>, serve: &Serve) -> Duration {
-        let since = self.confirmed_at.map_or(Duration::ZERO, |at| turn.now.since(at));
+    pub(super) fn audit_every(&self, cx: &StepContext<'_>, serve: &Serve) -> Duration {
+        let since = self.confirmed_at.map_or(Duration::ZERO, |at| cx.now.since(at));
         if since < FIRST_AUDIT {
             FIRST_AUDIT
         } else if since < WATCHFUL {
@@ -130,23 +137,23 @@ impl HavipLoop {
         }
     }
 
-    fn again_attach(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
+    fn again_attach(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
         if let Some(error) = self.refused(WriteKind::Attach) {
             self.fail_by(&error);
-        } else if turn.due(self.retry_at) {
+        } else if cx.due(self.retry_at) {
             self.acted_on = Some(read.issued);
-            self.attach(turn, scope, serve);
+            self.attach(cx, scope, serve);
         }
     }
 
     /// Bound but not master: announce, look again, and after some patience say so.
-    fn ask_again(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, read: &LastRead, others: &[Bound]) {
+    fn ask_again(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, read: &LastRead, others: &[Bound]) {
         self.acted_on = Some(read.issued);
         self.looks += 1;
-        self.begin_burst(turn);
+        self.begin_burst(cx);
         let pause = LOOK_AGAIN * self.looks.min(10);
-        self.read_at = Some(turn.now + pause);
-        turn.wake(turn.now + pause);
+        self.read_at = Some(cx.now + pause);
+        cx.wake(cx.now + pause);
         let refused = self.refused(WriteKind::Detach);
         if let (Some(error), true, Some(master)) = (refused, self.looks > PATIENCE, others.first()) {
             let text = format!(
@@ -158,15 +165,22 @@ impl HavipLoop {
         }
     }
 
-    fn push_aside(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead, others: &[Bound]) {
+    fn push_aside(
+        &mut self,
+        cx: &mut StepContext<'_>,
+        scope: Scope<'_>,
+        serve: &Serve,
+        read: &LastRead,
+        others: &[Bound],
+    ) {
         let refused = self.refused(WriteKind::Detach).is_some();
         // The old holder still serves in a planned move: ARP may bring the master over by itself.
         let patient = serve.planned && self.looks < PATIENCE;
         if refused || patient {
-            self.ask_again(turn, scope, read, others);
-        } else if turn.due(self.retry_at) {
+            self.ask_again(cx, scope, read, others);
+        } else if cx.due(self.retry_at) {
             self.acted_on = Some(read.issued);
-            self.detach(turn, scope, serve, others, CallClass::Claim);
+            self.detach(cx, scope, serve, others, CallClass::Claim);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The kernel's half: the address on the interface and its announcements.
 
 use super::{Place, Serve};
-use crate::election::turn::Turn;
 use crate::model::action::Action;
+use crate::model::step::StepContext;
 use crate::model::time::Instant;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -53,28 +53,28 @@ impl Address {
     }
 
     /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
-    pub(crate) fn put(&mut self, turn: &mut Turn<'_>, place: Place, right_until: Instant) {
+    pub(crate) fn put(&mut self, cx: &mut StepContext<'_>, place: Place, right_until: Instant) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
-        let interval = turn.config.heartbeat.interval;
+        let interval = cx.config.heartbeat.interval;
         // What did not help for an interval need not be repeated more often.
-        let hopeful = self.asked.is_none_or(|since| turn.now < since + interval);
+        let hopeful = self.asked.is_none_or(|since| cx.now < since + interval);
         let again = match (self.put_at, self.present) {
-            (None, _) => turn.now,
+            (None, _) => cx.now,
             (Some(at), Some(false)) if hopeful => at + RESTORE_AFTER,
             (Some(at), _) => at + interval,
         };
-        if turn.due(again) && turn.now < right_until {
-            self.put_at = Some(turn.now);
-            self.asked.get_or_insert(turn.now);
+        if cx.due(again) && cx.now < right_until {
+            self.put_at = Some(cx.now);
+            self.asked.get_or_insert(cx.now);
             self.dropped_at = None;
-            turn.out.push(Action::PutAddress {
+            cx.out.push(Action::PutAddress {
                 group: place.group,
                 havip: place.havip,
                 address: ip,
-                lifetime: turn.config.local_address.lifetime,
+                lifetime: cx.config.local_address.lifetime,
                 right_until,
             });
-            turn.wake(turn.now + interval);
+            cx.wake(cx.now + interval);
         }
     }
 
@@ -105,10 +105,10 @@ impl Address {
     }
 
     /// Why it cannot be had, once it was asked for in vain for a dead time.
-    pub(crate) fn failing(&self, turn: &mut Turn<'_>) -> Option<String> {
+    pub(crate) fn failing(&self, cx: &mut StepContext<'_>) -> Option<String> {
         let since = self.asked?;
-        let patience = turn.dead_time().max(PATIENCE);
-        turn.due(since + patience).then(|| {
+        let patience = cx.config.heartbeat.dead_time().max(PATIENCE);
+        cx.due(since + patience).then(|| {
             let why = self.refused.clone();
             let ip = self.ip.map_or_else(|| "the address".to_owned(), |ip| ip.to_string());
             why.unwrap_or_else(|| format!("{ip} is asked for in vain; what puts addresses on this host hangs"))
@@ -121,19 +121,19 @@ impl Address {
     }
 
     /// Leaves the address for `keep_for`, for a restart.
-    pub(crate) fn leave(&mut self, turn: &mut Turn<'_>, place: Place, keep_for: Duration) {
+    pub(crate) fn leave(&mut self, cx: &mut StepContext<'_>, place: Place, keep_for: Duration) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
-        turn.out.push(Action::PutAddress {
+        cx.out.push(Action::PutAddress {
             group: place.group,
             havip: place.havip,
             address: ip,
             lifetime: Some(keep_for),
-            right_until: turn.now + keep_for,
+            right_until: cx.now + keep_for,
         });
     }
 
     /// Takes the address off, again and again until it is seen to be gone.
-    pub(crate) fn drop(&mut self, turn: &mut Turn<'_>, place: Place) {
+    pub(crate) fn drop(&mut self, cx: &mut StepContext<'_>, place: Place) {
         self.burst_left = 0;
         self.announce_at = None;
         self.had();
@@ -143,11 +143,11 @@ impl Address {
             self.put_at = None;
             return;
         }
-        if turn.due(self.dropped_at.map_or(turn.now, |at| at + DROP_AGAIN)) {
-            self.dropped_at = Some(turn.now);
+        if cx.due(self.dropped_at.map_or(cx.now, |at| at + DROP_AGAIN)) {
+            self.dropped_at = Some(cx.now);
             self.put_at = None;
-            turn.out.push(Action::DropAddress { group: place.group, havip: place.havip, address: ip });
-            turn.wake(turn.now + DROP_AGAIN);
+            cx.out.push(Action::DropAddress { group: place.group, havip: place.havip, address: ip });
+            cx.wake(cx.now + DROP_AGAIN);
         }
     }
 
@@ -157,25 +157,25 @@ impl Address {
     }
 
     /// Begins a burst of announcements with the next [`Self::announce`].
-    pub(crate) fn burst(&mut self, turn: &Turn<'_>) {
-        self.burst_left = turn.config.local_address.announce_count;
-        self.announce_at = Some(turn.now);
+    pub(crate) fn burst(&mut self, cx: &StepContext<'_>) {
+        self.burst_left = cx.config.local_address.announce_count;
+        self.announce_at = Some(cx.now);
     }
 
     /// Sends the announcement that is due, if one is; none while the address is not there.
-    pub(crate) fn announce(&mut self, turn: &mut Turn<'_>, place: Place, serve: &Serve) {
+    pub(crate) fn announce(&mut self, cx: &mut StepContext<'_>, place: Place, serve: &Serve) {
         let (Some(ip), Some(at), true) = (self.ip, self.announce_at, self.wanted) else { return };
-        if self.put_at.is_none() || !self.there() || !serve.announce || !turn.due(at) || turn.now >= serve.right_until {
+        if self.put_at.is_none() || !self.there() || !serve.announce || !cx.due(at) || cx.now >= serve.right_until {
             return;
         }
         let right_until = serve.right_until;
-        turn.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, right_until });
+        cx.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, right_until });
         self.burst_left = self.burst_left.saturating_sub(1);
-        let settings = &turn.config.local_address;
+        let settings = &cx.config.local_address;
         let gap = if self.burst_left > 0 { settings.announce_interval } else { settings.announce_refresh };
-        self.announce_at = (!gap.is_zero()).then(|| turn.now + gap);
+        self.announce_at = (!gap.is_zero()).then(|| cx.now + gap);
         if let Some(next) = self.announce_at {
-            turn.wake(next);
+            cx.wake(next);
         }
     }
 }

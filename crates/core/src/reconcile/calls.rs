@@ -3,10 +3,10 @@
 use super::Serve;
 use super::havip::{DETACH_LATER, HavipLoop, LOOK_AGAIN, LastRead, Scope};
 use super::token::client_token;
-use crate::election::turn::Turn;
 use crate::model::action::{Action, Write, WriteKind};
 use crate::model::cloud::{Bound, CallClass, CallError, ErrorClass, HaVip};
 use crate::model::ids::{OperationId, Target};
+use crate::model::step::StepContext;
 use crate::model::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,27 +54,27 @@ const READ_LAG: Duration = Duration::from_secs(2);
 
 impl HavipLoop {
     /// A call whose end was never reported must not stop the loop: it counts as having ended unknown.
-    pub(super) fn give_up_lost_calls(&mut self, turn: &mut Turn<'_>) {
-        let limit = turn.config.cloud.request_timeout + LOST_AFTER;
-        if self.writing.as_ref().is_some_and(|w| turn.due(w.issued + limit)) {
+    pub(super) fn give_up_lost_calls(&mut self, cx: &mut StepContext<'_>) {
+        let limit = cx.config.cloud.request_timeout + LOST_AFTER;
+        if self.writing.as_ref().is_some_and(|w| cx.due(w.issued + limit)) {
             self.writing = None;
-            self.wrote = Some(turn.now);
+            self.wrote = Some(cx.now);
         }
-        if self.reading.is_some_and(|r| turn.due(r.issued + limit)) {
+        if self.reading.is_some_and(|r| cx.due(r.issued + limit)) {
             self.reading = None;
         }
     }
 
-    pub(super) fn attach(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
-        if let Some(me) = turn.identity.cloned() {
-            self.write(turn, scope, serve, (WriteKind::Attach, CallClass::Claim), vec![me]);
+    pub(super) fn attach(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve) {
+        if let Some(me) = cx.identity.cloned() {
+            self.write(cx, scope, serve, (WriteKind::Attach, CallClass::Claim), vec![me]);
         }
     }
 
     /// `class`: a claim waits for it, or nothing does.
     pub(super) fn detach(
         &mut self,
-        turn: &mut Turn<'_>,
+        cx: &mut StepContext<'_>,
         scope: Scope<'_>,
         serve: &Serve,
         others: &[Bound],
@@ -84,13 +84,13 @@ impl HavipLoop {
         // One call carries one type.
         if let Some(kind) = targets.first().map(Target::api_type) {
             targets.retain(|t| t.api_type() == kind);
-            self.write(turn, scope, serve, (WriteKind::Detach, class), targets);
+            self.write(cx, scope, serve, (WriteKind::Detach, class), targets);
         }
     }
 
     pub(super) fn write(
         &mut self,
-        turn: &mut Turn<'_>,
+        cx: &mut StepContext<'_>,
         scope: Scope<'_>,
         serve: &Serve,
         (kind, class): (WriteKind, CallClass),
@@ -99,10 +99,10 @@ impl HavipLoop {
         // A record that lags shows the state from before a write that was carried out: look on, do not repeat it.
         let same = |(k, t, _): &(WriteKind, Vec<Target>, Instant)| *k == kind && *t == targets;
         if let Some((_, _, at)) = self.done.as_ref().filter(|d| same(d))
-            && !turn.due(*at + READ_LAG)
+            && !cx.due(*at + READ_LAG)
         {
-            self.read_at = Some(turn.now + LOOK_AGAIN);
-            turn.wake(turn.now + LOOK_AGAIN);
+            self.read_at = Some(cx.now + LOOK_AGAIN);
+            cx.wake(cx.now + LOOK_AGAIN);
             return;
         }
         if !self.attempt.as_ref().is_some_and(|a| a.kind == kind && a.targets == targets) {
@@ -110,12 +110,12 @@ impl HavipLoop {
             self.attempt = Some(Attempt { kind, targets: targets.clone(), number: self.attempts });
         }
         let number = self.attempt.as_ref().map_or(0, |a| a.number);
-        let op = turn.operation();
-        let token = client_token(turn.boot, serve.epoch, number, &scope.havip.id, kind, &targets);
-        self.writing = Some(Writing { op, kind, issued: turn.now, sent: false });
+        let op = cx.ops.next();
+        let token = client_token(cx.boot, serve.epoch, number, &scope.havip.id, kind, &targets);
+        self.writing = Some(Writing { op, kind, issued: cx.now, sent: false });
         self.reading = None;
         let patience = if class == CallClass::Claim { Duration::MAX } else { DETACH_WAITS };
-        turn.out.push(Action::Write(Write {
+        cx.out.push(Action::Write(Write {
             op,
             group: scope.place.group,
             epoch: serve.epoch,
@@ -124,8 +124,8 @@ impl HavipLoop {
             class,
             targets,
             token,
-            right_until: serve.right_until.min(turn.now + patience),
-            deadline: turn.now + turn.config.cloud.request_timeout,
+            right_until: serve.right_until.min(cx.now + patience),
+            deadline: cx.now + cx.config.cloud.request_timeout,
         }));
     }
 
@@ -141,7 +141,7 @@ impl HavipLoop {
     /// `patience` bounds what is taken from `Retry-After`.
     pub(crate) fn written(
         &mut self,
-        turn: &mut Turn<'_>,
+        cx: &mut StepContext<'_>,
         op: OperationId,
         result: Result<(), CallError>,
         patience: Duration,
@@ -151,16 +151,16 @@ impl HavipLoop {
         }
         let Some(Writing { kind, issued, .. }) = self.writing.take() else { return false };
         if result.as_ref().is_err_and(CallError::is_not_sent) {
-            self.write_not_sent(turn, kind, issued);
+            self.write_not_sent(cx, kind, issued);
             return true;
         }
-        self.wrote = Some(turn.now);
+        self.wrote = Some(cx.now);
         if kind == WriteKind::Attach {
-            self.begin_burst(turn);
+            self.begin_burst(cx);
         }
         let wait = match result {
             Ok(()) => {
-                self.done = self.attempt.take().map(|a| (a.kind, a.targets, turn.now));
+                self.done = self.attempt.take().map(|a| (a.kind, a.targets, cx.now));
                 self.last_error = None;
                 None
             }
@@ -168,7 +168,7 @@ impl HavipLoop {
                 if error.class == ErrorClass::Refused {
                     self.attempt = None;
                     if kind == WriteKind::Detach {
-                        self.detach_from = turn.now + DETACH_LATER;
+                        self.detach_from = cx.now + DETACH_LATER;
                     }
                 }
                 let wait = error.retry_after.map(|wait| wait.min(patience));
@@ -179,62 +179,67 @@ impl HavipLoop {
         let backoff = BACKOFF.saturating_mul(1 << self.retries.min(6)).min(BACKOFF_MAX);
         self.retries += 1;
         // The first repetition may follow at once: the read that precedes it shows that it is needed.
-        let backoff = if self.retries == 1 { Duration::ZERO } else { turn.jittered(backoff) };
-        self.retry_at = turn.now + wait.unwrap_or(backoff).max(backoff);
+        let backoff = if self.retries == 1 { Duration::ZERO } else { cx.jitter.around(backoff) };
+        self.retry_at = cx.now + wait.unwrap_or(backoff).max(backoff);
         true
     }
 
     /// It has done nothing, and nothing has failed: no delay grows, and what it was to do is asked for again.
-    fn write_not_sent(&mut self, turn: &mut Turn<'_>, kind: WriteKind, issued: Instant) {
+    fn write_not_sent(&mut self, cx: &mut StepContext<'_>, kind: WriteKind, issued: Instant) {
         if kind == WriteKind::Detach {
-            self.detach_from = turn.now;
+            self.detach_from = cx.now;
         }
-        self.retry_at = turn.now + UNSENT_AGAIN;
+        self.retry_at = cx.now + UNSENT_AGAIN;
         self.read_at = self.confirmed_at.is_none().then_some(self.retry_at);
-        self.waited_in_vain(turn, issued);
-        turn.wake(self.retry_at);
+        self.waited_in_vain(cx, issued);
+        cx.wake(self.retry_at);
     }
 
     /// No claim fails by the time that its calls wait for their turn, and until they are asked for again.
-    fn waited_in_vain(&mut self, turn: &Turn<'_>, issued: Instant) {
-        let again = turn.now + UNSENT_AGAIN;
+    fn waited_in_vain(&mut self, cx: &StepContext<'_>, issued: Instant) {
+        let again = cx.now + UNSENT_AGAIN;
         self.unconfirmed_since =
             self.unconfirmed_since.map(|since| (since + again.since(issued.max(since))).min(again));
     }
 
     /// A look ended. False when it is not ours.
-    pub(crate) fn looked(&mut self, turn: &mut Turn<'_>, op: OperationId, result: Result<HaVip, CallError>) -> bool {
+    pub(crate) fn looked(
+        &mut self,
+        cx: &mut StepContext<'_>,
+        op: OperationId,
+        result: Result<HaVip, CallError>,
+    ) -> bool {
         let Some(Reading { issued, .. }) = self.reading.filter(|r| r.op == op) else { return false };
         self.reading = None;
         self.read_at = None;
         if result.as_ref().is_err_and(CallError::is_not_sent) {
             // The cloud was not asked. What it said last is as true as before, and its silence is not this.
-            self.pause = Some((turn.now, UNSENT_AGAIN));
-            self.read_at = Some(turn.now);
-            self.waited_in_vain(turn, issued);
-            turn.wake(turn.now + UNSENT_AGAIN);
+            self.pause = Some((cx.now, UNSENT_AGAIN));
+            self.read_at = Some(cx.now);
+            self.waited_in_vain(cx, issued);
+            cx.wake(cx.now + UNSENT_AGAIN);
             return true;
         }
         // An answer with a status came over the network, whatever it says.
         let answered = result.as_ref().map_or_else(|e| e.status.is_some(), |_| true);
-        self.answered_at = answered.then_some(turn.now);
-        let (unanswered, since) = self.silence.unwrap_or((0, turn.now));
+        self.answered_at = answered.then_some(cx.now);
+        let (unanswered, since) = self.silence.unwrap_or((0, cx.now));
         self.silence = (!answered).then_some((unanswered + 1, since));
         match result {
             Ok(havip) => {
                 if self.address.ip.is_none() {
                     self.address.ip = havip.private_ip_address;
-                    *turn.persist = true;
+                    *cx.persist = true;
                 }
                 self.read_errors = None;
                 self.pause = None;
-                self.read = Some(Arc::new(LastRead { issued, at: turn.now, havip }));
+                self.read = Some(Arc::new(LastRead { issued, at: cx.now, havip }));
             }
             Err(error) => {
-                let (count, since) = self.read_errors.as_ref().map_or((0, turn.now), |(n, at, _)| (*n, *at));
+                let (count, since) = self.read_errors.as_ref().map_or((0, cx.now), |(n, at, _)| (*n, *at));
                 let least = LOOK_AGAIN * (count + 1).min(10);
-                self.pause = Some((turn.now, error.retry_after.map_or(least, |asked| asked.max(LOOK_AGAIN))));
-                self.read_at = Some(turn.now);
+                self.pause = Some((cx.now, error.retry_after.map_or(least, |asked| asked.max(LOOK_AGAIN))));
+                self.read_at = Some(cx.now);
                 let hopeless = (error.missing || error.denied) && self.confirmed_at.is_none();
                 if self.opened.is_some() && hopeless && count > 0 {
                     self.fail_by(&error);
@@ -246,45 +251,45 @@ impl HavipLoop {
     }
 
     /// Begins a look, unless one is under way on which as much depends, or the last one asks for a pause.
-    pub(super) fn look(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, class: CallClass) {
+    pub(super) fn look(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, class: CallClass) {
         let fresh = |r: &Reading| self.wrote.is_none_or(|w| r.issued >= w);
-        if self.reading.as_ref().is_some_and(|r| fresh(r) && r.class <= class) || self.pauses(turn, scope) {
+        if self.reading.as_ref().is_some_and(|r| fresh(r) && r.class <= class) || self.pauses(cx, scope) {
             return;
         }
-        let op = turn.operation();
-        self.reading = Some(Reading { op, issued: turn.now, class });
-        self.asked_at = Some(turn.now);
-        turn.out.push(Action::ReadHavip {
+        let op = cx.ops.next();
+        self.reading = Some(Reading { op, issued: cx.now, class });
+        self.asked_at = Some(cx.now);
+        cx.out.push(Action::ReadHavip {
             op,
             havip: scope.havip.id.clone(),
             class,
-            deadline: turn.now + turn.config.cloud.request_timeout,
+            deadline: cx.now + cx.config.cloud.request_timeout,
         });
     }
 
     /// Whether the next look is to wait after one that failed. The cloud's wish is followed no longer than a node may
-    /// go without looking; that is judged again in each turn, since a peer may fall silent meanwhile.
-    fn pauses(&self, turn: &mut Turn<'_>, scope: Scope<'_>) -> bool {
-        self.pause.is_some_and(|(from, wait)| !turn.due(from + wait.min(scope.patience)))
+    /// go without looking; that is judged again in each step, since a peer may fall silent meanwhile.
+    fn pauses(&self, cx: &mut StepContext<'_>, scope: Scope<'_>) -> bool {
+        self.pause.is_some_and(|(from, wait)| !cx.due(from + wait.min(scope.patience)))
     }
 
     /// Looks without a claim: slowly while all is well, once a second while a claim may follow.
-    pub(super) fn look_around(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>) {
-        self.give_up_lost_calls(turn);
+    pub(super) fn look_around(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>) {
+        self.give_up_lost_calls(cx);
         if self.reading.is_some_and(|r| r.class <= scope.look_class) {
             return;
         }
-        let at = self.asked_at.map_or(turn.now, |asked| {
+        let at = self.asked_at.map_or(cx.now, |asked| {
             let next = asked + scope.look_every;
             scope.look_once.filter(|once| asked < *once).map_or(next, |once| next.min(once))
         });
-        if turn.due(at) {
+        if cx.due(at) {
             self.read_at = None;
             if scope.look_class != CallClass::Background {
                 // What a claim may rest on keeps its own pace.
                 self.pause = None;
             }
-            self.look(turn, scope, scope.look_class);
+            self.look(cx, scope, scope.look_class);
         }
     }
 

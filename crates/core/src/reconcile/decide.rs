@@ -8,7 +8,7 @@ const MAX_BOUND: usize = 5;
 
 /// Everything that the decision depends on besides the read.
 #[derive(Debug)]
-pub struct Context<'a> {
+pub struct Facts<'a> {
     /// Our own target id.
     pub me: &'a str,
     /// Target ids of the group's members, as far as they are known.
@@ -50,32 +50,32 @@ pub enum Next {
 }
 
 /// Decides on the next step.
-pub fn next(read: &HaVip, cx: &Context<'_>) -> Next {
+pub fn next(read: &HaVip, facts: &Facts<'_>) -> Next {
     let holder = read.holder();
-    if let Some(other) = holder.filter(|h| *h != cx.me) {
-        if cx.yield_to.iter().any(|id| id == other) {
+    if let Some(other) = holder.filter(|h| *h != facts.me) {
+        if facts.yield_to.iter().any(|id| id == other) {
             return Next::Rival(other.to_owned());
         }
-        if cx.hands_off.iter().any(|id| id == other) {
+        if facts.hands_off.iter().any(|id| id == other) {
             return Next::HandsOff;
         }
     }
-    let others: Vec<&Bound> = read.binded_instances.iter().filter(|b| b.instance_id != cx.me).collect();
-    let touchable = |b: &&Bound| cx.members.contains(&b.instance_id.as_str()) || cx.may_touch_strangers();
-    if !read.binds(cx.me) {
+    let others: Vec<&Bound> = read.binded_instances.iter().filter(|b| b.instance_id != facts.me).collect();
+    let touchable = |b: &&Bound| facts.members.contains(&b.instance_id.as_str()) || facts.may_touch_strangers();
+    if !read.binds(facts.me) {
         return when_unbound(&others, touchable);
     }
     let ours = match holder {
-        Some(h) => h == cx.me,
-        None if cx.binding == Binding::Exclusive => others.is_empty(),
+        Some(h) => h == facts.me,
+        None if facts.binding == Binding::Exclusive => others.is_empty(),
         None => read.binded_instances.iter().all(|b| b.master.is_none()),
     };
-    if cx.binding == Binding::Shared {
+    if facts.binding == Binding::Shared {
         return if ours { Next::Ours { detach: vec![] } } else { Next::Announce };
     }
     let detach: Vec<Bound> = others.iter().copied().filter(|b| touchable(b)).cloned().collect();
     if ours {
-        let detach = detach.into_iter().filter(|b| !cx.leave_bound.contains(&b.instance_id)).collect();
+        let detach = detach.into_iter().filter(|b| !facts.leave_bound.contains(&b.instance_id)).collect();
         return Next::Ours { detach };
     }
     let in_the_way = others.iter().copied().find(|b| !touchable(b) && (b.master == Some(true) || holder.is_none()));
@@ -107,7 +107,7 @@ fn master_first(mut detach: Vec<Bound>) -> Vec<Bound> {
     detach
 }
 
-impl Context<'_> {
+impl Facts<'_> {
     fn may_touch_strangers(&self) -> bool {
         match self.strangers {
             Strangers::Detach => true,
@@ -140,7 +140,7 @@ mod tests {
 
     fn decide(list: &[(&str, Option<bool>)], binding: Binding, once_held: bool) -> Next {
         let members = ["i-me", "i-peer", "i-unheard"];
-        let cx = Context {
+        let facts = Facts {
             me: "i-me",
             members: &members,
             binding,
@@ -150,7 +150,7 @@ mod tests {
             hands_off: &["i-judged".to_owned()],
             leave_bound: &["i-unheard".to_owned()],
         };
-        next(&read(list), &cx)
+        next(&read(list), &facts)
     }
 
     #[test]

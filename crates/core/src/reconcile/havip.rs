@@ -4,12 +4,12 @@ use super::address::Address;
 use super::calls::{Attempt, Reading, Writing};
 use super::contest::Contest;
 use super::{Desire, Failure, Outcome, Place, Serve};
-use crate::election::turn::Turn;
 use crate::model::action::WriteKind;
 use crate::model::cloud::{CallClass, CallError, HaVip};
 use crate::model::ids::Target;
 use crate::model::role::Cause;
 use crate::model::settings::{Binding, Havip};
+use crate::model::step::StepContext;
 use crate::model::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,17 +153,17 @@ impl HavipLoop {
     }
 
     /// One step towards `desire`.
-    pub(crate) fn step(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, desire: &Desire) {
+    pub(crate) fn step(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, desire: &Desire) {
         match desire {
-            Desire::Serve(serve) => self.serve(turn, scope, serve),
+            Desire::Serve(serve) => self.serve(cx, scope, serve),
             other => {
                 self.close();
                 match other {
-                    Desire::Keep { until } => self.address.put(turn, scope.place, *until),
-                    Desire::Nothing => self.address.drop(turn, scope.place),
+                    Desire::Keep { until } => self.address.put(cx, scope.place, *until),
+                    Desire::Nothing => self.address.drop(cx, scope.place),
                     Desire::Serve(_) | Desire::Undecided => {}
                 }
-                self.look_around(turn, scope);
+                self.look_around(cx, scope);
             }
         }
     }
@@ -179,45 +179,45 @@ impl HavipLoop {
         self.outcome = None;
     }
 
-    fn open(&mut self, turn: &mut Turn<'_>) {
-        self.opened = Some(turn.now);
-        self.unconfirmed_since = Some(turn.now);
-        self.retry_at = turn.now;
+    fn open(&mut self, cx: &mut StepContext<'_>) {
+        self.opened = Some(cx.now);
+        self.unconfirmed_since = Some(cx.now);
+        self.retry_at = cx.now;
         self.retries = 0;
         self.looks = 0;
         self.last_error = None;
         self.acted_on = None;
         self.done = None;
-        self.detach_from = turn.now;
+        self.detach_from = cx.now;
         self.announced = false;
         self.failed_at = None;
     }
 
-    fn serve(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
+    fn serve(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve) {
         if self.opened.is_none() {
-            self.open(turn);
+            self.open(cx);
         }
-        self.give_up_lost_calls(turn);
+        self.give_up_lost_calls(cx);
         if let Some(Outcome::Failed(failure)) = &self.outcome {
             let wait = TRY_AGAIN.max(failure.retry_after.unwrap_or_default());
-            if turn.due(*self.failed_at.get_or_insert(turn.now) + wait) {
+            if cx.due(*self.failed_at.get_or_insert(cx.now) + wait) {
                 self.close();
-                self.open(turn);
+                self.open(cx);
             }
         }
-        if turn.now >= serve.right_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
+        if cx.now >= serve.right_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
             return;
         }
-        self.address.put(turn, scope.place, serve.right_until);
+        self.address.put(cx, scope.place, serve.right_until);
         if self.writing.is_none() {
-            self.look_or_act(turn, scope, serve);
+            self.look_or_act(cx, scope, serve);
         }
-        let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= turn.now);
-        if serve.announce_within.is_none_or(just_read) && self.contest.waits(turn.now).is_none() {
-            self.address.announce(turn, scope.place, serve);
+        let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= cx.now);
+        if serve.announce_within.is_none_or(just_read) && self.contest.waits(cx.now).is_none() {
+            self.address.announce(cx, scope.place, serve);
         }
         if let Some(since) = self.unconfirmed_since
-            && turn.due(since + turn.config.cloud.operation_timeout)
+            && cx.due(since + cx.config.cloud.operation_timeout)
         {
             let last = self.last_error.as_ref().map_or_else(|| self.describe_read(), |(_, e)| e.to_string());
             let text = format!("{} is not ours after the operation timeout; last: {last}", scope.havip.id);
@@ -225,33 +225,33 @@ impl HavipLoop {
         }
     }
 
-    fn look_or_act(&mut self, turn: &mut Turn<'_>, scope: Scope<'_>, serve: &Serve) {
-        let trusted = self.trusted_read(turn).filter(|read| !self.is_history(turn, scope, serve, read));
+    fn look_or_act(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve) {
+        let trusted = self.trusted_read(cx).filter(|read| !self.is_history(cx, scope, serve, read));
         let Some(read) = trusted else {
             // Nothing recent is known: attach is the move that is right under every semantics.
             if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
-                if self.known_bound(turn, scope) {
-                    self.look(turn, scope, self.class(serve));
-                    // With every look that begins, not in every turn in which none may.
+                if self.known_bound(cx, scope) {
+                    self.look(cx, scope, self.class(serve));
+                    // With every look that begins, not in every step in which none may.
                     if self.reading.is_some() || !std::mem::replace(&mut self.announced, true) {
-                        self.begin_burst(turn);
+                        self.begin_burst(cx);
                     }
-                } else if turn.due(self.retry_at) {
-                    self.attach(turn, scope, serve);
+                } else if cx.due(self.retry_at) {
+                    self.attach(cx, scope, serve);
                 }
             } else {
-                self.look(turn, scope, self.class(serve));
+                self.look(cx, scope, self.class(serve));
             }
             return;
         };
         if self.acted_on != Some(read.issued) {
-            self.act(turn, scope, serve, &read);
-        } else if self.read_at.is_some_and(|at| turn.due(at)) {
-            self.look(turn, scope, self.class(serve));
+            self.act(cx, scope, serve, &read);
+        } else if self.read_at.is_some_and(|at| cx.due(at)) {
+            self.look(cx, scope, self.class(serve));
         } else if self.confirmed_at.is_some() {
-            let every = self.audit_every(turn, serve);
-            if turn.due(read.at + every) {
-                self.look(turn, scope, self.class(serve));
+            let every = self.audit_every(cx, serve);
+            if cx.due(read.at + every) {
+                self.look(cx, scope, self.class(serve));
             }
         }
     }
@@ -266,9 +266,9 @@ impl HavipLoop {
     }
 
     /// A read that decides: newer than our last write, and new enough to open a claim with.
-    fn trusted_read(&self, turn: &Turn<'_>) -> Option<Arc<LastRead>> {
+    fn trusted_read(&self, cx: &StepContext<'_>) -> Option<Arc<LastRead>> {
         let read = self.read.as_ref()?;
-        let opened = self.opened.unwrap_or(turn.now);
+        let opened = self.opened.unwrap_or(cx.now);
         let after_write = self.wrote.is_none_or(|w| read.issued >= w);
         let recent = read.issued + FRESH >= opened;
         (after_write && recent).then(|| Arc::clone(read))
@@ -276,8 +276,8 @@ impl HavipLoop {
 
     /// A look from before this claim, after an earlier reign, that names or binds us may be of that reign: whoever was
     /// holder in between may have detached us since. The next look may lag as much, so it is no remedy: attaching is.
-    fn is_history(&self, turn: &Turn<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
-        let Some(me) = turn.identity.map(Target::id) else { return false };
+    fn is_history(&self, cx: &StepContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
+        let Some(me) = cx.identity.map(Target::id) else { return false };
         let holder = read.havip.holder();
         // Whom a claim gives way to, or leaves to the election, counts in any look.
         let judged = holder.is_some_and(|h| serve.yield_to.iter().chain(&serve.hands_off).any(|id| id == h));
@@ -287,13 +287,13 @@ impl HavipLoop {
     }
 
     /// Shared binding: an older look that says we are bound spares the attach.
-    fn known_bound(&self, turn: &Turn<'_>, scope: Scope<'_>) -> bool {
-        let me = turn.identity.map_or("", Target::id);
+    fn known_bound(&self, cx: &StepContext<'_>, scope: Scope<'_>) -> bool {
+        let me = cx.identity.map_or("", Target::id);
         scope.havip.binding == Binding::Shared && self.read.as_ref().is_some_and(|r| r.havip.binds(me))
     }
 
-    pub(super) fn begin_burst(&mut self, turn: &Turn<'_>) {
-        self.address.burst(turn);
+    pub(super) fn begin_burst(&mut self, cx: &StepContext<'_>) {
+        self.address.burst(cx);
     }
 
     pub(super) fn fail_by(&mut self, error: &CallError) {

@@ -1,8 +1,8 @@
-//! The ownership loop: makes kernel and cloud agree with the role, level-triggered and for ever.
+//! The reconciler: makes kernel and cloud agree with the role, level-triggered and for ever.
 //!
 //! The election says what is wanted ([`Desire`]); this module compares it with what was last
 //! observed and emits the next effect that brings the two closer. Nothing here depends on an edge
-//! being seen: every turn starts from the whole state, so a lost result, a lie of the cloud or an
+//! being seen: every step starts from the whole state, so a lost result, a lie of the cloud or an
 //! address removed behind our back is only one more difference to remove. A 200 proves nothing and
 //! an error proves nothing; the read decides.
 
@@ -14,7 +14,7 @@ mod decide;
 mod havip;
 mod token;
 
-pub use decide::{Context, Next, next};
+pub use decide::{Facts, Next, next};
 pub(crate) use havip::Scope;
 pub use havip::{HavipLoop, LastRead};
 

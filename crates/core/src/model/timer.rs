@@ -4,7 +4,7 @@
 //! everything, so the table is made anew from the state each time: a timer whose reason is gone
 //! cannot fire.
 
-use crate::model::time::Instant;
+use super::time::Instant;
 use std::collections::BTreeMap;
 
 /// Who waits.
@@ -41,6 +41,14 @@ impl Timers {
     /// Enters a deadline; of several the earliest counts.
     pub(crate) fn wake(&mut self, at: Instant) {
         self.at.entry(self.current).and_modify(|old| *old = (*old).min(at)).or_insert(at);
+    }
+
+    /// Whether `at` has come; if not, enters it.
+    pub(crate) fn due(&mut self, now: Instant, at: Instant) -> bool {
+        if at > now {
+            self.wake(at);
+        }
+        at <= now
     }
 
     /// The earliest deadline.
