@@ -42,6 +42,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_clock_is_the_kernels_uptime() {
+        let uptime = std::fs::read_to_string("/proc/uptime").expect("/proc is mounted");
+        let seconds: f64 = uptime.split(' ').next().expect("two numbers").parse().expect("a number");
+        let difference = now().since(Instant::default()).as_secs_f64() - seconds;
+        assert!((-1.0..60.0).contains(&difference), "{difference}");
+    }
+
+    #[test]
     fn time_passes() {
         let before = now();
         assert!(before.as_nanos() > 0);

@@ -28,8 +28,6 @@ mod release;
 
 /// Control commands that wait.
 const COMMANDS: usize = 64;
-/// How long the state directory may keep the start waiting.
-const STATE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the last lines of the log may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 /// Without a change of addresses the file is read again this often while no node of it is this host.
@@ -98,7 +96,7 @@ fn check_config(arguments: &Arguments) -> Code {
     let state = directory("STATE_DIRECTORY", "/var/lib/havipd");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let known = Known {
-        longest_pause: state::peek(&state).map(|s| s.longest_pause),
+        longest_pause: state::peek(&state, state::PATIENCE).ok().flatten().map(|s| s.longest_pause),
         stop_timeout: runtime.ok().and_then(|runtime| runtime.block_on(unit_stop_timeout())),
     };
     let (code, text) = match load(&arguments.config, arguments.node.clone(), &known) {
@@ -152,11 +150,13 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
     let notifier = Notifier::from_env().map_err(|e| refuse(Code::No)(&e))?;
     let runtime_directory = directory("RUNTIME_DIRECTORY", "/run/havipd");
     let state_directory = directory("STATE_DIRECTORY", "/var/lib/havipd");
-    let (persisted, found) = state::load_within(&state_directory, STATE_PATIENCE);
+    // Only looked at: what is good for one start belongs to who has the lock and a good file.
+    let peeked = state::peek(&state_directory, state::PATIENCE);
+    let longest_pause = peeked.as_ref().ok().map(|s| s.as_ref().map_or(Duration::ZERO, |s| s.longest_pause));
     // Without systemd nobody waits for an answer of it.
     let supervised = std::env::var_os("NOTIFY_SOCKET").is_some();
     let stop_timeout = if supervised { unit_stop_timeout().await } else { None };
-    let known = Known { longest_pause: Some(persisted.longest_pause), stop_timeout };
+    let known = Known { longest_pause, stop_timeout };
 
     // A wrong file first: without it nothing else matters.
     let place = || load(&arguments.config, arguments.node.clone(), &known);
@@ -180,23 +180,13 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
     };
     logging.apply(&loaded.config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "havipd starts");
-    if found.is_wrong() {
-        tracing::warn!("{found}");
-    } else {
-        tracing::info!("{found}");
-    }
-    if let Some(whose) = persisted.of_another(&loaded.config) {
-        let (place, own) = (state_directory.display(), &loaded.config.local_node().name);
-        tracing::warn!("{place} has the state of {whose}: it is not used here, and will be that of {own} from now on");
-    }
     tell(&loaded);
     let setup = Setup {
         config: Arc::new(loaded.config),
         path: arguments.config,
         known,
-        persisted,
-        wrong_state: found.is_wrong().then(|| found.to_string()),
         state_directory,
+        state_answers: peeked.is_ok(),
         runtime_directory,
         logging: logging.clone(),
         notifier,

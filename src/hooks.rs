@@ -19,6 +19,7 @@ mod run;
 pub use run::{HookOutcome, HookResult};
 
 use crate::clock;
+use crate::worker::{Desk, Worker};
 use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupName, NodeName};
 use havipd_core::model::settings::Hooks as HookConfig;
@@ -26,7 +27,6 @@ use havipd_core::model::time::Instant;
 use run::Call;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -82,7 +82,7 @@ impl Hooks {
         Self { node, actors: BTreeMap::new(), listener: None }
     }
 
-    /// The same, telling `listener` when hooks have ended; what it has no room for is not told.
+    /// The same, telling `listener` when hooks have ended.
     #[must_use]
     pub fn telling(self, listener: mpsc::Sender<Ran>) -> Self {
         Self { listener: Some(listener), ..self }
@@ -128,13 +128,7 @@ impl Hooks {
 
 /// One group's hooks, and the thread that runs them.
 #[derive(Debug)]
-struct Actor(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    slot: Mutex<Slot>,
-    changed: Condvar,
-}
+struct Actor(Worker<Slot>);
 
 #[derive(Debug)]
 struct Slot {
@@ -144,20 +138,12 @@ struct Slot {
     stopping: bool,
     /// The group left the configuration; the actor goes once nothing is left to do.
     retired: bool,
-    /// The actor is gone: the thread ends once nothing is left to do.
-    closed: bool,
     status: HookStatus,
 }
 
 impl Slot {
     fn idle(&self) -> bool {
         self.pending.is_none() && self.status.running.is_none()
-    }
-}
-
-impl Shared {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,111 +159,88 @@ impl Actor {
             pending: None,
             stopping: false,
             retired: false,
-            closed: false,
             status: HookStatus::default(),
         };
-        let shared = Arc::new(Shared { slot: Mutex::new(slot), changed: Condvar::new() });
         let (node, group) = (node.clone(), group.clone());
-        let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("havipd-hooks".to_owned());
-        thread.spawn(move || work(&for_thread, &node, &group, listener.as_ref()))?;
-        Ok(Self(shared))
+        Worker::start("havipd-hooks", slot, move |desk| work(desk, &node, &group, listener.as_ref())).map(Self)
     }
 
     fn configure(&self, config: &HookConfig) {
-        let mut slot = self.0.slot();
-        slot.config = config.clone();
-        if std::mem::take(&mut slot.retired) {
-            slot.stopping = false;
-        }
+        self.0.change(|slot| {
+            slot.config = config.clone();
+            if std::mem::take(&mut slot.retired) {
+                slot.stopping = false;
+            }
+        });
     }
 
     /// Says whether the actor can go now. One that is busy stays until a later call, so that hooks
     /// of a group that comes back cannot overlap with its old ones.
     fn retire(&self) -> bool {
-        let mut slot = self.0.slot();
-        slot.retired = true;
-        slot.idle()
+        self.0.change(|slot| {
+            slot.retired = true;
+            slot.idle()
+        })
     }
 
     fn notify(&self, notification: Notification) {
-        let mut slot = self.0.slot();
-        if slot.stopping {
-            slot.status.replaced += 1;
-            return;
-        }
-        slot.stopping = notification.state == NotifyState::Stop;
-        slot.status.waiting = Some(notification.state);
-        if slot.pending.replace(notification).is_some() {
-            slot.status.replaced += 1;
-        }
-        self.0.changed.notify_all();
+        self.0.change(|slot| {
+            if slot.stopping {
+                slot.status.replaced += 1;
+                return;
+            }
+            slot.stopping = notification.state == NotifyState::Stop;
+            slot.status.waiting = Some(notification.state);
+            if slot.pending.replace(notification).is_some() {
+                slot.status.replaced += 1;
+            }
+        });
     }
 
     fn status(&self) -> HookStatus {
-        self.0.slot().status.clone()
+        self.0.look(|slot| slot.status.clone())
     }
 
     fn wait_idle(&self, deadline: Instant) -> bool {
-        let mut slot = self.0.slot();
-        while !slot.idle() {
-            let Some(left) = clock::left(deadline) else {
-                return false;
-            };
-            slot = self.0.changed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-}
-
-impl Drop for Actor {
-    /// The thread ends once nothing is left to do.
-    fn drop(&mut self) {
-        self.0.slot().closed = true;
-        self.0.changed.notify_all();
+        self.0.wait(deadline, Slot::idle)
     }
 }
 
 /// The life of a group's thread.
-fn work(shared: &Arc<Shared>, node: &NodeName, group: &GroupName, listener: Option<&mpsc::Sender<Ran>>) {
-    while let Some((notification, config)) = next(shared) {
+fn work(desk: &Desk<Slot>, node: &NodeName, group: &GroupName, listener: Option<&mpsc::Sender<Ran>>) {
+    while let Some((notification, config)) = desk.next(next) {
         let mut outcomes = Vec::new();
         for call in calls(node, group, &notification, &config) {
             let outcome = run::run(&call);
             report(group, &outcome);
             outcomes.push(outcome);
         }
-        if let Some(listener) = listener.filter(|_| !outcomes.is_empty()) {
-            let failed = outcomes.iter().filter(|o| !o.result.success()).count();
+        let at = clock::now();
+        let failed = outcomes.iter().filter(|o| !o.result.success()).count();
+        let ran = !outcomes.is_empty();
+        desk.change(|slot| {
+            slot.status.running = None;
+            slot.status.runs += outcomes.len() as u64;
+            slot.status.failures += failed as u64;
+            if ran {
+                slot.status.last = outcomes;
+            }
+        });
+        if let Some(listener) = listener.filter(|_| ran) {
             let (state, epoch) = (notification.state, notification.epoch);
-            // A listener that is behind misses a figure, no more.
-            let _ = listener.try_send(Ran { group: group.clone(), state, epoch, at: clock::now(), failed });
+            // When full: this thread, which has nothing better to do, waits for room; the state that comes meanwhile is
+            // kept, and nobody else is held up.
+            let _ = listener.blocking_send(Ran { group: group.clone(), state, epoch, at, failed });
         }
-        let mut slot = shared.slot();
-        slot.status.running = None;
-        slot.status.runs += outcomes.len() as u64;
-        slot.status.failures += outcomes.iter().filter(|o| !o.result.success()).count() as u64;
-        if !outcomes.is_empty() {
-            slot.status.last = outcomes;
-        }
-        shared.changed.notify_all();
     }
 }
 
-/// Waits for the next state; `None`: the actor is gone.
-fn next(shared: &Arc<Shared>) -> Option<(Notification, HookConfig)> {
-    let mut slot = shared.slot();
-    loop {
-        if let Some(notification) = slot.pending.take() {
-            slot.status.waiting = None;
-            slot.status.running = Some(notification.state);
-            return Some((notification, slot.config.clone()));
-        }
-        if slot.closed {
-            return None;
-        }
-        slot = shared.changed.wait(slot).unwrap_or_else(PoisonError::into_inner);
-    }
+/// The next state, taken off the desk.
+fn next(slot: &mut Slot) -> Option<(Notification, HookConfig)> {
+    let notification = slot.pending.take()?;
+    slot.status.waiting = None;
+    slot.status.running = Some(notification.state);
+    Some((notification, slot.config.clone()))
 }
 
 /// What a state calls: its own hook, then the generic one.

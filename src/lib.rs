@@ -19,3 +19,4 @@ pub mod process;
 pub mod runtime;
 pub mod state;
 pub mod systemd;
+pub mod worker;

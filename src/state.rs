@@ -6,16 +6,18 @@
 //! learned from the peers, a voter waits out the longest lease), never safety. The same is done with a
 //! file that has a number which cannot be right, but then the rest of it counts.
 //!
-//! Writing is a thread's work. [`StateWriter::store`] puts the newest state into a slot and returns;
-//! a full disk is retried and alarmed, a hung one only makes that thread wait.
+//! One thread owns the file, reads it and writes it: [`StateFile`]. A full disk is retried and alarmed, a hung one only
+//! makes that thread wait. A daemon that has to begin before its state was read counts as drained, and what it learns
+//! replaces nothing until then.
 //!
 //! Grants are good for one start only. They are taken off the disk before anybody sees them, for a
 //! second start that found them would believe that this voter had given nothing since. For the same
-//! reason the boot of the machine is put there first.
+//! reason the boot of the machine is put there first. Only a daemon that has its lock and a good configuration takes
+//! them; everybody else reads with [`peek`], which changes nothing.
 
-mod writer;
+mod file;
 
-pub use writer::{StateStatus, StateWriter};
+pub use file::{Disk, Loaded, StateFile, StateStatus};
 
 use crate::clock;
 use havipd_core::model::action::Persisted;
@@ -26,8 +28,6 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The file in the state directory.
@@ -35,10 +35,12 @@ pub const FILE: &str = "state.json";
 const VERSION: u32 = 1;
 /// A file larger than this is not ours.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// How long a state directory may keep a start, or a look at it, waiting.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 /// Wrong files that are kept aside.
 const KEPT: u32 = 9;
 
-/// Why the state could not be written, or the writer not started.
+/// Why the state could not be written, or its thread not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// One step of replacing the file failed; the old file is still there.
@@ -54,8 +56,8 @@ pub enum StateError {
     /// The state could not be written as JSON.
     #[error("cannot serialise the state: {0}")]
     Serialise(#[from] serde_json::Error),
-    /// There is no thread for the writer.
-    #[error("cannot start the thread that writes the state: {0}")]
+    /// There is no thread for it.
+    #[error("cannot start the thread that keeps the state: {0}")]
     Thread(#[source] io::Error),
 }
 
@@ -79,8 +81,8 @@ pub enum Found {
     Corrupt {
         /// Why.
         reason: String,
-        /// Where it is now, if it could be moved.
-        kept: Option<PathBuf>,
+        /// Where it is now.
+        kept: PathBuf,
     },
     /// A good file with numbers that cannot be right: those are not taken over.
     Incredible {
@@ -88,11 +90,6 @@ pub enum Found {
         what: Vec<String>,
         /// Where the file is kept, if it could be.
         kept: Option<PathBuf>,
-    },
-    /// One that could not be read.
-    Unreadable {
-        /// Why.
-        reason: String,
     },
     /// A good file that could not be replaced: what it says of grants, and when they were given, counts as unknown.
     GrantsIgnored {
@@ -106,15 +103,9 @@ impl fmt::Display for Found {
         match self {
             Self::State => f.write_str("state of the last run found"),
             Self::Nothing { path } => write!(f, "no state of an earlier run at {}", path.display()),
-            Self::Corrupt { reason, kept: Some(kept) } => {
-                write!(
-                    f,
-                    "starting without the state of the last run ({reason}); its file is kept as {}",
-                    kept.display()
-                )
-            }
-            Self::Corrupt { reason, kept: None } => {
-                write!(f, "starting without the state of the last run ({reason}); its file could not be moved aside")
+            Self::Corrupt { reason, kept } => {
+                let kept = kept.display();
+                write!(f, "starting without the state of the last run ({reason}); its file is kept as {kept}")
             }
             Self::Incredible { what, kept: Some(kept) } => write!(
                 f,
@@ -126,7 +117,6 @@ impl fmt::Display for Found {
                 let what = what.join(", ");
                 write!(f, "state of the last run found, but {what}: not taken over; the file could not be kept aside")
             }
-            Self::Unreadable { reason } => write!(f, "starting without the state of the last run: {reason}"),
             Self::GrantsIgnored { reason } => {
                 write!(
                     f,
@@ -145,41 +135,43 @@ impl Found {
     }
 }
 
-/// Reads the state of the last run; whatever is wrong with it, there is a state to start with.
-/// Blocks as long as the disk does: see [`load_within`].
-#[must_use]
-pub fn load(directory: &Path) -> (Persisted, Found) {
-    load_while(directory, &AtomicBool::new(true))
-}
+/// The state is there, perhaps, and could not be read: why.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
 
-fn load_while(directory: &Path, wanted: &AtomicBool) -> (Persisted, Found) {
+/// Reads the state of the last run and takes it over: what is good for one start only is off the disk afterwards. To be
+/// called by the owner of the file alone, see [`StateFile`]. Blocks as long as the disk does.
+///
+/// # Errors
+/// It could not be read, or neither understood nor kept aside: then nothing was changed, and nothing may take its place.
+pub fn load(directory: &Path) -> Result<Loaded, Unreadable> {
     let path = directory.join(FILE);
     let text = match read(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return (Persisted::default(), Found::Nothing { path }),
-        Err(e) => {
-            let reason = format!("cannot read {}: {e}", path.display());
-            return (Persisted::default(), Found::Unreadable { reason });
-        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Persisted::default(), Found::Nothing { path })),
+        Err(e) => return Err(Unreadable(format!("cannot read {}: {e}", path.display()))),
     };
     match understand(&text) {
         Ok(mut state) => {
             let what = state.forget_incredible();
             // Before the file is replaced, and never in the place of an earlier one.
-            let kept = if what.is_empty() { None } else { aside(directory, |aside| std::fs::hard_link(&path, aside)) };
-            let (state, found) = take_over(directory, state, wanted);
-            (state, if what.is_empty() { found } else { Found::Incredible { what, kept } })
+            let kept =
+                if what.is_empty() { None } else { aside(directory, |aside| std::fs::hard_link(&path, aside)).ok() };
+            let (state, found) = take_over(directory, state);
+            Ok((state, if what.is_empty() { found } else { Found::Incredible { what, kept } }))
         }
-        Err(reason) if !wanted.load(Ordering::Acquire) => (Persisted::default(), Found::Unreadable { reason }),
-        Err(reason) => {
-            let kept = aside(directory, |aside| std::fs::rename(&path, aside));
-            (Persisted::default(), Found::Corrupt { reason, kept })
-        }
+        Err(reason) => match aside(directory, |aside| std::fs::rename(&path, aside)) {
+            Ok(kept) => Ok((Persisted::default(), Found::Corrupt { reason, kept })),
+            Err(e) => {
+                Err(Unreadable(format!("cannot understand {} ({reason}), nor keep it aside: {e}", path.display())))
+            }
+        },
     }
 }
 
 /// Keeps a file aside by `keep`, under the first name that is free; the last name is used again and again.
-fn aside(directory: &Path, keep: impl FnOnce(&Path) -> io::Result<()>) -> Option<PathBuf> {
+fn aside(directory: &Path, keep: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
     let names = std::iter::once(format!("{FILE}.corrupt")).chain((2..=KEPT).map(|n| format!("{FILE}.corrupt.{n}")));
     let mut paths = names.map(|name| directory.join(name));
     let last = directory.join(format!("{FILE}.corrupt.{KEPT}"));
@@ -188,18 +180,16 @@ fn aside(directory: &Path, keep: impl FnOnce(&Path) -> io::Result<()>) -> Option
         let _ = std::fs::remove_file(&last);
         last
     });
-    keep(&path).ok().map(|()| path)
+    keep(&path).map(|()| path)
 }
 
 /// Takes the grants off the disk, and puts this boot of the machine on it: a second start in the same boot must not
 /// take what this one grants for something of an earlier boot.
-fn take_over(directory: &Path, mut state: Persisted, wanted: &AtomicBool) -> (Persisted, Found) {
+fn take_over(directory: &Path, mut state: Persisted) -> Loaded {
     let grants = std::mem::take(&mut state.grants);
     let now = clock::machine_boot().unwrap_or_default();
     let before = std::mem::replace(&mut state.machine_boot, now);
-    // A load that was given up must not write over what the daemon has written since.
-    let same = grants.is_empty() && before == state.machine_boot;
-    if same || !wanted.load(Ordering::Acquire) {
+    if grants.is_empty() && before == state.machine_boot {
         return (Persisted { machine_boot: before, ..state }, Found::State);
     }
     match write(directory, &state) {
@@ -209,32 +199,22 @@ fn take_over(directory: &Path, mut state: Persisted, wanted: &AtomicBool) -> (Pe
     }
 }
 
-/// The state of the last run, if there is a good one; touches nothing.
-#[must_use]
-pub fn peek(directory: &Path) -> Option<Persisted> {
-    understand(&read(&directory.join(FILE)).ok()?).ok()
-}
+/// The state directory did not answer in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silent;
 
-/// As [`load`], but a disk that does not answer within `patience` counts as unreadable.
-#[must_use]
-pub fn load_within(directory: &Path, patience: Duration) -> (Persisted, Found) {
+/// The state of the last run, if there is a good one; touches nothing, and waits no longer than `patience`.
+///
+/// # Errors
+/// The disk does not answer in time.
+pub fn peek(directory: &Path, patience: Duration) -> Result<Option<Persisted>, Silent> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-    let for_thread = directory.to_owned();
-    let wanted = Arc::new(AtomicBool::new(true));
-    let still_wanted = Arc::clone(&wanted);
-    let thread = std::thread::Builder::new().name("havipd-load".to_owned());
-    let started = thread.spawn(move || {
-        // Nobody listens any more when the disk took too long; then the result is of no use.
-        let _ = sender.send(load_while(&for_thread, &still_wanted));
-    });
-    let unreadable = |reason: String| (Persisted::default(), Found::Unreadable { reason });
-    match started {
-        Err(e) => unreadable(format!("no thread to read {}: {e}", directory.display())),
-        Ok(_) => receiver.recv_timeout(patience).unwrap_or_else(|_| {
-            wanted.store(false, Ordering::Release);
-            unreadable(format!("{} did not answer within {} ms", directory.display(), patience.as_millis()))
-        }),
-    }
+    let path = directory.join(FILE);
+    let thread = std::thread::Builder::new().name("havipd-peek".to_owned());
+    // Nobody listens any more when the disk took too long; then the result is of no use.
+    let look = move || drop(sender.send(read(&path).ok().and_then(|text| understand(&text).ok())));
+    thread.spawn(look).map_err(|_| Silent)?;
+    receiver.recv_timeout(patience).map_err(|_| Silent)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -313,13 +293,13 @@ mod tests {
         let grant = KeptGrant { group: "web".into(), node: "a".into(), boot: "00ff".into() };
         let stopped = Persisted { grants: vec![grant], ..sample(3) };
         write(dir.path(), &stopped).expect("there is room");
-        assert_eq!(load(dir.path()), (stopped.clone(), Found::State));
-        assert_eq!(load(dir.path()), (sample(3), Found::State));
+        assert_eq!(load(dir.path()), Ok((stopped.clone(), Found::State)));
+        assert_eq!(load(dir.path()), Ok((sample(3), Found::State)));
 
         // A directory in the place of the new file: reading works, replacing does not.
         write(dir.path(), &stopped).expect("there is room");
         std::fs::create_dir(dir.path().join("state.json.new")).expect("there is room");
-        let (state, found) = load(dir.path());
+        let (state, found) = load(dir.path()).expect("it can be read");
         assert_eq!(state, Persisted { machine_boot: String::new(), ..sample(3) });
         assert!(matches!(found, Found::GrantsIgnored { .. }), "{found:?}");
     }
@@ -329,12 +309,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let left = Persisted { machine_boot: "an earlier one".into(), ..sample(3) };
         write(dir.path(), &left).expect("there is room");
-        assert_eq!(load(dir.path()), (left.clone(), Found::State));
-        assert_eq!(load(dir.path()), (sample(3), Found::State), "the first start ran in this boot");
+        assert_eq!(load(dir.path()), Ok((left.clone(), Found::State)));
+        assert_eq!(load(dir.path()), Ok((sample(3), Found::State)), "the first start ran in this boot");
 
         write(dir.path(), &left).expect("there is room");
         std::fs::create_dir(dir.path().join("state.json.new")).expect("there is room");
-        assert_eq!(load(dir.path()).0, Persisted { machine_boot: String::new(), ..sample(3) });
+        assert_eq!(load(dir.path()).expect("it can be read").0, Persisted { machine_boot: String::new(), ..sample(3) });
     }
 
     #[test]
@@ -342,7 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         write(dir.path(), &sample(1)).expect("there is room");
         write(dir.path(), &sample(2)).expect("there is room");
-        assert_eq!(load(dir.path()), (sample(2), Found::State));
+        assert_eq!(load(dir.path()), Ok((sample(2), Found::State)));
         let mode = dir.path().join(FILE).metadata().expect("it is there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(dir.path().read_dir().expect("it is there").count(), 1, "nothing is left beside it");
@@ -351,7 +331,7 @@ mod tests {
     #[test]
     fn a_first_start_finds_nothing() {
         let dir = tempfile::tempdir().expect("a directory");
-        let (state, found) = load(dir.path());
+        let (state, found) = load(dir.path()).expect("it can be read");
         assert_eq!(state, Persisted::default());
         assert_eq!(found, Found::Nothing { path: dir.path().join(FILE) });
     }
@@ -366,12 +346,12 @@ mod tests {
         ] {
             let dir = tempfile::tempdir().expect("a directory");
             std::fs::write(dir.path().join(FILE), text).expect("there is room");
-            let (state, found) = load(dir.path());
+            let (state, found) = load(dir.path()).expect("it can be read");
             assert_eq!(state, Persisted::default());
-            let Found::Corrupt { reason, kept: Some(kept) } = found else { panic!("{found:?}") };
+            let Found::Corrupt { reason, kept } = found else { panic!("{found:?}") };
             assert!(reason.contains(why), "{reason}");
             assert_eq!(std::fs::read_to_string(kept).expect("it was kept"), text);
-            assert!(matches!(load(dir.path()).1, Found::Nothing { .. }));
+            assert!(matches!(load(dir.path()).expect("it can be read").1, Found::Nothing { .. }));
         }
     }
 
@@ -389,20 +369,20 @@ mod tests {
         {
             let text = format!(r#"{{"version": 1, "state": {{"groups": {{"web": {{"drained": true, {wrong}}}}}}}}}"#);
             std::fs::write(&path, &text).expect("there is room");
-            let (state, found) = load(dir.path());
+            let (state, found) = load(dir.path()).expect("it can be read");
             assert_eq!((state.groups["web"].drained, state.groups["web"].epoch_reserved), (true, 0));
             assert_eq!(state.groups["web"].maintenance, 0);
             let Found::Incredible { what, kept: Some(kept) } = &found else { panic!("{found:?}") };
             assert!(what[0].contains(named) && found.is_wrong(), "{what:?}");
             assert_eq!(std::fs::read_to_string(kept).expect("it was kept"), text);
             write(dir.path(), &state).expect("there is room");
-            assert_eq!(load(dir.path()).1, Found::State);
+            assert_eq!(load(dir.path()).expect("it can be read").1, Found::State);
             assert_eq!(std::fs::read_to_string(kept).expect("it is still kept"), text, "{i}");
         }
         assert_eq!(dir.path().read_dir().expect("it is there").count(), 4, "each of them is kept");
         let highest = r#"{"version": 1, "state": {"groups": {"web": {"epoch-reserved": 1099511627776}}}}"#;
         std::fs::write(&path, highest).expect("there is room");
-        assert_eq!(load(dir.path()).1, Found::State);
+        assert_eq!(load(dir.path()).expect("it can be read").1, Found::State);
     }
 
     #[test]

@@ -11,11 +11,12 @@ mod job;
 
 pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, stop_timeout, unit_of_this_process};
 
+use crate::clock;
+use crate::worker::{Desk, Worker};
 use havipd_core::model::time::Instant;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -31,7 +32,7 @@ pub fn directory(variable: &str, default: &str) -> PathBuf {
 /// The line to the service manager.
 #[derive(Debug)]
 pub struct Notifier {
-    shared: Option<Arc<Shared>>,
+    outbox: Option<Worker<Outbox>>,
     watchdog: Option<Watchdog>,
 }
 
@@ -59,12 +60,6 @@ impl Watchdog {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    outbox: Mutex<Outbox>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
 struct Outbox {
     reloading: bool,
     ready: bool,
@@ -74,7 +69,6 @@ struct Outbox {
     /// The status handed over last: the same again is not sent.
     known: Option<String>,
     sending: bool,
-    closed: bool,
 }
 
 impl Outbox {
@@ -108,12 +102,6 @@ enum Message {
     Status(String),
 }
 
-impl Shared {
-    fn outbox(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Notifier {
     /// The service manager that the environment names, if it names one (`NOTIFY_SOCKET`,
     /// `WATCHDOG_USEC`, `WATCHDOG_PID`).
@@ -122,12 +110,10 @@ impl Notifier {
     /// No thread to talk to it.
     pub fn from_env() -> std::io::Result<Self> {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
-            return Ok(Self { shared: None, watchdog: None });
+            return Ok(Self { outbox: None, watchdog: None });
         }
-        let shared = Arc::new(Shared::default());
-        let for_thread = Arc::clone(&shared);
-        std::thread::Builder::new().name("havipd-notify".to_owned()).spawn(move || work(&for_thread))?;
-        Ok(Self { shared: Some(shared), watchdog: sd_notify::watchdog_enabled().map(Watchdog::new) })
+        let outbox = Worker::start("havipd-notify", Outbox::default(), work)?;
+        Ok(Self { outbox: Some(outbox), watchdog: sd_notify::watchdog_enabled().map(Watchdog::new) })
     }
 
     /// Start-up, or a reload, is over.
@@ -173,42 +159,26 @@ impl Notifier {
     /// Waits until everything has been handed to systemd, but not longer than `patience`.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {
-        let Some(shared) = &self.shared else { return true };
-        let busy = |o: &mut Outbox| !o.empty() || o.sending;
-        let waited = shared.changed.wait_timeout_while(shared.outbox(), patience, busy);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        let Some(outbox) = &self.outbox else { return true };
+        outbox.wait(clock::now() + patience, |o| o.empty() && !o.sending)
     }
 
     fn post(&self, change: impl FnOnce(&mut Outbox)) {
-        if let Some(shared) = &self.shared {
-            change(&mut shared.outbox());
-            shared.changed.notify_all();
+        if let Some(outbox) = &self.outbox {
+            outbox.change(change);
         }
     }
 }
 
-impl Drop for Notifier {
-    fn drop(&mut self) {
-        self.post(|o| o.closed = true);
-    }
-}
-
-fn work(shared: &Shared) {
+fn work(desk: &Desk<Outbox>) {
     let mut failing = false;
-    loop {
-        let mut outbox = shared.outbox();
-        outbox.sending = false;
-        shared.changed.notify_all();
-        while outbox.empty() {
-            if outbox.closed {
-                return;
-            }
-            outbox = shared.changed.wait(outbox).unwrap_or_else(PoisonError::into_inner);
-        }
-        let messages = outbox.take();
-        outbox.sending = true;
-        drop(outbox);
+    let take = |o: &mut Outbox| {
+        o.sending = !o.empty();
+        o.sending.then(|| o.take())
+    };
+    while let Some(messages) = desk.next(take) {
         let result = send(&messages);
+        desk.change(|o| o.sending = false);
         match &result {
             Err(e) if !failing => warn!("cannot talk to systemd: {e}"),
             Ok(()) if failing => info!("systemd listens again"),
@@ -245,7 +215,7 @@ mod tests {
 
     #[test]
     fn without_systemd_nothing_happens() {
-        let notifier = Notifier { shared: None, watchdog: None };
+        let notifier = Notifier { outbox: None, watchdog: None };
         notifier.ready();
         notifier.turn_completed(Instant::from_millis(1));
         assert!(notifier.flush(Duration::ZERO));

@@ -6,7 +6,7 @@
 mod wait;
 
 use havipd::log::{Logging, Overrides, QUEUE_LINES};
-use havipd::state::{self, Found, StateError, StateWriter};
+use havipd::state::{self, Disk, Found, Loaded, StateError, StateFile, Unreadable};
 use havipd::systemd::{Notifier, StopIntent, stop_intent};
 use havipd_core::model::action::{Persisted, PersistedGroup};
 use havipd_core::model::settings::{Log, LogFormat, LogLevel};
@@ -209,42 +209,108 @@ fn sample(epoch: u64) -> Persisted {
     Persisted { groups: [("web".to_owned(), group)].into(), machine_boot, ..Persisted::default() }
 }
 
+/// A disk of a test's: what reading gives, and what becomes of what is written.
+struct Made<L, W> {
+    load: L,
+    write: W,
+}
+
+impl<L, W> Disk for Made<L, W>
+where
+    L: FnMut() -> Result<Loaded, Unreadable> + Send + 'static,
+    W: FnMut(&Persisted) -> Result<(), StateError> + Send + 'static,
+{
+    fn load(&mut self) -> Result<Loaded, Unreadable> {
+        (self.load)()
+    }
+
+    fn write(&mut self, state: &Persisted) -> Result<(), StateError> {
+        (self.write)(state)
+    }
+}
+
+/// A state file whose disk had nothing, on which states are kept with `write`.
+fn kept_by(write: impl FnMut(&Persisted) -> Result<(), StateError> + Send + 'static) -> StateFile {
+    let load = || Ok((Persisted::default(), Found::State));
+    let file = StateFile::with(Made { load, write }, "unread".to_owned()).unwrap();
+    file.take().blocking_recv().unwrap();
+    file
+}
+
+fn opened(dir: &std::path::Path) -> StateFile {
+    let file = StateFile::open(dir.to_owned()).unwrap();
+    file.take().blocking_recv().unwrap();
+    file
+}
+
 #[test]
 fn the_newest_state_reaches_the_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = StateWriter::start(dir.path().to_owned()).unwrap();
+    let file = opened(dir.path());
     for epoch in 1..=1000 {
-        writer.store(sample(epoch));
+        file.store(sample(epoch));
     }
-    assert!(writer.flush(PATIENCE));
-    assert_eq!(state::load_within(dir.path(), PATIENCE), (sample(1000), Found::State));
-    assert!(!writer.status().unsaved && writer.status().error.is_none());
+    assert!(file.flush(PATIENCE));
+    assert_eq!(state::load(dir.path()), Ok((sample(1000), Found::State)));
+    assert!(!file.status().unsaved && file.status().error.is_none());
+}
+
+#[test]
+fn nothing_is_written_before_the_file_was_read_and_neither_overtakes_the_other() {
+    let (asked, asking) = mpsc::sync_channel(16);
+    let (answer, answers) = mpsc::sync_channel::<Result<Loaded, Unreadable>>(16);
+    let (wrote, written) = mpsc::sync_channel(16);
+    let load = move || {
+        asked.send(()).unwrap();
+        answers.recv().unwrap()
+    };
+    let write = move |state: &Persisted| {
+        wrote.send(state.groups["web"].epoch_reserved).unwrap();
+        Ok(())
+    };
+    let file = StateFile::with(Made { load, write }, "unread".to_owned()).unwrap();
+    let status = file.status();
+    assert_eq!((status.found.as_deref(), status.unsaved), (Some("unread"), true));
+    file.store(sample(1));
+    let taken = file.take();
+    asking.recv_timeout(PATIENCE).unwrap();
+    file.store(sample(2));
+    assert!(!file.flush(Duration::from_secs(60)), "that is known without waiting");
+    answer.send(Err(Unreadable("the disk is on fire".to_owned()))).unwrap();
+    // A failure is tried again; meanwhile nothing takes its place.
+    asking.recv_timeout(PATIENCE).unwrap();
+    assert!(file.status().found.unwrap().starts_with("the disk is on fire; this node counts as drained"));
+    answer.send(Ok((sample(7), Found::State))).unwrap();
+    assert_eq!(taken.blocking_recv().unwrap(), (sample(7), Found::State));
+    assert_eq!(file.status().found, None);
+    file.store(sample(8));
+    assert!(file.flush(PATIENCE));
+    assert_eq!(written.try_iter().collect::<Vec<_>>(), [8], "what was stored before anybody knew is of the past");
 }
 
 #[test]
 fn a_disk_that_hangs_holds_up_nobody_and_is_noticed() {
     let (started, starting) = mpsc::sync_channel(16);
     let (release, released) = mpsc::sync_channel::<()>(1);
-    let writer = StateWriter::with(move |state| {
+    let file = kept_by(move |state| {
         let _ = started.try_send(state.groups["web"].epoch_reserved);
         let _ = released.recv();
         Ok(())
-    })
-    .unwrap();
-    writer.store(sample(1));
+    });
+    file.store(sample(1));
     assert_eq!(starting.recv_timeout(PATIENCE), Ok(1));
-    // The writer is stuck now; whoever stores is not.
+    // Its thread is stuck now; whoever stores is not.
     let status = wait_for("the hang is noticed", || {
-        writer.store(sample(2));
-        writer.store(sample(3));
-        Some(writer.status()).filter(|s| s.hangs)
+        file.store(sample(2));
+        file.store(sample(3));
+        Some(file.status()).filter(|s| s.hangs)
     });
     assert!(status.unsaved && status.written == 0);
-    assert!(!writer.flush(Duration::from_millis(10)));
+    assert!(!file.flush(Duration::from_millis(10)));
     drop(release);
-    assert!(writer.flush(PATIENCE));
+    assert!(file.flush(PATIENCE));
     assert_eq!(starting.recv_timeout(PATIENCE), Ok(3), "the one between was overtaken");
-    assert!(!writer.status().hangs);
+    assert!(!file.status().hangs);
 }
 
 #[test]
@@ -253,7 +319,7 @@ fn failures_are_retried_until_the_newest_state_is_kept() {
     let (begun, beginning) = mpsc::sync_channel(16);
     let (fail, failing) = mpsc::sync_channel::<()>(1);
     let mut failures = 1;
-    let writer = StateWriter::with(move |state| {
+    let file = kept_by(move |state| {
         if failures > 0 {
             failures -= 1;
             begun.send(()).unwrap();
@@ -263,16 +329,15 @@ fn failures_are_retried_until_the_newest_state_is_kept() {
         }
         sender.send(state.clone()).unwrap();
         Ok(())
-    })
-    .unwrap();
-    writer.store(sample(1));
+    });
+    file.store(sample(1));
     beginning.recv_timeout(PATIENCE).unwrap();
-    writer.store(sample(2));
+    file.store(sample(2));
     fail.send(()).unwrap();
-    wait_for("the failure shows", || writer.status().error);
+    wait_for("the failure shows", || file.status().error);
     assert_eq!(kept.recv_timeout(PATIENCE), Ok(sample(2)));
-    assert!(writer.flush(PATIENCE));
-    assert_eq!(writer.status().error, None);
+    assert!(file.flush(PATIENCE));
+    assert_eq!(file.status().error, None);
 }
 
 #[test]
@@ -286,17 +351,17 @@ fn helper_state_on_a_full_disk() {
     let mut large = sample(2);
     large.groups.extend((0..500).map(|i| (format!("group-{i}"), PersistedGroup::default())));
 
-    let writer = StateWriter::start(dir.clone()).unwrap();
-    writer.store(large.clone());
-    let error = wait_for("the error shows", || writer.status().error);
+    let file = opened(&dir);
+    file.store(large.clone());
+    let error = wait_for("the error shows", || file.status().error);
     assert!(error.contains("No space left on device"), "{error}");
-    assert_eq!(state::load(&dir), (sample(1), Found::State), "the old state is untouched");
+    assert_eq!(state::load(&dir), Ok((sample(1), Found::State)), "the old state is untouched");
     assert!(!dir.join("state.json.new").exists());
 
     fs::remove_file(dir.join("ballast")).unwrap();
-    assert!(writer.flush(PATIENCE));
-    assert_eq!(state::load(&dir), (large, Found::State));
-    assert_eq!(writer.status().error, None);
+    assert!(file.flush(PATIENCE));
+    assert_eq!(state::load(&dir), Ok((large, Found::State)));
+    assert_eq!(file.status().error, None);
 }
 
 #[test]
@@ -325,10 +390,9 @@ fn something_else_in_the_place_of_the_state_is_not_waited_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(state::FILE);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    let (empty, found) = state::load_within(dir.path(), PATIENCE);
-    assert_eq!(empty, Persisted::default());
-    let Found::Unreadable { reason } = found else { panic!("{found:?}") };
-    assert!(reason.ends_with("not a regular file"), "{reason}");
+    let refused = state::load(dir.path()).expect_err("it cannot be read").to_string();
+    assert!(refused.ends_with("not a regular file"), "{refused}");
+    assert_eq!(state::peek(dir.path(), PATIENCE), Ok(None));
 }
 
 // ---- process ----

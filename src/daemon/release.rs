@@ -63,7 +63,9 @@ fn still_running(runtime_directory: &Path) -> Option<Code> {
 
 /// Addresses that the file and the state directory know of.
 fn configured(path: &Path, node: Option<String>) -> Vec<Ipv4Addr> {
-    let remembered = state::peek(&directory("STATE_DIRECTORY", "/var/lib/havipd")).unwrap_or_default();
+    // A disk that hangs must not keep an address here: then the sealed word has to do.
+    let remembered = state::peek(&directory("STATE_DIRECTORY", "/var/lib/havipd"), state::PATIENCE);
+    let remembered = remembered.ok().flatten().unwrap_or_default();
     match load(path, node, &Known::default()) {
         Ok(loaded) => of_config(&loaded.config, &remembered),
         Err(LoadError::Invalid(_) | LoadError::NotYet { .. }) => {

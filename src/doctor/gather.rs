@@ -301,7 +301,7 @@ async fn host(config: &Arc<Config>, places: &Places, cloud: Option<&CloudFacts>)
             hooks: hooks(&config),
             state_error: writable(&state).err().map(|e| e.to_string()),
             free_bytes: rustix::fs::statvfs(&state).ok().map(|s| s.f_bavail * s.f_frsize),
-            longest_pause: state::peek(&state).map(|s| s.longest_pause),
+            longest_pause: state::peek(&state, state::PATIENCE).ok().flatten().map(|s| s.longest_pause),
             stop_timeout,
             state,
             ..HostFacts::default()

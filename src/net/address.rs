@@ -7,9 +7,9 @@
 //! [`crate::net::owner`] puts these calls in order; only what runs before or after the daemon
 //! (clean-up at start, `ExecStopPost`) uses them directly.
 
-use super::clock;
 use super::interface::Assigned;
 use super::netlink::{Netlink, NetlinkError};
+use crate::clock;
 use havipd_core::model::time::Instant;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_REPLACE};
 use netlink_packet_route::address::{

@@ -4,8 +4,8 @@
 //! protocol address are both the HAVIP. It updates the entries that neighbours already have, as the
 //! reply form would, and is the form that RFC 5227 prescribes and that keepalived sends by default.
 
-use super::clock;
 use super::interface::{Link, Mac};
+use crate::clock;
 use havipd_core::model::time::Instant;
 use socket2::{Domain, SockAddr, SockAddrStorage, Socket, Type};
 use std::io;

@@ -13,7 +13,8 @@
 //! Nothing is queued on this side of the kernel and nothing is logged per datagram: what the
 //! network can cause is counted. What is not admitted costs no more than to read it and to ask.
 
-use super::clock;
+use super::clock::arrival;
+use crate::clock;
 use havipd_core::model::time::Instant;
 use havipd_core::wire::heartbeat::MAX_DATAGRAM;
 use serde::Serialize;
@@ -502,7 +503,7 @@ impl Slot {
             return Poll::Ready(None);
         }
         let (path, to, bytes) = (self.path, self.address, bytes.to_vec());
-        let arrived = clock::arrival(socket, *drained);
+        let arrived = arrival(socket, *drained);
         Poll::Ready(Some(Received { path, to, from, arrived, bytes }))
     }
 
@@ -565,6 +566,6 @@ fn unbound(address: SocketAddr, freely: bool, room: usize) -> io::Result<Socket>
     // After the traffic class, which sets a priority of its own.
     socket.set_priority(PRIORITY)?;
     // The first question makes the kernel date what comes; before it there is nothing to be told.
-    let _ = clock::stamp(&socket);
+    let _ = crate::net::clock::stamp(&socket);
     Ok(socket)
 }

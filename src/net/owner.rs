@@ -9,14 +9,14 @@
 //! and one drop per address, so it is bounded by the configuration and never refuses a drop.
 
 use super::address::{AddressError, Addresses, Put, PutOutcome};
-use super::clock;
+use crate::clock;
+use crate::worker::{Desk, Worker};
 use havipd_core::model::time::Instant;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 
 /// Reports that wait to be read; more are dropped and counted, since nothing may hold the owner up.
@@ -76,16 +76,16 @@ pub enum OwnerError {
 /// Takes commands. Dropping it waits until those queued are done.
 #[derive(Debug)]
 pub struct AddressOwner {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    worker: Worker<Queue>,
+    reports: Reports,
 }
 
-#[derive(Debug)]
-struct Shared {
-    queue: Mutex<Queue>,
-    changed: Condvar,
-    reports: mpsc::Sender<Report>,
-    lost: AtomicU64,
+/// The way back for reports. When full: the report is dropped and counted. The core repeats a put every interval until
+/// one is answered, and a drop until the address is seen to be gone, so the next report says what this one would have.
+#[derive(Debug, Clone)]
+struct Reports {
+    to: mpsc::Sender<Report>,
+    lost: Arc<AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +93,6 @@ struct Queue {
     drops: VecDeque<(CommandId, Ipv4Addr)>,
     puts: VecDeque<(CommandId, Put)>,
     last_id: u64,
-    closed: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,56 +116,48 @@ impl AddressOwner {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start() -> Result<(Self, mpsc::Receiver<Report>), OwnerError> {
-        let (reports, receiver) = mpsc::channel(REPORTS);
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new(), reports, lost: AtomicU64::new(0) });
-        let worker = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("address-owner".into()).spawn(move || work(&worker))?;
-        Ok((Self { shared, thread: Some(thread) }, receiver))
+        let (to, receiver) = mpsc::channel(REPORTS);
+        let reports = Reports { to, lost: Arc::new(AtomicU64::new(0)) };
+        let for_thread = reports.clone();
+        let worker = Worker::start("address-owner", Queue::default(), move |desk| work(desk, &for_thread))?;
+        Ok((Self { worker, reports }, receiver))
     }
 
     /// Has an address put on an interface, or its lifetime renewed, unless its right runs out first.
     pub fn put(&self, put: Put) -> CommandId {
-        let mut queue = self.shared.lock();
-        let (id, replaced) = queue.put(put);
-        if let Some(old) = replaced {
-            self.shared.report(old, Kind::Put, put.address, Outcome::Replaced);
-        }
-        drop(queue);
-        self.shared.changed.notify_one();
-        id
+        self.worker.change(|queue| {
+            let (id, replaced) = queue.put(put);
+            if let Some(old) = replaced {
+                self.reports.report(old, Kind::Put, put.address, Outcome::Replaced);
+            }
+            id
+        })
     }
 
     /// Has an address taken off this host before anything else that is queued, and cancels its queued put.
     pub fn drop_address(&self, address: Ipv4Addr) -> CommandId {
-        let mut queue = self.shared.lock();
-        let Dropping { id, cancelled, replaced } = queue.drop_address(address);
-        if let Some(old) = cancelled {
-            self.shared.report(old, Kind::Put, address, Outcome::Cancelled);
-        }
-        if let Some(old) = replaced {
-            self.shared.report(old, Kind::Drop, address, Outcome::Replaced);
-        }
-        drop(queue);
-        self.shared.changed.notify_one();
-        id
+        self.worker.change(|queue| {
+            let Dropping { id, cancelled, replaced } = queue.drop_address(address);
+            if let Some(old) = cancelled {
+                self.reports.report(old, Kind::Put, address, Outcome::Cancelled);
+            }
+            if let Some(old) = replaced {
+                self.reports.report(old, Kind::Drop, address, Outcome::Replaced);
+            }
+            id
+        })
     }
 
     /// Reports that nobody read in time.
     #[must_use]
     pub fn lost_reports(&self) -> u64 {
-        self.shared.lost.load(Ordering::Relaxed)
+        self.reports.lost.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for AddressOwner {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread was printed by the panic hook; there is nothing left to undo here.
-            let _ = thread.join();
-        }
+        self.worker.finish();
     }
 }
 
@@ -203,44 +194,25 @@ impl Queue {
     }
 }
 
-impl Shared {
-    /// A panic elsewhere leaves the queue whole: every change to it is a single push, replace or remove.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl Reports {
     fn report(&self, id: CommandId, kind: Kind, address: Ipv4Addr, outcome: Outcome) {
-        if self.reports.try_send(Report { id, kind, address, outcome, at: clock::now() }).is_err() {
+        if self.to.try_send(Report { id, kind, address, outcome, at: clock::now() }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The next command; `None` when the owner is gone and nothing is left.
-    fn next(&self) -> Option<Command> {
-        let mut queue = self.lock();
-        loop {
-            if let Some(command) = queue.take() {
-                return Some(command);
-            }
-            if queue.closed {
-                return None;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
 
-fn work(shared: &Shared) {
+fn work(desk: &Desk<Queue>, reports: &Reports) {
     let mut hands = Hands::default();
-    while let Some(command) = shared.next() {
+    while let Some(command) = desk.next(Queue::take) {
         match command {
             Command::Put(id, put) => {
                 let outcome = hands.put(&put).unwrap_or_else(Outcome::Failed);
-                shared.report(id, Kind::Put, put.address, outcome);
+                reports.report(id, Kind::Put, put.address, outcome);
             }
             Command::Drop(id, address) => {
                 let outcome = hands.remove(address).unwrap_or_else(Outcome::Failed);
-                shared.report(id, Kind::Drop, address, outcome);
+                reports.report(id, Kind::Drop, address, outcome);
             }
         }
     }

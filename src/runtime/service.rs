@@ -7,6 +7,7 @@ mod checkup;
 mod chronicle;
 mod handle;
 mod leave;
+mod remember;
 mod tell;
 
 use super::driver::{CoreHandle, DriverError, start};
@@ -28,10 +29,9 @@ use crate::hooks::{Hooks, Ran};
 use crate::journal::Journal;
 use crate::log::Logging;
 use crate::process::memory::Memory;
-use crate::state::{StateError, StateWriter};
+use crate::state::{StateError, StateFile};
 use crate::systemd::Notifier;
 use havipd_core::election::Start;
-use havipd_core::model::action::Persisted;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{BootId, Epoch, GroupName};
 use havipd_core::model::settings::Config;
@@ -46,6 +46,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use chronicle::Chronicle;
 pub use leave::End;
+use remember::Remembered;
 
 /// Messages of the core taken in one turn of the loop.
 const PER_TURN: usize = 256;
@@ -81,12 +82,10 @@ pub struct Setup {
     pub path: PathBuf,
     /// What was known of this host when it was.
     pub known: Known,
-    /// What the last run left.
-    pub persisted: Persisted,
-    /// What was wrong with that, in words.
-    pub wrong_state: Option<String>,
     /// `$STATE_DIRECTORY`.
     pub state_directory: PathBuf,
+    /// It answered when it was looked at.
+    pub state_answers: bool,
     /// `$RUNTIME_DIRECTORY`.
     pub runtime_directory: PathBuf,
     /// The log.
@@ -120,7 +119,7 @@ struct Service {
     hooks: Hooks,
     /// Per group, the reign that began last here, and when its move did.
     reigns: HashMap<GroupName, (Epoch, Instant)>,
-    state: Arc<StateWriter>,
+    state: Arc<StateFile>,
     journal: Journal,
     memory: Memory,
     chronicle: Chronicle,
@@ -174,18 +173,22 @@ pub async fn run(
     let client = if setup.config.local_node().witness { None } else { Some(Client::new(&setup.config.cloud)?) };
     let journal = Journal::start(setup.state_directory.clone(), setup.config.daemon.history_size)
         .map_err(ServiceError::Journal)?;
-    let state = Arc::new(StateWriter::start(setup.state_directory.clone())?);
-    if let Some(wrong) = setup.wrong_state {
-        state.found(wrong);
-    }
+    let state = Arc::new(StateFile::open(setup.state_directory.clone())?);
+    // Nothing can keep this daemon from beginning any more but the system itself.
+    let remembered = Remembered::take(&state, setup.state_answers).await;
+    remembered.tell(&setup.config, &setup.state_directory);
+    let (persisted, late) = remembered.split();
     let begin = Start {
         config: Arc::clone(&setup.config),
         boot: BootId(random()?),
         seed: u64::from_ne_bytes(random()?),
-        persisted: setup.persisted,
+        persisted,
         machine_boot: clock::machine_boot().unwrap_or_default(),
     };
     let CoreHandle { to_core, from_core, status: core_status, cancellations, thread } = start(begin).await?;
+    if let Some(late) = late {
+        tokio::spawn(late.wait(Arc::clone(&setup.config), setup.state_directory.clone(), to_core.clone()));
+    }
     let (internal, results) = mpsc::channel(16);
     let (to_ran, ran) = mpsc::channel(64);
     let mut service = Service {

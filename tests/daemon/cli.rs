@@ -142,6 +142,53 @@ fn a_second_daemon_in_the_same_place_is_refused() {
     assert_eq!(a.group()["role"], "active");
 }
 
+/// What a voter had granted when it was stopped is good for one start, and nothing but a start may use it up.
+#[test]
+fn what_the_last_run_left_is_touched_by_nobody_but_a_daemon_that_begins() {
+    let lab = Lab::new(Options::default());
+    let mut a = lab.start(0);
+    a.wait_role("active");
+    a.wait_for("its state is on the disk", |s| s["effects"]["state"]["unsaved"] == false);
+    let path = lab.home(0).join("state/state.json");
+    let grants = r#"[{"group":"web","node":"b","boot":"00112233445566778899aabbccddeeff"}]"#;
+    let left = format!(r#"{{"version":1,"state":{{"machine-boot":"an earlier one","grants":{grants}}}}}"#);
+    std::fs::write(&path, &left).unwrap();
+    let untouched = |after: &str| assert_eq!(std::fs::read_to_string(&path).unwrap(), left, "{after}");
+
+    let (code, _, err) = parts(lab.command(0).output().unwrap());
+    assert_eq!(code, Some(69), "{err}");
+    untouched("a second daemon");
+    a.signal(9);
+    a.ended();
+    std::fs::write(&path, &left).unwrap();
+    let config = lab.config_path();
+    std::fs::write(&config, lab.text().replace("[cluster]", "[cluser]")).unwrap();
+    let (code, _, err) = parts(lab.command(0).output().unwrap());
+    assert_eq!(code, Some(78), "{err}");
+    untouched("a typo in the file");
+    let unusable = lab.text().replace("[cloud]", "[cloud]\nca-file = \"/dev/null\"");
+    std::fs::write(&config, unusable).unwrap();
+    let (code, _, err) = parts(lab.command(0).output().unwrap());
+    assert_eq!(code, Some(78), "{err}");
+    untouched("a file with which no daemon can begin");
+    lab.write_config();
+    let (code, ..) = parts(lab.command(0).arg("--check-config").output().unwrap());
+    assert_eq!(code, Some(0));
+    untouched("--check-config");
+    let _ = lab.command(0).arg("--release-stale").output().unwrap();
+    untouched("--release-stale");
+    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_havipctl"));
+    doctor.env("STATE_DIRECTORY", lab.home(0).join("state")).args(["doctor", "--node", "a", "--config"]);
+    let _ = doctor.arg(lab.config_path()).output().unwrap();
+    untouched("the doctor");
+
+    let a = lab.start(0);
+    a.wait_log("state of the last run found");
+    a.wait_for("its state is on the disk", |s| s["effects"]["state"]["unsaved"] == false);
+    let now = std::fs::read_to_string(&path).unwrap();
+    assert!(!now.contains("00112233445566778899aabbccddeeff"), "{now}");
+}
+
 #[test]
 fn havipctl_shows_and_moves() {
     let lab = Lab::new(Options::default());

@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a log pipe that nobody reads", log_pipe),
     ("a state directory on a full disk", full_disk),
     ("a state directory on a stopped file server", stopped_file_server),
+    ("a state directory that answers after the start", late_state),
     ("a hook that ignores SIGTERM", stubborn_hook),
     ("an API that accepts and never answers", silent_api),
     ("a credentials file on a stopped file server", stopped_credentials),
@@ -89,6 +90,47 @@ fn stopped_file_server() {
     server.go_on();
     a.wait_for("has stored its state", stored);
     drop((a, b));
+    drop(server);
+}
+
+/// Who was drained before its restart stays so, however late its disk says it; and the disk goes on saying it.
+fn late_state() {
+    let lab = lab(String::new());
+    let backing = lab.dir.path().join("backing");
+    let server = FileServer::mount(&backing, &lab.home(1).join("state"));
+    let (a, mut b) = lab.pair();
+    let on_disk = || {
+        let text = fs::read(backing.join("state.json")).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()["state"]["groups"]["web"]["drained"].clone()
+    };
+    let drained = |s: &Value| s["groups"][0]["drained"] == true;
+    let stored = |s: &Value| s["effects"]["state"]["unsaved"] == false;
+    assert_eq!(b.ask(&json!({"command": "drain"})).unwrap()["code"], 0);
+    b.wait_for("is drained, and has said so to the disk", |s| drained(s) && stored(s));
+    assert_eq!(on_disk(), true);
+    b.signal(9);
+    b.ended();
+    server.stop();
+    let b = lab.start(1);
+    let status = b.wait_for("runs without its state", |s| s["peers"][0]["state"] == "up");
+    assert!(drained(&status), "{status}");
+    let found = status["effects"]["state"]["found"].as_str().unwrap();
+    assert!(found.ends_with("has not answered yet: this node counts as drained until it does"), "{found}");
+    assert_eq!(lab.ctl(1, &["status", "--check"]).status.code(), Some(1));
+    keeps_time("without its state", &b, &a);
+
+    server.go_on();
+    let status = b.wait_for("knows its state, and keeps it", |s| s["effects"]["state"]["found"].is_null() && stored(s));
+    assert!(drained(&status), "{status}");
+    assert_eq!(on_disk(), true);
+    drop(a);
+    b.wait_for("a is dead", |s| s["peers"][0]["state"] == "down");
+    assert_eq!(b.group()["role"], "backup");
+    assert_eq!(b.ask(&json!({"command": "undrain"})).unwrap()["code"], 0);
+    b.wait_role("active");
+    b.wait_for("has said so to the disk", stored);
+    assert_eq!(on_disk(), false);
+    drop(b);
     drop(server);
 }
 

@@ -1,6 +1,6 @@
 use crate::support::{in_namespace, interface, ip, until_address, within};
+use havipd::clock::now;
 use havipd::net::address::{AddressError, Addresses, Put, PutOutcome};
-use havipd::net::clock::now;
 use havipd::net::interface::Snapshot;
 use havipd::net::monitor::Monitor;
 use havipd::net::owner::{AddressOwner, Kind, Outcome};

@@ -1,5 +1,5 @@
 use crate::support::{in_namespace, ip, link, veth};
-use havipd::net::clock::now;
+use havipd::clock::now;
 use havipd::net::garp::{AnnounceError, Announced, Announcer};
 use havipd_core::model::time::Instant;
 use socket2::{Domain, Protocol, Socket, Type};

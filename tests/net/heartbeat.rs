@@ -1,6 +1,6 @@
 use crate::support::{in_namespace, interface, ip, until_address, within};
+use havipd::clock;
 use havipd::net::address::{Addresses, Put};
-use havipd::net::clock;
 use havipd::net::heartbeat::{HeartbeatSockets, Layout, Sent};
 use havipd::net::monitor::Monitor;
 use havipd_core::model::time::Instant;

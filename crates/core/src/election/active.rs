@@ -164,7 +164,7 @@ impl Group {
         }
         let settings = self.settings(turn);
         let over = self.damping.over_budget(turn.now, settings);
-        if self.kept.drained {
+        if self.is_drained() {
             self.hand_over_if_possible(turn, Cause::Drained, "drained by an operator");
         } else if let Some((cause, text)) = self.ineligible.clone() {
             if cause == Cause::AddressFailed {
@@ -234,7 +234,7 @@ impl Group {
     pub(crate) fn may_be_active(&self, turn: &Turn<'_>) -> bool {
         self.ineligible.is_none()
             && self.membership(turn).is_some_and(|m| !m.witness)
-            && !self.kept.drained
+            && !self.is_drained()
             && !self.health.undecided
             && !turn.stopping
             && !self.left

@@ -110,6 +110,11 @@ impl Group {
         if turn.stopping || self.left {
             return Some("this daemon is stopping".into());
         }
+        if !self.drain_known {
+            let text = "the state directory has not said whether this node is drained, so it counts as drained; \
+                        havipctl undrain ends that";
+            return Some(text.into());
+        }
         if self.kept.drained {
             return Some("drained by an operator; havipctl undrain ends it".into());
         }

@@ -127,7 +127,7 @@ impl Group {
         let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
         match owner {
             Some(peer) => peer.suspected(turn.now),
-            None => !self.kept.drained && self.role == Role::Backup,
+            None => !self.is_drained() && self.role == Role::Backup,
         }
     }
 

@@ -157,7 +157,7 @@ impl Group {
     /// Drains this node, or ends that; says what follows, or why it cannot be.
     fn drain(&mut self, turn: &Turn<'_>, on: bool) -> Result<String, String> {
         if !on {
-            self.kept.drained = false;
+            (self.kept.drained, self.drain_known) = (false, true);
             return Ok("eligible again".into());
         }
         let name = &self.settings(turn).name;
@@ -169,7 +169,7 @@ impl Group {
             Some(_) if self.by_keepalived(turn) => {
                 return Err("keepalived elects: lower its priority on this node, or stop it".into());
             }
-            Some(_) => self.kept.drained = true,
+            Some(_) => (self.kept.drained, self.drain_known) = (true, true),
         }
         let successor = rank::successor(turn, self.settings(turn), self.tag);
         Ok(match (self.role, successor) {

@@ -48,6 +48,8 @@ pub(crate) struct Group {
     /// Highest epoch seen anywhere.
     pub(crate) seen: Epoch,
     pub(crate) kept: PersistedGroup,
+    /// Whether `kept.drained` is what the disk or an operator said.
+    pub(crate) drain_known: bool,
     pub(crate) health: Health,
     pub(crate) loops: Vec<HavipLoop>,
     pub(crate) voter: Voter,
@@ -132,6 +134,7 @@ impl Group {
             seen: first,
             loops: settings.havips.iter().map(make).collect(),
             kept,
+            drain_known: true,
             health: Health::default(),
             voter,
             asker: Asker::default(),

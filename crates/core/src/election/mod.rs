@@ -35,6 +35,7 @@ mod serving;
 pub mod settled;
 mod shadow;
 mod stall;
+mod state;
 pub mod succession;
 mod superseded;
 mod timeline;
@@ -43,8 +44,8 @@ pub(crate) mod turn;
 use crate::model::action::{Action, Actions, Persisted};
 use crate::model::event::{Event, OperationResult};
 use crate::model::ids::{BootId, GroupIndex, HavipIndex, Target};
-use crate::model::settings::Config;
 use crate::model::step::{Jitter, Operations};
+use crate::model::settings::{Arbiter, Config};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::model::timer::{Timer, Timers};
@@ -79,6 +80,8 @@ pub struct Core {
     /// No heartbeat address of this node is on this host.
     unbound: bool,
     persisted: Persisted,
+    /// What the last run left is known. ⚠ Until then nothing is stored: it would replace what nobody has read.
+    state_known: bool,
     timers: Timers,
     ops: Operations,
     sender: send::Sender,
@@ -100,8 +103,8 @@ pub struct Start {
     pub boot: BootId,
     /// Seed of the jitter.
     pub seed: u64,
-    /// What the last run left in the state directory.
-    pub persisted: Persisted,
+    /// What the last run left in the state directory. `None`: the disk has not said yet; [`Event::StateFound`] tells.
+    pub persisted: Option<Persisted>,
     /// Names this boot of the machine, as no other does.
     pub machine_boot: String,
 }
@@ -115,7 +118,9 @@ impl Core {
     /// A core that starts at `now` and has heard nothing yet.
     #[must_use]
     pub fn new(start: Start, now: Instant) -> Self {
-        let Start { config, boot, seed, mut persisted, machine_boot } = start;
+        let Start { config, boot, seed, persisted, machine_boot } = start;
+        let state_known = persisted.is_some();
+        let mut persisted = persisted.unwrap_or_default();
         if persisted.of_another(&config).is_some() {
             persisted = Persisted::default();
         }
@@ -152,6 +157,7 @@ impl Core {
             changed: true,
             persist: true,
             persisted,
+            state_known,
             config,
         };
         for (i, settings) in core.config.groups.iter().enumerate() {
@@ -163,6 +169,7 @@ impl Core {
                 .map(|(node, start)| if node == core.config.local { (node, boot) } else { (node, start) });
             let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::new(holder));
             group.voter.hold_back(granted_until + group.longest_lease(&core.config, core.digest));
+            group.drain_known = state_known || settings.arbiter == Arbiter::Keepalived;
             core.groups.push(group);
         }
         core.forget_maintenance_elsewhere();
@@ -240,6 +247,7 @@ impl Core {
                 self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
             }
             Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
+            Event::StateFound(found) => self.state_found(now, *found),
         }
         self.settle(now, actions);
     }
@@ -315,7 +323,7 @@ impl Core {
         self.trace_due(now, actions);
         self.emit_due(now, actions);
         self.exit_when_left(now, actions);
-        if std::mem::take(&mut self.persist) {
+        if self.state_known && std::mem::take(&mut self.persist) {
             for (group, settings) in self.groups.iter().zip(&self.config.groups) {
                 self.persisted.groups.insert(settings.name.to_string(), group.kept.clone());
             }

@@ -8,7 +8,7 @@ use super::peer::Peer;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, HavipIndex};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Config, Interface};
+use crate::model::settings::{Arbiter, Config, Interface};
 use crate::model::time::Instant;
 use crate::model::timer::Timers;
 use crate::reconcile::HavipLoop;
@@ -100,6 +100,7 @@ impl Core {
                     let kept = self.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
                     let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::default());
                     group.voter.hold_back(now + group.longest_lease(&new, self.digest));
+                    group.drain_known = self.state_known || settings.arbiter == Arbiter::Keepalived;
                     group
                 }
             };

@@ -300,7 +300,7 @@ impl Group {
             .with(Flags::ELIGIBLE, able)
             .with(Flags::ISOLATED, self.isolated())
             .with(Flags::UNABLE, self.damping.unable_until(turn.now).is_some())
-            .with(Flags::DRAINED, self.kept.drained)
+            .with(Flags::DRAINED, self.is_drained())
             .with(Flags::WANTS, self.wants(turn))
             .with(Flags::DECLINES, offered && (!able || self.role == Role::Fault))
             .with(Flags::FAILING, self.health.failed)

@@ -319,7 +319,7 @@ impl Core {
                 holder: d.holder.clone(),
                 for_ms: ms(now, *since),
             }),
-            drained: g.kept.drained,
+            drained: g.is_drained(),
             maintenance: g.maintained() && member,
             maintenance_ends_ms: g
                 .kept

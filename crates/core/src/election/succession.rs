@@ -165,7 +165,7 @@ impl Core {
         match &g.ineligible {
             _ if witness => Some(Unfit::Witness),
             _ if self.stopping || g.left => Some(Unfit::Leaving),
-            _ if g.kept.drained => Some(Unfit::Drained),
+            _ if g.is_drained() => Some(Unfit::Drained),
             Some((Cause::ConfigMismatch, _)) => Some(Unfit::OtherConfiguration),
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
             Some(_) if g.damping.unable_until(now).is_some() => Some(Unfit::ClaimFailed),

@@ -1,6 +1,7 @@
 //! What can happen to the core, as data. Events are past participles: they state facts, and the
 //! core decides what follows from them.
 
+use crate::model::action::Persisted;
 use crate::model::cloud::{CallError, HaVip};
 use crate::model::ids::{BootId, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use crate::model::settings::Config;
@@ -120,6 +121,8 @@ pub enum Event {
     EffectsProgressed,
     /// A boot id, asked for by `DrawBootId`.
     BootIdDrawn(BootId),
+    /// What the last run left, where it was not known at the start.
+    StateFound(Box<Persisted>),
     /// A health judgement changed what this node is worth in a group.
     HealthChanged {
         /// The group.

@@ -75,6 +75,8 @@ pub(super) struct Process {
     /// Timer turns in a row that left a deadline in the past.
     pub(super) hot: u32,
     pub(super) storing: bool,
+    /// What the last run left was told to the core.
+    pub(super) state_known: bool,
     /// The newest state that is not on the disk yet.
     pub(super) wanted: Option<Persisted>,
     pub(super) exited: bool,

@@ -201,6 +201,7 @@ impl World {
         let h = &mut self.hosts[host];
         if disk {
             h.disk_stuck = false;
+            self.tell_state(host);
             self.store_next(host);
         } else {
             h.effects_stuck = false;

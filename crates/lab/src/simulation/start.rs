@@ -6,6 +6,7 @@ use super::host::Process;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::election::{Core, Start};
+use havipd_core::model::action::Persisted;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{BootId, GroupIndex, HavipIndex};
 use havipd_core::model::role::Role;
@@ -34,13 +35,12 @@ impl World {
         h.reload_waits = false;
         let mut persisted = h.disk.clone();
         persisted.forget_incredible();
-        // The file with the grants is deleted when it is read, and the boot of the machine put there.
-        h.disk.grants.clear();
         let machine_boot = format!("boot {}", h.boots);
-        if h.disk_stuck {
-            persisted.machine_boot.clear();
-        } else {
-            h.disk.machine_boot.clone_from(&machine_boot);
+        // A disk that does not answer is asked until it does.
+        let state_known = !h.disk_stuck;
+        let persisted = state_known.then_some(persisted);
+        if state_known {
+            take_over(&mut h.disk, &machine_boot);
         }
         let now = h.clock.read(self.now);
         let groups = h.config.groups.len();
@@ -58,6 +58,7 @@ impl World {
             decides_at: None,
             hot: 0,
             storing: false,
+            state_known,
             wanted: None,
             exited: false,
             roles: vec![Role::Backup; groups],
@@ -101,10 +102,27 @@ impl World {
         }
     }
 
+    /// The disk answers: what a daemon that is waiting for it asked for is known.
+    pub(super) fn tell_state(&mut self, host: usize) {
+        let h = &mut self.hosts[host];
+        let Some(p) = h.process.as_mut().filter(|p| !p.state_known) else { return };
+        p.state_known = true;
+        let mut found = h.disk.clone();
+        found.forget_incredible();
+        take_over(&mut h.disk, &format!("boot {}", h.boots));
+        self.turn(host, Event::StateFound(Box::new(found)));
+    }
+
     pub(super) fn tell_health(&mut self, host: usize) {
         let Some((weight, failed, undecided)) = self.hosts[host].health else { return };
         for g in 0..self.scenario.cluster.groups {
             self.turn(host, Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided });
         }
     }
+}
+
+/// What reading the state changes of it: the grants go, and the boot of the machine is put there.
+fn take_over(disk: &mut Persisted, machine_boot: &str) {
+    disk.grants.clear();
+    machine_boot.clone_into(&mut disk.machine_boot);
 }

@@ -96,6 +96,22 @@ fn the_hosts_power_fails() {
 }
 
 #[test]
+fn a_drained_node_whose_disk_does_not_answer_stays_drained() {
+    for cluster in clusters(3) {
+        let steps = [
+            (SETTLED, Deed::Drain { node: node("b"), on: true }),
+            (SETTLED + 5_000, crash("b")),
+            (SETTLED + 5_001, Deed::DiskStuck { node: node("b"), for_ms: 30_000 }),
+            (SETTLED + 5_002, Deed::Start { node: node("b") }),
+            (SETTLED + 15_000, crash("a")),
+        ];
+        // Next in rank would be b; after 80 s it is known that it was drained.
+        play("drained, and slow to say so", cluster.clone(), &steps, SETTLED + 30_000, "c", 1);
+        play("drained, and known to be", cluster, &steps, SETTLED + 60_000, "c", 1);
+    }
+}
+
+#[test]
 fn a_backup_dies_and_nothing_moves() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
         let steps = [(SETTLED, crash("b")), (90_000, Deed::Start { node: node("b") })];

@@ -154,7 +154,7 @@ impl World {
         let (now, cluster) = (self.now, self.cluster);
         let h = &mut self.hosts[i];
         let config = Arc::new(cluster.config(i, h.variant));
-        let persisted = h.disk.clone();
+        let persisted = Some(h.disk.clone());
         // The file with the grants is deleted when it is read.
         h.disk.grants.clear();
         (h.wanted, h.progress) = (None, now);

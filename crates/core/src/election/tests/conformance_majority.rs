@@ -97,7 +97,7 @@ fn the_wait_counts_from_the_boot_of_the_machine_if_it_is_another_one() {
             config: Arc::new(config(3, 0, Arbiter::Majority)),
             boot: BootId([1; 16]),
             seed: 1,
-            persisted,
+            persisted: Some(persisted),
             machine_boot: "this boot".to_owned(),
         };
         let mut core = Core::new(start, now);

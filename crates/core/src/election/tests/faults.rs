@@ -565,7 +565,13 @@ fn the_state_of_another_node_is_not_used() {
         };
         let config = Arc::new(config(3, 0, Arbiter::Majority));
         assert_eq!(persisted.of_another(&config).is_none(), used);
-        let start = Start { config, boot: BootId([1; 16]), seed: 1, persisted, machine_boot: "this one".to_owned() };
+        let start = Start {
+            config,
+            boot: BootId([1; 16]),
+            seed: 1,
+            persisted: Some(persisted),
+            machine_boot: "this one".to_owned(),
+        };
         let core = Core::new(start, Instant::from_millis(1_000_000));
         let quarantined = core.groups[0].voter.quarantined(Instant::from_millis(1_000_000));
         assert_eq!((core.groups[0].kept.drained, quarantined), (used, !used), "{cluster} {node}");

@@ -11,6 +11,7 @@ mod faults;
 mod forged;
 mod hosts;
 mod keepalived;
+mod late_state;
 mod looks;
 mod maintenance;
 mod outlook;
@@ -191,7 +192,7 @@ impl Pair {
             config: Arc::new(config),
             boot,
             seed: i as u64,
-            persisted: self.disks.get(&i).cloned().unwrap_or_default(),
+            persisted: Some(self.disks.get(&i).cloned().unwrap_or_default()),
             machine_boot: "a boot".to_owned(),
         };
         self.nodes[i] = Some(Core::new(start, self.now));

@@ -1,0 +1,67 @@
+//! What the last run left, where the disk took its time to say so.
+//!
+//! A core may have to start before the state directory has answered. Until it does, nothing is stored, since that would
+//! replace what nobody has read, and every group counts as drained ⚠: a node that was drained before its restart must not
+//! become active because its disk is slow. An operator who knows better says so with `undrain`. The rest of what is not
+//! known costs what a lost state costs: epochs and maintenance are learned from the peers, and a voter waits out the
+//! longest lease.
+
+use super::Core;
+use super::group::Group;
+use crate::model::action::{Persisted, PersistedGroup};
+use crate::model::ids::Epoch;
+use crate::model::time::Instant;
+
+impl Core {
+    /// The state directory has answered. What was learned since the start is newer, and stays.
+    pub(super) fn state_found(&mut self, now: Instant, mut found: Persisted) {
+        if std::mem::replace(&mut self.state_known, true) {
+            return;
+        }
+        if found.of_another(&self.config).is_some() {
+            found = Persisted::default();
+        }
+        self.stall.longest_pause = self.stall.longest_pause.max(found.longest_pause);
+        self.persisted.longest_pause = self.stall.longest_pause;
+        for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
+            let kept = found.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
+            group.take_in(now, kept);
+            for (havip, l) in settings.havips.iter().zip(&mut group.loops) {
+                l.address.ip = l.address.ip.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
+            }
+        }
+        // Its grants are not taken over: this voter may have given others since, and waits as one that lost them.
+        self.persisted.groups = found.groups;
+        self.forget_maintenance_elsewhere();
+        (self.changed, self.persist) = (true, true);
+    }
+}
+
+impl Group {
+    /// Whether an operator keeps this node from being active, or may have done so before the start.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.kept.drained || !self.drain_known
+    }
+
+    fn take_in(&mut self, now: Instant, mut before: PersistedGroup) {
+        before.bound_maintenance(now);
+        if !std::mem::replace(&mut self.drain_known, true) {
+            self.kept.drained = before.drained;
+        }
+        self.seen = self.seen.max(Epoch(before.epoch_reserved));
+        self.kept.epoch_reserved = self.kept.epoch_reserved.max(before.epoch_reserved);
+        if before.maintenance > self.kept.maintenance {
+            (self.kept.maintenance, self.kept.maintenance_end) = (before.maintenance, before.maintenance_end);
+        }
+        // The record of before goes first: under it nothing fresh is given until its voters have gone over.
+        self.kept.settled = before.settled.or_else(|| self.kept.settled.take());
+        self.kept.preemption_suspended |= before.preemption_suspended;
+        for havip in before.once_held {
+            if !self.kept.once_held.contains(&havip) {
+                self.kept.once_held.push(havip);
+            }
+        }
+        before.addresses.append(&mut self.kept.addresses);
+        self.kept.addresses = before.addresses;
+    }
+}
