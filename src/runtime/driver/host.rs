@@ -20,20 +20,33 @@ impl Driver {
         address: Ipv4Addr,
         right_until: Instant,
     ) {
-        let Some(link) = self.places.link(group, havip) else { return };
-        let result = match self.announcer.take().map_or_else(Announcer::open, Ok) {
-            Ok(announcer) => {
-                let result = announcer.announce(link, address, right_until);
-                self.announcer = Some(announcer);
-                result
+        let sent = self.send_announcement(group, havip, address, right_until);
+        let event = match sent {
+            Ok(Announced::Sent) => Event::Announced { group, address },
+            Ok(Announced::RightLost) => Event::AnnounceFailed { group, havip },
+            Err(text) => {
+                self.complain(now, text);
+                Event::AnnounceFailed { group, havip }
             }
-            Err(error) => Err(error),
         };
-        match result {
-            Ok(Announced::Sent) => self.follow_ups.push_front((now, Event::Announced { group, address })),
-            Ok(Announced::RightLost) => {}
-            Err(error) => self.complain(now, chain(&error)),
-        }
+        self.follow_ups.push_front((now, event));
+    }
+
+    /// Sends one; the socket is opened anew after any failure.
+    fn send_announcement(
+        &mut self,
+        group: GroupIndex,
+        havip: HavipIndex,
+        address: Ipv4Addr,
+        right_until: Instant,
+    ) -> Result<Announced, String> {
+        let Some(link) = self.places.link(group, havip) else {
+            return Err(format!("{address} cannot be announced: its interface is not known"));
+        };
+        let announcer = self.announcer.take().map_or_else(Announcer::open, Ok).map_err(|e| chain(&e))?;
+        let sent = announcer.announce(link, address, right_until).map_err(|e| chain(&e))?;
+        self.announcer = Some(announcer);
+        Ok(sent)
     }
 
     /// A command to the owner of the addresses has ended; the core counts on puts to be answered.

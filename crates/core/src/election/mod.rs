@@ -230,6 +230,12 @@ impl Core {
                     }
                 });
             }
+            Event::AnnounceFailed { group, havip } => {
+                let interval = self.config.local_address.announce_interval;
+                if let Some(l) = self.loop_mut(group, havip) {
+                    l.address.announce_failed(now, interval);
+                }
+            }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
             Event::OperationSent { op, at } => {
                 self.each_group(now, actions, |group, turn| group.note_sent(turn, op, at))

@@ -87,6 +87,13 @@ pub enum Event {
         /// The address.
         address: std::net::Ipv4Addr,
     },
+    /// An announcement did not leave this host: it is sent again.
+    AnnounceFailed {
+        /// The group.
+        group: GroupIndex,
+        /// The HAVIP in it.
+        havip: HavipIndex,
+    },
     /// A long operation ended; one whose id is no longer expected is dropped and counted.
     OperationEnded {
         /// The id that the action carried.

@@ -14,6 +14,8 @@ const RESTORE_AFTER: Duration = Duration::from_millis(20);
 /// The kernel may make a put wait for its lock for so long, however short the dead time is. The shortest lifetime that
 /// an address can have is longer.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// An announcement that fails again and again is tried again after this long at most.
+const ANNOUNCE_AGAIN: Duration = Duration::from_secs(10);
 
 /// What is known of one address on this host, and when what was last done about it.
 #[derive(Debug, Default)]
@@ -32,6 +34,10 @@ pub(crate) struct Address {
     dropped_at: Option<Instant>,
     burst_left: u32,
     announce_at: Option<Instant>,
+    /// The last announcement took a place of the burst.
+    in_burst: bool,
+    /// How many in a row did not leave this host, and whether the last one is among them.
+    unsent: (u32, bool),
 }
 
 impl Address {
@@ -170,12 +176,29 @@ impl Address {
         }
         let right_until = serve.right_until;
         cx.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, right_until });
+        self.in_burst = self.burst_left > 0;
         self.burst_left = self.burst_left.saturating_sub(1);
+        // What is not heard to have failed was sent.
+        if !std::mem::take(&mut self.unsent.1) {
+            self.unsent.0 = 0;
+        }
         let settings = &cx.config.local_address;
         let gap = if self.burst_left > 0 { settings.announce_interval } else { settings.announce_refresh };
         self.announce_at = (!gap.is_zero()).then(|| cx.now + gap);
         if let Some(next) = self.announce_at {
             cx.wake(next);
         }
+    }
+
+    /// The last announcement did not leave this host: it used up no place in its burst, and is sent again after
+    /// `interval`, or later the more often it has failed.
+    pub(crate) fn announce_failed(&mut self, now: Instant, interval: Duration) {
+        if self.put_at.is_none() {
+            return;
+        }
+        self.burst_left += u32::from(std::mem::take(&mut self.in_burst));
+        let again = interval * 2_u32.pow(self.unsent.0.min(10));
+        self.unsent = (self.unsent.0.saturating_add(1), true);
+        self.announce_at = Some(now + again.min(ANNOUNCE_AGAIN.max(interval)));
     }
 }

@@ -95,13 +95,16 @@ impl World {
     }
 
     pub(super) fn announce(&mut self, host: usize, group: GroupIndex, havip: HavipIndex, right_until: Instant) {
+        let failed = Event::AnnounceFailed { group, havip };
         if self.hosts[host].clock.read(self.now) >= right_until {
             self.note(Some(host), || "does not announce: the right to it has run out".to_owned());
-            return;
+            return self.tell(host, Duration::ZERO, failed);
         }
         self.see(&Seen::Announced { host, group });
         self.note(Some(host), || "announces".to_owned());
-        if self.hosts[host].link_up && !self.hosts[host].havip_links_down.contains(&group.0) {
+        if !self.hosts[host].link_up || self.hosts[host].havip_links_down.contains(&group.0) {
+            self.tell(host, Duration::ZERO, failed);
+        } else {
             let number = self.havip_number(group.0, havip.0);
             let target = self.hosts[host].target.clone();
             self.cloud.announce(self.now, &target, &Cluster::havip_id(number));

@@ -116,3 +116,27 @@ fn a_lone_holder_announces_right_after_a_look() {
         |at: &Instant| looks.iter().any(|look| at.since(*look) <= Duration::from_millis(110) && look <= at);
     assert!(announced.iter().all(after_a_look), "{announced:?} {looks:?}");
 }
+
+/// The interface's queue is full just when a claim is to be announced: the burst comes when there is room.
+#[test]
+fn an_announcement_that_fails_uses_up_no_place_in_its_burst() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.mute.insert(1);
+    let from = pair.now;
+    pair.kill(0);
+    let count = |pair: &Pair, from: Instant| {
+        pair.log.iter().filter(|(at, _, a)| *at >= from && matches!(a, Action::Announce { .. })).count()
+    };
+    pair.run(SEC * 30);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    let failed = count(&pair, from);
+    assert!((5..20).contains(&failed), "tried again, and not without end: {failed} in {}", pair.story());
+
+    pair.mute.clear();
+    let from = pair.now;
+    pair.run(SEC * 12);
+    let sent = count(&pair, from);
+    assert_eq!(sent, 5, "a whole burst, within the longest pause: {}", pair.story());
+    pair.run(SEC * 20);
+    assert_eq!(count(&pair, from), 7, "and then now and then: {}", pair.story());
+}

@@ -342,7 +342,10 @@ impl Pair {
                 let event = Event::AddressObserved { group: *group, havip: *havip, present };
                 self.enqueue(at, i, event);
             }
-            Action::Announce { group, address, .. } if !self.mute.contains(&i) => {
+            Action::Announce { group, havip, .. } if self.mute.contains(&i) => {
+                self.enqueue(at, i, Event::AnnounceFailed { group: *group, havip: *havip });
+            }
+            Action::Announce { group, address, .. } => {
                 self.enqueue(at, i, Event::Announced { group: *group, address: *address });
             }
             _ => {}
