@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 
 mod release;
 
-/// Control commands that wait.
+/// Control commands that wait. When full: a client is kept waiting, and its own deadline counts.
 const COMMANDS: usize = 64;
 /// How long the last lines of the log may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);

@@ -3,25 +3,24 @@
 //!
 //! It survives restarts and stays within `daemon.history-size`: at half of that the file becomes
 //! `history.old.jsonl` and a new one begins, so that between half of it and all of it is kept. Writing is a
-//! thread's work behind a short queue, and what the queue does not take is counted, not waited for: a disk that
-//! hangs costs lines of the history and nothing else. A line that a crash or a full disk cut short is skipped when
-//! it is read.
+//! thread's work. So many lines may wait for it; when there are more, or the disk refuses one, the oldest are lost, and the
+//! history itself says how many are missing there as soon as it can be written: a disk that hangs costs lines of the
+//! history and nothing else. A line that a crash or a full disk cut short is skipped when it is read.
 
 mod file;
 
+use crate::worker::{Desk, Worker};
 use havipd_core::model::action::Transition;
 use havipd_core::model::ids::GroupName;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 pub use file::{FILE, MOST_SHOWN, OLD_FILE, read};
 use file::{append, fit};
 
-/// Entries that may wait for the disk.
+/// Lines that may wait for the disk. When full: the oldest goes, and its group's history says that it is missing.
 const QUEUE: usize = 256;
 
 /// One change of role; or something else that happened to a group, which has a cause and no roles.
@@ -125,20 +124,62 @@ impl Entry {
     }
 }
 
+impl Line {
+    fn group(&self) -> &str {
+        match self {
+            Self::Entry(entry) => &entry.group,
+            Self::Late(late) => &late.group,
+        }
+    }
+}
+
 /// Writes entries in the background.
 #[derive(Debug)]
 pub struct Journal {
-    queue: SyncSender<Work>,
-    lost: Arc<AtomicU64>,
-    bound: Arc<AtomicU64>,
+    worker: Worker<Waiting>,
     directory: PathBuf,
 }
 
-/// What the thread is woken for.
-enum Work {
-    Write(Line),
-    /// There is another bound.
-    Fit,
+/// What the thread is to do.
+#[derive(Debug)]
+struct Waiting {
+    lines: VecDeque<Line>,
+    /// Lines per group that are in no file, and not named there yet.
+    missing: BTreeMap<String, u64>,
+    lost: u64,
+    /// Bound of the files, bytes; and whether it is to be looked at even without a line.
+    most: u64,
+    look: bool,
+}
+
+/// One thing to do.
+struct Task {
+    most: u64,
+    line: Option<Line>,
+    missing: BTreeMap<String, u64>,
+}
+
+impl Waiting {
+    fn push(&mut self, line: Line) {
+        self.lines.push_back(line);
+        if self.lines.len() > QUEUE
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.lose(oldest.group().to_owned(), 1);
+        }
+    }
+
+    fn lose(&mut self, group: String, lines: u64) {
+        self.lost += lines;
+        *self.missing.entry(group).or_default() += lines;
+    }
+
+    /// What is missing is named before the next line, and not by itself: a disk that has refused one refuses the next.
+    fn take(&mut self) -> Option<Task> {
+        let line = self.lines.pop_front();
+        let missing = if line.is_some() { std::mem::take(&mut self.missing) } else { BTreeMap::new() };
+        (std::mem::take(&mut self.look) || line.is_some()).then_some(Task { most: self.most, line, missing })
+    }
 }
 
 impl Journal {
@@ -147,48 +188,37 @@ impl Journal {
     /// # Errors
     /// There is no thread for it.
     pub fn start(directory: PathBuf, most: u64) -> io::Result<Self> {
-        let (queue, waiting) = sync_channel(QUEUE);
-        let (lost, bound) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(most)));
-        let (for_thread, counter, most) = (directory.clone(), Arc::clone(&lost), Arc::clone(&bound));
-        let thread = std::thread::Builder::new().name("havipd-history".to_owned());
-        thread.spawn(move || work(&for_thread, &waiting, &counter, &most))?;
-        let journal = Self { queue, lost, bound, directory };
-        journal.wake();
-        Ok(journal)
+        // What an earlier run left may be more.
+        let waiting = Waiting { lines: VecDeque::new(), missing: BTreeMap::new(), lost: 0, most, look: true };
+        let for_thread = directory.clone();
+        let worker = Worker::start("havipd-history", waiting, move |desk| work(desk, &for_thread))?;
+        Ok(Self { worker, directory })
     }
 
     /// From now on it takes at most so many bytes; what is more is cut off in the background, oldest first.
     pub fn limit(&self, most: u64) {
-        if self.bound.swap(most, Ordering::Relaxed) != most {
-            self.wake();
-        }
+        self.worker.change(|waiting| waiting.look |= std::mem::replace(&mut waiting.most, most) != most);
     }
 
-    fn wake(&self) {
-        // Without room something else wakes it: the bound is looked at each time.
-        let _ = self.queue.try_send(Work::Fit);
-    }
-
-    /// Hands over an entry. Never waits: without room it is counted as lost.
+    /// Hands over an entry. Never waits.
     pub fn write(&self, entry: Entry) {
-        self.hand_over(Line::Entry(entry));
+        self.worker.change(|waiting| waiting.push(Line::Entry(entry)));
     }
 
     /// Hands over a step that came late, as [`Self::write`] does.
     pub fn add(&self, late: Late) {
-        self.hand_over(Line::Late(late));
+        self.worker.change(|waiting| waiting.push(Line::Late(late)));
     }
 
-    fn hand_over(&self, line: Line) {
-        if self.queue.try_send(Work::Write(line)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+    /// So many lines of a group were lost before they came here.
+    pub fn note_lost(&self, group: &GroupName, lines: u64) {
+        self.worker.change(|waiting| waiting.lose(group.to_string(), lines));
     }
 
-    /// Entries that are in no file: the disk was too slow, or refused them.
+    /// Lines that are in no file: the disk was too slow, or refused them.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.worker.look(|waiting| waiting.lost)
     }
 
     /// Where it is kept.
@@ -198,20 +228,25 @@ impl Journal {
     }
 }
 
-fn work(directory: &Path, work: &Receiver<Work>, lost: &AtomicU64, bound: &AtomicU64) {
-    // What an earlier run left may be more.
+fn work(desk: &Desk<Waiting>, directory: &Path) {
     let mut fitted = None;
     let mut failing = false;
-    while let Ok(work) = work.recv() {
-        let most = bound.load(Ordering::Relaxed);
+    while let Some(Task { most, line, mut missing }) = desk.next(Waiting::take) {
         let mut done = Ok(());
         if fitted != Some(most) {
             done = fit(directory, most);
             fitted = done.is_ok().then_some(most);
         }
-        if let Work::Write(line) = work {
-            let written = append(directory, &line, most);
-            lost.fetch_add(u64::from(written.is_err()), Ordering::Relaxed);
+        if let Some(line) = line {
+            let written = name_missing(directory, &mut missing, most).and_then(|()| append(directory, &line, most));
+            desk.change(|waiting| {
+                for (group, lines) in missing {
+                    *waiting.missing.entry(group).or_default() += lines;
+                }
+                if written.is_err() {
+                    waiting.lose(line.group().to_owned(), 1);
+                }
+            });
             done = written.and(done);
         }
         match done {
@@ -224,6 +259,16 @@ fn work(directory: &Path, work: &Receiver<Work>, lost: &AtomicU64, bound: &Atomi
             }
         }
     }
+}
+
+/// Writes down what is missing, and takes it out of `missing`.
+fn name_missing(directory: &Path, missing: &mut BTreeMap<String, u64>, most: u64) -> io::Result<()> {
+    while let Some((group, lines)) = missing.first_key_value() {
+        let detail = format!("{lines} lines of this history are missing here: the disk, or this daemon, stood still");
+        append(directory, &Line::Entry(Entry::happened(group, 0, "missing", detail, None)), most)?;
+        missing.pop_first();
+    }
+    Ok(())
 }
 
 /// Whether a daemon has ever kept a history there.
@@ -250,16 +295,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_directory_that_is_gone_is_counted_and_waited_for_by_nobody() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let journal = Journal::start(directory.path().join("gone"), 1 << 20).expect("a thread");
-        journal.write(entry(1));
-        let deadline = std::time::Duration::from_secs(30);
-        let until = crate::clock::now() + deadline;
-        while journal.lost() == 0 {
-            assert!(crate::clock::now() < until, "never counted");
+    fn until(what: &str, mut fact: impl FnMut() -> bool) {
+        let until = crate::clock::now() + std::time::Duration::from_secs(30);
+        while !fact() {
+            assert!(crate::clock::now() < until, "never: {what}");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn what_a_directory_that_was_gone_did_not_take_is_named_where_it_is_missing() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let place = directory.path().join("gone");
+        let journal = Journal::start(place.clone(), 1 << 20).expect("a thread");
+        journal.write(entry(1));
+        journal.write(entry(3));
+        until("both are counted", || journal.lost() == 2);
+        std::fs::create_dir(&place).expect("there is room");
+        journal.write(entry(2));
+        let entries = || read(&place, None).expect("it can be read");
+        until("it is written", || entries().len() == 2);
+        let [missing, written] = entries().try_into().expect("two entries");
+        assert_eq!((missing.group.as_str(), missing.cause.as_str()), ("odd", "missing"));
+        assert!(missing.detail.starts_with("2 lines "), "{}", missing.detail);
+        assert_eq!(written, entry(2));
+        assert_eq!(journal.lost(), 2, "named, and still counted");
+    }
+
+    #[test]
+    fn beyond_its_bound_the_oldest_lines_go_and_are_named_before_those_that_follow() {
+        let mut waiting =
+            Waiting { lines: VecDeque::new(), missing: BTreeMap::new(), lost: 0, most: 1 << 20, look: false };
+        (1..=QUEUE as u64 + 4).for_each(|n| waiting.push(Line::Entry(entry(n))));
+        let task = waiting.take().expect("a line");
+        assert_eq!(task.missing, [("even".to_owned(), 2), ("odd".to_owned(), 2)].into());
+        assert!(matches!(&task.line, Some(Line::Entry(e)) if *e == entry(5)), "{:?}", task.line);
+        assert!(waiting.take().expect("a line").missing.is_empty(), "once");
     }
 }

@@ -10,7 +10,7 @@ use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait for the writer; further ones are dropped and counted.
+/// Lines that wait for the writer. When full: further ones are dropped, and the log says how many once it is read again.
 pub const QUEUE_LINES: usize = 4096;
 /// A text line is cut here, so that the queue is bounded in bytes as well.
 const MAX_TEXT: usize = 8 * 1024;

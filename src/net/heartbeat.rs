@@ -549,6 +549,7 @@ fn connect(address: SocketAddr, from: SocketAddr, room: usize) -> io::Result<Udp
 fn unbound(address: SocketAddr, freely: bool, room: usize) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
+    // When full: the kernel drops datagrams, as a network may; the next ones say all that these did.
     // Without CAP_NET_ADMIN the host's `net.core.rmem_max` bounds it.
     if rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, room).is_err() {
         socket.set_recv_buffer_size(room)?;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
-/// Reports that wait to be read; more are dropped and counted, since nothing may hold the owner up.
+/// Reports that wait to be read; see [`Reports`].
 const REPORTS: usize = 256;
 
 /// Number of a command, rising.

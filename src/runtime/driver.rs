@@ -22,6 +22,7 @@ use havipd_core::model::event::Event;
 use havipd_core::model::ids::{BootId, GroupIndex};
 use havipd_core::model::settings::Config;
 use havipd_core::model::time::Instant;
+use outbox::Outbox;
 use std::collections::{BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 mod host;
 mod offload;
+mod outbox;
 mod paths;
 
 /// Time between attempts to open netlink, and at most between two looks at whether the last words still fit.
@@ -80,6 +82,7 @@ pub(crate) async fn start(start: Start) -> Result<CoreHandle, DriverError> {
                 Ok((mut driver, status)) => {
                     let _ = begun.send(Ok(status));
                     driver.run().await;
+                    driver.finish().await;
                 }
                 Err(error) => drop(begun.send(Err(error))),
             }
@@ -104,7 +107,7 @@ struct Driver {
     /// Facts of our own making, and when the core gets them.
     follow_ups: VecDeque<(Instant, Event)>,
     inbox: mpsc::Receiver<ToCore>,
-    outbox: mpsc::Sender<ToEffects>,
+    outbox: Outbox,
     cancellations: Arc<Cancellations>,
     status: watch::Sender<Arc<CoreStatus>>,
     published: Instant,
@@ -125,11 +128,12 @@ struct Driver {
     complaints: RateLimit,
     address_error: Option<String>,
     address_failures: u64,
-    dropped_actions: u64,
     turns: u64,
     /// The last turn had something to tell.
     notable: bool,
     ended: bool,
+    /// In order: every group has left.
+    left: bool,
     scheduling: Scheduling,
     /// What the core was told last: that a heartbeat address of this node is bound.
     told_bound: bool,
@@ -159,7 +163,7 @@ impl Driver {
             actions: Actions::new(),
             follow_ups: VecDeque::new(),
             inbox,
-            outbox,
+            outbox: Outbox::new(outbox),
             cancellations,
             status,
             published: now,
@@ -177,10 +181,10 @@ impl Driver {
             complaints: RateLimit::new(10, Duration::from_secs(10)),
             address_error: None,
             address_failures: 0,
-            dropped_actions: 0,
             turns: 0,
             notable: true,
             ended: false,
+            left: false,
             scheduling: Scheduling::of_this_thread(config.daemon.realtime_priority),
             told_bound: true,
         };
@@ -220,6 +224,14 @@ impl Driver {
                 Some(Input::Host(change)) => self.host_changed(change),
                 Some(Input::Address(report)) => self.address_done(&report),
             }
+        }
+    }
+
+    /// Every group has left: what is still to be done elsewhere is waited for, as there is nothing else to do here.
+    async fn finish(&mut self) {
+        if self.left {
+            self.outbox.issue_all().await;
+            self.outbox.end().await;
         }
     }
 
@@ -282,6 +294,7 @@ impl Driver {
         for action in actions.drain(..) {
             self.carry_out(now, action);
         }
+        self.outbox.issue_again();
         self.actions = actions;
         self.turns += 1;
         observed.into_iter().for_each(|event| self.turn(event));
@@ -358,6 +371,7 @@ impl Driver {
         if let Some(event) = self.observe_paths() {
             self.turn(event);
         }
+        self.outbox.issue_again();
         self.drop_leftovers();
         self.tell_sockets();
         self.scheduling.look(now);
@@ -380,7 +394,7 @@ impl Driver {
         if self.sealed.as_ref() != Some(&basis) {
             let farewells = self.core.farewells(now);
             let addresses = self.addresses();
-            if self.outbox.try_send(ToEffects::Seal { farewells, addresses }).is_ok() {
+            if self.outbox.send(ToEffects::Seal { farewells, addresses }).is_ok() {
                 self.sealed = Some(basis);
             }
         }
@@ -412,7 +426,7 @@ impl Driver {
             netlink_overruns: self.monitor.as_ref().map_or(0, Monitor::overruns),
             address_error: self.address_error.clone(),
             address_failures: self.address_failures,
-            dropped_actions: self.dropped_actions,
+            dropped_actions: self.outbox.refused,
             turns: self.turns,
             realtime: self.scheduling.state().clone(),
         };

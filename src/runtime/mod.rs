@@ -7,8 +7,9 @@
 //!   Core::handle, actions in order  ◄─────────────  results, commands, configuration
 //!                                        ToCore
 //! ```
-//! Both queues are bounded. The core's side never waits for room: what does not fit is dropped,
-//! counted, and its operation reported as failed, and the core asks again. Nothing that takes an
+//! Both queues are bounded. The core's side never waits for room: [`driver`] says what becomes of what does not fit.
+//! The effects side waits for room in a task of each thing's own; what is only of the moment (that it moves, when a call
+//! left the host) is said again, or not missed; an operator's command is refused with `try again`. Nothing that takes an
 //! address off passes through a queue that can be full. The core sends heartbeats only while the
 //! effects side reports that it moves, and systemd hears of both together.
 
@@ -76,6 +77,8 @@ pub(crate) enum ToEffects {
     Record { group: GroupName, peer: Option<String>, transition: Transition },
     /// A step of a move that is recorded already, in milliseconds since its first one.
     RecordLate { group: GroupName, epoch: Epoch, ms: f64, what: String },
+    /// So many lines of a group's history and log, or of no group's, could not be kept.
+    Missing { group: Option<GroupName>, lines: u64 },
     /// Something that an operator should read.
     Warn { group: Option<GroupName>, text: String },
     /// Answer to a command.

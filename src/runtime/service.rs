@@ -189,6 +189,7 @@ pub async fn run(
     if let Some(late) = late {
         tokio::spawn(late.wait(Arc::clone(&setup.config), setup.state_directory.clone(), to_core.clone()));
     }
+    // When full: tasks of ours and threads of hooks wait for room, and hold up nobody but themselves.
     let (internal, results) = mpsc::channel(16);
     let (to_ran, ran) = mpsc::channel(64);
     let mut service = Service {
@@ -276,6 +277,7 @@ impl Service {
 
     /// One turn of ours is done: what depends on us may go on.
     fn progress(&mut self) {
+        // When full: said again with the next tick.
         let _ = self.to_core.try_send(ToCore::Event(Event::EffectsProgressed));
     }
 

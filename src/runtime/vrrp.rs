@@ -15,7 +15,8 @@ use std::path::Path;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Notify commands, and reports, that wait.
+/// Notify commands, and reports, that wait. When full: a command is answered with `try again`, and what follows
+/// keepalived waits until the core has taken the reports, of which none is lost.
 const QUEUE: usize = 256;
 /// The answer to everybody else.
 const NOT_ALLOWED: &str = "only root, the user that havipd runs as, the one that keepalived runs as, and keepalived_script \

@@ -77,7 +77,7 @@ impl Job {
         }
         let Write { havip, kind, class, targets, token, right_until, deadline, .. } = &self.write;
         let (op, core) = (self.write.op, self.core.clone());
-        // For the account of the move: nothing depends on its arrival.
+        // For the account of the move: nothing depends on its arrival. When full: that step is not in the account.
         let tell = move || drop(core.try_send(ToCore::Event(Event::OperationSent { op, at: clock::now() })));
         let limits = WriteLimits {
             start_by: at(*right_until),

@@ -1,4 +1,4 @@
-//! What the core thread leaves to the effects side: handed over without waiting, or answered as failed.
+//! What the core thread leaves to the effects side: handed over without waiting, kept until there is room, or answered as failed.
 
 use super::{Driver, ToEffects};
 use havipd_core::model::action::{Action, Transition};
@@ -7,7 +7,6 @@ use havipd_core::model::event::{Event, OperationResult};
 use havipd_core::model::ids::OperationId;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
 
 /// An operation that found no room is reported as failed this much later, so that asking again at
 /// once cannot make the core spin.
@@ -18,15 +17,10 @@ impl Driver {
     pub(super) fn hand_over(&mut self, now: Instant, action: Action) {
         let Some(message) = self.message(action) else { return };
         self.notable |= !matches!(message, ToEffects::ReadHavip { .. } | ToEffects::ReadInstance { .. });
-        match self.outbox.try_send(message) {
-            Ok(()) => {}
-            Err(TrySendError::Full(message) | TrySendError::Closed(message)) => {
-                self.dropped_actions += 1;
-                if let Some((op, result)) = failure(&message) {
-                    self.follow_ups.push_back((now + FAIL_AFTER, Event::OperationEnded { op, result }));
-                }
-                self.ended |= matches!(message, ToEffects::Left);
-            }
+        if let Err(message) = self.outbox.send(message)
+            && let Some((op, result)) = failure(&message)
+        {
+            self.follow_ups.push_back((now + FAIL_AFTER, Event::OperationEnded { op, result }));
         }
     }
 
@@ -49,9 +43,10 @@ impl Driver {
             }
             Action::Warn { group, text } => ToEffects::Warn { group: group.map(|g| self.group_name(g).clone()), text },
             Action::Reply { request, reply } => ToEffects::Reply { request, reply },
+            // Said at the very end, when nothing else is to be said.
             Action::Exit => {
-                self.ended = true;
-                ToEffects::Left
+                (self.ended, self.left) = (true, true);
+                return None;
             }
             // Carried out by the driver itself.
             Action::SendDatagram { .. }

@@ -57,6 +57,7 @@ impl Service {
                 self.measure.late(group.as_str(), epoch.0, ms, &what);
                 self.journal.add(Late::new(&group, epoch.0, ms, what));
             }
+            ToEffects::Missing { group, lines } => self.missing(group.as_ref(), lines),
             ToEffects::Warn { group, text } => warn(group.as_ref(), &text),
             ToEffects::Reply { request: NOBODY, reply } => tracing::info!("{}", response(reply).message),
             ToEffects::Reply { request, reply } => {
@@ -69,6 +70,14 @@ impl Service {
                 self.seal();
             }
             ToEffects::Left => self.left = true,
+        }
+    }
+
+    /// What the core said, and nobody could take down.
+    fn missing(&self, group: Option<&GroupName>, lines: u64) {
+        warn(group, &format!("{lines} lines of log and history are missing: this part of the daemon stood still"));
+        if let Some(group) = group {
+            self.journal.note_lost(group, lines);
         }
     }
 

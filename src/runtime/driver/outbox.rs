@@ -1,0 +1,242 @@
+//! The core side's end of the queue to the effects side, and what becomes of what finds no room in it.
+//!
+//! The core thread never waits for room. When the queue is full:
+//! - a call is not begun; the core hears that it failed, and asks again;
+//! - of the states to keep, and of each group's states for hooks, the newest waits here: an older one says nothing that
+//!   it does not;
+//! - changes of role, warnings and answers wait here in their order. Beyond a bound the oldest go, and what is missing is
+//!   itself written down, group by group;
+//! - last words are not kept: whether they fit is looked at every second.
+//!
+//! What waits is issued again with each turn, before anything new of its kind.
+
+use super::ToEffects;
+use havipd_core::model::action::{Notification, Persisted};
+use havipd_core::model::ids::GroupName;
+use std::collections::{BTreeMap, VecDeque};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Lines for log and history that wait beyond the queue.
+const LINES: usize = 1024;
+
+/// The queue, and what waits for room in it.
+pub(super) struct Outbox {
+    queue: mpsc::Sender<ToEffects>,
+    state: Option<Persisted>,
+    notifications: BTreeMap<GroupName, Notification>,
+    lines: VecDeque<ToEffects>,
+    /// Lines that even this had no room for, per group.
+    missing: BTreeMap<Option<GroupName>, u64>,
+    /// Messages that found no room at first.
+    pub(super) refused: u64,
+}
+
+impl Outbox {
+    pub(super) fn new(queue: mpsc::Sender<ToEffects>) -> Self {
+        Self {
+            queue,
+            state: None,
+            notifications: BTreeMap::new(),
+            lines: VecDeque::new(),
+            missing: BTreeMap::new(),
+            refused: 0,
+        }
+    }
+
+    /// Hands a message over, or keeps it until there is room.
+    ///
+    /// # Errors
+    /// One that is not kept: a call that is not begun, or last words.
+    pub(super) fn send(&mut self, message: ToEffects) -> Result<(), ToEffects> {
+        self.issue_again();
+        if self.waits_before(&message) {
+            return self.keep(message);
+        }
+        match self.queue.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(message)) => self.keep(message),
+            // Nobody is left to do anything.
+            Err(TrySendError::Closed(message)) => Err(message),
+        }
+    }
+
+    /// Issues what waits, as far as there is room.
+    pub(super) fn issue_again(&mut self) {
+        while self.waits()
+            && let Ok(room) = self.queue.clone().try_reserve()
+            && let Some(message) = self.next()
+        {
+            room.send(message);
+        }
+    }
+
+    /// Issues everything that waits, however long that takes: for the end, when there is nothing else to do.
+    pub(super) async fn issue_all(&mut self) {
+        while let Some(message) = self.next() {
+            if self.queue.send(message).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Says that nothing comes any more.
+    pub(super) async fn end(&self) {
+        let _ = self.queue.send(ToEffects::Left).await;
+    }
+
+    fn waits(&self) -> bool {
+        self.state.is_some() || !self.notifications.is_empty() || !self.lines.is_empty() || !self.missing.is_empty()
+    }
+
+    /// Whether something waits that must come before `message`.
+    fn waits_before(&self, message: &ToEffects) -> bool {
+        match message {
+            ToEffects::Persist(_) => self.state.is_some(),
+            ToEffects::Notify(group, _) => self.notifications.contains_key(group),
+            message if is_line(message) => !self.lines.is_empty() || !self.missing.is_empty(),
+            _ => false,
+        }
+    }
+
+    fn keep(&mut self, message: ToEffects) -> Result<(), ToEffects> {
+        self.refused += 1;
+        match message {
+            ToEffects::Persist(state) => self.state = Some(state),
+            ToEffects::Notify(group, notification) => drop(self.notifications.insert(group, notification)),
+            message if is_line(&message) => {
+                if self.lines.len() >= LINES
+                    && let Some(oldest) = self.lines.pop_front()
+                {
+                    *self.missing.entry(group_of(oldest)).or_default() += 1;
+                }
+                self.lines.push_back(message);
+            }
+            message => return Err(message),
+        }
+        Ok(())
+    }
+
+    /// What comes next of what waits: what is missing comes before the lines that follow it.
+    fn next(&mut self) -> Option<ToEffects> {
+        if let Some(state) = self.state.take() {
+            return Some(ToEffects::Persist(state));
+        }
+        if let Some((group, notification)) = self.notifications.pop_first() {
+            return Some(ToEffects::Notify(group, notification));
+        }
+        let missing = self.missing.pop_first().map(|(group, lines)| ToEffects::Missing { group, lines });
+        missing.or_else(|| self.lines.pop_front())
+    }
+}
+
+/// What is written down one after the other, or answers somebody.
+const fn is_line(message: &ToEffects) -> bool {
+    matches!(
+        message,
+        ToEffects::Record { .. } | ToEffects::RecordLate { .. } | ToEffects::Warn { .. } | ToEffects::Reply { .. }
+    )
+}
+
+fn group_of(message: ToEffects) -> Option<GroupName> {
+    match message {
+        ToEffects::Record { group, .. } | ToEffects::RecordLate { group, .. } => Some(group),
+        ToEffects::Warn { group, .. } => group,
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use havipd_core::model::action::NotifyState;
+    use havipd_core::model::ids::{Epoch, GroupIndex};
+    use havipd_core::model::role::Cause;
+    use std::time::Duration;
+
+    fn state(ms: u64) -> ToEffects {
+        ToEffects::Persist(Persisted { longest_pause: Duration::from_millis(ms), ..Persisted::default() })
+    }
+
+    fn notify(group: &str, state: NotifyState) -> ToEffects {
+        let (index, epoch, cause) = (GroupIndex(0), Epoch(1), Cause::Started);
+        let notification = Notification { group: index, state, priority: 1, epoch, cause, holder: None };
+        ToEffects::Notify(group.parse().expect("a name"), notification)
+    }
+
+    fn line(n: u64) -> ToEffects {
+        let group = "web".parse().expect("a name");
+        ToEffects::RecordLate { group, epoch: Epoch(n), ms: 0.0, what: String::new() }
+    }
+
+    fn what(message: &ToEffects) -> String {
+        match message {
+            ToEffects::Persist(state) => format!("state {}", state.longest_pause.as_millis()),
+            ToEffects::Notify(group, n) => format!("{group} {}", n.state.as_str()),
+            ToEffects::RecordLate { epoch, .. } => format!("line {epoch}"),
+            ToEffects::Missing { group, lines } => {
+                format!("{lines} of {} missing", group.as_ref().map_or("nothing", |g| g.as_str()))
+            }
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// Takes out what is there, and lets what waits follow, until nothing does.
+    fn all(outbox: &mut Outbox, queue: &mut mpsc::Receiver<ToEffects>) -> Vec<String> {
+        let mut all = vec![];
+        while let Ok(message) = queue.try_recv() {
+            all.push(what(&message));
+            outbox.issue_again();
+        }
+        all
+    }
+
+    #[test]
+    fn what_found_no_room_is_issued_again_and_only_the_newest_of_what_replaces_each_other() {
+        let (sender, mut queue) = mpsc::channel(1);
+        let mut outbox = Outbox::new(sender);
+        for message in [
+            line(1),
+            state(1),
+            notify("web", NotifyState::Backup),
+            line(2),
+            state(2),
+            notify("web", NotifyState::Master),
+            notify("db", NotifyState::Fault),
+            line(3),
+        ] {
+            outbox.send(message).expect("kept");
+        }
+        let told = all(&mut outbox, &mut queue);
+        assert_eq!(told, ["line 1", "state 2", "db FAULT", "web MASTER", "line 2", "line 3"]);
+    }
+
+    #[test]
+    fn what_no_room_at_all_is_left_for_is_named_in_its_place() {
+        let (sender, mut queue) = mpsc::channel(1);
+        let mut outbox = Outbox::new(sender);
+        let count = LINES as u64 + 10;
+        (0..=count).for_each(|n| outbox.send(line(n)).expect("kept"));
+        let told = all(&mut outbox, &mut queue);
+        assert_eq!(told[..3], ["line 0", "10 of web missing", "line 11"]);
+        assert_eq!((told.len(), told.last().map(String::as_str)), (LINES + 2, Some(&*format!("line {count}"))));
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_room() {
+        let (sender, mut queue) = mpsc::channel(1);
+        let mut outbox = Outbox::new(sender);
+        for message in [line(1), state(1), notify("web", NotifyState::Stop)] {
+            outbox.send(message).expect("kept");
+        }
+        let told = async {
+            let mut told = vec![];
+            while told.len() < 3 {
+                told.push(what(&queue.recv().await.expect("more")));
+            }
+            told
+        };
+        let ((), told) = tokio::join!(outbox.issue_all(), told);
+        assert_eq!(told, ["line 1", "state 1", "web STOP"]);
+    }
+}
