@@ -73,6 +73,8 @@ pub struct Ran {
     pub at: Instant,
     /// How many did not end well.
     pub failed: usize,
+    /// None was run, as the right to it had run out.
+    pub lapsed: bool,
 }
 
 impl Hooks {
@@ -210,7 +212,14 @@ impl Actor {
 fn work(desk: &Desk<Slot>, node: &NodeName, group: &GroupName, listener: Option<&mpsc::Sender<Ran>>) {
     while let Some((notification, config)) = desk.next(next) {
         let mut outcomes = Vec::new();
+        let mut lapsed = false;
         for call in calls(node, group, &notification, &config) {
+            // Immediately before it acts: the thread may have waited, and the guest been suspended.
+            lapsed = outcomes.is_empty() && clock::now() >= notification.right_until;
+            if lapsed {
+                info!(%group, state = notification.state.as_str(), "hooks not run: the right to this state has run out");
+                break;
+            }
             let outcome = run::run(&call);
             report(group, &outcome);
             outcomes.push(outcome);
@@ -226,11 +235,11 @@ fn work(desk: &Desk<Slot>, node: &NodeName, group: &GroupName, listener: Option<
                 slot.status.last = outcomes;
             }
         });
-        if let Some(listener) = listener.filter(|_| ran) {
+        if let Some(listener) = listener.filter(|_| ran || lapsed) {
             let (state, epoch) = (notification.state, notification.epoch);
             // When full: this thread, which has nothing better to do, waits for room; the state that comes meanwhile is
             // kept, and nobody else is held up.
-            let _ = listener.blocking_send(Ran { group: group.clone(), state, epoch, at, failed });
+            let _ = listener.blocking_send(Ran { group: group.clone(), state, epoch, at, failed, lapsed });
         }
     }
 }

@@ -10,6 +10,7 @@ use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupIndex, GroupName};
 use havipd_core::model::role::Cause;
 use havipd_core::model::settings::Hooks as Config;
+use havipd_core::model::time::Instant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,6 +81,7 @@ fn notification(state: NotifyState, epoch: u64) -> Notification {
         epoch: Epoch(epoch),
         cause: Cause::PeerDead,
         holder: Some("i-holder".to_owned()),
+        right_until: Instant::FAR_FUTURE,
     }
 }
 
@@ -91,6 +93,24 @@ fn alive(pid: u32) -> bool {
 
 fn gone(pid: u32) {
     wait_for(&format!("process {pid} is gone"), || (!alive(pid)).then_some(()));
+}
+
+/// As in a guest that was suspended before the hook could begin.
+#[test]
+fn a_state_whose_right_has_run_out_is_not_told_and_that_is_said() {
+    let mut bench = Bench::new();
+    bench.config.notify = bench.script("any", r#"echo "$5" >> $D/seen"#);
+    let (listener, mut ran) = tokio::sync::mpsc::channel(4);
+    let mut hooks = Hooks::new("node-1".parse().unwrap()).telling(listener);
+    hooks.apply(&[(web(), bench.config.clone())].into());
+    let late = Notification { right_until: havipd::clock::now(), ..notification(NotifyState::Master, 7) };
+    hooks.notify(&web(), late);
+    let said = ran.blocking_recv().unwrap();
+    assert_eq!((said.group, said.epoch, said.lapsed), (web(), Epoch(7), true));
+    hooks.notify(&web(), notification(NotifyState::Backup, 7));
+    assert!(!ran.blocking_recv().unwrap().lapsed);
+    assert!(hooks.wait_idle(PATIENCE));
+    assert_eq!(hooks.status()[&web()].runs, 1, "the second one alone");
 }
 
 #[test]

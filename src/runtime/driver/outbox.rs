@@ -152,6 +152,7 @@ mod tests {
     use havipd_core::model::action::NotifyState;
     use havipd_core::model::ids::{Epoch, GroupIndex};
     use havipd_core::model::role::Cause;
+    use havipd_core::model::time::Instant;
     use std::time::Duration;
 
     fn state(ms: u64) -> ToEffects {
@@ -160,7 +161,15 @@ mod tests {
 
     fn notify(group: &str, state: NotifyState) -> ToEffects {
         let (index, epoch, cause) = (GroupIndex(0), Epoch(1), Cause::Started);
-        let notification = Notification { group: index, state, priority: 1, epoch, cause, holder: None };
+        let notification = Notification {
+            group: index,
+            state,
+            priority: 1,
+            epoch,
+            cause,
+            holder: None,
+            right_until: Instant::FAR_FUTURE,
+        };
         ToEffects::Notify(group.parse().expect("a name"), notification)
     }
 

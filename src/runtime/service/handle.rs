@@ -83,6 +83,9 @@ impl Service {
 
     /// The hooks of a state have ended: of a move onto this node that is its last step.
     pub(super) fn hooks_ran(&mut self, ran: &Ran) {
+        if ran.lapsed {
+            return self.ask_again(ran);
+        }
         let began = self.reigns.get(&ran.group).filter(|(epoch, _)| *epoch == ran.epoch).map(|(_, began)| *began);
         let Some(began) = began.filter(|_| ran.state == NotifyState::Master) else { return };
         let what = match ran.failed {
@@ -92,6 +95,13 @@ impl Service {
         let ms = ran.at.since(began).as_secs_f64() * 1e3;
         self.measure.late(ran.group.as_str(), ran.epoch.0, ms, &what);
         self.journal.add(Late::new(&ran.group, ran.epoch.0, ms, what));
+    }
+
+    /// Has the core say again what the hooks were not told, if it is still so.
+    fn ask_again(&self, ran: &Ran) {
+        let Some(group) = self.config.group_named(ran.group.as_str()) else { return };
+        let (core, epoch) = (self.to_core.clone(), ran.epoch);
+        tokio::spawn(async move { drop(core.send(ToCore::Event(Event::NotifyLapsed { group, epoch })).await) });
     }
 
     /// Stores the newest last word, unless an older one is just being stored.

@@ -230,6 +230,11 @@ impl Core {
                     }
                 });
             }
+            Event::NotifyLapsed { group, epoch } => self.each_group(now, actions, |g, turn| {
+                if g.index == group {
+                    g.notify_again(turn, epoch);
+                }
+            }),
             Event::AnnounceFailed { group, havip } => {
                 let interval = self.config.local_address.announce_interval;
                 if let Some(l) = self.loop_mut(group, havip) {

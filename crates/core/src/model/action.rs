@@ -177,6 +177,9 @@ pub struct Notification {
     pub cause: Cause,
     /// Who the cloud said has the HAVIP, when last read.
     pub holder: Option<String>,
+    /// Not to be told any more from this instant on: then `NotifyLapsed` asks whether it is still so.
+    #[serde(skip)]
+    pub right_until: Instant,
 }
 
 /// keepalived's states, as its notify scripts get them.

@@ -3,7 +3,7 @@
 
 use crate::model::action::Persisted;
 use crate::model::cloud::{CallError, HaVip};
-use crate::model::ids::{BootId, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use crate::model::settings::Config;
 use crate::model::time::Instant;
 use crate::model::vrrp::State;
@@ -86,6 +86,13 @@ pub enum Event {
         group: GroupIndex,
         /// The address.
         address: std::net::Ipv4Addr,
+    },
+    /// The hooks of a state were not run, as the right to tell it had run out by then.
+    NotifyLapsed {
+        /// The group.
+        group: GroupIndex,
+        /// The reign of that state.
+        epoch: Epoch,
     },
     /// An announcement did not leave this host: it is sent again.
     AnnounceFailed {

@@ -163,3 +163,21 @@ fn an_old_look_lets_nobody_wait_for_the_holder_before() {
         assert_eq!(pair.core(1).groups[0].asker.asking_since(), None, "{arbiter:?}");
     }
 }
+
+/// Hooks that could not begin in time are told again what is still so, and nothing that is not.
+#[test]
+fn a_state_that_lapsed_before_it_was_told_is_told_again_if_it_still_holds() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(Duration::from_secs(10));
+    let told = |actions: &[Action]| {
+        let mut all = actions.iter().filter_map(|a| if let Action::Notify(n) = a { Some(n.clone()) } else { None });
+        all.next()
+    };
+    let epoch = pair.core(0).groups[0].epoch;
+    let again = told(&pair.give(0, Event::NotifyLapsed { group: GroupIndex(0), epoch })).expect("it is still active");
+    assert_eq!((again.state, again.epoch), (crate::model::action::NotifyState::Master, epoch));
+    assert!(again.right_until > pair.now && again.right_until <= pair.now + INTERVAL * 10, "{again:?}");
+    let before = Event::NotifyLapsed { group: GroupIndex(0), epoch: Epoch(epoch.0 - 1) };
+    assert_eq!(told(&pair.give(0, before)), None, "another reign's");
+    assert_eq!(told(&pair.give(1, Event::NotifyLapsed { group: GroupIndex(0), epoch })), None, "another's");
+}

@@ -6,7 +6,7 @@ use crate::model::cloud::CallClass;
 const SEC: Duration = Duration::from_secs(1);
 
 fn unsent() -> CallError {
-    CallError::not_sent("test havip-1", "made up")
+    CallError::new(ErrorClass::NotSent, "test havip-1", "made up")
 }
 
 fn silent() -> CallError {
