@@ -15,6 +15,13 @@ const MACHINE_BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// Now, on `CLOCK_BOOTTIME`.
 #[must_use]
 pub fn now() -> Instant {
+    #[cfg(test)]
+    return read() + suspended::so_long();
+    #[cfg(not(test))]
+    read()
+}
+
+fn read() -> Instant {
     let t = clock_gettime(ClockId::Boottime);
     // Boot time starts at zero and never runs backwards, so neither part is ever negative.
     let seconds = u64::try_from(t.tv_sec).unwrap_or_default();
@@ -29,12 +36,47 @@ pub fn left(deadline: Instant) -> Option<Duration> {
     (!left.is_zero()).then_some(left)
 }
 
+/// What `what` gives, if it does so before `deadline`.
+///
+/// The wait itself counts `CLOCK_MONOTONIC`, which stands still while the host is suspended: whoever waits may wake long
+/// after the deadline. So whatever has an effect looks at [`now`] again immediately before it acts.
+pub async fn timeout_at<T>(deadline: Instant, what: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(left(deadline).unwrap_or_default(), what).await.ok()
+}
+
+/// Waits until `deadline`, or a little longer; see [`timeout_at`].
+pub async fn sleep_until(deadline: Instant) {
+    while let Some(left) = left(deadline) {
+        tokio::time::sleep(left).await;
+    }
+}
+
 /// The kernel's name of this boot of the machine, in which this clock began at zero.
 ///
 /// # Errors
 /// `/proc` cannot be read.
 pub fn machine_boot() -> io::Result<String> {
     Ok(std::fs::read_to_string(MACHINE_BOOT)?.trim().to_owned())
+}
+
+/// A guest that was suspended, as its own thread sees it: this clock went on, `CLOCK_MONOTONIC` did not.
+#[cfg(test)]
+pub(crate) mod suspended {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    thread_local! {
+        static SO_LONG: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+
+    pub(super) fn so_long() -> Duration {
+        SO_LONG.get()
+    }
+
+    /// The guest of this thread is suspended now, and goes on after `span`.
+    pub(crate) fn suspend(span: Duration) {
+        SO_LONG.set(SO_LONG.get() + span);
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod control;
 pub mod ctl;
 pub mod daemon;
 pub mod doctor;
+pub mod errors;
 pub mod hooks;
 pub mod import;
 pub mod journal;

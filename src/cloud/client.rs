@@ -20,7 +20,7 @@ pub use identity::DiscoveryError;
 pub use request::Sent;
 pub use transport::ClientError;
 
-use self::classify::{instance_state, plain};
+use self::classify::instance_state;
 use self::dns::{Resolver, SystemLookup};
 use self::gate::{Gate, Permit, Turn};
 use self::request::{Call, Endpoint};
@@ -28,18 +28,21 @@ use self::tally::CallTally;
 use self::transport::Settings;
 use super::credentials::Provider;
 use super::metadata::{Metadata, MetadataError};
+use crate::clock;
 use crate::metrics::render::Calls;
 use havipd_core::model::action::WriteKind;
-use havipd_core::model::cloud::{BindRequest, CallClass, CallError, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
+use havipd_core::model::cloud::{
+    BindRequest, CallClass, CallError, Eni, EniPage, ErrorClass, HaVip, HaVipPage, InstanceDetail,
+};
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::ids::{EniId, HavipId, InstanceId, Target};
 use havipd_core::model::settings::Cloud;
+use havipd_core::model::time::Instant;
 use havipd_core::queue::{Subject, Wanted};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
 /// How often [`Client::keep_warm`] is worth calling: servers and NAT forget idle connections after a minute or so.
 pub const WARM_INTERVAL: Duration = Duration::from_secs(20);
@@ -69,10 +72,11 @@ struct Setup {
     credentials: Arc<Provider>,
 }
 
-/// What a write may and must do.
+/// What a write may and must do. Deadlines of calls, this one's and all others', are on `CLOCK_BOOTTIME`: a guest that
+/// was suspended finds them over, and sends nothing late.
 #[derive(Debug, Clone)]
 pub struct WriteLimits {
-    /// When the right to it ends: it is not sent any more after this instant.
+    /// When the right to it ends: it is not sent any more from this instant on.
     pub start_by: Instant,
     /// The call has ended by then.
     pub deadline: Instant,
@@ -174,7 +178,7 @@ impl Client {
     /// [`CallError`].
     pub async fn havip(&self, id: &HavipId, class: CallClass, deadline: Instant) -> Result<HaVip, CallError> {
         let call = Call::get(format!("read {id}"), format!("/v1/havip/{id}"), vec![]);
-        let wanted = |subject| Wanted { class, subject, start_by: self.0.gate.of(latest_start(deadline)) };
+        let wanted = |subject| Wanted { class, subject, start_by: latest_start(deadline) };
         let mut turn = self.turn(&call.what, wanted(Subject::Havip(id.clone())), deadline).await?;
         if let Turn::Shared(None) = turn {
             // Its own page says for certain that it is gone.
@@ -182,7 +186,7 @@ impl Client {
         }
         match turn {
             Turn::Shared(Some(havip)) => Ok(havip),
-            Turn::Shared(None) => Err(CallError::not_sent(&call.what, "it was not its turn")),
+            Turn::Shared(None) => Err(CallError::new(ErrorClass::NotSent, &call.what, "it was not its turn")),
             Turn::Own(mut permit) => {
                 let havip: HaVip = self.read(&call, &mut permit, deadline).await?;
                 self.0.gate.learn(&havip);
@@ -216,10 +220,10 @@ impl Client {
 
     /// The turn of a call that shares nothing.
     async fn own_turn(&self, what: &str, class: CallClass, deadline: Instant) -> Result<Permit, CallError> {
-        let wanted = Wanted { class, subject: Subject::Other, start_by: self.0.gate.of(latest_start(deadline)) };
+        let wanted = Wanted { class, subject: Subject::Other, start_by: latest_start(deadline) };
         match self.turn(what, wanted, deadline).await? {
             Turn::Own(permit) => Ok(permit),
-            Turn::Shared(_) => Err(CallError::not_sent(what, "it was not its turn")),
+            Turn::Shared(_) => Err(CallError::new(ErrorClass::NotSent, what, "it was not its turn")),
         }
     }
 
@@ -274,7 +278,8 @@ impl Client {
             instance_ids: targets.iter().map(|t| t.id().to_owned()).collect(),
             instance_type: targets.first().map_or("SERVER", Target::api_type).to_owned(),
         };
-        let body = serde_json::to_vec(&body).map_err(|e| plain(&what, format!("not sent: {e}")))?;
+        let body = serde_json::to_vec(&body)
+            .map_err(|e| CallError::new(ErrorClass::Retry, &what, format!("not sent: {e}")))?;
         let call = Call {
             what,
             method: reqwest::Method::PUT,
@@ -284,11 +289,11 @@ impl Client {
             start_by: Some(limits.start_by),
             sent: limits.sent,
         };
-        let start_by = self.0.gate.of(limits.start_by.min(latest_start(limits.deadline)));
+        let start_by = limits.start_by.min(latest_start(limits.deadline));
         let wanted = Wanted { class: limits.class, subject: Subject::Write(id.clone(), kind), start_by };
         match self.turn(&call.what, wanted, limits.deadline).await? {
             Turn::Own(mut permit) => self.run(&call, &mut permit, limits.deadline).await.map(drop),
-            Turn::Shared(_) => Err(CallError::not_sent(&call.what, "it was not its turn")),
+            Turn::Shared(_) => Err(CallError::new(ErrorClass::NotSent, &call.what, "it was not its turn")),
         }
     }
 
@@ -390,6 +395,6 @@ fn of_region(region: &str) -> Result<Endpoint, ClientError> {
 
 /// A read, or a write, that starts later would have too little time left for an answer.
 fn latest_start(deadline: Instant) -> Instant {
-    let now = Instant::now();
-    now + deadline.saturating_duration_since(now) / 2
+    let now = clock::now();
+    now + deadline.since(now) / 2
 }

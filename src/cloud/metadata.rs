@@ -5,7 +5,8 @@
 //! vendor's own Kubernetes driver reads it). The credentials of an instance role stand under
 //! `/latest/meta-data/` (<https://cloud.baidu.com/doc/BCC/s/jm4bbrdmn>).
 
-use super::client::transport::{chain, plain_builder};
+use super::client::transport::plain_builder;
+use crate::errors::chain;
 use havipd_core::model::ids::InstanceId;
 use std::time::Duration;
 use zeroize::Zeroizing;

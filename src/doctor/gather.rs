@@ -2,23 +2,24 @@
 
 use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
 use super::{Finding, Level, ask, examine};
+use crate::clock;
 use crate::cloud::client::Client;
 use crate::config::{self, LoadError, secret_file};
 use crate::net::interface::{Mac, Snapshot};
 use crate::runtime::reload::{Known, load};
 use crate::runtime::status::Status;
-use crate::{certificates, clock, journal, state};
+use crate::{certificates, journal, state};
 use havipd_core::model::cloud::{CallClass, CallError};
 use havipd_core::model::ids::{HavipId, Target};
 use havipd_core::model::role::Cause;
 use havipd_core::model::settings::{Config, CredentialSource, Group, Hooks, Interface};
+use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// All calls together, with their waits for the shared allowance.
 pub const CLOUD_PATIENCE: Duration = Duration::from_secs(30);
@@ -111,7 +112,7 @@ where
     F: Future<Output = Option<Status>>,
 {
     let before = look().await?;
-    let began = Instant::now();
+    let began = clock::now();
     let file = file_of(&config, &places, &before).await;
     let cloud = match &client {
         Some(client) => Some(cloud(&config, client, false).await),
@@ -120,7 +121,7 @@ where
     let mut host = host(&config, &places, cloud.as_ref()).await;
     // What arrives in a few heartbeats shows what is wrong now, as opposed to what once was.
     let pause = (config.heartbeat.interval * LOOK_INTERVALS).min(LOOK_MOST);
-    tokio::time::sleep_until(began + pause).await;
+    clock::sleep_until(began + pause).await;
     let after = look().await?;
     let own = config.local_node().addresses.len();
     let network = &after.core.network;
@@ -208,7 +209,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 /// What the cloud and the metadata service say. `local`: no daemon has learned anything yet.
 async fn cloud(config: &Config, client: &Client, local: bool) -> CloudFacts {
-    let deadline = Instant::now() + CLOUD_PATIENCE;
+    let deadline = clock::now() + CLOUD_PATIENCE;
     let metadata = client.metadata();
     let (instance, vpc, subnet, region) =
         tokio::join!(metadata.instance(), metadata.vpc(), metadata.subnet(), metadata.region());
@@ -297,7 +298,7 @@ async fn host(config: &Arc<Config>, places: &Places, cloud: Option<&CloudFacts>)
     let looked = blocking(move || {
         let network = Snapshot::take();
         let mut host = HostFacts {
-            netlink: network.as_ref().err().map(|e| crate::runtime::driver::chain(e)),
+            netlink: network.as_ref().err().map(|e| crate::errors::chain(e)),
             hooks: hooks(&config),
             state_error: writable(&state).err().map(|e| e.to_string()),
             free_bytes: rustix::fs::statvfs(&state).ok().map(|s| s.f_bavail * s.f_frsize),

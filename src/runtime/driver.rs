@@ -8,6 +8,7 @@ use super::status::{CoreStatus, NetworkStatus};
 use super::writes::Cancellations;
 use super::{QUEUE, ToCore, ToEffects};
 use crate::clock;
+use crate::errors::chain;
 use crate::log::RateLimit;
 use crate::net::address::Put;
 use crate::net::clock::Timer;
@@ -454,19 +455,4 @@ async fn wait(
         change = host => Input::Host(change),
         Some(report) = reports.recv() => Input::Address(report),
     }
-}
-
-/// An error with everything that it comes from, once.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    text
 }

@@ -1,7 +1,8 @@
 //! Calls to the cloud on behalf of the core: each a task with a deadline, its end an event.
 
 use super::ToCore;
-use super::writes::{Cancellations, Job, Writes, at};
+use super::writes::{Cancellations, Job, Writes};
+use crate::clock;
 use crate::cloud::client::{Client, WARM_INTERVAL};
 use havipd_core::model::action::Write;
 use havipd_core::model::cloud::{CallClass, CallError, ErrorClass};
@@ -14,6 +15,9 @@ use tokio::sync::mpsc;
 
 /// A call that keeps the way to the cloud warm may take this long.
 const WARM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a node without a client makes no call.
+const NO_CLIENT: &str = "not sent: a witness never calls the cloud";
 
 /// Makes the calls. A witness has no client, and its core asks for nothing.
 pub(super) struct Executor {
@@ -33,8 +37,8 @@ impl Executor {
         let client = self.client.clone();
         self.spawn(op, async move {
             OperationResult::Havip(match client {
-                Some(client) => client.havip(&havip, class, at(deadline)).await,
-                None => Err(no_client(format!("read {havip}"))),
+                Some(client) => client.havip(&havip, class, deadline).await,
+                None => Err(CallError::new(ErrorClass::Refused, format!("read {havip}"), NO_CLIENT)),
             })
         });
     }
@@ -44,8 +48,8 @@ impl Executor {
         let client = self.client.clone();
         self.spawn(op, async move {
             OperationResult::Instance(match client {
-                Some(client) => client.instance(&instance, CallClass::Standby, at(deadline)).await,
-                None => Err(no_client(format!("read {instance}"))),
+                Some(client) => client.instance(&instance, CallClass::Standby, deadline).await,
+                None => Err(CallError::new(ErrorClass::Refused, format!("read {instance}"), NO_CLIENT)),
             })
         });
     }
@@ -56,7 +60,11 @@ impl Executor {
         match self.client.clone() {
             Some(client) => self.writes.begin(Job { client, cancellations, group, ticket, write, core }),
             None => self.spawn(write.op, async move {
-                OperationResult::Written(Err(no_client(format!("write {}", write.havip))))
+                OperationResult::Written(Err(CallError::new(
+                    ErrorClass::Refused,
+                    format!("write {}", write.havip),
+                    NO_CLIENT,
+                )))
             }),
         }
     }
@@ -70,14 +78,10 @@ impl Executor {
     }
 }
 
-fn no_client(what: String) -> CallError {
-    CallError::new(ErrorClass::Refused, what, "not sent: a witness never calls the cloud")
-}
-
 /// Keeps names resolved and a connection open, at start and ever after, so that a claim finds both.
 pub(super) async fn keep_warm(client: Client) {
     loop {
-        if let Err(error) = client.keep_warm(tokio::time::Instant::now() + WARM_PATIENCE).await {
+        if let Err(error) = client.keep_warm(clock::now() + WARM_PATIENCE).await {
             tracing::debug!("the way to the cloud is not warm: {error}");
         }
         tokio::time::sleep(WARM_INTERVAL).await;

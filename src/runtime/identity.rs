@@ -1,16 +1,17 @@
 //! What this node is to the cloud, where the file does not say; and which interface goes with an ENI.
 
 use super::ToCore;
+use crate::clock;
 use crate::cloud::client::Client;
 use crate::net::interface::{Mac, Snapshot};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{EniId, NodeName, Target};
 use havipd_core::model::settings::{Config, Interface, Node};
+use havipd_core::model::time::Instant;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +48,7 @@ pub(super) async fn learn(config: Arc<Config>, client: Client, core: mpsc::Sende
     let target = match &node.target {
         Some(target) => target.clone(),
         None => {
-            let target = again(&error, || target_of(&config, &client, Instant::now() + PATIENCE)).await;
+            let target = again(&error, || target_of(&config, &client, clock::now() + PATIENCE)).await;
             tracing::info!(%target, "the metadata service says what this node is");
             let _ = core.send(ToCore::Event(Event::IdentityLearned { target: target.clone() })).await;
             target
@@ -149,12 +150,12 @@ pub(crate) async fn target_of(config: &Config, client: &Client, deadline: Instan
 /// Hardware address of the interface that has this node's address.
 async fn own_mac(config: &Config) -> Result<Mac, String> {
     let host = tokio::task::spawn_blocking(Snapshot::take).await.map_err(|e| e.to_string())?;
-    let host = host.map_err(|e| super::driver::chain(&e))?;
+    let host = host.map_err(|e| crate::errors::chain(&e))?;
     let link = host.resolve(&Interface::Discover, config.local_node(), None).map_err(|e| e.to_string())?;
     link.and_then(|l| l.mac).ok_or_else(|| "the interface of this node's address has no hardware address".to_owned())
 }
 
 async fn mac_of(client: &Client, eni: &EniId) -> Result<Mac, String> {
-    let found = client.eni(eni, CallClass::Standby, Instant::now() + PATIENCE).await.map_err(|e| e.to_string())?;
+    let found = client.eni(eni, CallClass::Standby, clock::now() + PATIENCE).await.map_err(|e| e.to_string())?;
     found.mac_address.parse().map_err(|e: crate::net::interface::MacError| format!("{eni}: {e}"))
 }

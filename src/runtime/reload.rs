@@ -42,7 +42,7 @@ pub fn load(path: &Path, node: Option<String>, known: &Known) -> Result<config::
     let addresses = match interface::Snapshot::take() {
         Ok(host) => host.addresses.iter().filter(|a| a.usable()).map(|a| a.address).collect(),
         Err(error) => {
-            tracing::warn!("cannot tell this host's addresses: {}", super::driver::chain(&error));
+            tracing::warn!("cannot tell this host's addresses: {}", crate::errors::chain(&error));
             Vec::new()
         }
     };

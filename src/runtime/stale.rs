@@ -4,7 +4,7 @@
 //! that neither a broken configuration nor a dead cloud is in the way. systemd calls
 //! `havipd --release-stale` as ExecStopPost, and says in `$SERVICE_RESULT` how the daemon ended.
 
-use super::driver::chain;
+use crate::errors::chain;
 use crate::net::address::Addresses;
 use havipd_core::election::Farewell;
 use havipd_core::model::settings::Config;

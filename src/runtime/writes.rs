@@ -7,7 +7,6 @@ use havipd_core::model::action::Write;
 use havipd_core::model::cloud::{CallError, ErrorClass};
 use havipd_core::model::event::{Event, OperationResult};
 use havipd_core::model::ids::{GroupName, HavipId};
-use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -59,7 +58,10 @@ impl Writes {
             let op = job.write.op;
             let result = tokio::select! {
                 biased;
-                () = job.cancellations.cancelled(&job.group, job.ticket) => Err(given_up(&job.write)),
+                () = job.cancellations.cancelled(&job.group, job.ticket) => {
+                    let what = format!("write {}", job.write.havip);
+                    Err(CallError::new(ErrorClass::Ambiguous, what, "given up: the right to it is gone"))
+                }
                 result = job.run(before) => result,
             };
             drop(done);
@@ -79,22 +81,8 @@ impl Job {
         let (op, core) = (self.write.op, self.core.clone());
         // For the account of the move: nothing depends on its arrival. When full: that step is not in the account.
         let tell = move || drop(core.try_send(ToCore::Event(Event::OperationSent { op, at: clock::now() })));
-        let limits = WriteLimits {
-            start_by: at(*right_until),
-            deadline: at(*deadline),
-            class: *class,
-            sent: Some(Sent::new(tell)),
-        };
+        let limits =
+            WriteLimits { start_by: *right_until, deadline: *deadline, class: *class, sent: Some(Sent::new(tell)) };
         self.client.write(*kind, havip, targets, token, limits).await
     }
-}
-
-fn given_up(write: &Write) -> CallError {
-    CallError::new(ErrorClass::Ambiguous, format!("write {}", write.havip), "given up: the right to it is gone")
-}
-
-/// An instant of the boot-time clock as one of tokio's, which stands still while the host is suspended:
-/// whoever waits for it wakes late after a suspend, and must look at the right again.
-pub(super) fn at(instant: Instant) -> tokio::time::Instant {
-    tokio::time::Instant::now() + instant.since(clock::now())
 }

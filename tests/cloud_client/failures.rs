@@ -2,12 +2,12 @@
 
 use crate::server::{Accept, Server, Step, answer, error, ok};
 use crate::{Lab, SECRET_KEY, assert_classes, attach, both, havip, soon, targets};
+use havipd::clock;
 use havipd::cloud::client::WriteLimits;
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::cloud::ErrorClass::{Ambiguous, Refused, Retry};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 
 #[tokio::test(flavor = "current_thread")]
 async fn statuses_have_their_class() {
@@ -96,7 +96,7 @@ async fn the_deadline_ends_a_call_before_its_request_timeout() {
     let server = Server::start(vec![Step::SendAndHang(vec![])]).await;
     let lab = Lab::new(&server.url());
     let client = lab.client();
-    let limits = WriteLimits::new(soon(), Instant::now() + Duration::from_millis(200));
+    let limits = WriteLimits::new(soon(), clock::now() + Duration::from_millis(200));
     let (havip, targets) = (havip(), targets());
     let call = client.attach(&havip, &targets, "t", limits);
     let ended = tokio::time::timeout(Duration::from_secs(5), call).await.expect("before the request timeout of 10 s");

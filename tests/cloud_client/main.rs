@@ -9,16 +9,16 @@ mod requests;
 mod server;
 mod tls;
 
+use havipd::clock;
 use havipd::cloud::client::{Client, WriteLimits};
-use havipd_core::model::cloud::CallClass;
-use havipd_core::model::cloud::{CallError, ErrorClass};
+use havipd_core::model::cloud::{CallClass, CallError, ErrorClass};
 use havipd_core::model::ids::{HavipId, Target};
 use havipd_core::model::settings::{Cloud, CredentialSource};
+use havipd_core::model::time::Instant;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 /// The key that [`Lab`] writes into its credentials file.
 pub(crate) const ACCESS_KEY: &str = "ak-of-the-lab";
@@ -72,7 +72,7 @@ pub(crate) fn targets() -> Vec<Target> {
 
 /// Far enough away that only a hang reaches it.
 pub(crate) fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+    clock::now() + Duration::from_secs(20)
 }
 
 pub(crate) fn limits() -> WriteLimits {

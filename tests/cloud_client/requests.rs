@@ -2,13 +2,13 @@
 
 use crate::server::{Request, Server, Step, answer, done, ok};
 use crate::{ACCESS_KEY, Lab, SECRET_KEY, attach, havip, soon, targets, write_private};
+use havipd::clock;
 use havipd::cloud::client::WriteLimits;
 use havipd::cloud::sign::{Authorization, Received, SignedHeaders};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::secret::Secret;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Recomputes the signature from what arrived.
 #[track_caller]
@@ -146,7 +146,7 @@ async fn a_write_whose_right_has_ended_is_not_sent() {
     let server = Server::start(vec![done()]).await;
     let lab = Lab::new(&server.url());
     let client = lab.client();
-    let ended = WriteLimits::new(Instant::now() - Duration::from_millis(1), soon());
+    let ended = WriteLimits::new(clock::now().before(Duration::from_millis(1)), soon());
     let error = client.detach(&havip(), &targets(), "t", ended).await.expect_err("too late");
     assert!(error.is_not_sent(), "{error}");
     assert!(error.detail.starts_with("not sent: "), "{error}");
@@ -159,7 +159,7 @@ async fn a_ceiling_holds_back_audits_and_no_claim() {
     let mut lab = Lab::new(&server.url());
     lab.cloud.requests_per_second = Some(0.1);
     let client = lab.client();
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = clock::now() + Duration::from_secs(5);
     client.havip(&havip(), CallClass::Background, deadline).await.expect("the first audit");
     let error = client.havip(&havip(), CallClass::Holding, deadline).await.expect_err("the second one");
     assert!(error.is_not_sent(), "{error}");

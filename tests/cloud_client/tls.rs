@@ -2,6 +2,7 @@
 
 use crate::server::{Accept, Server, ok};
 use crate::{Lab, assert_classes, attach, both, havip, soon, targets};
+use havipd::clock;
 use havipd::cloud::client::{Client, WriteLimits};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::cloud::ErrorClass::{NotSent, Retry};
@@ -10,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -88,7 +88,7 @@ async fn a_write_whose_right_ends_while_connecting_is_not_sent() {
     let server = Server::start_as(vec![ok()], slow).await;
     let mut lab = Lab::new(&format!("https://{}", server.address));
     lab.cloud.ca_file = Some(ours.write(&lab.dir));
-    let limits = WriteLimits::new(Instant::now() + Duration::from_millis(200), soon());
+    let limits = WriteLimits::new(clock::now() + Duration::from_millis(200), soon());
     let error = lab.client().attach(&havip(), &targets(), "t", limits).await.expect_err("too late");
     assert_eq!(error.class, NotSent, "{error}");
     assert!(error.detail.contains("the right to it has run out"), "{error}");

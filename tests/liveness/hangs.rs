@@ -117,7 +117,7 @@ fn late_state() {
     let found = status["effects"]["state"]["found"].as_str().unwrap();
     assert!(found.ends_with("has not answered yet: this node counts as drained until it does"), "{found}");
     assert_eq!(lab.ctl(1, &["status", "--check"]).status.code(), Some(1));
-    keeps_time("without its state", &b, &a);
+    keeps_time("of its peer, which has no state yet", &a, &b);
 
     server.go_on();
     let status = b.wait_for("knows its state, and keeps it", |s| s["effects"]["state"]["found"].is_null() && stored(s));

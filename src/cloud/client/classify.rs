@@ -122,7 +122,7 @@ impl Lost {
     /// The error that it is.
     pub(super) fn into_error(self, what: &str, write: bool) -> CallError {
         let (class, status, detail) = match self {
-            Self::RightEnded => return CallError::not_sent(what, super::request::RightEnded),
+            Self::RightEnded => return CallError::new(ErrorClass::NotSent, what, super::request::RightEnded),
             Self::NotSent(detail) => (ErrorClass::Retry, None, detail),
             Self::Sent(detail) if write => (ErrorClass::Ambiguous, None, detail),
             Self::Sent(detail) => (ErrorClass::Retry, None, detail),
@@ -131,13 +131,8 @@ impl Lost {
                 (class, Some(status), format!("status {status} with a body over 1 MiB"))
             }
         };
-        CallError { status, class, ..plain(what, detail) }
+        CallError { status, ..CallError::new(class, what, detail) }
     }
-}
-
-/// An error without an answer, certainly not carried out, worth another try.
-pub(super) fn plain(what: &str, detail: String) -> CallError {
-    CallError::new(ErrorClass::Retry, what, detail)
 }
 
 fn class(status: u16, body: &ErrorBody, write: bool) -> ErrorClass {

@@ -1,16 +1,17 @@
 //! How one call goes: key, allowance, signature, attempt, and the two repetitions that are ours to make.
 
-use super::classify::{Answer, Lost, clean, plain};
+use super::classify::{Answer, Lost, clean};
 use super::gate::Permit;
 use super::request::{Call, Endpoint, RightEnded};
 use super::{Client, of_region};
+use crate::clock;
 use crate::cloud::credentials::{CredentialError, Credentials};
 use havipd_core::model::cloud::{CallError, ErrorClass};
+use havipd_core::model::time::Instant;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
-use tokio::time::Instant;
 
 /// Most entries asked for in one page, the cloud's own limit.
 const PAGE_SIZE: &str = "1000";
@@ -44,7 +45,8 @@ impl Client {
             }
         }
         let marker = last.unwrap_or_default();
-        Err(plain(
+        Err(CallError::new(
+            ErrorClass::Retry,
             &call.what,
             format!("the list has no end: marker {marker:?} came again, or more than {MAX_PAGES} pages"),
         ))
@@ -59,7 +61,8 @@ impl Client {
         let answer = self.run(call, permit, deadline).await?;
         serde_json::from_slice(&answer.body).map_err(|e| CallError {
             status: Some(answer.status),
-            ..plain(
+            ..CallError::new(
+                ErrorClass::Retry,
                 &call.what,
                 format!("status {} with a body that is not understood: {}", answer.status, clean(&e.to_string())),
             )
@@ -74,15 +77,15 @@ impl Client {
 
         let (mut time_corrected, mut key_replaced) = (false, false);
         loop {
-            if call.start_by.is_some_and(|at| Instant::now() > at) {
-                return Err(CallError::not_sent(&call.what, RightEnded));
+            if call.start_by.is_some_and(|at| clock::now() >= at) {
+                return Err(CallError::new(ErrorClass::NotSent, &call.what, RightEnded));
             }
-            let started = Instant::now();
+            let started = clock::now();
             let until = deadline.min(started + setup.cloud.request_timeout);
             let outcome = call.attempt(&setup.http, &endpoint, &key, self.cloud_time(), until).await;
-            self.0.tally.count(call, &outcome, started.elapsed());
+            self.0.tally.count(call, &outcome, clock::now().since(started));
             permit.attempted(outcome.as_ref().ok());
-            let millis = started.elapsed().as_secs_f64() * 1e3;
+            let millis = clock::now().since(started).as_secs_f64() * 1e3;
             let answer = match outcome {
                 Ok(answer) => answer,
                 Err(lost) => {
@@ -103,8 +106,7 @@ impl Client {
                 time_corrected = true;
             } else if answer.doubts_credentials()
                 && !key_replaced
-                && let Ok(Ok(Some(newer))) =
-                    tokio::time::timeout_at(deadline, setup.credentials.replacement(&key)).await
+                && let Some(Ok(Some(newer))) = clock::timeout_at(deadline, setup.credentials.replacement(&key)).await
             {
                 key_replaced = true;
                 key = newer;
@@ -123,11 +125,16 @@ impl Client {
             let region = self.0.metadata.region().await.map_err(|e| e.to_string())?;
             of_region(&region).map_err(|e| e.to_string())
         });
-        let unknown =
-            |e: String| plain(what, format!("not sent: region unknown: {e}; set cloud.region or cloud.endpoint"));
-        match tokio::time::timeout_at(deadline, discover).await {
-            Ok(found) => found.cloned().map_err(unknown),
-            Err(_) => Err(unknown("no answer from the metadata service in time".to_owned())),
+        let unknown = |e: String| {
+            CallError::new(
+                ErrorClass::Retry,
+                what,
+                format!("not sent: region unknown: {e}; set cloud.region or cloud.endpoint"),
+            )
+        };
+        match clock::timeout_at(deadline, discover).await {
+            Some(found) => found.cloned().map_err(unknown),
+            None => Err(unknown("no answer from the metadata service in time".to_owned())),
         }
     }
 
@@ -156,12 +163,12 @@ async fn within(
     let none = |detail: String, temporary: bool| CallError {
         class: if temporary { ErrorClass::Retry } else { ErrorClass::Refused },
         denied: true,
-        ..plain(what, format!("not sent: {detail}"))
+        ..CallError::new(ErrorClass::Retry, what, format!("not sent: {detail}"))
     };
-    match tokio::time::timeout_at(deadline, key).await {
-        Ok(Ok(key)) => Ok(key),
-        Ok(Err(error)) => Err(none(error.to_string(), error.is_temporary())),
-        Err(_) => Err(none("no credentials in time".to_owned(), true)),
+    match clock::timeout_at(deadline, key).await {
+        Some(Ok(key)) => Ok(key),
+        Some(Err(error)) => Err(none(error.to_string(), error.is_temporary())),
+        None => Err(none("no credentials in time".to_owned(), true)),
     }
 }
 

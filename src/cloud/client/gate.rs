@@ -2,13 +2,14 @@
 
 use super::Client;
 use super::classify::Answer;
-use havipd_core::model::cloud::{CallError, HaVip};
+use crate::clock;
+use havipd_core::model::cloud::{CallError, ErrorClass, HaVip};
 use havipd_core::model::ids::HavipId;
+use havipd_core::model::time::Instant;
 use havipd_core::queue::{CallId, Decision, Ended, NotSent, Queue, Subject, Ticket, Wanted};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 /// A waiting call looks again no sooner, whatever the queue foretells.
 const REST: Duration = Duration::from_millis(1);
@@ -44,18 +45,15 @@ pub(super) enum Turn {
 #[derive(Debug)]
 pub(super) struct Gate {
     queue: Mutex<Queue<Waiter>>,
-    /// The queue's time counts from here.
-    origin: Instant,
 }
 
 impl Gate {
     pub(super) fn new(ceiling: Option<f64>) -> Self {
-        let queue = Mutex::new(Queue::new(ceiling, havipd_core::model::time::Instant::default()));
-        Self { queue, origin: Instant::now() }
+        Self { queue: Mutex::new(Queue::new(ceiling, clock::now())) }
     }
 
     pub(super) fn set_ceiling(&self, ceiling: Option<f64>) {
-        self.lock().set_ceiling(ceiling, self.now());
+        self.lock().set_ceiling(ceiling, clock::now());
     }
 
     /// A read told in which VPC a HAVIP is.
@@ -69,17 +67,9 @@ impl Gate {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn now(&self) -> havipd_core::model::time::Instant {
-        self.of(Instant::now())
-    }
-
-    pub(super) fn of(&self, at: Instant) -> havipd_core::model::time::Instant {
-        havipd_core::model::time::Instant::default() + at.saturating_duration_since(self.origin)
-    }
-
     fn wake_at(&self) -> Instant {
-        let now = Instant::now();
-        let wait = self.lock().wake_at(self.of(now)).map_or(Duration::from_secs(1), |at| at.since(self.of(now)));
+        let now = clock::now();
+        let wait = self.lock().wake_at(now).map_or(Duration::from_secs(1), |at| at.since(now));
         now + wait.max(REST)
     }
 }
@@ -105,7 +95,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let gate = &self.client.0.gate;
-        gate.lock().ended(gate.now(), self.call, self.ended);
+        gate.lock().ended(clock::now(), self.call, self.ended);
         self.client.decide();
     }
 }
@@ -134,7 +124,7 @@ impl Client {
         };
         let shares = havip.is_some();
         let waiter = Waiter { tell, havip, deadline };
-        let ticket = gate.lock().push(gate.now(), wanted, waiter);
+        let ticket = gate.lock().push(clock::now(), wanted, waiter);
         let _withdraws = Withdraws(gate, ticket);
         if shares {
             // What is asked for in the same turn of this thread shares the call.
@@ -145,12 +135,12 @@ impl Client {
             let word = tokio::select! {
                 biased;
                 word = &mut told => word.unwrap_or(Word::Refused(NotSent::Busy)),
-                () = tokio::time::sleep_until(gate.wake_at()) => continue,
+                () = clock::sleep_until(gate.wake_at()) => continue,
             };
             return match word {
                 Word::Go(call) => Ok(Turn::Own(self.permit(call))),
                 Word::Shared(result) => result.map(Turn::Shared),
-                Word::Refused(why) => Err(CallError::not_sent(what, why)),
+                Word::Refused(why) => Err(CallError::new(ErrorClass::NotSent, what, why)),
             };
         }
     }
@@ -163,7 +153,7 @@ impl Client {
     fn decide(&self) {
         loop {
             let gate = &self.0.gate;
-            let decision = gate.lock().next(gate.now());
+            let decision = gate.lock().next(clock::now());
             match decision {
                 None => return,
                 Some(Decision::Refuse(waiter, why)) => drop(waiter.tell.send(Word::Refused(why))),
@@ -185,7 +175,7 @@ impl Client {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let client = self.clone();
         runtime.spawn(async move {
-            let soon = Instant::now() + client.setup().cloud.request_timeout;
+            let soon = clock::now() + client.setup().cloud.request_timeout;
             let deadline = waiters.iter().map(|w| w.deadline).max().map_or(soon, |at| at.min(soon));
             let listed = client.list(vpc.as_deref(), &mut permit, deadline).await;
             drop(permit);

@@ -1,8 +1,9 @@
 //! What this node is to the cloud, when the configuration does not say.
 
 use super::{CallClass, CallError, Client, MetadataError};
+use crate::clock;
 use havipd_core::model::ids::{EniId, InstanceId, Target};
-use tokio::time::Instant;
+use havipd_core::model::time::Instant;
 
 /// Why a node could not find out what it is. Every text says what to configure instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +52,6 @@ impl Client {
             let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
             Err(DiscoveryError::NoSuchMac { mac: mac.to_owned(), instance, found })
         };
-        tokio::time::timeout_at(deadline, find).await.unwrap_or(Err(DiscoveryError::TimedOut))
+        clock::timeout_at(deadline, find).await.unwrap_or(Err(DiscoveryError::TimedOut))
     }
 }

@@ -1,9 +1,12 @@
 //! One request: what it is, how it is signed, and whether it has left this host.
 
 use super::classify::{Answer, Lost, http_date};
-use super::transport::{ClientError, chain};
+use super::transport::ClientError;
+use crate::clock;
 use crate::cloud::credentials::Credentials;
 use crate::cloud::sign::{self, SignedHeaders, ToSign};
+use crate::errors::chain;
+use havipd_core::model::time::Instant;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -11,7 +14,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use tokio::time::Instant;
 
 /// Most bytes of an answer that are read.
 const MAX_BODY: usize = 1 << 20;
@@ -51,7 +53,7 @@ pub(super) struct Call {
     pub(super) query: Vec<(&'static str, Option<String>)>,
     /// JSON body; only writes have one.
     pub(super) body: Option<Vec<u8>>,
-    /// Not to be sent any more after this instant.
+    /// Not to be sent any more from this instant on.
     pub(super) start_by: Option<Instant>,
     /// Told when it leaves.
     pub(super) sent: Option<Sent>,
@@ -169,9 +171,9 @@ impl Call {
                 Err(e) => Err(lost(chain(&e.without_url()))),
             }
         };
-        match tokio::time::timeout_at(until, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(lost("no answer in time".to_owned())),
+        match clock::timeout_at(until, exchange).await {
+            Some(result) => result,
+            None => Err(lost("no answer in time".to_owned())),
         }
     }
 }
@@ -224,7 +226,7 @@ impl Body for TracedBody {
     type Error = RightEnded;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RightEnded>>> {
-        if self.bytes.is_some() && self.start_by.is_some_and(|at| Instant::now() > at) {
+        if self.bytes.is_some() && self.start_by.is_some_and(|at| clock::now() >= at) {
             return Poll::Ready(Some(Err(RightEnded)));
         }
         self.sent.store(true, Ordering::Release);
@@ -263,6 +265,22 @@ mod tests {
         for bad in ["", "bcc.bj.baidubce.com", "ftp://x", "http://u:p@x", "http://x/v1", "http://x?y", "http://"] {
             assert!(Endpoint::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_guest_that_was_suspended_sends_no_write_whose_right_has_run_out() {
+        let body = || TracedBody {
+            bytes: Some(Bytes::from_static(b"{}")),
+            sent: Arc::default(),
+            start_by: Some(clock::now() + std::time::Duration::from_secs(10)),
+            tell: None,
+        };
+        let (mut in_time, mut late) = (body(), body());
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(Pin::new(&mut in_time).poll_frame(&mut context), Poll::Ready(Some(Ok(_)))));
+        clock::suspended::suspend(std::time::Duration::from_secs(11));
+        assert!(matches!(Pin::new(&mut late).poll_frame(&mut context), Poll::Ready(Some(Err(RightEnded)))));
+        assert!(!late.sent.load(Ordering::Acquire), "it has certainly not been carried out");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! each would send a signed request somewhere, or once more, without the caller's knowledge.
 
 use super::dns::Resolver;
+use crate::errors::chain;
 use reqwest::{Certificate, redirect, retry};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,18 +96,4 @@ pub(in crate::cloud) fn plain_builder(connect_timeout: Duration) -> reqwest::Cli
         .referer(false)
         .retry(retry::never())
         .connect_timeout(connect_timeout)
-}
-
-/// An error with its causes, each once, in one line.
-pub(in crate::cloud) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }

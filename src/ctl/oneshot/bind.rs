@@ -12,9 +12,9 @@ use crate::net::interface::Snapshot;
 use havipd_core::model::action::WriteKind;
 use havipd_core::model::cloud::{Bound, CallClass, CallError, ErrorClass, HaVip};
 use havipd_core::model::ids::{HavipId, Target};
+use havipd_core::model::time::Instant;
 use serde_json::json;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -115,7 +115,7 @@ impl Run<'_> {
             if let Err(error) = self.turn.check() {
                 return (Code::TryAgain, error.to_string());
             }
-            if Instant::now() >= self.job.deadline {
+            if clock::now() >= self.job.deadline {
                 return self.late();
             }
             match self.job.client.havip(self.job.havip, CallClass::Claim, self.job.deadline).await {
@@ -131,8 +131,8 @@ impl Run<'_> {
                 Err(error) => self.trouble = Some(error),
             }
             let asked = self.trouble.as_ref().and_then(|e| e.retry_after).unwrap_or_default();
-            let pause = self.there.map_or(PAUSE, |since| (since + SETTLE).saturating_duration_since(Instant::now()));
-            tokio::time::sleep_until((Instant::now() + pause.max(asked)).min(self.job.deadline)).await;
+            let pause = self.there.map_or(PAUSE, |since| (since + SETTLE).since(clock::now()));
+            clock::sleep_until((clock::now() + pause.max(asked)).min(self.job.deadline)).await;
         }
     }
 
@@ -177,8 +177,8 @@ impl Run<'_> {
         if !open.is_empty() {
             return self.detach(&open).await;
         }
-        let since = *self.there.get_or_insert_with(Instant::now);
-        (since.elapsed() >= SETTLE).then(|| self.settled())
+        let since = *self.there.get_or_insert_with(clock::now);
+        (clock::now().since(since) >= SETTLE).then(|| self.settled())
     }
 
     fn settled(&self) -> End {
@@ -206,7 +206,7 @@ impl Run<'_> {
     async fn write(&mut self, kind: WriteKind, targets: Vec<Target>) -> Option<End> {
         let ids: Vec<String> = targets.iter().map(|t| t.id().to_owned()).collect();
         if let Some(last) = self.writes.iter().rfind(|w| w.kind == kind && w.ids == ids) {
-            let since = last.ended.elapsed();
+            let since = clock::now().since(last.ended);
             match &last.error {
                 Some(error) if error.class == ErrorClass::Refused => return self.refused(kind, &ids, error, since),
                 // Certainly not carried out: no effect to wait for.
@@ -226,7 +226,7 @@ impl Run<'_> {
         };
         let limits = WriteLimits::new(self.job.deadline, self.job.deadline);
         let sent = self.job.client.write(kind, self.job.havip, &targets, &token, limits).await;
-        self.writes.push(Written { kind, ids, ended: Instant::now(), error: sent.err() });
+        self.writes.push(Written { kind, ids, ended: clock::now(), error: sent.err() });
         None
     }
 
@@ -276,7 +276,7 @@ impl Run<'_> {
     /// Time is up.
     fn late(&self) -> End {
         let (havip, me) = (self.job.havip, self.job.target.id());
-        let seconds = self.job.deadline.duration_since(self.job.begun).as_secs_f64();
+        let seconds = self.job.deadline.since(self.job.begun).as_secs_f64();
         let failed = self.writes.iter().rev().find_map(|w| w.error.as_ref().map(|e| (w, e)));
         if self.there.is_some() {
             return (Code::TryAgain, format!("{}, but time was up before a second look", self.success()));
@@ -326,7 +326,7 @@ impl Run<'_> {
         }
         let was = self.before.as_ref().and_then(HaVip::holder).filter(|h| *h != me);
         let was = was.map(|h| format!(" (was on {h})")).unwrap_or_default();
-        format!("{is}{was}: {} in {:.1} s", did.join(", "), self.job.begun.elapsed().as_secs_f64())
+        format!("{is}{was}: {} in {:.1} s", did.join(", "), clock::now().since(self.job.begun).as_secs_f64())
     }
 
     fn refusal(&self, kind: WriteKind, id: &str) -> Option<&CallError> {
@@ -365,7 +365,7 @@ impl Run<'_> {
             "before": self.before,
             "after": self.after,
             "writes": writes,
-            "took-ms": u64::try_from(self.job.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "took-ms": u64::try_from(clock::now().since(self.job.begun).as_millis()).unwrap_or(u64::MAX),
         }))
     }
 }

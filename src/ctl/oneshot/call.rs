@@ -1,6 +1,7 @@
 //! What the calls need: settings, the target, and the meaning of an error for the exit code.
 
 use super::{Reach, Which};
+use crate::clock;
 use crate::cloud::client::{Client, ClientError, DiscoveryError};
 use crate::cloud::metadata::MetadataError;
 use crate::config::LoadError;
@@ -10,9 +11,9 @@ use crate::runtime::reload::{Known, load};
 use havipd_core::model::cloud::{CallError, ErrorClass};
 use havipd_core::model::ids::Target;
 use havipd_core::model::settings::{Cloud, Config, CredentialSource};
+use havipd_core::model::time::Instant;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Where the package puts the file.
 const CONFIG: &str = "/etc/havipd/havipd.toml";
@@ -107,7 +108,7 @@ async fn discover(client: &Client, deadline: Instant) -> Result<Target, Discover
         match client.discover_target(None, deadline).await {
             Err(DiscoveryError::Metadata(
                 MetadataError::Unreachable { .. } | MetadataError::Status { status: 429 | 500.., .. },
-            )) if Instant::now() + PAUSE < deadline => tokio::time::sleep(PAUSE).await,
+            )) if clock::now() + PAUSE < deadline => tokio::time::sleep(PAUSE).await,
             other => return other,
         }
     }
@@ -122,7 +123,7 @@ where
         match attempt().await {
             Err(error) if matches!(error.class, ErrorClass::Retry | ErrorClass::NotSent) && !error.denied => {
                 let pause = error.retry_after.unwrap_or_default().max(PAUSE);
-                if Instant::now() + pause >= deadline {
+                if clock::now() + pause >= deadline {
                     return Err(error);
                 }
                 tokio::time::sleep(pause).await;

@@ -14,6 +14,7 @@ mod turn;
 
 use self::bind::{Job, Wanted};
 use super::say;
+use crate::clock;
 use crate::cloud::client::Client;
 use crate::control::protocol::{Code, Response};
 use crate::runtime::signals::{Signal, Signals};
@@ -21,9 +22,9 @@ use clap::Args;
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::ids::{EniId, HavipId, InstanceId};
 use havipd_core::model::settings::Config;
+use havipd_core::model::time::Instant;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// `--timeout` of what writes, unless it is given.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -199,7 +200,7 @@ fn span(text: &str) -> Result<Duration, String> {
 
 /// Runs `havipctl list`.
 pub(super) fn list(options: &List, json: bool) -> Code {
-    let response = run(Instant::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
+    let response = run(clock::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
         let vpc = options.vpc.as_deref();
         let found = call::again(deadline, || client.havips(vpc, CallClass::Background, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |all| show::list(&all))
@@ -209,7 +210,7 @@ pub(super) fn list(options: &List, json: bool) -> Code {
 
 /// Runs `havipctl show`.
 pub(super) fn show(options: &Show, json: bool) -> Code {
-    let response = run(Instant::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
+    let response = run(clock::now(), &options.reach, READ_TIMEOUT, async |client: Client, _, deadline| {
         let found = call::again(deadline, || client.havip(&options.havip, CallClass::Background, deadline)).await;
         found.map_or_else(|e| call::failed(&e), |havip| show::one(&havip))
     });
@@ -237,7 +238,7 @@ fn write(order: &Order<'_>, socket: &Path, json: bool) -> Code {
 }
 
 fn written(order: &Order<'_>, socket: &Path) -> Response {
-    let begun = Instant::now();
+    let begun = clock::now();
     if !order.dry_run && !order.force {
         let patience = order.reach.timeout.unwrap_or(WRITE_TIMEOUT);
         if let Err(refusal) = guard::free(socket, order.havip, patience) {

@@ -5,15 +5,16 @@
 //! stops before its next write. So the writes of two runs never overlap, the last transition wins, and nobody
 //! is killed in the middle of a call. The kernel drops the lock of a process that dies.
 
+use crate::clock;
 use crate::control::protocol::{Code, Response};
 use havipd_core::model::ids::HavipId;
+use havipd_core::model::time::Instant;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Between two looks at a lock that somebody else has.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -91,7 +92,7 @@ impl Turn {
             if std::fs::read_to_string(&mark).is_ok_and(|now| now != text) {
                 return Err(TurnError::Superseded(havip.clone()));
             }
-            if Instant::now() + PAUSE >= deadline {
+            if clock::now() + PAUSE >= deadline {
                 return Err(TurnError::Busy(havip.clone()));
             }
             tokio::time::sleep(PAUSE).await;
@@ -172,7 +173,7 @@ mod tests {
     use super::*;
 
     fn soon() -> Instant {
-        Instant::now() + Duration::from_secs(30)
+        clock::now() + Duration::from_secs(30)
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -206,7 +207,7 @@ mod tests {
         let dir = tempfile::TempDir::new().expect("a directory");
         let id: HavipId = "havip-1".parse().expect("valid");
         let first = Turn::take(dir.path(), &id, soon()).await.expect("free");
-        let busy = Turn::take(dir.path(), &id, Instant::now() + Duration::from_millis(100)).await;
+        let busy = Turn::take(dir.path(), &id, clock::now() + Duration::from_millis(100)).await;
         assert!(matches!(busy, Err(TurnError::Busy(_))), "{busy:?}");
         assert!(first.check().is_err(), "it is superseded all the same");
         let names: Vec<_> = std::fs::read_dir(dir.path()).expect("readable").collect();

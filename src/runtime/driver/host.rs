@@ -1,6 +1,7 @@
 //! The host as the core thread sees and changes it: links, addresses, announcements.
 
-use super::{Driver, chain};
+use super::Driver;
+use crate::errors::chain;
 use crate::net::garp::{Announced, Announcer};
 use crate::net::heartbeat::Layout;
 use crate::net::monitor::{Change, Monitor, MonitorError};

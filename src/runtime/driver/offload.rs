@@ -2,7 +2,7 @@
 
 use super::{Driver, ToEffects};
 use havipd_core::model::action::{Action, Transition};
-use havipd_core::model::cloud::CallError;
+use havipd_core::model::cloud::{CallError, ErrorClass};
 use havipd_core::model::event::{Event, OperationResult};
 use havipd_core::model::ids::OperationId;
 use havipd_core::model::time::Instant;
@@ -66,7 +66,7 @@ impl Driver {
 
 /// What the core hears of an operation that was never begun.
 fn failure(message: &ToEffects) -> Option<(OperationId, OperationResult)> {
-    let error = |what: String| CallError::not_sent(what, "too much waits for the effects side");
+    let error = |what: String| CallError::new(ErrorClass::NotSent, what, "too much waits for the effects side");
     match message {
         ToEffects::ReadHavip { op, havip, .. } => {
             Some((*op, OperationResult::Havip(Err(error(format!("read {havip}"))))))

@@ -5,6 +5,7 @@
 //! that the documentation leaves open is optional.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -225,12 +226,14 @@ pub struct CallError {
 }
 
 impl CallError {
-    /// An error without an answer of the cloud.
+    /// An error without an answer of the cloud; what one said goes into the other fields. The text of a call that was
+    /// not sent says so.
     #[must_use]
-    pub fn new(class: ErrorClass, what: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub fn new(class: ErrorClass, what: impl Into<String>, detail: impl fmt::Display) -> Self {
+        let detail = if class == ErrorClass::NotSent { format!("not sent: {detail}") } else { detail.to_string() };
         Self {
             what: what.into(),
-            detail: detail.into(),
+            detail,
             class,
             status: None,
             code: None,
@@ -238,12 +241,6 @@ impl CallError {
             denied: false,
             missing: false,
         }
-    }
-
-    /// The call was not sent, for a reason of this host's own.
-    #[must_use]
-    pub fn not_sent(what: impl Into<String>, why: impl std::fmt::Display) -> Self {
-        Self::new(ErrorClass::NotSent, what, format!("not sent: {why}"))
     }
 
     /// Whether it says nothing about the cloud, since the call never left this host.

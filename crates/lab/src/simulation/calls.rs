@@ -81,7 +81,7 @@ impl World {
             match p.queue.next(now) {
                 Some(Decision::Start { call, items, vpc }) => self.start_call(host, incarnation, call, items, vpc),
                 Some(Decision::Refuse(wish, why)) => {
-                    let error = CallError::not_sent("call", why);
+                    let error = CallError::new(ErrorClass::NotSent, "call", why);
                     self.call_ended(host, incarnation, wish.op, failed(operation_of(&wish.what), error));
                 }
                 None => break,
@@ -123,7 +123,7 @@ impl World {
             if now >= write.right_until {
                 p.queue.ended(now, call, Ended::Unused);
                 self.note(Some(host), || format!("does not {:?}: the right to it has run out", write.kind));
-                let error = CallError::not_sent("write", "the right to it has run out");
+                let error = CallError::new(ErrorClass::NotSent, "write", "the right to it has run out");
                 self.call_ended(host, incarnation, write.op, OperationResult::Written(Err(error)));
                 return;
             }
@@ -222,7 +222,7 @@ impl World {
         let error = if sent {
             CallError::new(ErrorClass::Ambiguous, "call", "no answer before the deadline")
         } else {
-            CallError::not_sent("call", "its deadline came first")
+            CallError::new(ErrorClass::NotSent, "call", "its deadline came first")
         };
         self.call_ended(host, incarnation, op, failed(kind, error));
         self.decide_calls(host, incarnation);
