@@ -19,7 +19,7 @@ mod run;
 pub use run::{HookOutcome, HookResult};
 
 use crate::clock;
-use crate::worker::{Desk, Worker};
+use crate::worker::{Latest, Worker};
 use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupName, NodeName};
 use havipd_core::model::settings::Hooks as HookConfig;
@@ -73,7 +73,7 @@ pub struct Ran {
     pub at: Instant,
     /// How many did not end well.
     pub failed: usize,
-    /// None was run, as the right to it had run out.
+    /// None was run: leadership had ended by then.
     pub lapsed: bool,
 }
 
@@ -164,7 +164,7 @@ impl Actor {
             status: HookStatus::default(),
         };
         let (node, group) = (node.clone(), group.clone());
-        Worker::start("havipd-hooks", slot, move |desk| work(desk, &node, &group, listener.as_ref())).map(Self)
+        Worker::start("havipd-hooks", slot, move |latest| work(latest, &node, &group, listener.as_ref())).map(Self)
     }
 
     fn configure(&self, config: &HookConfig) {
@@ -200,7 +200,7 @@ impl Actor {
     }
 
     fn status(&self) -> HookStatus {
-        self.0.look(|slot| slot.status.clone())
+        self.0.read(|slot| slot.status.clone())
     }
 
     fn wait_idle(&self, deadline: Instant) -> bool {
@@ -209,15 +209,15 @@ impl Actor {
 }
 
 /// The life of a group's thread.
-fn work(desk: &Desk<Slot>, node: &NodeName, group: &GroupName, listener: Option<&mpsc::Sender<Ran>>) {
-    while let Some((notification, config)) = desk.next(next) {
+fn work(latest: &Latest<Slot>, node: &NodeName, group: &GroupName, listener: Option<&mpsc::Sender<Ran>>) {
+    while let Some((notification, config)) = latest.next(next) {
         let mut outcomes = Vec::new();
         let mut lapsed = false;
         for call in calls(node, group, &notification, &config) {
             // Immediately before it acts: the thread may have waited, and the guest been suspended.
             lapsed = outcomes.is_empty() && clock::now() >= notification.right_until;
             if lapsed {
-                info!(%group, state = notification.state.as_str(), "hooks not run: the right to this state has run out");
+                info!(%group, state = notification.state.as_str(), "hooks not run: leadership had ended by then");
                 break;
             }
             let outcome = run::run(&call);
@@ -227,7 +227,7 @@ fn work(desk: &Desk<Slot>, node: &NodeName, group: &GroupName, listener: Option<
         let at = clock::now();
         let failed = outcomes.iter().filter(|o| !o.result.success()).count();
         let ran = !outcomes.is_empty();
-        desk.change(|slot| {
+        latest.change(|slot| {
             slot.status.running = None;
             slot.status.runs += outcomes.len() as u64;
             slot.status.failures += failed as u64;
@@ -244,7 +244,7 @@ fn work(desk: &Desk<Slot>, node: &NodeName, group: &GroupName, listener: Option<
     }
 }
 
-/// The next state, taken off the desk.
+/// The next state, taken out of the slot.
 fn next(slot: &mut Slot) -> Option<(Notification, HookConfig)> {
     let notification = slot.pending.take()?;
     slot.status.waiting = None;

@@ -9,7 +9,7 @@
 
 mod file;
 
-use crate::worker::{Desk, Worker};
+use crate::worker::{Latest, Worker};
 use havipd_core::model::action::Transition;
 use havipd_core::model::ids::GroupName;
 use serde::{Deserialize, Serialize};
@@ -191,7 +191,7 @@ impl Journal {
         // What an earlier run left may be more.
         let waiting = Waiting { lines: VecDeque::new(), missing: BTreeMap::new(), lost: 0, most, look: true };
         let for_thread = directory.clone();
-        let worker = Worker::start("havipd-history", waiting, move |desk| work(desk, &for_thread))?;
+        let worker = Worker::start("havipd-history", waiting, move |latest| work(latest, &for_thread))?;
         Ok(Self { worker, directory })
     }
 
@@ -218,7 +218,7 @@ impl Journal {
     /// Lines that are in no file: the disk was too slow, or refused them.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.worker.look(|waiting| waiting.lost)
+        self.worker.read(|waiting| waiting.lost)
     }
 
     /// Where it is kept.
@@ -228,10 +228,10 @@ impl Journal {
     }
 }
 
-fn work(desk: &Desk<Waiting>, directory: &Path) {
+fn work(latest: &Latest<Waiting>, directory: &Path) {
     let mut fitted = None;
     let mut failing = false;
-    while let Some(Task { most, line, mut missing }) = desk.next(Waiting::take) {
+    while let Some(Task { most, line, mut missing }) = latest.next(Waiting::take) {
         let mut done = Ok(());
         if fitted != Some(most) {
             done = fit(directory, most);
@@ -239,7 +239,7 @@ fn work(desk: &Desk<Waiting>, directory: &Path) {
         }
         if let Some(line) = line {
             let written = name_missing(directory, &mut missing, most).and_then(|()| append(directory, &line, most));
-            desk.change(|waiting| {
+            latest.change(|waiting| {
                 for (group, lines) in missing {
                     *waiting.missing.entry(group).or_default() += lines;
                 }

@@ -12,7 +12,7 @@ mod job;
 pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, stop_timeout, unit_of_this_process};
 
 use crate::clock;
-use crate::worker::{Desk, Worker};
+use crate::worker::{Latest, Worker};
 use havipd_core::model::time::Instant;
 use sd_notify::NotifyState;
 use std::path::PathBuf;
@@ -170,15 +170,15 @@ impl Notifier {
     }
 }
 
-fn work(desk: &Desk<Outbox>) {
+fn work(latest: &Latest<Outbox>) {
     let mut failing = false;
     let take = |o: &mut Outbox| {
         o.sending = !o.empty();
         o.sending.then(|| o.take())
     };
-    while let Some(messages) = desk.next(take) {
+    while let Some(messages) = latest.next(take) {
         let result = send(&messages);
-        desk.change(|o| o.sending = false);
+        latest.change(|o| o.sending = false);
         match &result {
             Err(e) if !failing => warn!("cannot talk to systemd: {e}"),
             Ok(()) if failing => info!("systemd listens again"),

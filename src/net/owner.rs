@@ -10,7 +10,7 @@
 
 use super::address::{AddressError, Addresses, Put, PutOutcome};
 use crate::clock;
-use crate::worker::{Desk, Worker};
+use crate::worker::{Latest, Worker};
 use havipd_core::model::time::Instant;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -119,7 +119,7 @@ impl AddressOwner {
         let (to, receiver) = mpsc::channel(REPORTS);
         let reports = Reports { to, lost: Arc::new(AtomicU64::new(0)) };
         let for_thread = reports.clone();
-        let worker = Worker::start("address-owner", Queue::default(), move |desk| work(desk, &for_thread))?;
+        let worker = Worker::start("address-owner", Queue::default(), move |latest| work(latest, &for_thread))?;
         Ok((Self { worker, reports }, receiver))
     }
 
@@ -202,9 +202,9 @@ impl Reports {
     }
 }
 
-fn work(desk: &Desk<Queue>, reports: &Reports) {
+fn work(latest: &Latest<Queue>, reports: &Reports) {
     let mut hands = Hands::default();
-    while let Some(command) = desk.next(Queue::take) {
+    while let Some(command) = latest.next(Queue::take) {
         match command {
             Command::Put(id, put) => {
                 let outcome = hands.put(&put).unwrap_or_else(Outcome::Failed);

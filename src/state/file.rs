@@ -6,7 +6,7 @@
 
 use super::{Found, StateError, Unreadable, load, write};
 use crate::clock;
-use crate::worker::{Desk, Worker};
+use crate::worker::{Latest, Worker};
 use havipd_core::model::action::Persisted;
 use havipd_core::model::time::Instant;
 use serde::Serialize;
@@ -94,7 +94,8 @@ impl StateFile {
     /// No thread for it.
     pub fn with(disk: impl Disk, unread: String) -> Result<Self, StateError> {
         let status = StateStatus { unsaved: true, found: Some(unread), ..StateStatus::default() };
-        let worker = Worker::start("havipd-state", Slot { status, ..Slot::default() }, move |desk| work(desk, disk));
+        let worker =
+            Worker::start("havipd-state", Slot { status, ..Slot::default() }, move |latest| work(latest, disk));
         worker.map(Self).map_err(StateError::Thread)
     }
 
@@ -121,20 +122,20 @@ impl StateFile {
     /// How writing is going.
     #[must_use]
     pub fn status(&self) -> StateStatus {
-        self.0.look(|slot| slot.status.clone())
+        self.0.read(|slot| slot.status.clone())
     }
 
     /// Waits until the newest state is on the disk, but not longer than `patience`; says whether it is.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {
         self.0.wait(clock::now() + patience, |slot| !slot.known || !slot.status.unsaved)
-            && self.0.look(|slot| slot.known)
+            && self.0.read(|slot| slot.known)
     }
 }
 
-fn work(desk: &Desk<Slot>, mut disk: impl Disk) {
-    let Some((state, found)) = read(desk, &mut disk) else { return };
-    let reader = desk.change(|slot| {
+fn work(latest: &Latest<Slot>, mut disk: impl Disk) {
+    let Some((state, found)) = read(latest, &mut disk) else { return };
+    let reader = latest.change(|slot| {
         slot.known = true;
         slot.status.error = None;
         slot.status.found = found.is_wrong().then(|| found.to_string());
@@ -145,25 +146,25 @@ fn work(desk: &Desk<Slot>, mut disk: impl Disk) {
     if let Some(reader) = reader {
         let _ = reader.send((state, found));
     }
-    keep(desk, &mut disk);
+    keep(latest, &mut disk);
 }
 
 /// Reads once somebody wants it, again and again until it works. `None`: nobody does any more.
-fn read(desk: &Desk<Slot>, disk: &mut impl Disk) -> Option<Loaded> {
-    desk.next(|slot| slot.reader.is_some().then_some(()))?;
+fn read(latest: &Latest<Slot>, disk: &mut impl Disk) -> Option<Loaded> {
+    latest.next(|slot| slot.reader.is_some().then_some(()))?;
     let mut pause = RETRY.0;
     loop {
         match disk.load() {
             Ok(loaded) => return Some(loaded),
             Err(Unreadable(reason)) => {
                 let text = format!("{reason}; this node counts as drained until that works: havipctl undrain ends it");
-                desk.change(|slot| {
+                latest.change(|slot| {
                     if slot.status.found.as_ref() != Some(&text) {
                         error!("{text}");
                     }
                     slot.status.found = Some(text);
                 });
-                if !desk.rest(pause) {
+                if !latest.pause(pause) {
                     return None;
                 }
                 pause = (pause * 2).min(RETRY.1);
@@ -173,17 +174,17 @@ fn read(desk: &Desk<Slot>, disk: &mut impl Disk) -> Option<Loaded> {
 }
 
 /// Keeps the newest state on the disk, as long as anybody has one.
-fn keep(desk: &Desk<Slot>, disk: &mut impl Disk) {
+fn keep(latest: &Latest<Slot>, disk: &mut impl Disk) {
     let mut pause = RETRY.0;
     let take = |slot: &mut Slot| {
         let state = slot.newest.take()?;
         slot.writing_since = Some(clock::now());
         Some(state)
     };
-    while let Some(state) = desk.next(take) {
+    while let Some(state) = latest.next(take) {
         let result = disk.write(&state);
         let failed = result.is_err();
-        desk.change(|slot| {
+        latest.change(|slot| {
             slot.writing_since = None;
             if std::mem::take(&mut slot.status.hangs) {
                 info!("the state directory answers again");
@@ -194,7 +195,7 @@ fn keep(desk: &Desk<Slot>, disk: &mut impl Disk) {
             }
         });
         // A newer state is no reason to hurry: what failed a moment ago fails again.
-        if failed && !desk.rest(pause) {
+        if failed && !latest.pause(pause) {
             return;
         }
         pause = if failed { (pause * 2).min(RETRY.1) } else { RETRY.0 };

@@ -401,12 +401,12 @@ impl Group {
         let holder = self.loops.first().and_then(HavipLoop::holder).map(str::to_owned);
         let (group, epoch, cause) = (self.index, self.epoch, self.cause);
         let priority = self.effective(turn);
-        // What waits elsewhere when the right runs out, as in a guest that is suspended, must not become true late.
+        // A notification that waits while leadership ends, as in a suspended guest, must not be acted on late.
         let right_until = if state == NotifyState::Master { self.right_until(turn) } else { Instant::FAR_FUTURE };
         turn.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder, right_until }));
     }
 
-    /// What was to be told of the reign `epoch` was not, since it took too long: it is told again if it is still so.
+    /// Hooks were not told of the term `epoch` in time: they are told again if it still lasts.
     pub(crate) fn notify_again(&mut self, turn: &mut Turn<'_>, epoch: Epoch) {
         if self.role == Role::Active && self.epoch == epoch {
             self.notified = None;

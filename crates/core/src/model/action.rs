@@ -177,7 +177,7 @@ pub struct Notification {
     pub cause: Cause,
     /// Who the cloud said has the HAVIP, when last read.
     pub holder: Option<String>,
-    /// Not to be told any more from this instant on: then `NotifyLapsed` asks whether it is still so.
+    /// No hook starts from this instant on: `NotifyLapsed` then asks the core whether the state still holds.
     #[serde(skip)]
     pub right_until: Instant,
 }

@@ -87,11 +87,11 @@ pub enum Event {
         /// The address.
         address: std::net::Ipv4Addr,
     },
-    /// The hooks of a state were not run, as the right to tell it had run out by then.
+    /// The hooks of a state were not run: leadership had ended by then.
     NotifyLapsed {
         /// The group.
         group: GroupIndex,
-        /// The reign of that state.
+        /// The epoch of that state.
         epoch: Epoch,
     },
     /// An announcement did not leave this host: it is sent again.
