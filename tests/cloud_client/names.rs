@@ -2,11 +2,9 @@
 
 use crate::server::{HAVIP, Server, Step, answer};
 use crate::{Lab, attach, havip, soon};
-use futures_util::future::BoxFuture;
 use havipd::cloud::client::Client;
-use havipd::cloud::client::dns::{Lookup, Resolver};
-use havipd_core::model::cloud::CallClass;
-use havipd_core::model::cloud::ErrorClass;
+use havipd::cloud::client::dns::{LookedUp, Lookup, Resolver};
+use havipd_core::model::cloud::{CallClass, ErrorClass};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -25,7 +23,7 @@ impl Names {
 }
 
 impl Lookup for Names {
-    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    fn lookup(&self, host: String) -> LookedUp {
         let mut asked = self.asked.lock().expect("no panic while held");
         asked.push(host);
         let good = asked.len() <= self.good;

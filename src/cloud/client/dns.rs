@@ -5,11 +5,11 @@
 //! stale costs one failed connect, a name server that hangs would cost every claim its deadline.
 //! Literal addresses never come here.
 
-use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,10 +18,13 @@ use tokio::time::Instant;
 /// Age from which an answer that is used is refreshed in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(30);
 
+/// The addresses of a name, or why there are none.
+pub type LookedUp = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
+
 /// What turns a name into addresses.
 pub trait Lookup: Send + Sync + 'static {
     /// Looks `host` up once.
-    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>>;
+    fn lookup(&self, host: String) -> LookedUp;
 }
 
 /// The system's resolver (`getaddrinfo(3)`).
@@ -29,7 +32,7 @@ pub trait Lookup: Send + Sync + 'static {
 pub struct SystemLookup;
 
 impl Lookup for SystemLookup {
-    fn lookup(&self, host: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+    fn lookup(&self, host: String) -> LookedUp {
         Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.map(|a| a.ip()).collect()) })
     }
 }
@@ -163,7 +166,7 @@ mod tests {
     struct Scripted(Arc<AtomicUsize>);
 
     impl Lookup for Scripted {
-        fn lookup(&self, _: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
+        fn lookup(&self, _: String) -> LookedUp {
             let n = self.0.fetch_add(1, Ordering::SeqCst);
             Box::pin(async move {
                 match n {
