@@ -80,6 +80,10 @@ impl Client {
             if call.start_by.is_some_and(|at| clock::now() >= at) {
                 return Err(CallError::new(ErrorClass::NotSent, &call.what, RightEnded));
             }
+            // What waited for a name or a key while the guest was suspended is not begun late.
+            if call.is_write() && clock::now() >= deadline {
+                return Err(CallError::new(ErrorClass::NotSent, &call.what, "its deadline came first"));
+            }
             let started = clock::now();
             let until = deadline.min(started + setup.cloud.request_timeout);
             let outcome = call.attempt(&setup.http, &endpoint, &key, self.cloud_time(), until).await;
