@@ -395,7 +395,7 @@ impl Driver {
         if self.sealed.as_ref() != Some(&basis) {
             let farewells = self.core.farewells(now);
             let addresses = self.addresses();
-            if self.outbox.send(ToEffects::Seal { farewells, addresses }).is_ok() {
+            if self.outbox.send(ToEffects::Seal { farewells, addresses }).is_none() {
                 self.sealed = Some(basis);
             }
         }

@@ -17,7 +17,7 @@ impl Driver {
     pub(super) fn hand_over(&mut self, now: Instant, action: Action) {
         let Some(message) = self.message(action) else { return };
         self.notable |= !matches!(message, ToEffects::ReadHavip { .. } | ToEffects::ReadInstance { .. });
-        if let Err(message) = self.outbox.send(message)
+        if let Some(message) = self.outbox.send(message)
             && let Some((op, result)) = failure(&message)
         {
             self.follow_ups.push_back((now + FAIL_AFTER, Event::OperationEnded { op, result }));

@@ -44,20 +44,19 @@ impl Outbox {
         }
     }
 
-    /// Hands a message over, or keeps it until there is room.
-    ///
-    /// # Errors
-    /// One that is not kept: a call that is not begun, or last words.
-    pub(super) fn send(&mut self, message: ToEffects) -> Result<(), ToEffects> {
+    /// Hands a message over, or keeps it until there is room. Returns one that is neither: a call that is not begun, or
+    /// last words.
+    #[must_use]
+    pub(super) fn send(&mut self, message: ToEffects) -> Option<ToEffects> {
         self.issue_again();
         if self.waits_before(&message) {
             return self.keep(message);
         }
         match self.queue.try_send(message) {
-            Ok(()) => Ok(()),
+            Ok(()) => None,
             Err(TrySendError::Full(message)) => self.keep(message),
             // Nobody is left to do anything.
-            Err(TrySendError::Closed(message)) => Err(message),
+            Err(TrySendError::Closed(message)) => Some(message),
         }
     }
 
@@ -99,7 +98,7 @@ impl Outbox {
         }
     }
 
-    fn keep(&mut self, message: ToEffects) -> Result<(), ToEffects> {
+    fn keep(&mut self, message: ToEffects) -> Option<ToEffects> {
         self.refused += 1;
         match message {
             ToEffects::Persist(state) => self.state = Some(state),
@@ -112,9 +111,9 @@ impl Outbox {
                 }
                 self.lines.push_back(message);
             }
-            message => return Err(message),
+            message => return Some(message),
         }
-        Ok(())
+        None
     }
 
     /// What comes next of what waits: what is missing comes before the lines that follow it.
@@ -214,7 +213,7 @@ mod tests {
             notify("db", NotifyState::Fault),
             line(3),
         ] {
-            outbox.send(message).expect("kept");
+            assert!(outbox.send(message).is_none(), "kept");
         }
         let told = all(&mut outbox, &mut queue);
         assert_eq!(told, ["line 1", "state 2", "db FAULT", "web MASTER", "line 2", "line 3"]);
@@ -225,7 +224,7 @@ mod tests {
         let (sender, mut queue) = mpsc::channel(1);
         let mut outbox = Outbox::new(sender);
         let count = LINES as u64 + 10;
-        (0..=count).for_each(|n| outbox.send(line(n)).expect("kept"));
+        assert!((0..=count).all(|n| outbox.send(line(n)).is_none()), "kept");
         let told = all(&mut outbox, &mut queue);
         assert_eq!(told[..3], ["line 0", "10 of web missing", "line 11"]);
         assert_eq!((told.len(), told.last().map(String::as_str)), (LINES + 2, Some(&*format!("line {count}"))));
@@ -236,7 +235,7 @@ mod tests {
         let (sender, mut queue) = mpsc::channel(1);
         let mut outbox = Outbox::new(sender);
         for message in [line(1), state(1), notify("web", NotifyState::Stop)] {
-            outbox.send(message).expect("kept");
+            assert!(outbox.send(message).is_none(), "kept");
         }
         let told = async {
             let mut told = vec![];

@@ -32,7 +32,7 @@ fn drained_pair() -> (Pair, Persisted, Instant) {
     pair.run(Duration::from_secs(10));
     drain(&mut pair, 1, true);
     pair.run(Duration::from_secs(1));
-    pair.now = pair.now + Duration::from_millis(1);
+    pair.now += Duration::from_millis(1);
     let from = pair.now;
     let kept = start_unread(&mut pair, 1);
     (pair, kept, from)
