@@ -4,6 +4,8 @@
 //! file holds is read again when the file changes, so that a new certificate is seen before the reload that takes it
 //! over.
 
+mod der;
+
 use havipd_core::model::settings::Config;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -68,10 +70,10 @@ pub fn first_to_end(path: &Path) -> Result<Ending, CertificateError> {
     for (number, der) in (1..).zip(CertificateDer::pem_slice_iter(&pem)) {
         let malformed = |detail: String| CertificateError::Malformed { number, detail };
         let der = der.map_err(|e| malformed(e.to_string()))?;
-        let (_, certificate) = x509_parser::parse_x509_certificate(&der).map_err(|e| malformed(e.to_string()))?;
-        let not_after = certificate.validity().not_after.timestamp();
+        let (subject, not_after) =
+            der::subject_and_end(&der).ok_or_else(|| malformed("it is no X.509 certificate".to_owned()))?;
         if first.as_ref().is_none_or(|first| not_after < first.not_after) {
-            first = Some(Ending { subject: certificate.subject().to_string(), not_after });
+            first = Some(Ending { subject, not_after });
         }
     }
     first.ok_or(CertificateError::Empty)
