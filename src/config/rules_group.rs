@@ -6,7 +6,7 @@ use super::environment::Environment;
 use super::raw::{File, Group, Membership, Node};
 use super::rules::Unique;
 use super::schema::show;
-use havipd_core::model::settings::Arbiter;
+use havipd_core::model::settings::{Arbiter, MAJORITY_MULTIPLIER};
 use havipd_core::model::tag::Tag;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,7 +29,8 @@ pub(super) struct Shape {
 pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Option<Shape>> {
     let names = Names::of(&file.nodes);
     let (mut group_names, mut havips) = (Unique::new(), Havips::new(file));
-    file.groups
+    let shapes: Vec<Option<Shape>> = file
+        .groups
         .iter()
         .map(|group| {
             if let Some(name) = &group.name
@@ -46,7 +47,24 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Opti
             targets(group, &shape, &file.nodes, report);
             Some(shape)
         })
-        .collect()
+        .collect();
+    if shapes.iter().flatten().any(|shape| shape.arbiter == Arbiter::Majority) {
+        lasting(file, report);
+    }
+    shapes
+}
+
+/// A lease that is renewed by heartbeats has to outlast the loss of one: an ask and its answer take two intervals.
+fn lasting(file: &File, report: &Report) {
+    let short = file.heartbeat.dead_multiplier.as_ref().filter(|n| n.value < MAJORITY_MULTIPLIER);
+    if let Some(multiplier) = short {
+        let text = format!(
+            "\"dead-multiplier\" = {} is too low for \"arbiter\" = \"majority\": one lost heartbeat would cost the right",
+            multiplier.value
+        );
+        let help = format!("make it {MAJORITY_MULTIPLIER} or more; a shorter \"interval\" keeps the dead time short");
+        report.error_with(&multiplier.span, text, help);
+    }
 }
 
 /// Where each node stands. A name that was wrong is already reported, and then a name that is not

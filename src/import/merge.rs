@@ -6,6 +6,7 @@ mod place;
 use super::note::{Kind, Notes};
 use super::read::{Instance, Node};
 use super::{Options, words};
+use havipd_core::model::settings::MAJORITY_MULTIPLIER;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -81,7 +82,7 @@ pub(super) fn cluster(nodes: &[Node], options: &Options, notes: &mut Notes) -> C
     let mut groups = group::all(nodes, &out, options, notes);
     place::interfaces(nodes, &mut out, &mut groups, notes);
     priorities(nodes, &mut out, &mut groups, notes);
-    let (interval, multiplier, cold_start) = heartbeat(nodes, notes);
+    let (interval, multiplier, cold_start) = heartbeat(nodes, out.len(), notes);
     let groups = groups.into_iter().map(|draft| draft.group).collect();
     Cluster { nodes: out, interval, multiplier, cold_start, groups }
 }
@@ -91,7 +92,7 @@ fn instances(nodes: &[Node]) -> impl Iterator<Item = &Instance> {
 }
 
 /// VRRP calls a peer dead after so many intervals and up to one more, by its priority: never sooner than that.
-fn heartbeat(nodes: &[Node], notes: &mut Notes) -> (u64, u32, Option<u64>) {
+fn heartbeat(nodes: &[Node], count: usize, notes: &mut Notes) -> (u64, u32, Option<u64>) {
     let wanted = instances(nodes).map(|i| i.interval).min().unwrap_or(INTERVAL);
     let interval = wanted.clamp(10, 60_000);
     if instances(nodes).any(|i| i.interval != interval) {
@@ -100,9 +101,12 @@ fn heartbeat(nodes: &[Node], notes: &mut Notes) -> (u64, u32, Option<u64>) {
     }
     let timer = instances(nodes).map(|i| i.down_timer).max().unwrap_or(DOWN_TIMER);
     let longest = u32::try_from(LONGEST_DEAD / interval).unwrap_or(u32::MAX);
-    let multiplier = (timer + 1).min(longest).clamp(2, 100);
+    // From three nodes on a majority decides.
+    let least = if count < 3 { 2 } else { MAJORITY_MULTIPLIER };
+    let multiplier = (timer + 1).min(longest).clamp(least, 100);
     if multiplier != timer + 1 {
-        let why = format!("a node is dead after {multiplier} intervals, the most that can be had");
+        let bound = if multiplier > timer { "fewest" } else { "most" };
+        let why = format!("a node is dead after {multiplier} intervals, the {bound} that can be had");
         notes.add(Kind::Assumed, None, "down_timer_adverts", why);
     }
     let dead = interval * u64::from(multiplier);

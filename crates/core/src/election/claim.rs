@@ -1,6 +1,7 @@
 //! Backup and Claiming: when the right may be asked for, and what becomes of it.
 
 use super::group::Group;
+use super::peer::Peer;
 use super::rank;
 use super::turn::Turn;
 use crate::model::ids::{NodeIndex, Target};
@@ -182,7 +183,28 @@ impl Group {
                 return Some(format!("{name} is handing over").into());
             }
         }
-        None
+        self.heard_by_another(turn).or_else(|| self.unheard_of(turn))
+    }
+
+    /// ⚠ Arbiter `cloud`: a member that is heard hears the active node, and is heard there. So that node is alive, and only the way
+    /// from there to here is broken: a claim would move the address for nothing. It says no more by then if that node died.
+    fn heard_by_another(&self, turn: &Turn<'_>) -> Option<Waiting> {
+        if self.settings(turn).arbiter != Arbiter::Cloud {
+            return None;
+        }
+        let hears = |p: &&Peer| p.says(self.tag, turn.now).is_some_and(|e| e.flags.has(Flags::HEARS_ACTIVE));
+        let name = &turn.config.node(turn.peers.iter().filter(|p| p.up(turn.now)).find(hears)?.node).name;
+        Some(format!("{name} hears the active node, which this node does not hear").into())
+    }
+
+    /// ⚠ A live member that has started anew and has not spoken of this group yet, since not all of them fit one datagram, may be
+    /// active in it: that nobody is known to be active is no evidence then. (I12, `no-active`; seed 76)
+    fn unheard_of(&self, turn: &Turn<'_>) -> Option<Waiting> {
+        let silent =
+            |p: &&Peer| p.alive(turn.now) && p.digest == Some(turn.digest) && !p.entries.contains_key(&self.tag);
+        let members = self.settings(turn).members.iter().filter(|m| !m.witness);
+        let peer = members.filter_map(|m| turn.peers.of(m.node)).find(silent)?;
+        Some(format!("{} has not said anything of this group yet", turn.config.node(peer.node).name).into())
     }
 
     /// Whether this start may turn out to go on where the last run ended, as far as is known yet.

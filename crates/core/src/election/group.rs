@@ -43,6 +43,9 @@ pub(crate) struct Group {
     pub(crate) cause: Cause,
     pub(crate) detail: String,
     pub(crate) since: Instant,
+    /// Whether a node that is active is heard here, and hears this one; and since when that is so.
+    pub(crate) hears_active: bool,
+    pub(crate) hears_since: Instant,
     /// The reign that we have, ask for or had last.
     pub(crate) epoch: Epoch,
     /// Highest epoch seen anywhere.
@@ -130,6 +133,8 @@ impl Group {
             cause: Cause::Started,
             detail: String::new(),
             since: now,
+            hears_active: false,
+            hears_since: now,
             epoch: Epoch(0),
             seen: first,
             loops: settings.havips.iter().map(make).collect(),
@@ -245,6 +250,10 @@ impl Group {
             owner = ours;
         } else if self.role == Role::Releasing && self.damping.missed(self.epoch) {
             before = ours;
+        }
+        let hears = turn.peers.iter().any(|p| p.up(turn.now) && p.owns(self.tag, turn.now).is_some());
+        if std::mem::replace(&mut self.hears_active, hears) != hears {
+            (self.hears_since, *turn.changed) = (turn.now, true);
         }
         if owner.or(before).is_some_and(|(owner, reign)| self.damping.note_owner(turn.now, owner, reign)) {
             self.moved_at = turn.now;

@@ -5,7 +5,6 @@
 //! *sent* it, less a margin for the rate at which clocks may differ, so a late answer is worth
 //! less, and an echo alone is worth nothing.
 
-use super::answer::Asks;
 use super::turn::Turn;
 use crate::model::ids::{BootId, Epoch, NodeIndex};
 use crate::model::time::Instant;
@@ -50,8 +49,6 @@ pub(crate) struct Voter {
     /// Until then only what was given before the start is renewed.
     quarantine: Instant,
     inherited: Option<(NodeIndex, BootId)>,
-    /// When it was asked last.
-    pub(crate) asks: Asks,
 }
 
 impl Voter {

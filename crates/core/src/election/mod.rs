@@ -9,7 +9,6 @@
 pub mod snapshot;
 
 mod active;
-mod answer;
 mod ask;
 mod claim;
 mod cloud_record;

@@ -19,6 +19,8 @@ pub(crate) struct Peer {
     pub(crate) session: Session,
     /// What it said last of each group.
     pub(crate) entries: BTreeMap<Tag, Entry>,
+    /// The number of the datagram that said so.
+    pub(crate) said: BTreeMap<Tag, u64>,
     pub(crate) digest: Option<Digest>,
     /// Since when this start of it has said so.
     pub(crate) digest_since: Instant,
@@ -33,8 +35,6 @@ pub(crate) struct Peer {
     pub(crate) expected_by: Option<Instant>,
     /// Whether this host lets us hear it.
     pub(super) hearing: Hearing,
-    /// An ask of it is to be answered then, ahead of the next regular heartbeat.
-    pub(crate) answer_at: Option<Instant>,
 }
 
 impl Peer {
@@ -45,6 +45,7 @@ impl Peer {
             tag: Tag::node(&config.node(node).name),
             session: Session::new(now, boot, heartbeat.dead_multiplier, heartbeat.interval),
             entries: BTreeMap::new(),
+            said: BTreeMap::new(),
             digest: None,
             digest_since: Instant::default(),
             target: None,
@@ -53,7 +54,6 @@ impl Peer {
             returns_by: None,
             expected_by: None,
             hearing: Hearing::default(),
-            answer_at: None,
         }
     }
 

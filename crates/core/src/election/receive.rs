@@ -105,6 +105,7 @@ impl Core {
         let Some(peer) = self.peers.of_mut(node) else { return false };
         match peer.session.receive(arrived, path, &heartbeat) {
             Verdict::Counts { proven } => self.take_over(now, arrived, node, heartbeat, proven),
+            Verdict::Late => return self.take_entries(now, node, &heartbeat),
             Verdict::Candidate => self.emit_to(now, node, actions),
             Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
             Verdict::Dropped(_) => return false,
@@ -117,6 +118,7 @@ impl Core {
         let Some(peer) = self.peers.of_mut(node) else { return };
         if proven {
             peer.entries.clear();
+            peer.said.clear();
             self.changed = true;
         }
         peer.met = true;
@@ -133,13 +135,27 @@ impl Core {
         if heartbeat.target.is_some() {
             peer.target.clone_from(&heartbeat.target);
         }
+        self.take_entries(now, node, &heartbeat);
+    }
+
+    /// What a datagram says of groups, where no later one has spoken of them. ⚠ With many groups a heartbeat takes several datagrams:
+    /// of those that overtake each other only the last would count, and the leases of the groups in the others would run out. A
+    /// recording says nothing that is newer. True if anything was. (`s1_held_entries_in_every_heartbeat`)
+    fn take_entries(&mut self, now: Instant, node: NodeIndex, heartbeat: &Heartbeat) -> bool {
+        let mut news = false;
         for entry in &heartbeat.entries {
             let Some(index) = self.by_tag.get(&entry.group).copied() else { continue };
             if self.config.groups[index.0].member(node).is_none() {
                 continue;
             }
+            let Some(peer) = self.peers.of_mut(node) else { continue };
+            if peer.said.get(&entry.group).is_some_and(|said| *said >= heartbeat.seq) {
+                continue;
+            }
+            peer.said.insert(entry.group, heartbeat.seq);
+            news = true;
             if self.config.groups[index.0].arbiter == Arbiter::Majority {
-                self.vote(now, node, index, entry, &heartbeat);
+                self.vote(now, node, index, entry, heartbeat);
                 self.count_vote(now, node, index, entry);
             }
             self.note_maintenance(index, entry, heartbeat.digest == self.digest);
@@ -147,6 +163,7 @@ impl Core {
                 peer.entries.insert(entry.group, entry.clone());
             }
         }
+        news
     }
 
     /// As a voter: gives, renews, keeps or frees the grant of this group.
@@ -170,8 +187,7 @@ impl Core {
         let may = |ask: &Ask| {
             (maintained || same_digest) && ask.lease <= longest && (!only_renews || group.voter.renews(now, ask))
         };
-        let asked_for = asked.filter(may);
-        if let Some(ask) = asked_for {
+        if let Some(ask) = asked.filter(may) {
             news |= group.voter.ask(now, ask);
         } else if asked.is_none() && has_given_up(entry) {
             let successor = match heartbeat.leaving {
@@ -184,9 +200,6 @@ impl Core {
             group.voter.expect_next_start(node, heartbeat.boot);
         }
         self.changed |= news;
-        if let Some(ask) = asked_for {
-            self.answer_in_time(now, node, index, ask.lease);
-        }
     }
 
     /// As an asker: counts the grant that the peer says it gave us.

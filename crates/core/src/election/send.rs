@@ -20,6 +20,9 @@ use std::time::Duration;
 /// Datagrams sent ahead of time, for news, between two regular heartbeats: no more than this.
 const EXTRA_MAX: u32 = 16;
 
+/// Groups that are not in every heartbeat: so many are in the next one.
+const TURN: usize = crate::wire::heartbeat::MAX_ENTRIES / 2;
+
 /// State of the sending side.
 #[derive(Debug)]
 pub(crate) struct Sender {
@@ -82,15 +85,12 @@ impl Core {
         self.choose_interval(now);
         let regular = now >= self.sender.next;
         let news = self.changed && self.sender.extra > 0;
-        let all = regular || news;
-        let to: Vec<NodeIndex> = self.peers.iter().filter(|p| all || p.answer_due(now)).map(|p| p.node).collect();
-        if all || !to.is_empty() {
+        if regular || news {
             self.vote_for_ourselves(now);
+            let to: Vec<NodeIndex> = self.peers.iter().map(|p| p.node).collect();
             for node in to {
                 self.emit_to(now, node, actions);
             }
-        }
-        if all {
             self.changed = false;
             self.sender.rotate = self.sender.rotate.wrapping_add(1);
         }
@@ -102,7 +102,7 @@ impl Core {
             self.sender.extra -= 1;
         }
         self.timers.begin(Timer::Heartbeat);
-        self.timers.wake(self.sender.next.min(self.next_answer().unwrap_or(self.sender.next)));
+        self.timers.wake(self.sender.next);
     }
 
     /// That of the file, or while one is changed under maintenance the shorter one of the file before: leases are still
@@ -171,7 +171,6 @@ impl Core {
         let seq = self.sender.seqs[node.0];
         let me = self.peers.me();
         let Some(peer) = self.peers.of_mut(node) else { return };
-        peer.answer_at = None;
         let accepted = peer.session.peer_accepts();
         let key = if accepted.is_empty() { self.keys.in_turn(seq) } else { self.keys.choose(accepted) };
         let mut heartbeat = Heartbeat {
@@ -236,15 +235,16 @@ impl Core {
             let entry = group.entry(turn, leases[group.index.0]);
             let fixed =
                 entry.role != Role::Backup && entry.role != Role::Fault || entry.grant.is_some() || entry.ask.is_some();
-            let fresh = turn.now.since(group.since) < turn.config.heartbeat.interval * 3;
+            let fresh = turn.now.since(group.since.max(group.hears_since)) < turn.config.heartbeat.interval * 3;
             if fixed || fresh { must.push(entry) } else { may.push(entry) }
         });
         if !may.is_empty() {
-            let shift = rotate.wrapping_mul(crate::wire::heartbeat::MAX_ENTRIES / 2) % may.len();
+            let shift = rotate.wrapping_mul(TURN) % may.len();
             may.rotate_left(shift);
-            let mut all = must.clone();
-            all.extend(may.iter().cloned());
-            let fit = entries_that_fit(self.identity.as_ref(), &all).max(must.len());
+            let (first, mut all) = (must.len(), must);
+            all.append(&mut may);
+            // ⚠ However many come first: a peer that has started anew waits until it has heard of each group.
+            let fit = entries_that_fit(self.identity.as_ref(), &all).max(first + TURN);
             all.truncate(fit);
             return all;
         }
@@ -308,7 +308,8 @@ impl Group {
             .with(Flags::SERVING, serving || (settings.observe && self.role == Role::Active))
             .with(Flags::CLOUD, cloud)
             .with(Flags::SETTLED, self.kept.preemption_suspended)
-            .with(Flags::FETCHES, self.fetches(turn));
+            .with(Flags::FETCHES, self.fetches(turn))
+            .with(Flags::HEARS_ACTIVE, self.hears_active);
         let effective = self.effective(turn);
         Entry {
             group: self.tag,

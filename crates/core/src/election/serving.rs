@@ -126,11 +126,12 @@ impl Group {
         }
     }
 
-    /// The longest wait that is taken from the cloud's `Retry-After`: whoever does not hear a member goes by the record.
+    /// The longest wait that is taken from the cloud's `Retry-After`: whoever does not hear a member goes by the record. ⚠ So does a claim,
+    /// which would run out of its time over a pause that a look before it was told of.
     pub(crate) fn patience(&self, turn: &Turn<'_>) -> Duration {
         let others = self.settings(turn).members.iter().filter(|m| !m.witness).filter_map(|m| turn.peers.of(m.node));
         let silent = others.into_iter().any(|p| !p.up(turn.now) || p.suspected(turn.now));
-        if silent { PATIENCE_ALONE } else { PATIENCE }
+        if silent || self.role == Role::Claiming { PATIENCE_ALONE } else { PATIENCE }
     }
 
     /// Says, now and then, that the cloud asks for a longer pause than this node takes.

@@ -4,8 +4,9 @@ use super::Core;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::BootId;
 use crate::model::role::{Cause, Role};
+use crate::model::settings::Arbiter;
 use crate::model::time::Instant;
-use crate::wire::session::suspicion;
+use crate::wire::session::{Session, suspicion};
 use std::time::Duration;
 
 /// An impossible echo of another boot id within this time means that another machine runs with our state; so long after the
@@ -100,10 +101,14 @@ impl Core {
         }
     }
 
-    /// The hypervisor stopped our clocks: most peers' datagrams prove it.
+    /// The hypervisor stopped our clocks: most peers' datagrams prove it. That they run slow beside the peers' matters to leases
+    /// alone, which are as long by those clocks. Under the other arbiters, where one peer may be most of them, it is as
+    /// likely that peer's clock, and takes nothing from a holder.
     fn frozen(&self, now: Instant, lease: Duration) -> bool {
+        let leases = self.config.groups.iter().any(|g| g.arbiter == Arbiter::Majority);
+        let lags = |s: &Session| s.clock_stood_still(lease) || leases && s.clock_runs_slow();
         let up: Vec<_> = self.peers.iter().filter(|p| p.up(now)).collect();
-        let ahead = up.iter().filter(|p| p.session.clock_lags(lease)).count();
+        let ahead = up.iter().filter(|p| lags(&p.session)).count();
         ahead > 0 && ahead * 2 > up.len()
     }
 
@@ -149,6 +154,7 @@ impl Core {
         for peer in self.peers.iter_mut() {
             peer.session.rebooted(now, boot);
             peer.entries.clear();
+            peer.said.clear();
         }
         self.sender.renumber();
         self.drop_every_right(now, Cause::Cloned, "a peer echoed a number that we never sent", actions);

@@ -110,6 +110,9 @@ pub struct Heartbeat {
     pub fabric_probe: bool,
 }
 
+/// The least `dead-multiplier` with arbiter `majority`: an ask and its answer take two intervals, and a lost one as much again.
+pub const MAJORITY_MULTIPLIER: u32 = 4;
+
 impl Heartbeat {
     /// Our own silence after which peers with our settings call us dead.
     #[must_use]

@@ -166,6 +166,8 @@ impl Flags {
     pub const SETTLED: Self = Self(1 << 10);
     /// An operator there asks the active node to hand over to it, whoever goes first in rank.
     pub const FETCHES: Self = Self(1 << 11);
+    /// Hears a node that is active, and is heard by it.
+    pub const HEARS_ACTIVE: Self = Self(1 << 12);
 
     /// Whether every bit of `other` is set.
     #[must_use]

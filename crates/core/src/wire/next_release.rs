@@ -7,7 +7,7 @@ use super::heartbeat::{decode, encode};
 use crate::model::settings::Config;
 
 /// What a later release says, and this one does not know.
-const FLAGS: u16 = 0xf000;
+const FLAGS: u16 = 0xe000;
 
 /// A datagram as a node of a later release, with that configuration, sends it: with flags that are not known yet, and the
 /// word that it reads a newer version, too.

@@ -133,15 +133,19 @@ impl Session {
 
     fn judge(&mut self, now: Instant, path: u8, hb: &Heartbeat) -> Verdict {
         let known = self.peer.as_ref().filter(|peer| peer.boot == hb.boot).map(|peer| peer.seq);
+        let names_us = hb.echo.boot == self.our_boot;
         if let Some(last) = known {
             // The number of a last datagram says nothing of how many came before it.
             let follows = hb.path == path && hb.leaving != Leaving::Gone;
             let new_here = follows && path::record(&mut self.stats.paths, now, path, hb.seq);
             if hb.seq <= last {
-                return Verdict::Dropped(if new_here { Reason::Overtaken } else { Reason::Replayed });
+                return match new_here {
+                    true if names_us && hb.echo.seq <= self.sent.highest() => Verdict::Late,
+                    true => Verdict::Dropped(Reason::Overtaken),
+                    false => Verdict::Dropped(Reason::Replayed),
+                };
             }
         }
-        let names_us = hb.echo.boot == self.our_boot;
         if names_us && hb.echo.seq > self.sent.highest() {
             return Verdict::Dropped(Reason::ImpossibleEcho);
         }
@@ -341,14 +345,20 @@ impl Session {
         self.peer.as_ref().map_or(Leaving::No, |peer| peer.leaving)
     }
 
-    /// Whether the peer's datagrams prove that our clock stood still for about half a `lease`, or runs slow by over 1 %.
+    /// Whether the peer's datagrams prove that our clock stood still for about half a `lease`.
     ///
     /// What a datagram echoes may have been heard up to an interval before it was written, so that much of a standstill
     /// cannot be told from waiting.
     #[must_use]
-    pub fn clock_lags(&self, lease: Duration) -> bool {
+    pub fn clock_stood_still(&self, lease: Duration) -> bool {
         let span = |peer: &Peer| (lease / 2).saturating_sub(peer.interval).max(lease / 4);
-        self.peer.as_ref().is_some_and(|peer| peer.uptime.lags(span(peer)))
+        self.peer.as_ref().is_some_and(|peer| peer.uptime.stood_still(span(peer)))
+    }
+
+    /// Whether they prove that our clock runs slow beside the peer's, by over 1 %.
+    #[must_use]
+    pub fn clock_runs_slow(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.uptime.runs_slow())
     }
 
     /// Counters.

@@ -228,6 +228,9 @@ fn i10_a_clocks_rate_decides_nothing() {
     for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
         holds(cluster(3, arbiter), &steps, NEVER, CALM + 250_000);
     }
+    // With a long dead time so much is remembered that heartbeats of different rates pass each other several times meanwhile.
+    let long = Cluster { dead_multiplier: 40, ..cluster(3, Arbiter::Majority) };
+    holds(long, &[(CALM, rate("b", 4_900)), (CALM, rate("c", 4_900))], NEVER, CALM + 700_000);
 }
 
 #[test]

@@ -227,6 +227,9 @@ impl Cluster {
             let (every, times) = (self.interval_ms, self.dead_multiplier);
             return Err(format!("interval-ms {every} is not 10 to 60000, or dead-multiplier {times} not 2 to 100"));
         }
+        if self.arbiter == Arbiter::Majority && self.dead_multiplier < MAJORITY_MULTIPLIER {
+            return Err(format!("dead-multiplier is not {MAJORITY_MULTIPLIER} or more, which arbiter majority needs"));
+        }
         Ok(())
     }
 

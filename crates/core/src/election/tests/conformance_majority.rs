@@ -407,27 +407,3 @@ fn a_lease_that_no_file_of_a_voter_knows_is_not_given() {
         assert!(given.is_none(), "{voter}: {given:?}");
     }
 }
-
-/// Two nodes that each have a right and a vote answer each other's asks, not each other's answers.
-#[test]
-fn answers_are_not_answered_for_ever() {
-    let with = |local: usize| {
-        let mut config = config(3, local, Arbiter::Majority);
-        config.heartbeat.dead_multiplier = 3;
-        let mut other = config.groups[0].clone();
-        other.name = "db".parse().expect("a name");
-        config.groups.push(other);
-        config
-    };
-    let mut pair = Pair::with(3, Instant::from_millis(1_000_000), with);
-    pair.run(SEC * 40);
-    let to = Some(NodeIndex(1));
-    pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(1), to }, request: 1 });
-    pair.run(SEC * 5);
-    let since = pair.now;
-    pair.run(SEC * 10);
-    let sent = pair.log.iter().filter(|(at, _, a)| *at > since && matches!(a, Action::SendDatagram { .. })).count();
-    // Three nodes say their word to two others a hundred times, and answer each of the two askers as often at most.
-    let (regular, answers) = (3 * 2 * 100, 2 * 2 * 100);
-    assert!(sent <= regular + answers + 20, "{sent}");
-}

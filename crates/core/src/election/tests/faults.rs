@@ -521,6 +521,22 @@ fn a_pause_of_almost_the_dead_time_makes_nobody_else_dead() {
     }
 }
 
+/// The same where some heartbeats were lost just before, and the effects side made progress shortly before: nothing else
+/// keeps this node from claiming in its first turn.
+#[test]
+fn a_short_pause_after_lost_heartbeats_makes_nobody_else_dead() {
+    let mut pair = settled(Arbiter::None);
+    pair.partition(0, 1, true);
+    pair.run(SEC * 35 / 100);
+    pair.partition(0, 1, false);
+    let since = pair.now;
+    let asleep = pair.nodes[1].take();
+    pair.run(SEC * 70 / 100);
+    pair.nodes[1] = asleep;
+    pair.run(SEC * 3);
+    assert!(!pair.became(since, 1, Role::Claiming) && pair.role(0) == Role::Active, "{}", pair.story());
+}
+
 /// What peers echo of numbers that were never sent: a snapshot was rolled back, or a clone runs.
 #[test]
 fn a_clone_is_one_that_goes_on_under_another_boot_id_and_the_fault_ends() {

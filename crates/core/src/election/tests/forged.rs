@@ -88,3 +88,25 @@ fn a_recording_steps_nothing() {
     pair.run(Duration::from_secs(1));
     assert!(steps(&pair, 1) > before, "the clock goes on");
 }
+
+/// Of two datagrams the later one overtook the other: what that says of a group is old, and a group that the later one does
+/// not speak of it would still tell of.
+#[test]
+fn what_was_overtaken_brings_no_old_word_back() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    let asleep = pair.nodes[1].take();
+    pair.run(INTERVAL * 5 / 2);
+    let overtaken = last_sent(&pair, 0);
+    pair.nodes[1] = asleep;
+    pair.give(0, Event::HealthChanged { group: GroupIndex(0), weight: -5, failed: false, undecided: false });
+    pair.run(INTERVAL * 2);
+    let said = |pair: &Pair| {
+        let entries = pair.core(1).peers.of(NodeIndex(0)).map(|p| p.entries.values());
+        entries.and_then(|mut all| all.next()).map(|e| e.effective)
+    };
+    assert_eq!(said(&pair), Some(145));
+    given(&mut pair, 1, overtaken.clone());
+    assert_eq!(said(&pair), Some(145));
+    let core = pair.nodes[1].as_mut().expect("it runs");
+    assert_eq!(core.peers.of(NodeIndex(0)).map(|p| p.session.stats().overtaken), Some(1));
+}

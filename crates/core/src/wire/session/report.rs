@@ -13,6 +13,9 @@ pub enum Verdict {
         /// The session began with it, or began again with another boot.
         proven: bool,
     },
+    /// Later ones of the same boot were heard first. It says nothing of the session any more, but of groups that those did not
+    /// speak of: a heartbeat may take several datagrams.
+    Late,
     /// It only taught us a boot; answer soon, so that it can prove itself.
     Candidate,
     /// It changed nothing.
@@ -25,7 +28,7 @@ pub enum Verdict {
 pub enum Reason {
     /// Its number was seen before, or is too old to tell.
     Replayed,
-    /// A copy that came over another path, or one that later ones overtook: usual, no cause for alarm.
+    /// A copy that came over another path, or one that later ones overtook, that names another boot of ours.
     Overtaken,
     /// It names another boot of ours, or none, and is not worth an answer.
     StaleEcho,
@@ -62,7 +65,7 @@ pub struct SessionStats {
     pub candidates: u64,
     /// [`Reason::Replayed`].
     pub replayed: u64,
-    /// [`Reason::Overtaken`].
+    /// [`Verdict::Late`] and [`Reason::Overtaken`]: usual, no cause for alarm.
     pub overtaken: u64,
     /// [`Reason::StaleEcho`].
     pub stale_echo: u64,
@@ -85,6 +88,7 @@ impl SessionStats {
                 self.proven += u64::from(proven);
                 &mut self.counted
             }
+            Verdict::Late => &mut self.overtaken,
             Verdict::Candidate => &mut self.candidates,
             Verdict::Dropped(Reason::Replayed) => &mut self.replayed,
             Verdict::Dropped(Reason::Overtaken) => &mut self.overtaken,

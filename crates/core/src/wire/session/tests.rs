@@ -135,7 +135,7 @@ fn a_number_counts_once_and_only_upwards() {
     let mut s = established();
     assert_eq!(s.receive(at(1010), 0, &heard(THEM, 10, 2)), dropped(Reason::Replayed));
     assert_eq!(s.receive(at(1020), 0, &heard(THEM, 12, 2)), COUNTS);
-    assert_eq!(s.receive(at(1030), 0, &heard(THEM, 11, 2)), dropped(Reason::Overtaken));
+    assert_eq!(s.receive(at(1030), 0, &heard(THEM, 11, 2)), Verdict::Late);
     assert_eq!(s.receive(at(1040), 0, &heard(THEM, 11, 2)), dropped(Reason::Replayed));
     assert_eq!(s.last_heard(), Some(at(1020)));
     assert_eq!((s.stats().replayed, s.stats().overtaken), (2, 1));
@@ -146,7 +146,7 @@ fn the_first_copy_counts_and_the_session_lives_while_any_path_does() {
     let mut s = established();
     let copy = |seq, path| Heartbeat { path, ..heard(THEM, seq, 2) };
     assert_eq!(s.receive(at(1100), 1, &copy(11, 1)), COUNTS);
-    assert_eq!(s.receive(at(1101), 0, &copy(11, 0)), dropped(Reason::Overtaken));
+    assert_eq!(s.receive(at(1101), 0, &copy(11, 0)), Verdict::Late);
     assert_eq!(s.receive(at(1102), 1, &copy(11, 0)), dropped(Reason::Replayed), "made for the other path");
     assert_eq!(s.receive(at(1200), 1, &copy(13, 1)), COUNTS);
     assert_eq!(s.state(at(1250)), SessionState::Up);
@@ -293,7 +293,7 @@ fn a_last_datagram_ends_the_session_at_once_and_only_another_boot_begins_it_agai
     assert_eq!(s.receive(at(1010), 0, &last), COUNTS);
     assert_eq!((s.state(at(1010)), s.leaving()), (SessionState::Down, Leaving::Gone));
     assert_eq!((s.suspected_at(), s.next_deadline(at(1010))), (None, Instant::FAR_FUTURE));
-    assert_eq!(s.receive(at(1020), 0, &heard(THEM, 11, 2)), dropped(Reason::Overtaken));
+    assert_eq!(s.receive(at(1020), 0, &heard(THEM, 11, 2)), Verdict::Late);
     assert_eq!(s.state(at(1020)), SessionState::Down);
     assert!(s.stats().paths[0].lost < 10, "the number of a last datagram is no measure of loss");
     assert_eq!(s.receive(at(1030), 0, &heard(THEM_AGAIN, 1, 2)), Verdict::Candidate);
