@@ -232,6 +232,12 @@ impl Deed {
         }
     }
 
+    /// Whether it is a reload that changes what leases last.
+    pub(super) fn changes_leases(&self) -> bool {
+        let Self::Reload { interval_ms, dead_multiplier, .. } = self else { return false };
+        interval_ms.is_some() || dead_multiplier.is_some()
+    }
+
     /// The nodes that it names.
     pub(super) fn names(&self) -> Vec<&str> {
         match self {

@@ -11,7 +11,6 @@ use havipd_core::model::time::Instant;
 use havipd_core::wire::heartbeat::is_heartbeat;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 impl World {
     pub(super) fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
@@ -72,25 +71,39 @@ impl World {
         }
         let address = SocketAddr::from((Cluster::path_address(from, path.unwrap_or(0)), PORT));
         let Some(stamp) = stamp else { return self.suffer(to, path, address, bytes) };
-        if is_heartbeat(&bytes) {
-            self.note_arrival(to, from, &stamp);
+        let late = self.hosts[to].reads_late;
+        if is_heartbeat(&bytes) && late.is_zero() {
+            self.note_arrival(to, from, self.now, self.guest_now(to), &stamp);
         }
         self.replay_later(to, path, from, &bytes);
         let arrived = self.guest_now(to);
         let event = Event::DatagramReceived { path, from: address, arrived, bytes };
-        match self.hosts[to].reads_late {
-            Duration::ZERO => self.turn(to, event),
-            late => self.tell(to, late, event),
+        if late.is_zero() {
+            return self.turn(to, event);
+        }
+        if let Some(p) = &self.hosts[to].process {
+            let (incarnation, at, event) = (p.incarnation, self.now, Box::new(event));
+            self.after(late, Happening::Read { to, incarnation, at, from, stamp, event });
         }
     }
 
-    /// A heartbeat is in the socket of a daemon that runs, if there is room for it.
-    fn note_arrival(&mut self, to: usize, from: usize, stamp: &Stamp) {
+    /// A daemon that is behind with its reading comes to a datagram: what lay behind others was not there for it before.
+    pub(super) fn read(&mut self, to: usize, at: Instant, from: usize, stamp: &Stamp, event: Event) {
+        if let Event::DatagramReceived { arrived, bytes, .. } = &event
+            && is_heartbeat(bytes)
+        {
+            self.note_arrival(to, from, at, *arrived, stamp);
+        }
+        self.turn(to, event);
+    }
+
+    /// A heartbeat that arrived at `at`, on the host's clock `guest`, is in the socket of a daemon that runs, if there is room for it.
+    fn note_arrival(&mut self, to: usize, from: usize, at: Instant, guest: Instant, stamp: &Stamp) {
         let h = &self.hosts[to];
         let dropped = h.halted.is_some() && h.backlog.len() >= super::host::SOCKET_BACKLOG;
         if h.process.is_some() && !dropped && self.readable(h, &self.hosts[from]) {
-            let (guest, run) = (h.clock.read(self.now), h.starts);
-            self.facts.arrived(self.now, guest, run, to, from, stamp);
+            let run = h.starts;
+            self.facts.arrived(at, guest, run, to, from, stamp);
         }
     }
 

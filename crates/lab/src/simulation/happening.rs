@@ -31,6 +31,15 @@ pub(super) enum Happening {
         /// What is known of it where it was sent; none: it is forged.
         stamp: Option<Arc<Stamp>>,
     },
+    /// A daemon that is behind reads what arrived at `at`.
+    Read {
+        to: usize,
+        incarnation: u64,
+        at: Instant,
+        from: usize,
+        stamp: Arc<Stamp>,
+        event: Box<Event>,
+    },
     /// The shell tells its core something.
     Tell {
         host: usize,

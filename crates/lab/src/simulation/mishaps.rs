@@ -10,7 +10,7 @@ use havipd_core::model::settings::Arbiter;
 use std::time::Duration;
 
 /// Kinds of fault.
-pub(super) const KINDS: u32 = 23;
+pub(super) const KINDS: u32 = 30;
 
 impl Plan {
     /// Something goes wrong with the keepaliveds.
@@ -64,11 +64,87 @@ impl Plan {
                 let (node, ppm) = (self.node(), self.rng.i64(-4_900..=4_900));
                 self.add(at, Deed::ClockRate { node, ppm });
             }
-            _ => {
+            20..=22 => {
                 let kind = self.rng.u32(0..OPERATIONS);
                 self.operation(at, kind);
             }
+            _ => self.way_fault(at, kind),
         }
+    }
+
+    /// Something is wrong with a way in or out of one host, or with how the cloud lets calls in.
+    fn way_fault(&mut self, at: u64, kind: u32) {
+        let (node, after) = (self.node(), at + self.span());
+        match kind {
+            23 => {
+                let lost = |here| Deed::HeartbeatAddress { node: node.clone(), path: 0, here };
+                self.add(at, lost(false));
+                self.add(after, lost(true));
+            }
+            24 => {
+                self.add(at, Deed::SendRefused { node: node.clone(), on: true });
+                self.add(after, Deed::SendRefused { node, on: false });
+            }
+            25 => self.flap(at),
+            26 => {
+                // Without a halt no daemon whose timers are in time is further behind.
+                let dead = self.cluster.interval_ms * u64::from(self.cluster.dead_multiplier);
+                let by_ms = self.rng.u64(1..dead / 2);
+                self.add(at, Deed::ReadLate { node: node.clone(), by_ms });
+                self.add(after, Deed::ReadLate { node, by_ms: 0 });
+            }
+            27 => {
+                for n in 0..self.rng.u64(1..10) {
+                    let datagrams = self.rng.u32(1..400);
+                    self.add(at + n * 100, Deed::Flood { node: node.clone(), datagrams });
+                }
+            }
+            28 => {
+                let rule = self.throttled();
+                self.add(at, Deed::CloudFault { rule });
+                self.add(after, Deed::CloudClear);
+            }
+            _ => self.delay_changes(at),
+        }
+    }
+
+    /// The interface of one group's HAVIPs comes and goes.
+    fn flap(&mut self, mut at: u64) {
+        let (node, group) = (self.member(), self.rng.usize(0..self.cluster.groups));
+        for _ in 0..self.rng.u32(1..8) {
+            for up in [false, true] {
+                self.add(at, Deed::HavipLink { node: node.clone(), group, up });
+                at += self.rng.u64(10..5_000);
+            }
+        }
+    }
+
+    /// One direction gets slow, slower, quicker: each datagram takes as long as all of that time.
+    fn delay_changes(&mut self, mut at: u64) {
+        let (from, to) = (self.node(), self.node());
+        for _ in 0..self.rng.u32(1..5) {
+            let delay_us = self.rng.u64(200..4_000_000);
+            let link = Link { delay_us, ..Link::default() };
+            self.add(at, Deed::Link { from: from.clone(), to: to.clone(), path: None, link });
+            at += self.span();
+        }
+        self.add(at, Deed::HealNetwork);
+    }
+
+    /// The cloud has too many calls, and says for how long.
+    fn throttled(&mut self) -> FaultRule {
+        let fault = Fault::Status {
+            status: 429,
+            code: "RateLimit".into(),
+            message: "too many calls".into(),
+            retry_after: of(&mut self.rng, &[None, Some(0), Some(1), Some(5), Some(60), Some(600), Some(1 << 40)]),
+            applied: false,
+        };
+        let scope = of(&mut self.rng, &[Scope::Any, Scope::Write, Scope::Read]);
+        let mut rule = FaultRule::new(scope, fault);
+        rule.caller = self.rng.bool().then(|| self.member());
+        rule.times = self.rng.bool().then(|| self.rng.u32(1..10));
+        rule
     }
 
     fn host_fault(&mut self, at: u64, kind: u32) {

@@ -5,12 +5,10 @@ use super::deed::Deed;
 use super::invariants::i03_convergence::bound;
 use super::mishaps::KINDS;
 use super::network::Link;
-use super::random::{SETTLE_MS, of, shareable};
+use super::random::{SETTLE_MS, least_multiplier, of, shareable};
 use super::scenario::Step;
 use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, Strangers};
 
-/// The least dead multiplier with which many groups are drawn.
-const LASTING: u32 = 5;
 /// One plan of so many has many groups, which cost as much time as they are.
 const MANY_GROUPS: u32 = 60;
 /// Kinds of operation.
@@ -161,7 +159,8 @@ impl Plan {
             }
             5 => {
                 let interval_ms = self.rng.bool().then(|| of(&mut self.rng, &[100, 200, 500, 1000]));
-                let dead_multiplier = self.rng.bool().then(|| of(&mut self.rng, &[3, 5, 10]));
+                let least = least_multiplier(self.cluster.arbiter);
+                let dead_multiplier = self.rng.bool().then(|| of(&mut self.rng, &[least, 5, 10]));
                 // The dead time must not exceed the cold-start wait.
                 let gap = self.rng.u64(10..10_000);
                 let short = interval_ms.unwrap_or(1000) * 10 <= self.cluster.cold_start_wait_ms;
@@ -262,10 +261,17 @@ impl Plan {
         }
     }
 
-    /// One of two paths is cut, one way or both, between two nodes or all, or bad, for a while.
+    /// One of two paths is cut, one way or both, between two nodes or all, or bad, for a while; or a node has no address
+    /// on it.
     fn path_fault(&mut self, quiet_ms: u64) {
         let (at, after) = (self.rng.u64(0..quiet_ms), self.span());
         let (x, y, path) = (self.node(), self.node(), Some(self.rng.usize(0..2)));
+        if self.rng.u32(0..4) == 0 {
+            let path = path.unwrap_or(0);
+            self.add(at, Deed::HeartbeatAddress { node: x.clone(), path, here: false });
+            self.add(at + after, Deed::HeartbeatAddress { node: x, path, here: true });
+            return;
+        }
         let (whole, one_way) = (self.rng.bool(), self.rng.bool());
         let mut link = Link::default();
         match self.rng.u32(0..4) {
@@ -301,9 +307,7 @@ impl Plan {
             self.add(at, Deed::SaveDisk { node: node.clone() });
             self.add(at + after, Deed::RestoreDisk { node, back_ms });
         }
-        // With fewer intervals to a dead time many groups are lost without a fault: docs/invariants.md, "Open".
-        let lasts = self.cluster.dead_multiplier >= LASTING;
-        if self.rng.u32(0..MANY_GROUPS) == 0 && lasts {
+        if self.rng.u32(0..MANY_GROUPS) == 0 {
             self.cluster.groups = of(&mut self.rng, &[8, 16, 64]);
         }
     }

@@ -66,7 +66,9 @@ impl World {
         if self.hosts[host].disk_stuck {
             self.unstick(host, true);
         }
-        self.hosts[host].address_stuck = None;
+        if self.hosts[host].address_stuck.is_some() {
+            self.free_address(host);
+        }
         self.mend_paths(host);
         if !self.hosts[host].link_up {
             self.link_state(host, true);

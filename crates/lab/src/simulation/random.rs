@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use super::invariants::i03_convergence::bound;
 use super::plan::Plan;
 use super::scenario::{Expect, Scenario};
-use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, OnRestart, OnStop};
+use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, MAJORITY_MULTIPLIER, OnRestart, OnStop};
 use std::time::Duration;
 
 /// Time before the first fault, so that most runs begin with a holder.
@@ -41,6 +41,9 @@ impl Scenario {
         };
         plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
         plan.additions(quiet_ms);
+        // What all nodes must agree on is changed everywhere before the end of the faults.
+        let changes = plan.steps.iter().filter(|s| s.deed.changes_leases()).map(|s| s.at_ms + 1_000).max();
+        let quiet_ms = quiet_ms.max(changes.unwrap_or(0));
         // A reload may make the dead time longer.
         let longest = plan.cluster.dead_time().max(LONGEST);
         let after = bound(&plan.cluster, longest) + AFTERWARDS;
@@ -65,6 +68,11 @@ impl Scenario {
 
 pub(super) fn of<T: Clone>(rng: &mut fastrand::Rng, list: &[T]) -> T {
     list[rng.usize(0..list.len())].clone()
+}
+
+/// The lowest dead multiplier that is drawn.
+pub(super) fn least_multiplier(arbiter: Arbiter) -> u32 {
+    if arbiter == Arbiter::Majority { MAJORITY_MULTIPLIER } else { 3 }
 }
 
 /// Whether HAVIPs may stay bound to all members: the cloud tells who has the packets, and announcements move them.
@@ -92,7 +100,7 @@ fn cluster(rng: &mut fastrand::Rng) -> Cluster {
     cluster.profile = profile.name;
     cluster.binding = if shareable(&cluster) && rng.bool() { Binding::Shared } else { Binding::Exclusive };
     cluster.interval_ms = of(rng, &[100, 200, 500, 500, 1000]);
-    cluster.dead_multiplier = of(rng, &[3, 5, 10, 10]);
+    cluster.dead_multiplier = of(rng, &[least_multiplier(arbiter), 5, 10, 10]);
     let dead_ms = cluster.interval_ms * u64::from(cluster.dead_multiplier);
     cluster.cold_start_wait_ms = of(rng, &[10_000, 15_000, 30_000]).max(dead_ms);
     cluster.preempt = rng.u32(0..4) > 0;

@@ -142,6 +142,11 @@ impl World {
             }
             Happening::Wake { host, incarnation } => self.wake(host, incarnation),
             Happening::Deliver { to, path, from, bytes, stamp } => self.deliver(to, path, from, bytes, stamp),
+            Happening::Read { to, incarnation, at, from, stamp, event } => {
+                if self.runs(to, incarnation) {
+                    self.read(to, at, from, &stamp, *event);
+                }
+            }
             Happening::Tell { host, incarnation, event } => {
                 if self.runs(host, incarnation) {
                     self.turn(host, *event);
