@@ -1,6 +1,8 @@
 //! The operator's end of the control socket. Blocking: `havipctl` has nothing else to do.
 
 use super::protocol::{Code, ProtocolError, Request, Response, line};
+use super::silence::Silent;
+use crate::clock;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -10,6 +12,11 @@ use std::time::Duration;
 
 /// A reply or a snapshot is not longer than this.
 const MAX_REPLY: u64 = 64 * 1024 * 1024;
+/// After this silence it is asked whether the daemon answers anything at all: what it was told to do may take its time,
+/// but a status it has at once.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long that answer may take.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,14 +35,16 @@ pub enum ClientError {
         /// The socket.
         path: PathBuf,
     },
-    /// The daemon has more connections than it can take.
-    #[error("havipd at {} does not accept connections at the moment", path.display())]
-    Busy {
+    /// The socket is there, and nobody answers.
+    #[error("havipd does not answer; its socket {} is there, and {silent}", path.display())]
+    Silent {
         /// The socket.
         path: PathBuf,
+        /// Who has it, as far as is known.
+        silent: Silent,
     },
-    /// The daemon did not answer in time.
-    #[error("havipd did not answer within {} s", .0.as_secs())]
+    /// The daemon answers, but not this request.
+    #[error("havipd has not answered this within {} s; it may still take effect", .0.as_secs())]
     TimedOut(Duration),
     /// The connection broke off.
     #[error("lost the connection to havipd: {0}")]
@@ -54,8 +63,8 @@ impl ClientError {
     pub const fn code(&self) -> Code {
         match self {
             Self::Permission { .. } => Code::Permission,
-            Self::Busy { .. } | Self::TimedOut(_) => Code::TryAgain,
-            Self::Unreachable { .. } | Self::Lost(_) | Self::Protocol(_) => Code::Unreachable,
+            Self::TimedOut(_) => Code::TryAgain,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost(_) | Self::Protocol(_) => Code::Unreachable,
             Self::Serialise(_) => Code::Usage,
         }
     }
@@ -65,28 +74,31 @@ impl ClientError {
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
+    path: PathBuf,
     patience: Duration,
 }
 
 impl Client {
-    /// Connects to the daemon at `path`; each later answer may take `patience`.
+    /// Connects to the daemon at `path`; each later answer may take `patience`, as long as the daemon answers others.
     ///
     /// # Errors
-    /// Nobody there, not allowed, or too busy.
+    /// Nobody there, not allowed, or nobody takes the connection.
     pub fn connect(path: &Path, patience: Duration) -> Result<Self, ClientError> {
         let stream = open(path).map_err(|source| {
             let path = path.to_owned();
             match source.kind() {
                 io::ErrorKind::PermissionDenied => ClientError::Permission { path },
-                io::ErrorKind::WouldBlock => ClientError::Busy { path },
+                // The kernel's queue is full: nobody has taken a connection from it for long.
+                io::ErrorKind::WouldBlock => ClientError::Silent { path, silent: Silent::unknown() },
                 _ => ClientError::Unreachable { path, source },
             }
         })?;
+        let look = patience.min(SILENCE);
         stream
-            .set_read_timeout(Some(patience))
-            .and_then(|()| stream.set_write_timeout(Some(patience)))
+            .set_read_timeout(Some(look))
+            .and_then(|()| stream.set_write_timeout(Some(look)))
             .map_err(ClientError::Lost)?;
-        Ok(Self { stream: BufReader::new(stream), patience })
+        Ok(Self { stream: BufReader::new(stream), path: path.to_owned(), patience })
     }
 
     /// Asks, and waits for the answer.
@@ -95,19 +107,19 @@ impl Client {
     /// No answer in time, or none that can be understood. An answer that says no is not an error.
     pub fn call(&mut self, request: &Request) -> Result<Response, ClientError> {
         self.send(request)?;
-        let reply = self.receive()?.ok_or_else(|| ClientError::Lost(io::ErrorKind::UnexpectedEof.into()))?;
+        let reply =
+            self.receive(Some(self.patience))?.ok_or_else(|| ClientError::Lost(io::ErrorKind::UnexpectedEof.into()))?;
         Ok(Response::parse(&reply)?)
     }
 
     /// Asks for snapshots, and hands each (one line of JSON) to `show` until that returns false, or
-    /// the daemon ends: then this returns true. Between two there is no limit of time.
+    /// the daemon ends: then this returns true. Between two there is no limit of time while the daemon answers others.
     ///
     /// # Errors
-    /// The connection broke off.
+    /// The connection broke off, or nobody answers any more.
     pub fn watch(&mut self, mut show: impl FnMut(&[u8]) -> bool) -> Result<bool, ClientError> {
         self.send(&Request::Watch)?;
-        self.stream.get_ref().set_read_timeout(None).map_err(ClientError::Lost)?;
-        while let Some(snapshot) = self.receive()? {
+        while let Some(snapshot) = self.receive(None)? {
             if !show(&snapshot) {
                 return Ok(false);
             }
@@ -124,23 +136,53 @@ impl Client {
         }
     }
 
-    fn receive(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
-        let mut text = Vec::new();
-        let read = (&mut self.stream).take(MAX_REPLY).read_until(b'\n', &mut text);
-        match read {
-            Ok(0) => Ok(None),
-            Ok(_) if text.last() == Some(&b'\n') => Ok(Some(text)),
-            Ok(_) => Err(ClientError::Lost(io::ErrorKind::UnexpectedEof.into())),
-            Err(e) => Err(self.lost(e)),
+    /// The next line; `None` at the end. `most` is how long it may take of a daemon that answers others.
+    fn receive(&mut self, most: Option<Duration>) -> Result<Option<Vec<u8>>, ClientError> {
+        let (mut text, began) = (Vec::new(), clock::now());
+        loop {
+            // What was read before a pause stays in `text`.
+            let read = (&mut self.stream).take(MAX_REPLY).read_until(b'\n', &mut text);
+            match read {
+                Ok(0) if text.is_empty() => return Ok(None),
+                Ok(_) if text.last() == Some(&b'\n') => return Ok(Some(text)),
+                Ok(_) => return Err(ClientError::Lost(io::ErrorKind::UnexpectedEof.into())),
+                Err(e) if !is_pause(&e) => return Err(ClientError::Lost(e)),
+                Err(e) => {
+                    if !self.answers_others() {
+                        return Err(self.lost(e));
+                    }
+                    if let Some(most) = most.filter(|most| clock::now().since(began) >= *most) {
+                        return Err(ClientError::TimedOut(most));
+                    }
+                }
+            }
         }
     }
 
-    fn lost(&self, error: io::Error) -> ClientError {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::TimedOut(self.patience),
-            _ => ClientError::Lost(error),
-        }
+    /// Whether somebody else would be answered, be it that there is no place for him.
+    fn answers_others(&self) -> bool {
+        let asked = || -> io::Result<usize> {
+            let mut other = open(&self.path)?;
+            let look = Some(self.patience.min(SECOND_LOOK));
+            other.set_read_timeout(look).and_then(|()| other.set_write_timeout(look))?;
+            // One that has no place for us may have closed already.
+            let _ = line(&Request::Status).map(|line| other.write_all(&line));
+            other.read(&mut [0])
+        };
+        asked().is_ok_and(|read| read > 0)
     }
+
+    fn lost(&self, error: io::Error) -> ClientError {
+        if !is_pause(&error) {
+            return ClientError::Lost(error);
+        }
+        ClientError::Silent { path: self.path.clone(), silent: Silent::behind(self.stream.get_ref()) }
+    }
+}
+
+/// Whether it is only that nothing came, or nothing was taken, in time.
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Non-blocking at first: a daemon that hangs has a full backlog, and a plain connect would wait.

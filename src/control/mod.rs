@@ -8,6 +8,7 @@
 pub mod client;
 pub mod protocol;
 pub mod server;
+mod silence;
 
 use std::path::PathBuf;
 

@@ -171,7 +171,7 @@ pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> 
         Ok(refusal) => return Err(refusal),
         Err(
             error @ (ClientError::Unreachable { .. }
-            | ClientError::Busy { .. }
+            | ClientError::Silent { .. }
             | ClientError::TimedOut(_)
             | ClientError::Lost(_)),
         ) => (error.code(), error.to_string()),

@@ -66,6 +66,44 @@ fn the_state_of_another_node_is_named_and_not_used() {
     assert_eq!(a.group()["drained"], false);
 }
 
+/// A monitoring that waits a minute for each answer is one that says nothing of that night.
+#[test]
+fn a_daemon_that_is_stopped_costs_a_reader_seconds_and_is_named() {
+    let lab = Lab::new(Options::default());
+    let (a, _b) = lab.pair();
+    a.signal(19);
+    let state = lab.home(0).join("state");
+    let commands: [&[&str]; 7] = [
+        &["status"],
+        &["status", "--check"],
+        &["status", "--watch"],
+        &["why", "web"],
+        &["doctor"],
+        &["history"],
+        &["switchover", "web", "--dry-run"],
+    ];
+    let asked: Vec<_> = commands
+        .iter()
+        .map(|words| {
+            let mut command = std::process::Command::new("timeout");
+            command.arg("30").arg(env!("CARGO_BIN_EXE_havipctl")).args(*words);
+            command.arg("--socket").arg(a.socket()).env("STATE_DIRECTORY", &state);
+            command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let known = format!("its process {} is stopped by a signal (SIGSTOP)", a.pid());
+    for (asked, words) in asked.into_iter().zip(commands) {
+        let answer = asked.wait_with_output().unwrap();
+        let text = String::from_utf8(answer.stderr).unwrap();
+        // The history is on the disk, too.
+        let code = if words[0] == "history" { 0 } else { 69 };
+        assert_eq!(answer.status.code(), Some(code), "{words:?}: {text}");
+        assert!(text.contains("havipd does not answer; its socket") && text.contains(&known), "{words:?}: {text}");
+    }
+    a.signal(18);
+    a.wait_for("goes on", |s| s["groups"][0]["name"] == "web");
+}
+
 #[test]
 fn refused_permission_is_a_fault_with_a_remedy_until_it_is_given() {
     let lab = Lab::new(Options::default());
