@@ -1,12 +1,13 @@
 //! What this process does about itself: no core dumps, no children that outlive it, and on a busy host a thread that
 //! does not wait its turn ([`realtime`]) and memory that stays ([`memory`]); of programs that people look at, whether
-//! somebody still does ([`audience`]).
+//! somebody still does ([`audience`]); of listeners, whom they have room for ([`places`]).
 //!
 //! Heartbeat keys and cloud credentials live in this process' memory. A core file, or a debugger
 //! of another program of the same user, would give them away.
 
 pub mod audience;
 pub mod memory;
+pub mod places;
 pub mod realtime;
 
 use rustix::process::{

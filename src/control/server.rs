@@ -1,7 +1,7 @@
 //! The daemon's end of the control socket.
 //!
-//! Nothing that a client does can hurt: connections, request size and time are bounded, a client
-//! that does not read is dropped, and the commands themselves go one by one to whoever handles them
+//! Nothing that a client does can hurt: connections, request size and time are bounded, also for each user, so
+//! that none keeps another out, and least of all root; a client that does not read is dropped, and the commands themselves go one by one to whoever handles them
 //! through a bounded queue.
 //!
 //! The file's mode decides who may connect: root, the daemon's user and the group `havipd`. Of those
@@ -12,6 +12,7 @@
 //! nobody answers on is a leftover of a crash and is replaced.
 
 use super::protocol::{Code, MAX_REQUEST, Request, Response, line};
+use crate::process::places::{Client, Place, Places, Shares};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -24,7 +25,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -33,6 +34,12 @@ use tracing::{debug, warn};
 pub struct Limits {
     /// Connections at a time.
     pub connections: usize,
+    /// Of these, for root and the daemon's own user only.
+    pub kept: usize,
+    /// Connections of any other user at a time.
+    pub of_a_user: usize,
+    /// A connection that has asked nothing for this long makes room for another.
+    pub slow: Duration,
     /// From the first moment of waiting for a request to its line break.
     pub receive: Duration,
     /// For a command to be carried out.
@@ -46,7 +53,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 32,
+            connections: 48,
+            kept: 16,
+            of_a_user: 8,
+            slow: Duration::from_secs(1),
             receive: Duration::from_secs(30),
             handle: Duration::from_secs(60),
             send: Duration::from_secs(10),
@@ -158,7 +168,8 @@ impl Server {
     ) where
         S: Serialize + Send + Sync + 'static,
     {
-        let places = Arc::new(Semaphore::new(limits.connections));
+        let shares = Shares { all: limits.connections, kept: limits.kept, slow: limits.slow };
+        let places = Places::new(shares);
         loop {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -169,17 +180,21 @@ impl Server {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let peer = Peer::of(&stream);
+            let first = peer.is_trusted();
+            let most = if first { limits.connections } else { limits.of_a_user };
+            let Some(place) = places.take(Client { key: peer.uid, most, first }) else {
                 refuse(stream);
                 continue;
             };
-            let mut connection = Connection::new(stream, handler.clone(), snapshots.clone(), limits);
-            tokio::spawn(async move {
+            let number = place.number();
+            let mut connection = Connection::new(stream, peer, place, handler.clone(), snapshots.clone(), limits);
+            let task = tokio::spawn(async move {
                 if let Err(e) = connection.serve().await {
                     debug!("control connection: {e}");
                 }
-                drop(place);
             });
+            places.runs(number, task.abort_handle());
         }
     }
 }
@@ -237,7 +252,8 @@ fn refuse_to_displace(path: &Path) -> Result<(), BindError> {
 
 /// Says why, if the socket takes it without waiting.
 fn refuse(stream: UnixStream) {
-    let reply = Response::new(Code::TryAgain, "too many control connections");
+    let text = "this user has too many connections to havipd, or all users together have: end a `status --watch`";
+    let reply = Response::new(Code::TryAgain, text);
     if let Ok(line) = line(&reply) {
         let _ = stream.try_write(&line);
     }
@@ -269,6 +285,7 @@ struct Connection<S> {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
     peer: Peer,
+    place: Place<Option<u32>>,
     handler: mpsc::Sender<ControlRequest>,
     snapshots: watch::Receiver<Arc<S>>,
     limits: Limits,
@@ -277,19 +294,21 @@ struct Connection<S> {
 impl<S: Serialize + Send + Sync + 'static> Connection<S> {
     fn new(
         stream: UnixStream,
+        peer: Peer,
+        place: Place<Option<u32>>,
         handler: mpsc::Sender<ControlRequest>,
         snapshots: watch::Receiver<Arc<S>>,
         limits: Limits,
     ) -> Self {
-        let peer = Peer::of(&stream);
         let (reader, writer) = stream.into_split();
-        Self { reader: BufReader::new(reader), writer, peer, handler, snapshots, limits }
+        Self { reader: BufReader::new(reader), writer, peer, place, handler, snapshots, limits }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
         let mut text = Vec::new();
         loop {
             text.clear();
+            self.place.waits();
             let mut bounded = (&mut self.reader).take(MAX_REQUEST as u64);
             match timeout(self.limits.receive, bounded.read_until(b'\n', &mut text)).await {
                 Err(_) if text.is_empty() => return Ok(()),
@@ -303,6 +322,7 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
                 let why = if text.len() >= MAX_REQUEST { "request too long" } else { "request without a line break" };
                 return self.send(&Response::new(Code::Usage, why)).await;
             }
+            self.place.asks();
             let reply = match Request::parse(&text) {
                 Ok(Request::Watch) => return self.watch().await,
                 Ok(command) => match Rights::of(self.peer).refusal(&command) {

@@ -4,6 +4,7 @@
 //! read. It runs on the effects thread, where the page is made from what the core published already: a
 //! scrape asks nothing of the core.
 
+use crate::process::places::{Client, Place, Places, Shares};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
@@ -12,11 +13,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Pause after a failed bind or accept.
@@ -40,8 +40,14 @@ pub trait Source: Send + Sync + 'static {
 /// What a client may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at a time; what comes beyond is closed at once.
+    /// Connections at a time; what comes beyond is closed at once, unless one that is slow can make room.
     pub connections: usize,
+    /// Of these, for clients on this host only.
+    pub kept: usize,
+    /// Connections of one address at a time.
+    pub of_an_address: usize,
+    /// A connection that has asked nothing for this long makes room for another.
+    pub slow: Duration,
     /// For the head of a request, from the first moment of waiting for it.
     pub head: Duration,
     /// For a whole connection.
@@ -53,7 +59,10 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 16,
+            connections: 32,
+            kept: 4,
+            of_an_address: 8,
+            slow: Duration::from_secs(2),
             head: Duration::from_secs(10),
             connection: Duration::from_secs(300),
             head_bytes: 16 * 1024,
@@ -80,19 +89,19 @@ pub async fn serve(listen: SocketAddr, source: Arc<dyn Source>, limits: Limits) 
         }
     };
     source.listening(None);
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(Shares { all: limits.connections, kept: limits.kept, slow: limits.slow });
     let mut connections = JoinSet::new();
     loop {
         let accepted = listener.accept().await;
         while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, _)) => {
-                if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-                    let source = Arc::clone(&source);
-                    connections.spawn(async move {
-                        connection(stream, source, limits).await;
-                        drop(place);
-                    });
+            Ok((stream, from)) => {
+                // One address is one client, however its packets write it.
+                let key = from.ip().to_canonical();
+                if let Some(place) = places.take(Client { key, most: limits.of_an_address, first: key.is_loopback() }) {
+                    let (number, source) = (place.number(), Arc::clone(&source));
+                    let task = connections.spawn(async move { connection(stream, place, source, limits).await });
+                    places.runs(number, task);
                 }
             }
             Err(error) => {
@@ -112,8 +121,11 @@ fn open(listen: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(64)
 }
 
-async fn connection(stream: TcpStream, source: Arc<dyn Source>, limits: Limits) {
+async fn connection(stream: TcpStream, place: Place<IpAddr>, source: Arc<dyn Source>, limits: Limits) {
     let service = service_fn(|request: Request<Incoming>| {
+        // From here it has to take the page, and to ask again: both may not last.
+        place.asks();
+        place.waits();
         let response = answer(request.method(), request.uri().path(), source.as_ref());
         async move { Ok::<_, Infallible>(response) }
     });
@@ -151,4 +163,54 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    struct Well;
+
+    impl Source for Well {
+        fn page(&self) -> Option<Bytes> {
+            None
+        }
+        fn health(&self) -> Result<(), String> {
+            Ok(())
+        }
+        fn listening(&self, error: Option<String>) {
+            assert_eq!(error, None);
+        }
+    }
+
+    /// A half request, or none, holds a place only while nobody else wants it.
+    #[tokio::test]
+    async fn connections_that_ask_nothing_make_room() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+        let hour = Duration::from_secs(3600);
+        let limits = Limits { head: hour, connection: hour, slow: Duration::ZERO, ..Limits::default() };
+        let serving = tokio::spawn(serve(free, Arc::new(Well), limits));
+        let connect = || async {
+            loop {
+                if let Ok(stream) = TcpStream::connect(free).await {
+                    return stream;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let mut held = Vec::new();
+        for _ in 0..limits.connections * 2 {
+            let mut slow = connect().await;
+            slow.write_all(b"GET /hea").await.expect("sent");
+            held.push(slow);
+        }
+        let mut stream = connect().await;
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(held[0].read(&mut [0]).await.ok(), Some(0), "the slowest was let go");
+        serving.abort();
+    }
 }

@@ -156,7 +156,9 @@ fn slow_clients_and_slow_handlers_have_deadlines() {
 
 #[test]
 fn connections_are_counted_and_places_come_back() {
-    let daemon = Daemon::start(Limits { connections: 3, ..Limits::default() });
+    // None of them is slow enough here to make room.
+    let limits = Limits { connections: 3, kept: 0, slow: Duration::from_secs(3600), ..Limits::default() };
+    let daemon = Daemon::start(limits);
     let mut held: Vec<_> = (0..3).map(|_| daemon.client()).collect();
     for client in &mut held {
         assert_eq!(client.call(&why("in")).unwrap().code, Code::Done);
@@ -170,6 +172,23 @@ fn connections_are_counted_and_places_come_back() {
     assert_eq!(held[0].call(&why("still in")).unwrap().code, Code::Done);
     held.pop();
     wait_for("a place is free", || daemon.client().call(&why("in again")).ok().filter(|r| r.code == Code::Done));
+}
+
+#[test]
+fn whoever_asks_nothing_makes_room() {
+    let limits = Limits { connections: 2, kept: 0, slow: Duration::ZERO, ..Limits::default() };
+    let daemon = Daemon::start(limits);
+    let mut idle = daemon.raw();
+    let mut half = daemon.raw();
+    half.write_all(b"{\"command\":").unwrap();
+    let mut clients = [daemon.client(), daemon.client()];
+    for client in &mut clients {
+        assert_eq!(client.call(&why("in")).unwrap().code, Code::Done);
+    }
+    for slow in [&mut idle, &mut half] {
+        // One of them had sent what nobody will read.
+        assert!(!matches!(std::io::Read::read(slow, &mut [0]), Ok(1)), "it was let go");
+    }
 }
 
 #[test]
@@ -196,7 +215,7 @@ fn watching_shows_the_first_and_the_last_snapshot_and_ends_with_the_daemon() {
 
 #[test]
 fn a_watcher_that_does_not_read_is_dropped() {
-    let limits = Limits { connections: 1, send: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits { connections: 1, kept: 0, send: Duration::from_millis(100), ..Limits::default() };
     let limits = Limits { watch_interval: Duration::ZERO, ..limits };
     let daemon = Daemon::start(limits);
     let mut deaf = daemon.raw();

@@ -5,7 +5,7 @@ use havipd::control::server::Limits;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// `nobody` on every distribution: any user does who is neither root nor the daemon's.
 const SOMEBODY: u32 = 65534;
@@ -55,6 +55,38 @@ fn the_group_may_look_and_not_touch() {
         daemon.client().call(&havipd::control::protocol::Request::Undrain { group: None }).unwrap().message,
         "no"
     );
+}
+
+/// A user who may only look takes all places there are for him; root and other users do not notice.
+#[test]
+fn one_user_does_not_lock_out_another() {
+    let daemon = Daemon::start(Limits::default());
+    as_member(&daemon, &["why", "web"]);
+    let watch = |uid| {
+        let mut command = Command::new(daemon.dir.path().join("havipctl"));
+        command.arg("--socket").arg(daemon.socket()).args(["status", "--watch", "--json"]).stdin(Stdio::null());
+        command.uid(uid).gid(rustix::process::getegid().as_raw()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut watchers: Vec<_> = (0..40).map(|_| watch(SOMEBODY)).collect();
+    let of_a_user = Limits::default().of_a_user;
+    crate::wait_for("those without a place are turned away", || {
+        let ended = watchers.iter_mut().map(|w| w.try_wait().unwrap()).filter(Option::is_some).count();
+        (ended == watchers.len() - of_a_user).then_some(())
+    });
+    let refused = as_member(&daemon, &["why", "web"]);
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(75), "{text}");
+    assert!(text.contains("this user has too many connections to havipd"), "{text}");
+    let mut another = watch(SOMEBODY - 1);
+    let mut first = [0; 1];
+    std::io::Read::read_exact(another.stdout.as_mut().unwrap(), &mut first).unwrap();
+    let root = daemon.client().call(&havipd::control::protocol::Request::Why { group: "web".to_owned() });
+    assert_eq!(root.unwrap().message, "web");
+    for mut watcher in watchers.into_iter().chain([another]) {
+        let _ = watcher.kill();
+        watcher.wait().unwrap();
+    }
 }
 
 #[test]
