@@ -16,6 +16,7 @@ pub mod keepalived;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod plain;
 pub mod process;
 pub mod runtime;
 pub mod state;

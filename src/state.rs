@@ -77,6 +77,11 @@ pub enum Found {
         /// Where it was looked for.
         path: PathBuf,
     },
+    /// None, and earlier runs have left a history beside it: it was lost.
+    Lost {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// One that cannot be understood; it was kept aside.
     Corrupt {
         /// Why.
@@ -103,6 +108,12 @@ impl fmt::Display for Found {
         match self {
             Self::State => f.write_str("state of the last run found"),
             Self::Nothing { path } => write!(f, "no state of an earlier run at {}", path.display()),
+            Self::Lost { path } => write!(
+                f,
+                "starting without the state of the last run: {} is gone, though there was one (the history is there); a drain or \
+                 maintenance that was on is forgotten",
+                path.display()
+            ),
             Self::Corrupt { reason, kept } => {
                 let kept = kept.display();
                 write!(f, "starting without the state of the last run ({reason}); its file is kept as {kept}")
@@ -149,7 +160,10 @@ pub fn load(directory: &Path) -> Result<Loaded, Unreadable> {
     let path = directory.join(FILE);
     let text = match read(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((Persisted::default(), Found::Nothing { path })),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let lost = crate::journal::is_in(directory);
+            return Ok((Persisted::default(), if lost { Found::Lost { path } } else { Found::Nothing { path } }));
+        }
         Err(e) => return Err(Unreadable(format!("cannot read {}: {e}", path.display()))),
     };
     match understand(&text) {
@@ -383,6 +397,16 @@ mod tests {
         let highest = r#"{"version": 1, "state": {"groups": {"web": {"epoch-reserved": 1099511627776}}}}"#;
         std::fs::write(&path, highest).expect("there is room");
         assert_eq!(load(dir.path()).expect("it can be read").1, Found::State);
+    }
+
+    #[test]
+    fn a_state_that_is_gone_where_earlier_runs_left_a_history_is_wrong() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(!load(dir.path()).expect("it can be read").1.is_wrong(), "a first start");
+        std::fs::write(dir.path().join("history.jsonl"), "").expect("there is room");
+        let (state, found) = load(dir.path()).expect("it can be read");
+        assert!(found.is_wrong() && state == Persisted::default(), "{found}");
+        assert!(found.to_string().contains("a drain or maintenance that was on is forgotten"), "{found}");
     }
 
     #[test]

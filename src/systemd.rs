@@ -29,6 +29,22 @@ pub fn directory(variable: &str, default: &str) -> PathBuf {
     PathBuf::from(first.unwrap_or(default))
 }
 
+/// What is wrong with the directories that the environment names: one that depends on where this process happens to run
+/// is none. `None`: nothing.
+#[must_use]
+pub fn odd_directory() -> Option<String> {
+    let odd = |variable: &&str| {
+        let value = std::env::var_os(variable)?;
+        let first = value.to_str().map(|text| text.split(':').next().unwrap_or_default());
+        let absolute = value.is_empty() || first.is_some_and(|first| first.starts_with('/'));
+        (!absolute).then(|| {
+            let value = crate::plain::line(&value.to_string_lossy());
+            format!("{variable} is \"{value}\", which is not an absolute path: set it to one, or unset it")
+        })
+    };
+    ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"].iter().find_map(odd)
+}
+
 /// The line to the service manager.
 #[derive(Debug)]
 pub struct Notifier {
@@ -137,7 +153,7 @@ impl Notifier {
             if o.known.as_deref() != Some(text) {
                 o.known = Some(text.to_owned());
                 // A line break would begin another message.
-                o.status = Some(text.replace(|c: char| c.is_control(), " "));
+                o.status = Some(crate::plain::line(text));
             }
         });
     }

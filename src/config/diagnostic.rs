@@ -71,6 +71,13 @@ impl Diagnostics {
         Self(vec![Diagnostic { file: file.into(), location, severity: Severity::Error, text, help: None }])
     }
 
+    /// The same with errors first, for whoever reads only how it begins.
+    #[must_use]
+    pub fn errors_first(mut self) -> Self {
+        self.0.sort_by_key(|d| d.severity);
+        self
+    }
+
     /// Whether one of them is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
@@ -223,6 +230,16 @@ mod tests {
         assert_eq!(at(6), Location { line: 2, column: 1 });
         assert_eq!(at(11), Location { line: 2, column: 5 });
         assert_eq!(at(9999).line, 3);
+    }
+
+    #[test]
+    fn errors_can_come_first() {
+        let report = Report::default();
+        report.warning(Some(&(0..0)), "w", None);
+        report.error(&(1..1), "e");
+        let all = report.finish(&"f".into(), "ab");
+        assert_eq!(all.0[0].text, "w");
+        assert_eq!(all.errors_first().0[0].text, "e");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Single values: durations, addresses, endpoints, interfaces, regions.
 
 use super::diagnostic::quote;
+use crate::plain::is_odd;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -211,7 +212,7 @@ impl FromStr for InterfaceName {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || is_odd(c);
         if s.is_empty() || s.len() > 15 || s == "." || s == ".." || s.contains(odd) {
             return Err(format!("{} is not the name of a network interface: use 1 to 15 characters", quote(s)));
         }

@@ -1,5 +1,6 @@
 //! What goes over the control socket: requests and replies, each one line of JSON.
 
+use crate::plain;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -219,6 +220,9 @@ pub enum ProtocolError {
     /// Not a command that this version knows.
     #[error("not a command: {0}")]
     Request(#[source] serde_json::Error),
+    /// A command with a member that it does not have.
+    #[error("not a command: unknown member `{0}`")]
+    Member(String),
     /// Not a reply.
     #[error("not a reply: {0}")]
     Response(#[source] serde_json::Error),
@@ -241,7 +245,28 @@ impl Request {
     /// # Errors
     /// What is wrong with it, in words for the operator.
     pub fn parse(line: &[u8]) -> Result<Self, ProtocolError> {
-        serde_json::from_slice(line).map_err(ProtocolError::Request)
+        let request: Self = serde_json::from_slice(line).map_err(ProtocolError::Request)?;
+        // serde looks for unknown members only where a command has members.
+        if matches!(request, Self::Status | Self::Watch | Self::Doctor | Self::Reload) {
+            let given: Value = serde_json::from_slice(line).map_err(ProtocolError::Request)?;
+            let more = given.as_object().and_then(|given| given.keys().find(|key| *key != "command"));
+            if let Some(member) = more {
+                return Err(ProtocolError::Member(plain::line(member)));
+            }
+        }
+        Ok(request)
+    }
+
+    /// The command and its members, for the log.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Ok(Value::Object(mut all)) = serde_json::to_value(self) else { return String::new() };
+        let command = all.remove("command").and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default();
+        let member = |(name, value): (String, Value)| match value {
+            Value::String(text) => format!(", {name} {}", plain::line(&text)),
+            other => format!(", {name} {other}"),
+        };
+        all.into_iter().fold(command, |words, one| words + &member(one))
     }
 }
 
@@ -261,7 +286,8 @@ impl Response {
         if protocol > PROTOCOL {
             return Err(ProtocolError::Later { theirs: protocol });
         }
-        serde_json::from_slice(line).map_err(ProtocolError::Response)
+        let said: Self = serde_json::from_slice(line).map_err(ProtocolError::Response)?;
+        Ok(Self { message: plain::lines(&said.message), data: plain::document(said.data), ..said })
     }
 }
 
@@ -305,12 +331,31 @@ mod tests {
             (r#"{"command":"dance"}"#, "unknown variant `dance`"),
             (r#"{"command":"why"}"#, "missing field `group`"),
             (r#"{"command":"why","group":"web","force":true}"#, "unknown field `force`"),
+            (r#"{"command":"status","force":true}"#, "unknown member `force`"),
             ("[]", "missing field `command`"),
             ("", "EOF"),
         ] {
             let error = Request::parse(text.as_bytes()).expect_err("not a request").to_string();
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_request_is_told_in_words() {
+        let of = |text: &str| Request::parse(text.as_bytes()).expect("a request").words();
+        assert_eq!(
+            of(r#"{"command":"switchover","group":"web","to":"b"}"#),
+            "switchover, dry-run false, group web, to b"
+        );
+        assert_eq!(of(r#"{"command":"status"}"#), "status");
+    }
+
+    #[test]
+    fn what_another_daemon_says_drives_no_terminal() {
+        let said = "{\"code\":0,\"message\":\"a\\u001b[2J\\nb\",\"data\":{\"groups\":[\"\u{202e}x\"]}}";
+        let read = Response::parse(said.as_bytes()).expect("a reply");
+        assert_eq!(read.message, "a [2J\nb");
+        assert_eq!(read.data, serde_json::json!({"groups": ["\u{fffd}x"]}));
     }
 
     #[test]

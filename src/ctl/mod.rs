@@ -19,7 +19,9 @@ use crate::config::parse_duration;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
+use crate::plain;
 use crate::process::audience::{self, Watched};
+use crate::systemd::odd_directory;
 use clap::{Parser, Subcommand, ValueEnum};
 use havipd_core::model::settings::LogLevel;
 use say::{Paint, print};
@@ -228,6 +230,9 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return exit(misunderstood(&error)),
     };
+    if let Some(odd) = odd_directory() {
+        return exit(say::tell(&Response::new(Code::Configuration, odd), arguments.json).into());
+    }
     exit(run(&arguments))
 }
 
@@ -302,7 +307,7 @@ fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
     // A quiet daemon gives nothing to print, and so no occasion to find out that nobody reads it.
     audience::watch(Watched::Both, |gone| std::process::exit(gone.exit_code()));
     let ended = Client::connect(socket, PATIENCE)?.watch(|line| {
-        let snapshot: Value = serde_json::from_slice(line).unwrap_or_default();
+        let snapshot: Value = plain::document(serde_json::from_slice(line).unwrap_or_default());
         if as_json {
             return say::document(&Response::done("").with_data(snapshot));
         }

@@ -2,6 +2,7 @@
 //! second, and in what they can do to a terminal.
 
 use crate::log::RateLimit;
+use crate::plain;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
 
@@ -63,8 +64,7 @@ impl Lines {
         budget.suppressed += u64::from(!allowed);
         // During a flood even turning bytes into text is worth saving, so the last line is one of those logged.
         if allowed {
-            let mut text: String =
-                String::from_utf8_lossy(&self.line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let mut text = plain::line(&String::from_utf8_lossy(&self.line));
             if self.cut {
                 text.push('…');
             }

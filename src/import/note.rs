@@ -112,7 +112,7 @@ impl Notes {
 
 /// One line, and not nothing.
 fn shown(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = crate::plain::line(text);
     if line.trim().is_empty() { "\"\"".to_owned() } else { line }
 }
 

@@ -4,6 +4,7 @@ use super::merge::{Cluster, OutGroup, OutHavip, OutNode};
 use super::note::{Kind, Notes};
 use super::{Input, Options};
 use crate::config::schema;
+use crate::plain::is_odd;
 use havipd_core::model::ids::ClusterName;
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
@@ -158,7 +159,7 @@ fn quote(text: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            c if c.is_control() => {
+            c if is_odd(c) => {
                 let _ = write!(quoted, "\\u{:04X}", u32::from(c));
             }
             c => quoted.push(c),
@@ -169,7 +170,7 @@ fn quote(text: &str) -> String {
 
 /// Fit for a comment: TOML allows no control characters there.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    crate::plain::line(text)
 }
 
 /// One note, on as many lines as it takes.

@@ -1,5 +1,6 @@
 //! The values of keepalived's keywords.
 
+use crate::plain::is_odd;
 use havipd_core::model::ids::HavipId;
 use std::net::IpAddr;
 use std::path::Path;
@@ -67,7 +68,7 @@ pub(super) fn interface(text: &str) -> (&str, bool) {
 
 /// Whether the kernel, and havipd, take it as the name of an interface.
 pub(super) fn is_interface(name: &str) -> bool {
-    let ok = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | ':');
+    let ok = |c: char| !c.is_whitespace() && !is_odd(c) && !matches!(c, '/' | ':');
     (1..=15).contains(&name.len()) && name.chars().all(ok) && !matches!(name, "." | ".." | "none")
 }
 

@@ -1,6 +1,7 @@
 //! The queue and the thread between those who log and whoever reads.
 
 use crate::clock;
+use crate::plain;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -189,13 +190,13 @@ impl Write for Line<'_> {
         // In one piece: two would be two lines of the queue.
         let mut line = self.prefix().to_vec();
         if self.maker.json.load(Ordering::Relaxed) {
-            line.extend_from_slice(event);
+            line.extend_from_slice(escaped(event).as_bytes());
             queue.write_all(&line)?;
         } else {
             let body = event.strip_suffix(b"\n").unwrap_or(event);
             let cut = cut(body);
             // Quoted text must not be able to forge a line or to drive a terminal.
-            line.extend(cut.iter().map(|&b| if b.is_ascii_control() { b' ' } else { b }));
+            line.extend(plain::line(&String::from_utf8_lossy(cut)).into_bytes());
             line.push(b'\n');
             queue.write_all(&line)?;
         }
@@ -205,6 +206,22 @@ impl Write for Line<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A line of JSON in which the rest of what could drive a terminal is escaped, too: JSON itself asks for that only below 0x20.
+fn escaped(event: &[u8]) -> String {
+    let text = String::from_utf8_lossy(event);
+    let (body, end) = text.strip_suffix('\n').map_or((&*text, ""), |body| (body, "\n"));
+    let mut line = String::with_capacity(text.len());
+    for c in body.chars() {
+        if plain::is_odd(c) {
+            // All of them are in the basic plane.
+            line.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            line.push(c);
+        }
+    }
+    line + end
 }
 
 /// The first [`MAX_TEXT`] bytes, without half a character at the end.
@@ -227,6 +244,12 @@ pub(super) fn stderr_is_journal() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_of_json_stays_one_and_drives_no_terminal() {
+        let line = escaped("{\"message\":\"a\u{9b}2J\u{202e}b\"}\n".as_bytes());
+        assert_eq!(line, "{\"message\":\"a\\u009b2J\\u202eb\"}\n");
+    }
 
     #[test]
     fn what_was_lost_is_told_with_the_priority_of_a_warning() {

@@ -79,7 +79,10 @@ impl Reload {
         let (path, known) = (self.path.clone(), self.known);
         let loaded = tokio::task::spawn_blocking(move || load(&path, node, &known)).await;
         let loaded = loaded.map_err(|e| ReloadError::NotNow(e.to_string()))?;
-        let loaded = loaded.map_err(|e| ReloadError::Invalid(e.to_string()))?;
+        let loaded = loaded.map_err(|e| match e {
+            LoadError::Invalid(all) => ReloadError::Invalid(all.errors_first().to_string()),
+            other => ReloadError::Invalid(other.to_string()),
+        })?;
         for warning in &loaded.warnings.0 {
             tracing::warn!("{warning}");
         }

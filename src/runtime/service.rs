@@ -53,6 +53,11 @@ const PER_TURN: usize = 256;
 /// The core hears of our progress at least this often, whatever the heartbeat interval.
 const PROGRESS: Duration = Duration::from_secs(1);
 
+/// How long the answer to a probe of the way to the cloud may take.
+const PROBE: Duration = Duration::from_secs(5);
+/// Between two such probes: a path that flaps is no reason to call the cloud each time.
+const PROBE_REST: Duration = Duration::from_secs(5);
+
 /// Why a daemon with a good configuration could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
@@ -133,9 +138,13 @@ struct Service {
     learning: Option<JoinHandle<()>>,
     vrrp: Option<Vrrp>,
     warming: Option<JoinHandle<()>>,
+    /// A peer misses heartbeats.
+    suspected: bool,
+    /// When the way to the cloud was probed for that reason.
+    probed: Option<Instant>,
     internal: mpsc::Sender<Internal>,
     /// Who waits for the core's answer, by number.
-    waiting: HashMap<u64, oneshot::Sender<Response>>,
+    waiting: HashMap<u64, handle::Waiting>,
     requests: u64,
     /// Who waits for the reload that runs, and for the one after it.
     reloading: Option<Vec<oneshot::Sender<Response>>>,
@@ -218,6 +227,8 @@ pub async fn run(
         learning: None,
         vrrp: None,
         warming: None,
+        suspected: false,
+        probed: None,
         internal,
         waiting: HashMap::new(),
         requests: 0,
@@ -290,10 +301,28 @@ impl Service {
             tracing::info!(group = entry.group, cause = entry.cause, "{}: {}", entry.group, entry.detail);
             self.journal.write(entry);
         }
+        self.probe_the_way(core.election.peers.iter().any(|peer| peer.suspected));
         let status = Status::new((*core).clone(), self.effects_status());
         let published = Arc::new(Published::Running(Box::new(status)));
         self.measure.published(clock::now(), Arc::clone(&published));
         self.status.send_replace(published);
+    }
+
+    /// A peer misses heartbeats: if it is dead in a moment, a claim finds a connection that works, and not one that died
+    /// with the same part of the network.
+    fn probe_the_way(&mut self, suspected: bool) {
+        let began = suspected && !std::mem::replace(&mut self.suspected, suspected);
+        self.suspected = suspected;
+        let now = clock::now();
+        let rested = self.probed.is_none_or(|at| now.since(at) >= PROBE_REST);
+        if let (true, true, Some(client)) = (began, rested, self.executor.client.clone()) {
+            self.probed = Some(now);
+            tokio::spawn(async move {
+                if let Err(error) = client.keep_warm(tokio::time::Instant::now() + PROBE).await {
+                    tracing::debug!("while a peer is suspected, the cloud does not answer: {error}");
+                }
+            });
+        }
     }
 
     fn effects_status(&self) -> EffectsStatus {

@@ -114,16 +114,23 @@ async fn discover(client: &Client, deadline: Instant) -> Result<Target, Discover
     }
 }
 
-/// Tries until it works, is refused, or time is up.
+/// Tries until it works, is refused, or time is up. What the cloud said, or why it could not be reached, is not hidden by
+/// a last attempt for which no time was left.
 pub(super) async fn again<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
+    let mut first_cause = None;
     loop {
         match attempt().await {
             Err(error) if matches!(error.class, ErrorClass::Retry | ErrorClass::NotSent) && !error.denied => {
                 let pause = error.retry_after.unwrap_or_default().max(PAUSE);
-                if clock::now() + pause >= deadline {
+                if !error.is_not_sent() || first_cause.is_none() {
+                    first_cause = Some(error);
+                }
+                if clock::now() + pause >= deadline
+                    && let Some(error) = first_cause
+                {
                     return Err(error);
                 }
                 tokio::time::sleep(pause).await;

@@ -5,7 +5,7 @@
 
 use crate::journal::Entry;
 use havipd_core::election::snapshot::{GroupSnapshot, Snapshot};
-use havipd_core::model::role::Cause;
+use havipd_core::model::role::{Cause, Role};
 use std::collections::BTreeMap;
 
 /// How each group was when last looked at.
@@ -30,7 +30,7 @@ impl Chronicle {
         let mut news = Vec::new();
         for group in &snapshot.groups {
             let mut now = Seen {
-                active: group.active.clone(),
+                active: settled(group, &snapshot.node),
                 drained: group.drained,
                 maintenance: group.maintenance,
                 repairs: group.havips.iter().map(|h| h.repairs).collect(),
@@ -49,6 +49,17 @@ impl Chronicle {
         self.groups.retain(|name, _| snapshot.groups.iter().any(|g| g.name == *name));
         news
     }
+}
+
+/// Who is active: one that only claims may yet fail.
+fn settled(group: &GroupSnapshot, here: &str) -> Option<String> {
+    let active = group.active.as_ref()?;
+    let role = if active == here {
+        Some(group.role)
+    } else {
+        group.members.iter().find(|m| m.node == *active).and_then(|m| m.role)
+    };
+    role.is_none_or(|role| matches!(role, Role::Active | Role::Releasing)).then(|| active.clone())
 }
 
 fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
@@ -80,7 +91,7 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
     // A node that becomes active, or hands over in order, has said so with its own role.
     let told = |active: &str| active == here || group.cause == Cause::HandoverComplete;
     match (&before.active, &group.active) {
-        (Some(old), Some(new)) if old != new && !told(new) => {
+        (Some(old), Some(new)) if old != new && !told(new) && settled(group, here).is_some() => {
             all.push(entry("moved", format!("{new} is active (epoch {}), before it {old}", group.epoch), Some(new)));
         }
         _ => {}
@@ -93,7 +104,7 @@ mod tests {
     use super::*;
     use crate::doctor::fixture;
     use havipd_core::election::snapshot::HavipSnapshot;
-    use havipd_core::model::role::Role;
+    use havipd_core::election::succession::MemberSnapshot;
 
     /// What `changes` to a group, one after the other, are noted as.
     fn noted(changes: &[&dyn Fn(&mut GroupSnapshot)]) -> Vec<String> {
@@ -115,6 +126,27 @@ mod tests {
         group.role = if node == Some("a") { Role::Active } else { Role::Backup };
         group.active = node.map(str::to_owned);
         group.cause = cause;
+    }
+
+    #[test]
+    fn one_that_only_claims_is_not_active_yet() {
+        let claims = |role| {
+            move |g: &mut GroupSnapshot| {
+                active(g, Some("b"), Cause::Started);
+                let member = MemberSnapshot {
+                    node: "b".to_owned(),
+                    witness: false,
+                    role: Some(role),
+                    priority: 100,
+                    unfit: None,
+                };
+                g.members = vec![member];
+            }
+        };
+        let seen = noted(&[&claims(Role::Claiming), &claims(Role::Backup)]);
+        assert_eq!(seen, [""; 0], "it failed");
+        let seen = noted(&[&claims(Role::Claiming), &claims(Role::Active)]);
+        assert_eq!(seen.len(), 1, "{seen:?}");
     }
 
     #[test]

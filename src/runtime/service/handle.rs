@@ -19,10 +19,21 @@ use havipd_core::model::ids::GroupName;
 use havipd_core::model::role::Role;
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
+/// How long the disk may take for what an operator ordered.
+const STORED: Duration = Duration::from_secs(2);
 /// Number of the commands that nobody waits for: signals.
 const NOBODY: u64 = 0;
+
+/// An operator who waits for the core's answer.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    reply: oneshot::Sender<Response>,
+    /// What was ordered is to outlast a restart.
+    lasting: bool,
+}
 
 impl Service {
     /// Carries out what the core asks, and whatever else it has asked for by now.
@@ -62,7 +73,7 @@ impl Service {
             ToEffects::Reply { request: NOBODY, reply } => tracing::info!("{}", response(reply).message),
             ToEffects::Reply { request, reply } => {
                 if let Some(waiting) = self.waiting.remove(&request) {
-                    let _ = waiting.send(response(reply));
+                    self.answer(waiting, response(reply));
                 }
             }
             ToEffects::Seal { farewells, addresses } => {
@@ -164,19 +175,47 @@ impl Service {
                 Err(error) => Response::new(Code::Usage, error.to_string()),
             })),
             _ => match command(&self.config, &request) {
-                Ok(command) => self.order(command, reply),
+                Ok(command) => {
+                    let (uid, pid) = (peer.uid, peer.pid);
+                    tracing::info!(uid, pid, "an operator asks: {}", request.words());
+                    let lasting = matches!(
+                        request,
+                        Request::Drain { .. } | Request::Undrain { .. } | Request::Maintenance { .. }
+                    );
+                    self.order(command, lasting, reply);
+                }
                 Err(refusal) => drop(reply.send(refusal)),
             },
         }
     }
 
-    fn order(&mut self, command: Command, reply: oneshot::Sender<Response>) {
-        tracing::info!(?command, "an operator asks");
+    /// Answers; what is to outlast a restart is done only once it is on the disk, or it is said that it is not.
+    fn answer(&self, Waiting { reply, lasting }: Waiting, response: Response) {
+        if !lasting || response.code != Code::Done {
+            let _ = reply.send(response);
+            return;
+        }
+        let state = Arc::clone(&self.state);
+        // The core tells what to store right after this, so it is waited for in a task of its own.
+        tokio::spawn(async move {
+            let disk = Arc::clone(&state);
+            let stored = tokio::task::spawn_blocking(move || disk.flush(STORED)).await.unwrap_or(false);
+            if stored {
+                let _ = reply.send(response);
+                return;
+            }
+            let why = state.status().error.unwrap_or_else(|| "the state directory does not answer".to_owned());
+            let text = format!("{}; but a restart forgets it, as it cannot be stored: {why}", response.message);
+            let _ = reply.send(Response { code: Code::TryAgain, message: text, ..response });
+        });
+    }
+
+    fn order(&mut self, command: Command, lasting: bool, reply: oneshot::Sender<Response>) {
         self.requests += 1;
-        self.waiting.retain(|_, waiting| !waiting.is_closed());
+        self.waiting.retain(|_, waiting| !waiting.reply.is_closed());
         let event = Event::Commanded { command, request: self.requests };
         match self.to_core.try_send(ToCore::Event(event)) {
-            Ok(()) => drop(self.waiting.insert(self.requests, reply)),
+            Ok(()) => drop(self.waiting.insert(self.requests, Waiting { reply, lasting })),
             Err(_) => drop(reply.send(Response::new(Code::TryAgain, "the core has too much to do"))),
         }
     }

@@ -4,6 +4,7 @@
 //! ENI pages; `bindedInstances` and its members are modelled on the official SDKs. Every member
 //! that the documentation leaves open is optional.
 
+use super::plain;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -14,18 +15,19 @@ use std::time::Duration;
 #[serde(rename_all = "camelCase")]
 pub struct HaVip {
     /// `havip-...`.
+    #[serde(deserialize_with = "plain::or_empty")]
     pub ha_vip_id: String,
     /// Name given by its owner.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub name: String,
     /// The VPC that it lives in.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub vpc_id: String,
     /// The subnet that its address comes from.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub subnet_id: String,
     /// `available`, `binded`, or something that we do not know.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub status: String,
     /// The virtual address.
     pub private_ip_address: Option<Ipv4Addr>,
@@ -42,9 +44,10 @@ pub struct HaVip {
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
     /// `i-...` or `eni-...`.
+    #[serde(deserialize_with = "plain::or_empty")]
     pub instance_id: String,
     /// `SERVER` or `ENI`.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub instance_type: String,
     /// Whether it is the one that gets the traffic; absent or null is "not said".
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,13 +115,13 @@ pub struct Eni {
     /// `eni-...`.
     pub eni_id: String,
     /// The instance that it is mounted on.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub instance_id: String,
     /// Its MAC address, any case.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub mac_address: String,
     /// `available`, `inuse`, `attaching`, `detaching`.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub status: String,
 }
 
@@ -149,10 +152,10 @@ pub struct InstanceDetail {
 #[serde(rename_all = "camelCase")]
 pub struct Instance {
     /// `i-...`.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub id: String,
     /// `Running`, `Stopped`, ...
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub status: String,
 }
 
@@ -161,13 +164,13 @@ pub struct Instance {
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody {
     /// Machine-readable code.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub code: String,
     /// Text for people.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub message: String,
     /// The cloud's id of the request.
-    #[serde(default, deserialize_with = "null_as_empty")]
+    #[serde(default, deserialize_with = "plain::or_empty")]
     pub request_id: String,
 }
 

@@ -7,6 +7,7 @@ pub mod event;
 pub mod histogram;
 pub mod ids;
 pub mod maintenance;
+pub mod plain;
 pub mod role;
 pub mod secret;
 pub mod settings;

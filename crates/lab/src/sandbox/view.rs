@@ -45,7 +45,7 @@ impl Line {
     }
 
     fn and(mut self, text: impl Into<String>, style: Style) -> Self {
-        let text = text.into().replace(char::is_control, "?");
+        let text = text.into().replace(havipd_core::model::plain::is_odd, "?");
         self.0.push(Span { text, style });
         self
     }
