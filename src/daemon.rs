@@ -11,7 +11,9 @@ use crate::runtime::service::{End, Setup, run};
 use crate::runtime::signals::{Signal, Signals};
 use crate::runtime::stale;
 use crate::runtime::status::Published;
-use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, stop_timeout, unit_of_this_process};
+use crate::systemd::{
+    DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, odd_directory, stop_timeout, unit_of_this_process,
+};
 use crate::{process, state};
 use clap::Parser;
 use havipd_core::model::settings::{Log, LogFormat, LogLevel};
@@ -72,6 +74,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::from(code));
         }
     };
+    if let Some(odd) = odd_directory() {
+        let _ = writeln!(io::stderr(), "havipd: {odd}");
+        return ExitCode::from(u8::from(Code::Configuration));
+    }
+    if process::init::is_first() {
+        return ExitCode::from(process::init::run().unwrap_or_else(|error| {
+            let _ = writeln!(io::stderr(), "havipd: cannot start as the first process of a container: {error}");
+            u8::from(Code::No)
+        }));
+    }
     if arguments.check_config {
         return ExitCode::from(u8::from(check_config(&arguments)));
     }

@@ -300,6 +300,13 @@ fn report(group: &GroupName, outcome: &HookOutcome) {
     if suppressed > 0 {
         warn!(%group, hook, program, "{suppressed} more lines of its output suppressed");
     }
+    if outcome.left_running > 0 {
+        let left_running = outcome.left_running;
+        info!(
+            %group, hook, program, state, left_running,
+            "the hook has ended, and what it started in the background runs on; it ends with the unit"
+        );
+    }
     if result.success() {
         info!(%group, hook, program, state, milliseconds, "hook done");
     } else {

@@ -1,4 +1,5 @@
-//! What this process does about itself: no core dumps, no children that outlive it, and on a busy host a thread that
+//! What this process does about itself: no core dumps, no children that outlive it, of which hooks inherit nothing ([`like_others`]), and as PID 1 of
+//! a container a parent for what they leave behind ([`init`]); on a busy host a thread that
 //! does not wait its turn ([`realtime`]) and memory that stays ([`memory`]); of programs that people look at, whether
 //! somebody still does ([`audience`]); of listeners, whom they have room for ([`places`]).
 //!
@@ -6,12 +7,14 @@
 //! of another program of the same user, would give them away.
 
 pub mod audience;
+pub mod init;
+pub mod like_others;
 pub mod memory;
 pub mod places;
 pub mod realtime;
 
 use rustix::process::{
-    DumpableBehavior, Pid, Resource, Rlimit, Signal, getpid, getppid, set_dumpable_behavior,
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
 };
 use std::io;
@@ -32,12 +35,14 @@ pub enum ProcessError {
 /// Keeps secrets out of core dumps and away from debuggers of the same user (`PR_SET_DUMPABLE`,
 /// `RLIMIT_CORE`). Call it before the first secret is read.
 ///
-/// The limit is inherited by hooks; the dumpable flag is not, it ends with `execve`.
+/// Hooks get neither: the dumpable flag ends with `execve`, and [`like_others`] gives the limit back.
 ///
 /// # Errors
 /// The kernel refused. Nothing else has changed; carrying on is safe but for core dumps.
 pub fn harden() -> Result<(), ProcessError> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+    let before = getrlimit(Resource::Core);
+    like_others::remember_core_limit(before.current);
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: before.maximum })
         .map_err(|e| ProcessError::CoreLimit(e.into()))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|e| ProcessError::Dumpable(e.into()))
 }
@@ -64,6 +69,17 @@ pub fn end_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(move || die_with(parent));
     }
+}
+
+/// How many processes are in a process group, as far as this user may see them; zombies count.
+#[must_use]
+pub fn processes_of_group(group: Pid) -> usize {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let of = |stat: String| stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<i32>().ok();
+    all.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit))
+        .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok().and_then(of))
+        .filter(|found| *found == group.as_raw_nonzero().get())
+        .count()
 }
 
 fn die_with(parent: Pid) -> io::Result<()> {

@@ -201,7 +201,9 @@ fn a_hook_that_ignores_sigterm_is_killed_with_all_its_children() {
     let (leader, grandchild) = (bench.pid("leader"), bench.pid("grandchild"));
     assert_ne!(leader, grandchild);
     let status = bench.idle();
-    assert_eq!(status.last[0].result, HookResult::TimedOut { killed: true });
+    // Both shells, and what they wait for at that moment.
+    let result = &status.last[0].result;
+    assert!(matches!(result, HookResult::TimedOut { killed: true, processes: 2..=4 }), "{result:?}");
     assert_eq!(status.last[1].result, HookResult::Exited { code: 0 });
     assert_eq!(status.failures, 1);
     assert!(status.last[0].milliseconds >= 3000, "one second, and two of grace");
@@ -221,19 +223,53 @@ fn a_hook_that_obeys_sigterm_is_not_killed_and_its_children_have_time_to_leave()
     bench.notify(NotifyState::Master, 1);
     wait_for("the child is ready", || bench.path("ready").exists().then_some(()));
     let status = bench.idle();
-    assert_eq!(status.last[0].result, HookResult::TimedOut { killed: false });
+    let result = &status.last[0].result;
+    assert!(matches!(result, HookResult::TimedOut { killed: false, processes: 2..=3 }), "{result:?}");
     assert_eq!(bench.read("seen"), "tidy\n");
 }
 
+/// As under keepalived: many notify scripts start something with `&` and end.
 #[test]
-fn what_a_finished_hook_leaves_running_in_its_group_is_ended() {
+fn what_a_finished_hook_leaves_running_runs_on_and_may_go_on_talking() {
     let mut bench = Bench::new();
-    bench.config.notify_backup = bench.script("leaves", "sleep 1000 & echo $! > $D/left");
+    let body = "(until [ -e $D/go ]; do sleep 0.05; done; echo late; echo later >&2; touch $D/after; exec sleep 1000) &\n\
+                echo $! > $D/left";
+    bench.config.notify_backup = bench.script("leaves", body);
     bench.apply();
     bench.notify(NotifyState::Backup, 1);
     let status = bench.idle();
     assert_eq!(status.last[0].result, HookResult::Exited { code: 0 });
-    gone(bench.pid("left"));
+    assert!(status.last[0].left_running >= 1, "{:?}", status.last[0]);
+    let left = bench.pid("left");
+    assert!(alive(left));
+    fs::write(bench.path("go"), "").unwrap();
+    wait_for("it has said something and goes on", || bench.path("after").exists().then_some(()));
+    assert!(alive(left));
+    assert!(Command::new("kill").arg(left.to_string()).status().unwrap().success());
+}
+
+/// The unit protects the daemon from being ended for want of memory, and may give it real-time priority.
+#[test]
+fn hooks_inherit_none_of_the_daemons_protection() {
+    let mut bench = Bench::new();
+    // Where this process may not raise itself (a container), the rest is tried all the same.
+    let _ = fs::write("/proc/self/oom_score_adj", "-900");
+    let own = std::process::id().to_string();
+    for right in ["--rtprio=50", "--memlock=unlimited"] {
+        let _ = Command::new("prlimit").args(["--pid", &own, right]).stderr(Stdio::null()).status();
+    }
+    let limit = "s/^Max \\(realtime priority\\|locked memory\\) *\\([^ ]*\\) *\\([^ ]*\\) .*/\\2 \\3/p";
+    let body =
+        format!("sleep 0.2; cat /proc/self/oom_score_adj > $D/seen\nsed -n '{limit}' /proc/self/limits >> $D/seen");
+    bench.config.notify_backup = bench.script("looks", &body);
+    bench.apply();
+    bench.notify(NotifyState::Backup, 1);
+    assert_eq!(bench.idle().last[0].result, HookResult::Exited { code: 0 });
+    let seen = bench.read("seen");
+    let numbers: Vec<i64> = seen.split_whitespace().map(|word| word.parse().expect(&seen)).collect();
+    let [score, memory, most_memory, priority, most_priority] = numbers[..] else { panic!("{seen}") };
+    assert!(score >= 0 && memory <= most_memory && most_memory <= 8 << 20, "{seen}");
+    assert_eq!((priority, most_priority), (0, 0), "{seen}");
 }
 
 #[test]

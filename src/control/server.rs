@@ -12,6 +12,7 @@
 //! nobody answers on is a leftover of a crash and is replaced.
 
 use super::protocol::{Code, MAX_REQUEST, Request, Response, line};
+use crate::clock;
 use crate::process::places::{Client, Place, Places, Shares};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
@@ -183,7 +184,7 @@ impl Server {
             let peer = Peer::of(&stream);
             let first = peer.is_trusted();
             let most = if first { limits.connections } else { limits.of_a_user };
-            let Some(place) = places.take(Client { key: peer.uid, most, first }) else {
+            let Some(place) = places.take(Client { key: peer.uid, most, first }, clock::now()) else {
                 refuse(stream);
                 continue;
             };
@@ -308,7 +309,7 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
         let mut text = Vec::new();
         loop {
             text.clear();
-            self.place.waits();
+            self.place.waits(clock::now());
             let mut bounded = (&mut self.reader).take(MAX_REQUEST as u64);
             match timeout(self.limits.receive, bounded.read_until(b'\n', &mut text)).await {
                 Err(_) if text.is_empty() => return Ok(()),

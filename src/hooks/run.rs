@@ -1,5 +1,5 @@
-//! One run of one program: started in a process group of its own, its output read as it comes,
-//! ended by its deadline at the latest, and nothing left behind.
+//! One run of one program: started in a process group of its own, its output read as it comes, and ended with its whole
+//! group by its deadline at the latest. What a program that ended in time left running runs on, as under keepalived.
 //!
 //! The leader of the group is watched through a pidfd and reaped only after the whole group got
 //! its last signal: as long as it is a zombie, the number of the group cannot be given to anybody
@@ -7,7 +7,7 @@
 
 use super::output::{Budget, Lines};
 use crate::clock;
-use crate::process::end_with_parent;
+use crate::process::{end_with_parent, like_others, processes_of_group};
 use havipd_core::model::action::NotifyState;
 use havipd_core::model::ids::{Epoch, GroupName};
 use havipd_core::model::time::Instant;
@@ -21,8 +21,9 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -30,6 +31,10 @@ const GRACE: Duration = Duration::from_secs(2);
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Output may come after the end, from a process that left the group; it is not waited for longer.
 const DRAIN: Duration = Duration::from_millis(200);
+/// Programs whose output is still taken after the hook that left them running, so that writing does not end them.
+const MOST_LEFT: usize = 16;
+/// How many there are.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
 
 /// What to run.
 pub(super) struct Call {
@@ -57,6 +62,8 @@ pub struct HookOutcome {
     pub result: HookResult,
     /// How long it ran.
     pub milliseconds: u64,
+    /// Processes of it that run on.
+    pub left_running: usize,
     /// Lines of its output that did not go to the log.
     pub lines_suppressed: u64,
     /// The last line that did.
@@ -81,6 +88,8 @@ pub enum HookResult {
     TimedOut {
         /// SIGTERM was not enough.
         killed: bool,
+        /// How many processes got the signal: the hook and what it had started.
+        processes: usize,
     },
     /// It was not even started.
     NotStarted {
@@ -104,10 +113,18 @@ impl fmt::Display for HookResult {
         match self {
             Self::Exited { code } => write!(f, "exit code {code}"),
             Self::Signalled { signal } => write!(f, "ended by signal {signal}"),
-            Self::TimedOut { killed: false } => f.write_str("timed out, ended by SIGTERM"),
-            Self::TimedOut { killed: true } => f.write_str("timed out, ignored SIGTERM, ended by SIGKILL"),
+            Self::TimedOut { killed, processes } => {
+                let it = match processes {
+                    0 | 1 => "it was".to_owned(),
+                    n => format!("it and what it had started, {n} processes, were"),
+                };
+                let how = if *killed { "by SIGKILL, as SIGTERM was ignored" } else { "by SIGTERM" };
+                write!(f, "ran into its timeout; {it} ended {how}")
+            }
             Self::NotStarted { error } => write!(f, "not started: {error}"),
-            Self::Stuck => f.write_str("timed out, and not even SIGKILL ended it: it hangs inside the kernel"),
+            Self::Stuck => {
+                f.write_str("ran into its timeout, and not even SIGKILL ended it: it hangs inside the kernel")
+            }
         }
     }
 }
@@ -117,9 +134,9 @@ impl fmt::Display for HookResult {
 pub(super) fn run(call: &Call) -> HookOutcome {
     let started = clock::now();
     let mut budget = Budget::of_one_run();
-    let result = match Run::start(call) {
+    let (result, left_running) = match Run::start(call) {
         Ok(run) => run.watch(call, &mut budget),
-        Err(error) => HookResult::NotStarted { error },
+        Err(error) => (HookResult::NotStarted { error }, 0),
     };
     HookOutcome {
         hook: call.hook,
@@ -128,6 +145,7 @@ pub(super) fn run(call: &Call) -> HookOutcome {
         epoch: call.epoch,
         result,
         milliseconds: u64::try_from(clock::now().since(started).as_millis()).unwrap_or(u64::MAX),
+        left_running,
         lines_suppressed: budget.suppressed,
         last_line: budget.last,
     }
@@ -162,8 +180,10 @@ impl Run {
             .stderr(Stdio::piped())
             .process_group(0);
         end_with_parent(&mut command);
+        like_others::before_exec(&mut command);
         let mut child = command.spawn().map_err(|e| why_not_started(&e))?;
         let group = Pid::from_child(&child);
+        like_others::after_exec(group);
         let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
             let stdout = Stream::new(child.stdout.take().map(OwnedFd::from))?;
             let stderr = Stream::new(child.stderr.take().map(OwnedFd::from))?;
@@ -179,11 +199,12 @@ impl Run {
         }
     }
 
-    fn watch(mut self, call: &Call, budget: &mut Budget) -> HookResult {
+    /// Says how it ended, and how many processes of it run on.
+    fn watch(mut self, call: &Call, budget: &mut Budget) -> (HookResult, usize) {
         let mut log = |line: &str| info!(group = %call.group, hook = call.hook, "hook says: {line}");
         let mut phase = Phase::Running;
         let mut deadline = clock::now() + call.timeout;
-        let mut status = None;
+        let (mut status, mut processes) = (None, 0);
         loop {
             self.wait(deadline, status.is_none(), budget, &mut log);
             status = status.or_else(|| self.exit_status());
@@ -191,6 +212,7 @@ impl Run {
             match phase {
                 Phase::Running if status.is_some() => break,
                 Phase::Running if over => {
+                    processes = processes_of_group(self.group);
                     let _ = kill_process_group(self.group, Signal::TERM);
                     (phase, deadline) = (Phase::Terminated, clock::now() + GRACE);
                 }
@@ -202,20 +224,22 @@ impl Run {
                     (phase, deadline) = (Phase::Killed, clock::now() + KILL_PATIENCE);
                 }
                 Phase::Killed if status.is_some() => break,
-                Phase::Killed if over => return HookResult::Stuck,
+                Phase::Killed if over => return (HookResult::Stuck, 0),
                 Phase::Running | Phase::Terminated | Phase::Killed => {}
             }
         }
-        self.leave_nothing(budget, &mut log);
         match (phase, status) {
-            (Phase::Running, Some(status)) => ended(&status),
-            (phase, _) => HookResult::TimedOut { killed: phase == Phase::Killed },
+            (Phase::Running, Some(status)) => (ended(&status), self.leave_running(call, budget, &mut log)),
+            (phase, _) => {
+                let _ = kill_process_group(self.group, Signal::KILL);
+                self.reap(budget, &mut log);
+                (HookResult::TimedOut { killed: phase == Phase::Killed, processes }, 0)
+            }
         }
     }
 
-    /// Kills what is left of the group, reaps the leader, and reads what was still on its way.
-    fn leave_nothing(mut self, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
-        let _ = kill_process_group(self.group, Signal::KILL);
+    /// Reaps the leader, and reads what was still on its way.
+    fn reap(&mut self, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
         let _ = self.child.wait();
         let deadline = clock::now() + DRAIN;
         while !self.silent() && clock::now() < deadline {
@@ -224,6 +248,37 @@ impl Run {
         for stream in &mut self.streams {
             stream.lines.finish(clock::now(), budget, log);
         }
+    }
+
+    /// The hook has ended, and what it started in the background has not: that is left alone, and what it says is read on and
+    /// thrown away, since a program whose output nobody takes is ended by the kernel. Says how many processes there are.
+    fn leave_running(mut self, call: &Call, budget: &mut Budget, log: &mut dyn FnMut(&str)) -> usize {
+        // The leader, not yet reaped, is one of them.
+        let left = processes_of_group(self.group).saturating_sub(1);
+        self.reap(budget, log);
+        if self.silent() {
+            return left;
+        }
+        let Self { streams, .. } = self;
+        if LEFT.fetch_add(1, Ordering::Relaxed) >= MOST_LEFT {
+            LEFT.fetch_sub(1, Ordering::Relaxed);
+            warn!(
+                group = %call.group, hook = call.hook,
+                "the output of what it left running is closed: havipd reads that of {MOST_LEFT} programs at most; a service \
+                 of its own writes elsewhere"
+            );
+            return left;
+        }
+        let reader = std::thread::Builder::new().name("havipd-hook-rest".to_owned());
+        let started = reader.spawn(move || {
+            let readers = streams.map(|stream| stream.fd);
+            read_out(readers);
+            LEFT.fetch_sub(1, Ordering::Relaxed);
+        });
+        if started.is_err() {
+            LEFT.fetch_sub(1, Ordering::Relaxed);
+        }
+        left
     }
 
     /// Waits until the program ends (if `for_exit`), says something, or the deadline comes.
@@ -266,6 +321,27 @@ fn why_not_started(error: &io::Error) -> String {
             "permission denied: it must be executable, and readable, by the user that havipd runs as".to_owned()
         }
         _ => error.to_string(),
+    }
+}
+
+/// Reads until nobody is left who could write.
+fn read_out(mut streams: [Option<std::fs::File>; 2]) {
+    let mut buffer = [0; 4096];
+    while streams.iter().any(Option::is_some) {
+        let mut fds: Vec<_> =
+            streams.iter().flatten().map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)).collect();
+        let _ = poll(&mut fds, None);
+        for stream in &mut streams {
+            let read = stream.as_mut().map(|file| file.read(&mut buffer));
+            let over = match read {
+                Some(Ok(n)) => n == 0,
+                Some(Err(e)) => !matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+                None => false,
+            };
+            if over {
+                *stream = None;
+            }
+        }
     }
 }
 

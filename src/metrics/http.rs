@@ -4,6 +4,7 @@
 //! read. It runs on the effects thread, where the page is made from what the core published already: a
 //! scrape asks nothing of the core.
 
+use crate::clock;
 use crate::process::places::{Client, Place, Places, Shares};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -98,7 +99,9 @@ pub async fn serve(listen: SocketAddr, source: Arc<dyn Source>, limits: Limits) 
             Ok((stream, from)) => {
                 // One address is one client, however its packets write it.
                 let key = from.ip().to_canonical();
-                if let Some(place) = places.take(Client { key, most: limits.of_an_address, first: key.is_loopback() }) {
+                if let Some(place) =
+                    places.take(Client { key, most: limits.of_an_address, first: key.is_loopback() }, clock::now())
+                {
                     let (number, source) = (place.number(), Arc::clone(&source));
                     let task = connections.spawn(async move { connection(stream, place, source, limits).await });
                     places.runs(number, task);
@@ -125,7 +128,7 @@ async fn connection(stream: TcpStream, place: Place<IpAddr>, source: Arc<dyn Sou
     let service = service_fn(|request: Request<Incoming>| {
         // From here it has to take the page, and to ask again: both may not last.
         place.asks();
-        place.waits();
+        place.waits(clock::now());
         let response = answer(request.method(), request.uri().path(), source.as_ref());
         async move { Ok::<_, Infallible>(response) }
     });

@@ -239,6 +239,13 @@ impl Addresses {
                     NLM_F_CREATE | NLM_F_REPLACE,
                     raw,
                 )?;
+                tracing::info!(
+                    "put back {}/{} on interface {}: the kernel had taken it along with {} (promote_secondaries is off)",
+                    entry.address,
+                    entry.prefix,
+                    entry.interface,
+                    gone.address
+                );
             }
         }
         Ok(())

@@ -9,6 +9,7 @@
 //! and one drop per address, so it is bounded by the configuration and never refuses a drop.
 
 use super::address::{AddressError, Addresses, Put, PutOutcome};
+use super::interface::Assigned;
 use crate::clock;
 use crate::worker::{Latest, Worker};
 use havipd_core::model::time::Instant;
@@ -61,6 +62,8 @@ pub struct Report {
     pub address: Ipv4Addr,
     /// How it ended.
     pub outcome: Outcome,
+    /// What was taken off that this daemon had not put there, on whatever interface.
+    pub strays: Vec<Assigned>,
     /// When.
     pub at: Instant,
 }
@@ -128,7 +131,7 @@ impl AddressOwner {
         self.worker.change(|queue| {
             let (id, replaced) = queue.put(put);
             if let Some(old) = replaced {
-                self.reports.report(old, Kind::Put, put.address, Outcome::Replaced);
+                self.reports.report(old, Kind::Put, put.address, Outcome::Replaced, Vec::new());
             }
             id
         })
@@ -139,10 +142,10 @@ impl AddressOwner {
         self.worker.change(|queue| {
             let Dropping { id, cancelled, replaced } = queue.drop_address(address);
             if let Some(old) = cancelled {
-                self.reports.report(old, Kind::Put, address, Outcome::Cancelled);
+                self.reports.report(old, Kind::Put, address, Outcome::Cancelled, Vec::new());
             }
             if let Some(old) = replaced {
-                self.reports.report(old, Kind::Drop, address, Outcome::Replaced);
+                self.reports.report(old, Kind::Drop, address, Outcome::Replaced, Vec::new());
             }
             id
         })
@@ -195,8 +198,8 @@ impl Queue {
 }
 
 impl Reports {
-    fn report(&self, id: CommandId, kind: Kind, address: Ipv4Addr, outcome: Outcome) {
-        if self.to.try_send(Report { id, kind, address, outcome, at: clock::now() }).is_err() {
+    fn report(&self, id: CommandId, kind: Kind, address: Ipv4Addr, outcome: Outcome, strays: Vec<Assigned>) {
+        if self.to.try_send(Report { id, kind, address, outcome, strays, at: clock::now() }).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -207,12 +210,14 @@ fn work(latest: &Latest<Queue>, reports: &Reports) {
     while let Some(command) = latest.next(Queue::take) {
         match command {
             Command::Put(id, put) => {
-                let outcome = hands.put(&put).unwrap_or_else(Outcome::Failed);
-                reports.report(id, Kind::Put, put.address, outcome);
+                let (outcome, strays) = hands.put(&put).unwrap_or_else(|e| (Outcome::Failed(e), Vec::new()));
+                reports.report(id, Kind::Put, put.address, outcome, strays);
             }
             Command::Drop(id, address) => {
-                let outcome = hands.remove(address).unwrap_or_else(Outcome::Failed);
-                reports.report(id, Kind::Drop, address, outcome);
+                let removed = hands.remove(address);
+                let (outcome, strays) =
+                    removed.map_or_else(|e| (Outcome::Failed(e), Vec::new()), |s| (Outcome::Done, s));
+                reports.report(id, Kind::Drop, address, outcome, strays);
             }
         }
     }
@@ -226,32 +231,42 @@ struct Hands {
 }
 
 impl Hands {
-    fn put(&mut self, put: &Put) -> Result<Outcome, AddressError> {
+    fn put(&mut self, put: &Put) -> Result<(Outcome, Vec<Assigned>), AddressError> {
         let Put { address, interface, .. } = *put;
         let failed = |source| AddressError::Put { address, interface, source };
         let mut addresses = self.addresses.take().map_or_else(Addresses::open, Ok).map_err(failed)?;
+        let mut strays = Vec::new();
         let outcome = match addresses.put(put)? {
             PutOutcome::RightLost => Outcome::RightLost,
             PutOutcome::Done => {
                 // Before the first put of this run it may be where an earlier run, or another file, had it.
-                if self.placed.insert(address, interface) != Some(interface) {
-                    addresses.remove_elsewhere(address, interface)?;
+                let before = self.placed.insert(address, interface);
+                if before != Some(interface) {
+                    strays = addresses.remove_elsewhere(address, interface)?;
+                    strays.retain(|entry| !is_ours(entry, before));
                 }
                 Outcome::Done
             }
         };
         self.addresses = Some(addresses);
-        Ok(outcome)
+        Ok((outcome, strays))
     }
 
-    fn remove(&mut self, address: Ipv4Addr) -> Result<Outcome, AddressError> {
+    fn remove(&mut self, address: Ipv4Addr) -> Result<Vec<Assigned>, AddressError> {
         let failed = |source| AddressError::Drop { address, source };
         let mut addresses = self.addresses.take().map_or_else(Addresses::open, Ok).map_err(failed)?;
-        addresses.remove(address)?;
-        self.placed.remove(&address);
+        let mut removed = addresses.remove(address)?;
+        let placed = self.placed.remove(&address);
         self.addresses = Some(addresses);
-        Ok(Outcome::Done)
+        removed.retain(|entry| !is_ours(entry, placed));
+        Ok(removed)
     }
+}
+
+/// Whether an address is one that this daemon put, now (`placed`, the interface) or in an earlier run: that one has a
+/// lifetime, and nobody else gives a /32 one.
+fn is_ours(entry: &Assigned, placed: Option<u32>) -> bool {
+    entry.prefix == 32 && (placed == Some(entry.interface) || entry.lifetime.is_some())
 }
 
 #[cfg(test)]
@@ -267,6 +282,21 @@ mod tests {
 
     fn everything(mut queue: Queue) -> Vec<Command> {
         std::iter::from_fn(|| queue.take()).collect()
+    }
+
+    #[test]
+    fn what_we_put_has_a_lifetime_and_no_net() {
+        let of = |prefix, lifetime: Option<u64>| Assigned {
+            interface: 2,
+            address: A.into(),
+            prefix,
+            flags: 0,
+            lifetime: lifetime.map(std::time::Duration::from_secs),
+        };
+        assert!(is_ours(&of(32, Some(5)), None), "an earlier run");
+        assert!(is_ours(&of(32, None), Some(2)), "keep-for = forever");
+        assert!(!is_ours(&of(32, None), None) && !is_ours(&of(32, None), Some(3)), "by hand");
+        assert!(!is_ours(&of(24, Some(5)), Some(2)), "a lease of DHCP");
     }
 
     #[test]

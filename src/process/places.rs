@@ -4,10 +4,10 @@
 //! A client is whatever the listener tells apart: a user, an address. One that takes all its places keeps nobody else
 //! out, and one that opens connections and is slow to say what it wants keeps out nobody at all.
 
+use havipd_core::model::time::Instant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 /// How many there are.
 #[derive(Debug, Clone, Copy)]
@@ -71,14 +71,14 @@ impl<K: Copy + Eq> Places<K> {
     /// A place for `client`; where there is none, the slowest that stands in its way is ended for it. `None` if all that
     /// do are being answered, or have only just come.
     #[must_use]
-    pub fn take(&self, client: Client<K>) -> Option<Place<K>> {
-        let now = Instant::now();
+    pub fn take(&self, client: Client<K>, now: Instant) -> Option<Place<K>> {
         let mut room = lock(&self.room);
         let own = room.taken.iter().filter(|t| t.client.key == client.key).count();
-        let open = if client.first { self.shares.all } else { self.shares.all.saturating_sub(self.shares.kept) };
+        let others = room.taken.iter().filter(|t| !t.client.first).count();
+        let closed = !client.first && others >= self.shares.all.saturating_sub(self.shares.kept);
         if own >= client.most {
             room.end_slowest(now, self.shares.slow, |t| t.client.key == client.key)?;
-        } else if room.taken.len() >= open {
+        } else if closed || room.taken.len() >= self.shares.all {
             room.end_slowest(now, self.shares.slow, |t| client.first || !t.client.first)?;
         }
         let number = room.next;
@@ -102,8 +102,8 @@ impl<K> Place<K> {
     }
 
     /// It has nothing to be answered from now on, if it had.
-    pub fn waits(&self) {
-        lock(&self.room).of(self.number, |t| t.quiet_since = t.quiet_since.or_else(|| Some(Instant::now())));
+    pub fn waits(&self, now: Instant) {
+        lock(&self.room).of(self.number, |t| t.quiet_since = t.quiet_since.or(Some(now)));
     }
 
     /// It has asked, and is being answered.
@@ -127,7 +127,7 @@ impl<K> Room<K> {
 
     /// Ends whoever of `among` has been quiet longest, if that is long enough; `None` if nobody has.
     fn end_slowest(&mut self, now: Instant, slow: Duration, among: impl Fn(&Taken<K>) -> bool) -> Option<()> {
-        let quiet = |t: &Taken<K>| t.quiet_since.filter(|since| now.duration_since(*since) >= slow);
+        let quiet = |t: &Taken<K>| t.quiet_since.filter(|since| now.since(*since) >= slow);
         let all = self.taken.iter().enumerate().filter(|(_, t)| among(t));
         let (_, slowest) = all.filter_map(|(i, t)| quiet(t).map(|since| (since, i))).min()?;
         if let Some(task) = self.taken.swap_remove(slowest).task {
@@ -154,30 +154,34 @@ mod tests {
 
     const ROOT: Client<u32> = Client { key: 0, most: 6, first: true };
 
-    /// As many as there are for it; each is being answered.
-    fn all_of(places: &Places<u32>, client: Client<u32>) -> Vec<Place<u32>> {
-        std::iter::from_fn(|| places.take(client).inspect(Place::asks)).collect()
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn one_client_keeps_out_nobody_else_and_all_of_them_not_the_first() {
+    /// As many as there are for it; each is being answered.
+    fn all_of(places: &Places<u32>, client: Client<u32>, now: Instant) -> Vec<Place<u32>> {
+        std::iter::from_fn(|| places.take(client, now).inspect(Place::asks)).collect()
+    }
+
+    #[test]
+    fn one_client_keeps_out_nobody_else_and_all_of_them_not_the_first() {
         let places = Places::new(SHARES);
-        let one = all_of(&places, user(1));
+        let one = all_of(&places, user(1), at(0));
         assert_eq!(one.len(), 3);
-        let two = all_of(&places, user(2));
+        let two = all_of(&places, user(2), at(0));
         assert_eq!(two.len(), 1, "what is left but for the kept ones");
-        let root = all_of(&places, ROOT);
-        assert_eq!(root.len(), 2);
+        let root = all_of(&places, ROOT, at(5000));
+        assert_eq!(root.len(), 2, "nobody is ended who is being answered");
         drop(one);
-        assert_eq!(all_of(&places, user(2)).len(), 2, "up to three");
+        assert_eq!(all_of(&places, user(2), at(5000)).len(), 2, "up to three");
         drop((two, root));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_slowest_makes_room_and_never_one_that_is_answered() {
         let places = Places::new(SHARES);
-        let quiet = |key| {
-            let place = places.take(user(key)).expect("room");
+        let quiet = |key, now| {
+            let place = places.take(user(key), now).expect("room");
             let number = place.number();
             let task = tokio::spawn(async move {
                 let _place = place;
@@ -186,21 +190,21 @@ mod tests {
             places.runs(number, task.abort_handle());
             task
         };
-        let first = quiet(1);
-        tokio::time::advance(Duration::from_millis(600)).await;
-        let (second, third) = (quiet(1), quiet(1));
-        assert!(places.take(user(1)).is_none(), "all of them have only just come");
-        tokio::time::advance(Duration::from_millis(600)).await;
-        let in_place = places.take(user(1)).expect("the slowest makes room");
+        let first = quiet(1, at(0));
+        let (second, third) = (quiet(1, at(600)), quiet(1, at(600)));
+        assert!(places.take(user(1), at(900)).is_none(), "all of them have only just come");
+        let in_place = places.take(user(1), at(1200)).expect("the slowest makes room");
         in_place.asks();
         assert!(first.await.expect_err("ended").is_cancelled());
         assert!(!second.is_finished() && !third.is_finished());
-        let filled = all_of(&places, ROOT);
+        let filled = all_of(&places, ROOT, at(1200));
         assert_eq!(filled.len(), 3, "the rest is kept for it");
-        tokio::time::advance(Duration::from_millis(600)).await;
-        let more = all_of(&places, user(2));
+        let more = all_of(&places, user(2), at(1600));
         assert_eq!(more.len(), 2, "of the whole room the slow ones are of another client");
         assert!(second.await.is_err() && third.await.is_err(), "both ended");
-        assert!(places.take(ROOT).is_none(), "whoever is left is being answered");
+        assert!(places.take(ROOT, at(9000)).is_none(), "whoever is left is being answered");
+        in_place.waits(at(9000));
+        assert!(places.take(ROOT, at(9500)).is_none(), "it has only just been answered");
+        assert!(places.take(ROOT, at(10_000)).is_some());
     }
 }

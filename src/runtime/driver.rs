@@ -34,6 +34,7 @@ mod host;
 mod offload;
 mod outbox;
 mod paths;
+mod strays;
 
 /// Time between attempts to open netlink, and at most between two looks at whether the last words still fit.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -127,6 +128,7 @@ struct Driver {
     rested: Instant,
     sealed: Option<(Vec<BootId>, Vec<bool>)>,
     complaints: RateLimit,
+    strays: strays::Strays,
     address_error: Option<String>,
     address_failures: u64,
     turns: u64,
@@ -180,6 +182,7 @@ impl Driver {
             rested: now,
             sealed: None,
             complaints: RateLimit::new(10, Duration::from_secs(10)),
+            strays: strays::Strays::default(),
             address_error: None,
             address_failures: 0,
             turns: 0,
@@ -427,6 +430,7 @@ impl Driver {
             netlink_overruns: self.monitor.as_ref().map_or(0, Monitor::overruns),
             address_error: self.address_error.clone(),
             address_failures: self.address_failures,
+            strays: self.strays.status(now),
             dropped_actions: self.outbox.refused,
             turns: self.turns,
             realtime: self.scheduling.state().clone(),

@@ -42,12 +42,27 @@ pub struct NetworkStatus {
     pub address_error: Option<String>,
     /// Changes of addresses that failed.
     pub address_failures: u64,
+    /// Addresses of HAVIPs that something else put on this host, and that were taken off.
+    pub strays: Vec<StrayStatus>,
     /// Actions that found the queue to the effects side full.
     pub dropped_actions: u64,
     /// Turns of the core.
     pub turns: u64,
     /// The priority of its thread.
     pub realtime: Realtime,
+}
+
+/// A HAVIP's address that was on this host, and that havipd had not put there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StrayStatus {
+    /// The address.
+    pub address: std::net::Ipv4Addr,
+    /// Where it was last, as `ip address` has it: prefix and interface.
+    pub found: String,
+    /// How often it was taken off since the start.
+    pub times: u64,
+    /// How long ago the last time was.
+    pub ago_ms: u64,
 }
 
 /// This host refuses to send heartbeats to a peer's address.

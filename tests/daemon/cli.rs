@@ -29,6 +29,20 @@ fn nowhere(lab: &Lab) -> Command {
 }
 
 #[test]
+fn a_directory_that_depends_on_where_it_runs_is_refused() {
+    for program in [env!("CARGO_BIN_EXE_havipd"), env!("CARGO_BIN_EXE_havipctl")] {
+        for variable in ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"] {
+            let mut command = Command::new(program);
+            command.env(variable, "run/havipd").args(if program.ends_with("havipd") { vec![] } else { vec!["status"] });
+            let output = command.output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(78), "{text}");
+            assert!(text.contains(&format!("{variable} is \"run/havipd\", which is not an absolute path")), "{text}");
+        }
+    }
+}
+
+#[test]
 fn check_config_tells_by_its_exit_code() {
     let lab = Lab::new(Options::default());
     let good = lab.text();

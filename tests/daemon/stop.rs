@@ -60,6 +60,42 @@ fn a_second_sigterm_ends_at_once() {
     assert_eq!(a.ended().code(), Some(1), "not in order: ExecStopPost has work to do");
 }
 
+/// In a container it is the first process: what loses its parent becomes its child, and would stay as a zombie.
+#[test]
+fn as_the_first_process_it_reaps_what_others_leave_behind() {
+    let mut lab = Lab::new(Options::default());
+    let hook = lab.dir.path().join("notify.sh");
+    // The inner shell ends, and `sleep` loses its parent.
+    script(&hook, "#!/bin/sh\n(setsid sleep 0.2 >/dev/null 2>&1 &)\n");
+    lab.options.tables = format!("[hooks]\nnotify = {hook:?}\n");
+    lab.write_config();
+    let inside = lab.dir.path().join("inside");
+    let program = env!("CARGO_BIN_EXE_havipd");
+    let text = format!("#!/bin/sh\nexec unshare --pid --fork --kill-child --mount-proc {program} \"$@\"\n");
+    script(&inside, &text);
+    let command = lab.command(0);
+    let mut outer = Command::new(&inside);
+    outer.args(command.get_args());
+    command.get_envs().for_each(|(name, value)| match value {
+        Some(value) => drop(outer.env(name, value)),
+        None => drop(outer.env_remove(name)),
+    });
+    outer.stderr(std::process::Stdio::from(std::fs::File::create(lab.dir.path().join("log")).unwrap()));
+    let mut outer = outer.spawn().expect("a PID namespace takes root: run the tests with sudo -E");
+    let said = || std::fs::read_to_string(lab.dir.path().join("log")).unwrap_or_default();
+    wait_for("the hook has run", || said().contains("hook done").then_some(()));
+    let children = |pid: u32| {
+        let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        listed.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()).collect::<Vec<_>>()
+    };
+    let first = wait_for("the first process", || children(outer.id()).first().copied());
+    let daemon = wait_for("the daemon", || children(first).first().copied());
+    wait_for("the orphan was its child and is reaped", || (children(first) == [daemon]).then_some(()));
+    assert!(children(daemon).is_empty(), "{}", said());
+    assert!(Command::new("kill").arg(first.to_string()).status().unwrap().success());
+    assert!(outer.wait().unwrap().success(), "SIGTERM was handed on, and the daemon left in order: {}", said());
+}
+
 #[test]
 fn hooks_are_called_as_keepalived_calls_them() {
     let mut lab = Lab::new(Options::default());

@@ -28,7 +28,9 @@ pub(crate) const CASES: &[Case] = &[
 fn change_state(node: &Daemon) {
     for on in [true, false] {
         let reply = node.ask(&json!({"command": "maintenance", "on": on})).unwrap();
-        assert_eq!(reply["code"], 0, "{reply}");
+        // It is in force, and a restart would forget it: whoever ordered it is told so.
+        let told = reply["message"].as_str().unwrap_or_default();
+        assert!(reply["code"] == 75 && told.contains("a restart forgets it, as it cannot be stored"), "{reply}");
         node.wait_for("maintenance is as told", |s| s["groups"][0]["maintenance"] == on);
     }
 }
@@ -157,7 +159,9 @@ fn stubborn_hook() {
     let status =
         a.wait_for("the hook was killed", |s| s["effects"]["hooks"]["web"]["last"][0]["hook"] == "notify-master");
     let outcome = &status["effects"]["hooks"]["web"]["last"][0]["result"];
-    assert_eq!(outcome, &json!({"result": "timed-out", "killed": true}));
+    // The shell, and the `sleep` that it waits for, unless that had just ended.
+    let ended = outcome["processes"].as_u64().unwrap_or_default();
+    assert!(outcome["result"] == "timed-out" && outcome["killed"] == true && matches!(ended, 1 | 2), "{outcome}");
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
     let reply = a.ask(&json!({"command": "switchover", "group": "web", "to": "b"})).unwrap();
     assert_eq!(reply["code"], 0, "{reply}");

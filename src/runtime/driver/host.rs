@@ -52,6 +52,7 @@ impl Driver {
 
     /// A command to the owner of the addresses has ended; the core counts on puts to be answered.
     pub(super) fn address_done(&mut self, report: &Report) {
+        self.strayed(report.at, report.address, &report.strays);
         let error = match &report.outcome {
             Outcome::Done => {
                 self.address_error = None;
