@@ -12,6 +12,7 @@ pub mod dns;
 mod exchange;
 mod gate;
 mod identity;
+mod kept;
 mod request;
 mod tally;
 pub(in crate::cloud) mod transport;
@@ -62,6 +63,7 @@ struct Shared {
     /// The cloud's clock minus ours, seconds.
     skew: AtomicI64,
     tally: CallTally,
+    kept: kept::Kept,
 }
 
 /// What a reload replaces, as one.
@@ -126,6 +128,7 @@ impl Client {
             discovered: OnceCell::new(),
             skew: AtomicI64::new(0),
             tally: CallTally::default(),
+            kept: kept::Kept::default(),
         })))
     }
 

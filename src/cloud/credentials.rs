@@ -51,9 +51,46 @@ impl Credentials {
         for secret in secrets.into_iter().flatten().filter_map(Secret::expose_str).filter(|s| !s.is_empty()) {
             text = text.replace(secret, "[redacted]").replace(&super::sign::encode(secret), "[redacted]");
         }
-        text
+        without_signatures(&text)
     }
 }
+
+/// Whether this is the content of a credentials file, as the daemon will read it.
+///
+/// # Errors
+/// What is wrong with it, without the path and without any of what is in it.
+pub fn check(path: &Path, content: &Secret) -> Result<(), String> {
+    let text = content.expose_str().ok_or("is not UTF-8")?;
+    file::parse(path, text).map(drop).map_err(|error| match error {
+        CredentialError::File { detail, .. } => detail,
+        other => other.to_string(),
+    })
+}
+
+/// Takes out what an endpoint may hand back of our request: an `Authorization` value, whole or in any usual encoding, and a bare
+/// signature. Either lets whoever reads it repeat the request for as long as it holds.
+#[must_use]
+pub fn without_signatures(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let ends = |c: char| {
+        c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}')
+    };
+    for piece in text.split_inclusive(ends) {
+        let word = piece.trim_end_matches(ends);
+        let run = word.split(|c: char| !c.is_ascii_hexdigit()).map(str::len).max().unwrap_or_default();
+        let begins = word.to_ascii_lowercase().find(super::sign::SCHEME);
+        match begins {
+            Some(at) => kept.extend([&word[..at], "[redacted]"]),
+            None if run >= SIGNATURE => kept.push_str("[redacted]"),
+            None => kept.push_str(word),
+        }
+        kept.push_str(&piece[word.len()..]);
+    }
+    kept
+}
+
+/// Hexadecimal digits of a signature (HMAC-SHA256).
+const SIGNATURE: usize = 64;
 
 /// Why there is no key. Every text says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -186,19 +223,20 @@ impl Provider {
 
 /// The first complete key of the environment, `BCE_*` before Terraform's `BAIDUCLOUD_*`.
 fn environment(env: &impl Fn(&str) -> Option<String>) -> Result<Option<Credentials>, CredentialError> {
-    const SETS: [[&str; 3]; 2] = [
-        ["BCE_ACCESS_KEY_ID", "BCE_SECRET_ACCESS_KEY", "BCE_SESSION_TOKEN"],
-        ["BAIDUCLOUD_ACCESS_KEY", "BAIDUCLOUD_SECRET_KEY", "BAIDUCLOUD_SESSION_TOKEN"],
+    // The names of the token: ours first, then that of bce-cli.
+    const SETS: [(&str, &str, &[&str]); 2] = [
+        ("BCE_ACCESS_KEY_ID", "BCE_SECRET_ACCESS_KEY", &["BCE_SESSION_TOKEN", "BCE_SECURITY_TOKEN"]),
+        ("BAIDUCLOUD_ACCESS_KEY", "BAIDUCLOUD_SECRET_KEY", &["BAIDUCLOUD_SESSION_TOKEN"]),
     ];
     let value = |name: &str| env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
-    for [id, secret, token] in SETS {
+    for (id, secret, tokens) in SETS {
         match (value(id), value(secret)) {
             (None, None) => {}
             (Some(access_key_id), Some(secret)) => {
                 return Ok(Some(Credentials {
                     access_key_id,
                     secret_access_key: Secret::from(secret),
-                    session_token: value(token).map(Secret::from),
+                    session_token: tokens.iter().find_map(|token| value(token)).map(Secret::from),
                     expires: None,
                 }));
             }
@@ -254,6 +292,20 @@ mod tests {
         assert_eq!(provider(&file, &[]).source(), "file");
         assert_eq!(provider(&AUTO, &[]).source(), "instance-role");
         assert_eq!(provider(&file, &[("BCE_ACCESS_KEY_ID", "x"), ("BCE_SECRET_ACCESS_KEY", "y")]).source(), "env");
+    }
+
+    #[test]
+    fn an_authorization_that_is_handed_back_is_not_shown() {
+        let signature = "0123456789abcdef".repeat(4);
+        let value = format!("bce-auth-v1/ak/2026-11-29T10:00:00Z/1800/host;x-bce-date/{signature}");
+        for sent in [value.clone(), value.to_uppercase(), value.replace('/', "%2F"), value.replace('/', "\\/")] {
+            let shown = without_signatures(&format!("no such header: \"{sent}\" (400)"));
+            assert!(!shown.to_lowercase().contains(&signature), "{shown}");
+            assert!(shown.starts_with("no such header: \"[redacted]"), "{shown}");
+        }
+        assert_eq!(without_signatures(&format!("got {signature}, 400")), "got [redacted], 400");
+        let id = "request 5dcd1fa0-9c16-4e7b-93d3-2ac4ca4e4d6b: a word, another";
+        assert_eq!(without_signatures(id), id);
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Files<'_> {
         let path = self.path(at, holds && read)?;
         if holds
             && read
-            && let Err(why) = self.disk.secret(&path)
+            && let Err(why) = self.disk.credentials(&path)
         {
             self.report.error(&at.span, format!("{}: {why}", path.display()));
         }
@@ -293,9 +293,17 @@ impl Files<'_> {
             Some("is not an absolute path, so what runs depends on PATH".to_owned())
         };
         if let Some(objection) = objection {
-            self.report.warning(Some(&command.span), format!("the hook {program:?} {objection}"), None);
+            self.report.warning(Some(&command.span), format!("the hook {program:?} {objection}"), as_list(&program));
         }
     }
+}
+
+/// What to write instead of a program's name that holds its arguments, too, as every `notify` of keepalived does; `None` if
+/// that is not what is wrong with it.
+#[must_use]
+pub fn as_list(program: &str) -> Option<String> {
+    let words: Vec<String> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
+    (words.len() > 1).then(|| format!("a string is one program, blanks included; write a list: [{}]", words.join(", ")))
 }
 
 /// Reads what `havipctl keygen` writes: 32 bytes as 64 hexadecimal digits.

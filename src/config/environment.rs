@@ -28,6 +28,10 @@ pub struct Environment {
 pub trait Disk {
     /// Reads a secret; the error says why it is refused, without the path.
     fn secret(&self, path: &Path) -> Result<Secret, String>;
+    /// Whether a file of credentials is one; the error says what is wrong with it, without the path and without what is in it.
+    fn credentials(&self, path: &Path) -> Result<(), String> {
+        self.secret(path).map(drop)
+    }
     /// Whether a file that is no secret can be read; the error says why not, without the path.
     fn readable(&self, path: &Path) -> Result<(), String>;
     /// What is to be said against running this program, without the path.

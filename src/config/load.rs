@@ -74,6 +74,10 @@ impl Disk for RealDisk {
         secret_file::read_as(path, &self.0).map_err(|e| e.to_string())
     }
 
+    fn credentials(&self, path: &Path) -> Result<(), String> {
+        crate::cloud::credentials::check(path, &self.secret(path)?)
+    }
+
     fn readable(&self, path: &Path) -> Result<(), String> {
         let cannot = |e: std::io::Error| format!("cannot be read: {e}");
         let facts = std::fs::metadata(path).map_err(cannot)?;

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::facts::{Facts, HookFact, Place};
+use crate::config::check::as_list;
 use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
 use crate::runtime::status::Refusal;
@@ -138,7 +139,8 @@ fn hook(facts: &Facts, hook: &HookFact) -> Finding {
     let HookFact { group, key, program, broken, open } = hook;
     let id = format!("hook.{group}.{key}");
     if let Some(why) = broken {
-        return Finding::failed(id, format!("{program} {why}"), "install it, chmod +x, or correct the key");
+        let remedy = as_list(program).unwrap_or_else(|| "install it, chmod +x, or correct the key".to_owned());
+        return Finding::failed(id, format!("{program} {why}"), remedy);
     }
     if *open {
         let text = format!("{program} can be written by others than root, and runs with what havipd may do");
@@ -151,11 +153,12 @@ fn hook(facts: &Facts, hook: &HookFact) -> Finding {
     match ran {
         Some(outcome) if !outcome.result.success() => Finding::warning(
             id,
-            format!("{program} did not end well for {:?}: {:?}", outcome.state, outcome.result),
-            "its output is in the journal; try it by hand as user havipd",
+            format!("{program} did not end well for {}: {}", outcome.state.as_str(), outcome.result),
+            as_list(program)
+                .unwrap_or_else(|| "its output is in the journal; try it by hand as user havipd".to_owned()),
         ),
         Some(outcome) => {
-            Finding::ok(id, format!("{program} ran for {:?} in {} ms", outcome.state, outcome.milliseconds))
+            Finding::ok(id, format!("{program} ran for {} in {} ms", outcome.state.as_str(), outcome.milliseconds))
         }
         None => Finding::ok(id, format!("{program} can be run; it did not yet")),
     }
@@ -228,6 +231,19 @@ fn losses(facts: &Facts) -> Vec<Finding> {
             "address",
             error,
             "the log has more; the unit needs CAP_NET_ADMIN and CAP_NET_RAW",
+        ));
+    }
+    // Once may have been somebody's slip; what comes again is somebody's configuration.
+    for stray in network.strays.iter().filter(|stray| stray.times > 1) {
+        findings.push(Finding::warning(
+            "stray",
+            format!(
+                "{} was taken off this host {} times, the last time {} s ago: something puts it there",
+                stray.found,
+                stray.times,
+                stray.ago_ms / 1000
+            ),
+            "take it out of netplan, ifcfg, start scripts and keepalived.conf: havipd alone puts it, on the active node",
         ));
     }
     if effects.history_lost > 0 {

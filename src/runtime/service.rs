@@ -318,7 +318,7 @@ impl Service {
         if let (true, true, Some(client)) = (began, rested, self.executor.client.clone()) {
             self.probed = Some(now);
             tokio::spawn(async move {
-                if let Err(error) = client.keep_warm(tokio::time::Instant::now() + PROBE).await {
+                if let Err(error) = client.keep_warm(clock::now() + PROBE).await {
                     tracing::debug!("while a peer is suspected, the cloud does not answer: {error}");
                 }
             });

@@ -80,6 +80,23 @@ async fn nobody_listening_is_certainly_not_carried_out() {
     assert!(ended.1.detail.contains("refused"), "{}", ended.1);
 }
 
+/// A NAT or a firewall forgot the connection: nothing comes back, not even a reset.
+#[tokio::test(flavor = "current_thread")]
+async fn a_kept_connection_that_died_costs_a_read_no_time_out_and_a_write_nothing() {
+    let body = r#"{"haVipId":"havip-w2d4kgc3x0y1","privateIpAddress":"10.0.0.100"}"#;
+    let good = || Step::Send(answer(200, &[], body));
+    let server = Server::start(vec![good(), Step::SendAndHang(vec![]), good(), good()]).await;
+    let lab = Lab::new(&server.url());
+    let client = lab.client();
+    for _ in 0..2 {
+        let read = client.havip(&havip(), CallClass::Claim, soon()).await.expect("the second is answered elsewhere");
+        assert_eq!(read.ha_vip_id, havip().as_str());
+    }
+    attach(&client).await.expect("over the connection that answers");
+    let used: Vec<_> = server.requests().iter().map(|request| request.connection).collect();
+    assert_eq!(used, [0, 0, 1, 1]);
+}
+
 #[tokio::test(flavor = "current_thread")]
 async fn silence_after_a_write_is_ambiguous() {
     let server = Server::start(vec![Step::SendAndHang(vec![])]).await;

@@ -6,6 +6,7 @@
 //! (<https://cloud.baidu.com/doc/VPC/s/sjwvyuhe7>); the substring `RateLimit` is what the vendor's
 //! own Kubernetes network driver looks for.
 
+use crate::plain;
 use havipd_core::model::cloud::{CallError, ErrorBody, ErrorClass};
 use havipd_core::model::event::InstanceState;
 use std::time::Duration;
@@ -137,7 +138,7 @@ impl Lost {
 
 fn class(status: u16, body: &ErrorBody, write: bool) -> ErrorClass {
     match status {
-        _ if throttled(status, body) => ErrorClass::Retry,
+        _ if throttled(status, body) || busy(status, body) => ErrorClass::Retry,
         // 408: the request did not arrive whole. 503: whoever answered had nobody to give it to.
         408 | 503 => ErrorClass::Retry,
         500..=599 if write => ErrorClass::Ambiguous,
@@ -158,6 +159,20 @@ fn throttled(status: u16, body: &ErrorBody) -> bool {
                 || says("requestlimit")))
 }
 
+/// Whether another task runs on the object, so that the same request is right in a moment.
+///
+/// None of these is documented for HAVIPs. Alibaba's API of the same shape answers with these codes while it attaches or
+/// detaches, and what answers in words only is judged by them, where nothing was carried out (400, 409, 423).
+fn busy(status: u16, body: &ErrorBody) -> bool {
+    const CODES: [&str; 4] = ["taskconflict", "incorrecthavipstatus", "operationconflict", "lasttokenprocessing"];
+    const WORDS: [&str; 6] = ["busy", "in progress", "try again", "retry later", "being processed", "another task"];
+    let code = body.code.to_ascii_lowercase();
+    let text = body.message.to_ascii_lowercase();
+    let coded = CODES.iter().any(|known| code.contains(known));
+    (400..500).contains(&status) && coded
+        || matches!(status, 400 | 409 | 423) && WORDS.iter().any(|words| text.contains(words))
+}
+
 fn denied(status: u16, code: &str) -> bool {
     match code {
         "IdempotentParameterMismatch" => false,
@@ -175,7 +190,14 @@ fn missing(status: u16, body: &ErrorBody) -> bool {
     let of_request = ["invalidversion", "invaliduri", "invalidhttprequest"].contains(&code.as_str());
     let of_account = body.message.to_ascii_lowercase().contains("account");
     let says = ["nosuch", "notfound", "notexist"].iter().any(|s| code.contains(s));
-    (400..500).contains(&status) && !of_request && !of_account && !code.is_empty() && (says || status == 404)
+    // Some services answer 400 with a code that says nothing, and only the words tell.
+    let text = body.message.to_ascii_lowercase();
+    let words = ["does not exist", "not exist", "not found", "no such", "cannot be found"];
+    let in_words =
+        ["badrequest", "eniidexception"].contains(&code.as_str()) && words.iter().any(|words| text.contains(words));
+    let missing_eni = code == "eniidexception" && text.contains("invalid");
+    let told = says || status == 404 || in_words || missing_eni;
+    (400..500).contains(&status) && !of_request && !of_account && !code.is_empty() && told
 }
 
 fn remedy(status: u16, code: &str) -> Option<&'static str> {
@@ -211,11 +233,10 @@ pub fn http_date(text: &str) -> Option<i64> {
     jiff::fmt::rfc2822::parse(text.trim()).ok().map(|at| at.timestamp().as_second())
 }
 
-/// Foreign text, fit for a log: no control characters, at most `DETAIL_CHARS`.
+/// Foreign text, fit for a log and short: at most `DETAIL_CHARS`.
 #[must_use]
 pub fn clean(text: &str) -> String {
-    let mut kept: String =
-        text.trim().chars().take(DETAIL_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut kept: String = plain::line(&text.trim().chars().take(DETAIL_CHARS).collect::<String>());
     if text.trim().chars().count() > DETAIL_CHARS {
         kept.push_str("...");
     }
@@ -273,6 +294,10 @@ mod tests {
             (404, "InvalidURI", Refused, Refused, false, false),
             (408, "", Retry, Retry, false, false),
             (409, "Conflict", Refused, Refused, false, false),
+            (400, "TaskConflict", Retry, Retry, false, false),
+            (409, "IncorrectHaVipStatus", Retry, Retry, false, false),
+            (400, "OperationConflict.Task", Retry, Retry, false, false),
+            (409, "LastTokenProcessing", Retry, Retry, false, false),
             (412, "PreconditionFailed", Refused, Refused, false, false),
             (429, "", Retry, Retry, false, false),
             (302, "", Refused, Refused, false, false),
@@ -290,6 +315,22 @@ mod tests {
             assert_eq!((r.class, w.class, w.denied, w.missing), (read, write, denied, missing), "{status} {code}");
             assert_eq!((w.status, w.code.as_deref().unwrap_or("")), (Some(status), code));
         }
+    }
+
+    #[test]
+    fn busy_and_missing_are_told_in_words_only_too() {
+        let of = |status: u16, code: &str, message: &str| {
+            let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
+            let error = answer(status, &body).into_error("x", true, 0, str::to_owned);
+            (error.class, error.missing)
+        };
+        assert_eq!(of(400, "BadRequest", "The havip is busy, please try again"), (Retry, false));
+        assert_eq!(of(409, "Conflict", "an operation is in progress"), (Retry, false));
+        assert_eq!(of(403, "AccessDenied", "try again with other rights"), (Refused, false));
+        assert_eq!(of(500, "InternalError", "busy"), (Ambiguous, false));
+        assert_eq!(of(400, "BadRequest", "The havip does not exist."), (Refused, true));
+        assert_eq!(of(400, "EniIdException", "The param eniId is invalid"), (Refused, true));
+        assert_eq!(of(400, "BadRequest", "The number of bound instances exceeds the limit"), (Refused, false));
     }
 
     #[test]

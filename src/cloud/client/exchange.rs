@@ -71,7 +71,7 @@ impl Client {
 
     /// Makes one call, whose turn it is; a successful answer, or what went wrong.
     pub(super) async fn run(&self, call: &Call, permit: &mut Permit, deadline: Instant) -> Result<Answer, CallError> {
-        let setup = self.setup();
+        let mut setup = self.setup();
         let endpoint = self.endpoint(&call.what, deadline).await?;
         let mut key = within(&call.what, deadline, setup.credentials.current(self.cloud_time())).await?;
 
@@ -86,7 +86,7 @@ impl Client {
             }
             let started = clock::now();
             let until = deadline.min(started + setup.cloud.request_timeout);
-            let outcome = call.attempt(&setup.http, &endpoint, &key, self.cloud_time(), until).await;
+            let outcome = self.attempt(call, &setup, &endpoint, &key, until).await;
             self.0.tally.count(call, &outcome, clock::now().since(started));
             permit.attempted(outcome.as_ref().ok());
             let millis = clock::now().since(started).as_secs_f64() * 1e3;
@@ -101,7 +101,13 @@ impl Client {
                     return Err(error);
                 }
             };
-            tracing::debug!(call = call.what, status = answer.status, millis, request = answer.request_id, "answered");
+            tracing::debug!(
+                call = call.what,
+                status = answer.status,
+                millis,
+                request = answer.request_id.as_deref().map(|id| clean(&key.redact(id))),
+                "answered"
+            );
             self.compare_clocks(answer.date);
             if answer.is_success() {
                 return Ok(answer);
@@ -114,6 +120,7 @@ impl Client {
             {
                 key_replaced = true;
                 key = newer;
+                setup = self.setup();
             } else {
                 let redact = |text: &str| key.redact(text);
                 return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time(), redact));
@@ -143,7 +150,7 @@ impl Client {
     }
 
     /// Seconds since 1970 by the cloud's clock, as far as we know it.
-    fn cloud_time(&self) -> i64 {
+    pub(super) fn cloud_time(&self) -> i64 {
         local_time().saturating_add(self.clock_skew())
     }
 

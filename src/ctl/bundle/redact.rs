@@ -24,8 +24,13 @@ impl Secrets {
     /// Those that the configuration file at `config` names, and those of this process's environment.
     pub(super) fn of(config: &Path) -> Self {
         let mut this = Self { spellings: Vec::new(), unknown: Vec::new() };
-        for name in ["BCE_SECRET_ACCESS_KEY", "BCE_SESSION_TOKEN", "BAIDUCLOUD_SECRET_KEY", "BAIDUCLOUD_SESSION_TOKEN"]
-        {
+        for name in [
+            "BCE_SECRET_ACCESS_KEY",
+            "BCE_SESSION_TOKEN",
+            "BCE_SECURITY_TOKEN",
+            "BAIDUCLOUD_SECRET_KEY",
+            "BAIDUCLOUD_SESSION_TOKEN",
+        ] {
             if let Ok(value) = std::env::var(name) {
                 this.add(value.trim().as_bytes());
             }
