@@ -138,7 +138,8 @@ fn lines(findings: &[Finding], paint: Paint) -> String {
 
 fn counts(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|f| f.level == level).count();
-    format!("{} failed, {} warnings, {} ok", count(Level::Failed), count(Level::Warning), count(Level::Ok))
+    let warnings = say::plural(count(Level::Warning), "warning");
+    format!("{} failed, {warnings}, {} ok", count(Level::Failed), count(Level::Ok))
 }
 
 #[cfg(test)]

@@ -136,7 +136,10 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
     let usual = if as_json || options.since.is_some() { usize::MAX } else { SCREEN };
     let left_out = past.entries.len().saturating_sub(options.most.unwrap_or(usual));
     past.entries.drain(..left_out);
-    let mut message = format!("{} entries", past.entries.len());
+    let mut message = match past.entries.len() {
+        1 => "1 entry".to_owned(),
+        n => format!("{n} entries"),
+    };
     if let Source::Journal { directory, why: Some(why) } = &past.source {
         message = format!("{why}; this is the journal in {}, as far as it was written", directory.display());
         if !as_json {

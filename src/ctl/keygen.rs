@@ -29,7 +29,16 @@ pub(super) fn run(out: Option<&Path>, as_json: bool) -> Code {
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             let code = if denied { Code::Permission } else { Code::No };
-            say::tell(&Response::new(code, format!("cannot write {}: {error}", path.display())), as_json)
+            let text = if error.kind() == io::ErrorKind::AlreadyExists {
+                format!(
+                    "{} exists and may be the key that a cluster runs on, so it is left alone: name another file, and rotate the \
+                     key as havipd.toml(5) has it for heartbeat.keys",
+                    path.display()
+                )
+            } else {
+                format!("cannot write {}: {error}", path.display())
+            };
+            say::tell(&Response::new(code, text), as_json)
         }
     }
 }

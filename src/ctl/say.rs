@@ -92,6 +92,12 @@ impl Paint {
     }
 }
 
+/// "1 warning", "2 warnings".
+pub(super) fn plural(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}
+
 /// The elements of a list; of anything else, none.
 pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)

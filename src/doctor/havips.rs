@@ -23,6 +23,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
                     findings.push(place(&id, cloud, havip, found));
                     findings.extend(subnet(&id, cloud, found));
                     findings.extend(bound(&id, facts, group, havip, found));
+                    findings.extend(repaired(facts, group, havip));
                 }
                 Some(Err(error)) if error.missing => findings.push(Finding::failed(
                     id,
@@ -45,6 +46,29 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Somebody attaches another target again and again: each time this node puts the record right, and packets went astray.
+fn repaired(facts: &Facts, group: &Group, havip: &Havip) -> Option<Finding> {
+    let running = &facts.daemon.as_ref()?.after.core.election.groups;
+    let of = running.iter().find(|g| g.name == group.name.as_str())?;
+    let times = of.havips.iter().find(|h| h.id == havip.id.as_str())?.repairs;
+    // Once may have been somebody's slip.
+    (times > 1).then(|| {
+        Finding::warning(
+            format!("havip.{}.repaired", havip.id),
+            format!(
+                "the cloud's record of {} named another than this node {times} times since the start, and was put right: \
+                 something attaches it elsewhere",
+                havip.id
+            ),
+            format!(
+                "havipctl history {} says when, and who was bound; look for keepalived, a script or another cluster with this \
+                 HAVIP, and in the cloud's audit log for whose key it was",
+                group.name
+            ),
+        )
+    })
 }
 
 fn place(id: &str, cloud: &CloudFacts, havip: &Havip, found: &HaVip) -> Finding {
@@ -193,6 +217,28 @@ mod tests {
 
     fn read(facts: &mut Facts) -> &mut HaVip {
         facts.cloud.as_mut().expect("a member").havips.get_mut(HAVIP).expect("there").as_mut().expect("read")
+    }
+
+    #[test]
+    fn a_thief_is_told_once_he_comes_again() {
+        let repairs = |times| {
+            let mut facts = healthy();
+            let groups = &mut facts.daemon.as_mut().expect("a daemon").after.core.election.groups;
+            groups[0].havips = vec![havipd_core::election::snapshot::HavipSnapshot {
+                id: "havip-x".to_owned(),
+                address: None,
+                present: None,
+                holder: None,
+                bound: vec![],
+                read_ms: None,
+                error: None,
+                repairs: times,
+            }];
+            judge(&facts)
+        };
+        assert!(!repairs(1).iter().any(|f| f.id.ends_with(".repaired")));
+        let found = find(&repairs(3), "havip.havip-x.repaired");
+        assert!(found.level == Level::Warning && found.text.contains("3 times since the start"), "{found:?}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ struct Place {
     address: Option<Ipv4Addr>,
     link: Result<Option<Link>, String>,
     /// What the core was told last.
-    told_up: Option<bool>,
+    told_up: Option<(bool, Option<String>)>,
     told_present: Option<bool>,
 }
 
@@ -85,10 +85,11 @@ impl Places {
             let (by_mac, mac) = (self.by_mac, self.target_mac);
             place.link = found.or_insert_with(|| resolve(config, host, &settings.interface, by_mac, mac)).clone();
             let up = matches!(&place.link, Ok(Some(link)) if link.up);
+            let missing = place.link.as_ref().err().cloned();
             let (group, havip) = (place.group, place.havip);
-            if place.told_up != Some(up) {
-                place.told_up = Some(up);
-                events.push(Event::LinkChanged { group, havip, up });
+            if place.told_up.as_ref() != Some(&(up, missing.clone())) {
+                place.told_up = Some((up, missing.clone()));
+                events.push(Event::LinkChanged { group, havip, up, missing });
             }
             let (Some(address), Some(_)) = (place.address, host) else { continue };
             let present = present.contains(&IpAddr::V4(address));

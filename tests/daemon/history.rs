@@ -117,7 +117,7 @@ fn the_history_is_brought_within_a_lower_bound_and_loses_the_oldest_only() {
     lab.options.tables = size("1MiB");
     lab.write_config();
     let reply = a.ask(&json!({"command": "reload"})).unwrap();
-    assert!(reply["code"] == 0 && reply["message"].as_str().unwrap().contains("1 keys taken over"), "{reply}");
+    assert!(reply["code"] == 0 && reply["message"].as_str().unwrap().contains("1 key taken over"), "{reply}");
     wait_for("what is there is within the lower one", || (bytes() <= MIB).then_some(()));
     newest(900);
     let shown: Value = serde_json::from_str(&said(&lab, 0, &["--json", "history", "web"])).unwrap();

@@ -14,7 +14,7 @@ fn a_reload_takes_over_what_it_may_and_nothing_moves() {
     a.wait_log("preempt-delay");
     let reply = b.ask(&json!({"command": "reload"})).unwrap();
     assert_eq!(reply["code"], 0, "{reply}");
-    assert!(reply["message"].as_str().unwrap().contains("1 keys taken over"), "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("1 key taken over"), "{reply}");
     let reply = b.ask(&json!({"command": "reload"})).unwrap();
     assert_eq!(reply["message"], "nothing changed");
     assert_eq!((a.group()["role"].clone(), b.group()["role"].clone()), (json!("active"), json!("backup")));

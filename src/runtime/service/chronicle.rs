@@ -83,8 +83,10 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
     for (havip, before) in group.havips.iter().zip(&before.repairs).filter(|(h, before)| h.repairs > **before) {
         let times = havip.repairs - before;
         let detail = format!(
-            "the cloud did not name this node as holder of {}; put right {times} time(s), {} since the start",
-            havip.id, havip.repairs
+            "the cloud did not name this node as holder of {}; put right {}, {} since the start",
+            havip.id,
+            if times == 1 { "once".to_owned() } else { format!("{times} times") },
+            havip.repairs
         );
         all.push(entry("repaired", detail, None));
     }
@@ -180,7 +182,7 @@ mod tests {
         let seen = noted(&[&begins, &|g| g.havips[0].repairs += 1, &|g| g.havips[0].repairs += 2]);
         assert_eq!(seen.len(), 2, "{seen:?}");
         assert!(
-            seen[1].starts_with("repaired: ") && seen[1].ends_with("put right 2 time(s), 3 since the start"),
+            seen[1].starts_with("repaired: ") && seen[1].ends_with("put right 2 times, 3 since the start"),
             "{seen:?}"
         );
     }

@@ -295,6 +295,7 @@ impl Service {
         }
         let done = match changes.0.len() {
             0 => "nothing changed".to_owned(),
+            1 => "1 key taken over".to_owned(),
             n => format!("{n} keys taken over"),
         };
         Response::done(std::iter::once(done).chain(warnings).collect::<Vec<_>>().join("\n"))

@@ -2,6 +2,7 @@
 //! the node that takes them.
 
 use super::{View, age};
+use havipd_core::election::NO_INTERFACE;
 use havipd_core::election::snapshot::GroupSnapshot;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Arbiter;
@@ -176,6 +177,9 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
         }
         Cause::StrangerBound => "detach the stranger by hand, or set strangers = \"detach\"",
         Cause::DetachRefused => "detach the old holder by hand in the console, or release the address on it",
+        Cause::LinkDown if g.detail.starts_with(NO_INTERFACE) => {
+            "give this host the node's address back, or set node.interface or group.havip.interface"
+        }
         Cause::LinkDown => "bring the interface up",
         Cause::AddressFailed => {
             "see why this host cannot put the address; others go first for a while, then it may try"

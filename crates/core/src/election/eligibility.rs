@@ -8,6 +8,9 @@ use crate::model::role::{Cause, Role};
 use crate::reconcile::HavipLoop;
 use crate::wire::Flags;
 
+/// How the detail of [`Cause::LinkDown`] begins where the host has no interface for the address, whatever its links do.
+pub const NO_INTERFACE: &str = "no interface for";
+
 impl Group {
     pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
         self.judge_addresses(turn);
@@ -86,7 +89,11 @@ impl Group {
         for (i, l) in self.loops.iter().enumerate() {
             if l.address.wanted && !l.link_up {
                 let id = &self.settings(turn).havips[i].id;
-                return Some((Cause::LinkDown, format!("the interface for {id} is down or missing")));
+                let text = match &l.link_missing {
+                    Some(why) => format!("{NO_INTERFACE} {id}: {why}"),
+                    None => format!("the interface for {id} is down or missing"),
+                };
+                return Some((Cause::LinkDown, text));
             }
         }
         if let Some(fault) = self.address_fault(turn).or_else(|| self.vrrp_fault(turn)) {

@@ -49,6 +49,7 @@ use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::model::timer::{Timer, Timers};
 use crate::wire::auth::KeyRing;
+pub use eligibility::NO_INTERFACE;
 pub use farewell::Farewell;
 use group::Group;
 use lease::Voter;
@@ -194,9 +195,10 @@ impl Core {
             }
             Event::PathsObserved(open) => self.paths_observed(now, open),
             Event::SendingChanged { to, refused } => self.sending_changed(now, to, refused),
-            Event::LinkChanged { group, havip, up } => {
+            Event::LinkChanged { group, havip, up, missing } => {
                 if let Some(l) = self.loop_mut(group, havip) {
                     l.link_up = up;
+                    l.link_missing = missing;
                 }
             }
             Event::HostChecked { differs } => {

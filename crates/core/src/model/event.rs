@@ -61,6 +61,8 @@ pub enum Event {
         havip: HavipIndex,
         /// Interface exists, is administratively up and has carrier.
         up: bool,
+        /// Why no interface is known, in words; `None`: there is one, or no more is known than that there is none.
+        missing: Option<String>,
     },
     /// The kernel was seen to have, or not to have, a HAVIP's address on this host.
     AddressObserved {

@@ -45,6 +45,8 @@ pub struct HavipLoop {
     pub(crate) address: Address,
     /// The interface can be used.
     pub(crate) link_up: bool,
+    /// Why there is no interface, where that is known.
+    pub(crate) link_missing: Option<String>,
     /// Last good look.
     pub(crate) read: Option<Arc<LastRead>>,
     /// When the last look was answered, be it with a no; `None` if nothing came back.

@@ -171,7 +171,7 @@ impl World {
             for i in 0..group.havips.len() {
                 let (group, havip) = (GroupIndex(g), HavipIndex(i));
                 let up = up && !self.hosts[host].havip_links_down.contains(&g);
-                self.tell(host, Duration::from_millis(1), Event::LinkChanged { group, havip, up });
+                self.tell(host, Duration::from_millis(1), Event::LinkChanged { group, havip, up, missing: None });
             }
         }
         self.tell(host, Duration::from_millis(1), self.paths_of(host));

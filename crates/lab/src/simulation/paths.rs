@@ -20,7 +20,11 @@ impl World {
         }
         for i in 0..self.scenario.cluster.havips {
             let up = up && self.hosts[host].link_up;
-            self.tell(host, TOLD, Event::LinkChanged { group: GroupIndex(group), havip: HavipIndex(i), up });
+            self.tell(
+                host,
+                TOLD,
+                Event::LinkChanged { group: GroupIndex(group), havip: HavipIndex(i), up, missing: None },
+            );
         }
         self.note_service();
     }

@@ -91,7 +91,7 @@ impl World {
                 let present = self.hosts[host].addresses.contains_key(&address);
                 self.turn(host, Event::AddressObserved { group, havip, present });
                 let up = self.hosts[host].link_up && !self.hosts[host].havip_links_down.contains(&g);
-                self.turn(host, Event::LinkChanged { group, havip, up });
+                self.turn(host, Event::LinkChanged { group, havip, up, missing: None });
             }
         }
         self.tell_health(host);

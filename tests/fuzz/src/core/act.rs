@@ -147,7 +147,7 @@ fn fact(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
     let (what, more) = (bytes.below(8), bytes.byte());
     let (group, havip) = (GroupIndex(usize::from(more >> 6) % world.cluster.groups), HavipIndex(0));
     let event = match what {
-        0 => Event::LinkChanged { group, havip, up: more & 1 == 0 },
+        0 => Event::LinkChanged { group, havip, up: more & 1 == 0, missing: None },
         1 if more & 6 == 6 => {
             let error = (more & 1 == 1).then(|| "made up".to_owned());
             Event::AddressAnswered { group, havip, error }

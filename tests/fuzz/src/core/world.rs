@@ -163,7 +163,7 @@ impl World {
         h.roles = vec![Role::Backup; config.groups.len()];
         for group in (0..config.groups.len()).map(GroupIndex) {
             h.facts.push_back(Event::AddressObserved { group, havip: HavipIndex(0), present: false });
-            h.facts.push_back(Event::LinkChanged { group, havip: HavipIndex(0), up: true });
+            h.facts.push_back(Event::LinkChanged { group, havip: HavipIndex(0), up: true, missing: None });
         }
         h.core = Some(Core::new(Start { config, boot, seed: self.boots, persisted, machine_boot: String::new() }, now));
         while let Some(event) = self.hosts[i].facts.pop_front() {

@@ -332,10 +332,10 @@ fn a_member_that_is_named_and_heard_and_not_active_is_displaced() {
     let mut pair = settled(Arbiter::Cloud);
     pair.give(1, Event::Commanded { command: Command::Drain { group: None, on: true }, request: 1 });
     pair.bound = vec!["i-b".into()];
-    pair.give(0, Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up: false });
+    pair.give(0, Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up: false, missing: None });
     pair.run(SEC * 2);
     pair.bound = vec!["i-b".into()];
-    pair.give(0, Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up: true });
+    pair.give(0, Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up: true, missing: None });
     pair.run(SEC * 10);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
 }
@@ -345,7 +345,7 @@ fn a_member_that_is_named_and_heard_and_not_active_is_displaced() {
 fn a_node_whose_link_is_back_listens_first() {
     for arbiter in [Arbiter::None, Arbiter::Cloud] {
         let mut pair = settled(arbiter);
-        let link = |up| Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up };
+        let link = |up| Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up, missing: None };
         let paths = |up| Event::PathsObserved(vec![up]);
         pair.give(0, link(false));
         pair.give(0, paths(false));
@@ -420,7 +420,7 @@ fn an_interface_of_another_group_delays_no_claim() {
     assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
     pair.kill(0);
     for i in 0..30 {
-        pair.give(1, Event::LinkChanged { group: GroupIndex(1), havip: HavipIndex(0), up: i % 2 == 1 });
+        pair.give(1, Event::LinkChanged { group: GroupIndex(1), havip: HavipIndex(0), up: i % 2 == 1, missing: None });
         pair.run(SEC / 10);
     }
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
