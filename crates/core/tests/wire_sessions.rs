@@ -175,7 +175,7 @@ impl World {
                 assert!(before.0 <= boot, "an earlier boot came back");
                 assert!(proven || before.0 == boot);
             }
-            Verdict::Candidate | Verdict::Dropped(_) => {
+            Verdict::Late | Verdict::Candidate | Verdict::Dropped(_) => {
                 let after = (boot, node.session.state(now), node.session.last_heard());
                 assert_eq!(before, after, "{verdict:?} changed something");
                 assert_ne!(verdict, Verdict::Dropped(Reason::ImpossibleEcho));
