@@ -11,6 +11,7 @@ use havipd_core::model::time::Instant;
 use havipd_core::wire::heartbeat::is_heartbeat;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl World {
     pub(super) fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
