@@ -47,10 +47,10 @@ pub trait Disk: Send + 'static {
     /// As [`load`].
     fn load(&mut self) -> Result<Loaded, Unreadable>;
 
-    /// As [`write`].
+    /// As [`write()`].
     ///
     /// # Errors
-    /// As [`write`].
+    /// As [`write()`].
     fn write(&mut self, state: &Persisted) -> Result<(), StateError>;
 }
 

@@ -3,7 +3,7 @@
 //! The end belongs to one number of maintenance. Whoever switches it again, anywhere, has the last word.
 //!
 //! Numbers only rise, so one that is near the end of its range would leave none for the next switch, on every node
-//! that hears it. What a file says is believed up to [`CREDIBLE`], what a datagram says up to [`LAST`]; `reset` is the
+//! that hears it. What a file says is believed up to [`CREDIBLE`], what a datagram says up to [`LAST`](crate::model::maintenance::LAST); `reset` is the
 //! way back from what lies between.
 
 use super::group::Group;
