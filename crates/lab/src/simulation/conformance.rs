@@ -41,6 +41,7 @@ cases! {
     s4_a_deaf_backup: "s4-a-deaf-backup",
     s4_a_holder_that_was_never_heard: "s4-a-holder-that-was-never-heard",
     s4_a_third_hears_the_holder: "s4-a-third-hears-the-holder",
+    s4_the_third_hears_it_no_more: "s4-the-third-hears-it-no-more",
     s4_an_isolated_holder: "s4-an-isolated-holder",
     s4_groups_not_told_of_yet: "s4-groups-not-told-of-yet",
     s4_the_kth_in_rank: "s4-the-kth-in-rank",
