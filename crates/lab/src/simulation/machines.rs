@@ -166,6 +166,8 @@ impl World {
         } else if was_up {
             self.facts.host_mut(host).link_lost = Some(self.now);
         }
+        // As the driver does: whoever can hear again is to know that before it may claim again.
+        self.tell(host, Duration::from_millis(1), self.paths_of(host));
         let config = Arc::clone(&self.hosts[host].config);
         for (g, group) in config.groups.iter().enumerate() {
             for i in 0..group.havips.len() {
@@ -174,7 +176,6 @@ impl World {
                 self.tell(host, Duration::from_millis(1), Event::LinkChanged { group, havip, up, missing: None });
             }
         }
-        self.tell(host, Duration::from_millis(1), self.paths_of(host));
     }
 
     pub(super) fn stick(&mut self, host: usize, disk: bool, for_ms: u64) {
