@@ -4,9 +4,9 @@ use super::diagnostic::{Diagnostics, Report, Span};
 use super::document::{At, Table};
 use super::environment::{Disk, Environment};
 use super::locate::{Miss, Placed, Unplaced, locate};
-use super::raw::{self, File};
-use super::readers::Command;
 use super::rules_group::Shape;
+use super::settings::{HeartbeatKey as Key, Hooks, Root};
+use super::takes::Command;
 use super::{build, paths, rules, rules_group};
 use havipd_core::model::ids::{GroupName, KeyId};
 use havipd_core::model::secret::Secret;
@@ -93,7 +93,7 @@ pub fn check(source: Source<'_>, env: &Environment, disk: &dyn Disk) -> Result<L
     let report = Report::default();
     let (document, syntax) = DeTable::parse_recoverable(source.text);
     let root = Table::root(&document, &report, syntax.is_empty());
-    let file = raw::read(&root, &report);
+    let file = Root::read(&root);
     rules::apply(&file, env, &report);
     let shapes = rules_group::apply(&file, env, &report);
 
@@ -110,7 +110,7 @@ pub fn check(source: Source<'_>, env: &Environment, disk: &dyn Disk) -> Result<L
     let shapes: Option<Vec<Shape>> = shapes.into_iter().collect();
     let built = match (&place, shapes, report.has_errors()) {
         (Ok((local, placed)), Some(shapes), false) => {
-            build::config(&file, &shapes, outside, *local).map(|config| (config, placed.clone(), shapes))
+            build::config(&file, &shapes, &outside, *local).map(|config| (config, placed.clone(), shapes))
         }
         _ => None,
     };
@@ -137,7 +137,7 @@ pub fn check(source: Source<'_>, env: &Environment, disk: &dyn Disk) -> Result<L
 }
 
 /// `Err(None)` if it cannot be told, with an error noted.
-fn find_self(file: &File, env: &Environment, report: &Report) -> Result<(usize, Placed), Option<Unplaced>> {
+fn find_self(file: &Root, env: &Environment, report: &Report) -> Result<(usize, Placed), Option<Unplaced>> {
     let port = file.heartbeat.port.as_ref().map_or(0, |p| p.value);
     let nodes: Vec<_> = file
         .nodes
@@ -177,6 +177,11 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
+    /// The first that is given, if any.
+    pub(super) fn first(&self, own: &Option<At<Command>>, common: &Option<At<Command>>) -> Option<Vec<String>> {
+        own.as_ref().or(common.as_ref()).and_then(|command| self.argv(&command.value))
+    }
+
     /// `None` if the path leads nowhere, which is then already reported.
     pub(super) fn argv(&self, command: &Command) -> Option<Vec<String>> {
         match command {
@@ -189,6 +194,12 @@ impl Resolver {
     }
 }
 
+/// Every command that is given.
+fn commands(hooks: &Hooks) -> impl Iterator<Item = &At<Command>> {
+    let each = [&hooks.notify, &hooks.notify_master, &hooks.notify_backup, &hooks.notify_fault, &hooks.notify_stop];
+    each.into_iter().flatten()
+}
+
 /// Looks at the files that the configuration names.
 struct Files<'a> {
     source: Source<'a>,
@@ -199,23 +210,23 @@ struct Files<'a> {
 
 impl Files<'_> {
     /// `local` is this node, if it is known: files whose only user is another node need not be here.
-    fn look(&self, file: &File, local: Option<usize>) -> Outside {
-        let holds = local.is_some_and(|i| !file.nodes[i].is_witness());
+    fn look(&self, file: &Root, local: Option<usize>) -> Outside {
+        let holds = local.is_some_and(|i| !rules::is_witness(&file.nodes[i]));
         let resolve = Resolver {
             directory: self.source.directory.to_owned(),
             credentials: self.env.credentials_directory.clone(),
         };
-        let keys = file.heartbeat.keys.iter().filter_map(|key| self.key(key)).collect();
+        let keys = file.heartbeat.keys.iter().flat_map(|keys| &keys.value).filter_map(|key| self.key(key)).collect();
         let ca_file = file.cloud.ca_file.as_ref().and_then(|at| self.path(at, holds).map(|path| (at, path)));
         if let Some((at, path)) = ca_file.as_ref().filter(|_| holds)
             && let Err(why) = self.disk.readable(path)
         {
             self.report.error(&at.span, format!("{}: {why}", path.display()));
         }
-        let credentials_file = file.cloud.credentials_file.as_ref().and_then(|at| self.credentials(file, at, holds));
+        let credentials_file = file.cloud.credentials.file.as_ref().and_then(|at| self.credentials(file, at, holds));
         if holds {
             for hooks in std::iter::once(&file.hooks).chain(file.groups.iter().map(|g| &g.hooks)) {
-                hooks.commands().for_each(|command| self.hook(command, &resolve));
+                commands(hooks).for_each(|command| self.hook(command, &resolve));
             }
         }
         let keepalived = self.keepalived(file, holds);
@@ -223,7 +234,7 @@ impl Files<'_> {
     }
 
     /// Files of keepalived, which need not be there: it may start after us.
-    fn keepalived(&self, file: &File, holds: bool) -> Option<Keepalived> {
+    fn keepalived(&self, file: &Root, holds: bool) -> Option<Keepalived> {
         let fifo = match &file.keepalived.fifo {
             Some(at) => Some(self.path(at, holds)?),
             None => None,
@@ -246,7 +257,7 @@ impl Files<'_> {
         }
     }
 
-    fn key(&self, key: &raw::Key) -> Option<HeartbeatKey> {
+    fn key(&self, key: &Key) -> Option<HeartbeatKey> {
         let (id, file) = (key.id.as_ref()?, key.file.as_ref()?);
         let path = self.path(file, true)?;
         match self.disk.secret(&path).and_then(|text| heartbeat_key(&text)) {
@@ -258,8 +269,8 @@ impl Files<'_> {
         }
     }
 
-    fn credentials(&self, file: &File, at: &At<String>, holds: bool) -> Option<PathBuf> {
-        let read = match file.cloud.source.as_ref().map(|s| s.value) {
+    fn credentials(&self, file: &Root, at: &At<String>, holds: bool) -> Option<PathBuf> {
+        let read = match file.cloud.credentials.source.as_ref().map(|s| s.value) {
             Some("file") => true,
             Some("auto") => !self.env.credentials_in_environment,
             _ => false,

@@ -3,6 +3,7 @@
 
 use super::diagnostic::{Report, Span, quote};
 use super::schema::{self, Key, Kind, Preset, Section};
+use std::ops::Deref;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -22,6 +23,15 @@ impl<T> At<T> {
 
     pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
         At { value: f(self.value), span: self.span, written: self.written }
+    }
+}
+
+/// A table is read as what is in it; where it stands is asked for seldom.
+impl<T> Deref for At<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
     }
 }
 
@@ -48,6 +58,8 @@ pub(super) struct Table<'d> {
     span: Span,
     entries: Vec<Entry<'d>>,
     pub(super) report: &'d Report,
+    /// The file has it.
+    written: bool,
     /// Whether a required key that is missing is an error: not where the whole table is missing, nor
     /// after a syntax error, which may have hidden it.
     complete: bool,
@@ -69,7 +81,7 @@ impl<'d> Table<'d> {
     ) -> Self {
         let entries: Vec<Entry<'d>> =
             table.iter().map(|(key, value)| Entry { name: key.get_ref(), key: key.span(), value }).collect();
-        let this = Self { section, header, span, entries, report, complete };
+        let this = Self { section, header, span, entries, report, written: true, complete };
         this.check_names();
         this
     }
@@ -91,9 +103,9 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Where it begins.
-    pub(super) fn span(&self) -> &Span {
-        &self.span
+    /// What was read of it, and where it begins.
+    pub(super) fn at<T>(&self, value: T) -> At<T> {
+        At { value, span: self.span.clone(), written: self.written }
     }
 
     /// Where the name of a key stands, if the table has it.
@@ -159,29 +171,31 @@ impl<'d> Table<'d> {
         let row = self.row(name);
         let Kind::Table(section) = row.kind else { unreachable!("{name} is a table") };
         let header = if self.section == Section::Group { "[group.hooks]" } else { section.header() };
-        let empty =
-            |span: Span| Table { section, header, span, entries: Vec::new(), report: self.report, complete: false };
+        let empty = |span: Span, written: bool| {
+            let (entries, report) = (Vec::new(), self.report);
+            Table { section, header, span, entries, report, written, complete: false }
+        };
         let Some(entry) = self.entries.iter().find(|e| e.name == name) else {
             if row.preset == Preset::Required {
                 self.missing(name);
             }
-            return empty(self.span.clone());
+            return empty(self.span.clone(), false);
         };
         match entry.value.get_ref() {
             DeValue::Table(table) => Self::open(section, header, entry.value.span(), table, self.report, self.complete),
             DeValue::Array(items) if items.iter().any(|i| matches!(i.get_ref(), DeValue::Table(_))) => {
                 self.report.error(&entry.key, format!("write {header} with single brackets: there is only one"));
-                empty(entry.key.clone())
+                empty(entry.key.clone(), true)
             }
             other => {
                 self.report.error(&entry.value.span(), format!("{name:?} must be a table, not {}", found(other)));
-                empty(entry.key.clone())
+                empty(entry.key.clone(), true)
             }
         }
     }
 
     /// The tables of a list inside this one, and whether their number was right.
-    pub(super) fn tables(&self, name: &'static str) -> Vec<Table<'d>> {
+    pub(super) fn tables(&self, name: &str) -> Vec<Table<'d>> {
         let row = self.row(name);
         let (section, min, max) = match row.kind {
             Kind::Tables(section, min, max) => (section, min, max),
@@ -190,7 +204,9 @@ impl<'d> Table<'d> {
         };
         let header = section.header();
         let Some(entry) = self.entries.iter().find(|e| e.name == name) else {
-            self.missing(name);
+            if row.preset == Preset::Required {
+                self.missing(name);
+            }
             return Vec::new();
         };
         let mut tables = Vec::new();

@@ -2,11 +2,12 @@
 //! configuration reference.
 //!
 //! ```text
-//!  text ─► document ─► raw ─► rules ─► build ─► settings::Config
-//!          unknown     types, several   checked types
-//!          keys        ranges keys
-//!             └─────────┴───────┴─► Report ─► Diagnostics: everything that is wrong, at once
+//!  text ─► document ─► settings ─► rules ─► build ─► Config
+//!          unknown     types,      several   checked types
+//!          keys        ranges      keys
+//!             └───────────┴───────────┴─► Report ─► Diagnostics: everything that is wrong, at once
 //! ```
+//! `settings` is the table of all keys: a new one is a row there.
 //! Only `load` and [`secret_file`] touch the disk and the process; the rest is computed from the
 //! text, an [`Environment`] and a [`Disk`].
 
@@ -19,12 +20,13 @@ mod environment;
 mod load;
 mod locate;
 mod paths;
-mod raw;
-mod readers;
 mod rules;
 mod rules_group;
 pub mod schema;
 pub mod secret_file;
+mod settings;
+mod shown;
+mod takes;
 mod value;
 
 pub use check::{ArbiterInForce, LoadError, Loaded};

@@ -4,8 +4,8 @@
 use super::diagnostic::{Report, Span, quote};
 use super::document::At;
 use super::environment::Environment;
-use super::raw::{Cloud, File, Heartbeat, LocalAddress, Node};
 use super::schema::show;
+use super::settings::{Cloud, Heartbeat, LocalAddress, Node, Root};
 use havipd_core::model::tag::Tag;
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -19,7 +19,7 @@ const USUAL_PAUSE: Duration = Duration::from_secs(3);
 const EXAMPLE: &str = "example";
 
 /// Notes what breaks a rule.
-pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
+pub(super) fn apply(file: &Root, env: &Environment, report: &Report) {
     edited(file, report);
     nodes(&file.nodes, &file.heartbeat, report);
     keys(&file.heartbeat, report);
@@ -27,8 +27,8 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
     cloud(&file.cloud, report);
     ceiling(file, report);
     lifetime(&file.local_address, &file.heartbeat, report);
-    if let Some(listen) = &file.listen
-        && let Some(address) = listen.value.0.filter(|a| !a.ip().is_loopback())
+    if let Some(listen) = &file.metrics.listen
+        && let Some(address) = listen.value.filter(|a| !a.ip().is_loopback())
     {
         let text = format!("metrics are served on {address}, without TLS and to anybody who reaches it");
         report.warning(Some(&listen.span), text, Some("let only your Prometheus reach it".to_owned()));
@@ -36,8 +36,8 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) {
 }
 
 /// An installed file that nobody has made his own would elect among machines that are not there.
-fn edited(file: &File, report: &Report) {
-    if let Some(name) = file.cluster.as_ref().filter(|name| name.value.as_str() == EXAMPLE) {
+fn edited(file: &Root, report: &Report) {
+    if let Some(name) = file.cluster.name.as_ref().filter(|name| name.value.as_str() == EXAMPLE) {
         let what =
             "this is still the example that was installed: name the cluster, and set nodes, keys and HAVIPs to yours";
         report.error(&name.span, format!("{what} ({EXAMPLE:?} is taken for no cluster)"));
@@ -67,7 +67,7 @@ pub(super) fn dead_time_of(heartbeat: &Heartbeat) -> Option<At<Duration>> {
     Some(At { value, span: at.clone(), written: interval.written || multiplier.written })
 }
 
-fn nodes(nodes: &[Node], heartbeat: &Heartbeat, report: &Report) {
+fn nodes(nodes: &[At<Node>], heartbeat: &Heartbeat, report: &Report) {
     let (mut names, mut targets, mut sockets) = (Unique::new(), Unique::new(), Unique::new());
     for node in nodes {
         if let Some(name) = &node.name
@@ -100,8 +100,13 @@ fn nodes(nodes: &[Node], heartbeat: &Heartbeat, report: &Report) {
     }
 }
 
+/// Whether the file makes it one.
+pub(super) fn is_witness(node: &Node) -> bool {
+    node.witness.as_ref().is_some_and(|w| w.value)
+}
+
 fn witness(node: &Node, report: &Report) {
-    if !node.is_witness() {
+    if !is_witness(node) {
         return;
     }
     let instance = node.instance.as_ref().map(|i| ("instance", &i.span));
@@ -114,15 +119,15 @@ fn witness(node: &Node, report: &Report) {
 
 fn keys(heartbeat: &Heartbeat, report: &Report) {
     let mut ids = Unique::new();
-    for id in heartbeat.keys.iter().filter_map(|k| k.id.as_ref()) {
+    for id in heartbeat.keys.iter().flat_map(|keys| &keys.value).filter_map(|k| k.id.as_ref()) {
         if ids.repeats(id.value) {
             report.error(&id.span, format!("two keys have the id {}", id.value));
         }
     }
-    let all_known = heartbeat.keys.iter().all(|k| k.id.is_some());
+    let all_known = heartbeat.keys.iter().flat_map(|keys| &keys.value).all(|k| k.id.is_some());
     if let Some(send) = &heartbeat.send_key
         && all_known
-        && !heartbeat.keys.is_empty()
+        && heartbeat.keys.as_ref().is_some_and(|keys| !keys.value.is_empty())
         && !ids.repeats(send.value)
     {
         report.error(&send.span, format!("\"send-key\" is {}, and no key has that id", send.value));
@@ -183,9 +188,9 @@ fn cloud(cloud: &Cloud, report: &Report) {
         let help = "requests are signed, yet a session token and every answer can be read; use https://";
         report.warning(Some(&endpoint.span), text, Some(help.to_owned()));
     }
-    match (cloud.source.as_ref().map(|s| s.value), &cloud.credentials_file) {
+    match (cloud.credentials.source.as_ref().map(|s| s.value), &cloud.credentials.file) {
         (Some("file"), None) => {
-            let span = cloud.source.as_ref().map_or(&cloud.credentials, |s| &s.span);
+            let span = cloud.credentials.source.as_ref().map_or(&cloud.credentials.span, |s| &s.span);
             report.error(span, "\"source\" = \"file\" needs a \"file\"");
         }
         (Some(source @ ("env" | "instance-role")), Some(file)) => {
@@ -197,7 +202,7 @@ fn cloud(cloud: &Cloud, report: &Report) {
 }
 
 /// A ceiling by which the audits come too late. All HAVIPs of one VPC are read by one call.
-fn ceiling(file: &File, report: &Report) {
+fn ceiling(file: &Root, report: &Report) {
     let (Some(rate), Some(audit)) = (&file.cloud.requests_per_second, &file.cloud.audit_interval) else { return };
     let Some(limit) = rate.value else { return };
     let (groups, havips) = (file.groups.len(), file.groups.iter().map(|g| g.havips.len()).sum::<usize>());

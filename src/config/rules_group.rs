@@ -2,11 +2,13 @@
 //! `auto` becomes.
 
 use super::diagnostic::{Report, Span, quote};
+use super::document::At;
 use super::environment::Environment;
-use super::raw::{File, Group, Membership, Node};
-use super::rules::Unique;
+use super::rules::{Unique, is_witness};
 use super::schema::show;
-use havipd_core::model::settings::{Arbiter, MAJORITY_MULTIPLIER};
+use super::settings::{Group, Node, Root};
+use super::takes::Membership;
+use havipd_core::model::settings::{Arbiter, Binding, MAJORITY_MULTIPLIER};
 use havipd_core::model::tag::Tag;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,7 +28,7 @@ pub(super) struct Shape {
 }
 
 /// Notes what breaks a rule. A group whose shape cannot be told is `None`, with an error noted.
-pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Option<Shape>> {
+pub(super) fn apply(file: &Root, env: &Environment, report: &Report) -> Vec<Option<Shape>> {
     let names = Names::of(&file.nodes);
     let (mut group_names, mut havips) = (Unique::new(), Havips::new(file));
     let shapes: Vec<Option<Shape>> = file
@@ -55,7 +57,7 @@ pub(super) fn apply(file: &File, env: &Environment, report: &Report) -> Vec<Opti
 }
 
 /// A lease that is renewed by heartbeats has to outlast the loss of one: an ask and its answer take two intervals.
-fn lasting(file: &File, report: &Report) {
+fn lasting(file: &Root, report: &Report) {
     let short = file.heartbeat.dead_multiplier.as_ref().filter(|n| n.value < MAJORITY_MULTIPLIER);
     if let Some(multiplier) = short {
         let text = format!(
@@ -75,7 +77,7 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn of(nodes: &'a [Node]) -> Self {
+    fn of(nodes: &'a [At<Node>]) -> Self {
         let named = nodes.iter().enumerate().filter_map(|(i, n)| Some((n.name.as_ref()?.value.as_str(), i)));
         Self { index: named.collect(), complete: nodes.iter().all(|n| n.name.is_some()) }
     }
@@ -95,14 +97,14 @@ impl<'a> Names<'a> {
     }
 }
 
-fn members(group: &Group, names: &Names<'_>, nodes: &[Node], report: &Report) -> Option<Vec<usize>> {
-    let (mut members, span) = match &group.nodes {
+fn members(group: &At<Group>, names: &Names<'_>, nodes: &[At<Node>], report: &Report) -> Option<Vec<usize>> {
+    let written = group.nodes.as_ref()?;
+    let (mut members, span) = match &written.value {
         Membership::All => ((0..nodes.len()).collect::<Vec<_>>(), &group.span),
-        Membership::Unknown => return None,
         Membership::Listed(listed) => {
-            let mut members = Vec::with_capacity(listed.value.len());
+            let mut members = Vec::with_capacity(listed.len());
             let mut right = true;
-            for name in &listed.value {
+            for name in listed {
                 match names.index.get(name.value.as_str()) {
                     Some(index) if members.contains(index) => {
                         report.error(&name.span, format!("{:?} is in \"nodes\" twice", name.value));
@@ -117,11 +119,11 @@ fn members(group: &Group, names: &Names<'_>, nodes: &[Node], report: &Report) ->
             if !right {
                 return None;
             }
-            (members, &listed.span)
+            (members, &written.span)
         }
     };
     members.sort_unstable();
-    if members.iter().all(|&i| nodes[i].is_witness()) {
+    if members.iter().all(|&i| is_witness(&nodes[i])) {
         if !nodes.is_empty() {
             report.error(span, "the group has no node that can hold its HAVIPs");
         }
@@ -130,11 +132,11 @@ fn members(group: &Group, names: &Names<'_>, nodes: &[Node], report: &Report) ->
     Some(members)
 }
 
-fn priorities(group: &Group, names: &Names<'_>, members: &[usize], nodes: &[Node], report: &Report) {
-    for (name, _) in &group.priorities {
+fn priorities(group: &Group, names: &Names<'_>, members: &[usize], nodes: &[At<Node>], report: &Report) {
+    for (name, _) in group.priorities.iter().flat_map(|all| &all.value) {
         match names.index.get(name.value.as_str()) {
             None => names.unknown(&name.value, &name.span, report),
-            Some(&i) if nodes[i].is_witness() => {
+            Some(&i) if is_witness(&nodes[i]) => {
                 report.error(&name.span, format!("{:?} is a witness, which has no priority", name.value));
             }
             Some(i) if !members.contains(i) => {
@@ -145,7 +147,7 @@ fn priorities(group: &Group, names: &Names<'_>, members: &[usize], nodes: &[Node
     }
 }
 
-fn arbiter(group: &Group, members: Vec<usize>, report: &Report) -> Option<Shape> {
+fn arbiter(group: &At<Group>, members: Vec<usize>, report: &Report) -> Option<Shape> {
     let written = group.arbiter.as_ref()?;
     let voters = members.len();
     let (arbiter, auto) = match written.value {
@@ -170,7 +172,7 @@ fn arbiter(group: &Group, members: Vec<usize>, report: &Report) -> Option<Shape>
 }
 
 /// keepalived's table and the name that is followed belong to the arbiter of that name.
-fn keepalived(file: &File, group: &Group, shape: &Shape, report: &Report) {
+fn keepalived(file: &Root, group: &At<Group>, shape: &Shape, report: &Report) {
     let follows = shape.arbiter == Arbiter::Keepalived;
     if let Some(arbiter) = group.arbiter.as_ref().filter(|_| follows && !file.keepalived.written) {
         let help = "add the table: fifo = \"...\", or nothing in it if keepalived calls havipctl notify";
@@ -182,9 +184,9 @@ fn keepalived(file: &File, group: &Group, shape: &Shape, report: &Report) {
     }
 }
 
-fn targets(group: &Group, shape: &Shape, nodes: &[Node], report: &Report) {
-    let holders: Vec<&Node> = shape.members.iter().map(|&i| &nodes[i]).filter(|n| !n.is_witness()).collect();
-    let shared = group.havips.iter().find_map(|h| h.binding.as_ref().filter(|b| b.value == "shared"));
+fn targets(group: &At<Group>, shape: &Shape, nodes: &[At<Node>], report: &Report) {
+    let holders: Vec<&At<Node>> = shape.members.iter().map(|&i| &nodes[i]).filter(|n| !is_witness(n)).collect();
+    let shared = group.havips.iter().find_map(|h| h.binding.as_ref().filter(|b| b.value == Binding::Shared));
     if let Some(shared) = shared
         && holders.len() > MOST_TARGETS
     {
@@ -220,7 +222,7 @@ struct Havips {
 }
 
 impl Havips {
-    fn new(file: &File) -> Self {
+    fn new(file: &Root) -> Self {
         let addresses = file.nodes.iter().filter_map(|n| n.addresses.as_ref()).flat_map(|a| &a.value);
         Self { ids: Unique::new(), addresses: Unique::new(), nodes: addresses.map(|a| a.value.ip).collect() }
     }
@@ -233,7 +235,7 @@ impl Havips {
                 report.error(&id.span, format!("the HAVIP {:?} is there twice", id.value.as_str()));
             }
             if let Some(address) = &havip.address {
-                let ip = address.value.0;
+                let ip = address.value;
                 if self.addresses.repeats(ip) {
                     report.error(&address.span, format!("two HAVIPs have the address {ip}"));
                 }
@@ -245,7 +247,7 @@ impl Havips {
     }
 }
 
-fn stop_timeout(file: &File, group: &Group, env: &Environment, report: &Report) {
+fn stop_timeout(file: &Root, group: &Group, env: &Environment, report: &Report) {
     let Some(stop) = env.stop_timeout else { return };
     let help = || Some("raise TimeoutStopSec in a drop-in of havipd.service".to_owned());
     if let Some(keep) = group.keep_for.as_ref().filter(|k| k.value > stop) {

@@ -1,74 +1,10 @@
-//! Every key of `havipd.toml` in one table: where it stands, what it takes, what it is when it is
-//! left out, and what a reload may do with it.
-//!
-//! Parsing, the texts of errors, the nearest known key, the comparison at a reload and the tests
-//! of the shipped file all read this table, so that they cannot tell different stories.
+//! What a row of the table of settings says, for whoever reads all rows: the texts of errors, the nearest known key,
+//! the comparison at a reload, the generated files, tests. The rows themselves are in `settings`.
 
-mod keys;
-
-pub use keys::KEYS;
+pub use super::settings::{KEYS, Section};
 
 use std::fmt;
 use std::time::Duration;
-
-/// A table of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
-    /// The top level.
-    Root,
-    /// `[cluster]`.
-    Cluster,
-    /// `[[node]]`.
-    Node,
-    /// `[heartbeat]`.
-    Heartbeat,
-    /// One entry of `heartbeat.keys`.
-    HeartbeatKey,
-    /// `[cloud]`.
-    Cloud,
-    /// `[cloud.credentials]`.
-    Credentials,
-    /// `[[group]]`.
-    Group,
-    /// `[[group.havip]]`.
-    Havip,
-    /// `[local-address]`.
-    LocalAddress,
-    /// `[hooks]` and `[group.hooks]`.
-    Hooks,
-    /// `[keepalived]`.
-    Keepalived,
-    /// `[metrics]`.
-    Metrics,
-    /// `[log]`.
-    Log,
-    /// `[daemon]`.
-    Daemon,
-}
-
-impl Section {
-    /// The section as it is written in the file.
-    #[must_use]
-    pub const fn header(self) -> &'static str {
-        match self {
-            Self::Root => "the top level",
-            Self::Cluster => "[cluster]",
-            Self::Node => "[[node]]",
-            Self::Heartbeat => "[heartbeat]",
-            Self::HeartbeatKey => "heartbeat.keys",
-            Self::Cloud => "[cloud]",
-            Self::Credentials => "[cloud.credentials]",
-            Self::Group => "[[group]]",
-            Self::Havip => "[[group.havip]]",
-            Self::LocalAddress => "[local-address]",
-            Self::Hooks => "[hooks]",
-            Self::Keepalived => "[keepalived]",
-            Self::Metrics => "[metrics]",
-            Self::Log => "[log]",
-            Self::Daemon => "[daemon]",
-        }
-    }
-}
 
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,6 +88,21 @@ pub struct Key {
     pub preset: Preset,
     /// What a reload may do with it.
     pub reload: Reload,
+    /// What it is, in lines; `{range}` stands for the range. Empty if the row before says it, or nothing is to be said.
+    pub text: &'static [&'static str],
+    /// Its value in the shipped file, as TOML; empty for a table.
+    pub example: &'static str,
+    /// What is gained and lost by changing it; empty for a table.
+    pub cost: &'static str,
+}
+
+impl Key {
+    /// What it is, as running text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let lines: Vec<&str> = self.text.iter().map(|line| line.trim()).collect();
+        lines.join(" ").replace("{range}", &self.kind.range().unwrap_or_default())
+    }
 }
 
 impl Kind {

@@ -1,36 +1,8 @@
-//! havipd.toml(5): every key of the schema, with what the shipped file says of it and what a change costs.
+//! havipd.toml(5): every key of the table of settings, with its text and what a change costs.
 
 use crate::roff::{fill, literal, prose};
 use havipd::config::schema::{KEYS, Key, Kind, Preset, Reload, Section, keys_of};
 use std::fmt::Write as _;
-
-#[expect(dead_code, reason = "this test needs only the texts")]
-#[path = "../support/shipped.rs"]
-mod file;
-use file::{Shown, shown};
-
-/// In the order of the reference.
-const SECTIONS: [Section; 14] = [
-    Section::Cluster,
-    Section::Node,
-    Section::Heartbeat,
-    Section::HeartbeatKey,
-    Section::Cloud,
-    Section::Credentials,
-    Section::Group,
-    Section::Havip,
-    Section::LocalAddress,
-    Section::Hooks,
-    Section::Metrics,
-    Section::Keepalived,
-    Section::Log,
-    Section::Daemon,
-];
-
-/// Tables of tables: what trade-offs.toml says of each key.
-fn trade_offs() -> toml::Table {
-    include_str!("../../packaging/man/trade-offs.toml").parse().expect("trade-offs.toml is TOML")
-}
 
 fn table(section: Section) -> &'static str {
     section.header().trim_matches(['[', ']'])
@@ -42,19 +14,20 @@ fn has_entry(key: &&Key) -> bool {
 }
 
 pub(crate) fn page() -> String {
-    let (trade_offs, shown) = (trade_offs(), shown());
     let mut text = String::new();
-    for section in SECTIONS {
-        let intro = match section {
-            Section::HeartbeatKey => "Entries of the list heartbeat.keys.",
-            _ => shown.iter().find(|s| s.section == table(section)).map_or("", |s| &s.intro),
-        };
+    for section in Section::ALL.iter().copied().filter(|section| *section != Section::Root) {
         let _ = writeln!(text, ".SH {}", literal(section.header()));
-        if !uncommented(intro).is_empty() {
-            let _ = writeln!(text, "{}", prose(&uncommented(intro)));
+        let intro = intro(section);
+        if !intro.is_empty() {
+            let _ = writeln!(text, "{}", prose(&intro));
         }
+        let mut meaning = String::new();
         for key in keys_of(section).filter(has_entry) {
-            text.push_str(&entry(key, &shown, &trade_offs));
+            // A key without a text of its own shares that of the key before.
+            if !key.text.is_empty() {
+                meaning = key.text();
+            }
+            text.push_str(&entry(key, &meaning));
         }
     }
     let later: Vec<String> = KEYS
@@ -76,16 +49,19 @@ pub(crate) fn page() -> String {
     fill(include_str!("../../packaging/man/havipd.toml.5.in"), &marks)
 }
 
+/// What the row that opens a table says of it.
+fn intro(section: Section) -> String {
+    let opens = |key: &&Key| matches!(key.kind, Kind::Table(of) | Kind::Tables(of, ..) if of == section);
+    match KEYS.iter().find(opens) {
+        Some(row) => row.text(),
+        None => format!("Entries of the list {}.", section.header()),
+    }
+}
+
 /// One key, as a paragraph.
-fn entry(key: &Key, shown: &[Shown], trade_offs: &toml::Table) -> String {
+fn entry(key: &Key, meaning: &str) -> String {
     let mut text = format!(".TP\n.B {}\n", literal(key.name));
-    let meaning = shown.iter().find(|s| s.section == table(key.section) && s.name == key.name).map(|s| &*s.comment);
-    let meaning = match (key.section, key.name) {
-        (Section::HeartbeatKey, "id") => "Names the key on the wire; unique in the list.",
-        (Section::HeartbeatKey, _) => "The key itself, from havipctl keygen.",
-        _ => meaning.unwrap_or_else(|| panic!("{} {} is not in the shipped file", key.section, key.name)),
-    };
-    let _ = writeln!(text, "{}\n.br", prose(&uncommented(meaning)));
+    let _ = writeln!(text, "{}\n.br", prose(meaning));
     let default = match key.preset {
         Preset::Required => "none, required".to_owned(),
         Preset::Value(value) => value.to_owned(),
@@ -98,32 +74,6 @@ fn entry(key: &Key, shown: &[Shown], trade_offs: &toml::Table) -> String {
     };
     let takes = prose(key.kind.expects().trim_end_matches(" ."));
     let _ = writeln!(text, "Takes {takes}.\nDefault: {}.\nReload:\n.IR {reload} .\n.br", literal(&default));
-    let cost = trade_offs.get(table(key.section)).and_then(|t| t.get(key.name)).and_then(toml::Value::as_str);
-    let cost = cost.unwrap_or_else(|| panic!("{} {} is not in trade-offs.toml", key.section, key.name));
-    let _ = writeln!(text, "{}", prose(cost));
+    let _ = writeln!(text, "{}", prose(key.cost));
     text
-}
-
-/// The text of a comment: without its marks, and without what the entry says in its own words.
-fn uncommented(comment: &str) -> String {
-    let words: Vec<&str> = comment.split_whitespace().filter(|word| *word != "#").collect();
-    let text = words.join(" ");
-    text.trim_end_matches(" Restart.").trim_end_matches(" Maintenance.").to_owned()
-}
-
-#[test]
-fn no_trade_off_is_left_over() {
-    for (section, keys) in &trade_offs() {
-        for name in keys.as_table().expect("a table").keys() {
-            let known = KEYS.iter().any(|k| table(k.section) == section && k.name == name);
-            assert!(known, "trade-offs.toml: {section} has no key {name}");
-        }
-    }
-}
-
-#[test]
-fn every_key_of_this_version_has_an_entry() {
-    for key in KEYS.iter().filter(has_entry) {
-        assert!(SECTIONS.contains(&key.section), "{} is in no section of the page", key.section);
-    }
 }

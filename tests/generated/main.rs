@@ -1,5 +1,5 @@
-//! What the packages carry and a program can write: man pages and completions. They are committed, so
-//! that a package needs no generator; this test writes them anew and compares.
+//! What the packages carry and a program can write: man pages, completions and the commented configuration. They
+//! are committed, so that a package needs no generator; this test writes them anew and compares.
 //!
 //! `WRITE=1 cargo test --test generated` puts the new ones in place.
 
@@ -7,6 +7,7 @@ mod keys;
 mod live;
 mod programs;
 mod roff;
+mod shipped;
 
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
@@ -20,6 +21,7 @@ fn all() -> Vec<(&'static str, String)> {
         ("packaging/man/havipctl.8", programs::havipctl()),
         ("packaging/man/havipd-lab.8", programs::havipd_lab()),
         ("packaging/man/havipd.toml.5", keys::page()),
+        ("config/havipd.toml", shipped::file()),
         ("packaging/completions/havipd.bash", completion("havipd", Shell::Bash)),
         ("packaging/completions/_havipd", completion("havipd", Shell::Zsh)),
         ("packaging/completions/havipd.fish", completion("havipd", Shell::Fish)),
