@@ -22,7 +22,7 @@ pub(super) struct Group {
     /// Moves that nobody asked for.
     pub(super) unplanned: u64,
     /// By cause and result. Both are of closed lists, so this stays small.
-    pub(super) claims: BTreeMap<(String, String), u64>,
+    pub(super) claims: BTreeMap<(&'static str, &'static str), u64>,
     /// Why the claim that runs, or the one that was won last, began.
     claiming: Option<Cause>,
     /// The claim that was won last: steps of it may come in late.
@@ -47,8 +47,8 @@ impl Tally {
         let entry = self.groups.entry(group.to_owned()).or_default();
         entry.activations += u64::from(*to == Role::Active);
         if *from == Role::Claiming {
-            let began = entry.claiming.map_or_else(|| "unknown".to_owned(), Cause::as_str);
-            let result = if *to == Role::Active { "won".to_owned() } else { cause.as_str() };
+            let began = entry.claiming.map_or("unknown", Cause::as_str);
+            let result = if *to == Role::Active { "won" } else { cause.as_str() };
             *entry.claims.entry((began, result)).or_default() += 1;
         }
         match to {
@@ -211,8 +211,7 @@ mod tests {
         }
         let web = tally.group("web").expect("counted");
         assert_eq!((web.activations, web.unplanned), (1, 1));
-        let claims: Vec<_> =
-            web.claims.iter().map(|((cause, result), n)| (cause.as_str(), result.as_str(), *n)).collect();
+        let claims: Vec<_> = web.claims.iter().map(|((cause, result), n)| (*cause, *result, *n)).collect();
         assert_eq!(claims, [("no-active", "lost-race", 1), ("peer-dead", "won", 1)]);
         // Of the same reign, and of another one.
         tally.late("web", 1, 140.0, "first packet here: the fabric probe of c");

@@ -73,7 +73,7 @@ pub(crate) enum ToEffects {
     Notify(GroupName, Notification),
     /// Keep on disk.
     Persist(Persisted),
-    /// A change of role. Names, since a reload may renumber groups meanwhile.
+    /// A change of role, in names.
     Record { group: GroupName, peer: Option<String>, transition: Transition },
     /// A step of a move that is recorded already, in milliseconds since its first one.
     RecordLate { group: GroupName, epoch: Epoch, ms: f64, what: String },

@@ -200,7 +200,7 @@ impl Group {
         self.settle_digest(turn);
         self.end_maintenance(turn);
         self.judge_eligibility(turn);
-        if self.role.has_right() || self.role == Role::Releasing {
+        if self.role.has_right() {
             self.yield_to_peers(turn);
         }
         if self.role.has_right() {
@@ -269,7 +269,8 @@ impl Group {
         }
     }
 
-    /// Gives way to a higher epoch, and within one epoch to the member that the file puts first.
+    /// Gives way to a higher epoch, and within one epoch to the member that the file puts first. Who hands over has no right
+    /// to give up: `step_releasing` waits until somebody serves.
     fn yield_to_peers(&mut self, turn: &mut Turn<'_>) {
         let settings = self.settings(turn);
         let mut to = None;
@@ -278,16 +279,12 @@ impl Group {
             let before = rank::configured_before(turn, settings, peer.node, turn.config.local);
             if entry.epoch > self.epoch {
                 to = Some((peer.node, Cause::HigherEpoch, entry.epoch));
-            } else if entry.epoch == self.epoch && self.role.has_right() && before {
+            } else if entry.epoch == self.epoch && before {
                 to = Some((peer.node, Cause::LowerRank, entry.epoch));
             }
         }
         let Some((node, cause, epoch)) = to else { return };
         let name = &turn.config.node(node).name;
-        if self.role == Role::Releasing {
-            // Whoever serves now, our part is over once it does; `step_releasing` waits for that.
-            return;
-        }
         self.lose(turn, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
     }
 

@@ -3,14 +3,11 @@
 use super::Core;
 use super::group::Group;
 use super::keepalived::Vrrp;
-use super::lease::Voter;
 use super::peer::Peer;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, HavipIndex};
-use crate::model::role::{Cause, Role};
-use crate::model::settings::{Arbiter, Config, Interface};
+use crate::model::settings::{Config, Group as Settings, Interface};
 use crate::model::time::Instant;
-use crate::model::timer::Timers;
 use crate::reconcile::HavipLoop;
 use crate::wire::auth::KeyRing;
 use std::collections::BTreeSet;
@@ -65,6 +62,7 @@ impl Core {
         self.peers.iter().filter(lost).collect()
     }
 
+    /// Takes over a file with the same nodes and the same groups, in the same order: other lists take a restart.
     pub(super) fn reload(&mut self, now: Instant, new: Arc<Config>, actions: &mut Actions) {
         for text in self.reload_warnings(&new, now) {
             actions.push(Action::Warn { group: None, text });
@@ -72,11 +70,9 @@ impl Core {
         // The effects side has just read the file; its next word is due within the new dead time.
         self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
         let before = self.addresses_here();
-        self.remove_groups(now, &new, actions);
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::model::digest::digest(&new);
-        self.by_tag = super::by_tag(&new);
         if let Some(target) = &new.local_node().target {
             self.identity = Some(target.clone());
         }
@@ -85,32 +81,14 @@ impl Core {
             peer.session.set_multiplier(new.heartbeat.dead_multiplier);
             peer.session.set_own_interval(new.heartbeat.interval);
         }
-        // What a group that is gone waited for would come due for ever; the rest is entered again in this turn.
-        self.timers = Timers::new();
-        let mut groups: Vec<Group> = std::mem::take(&mut self.groups);
-        for (i, settings) in new.groups.iter().enumerate() {
-            let found = groups.iter().position(|g| old.groups[g.index.0].name == settings.name);
-            let group = match found {
-                Some(at) => {
-                    let mut group = groups.swap_remove(at);
-                    adopt(now, &mut group, &old, &new, GroupIndex(i));
-                    group
-                }
-                None => {
-                    let kept = self.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
-                    let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::default());
-                    group.voter.hold_back(now + group.longest_lease(&new, self.digest));
-                    group.drain_known = self.state_known || settings.arbiter == Arbiter::Keepalived;
-                    group
-                }
-            };
-            self.groups.push(group);
+        for (group, is) in self.groups.iter_mut().zip(&new.groups) {
+            let was = &old.groups[group.index.0];
+            adopt(now, group, was, is, new.local_address.announce_count);
         }
         if old.local_node().addresses != new.local_node().addresses {
             self.forget_paths(now);
         }
         self.drop_leftovers(&before, actions);
-        self.drop_unknown_entries();
         self.forget_maintenance_elsewhere();
         self.changed = true;
     }
@@ -121,19 +99,6 @@ impl Core {
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             self.persist |= settings.member(local).is_none() && group.kept.forget_maintenance();
         }
-    }
-
-    /// Groups that the new file does not have let go of everything first.
-    fn remove_groups(&mut self, now: Instant, new: &Config, actions: &mut Actions) {
-        let keep: Vec<bool> = self.config.groups.iter().map(|g| new.group_named(g.name.as_str()).is_some()).collect();
-        self.each_group(now, actions, |group, turn| {
-            if keep[group.index.0] {
-                return;
-            }
-            if group.role.has_right() || group.role == Role::Releasing {
-                group.lose(turn, Role::Backup, Cause::Stopping, "removed from the configuration".into(), None);
-            }
-        });
     }
 
     /// The addresses that may be on this host because of us. Who only observes never put one there, a witness neither.
@@ -155,13 +120,6 @@ impl Core {
             actions.push(Action::Warn { group: None, text });
         }
     }
-
-    /// What peers said of groups that are gone.
-    fn drop_unknown_entries(&mut self) {
-        for peer in self.peers.iter_mut() {
-            peer.entries.retain(|tag, _| self.by_tag.contains_key(tag));
-        }
-    }
 }
 
 /// How long ago a peer was heard, and which keys it accepted then, in words.
@@ -173,22 +131,19 @@ fn said_of_keys(peer: &Peer, now: Instant) -> (String, String) {
 }
 
 /// Moves a group's state over to its new settings.
-fn adopt(now: Instant, group: &mut Group, old: &Config, new: &Config, index: GroupIndex) {
-    let before = &old.groups[group.index.0].havips;
-    let (was, is) = (&old.groups[group.index.0], &new.groups[index.0]);
+fn adopt(now: Instant, group: &mut Group, was: &Settings, is: &Settings, announce_count: u32) {
     if (was.arbiter, &was.vrrp) != (is.arbiter, &is.vrrp) {
         group.vrrp = Vrrp::default();
     }
     let mut loops: Vec<Option<HavipLoop>> = std::mem::take(&mut group.loops).into_iter().map(Some).collect();
-    for havip in &new.groups[index.0].havips {
-        let known = before.iter().position(|h| h.id == havip.id).and_then(|at| loops[at].take());
+    for havip in &is.havips {
+        let known = was.havips.iter().position(|h| h.id == havip.id).and_then(|at| loops[at].take());
         let address = havip.address.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
         let mut l = known.unwrap_or_else(|| HavipLoop::new(address, havip.interface != Interface::None));
         let (ip, wanted) = (havip.address.or(l.address.ip), havip.interface != Interface::None);
         if (l.address.ip, l.address.wanted) != (ip, wanted) {
-            l.address.replace(now, ip, wanted, new.local_address.announce_count);
+            l.address.replace(now, ip, wanted, announce_count);
         }
         group.loops.push(l);
     }
-    group.index = index;
 }

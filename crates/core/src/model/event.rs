@@ -124,7 +124,8 @@ pub enum Event {
         /// Number that the reply carries.
         request: u64,
     },
-    /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`].
+    /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`]. Its lists of nodes and of
+    /// groups are those of before: what changes them takes a restart.
     ConfigReloaded(Arc<Config>),
     /// keepalived's state of the instance that a group follows, as it arrived.
     VrrpReported {

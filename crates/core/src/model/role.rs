@@ -1,6 +1,6 @@
 //! Roles and the closed list of causes.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// What a node is in one group.
@@ -57,8 +57,7 @@ impl fmt::Display for Role {
 }
 
 /// Why a role changed. The list is closed: a move without one of these cannot happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// The daemon started.
     Started,
@@ -147,23 +146,64 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The kebab-case word used in logs, hooks and JSON.
+    /// The word used in logs, hooks and JSON.
     #[must_use]
-    pub fn as_str(self) -> String {
-        let debug = format!("{self:?}");
-        let mut word = String::with_capacity(debug.len() + 4);
-        for (i, c) in debug.char_indices() {
-            if c.is_ascii_uppercase() && i > 0 {
-                word.push('-');
-            }
-            word.push(c.to_ascii_lowercase());
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::PeerDead => "peer-dead",
+            Self::PeerLeft => "peer-left",
+            Self::NoActive => "no-active",
+            Self::RankPassed => "rank-passed",
+            Self::PeerIsolated => "peer-isolated",
+            Self::VrrpMaster => "vrrp-master",
+            Self::VrrpBackup => "vrrp-backup",
+            Self::VrrpFault => "vrrp-fault",
+            Self::Resumed => "resumed",
+            Self::Confirmed => "confirmed",
+            Self::HandedOver => "handed-over",
+            Self::Switchover => "switchover",
+            Self::Preempted => "preempted",
+            Self::Drained => "drained",
+            Self::Stopping => "stopping",
+            Self::HandoverComplete => "handover-complete",
+            Self::HandoverFailed => "handover-failed",
+            Self::HigherEpoch => "higher-epoch",
+            Self::LowerRank => "lower-rank",
+            Self::Superseded => "superseded",
+            Self::LeaseLost => "lease-lost",
+            Self::Isolated => "isolated",
+            Self::Away => "away",
+            Self::ClaimTimedOut => "claim-timed-out",
+            Self::ClaimRefused => "claim-refused",
+            Self::LostRace => "lost-race",
+            Self::HavipMissing => "havip-missing",
+            Self::Denied => "denied",
+            Self::StrangerBound => "stranger-bound",
+            Self::DetachRefused => "detach-refused",
+            Self::LinkDown => "link-down",
+            Self::AddressFailed => "address-failed",
+            Self::CheckFailed => "check-failed",
+            Self::NoIdentity => "no-identity",
+            Self::WrongHost => "wrong-host",
+            Self::Cloned => "cloned",
+            Self::ConfigMismatch => "config-mismatch",
+            Self::Recovered => "recovered",
+            Self::CloudDiffers => "cloud-differs",
+            Self::CloudAgrees => "cloud-agrees",
+            Self::Maintenance => "maintenance",
         }
-        word
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.as_str())
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
