@@ -164,7 +164,7 @@ _havipd__lab() {
                     return 0
                     ;;
                 --arbiter)
-                    COMPREPLY=($(compgen -W "auto none cloud majority" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto cloud majority" -- "${cur}"))
                     return 0
                     ;;
                 --interval)

@@ -35,7 +35,6 @@ complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l script
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags or unwinnable' -r
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l nodes -d 'Nodes that may hold the HAVIP, 2 to 5' -r
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l arbiter -d 'Who decides when nodes cannot see each other' -r -f -a "auto\t'Majority with three or more voters, else the cloud'
-none\t'Silence is enough'
 cloud\t'The cloud\'s record'
 majority\t'Leases from a majority of the nodes'"
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l interval -d 'Time between heartbeats, 10ms to 60s; ten of them without a sign of life, and a node is dead' -r

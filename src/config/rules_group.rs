@@ -151,7 +151,6 @@ fn arbiter(group: &At<Group>, members: Vec<usize>, report: &Report) -> Option<Sh
     let written = group.arbiter.as_ref()?;
     let voters = members.len();
     let (arbiter, auto) = match written.value {
-        "none" => (Arbiter::None, false),
         "cloud" => (Arbiter::Cloud, false),
         "majority" => (Arbiter::Majority, false),
         "keepalived" => (Arbiter::Keepalived, false),
@@ -204,13 +203,6 @@ fn targets(group: &At<Group>, shape: &Shape, nodes: &[At<Node>], report: &Report
             Some(shared) => report.error(&shared.span, format!("{text}: a shared HAVIP has targets of one type")),
             None => report.warning(Some(&group.span), text, Some("use one type of target in a group".to_owned())),
         }
-    }
-    if shape.arbiter == Arbiter::None
-        && holders.len() > 1
-        && let Some(written) = &group.arbiter
-    {
-        let text = "\"arbiter\" = \"none\" with more than one target: nodes that cannot hear each other all claim";
-        report.warning(Some(&written.span), text, Some("use \"auto\"".to_owned()));
     }
 }
 

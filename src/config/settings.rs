@@ -346,15 +346,14 @@ settings! {
                 cost: "Fewer members mean fewer nodes that need the service; fewer voters mean less is decided by \
                        majority.",
             }
-            /// Who may claim when nodes cannot see each other: "auto", "cloud", "majority", "keepalived" or "none".
+            /// Who may claim when nodes cannot see each other: "auto", "cloud", "majority" or "keepalived".
             /// majority needs 3 or more nodes (witnesses count) and never lets two be active; cloud goes by the
-            /// cloud's record; keepalived elects by itself, and havipd follows it; none takes silence for death.
+            /// cloud's record; keepalived elects by itself, and havipd follows it.
             /// auto is majority with 3 or more nodes, else cloud.
             "arbiter" arbiter: &'static str {
                 takes: arbiter(), default: "auto", reload: Maintenance,
                 shown: |_, group| text(group.arbiter.as_str()),
-                cost: "majority is never wrong but needs two of three voters alive; cloud needs only the API; none \
-                       can have two nodes active during a partition.",
+                cost: "majority is never wrong but needs two of three voters alive; cloud needs only the API.",
             }
             /// Priorities of nodes in this group, 1 to 254 each, instead of the nodes' own.
             "priorities" priorities: Vec<(At<String>, u8)> {

@@ -59,6 +59,14 @@ impl<T> Takes<T> {
     }
 }
 
+/// Words of earlier versions: the key, the word, and what to use instead.
+const GONE: &[(&str, &str, &str)] = &[(
+    "arbiter",
+    "none",
+    "\"none\" is gone, since nodes that cannot hear each other would all claim; use \"auto\", \"cloud\", \"majority\" or \
+     \"keepalived\"",
+)];
+
 pub(super) const fn boolean() -> Takes<bool> {
     Takes::shown(Kind::Bool, |table, name| table.bool(name), |it| text(it))
 }
@@ -248,12 +256,12 @@ pub(super) const fn heartbeat_keys() -> Takes<Vec<At<HeartbeatKey>>> {
 
 /// Who decides; the word of a later version has an error of its own.
 pub(super) const fn arbiter() -> Takes<&'static str> {
-    const WORDS: &[&str] = &["auto", "cloud", "majority", "etcd", "keepalived", "none"];
+    const WORDS: &[&str] = &["auto", "cloud", "majority", "etcd", "keepalived"];
     Takes::unshown(Kind::Choice(WORDS), |table, name| {
         let arbiter = table.choice(name)?;
         if arbiter.value == "etcd" {
             let text = format!("{name:?} = {} is not available in this version", quote(arbiter.value));
-            let words = "use \"auto\", \"cloud\", \"majority\", \"keepalived\" or \"none\"";
+            let words = "use \"auto\", \"cloud\", \"majority\" or \"keepalived\"";
             table.report.error_with(&arbiter.span, text, words);
             return None;
         }
@@ -356,6 +364,9 @@ impl Table<'_> {
         self.read(name, |kind, value| {
             let Kind::Choice(words) = kind else { unreachable!("{name} is a choice") };
             let text = text_of(value.get_ref());
+            if let Some((.., why)) = GONE.iter().find(|(key, word, _)| *key == name && Some(*word) == text) {
+                return Err(Wrong::Because((*why).to_owned()));
+            }
             words.iter().find(|w| Some(**w) == text).copied().ok_or_else(|| not(value))
         })
     }

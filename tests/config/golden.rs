@@ -63,7 +63,7 @@ name = "nginx"
             r#"havipd.toml:16:31: error: unknown key "extra" in heartbeat.keys (known keys are id, file)"#,
             r#"havipd.toml:16:44: error: "keys" is a list of tables, not of 7"#,
             r#"havipd.toml:17:2: error: unknown key "clowd" (did you mean "cloud"?)"#,
-            r#"havipd.toml:20:11: error: "arbiter" must be one of "auto", "cloud", "majority", "etcd", "keepalived", "none", not "majority ""#,
+            r#"havipd.toml:20:11: error: "arbiter" must be one of "auto", "cloud", "majority", "etcd", "keepalived", not "majority ""#,
             r#"havipd.toml:21:1: error: "id" is missing in [[group.havip]] (it takes a HAVIP id like "havip-w2d4kgc3x0y1")"#,
             r#"havipd.toml:22:1: error: unknown key "preempt" in [[group.havip]] (it belongs in [[group]])"#,
             r#"havipd.toml:23:3: error: "check" is not available in this version"#,
@@ -107,7 +107,7 @@ fn keys_of_later_versions_are_refused_by_name() {
         &[
             r#"havipd.toml:17:1: error: "checks" in [[group]] is not available in this version"#,
             r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
-            r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority", "keepalived" or "none")"#,
+            r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "keepalived")"#,
             r#"havipd.toml:24:2: error: "etcd" is not available in this version"#,
         ],
     );
@@ -324,10 +324,9 @@ fn arbiters_fit_their_voters() {
     says(
         &with("group", "arbiter = \"none\""),
         &[
-            r#"havipd.toml:17:11: warning: "arbiter" = "none" with more than one target: nodes that cannot hear each other all claim (use "auto")"#,
+            r#"havipd.toml:17:11: error: "arbiter": "none" is gone, since nodes that cannot hear each other would all claim; use "auto", "cloud", "majority" or "keepalived""#,
         ],
     );
-    says(&with("group", "arbiter = \"none\"\nnodes = [\"a\"]"), &[]);
 }
 
 #[test]

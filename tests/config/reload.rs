@@ -37,7 +37,7 @@ const ROWS: &[(Section, &str, Reload, &str, &str)] = &[
     (Section::Credentials, "file", A, "#root", "[cloud.credentials]\nfile = \"f\""),
     (Section::Group, "name", R, "name = \"g\"", "name = \"h\""),
     (Section::Group, "nodes", M, "#group", "nodes = [\"a\"]"),
-    (Section::Group, "arbiter", M, "#group", "arbiter = \"none\""),
+    (Section::Group, "arbiter", M, "#group", "arbiter = \"keepalived\"\n[keepalived]"),
     (Section::Group, "priorities", A, "#group", "priorities = { a = 7 }"),
     (Section::Group, "preempt", A, "#group", "preempt = false"),
     (Section::Group, "preempt-delay", A, "#group", "preempt-delay = \"1s\""),
@@ -140,9 +140,11 @@ fn refusals_name_the_key_the_values_and_what_it_takes() {
     );
     refused(
         BASE,
-        &with("group", "arbiter = \"none\""),
-        &["\"arbiter\" of group \"g\" changes from cloud to none: this takes cluster-wide maintenance of group g \
-           (havipctl maintenance GROUP on for it)"],
+        &with("group", "arbiter = \"keepalived\"\n[keepalived]"),
+        &[
+            "\"arbiter\" of group \"g\" changes from cloud to keepalived: this takes cluster-wide maintenance of group g \
+           (havipctl maintenance GROUP on for it)",
+        ],
     );
     refused(
         BASE,

@@ -39,11 +39,7 @@ fn here() -> Vec<&'static str> {
 fn an_address_that_the_file_does_not_have_any_more_leaves_the_host() {
     in_namespace(|| {
         let tables = "[local-address]\nlifetime = \"forever\"\n".to_owned();
-        let lab = Lab::new(Options {
-            group: "arbiter = \"none\"\non-stop = \"release\"".into(),
-            tables,
-            ..Options::default()
-        });
+        let lab = Lab::new(Options { group: "on-stop = \"release\"".into(), tables, ..Options::default() });
         let none = "interface = \"none\"";
         let on_lo = |address: &str| format!("interface = \"lo\"\naddress = \"{address}\"");
         let file = |text: &str| std::fs::write(lab.config_path(), lab.text().replace(none, text)).unwrap();

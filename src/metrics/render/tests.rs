@@ -33,7 +33,7 @@ fn who_could_take_over_is_counted_where_it_can_be_known() {
     assert_eq!(successors(&group), Some(0.0));
     group.arbiter = Arbiter::Keepalived;
     assert_eq!(successors(&group), None);
-    group.arbiter = Arbiter::None;
+    group.arbiter = Arbiter::Cloud;
     group.members.truncate(1);
     assert_eq!(successors(&group), None, "there never is anybody");
 }

@@ -112,7 +112,7 @@ impl Group {
         false
     }
 
-    /// Arbiters `cloud` and `none`: neither peers nor cloud answer.
+    /// Neither peers nor cloud answer.
     fn judge_isolation(&mut self, turn: &mut Turn<'_>) {
         let settings = self.settings(turn);
         let was = self.isolated();

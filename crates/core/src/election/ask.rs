@@ -13,7 +13,7 @@ use std::time::Duration;
 const REFUSALS_MAX: u32 = 3;
 
 impl Group {
-    /// Asks the arbiter; `none` and `cloud` answer at once, a majority answers by its grants.
+    /// Asks the arbiter; a majority answers by its grants, the others at once.
     pub(super) fn ask(&mut self, turn: &mut Turn<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
         if !self.by_majority(turn) {
             self.epoch = self.seen.next();

@@ -101,7 +101,6 @@ impl Group {
         }
         match self.settings(turn).arbiter {
             Arbiter::Cloud => self.ask_cloud(turn),
-            Arbiter::None => self.unheard_member(turn).map_or_else(|| self.reason_for_vacancy(turn), Verdict::Wait),
             Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(turn),
         }
     }

@@ -7,10 +7,7 @@
 //! (docs/decisions/0010-a-node-that-knows-it-is-deaf.md)
 
 use super::Core;
-use super::group::Group;
 use super::peer::Peer;
-use super::turn::Turn;
-use crate::election::claim::Waiting;
 use crate::model::ids::NodeIndex;
 use crate::model::settings::Config;
 use crate::model::time::Instant;
@@ -111,24 +108,5 @@ impl Peer {
     /// From when on its silence counts, as far as this host's own paths go.
     pub(crate) fn listened_from(&self) -> Instant {
         self.hearing.counts_from
-    }
-}
-
-impl Group {
-    /// Arbiter `none`, where silence is all the evidence that there is: what keeps a member's silence from counting. A path
-    /// that stays lost may have been lost with the peer, so the wait has an end.
-    pub(super) fn unheard_member(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
-        let settings = self.settings(turn);
-        let members = settings.members.iter().filter_map(|m| turn.peers.of(m.node));
-        let silent = members.filter(|p| p.met && !p.gone && !p.alive(turn.now));
-        let waits = silent.map(|p| match p.unheard(turn.now) {
-            Some((since, why)) => (since + settings.reclaim_wait, why.to_owned()),
-            None => {
-                let name = &turn.config.node(p.node).name;
-                (p.listened_from(), format!("this node hears again, and listens for {name}"))
-            }
-        });
-        let (until, text) = waits.max_by_key(|(until, _)| *until)?;
-        (!turn.due(until)).then(|| Waiting::until(until, text))
     }
 }

@@ -89,8 +89,6 @@ pub struct Options {
 enum Arbiter {
     /// Majority with three or more voters, else the cloud.
     Auto,
-    /// Silence is enough.
-    None,
     /// The cloud's record.
     Cloud,
     /// Leases from a majority of the nodes.
@@ -101,7 +99,6 @@ impl Arbiter {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
-            Self::None => "none",
             Self::Cloud => "cloud",
             Self::Majority => "majority",
         }

@@ -226,7 +226,6 @@ mod tests {
         loads(&Plan::new(3, false, "auto", Duration::from_millis(100)));
         loads(&Plan::new(2, true, "majority", Duration::from_millis(10)));
         loads(&Plan::new(5, false, "cloud", Duration::from_secs(60)));
-        loads(&Plan::new(2, false, "none", Duration::from_secs(1)));
     }
 
     #[test]

@@ -65,9 +65,7 @@ fn i01_one_right() {
 fn i02_effects_need_the_right() {
     // b is alone when it stands still.
     let steps = [(20_000, crash("a", None)), (40_000, Deed::Pause { node: node("b"), for_ms: 5_000 })];
-    for arbiter in [Arbiter::None, Arbiter::Cloud] {
-        holds(cluster(2, arbiter), &steps, NEVER, 60_000);
-    }
+    holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 60_000);
 }
 
 #[test]
@@ -128,7 +126,7 @@ fn i05_the_cloud_alone_takes_nothing() {
 
 #[test]
 fn i06_a_restart_moves_nothing() {
-    for arbiter in [Arbiter::Majority, Arbiter::None] {
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
         // Nine dead times, in which another one could claim.
         let stop = Deed::Stop { node: node("a"), restart: true, back_ms: Some(9_000) };
         let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
@@ -186,7 +184,7 @@ fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
         keys: vec![],
         patient: false,
     };
-    for arbiter in [Arbiter::Majority, Arbiter::None, Arbiter::Cloud] {
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
         let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
         for deed in [&stop, &reload] {
             let steps = [(20_000, switchover("b")), (20_000 + CALM, deed.clone())];
@@ -293,7 +291,7 @@ fn i11_a_planned_move_soon_after_a_fault_leaves_no_gap() {
 
 #[test]
 fn i12_who_is_dead_did_not_leave() {
-    holds(cluster(3, Arbiter::None), &[(20_000, crash("a", None))], NEVER, 40_000);
+    holds(cluster(3, Arbiter::Cloud), &[(20_000, crash("a", None))], NEVER, 40_000);
 }
 
 #[test]

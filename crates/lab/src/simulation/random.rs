@@ -85,8 +85,7 @@ pub(super) fn shareable(cluster: &Cluster) -> bool {
 fn cluster(rng: &mut fastrand::Rng) -> Cluster {
     let nodes = of(rng, &[2, 2, 3, 3, 3, 4, 5]);
     let arbiter = match (nodes, rng.u32(0..10)) {
-        (_, 0) => Arbiter::None,
-        (2, _) | (_, 1..=3) => Arbiter::Cloud,
+        (2, _) | (_, 0..=3) => Arbiter::Cloud,
         _ => Arbiter::Majority,
     };
     let witnesses = match arbiter {

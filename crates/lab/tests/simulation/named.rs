@@ -15,8 +15,7 @@ pub(crate) const NEVER: u64 = 1_000_000_000;
 /// Every cluster of so many nodes that can be won.
 pub(crate) fn clusters(nodes: usize) -> Vec<Cluster> {
     let mut all = vec![];
-    let arbiters: &[Arbiter] =
-        if nodes < 3 { &[Arbiter::None, Arbiter::Cloud] } else { &[Arbiter::None, Arbiter::Cloud, Arbiter::Majority] };
+    let arbiters: &[Arbiter] = if nodes < 3 { &[Arbiter::Cloud] } else { &[Arbiter::Cloud, Arbiter::Majority] };
     for profile in Profile::all().into_iter().filter(Profile::winnable) {
         let flags = !matches!(profile.master_flag, MasterFlag::Absent | MasterFlag::Null);
         let shareable = profile.announcements != Announcements::Ignored && flags;
@@ -161,7 +160,7 @@ fn a_one_way_link_moves_nothing() {
     let dead = havipd_lab::simulation::network::Link { cut: true, ..Default::default() };
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
         for (from, to) in [("a", "b"), ("b", "a")] {
-            // Who does not hear the holder claims by the rules of `none` and `cloud`.
+            // Who does not hear the holder claims by the rules of `cloud`.
             if from == "b" || cluster.arbiter == Arbiter::Majority {
                 let link = Deed::Link { from: node(from), to: node(to), path: None, link: dead };
                 play("one way", cluster.clone(), &[(SETTLED, link)], 80_000, "a", 0);
@@ -294,13 +293,11 @@ fn a_write_that_lands_late_is_found() {
 
 #[test]
 fn the_cloud_that_cannot_be_won_is_said_to_be() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud] {
-        let cluster = Cluster { profile: "unwinnable".into(), ..Cluster::of(2, 0, arbiter) };
-        let mut scenario = Scenario::new("unwinnable", cluster).times(NEVER, 400_000);
-        scenario = scenario.step(SETTLED, crash("a"));
-        let report = must_hold(&scenario);
-        assert!(report.stats.calls < 700, "it loops: {report}");
-    }
+    let cluster = Cluster { profile: "unwinnable".into(), ..Cluster::of(2, 0, Arbiter::Cloud) };
+    let mut scenario = Scenario::new("unwinnable", cluster).times(NEVER, 400_000);
+    scenario = scenario.step(SETTLED, crash("a"));
+    let report = must_hold(&scenario);
+    assert!(report.stats.calls < 700, "it loops: {report}");
 }
 
 #[test]

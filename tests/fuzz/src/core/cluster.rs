@@ -46,7 +46,7 @@ impl Cluster {
         let bit = |of: u8, n: u8| of >> n & 1 == 1;
         Self {
             nodes: if bit(shape, 0) { 2 } else { 3 },
-            arbiter: [Arbiter::Majority, Arbiter::Cloud, Arbiter::Majority, Arbiter::None][usize::from(shape >> 1 & 3)],
+            arbiter: if bit(shape, 1) { Arbiter::Cloud } else { Arbiter::Majority },
             witness: bit(shape, 3),
             paths: 1 + usize::from(bit(shape, 4)),
             groups: 1 + usize::from(bit(shape, 5)),

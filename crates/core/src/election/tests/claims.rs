@@ -4,28 +4,24 @@ use super::*;
 
 #[test]
 fn two_nodes_elect_the_first_in_rank() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud] {
-        let mut pair = Pair::new(2, arbiter);
-        pair.run(Duration::from_secs(2));
-        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?}");
-        assert_eq!(pair.bound, ["i-a"], "{arbiter:?}");
-    }
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(Duration::from_secs(2));
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup));
+    assert_eq!(pair.bound, ["i-a"]);
 }
 
 #[test]
 fn the_backup_takes_over_a_dead_time_after_the_last_heartbeat() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud] {
-        let mut pair = Pair::new(2, arbiter);
-        pair.run(Duration::from_secs(5));
-        pair.kill(0);
-        let killed = pair.now;
-        pair.run(Duration::from_secs(3));
-        assert_eq!(pair.role(1), Role::Active, "{arbiter:?} {}", pair.story());
-        let attach = pair.log.iter().find(|(at, i, a)| *at > killed && *i == 1 && matches!(a, Action::Write(_)));
-        let (at, ..) = attach.expect("it attached");
-        assert!(at.since(killed) <= INTERVAL * 10 + DELAY * 2, "{:?}", at.since(killed));
-        assert_eq!(pair.bound, ["i-b"]);
-    }
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(Duration::from_secs(5));
+    pair.kill(0);
+    let killed = pair.now;
+    pair.run(Duration::from_secs(3));
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+    let attach = pair.log.iter().find(|(at, i, a)| *at > killed && *i == 1 && matches!(a, Action::Write(_)));
+    let (at, ..) = attach.expect("it attached");
+    assert!(at.since(killed) <= INTERVAL * 10 + DELAY * 2, "{:?}", at.since(killed));
+    assert_eq!(pair.bound, ["i-b"]);
 }
 
 /// A look at the cloud that came right before the silence delays nothing: the next follows in good time.
@@ -58,7 +54,7 @@ fn three_nodes_elect_by_majority_and_replace_a_dead_holder() {
 
 #[test]
 fn a_switchover_keeps_the_address_until_the_other_serves() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+    for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
         let command = crate::model::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(2)) };
@@ -81,28 +77,27 @@ fn a_switchover_keeps_the_address_until_the_other_serves() {
 /// A read from before the claim may choose its first write; it proves nothing about the claim.
 #[test]
 fn a_look_from_an_earlier_reign_confirms_nothing() {
-    let offsets = (0..1000).step_by(130);
-    for (arbiter, offset) in offsets.flat_map(|o| [(Arbiter::None, o), (Arbiter::Cloud, o)]) {
-        let mut pair = Pair::new(2, arbiter);
+    for offset in (0..1000).step_by(130) {
+        let mut pair = Pair::new(2, Arbiter::Cloud);
         pair.run(Duration::from_millis(10_000 + offset));
         let command = |to| crate::model::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
         pair.give(0, Event::Commanded { command: command(1), request: 1 });
         pair.run(Duration::from_millis(150));
-        assert_eq!(pair.role(1), Role::Active, "{arbiter:?}");
+        assert_eq!(pair.role(1), Role::Active);
         let began = pair.now;
         pair.give(1, Event::Commanded { command: command(0), request: 2 });
         pair.run(Duration::from_millis(150));
-        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{arbiter:?} {}", pair.story());
+        assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
         let ours = pair.log.iter().filter(|(at, i, _)| *i == 0 && *at >= began).map(|(_, _, a)| a);
         let wrote = ours.clone().position(|a| matches!(a, Action::Write(_)));
         let active = ours.clone().position(|a| matches!(a, Action::Record(t) if t.to == Role::Active));
-        assert!(wrote < active && wrote.is_some(), "{arbiter:?} {}", pair.story());
+        assert!(wrote < active && wrote.is_some(), "{}", pair.story());
     }
 }
 
 #[test]
 fn a_look_that_lags_behind_confirms_nothing_that_was_not_attached() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+    for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
         let command = |to| crate::model::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
@@ -122,7 +117,7 @@ fn a_look_that_lags_behind_confirms_nothing_that_was_not_attached() {
 /// The look before the claim may be of our own reign: another held the HAVIP since, detached us and died.
 #[test]
 fn a_look_that_still_binds_us_spares_no_attach() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+    for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
         let command = crate::model::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(1)) };
@@ -146,7 +141,7 @@ fn a_look_that_still_binds_us_spares_no_attach() {
 /// Without a claim the record is looked at every audit interval: it may name the holder before the one that died.
 #[test]
 fn an_old_look_lets_nobody_wait_for_the_holder_before() {
-    for arbiter in [Arbiter::None, Arbiter::Majority] {
+    for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
         let command = |to| crate::model::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };

@@ -5,7 +5,7 @@ use crate::model::event::{Command, Reply};
 
 fn cluster(nodes: usize) -> Pair {
     let mut pair = Pair::with(nodes, Instant::from_millis(1_000_000), |local| {
-        let mut config = config(nodes, local, Arbiter::None);
+        let mut config = config(nodes, local, Arbiter::Cloud);
         config.heartbeat.fabric_probe = true;
         config
     });

@@ -18,9 +18,9 @@ fn throttled() -> CallError {
     CallError { status: Some(429), retry_after: asked, ..CallError::new(ErrorClass::Retry, "test havip-1", "429") }
 }
 
-/// Two nodes of which the first reigns, past its watchful minute.
+/// Two nodes, under `majority` three, of which the first reigns, past its watchful minute.
 fn settled(arbiter: Arbiter) -> Pair {
-    let mut pair = Pair::new(2, arbiter);
+    let mut pair = Pair::new(if arbiter == Arbiter::Majority { 3 } else { 2 }, arbiter);
     pair.run(SEC * 110);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     pair
@@ -114,7 +114,7 @@ fn the_audit_of_a_holder_that_misses_a_member_goes_before_everything() {
 
 #[test]
 fn a_claim_that_is_not_sent_waits_for_its_turn_and_does_not_fail() {
-    let mut pair = settled(Arbiter::None);
+    let mut pair = settled(Arbiter::Majority);
     pair.api.insert(1, unsent());
     pair.kill(0);
     pair.run(SEC * 60);
@@ -127,7 +127,7 @@ fn a_claim_that_is_not_sent_waits_for_its_turn_and_does_not_fail() {
 
 #[test]
 fn the_account_of_a_claim_says_when_its_write_left() {
-    let mut pair = settled(Arbiter::None);
+    let mut pair = settled(Arbiter::Majority);
     pair.api.insert(1, unsent());
     pair.kill(0);
     pair.run(SEC * 20);

@@ -34,7 +34,7 @@ fn given(pair: &mut Pair, node: usize, bytes: Vec<u8>) -> (u64, u64, u64, u64) {
 /// I7: what does not authenticate leads to no step, even when the last one was long ago.
 #[test]
 fn what_does_not_authenticate_steps_nothing() {
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     let genuine = last_sent(&pair, 0);
     let changed = |at: usize| {
         let mut bytes = genuine.clone();
@@ -60,7 +60,7 @@ fn what_does_not_authenticate_steps_nothing() {
 /// The shell asks before it makes an event of a datagram, and hears the same.
 #[test]
 fn what_is_refused_as_an_event_is_not_admitted_either() {
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     let genuine = last_sent(&pair, 0);
     let core = pair.nodes[1].as_mut().expect("it runs");
     assert!(core.admits(&genuine));
@@ -77,7 +77,7 @@ fn what_is_refused_as_an_event_is_not_admitted_either() {
 /// A recording authenticates: it is dropped by its number, and is not worth a step either.
 #[test]
 fn a_recording_steps_nothing() {
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     let recorded = last_sent(&pair, 0);
     pair.run(Duration::from_secs(1));
     let before = steps(&pair, 1);

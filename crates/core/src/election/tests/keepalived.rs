@@ -278,3 +278,23 @@ fn of_two_masters_at_once_one_stays() {
     assert!((a == Role::Active) != (b == Role::Active), "{a} {b} {}", changes(&pair));
     assert!(pair.moves() <= 1, "{}", changes(&pair));
 }
+
+/// I9: two nodes that are active and hear each other through a third only do not drive their epochs up without end.
+#[test]
+fn two_that_hear_of_each_other_take_one_number_a_dead_time() {
+    let mut pair = Pair::new(3, Arbiter::Keepalived);
+    pair.run(Duration::from_secs(2));
+    elect(&mut pair, 0, State::Master);
+    pair.run(Duration::from_secs(10));
+    // VRRP is split, too, and the cloud falls silent before it names the second one to the first.
+    pair.partition(0, 1, true);
+    elect(&mut pair, 1, State::Master);
+    pair.run(Duration::from_millis(20));
+    pair.unanswered.extend([0, 1]);
+    pair.run(Duration::from_secs(3));
+    assert_eq!(roles(&pair), (Role::Active, Role::Active), "{}", changes(&pair));
+    let before = pair.core(0).groups[0].epoch;
+    pair.run(Duration::from_secs(20));
+    let taken = pair.core(0).groups[0].epoch.0 - before.0;
+    assert!((1..=42).contains(&taken), "{taken} in 20 dead times, for two nodes");
+}

@@ -19,7 +19,7 @@ fn on(pair: &Pair) -> [bool; 2] {
 
 #[test]
 fn it_ends_on_every_node_when_its_time_is_over_and_not_before() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 10);
     // The node that is told need not be the active one.
     tell(&mut pair, 1, true, Some(SEC * 60));
@@ -35,7 +35,7 @@ fn it_ends_on_every_node_when_its_time_is_over_and_not_before() {
     pair.run(SEC * 15);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
     drop(dead);
-    let started = config(2, 0, Arbiter::None);
+    let started = config(2, 0, Arbiter::Cloud);
     pair.start(0, started);
     pair.run(SEC * 5);
     assert_eq!(on(&pair), [false, false]);
@@ -43,12 +43,12 @@ fn it_ends_on_every_node_when_its_time_is_over_and_not_before() {
 
 #[test]
 fn it_survives_a_restart_and_a_reboot_cannot_make_it_longer_than_it_was() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 10);
     tell(&mut pair, 0, true, Some(SEC * 60));
     pair.nodes[0] = None;
     pair.run(SEC * 20);
-    pair.start(0, config(2, 0, Arbiter::None));
+    pair.start(0, config(2, 0, Arbiter::Cloud));
     pair.run(SEC * 30);
     assert_eq!(on(&pair), [true, true]);
     pair.run(SEC * 10);
@@ -63,7 +63,7 @@ fn it_survives_a_restart_and_a_reboot_cannot_make_it_longer_than_it_was() {
 
 #[test]
 fn the_latest_word_wins_on_whichever_node_it_is_said() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 10);
     // Switched off elsewhere, and on again without an end: the end that was kept first does not come.
     tell(&mut pair, 0, true, Some(SEC * 30));
@@ -190,7 +190,7 @@ fn restart(pair: &mut Pair, i: usize, file: Config) {
 /// The holder keeps its place in maintenance, be it the first to run with the new file.
 #[test]
 fn a_holder_that_restarts_with_the_new_file_goes_on() {
-    for arbiter in [Arbiter::None, Arbiter::Cloud, Arbiter::Majority] {
+    for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(SEC * 33);
         let mut file = config(3, 0, arbiter);

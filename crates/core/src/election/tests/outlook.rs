@@ -45,7 +45,7 @@ fn until_waiting(pair: &mut Pair, i: usize, words: &str, patience: Duration) -> 
 
 #[test]
 fn every_node_knows_that_nobody_could_take_over() {
-    let mut pair = Pair::new(3, Arbiter::None);
+    let mut pair = Pair::new(3, Arbiter::Cloud);
     pair.run(SEC * 5);
     for i in 0..3 {
         let g = group(&pair, i);
@@ -90,7 +90,7 @@ fn a_majority_that_would_be_lost_with_the_active_node_is_said() {
 
 #[test]
 fn a_drain_says_what_becomes_of_the_group() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 5);
     let maintain = |on| Command::Maintenance { group: None, on, lasts: None };
     assert!(reply(&mut pair, 0, maintain(true)).is_ok());
@@ -126,7 +126,7 @@ fn nothing_is_drained_nor_moved_to_where_the_group_never_is() {
 
 #[test]
 fn a_node_that_is_a_member_no_more_forgets_maintenance() {
-    let mut pair = Pair::new(3, Arbiter::None);
+    let mut pair = Pair::new(3, Arbiter::Cloud);
     pair.run(SEC * 5);
     let maintain = |on| Command::Maintenance { group: None, on, lasts: None };
     assert!(reply(&mut pair, 0, maintain(true)).is_ok());
@@ -134,7 +134,7 @@ fn a_node_that_is_a_member_no_more_forgets_maintenance() {
     assert!(group(&pair, 2).maintenance);
     // The node that leaves is the first to know: the others go on telling it for a while.
     for i in [2, 1, 0] {
-        let mut without = config(3, i, Arbiter::None);
+        let mut without = config(3, i, Arbiter::Cloud);
         without.groups[0].members.truncate(2);
         pair.give(i, Event::ConfigReloaded(Arc::new(without)));
         pair.run(SEC);
@@ -151,7 +151,7 @@ fn a_node_that_is_a_member_no_more_forgets_maintenance() {
 
 #[test]
 fn a_start_says_how_long_it_waits_for_a_node_that_was_never_heard() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.kill(1);
     let g = until_waiting(&mut pair, 0, "b was not heard since the start", SEC);
     assert!((29_000..=30_000).contains(&g.waiting_ms.expect("known")), "{:?}", g.waiting_ms);
@@ -159,7 +159,7 @@ fn a_start_says_how_long_it_waits_for_a_node_that_was_never_heard() {
 
 #[test]
 fn who_goes_first_is_named_with_the_time_until_our_turn() {
-    let mut pair = Pair::new(3, Arbiter::None);
+    let mut pair = Pair::new(3, Arbiter::Cloud);
     pair.run(SEC * 5);
     pair.delay = Duration::from_millis(300);
     pair.run(SEC);
@@ -170,11 +170,11 @@ fn who_goes_first_is_named_with_the_time_until_our_turn() {
 
 #[test]
 fn preempt_delay_is_counted_down_and_a_switchover_ends_the_promise() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 5);
     pair.kill(0);
     pair.run(SEC * 5);
-    pair.start(0, config(2, 0, Arbiter::None));
+    pair.start(0, config(2, 0, Arbiter::Cloud));
     pair.run(SEC * 10);
     let g = until_waiting(&mut pair, 0, "b is active; this node goes first in rank, and waits for preempt-delay", SEC);
     assert!((15_000..=21_000).contains(&g.waiting_ms.expect("known")), "{:?}", g.waiting_ms);
@@ -202,7 +202,7 @@ fn holding_back_names_the_node_and_ends_with_reclaim_wait() {
 
 #[test]
 fn a_move_that_failed_says_what_the_other_node_did() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 5);
     assert!(group(&pair, 0).failed_move.is_none());
     pair.api.insert(1, call_error(ErrorClass::Refused, true));
@@ -230,7 +230,7 @@ fn a_move_that_failed_says_what_the_other_node_did() {
 #[test]
 fn a_spent_budget_says_when_there_is_another_move() {
     let two = |local| {
-        let mut config = config(2, local, Arbiter::None);
+        let mut config = config(2, local, Arbiter::Cloud);
         config.groups[0].max_moves = 2;
         config
     };
@@ -250,7 +250,7 @@ fn a_spent_budget_says_when_there_is_another_move() {
 
 #[test]
 fn a_silent_peer_is_suspected_first_and_then_nothing_is_known_of_its_configuration() {
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(SEC * 5);
     let peer = |pair: &Pair| pair.core(1).snapshot(pair.now).peers.remove(0);
     assert_eq!((peer(&pair).suspected, peer(&pair).same_digest), (false, Some(true)));

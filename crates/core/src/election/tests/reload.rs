@@ -38,31 +38,32 @@ fn what_the_file_before_had_put_here_is_taken_off() {
         }),
     ];
     for (what, change) in changes {
-        let mut pair = settled(Arbiter::None);
-        let actions = reload(&mut pair, 0, Arbiter::None, change);
+        let mut pair = settled(Arbiter::Cloud);
+        let actions = reload(&mut pair, 0, Arbiter::Cloud, change);
         assert_eq!(dropped(&actions), [OLD], "{what}: {actions:?}");
         let said = |a: &Action| matches!(a, Action::Warn { text, .. } if text.starts_with("10.0.0.100 is taken off"));
         assert!(actions.iter().any(said), "{what}: {actions:?}");
-        let backup = reload(&mut pair, 1, Arbiter::None, change);
+        let backup = reload(&mut pair, 1, Arbiter::Cloud, change);
         assert_eq!(dropped(&backup), [[0; 4]; 0], "{what}: it is not there");
     }
 }
 
 #[test]
 fn what_stays_in_the_file_stays_on_the_host() {
-    let mut pair = settled(Arbiter::None);
-    let actions = reload(&mut pair, 0, Arbiter::None, |c| c.groups[0].max_moves = 3);
+    let mut pair = settled(Arbiter::Cloud);
+    let actions = reload(&mut pair, 0, Arbiter::Cloud, |c| c.groups[0].max_moves = 3);
     assert_eq!(dropped(&actions), [[0; 4]; 0]);
     // The address is that of another HAVIP now.
-    let actions = reload(&mut pair, 0, Arbiter::None, |c| c.groups[0].havips[0].id = "havip-2".parse().expect("valid"));
+    let actions =
+        reload(&mut pair, 0, Arbiter::Cloud, |c| c.groups[0].havips[0].id = "havip-2".parse().expect("valid"));
     assert_eq!(dropped(&actions), [[0; 4]; 0]);
 }
 
 #[test]
 fn a_new_address_is_put_and_announced_by_who_is_active() {
-    let mut pair = settled(Arbiter::None);
+    let mut pair = settled(Arbiter::Cloud);
     let from = pair.now;
-    reload(&mut pair, 0, Arbiter::None, |c| c.groups[0].havips[0].address = Some([10, 0, 0, 101].into()));
+    reload(&mut pair, 0, Arbiter::Cloud, |c| c.groups[0].havips[0].address = Some([10, 0, 0, 101].into()));
     pair.run(SEC * 2);
     let new: Ipv4Addr = [10, 0, 0, 101].into();
     let since = || pair.log.iter().filter(|(at, i, _)| *at >= from && *i == 0);

@@ -9,7 +9,7 @@ const DEAD_TIME: Duration = SEC;
 /// ⚠ §2: a node that was away has no right, starts every peer's silence anew, and claims nothing for one dead time.
 #[test]
 fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
-    let mut pair = Pair::new(1, Arbiter::None);
+    let mut pair = Pair::new(1, Arbiter::Cloud);
     pair.run(SEC * 3);
     assert_eq!(pair.role(0), Role::Active);
     pair.now += SEC * 5;
@@ -23,7 +23,7 @@ fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
     pair.run(SEC);
     assert_eq!(pair.role(0), Role::Active);
 
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     let asleep = pair.nodes[1].take();
     pair.run(SEC * 5);
     pair.nodes[1] = asleep;
@@ -34,7 +34,7 @@ fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
 /// ⚠ §2: a guest whose clocks stood still sees no gap; its peers' uptimes tell.
 #[test]
 fn a_guest_whose_clocks_stood_still_gives_up() {
-    let mut pair = settled(3, Arbiter::None);
+    let mut pair = settled(3, Arbiter::Cloud);
     let asleep = pair.nodes[0].take();
     pair.run(DEAD_TIME * 7 / 10);
     pair.nodes[0] = asleep;
@@ -48,7 +48,7 @@ fn a_guest_whose_clocks_stood_still_gives_up() {
 /// §7: a daemon whose effects stand still for a dead time sends no heartbeat.
 #[test]
 fn a_stuck_worker_is_silent() {
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     pair.stuck.insert(0);
     let stuck = pair.now + DEAD_TIME + INTERVAL;
     pair.run(SEC * 4);
@@ -60,7 +60,7 @@ fn a_stuck_worker_is_silent() {
 #[test]
 fn a_pause_renews_no_trust_in_a_stuck_worker() {
     let sent = |actions: &Actions| actions.iter().any(|a| matches!(a, Action::SendDatagram { .. }));
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     pair.stuck.insert(0);
     pair.now += SEC * 5;
     let from = pair.now;
@@ -69,9 +69,9 @@ fn a_pause_renews_no_trust_in_a_stuck_worker() {
     let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > from && matches!(a, Action::SendDatagram { .. }));
     assert_eq!(late.count(), 0, "{}", pair.story());
 
-    let mut pair = Pair::new(2, Arbiter::None);
+    let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.stuck.insert(0);
-    pair.start(0, config(2, 0, Arbiter::None));
+    pair.start(0, config(2, 0, Arbiter::Cloud));
     let from = pair.now + DEAD_TIME + INTERVAL;
     pair.run(DEAD_TIME * 3);
     let late = pair.log.iter().filter(|(at, i, a)| *i == 0 && *at > from && matches!(a, Action::SendDatagram { .. }));
@@ -81,7 +81,7 @@ fn a_pause_renews_no_trust_in_a_stuck_worker() {
 /// §2: what a dead node had sent counts from when it arrived, however late it is read.
 #[test]
 fn a_backlog_makes_nobody_live_longer() {
-    let mut pair = settled(2, Arbiter::None);
+    let mut pair = settled(2, Arbiter::Cloud);
     let asleep = pair.nodes[1].take();
     let mut sent = vec![];
     for _ in 0..3 {
@@ -107,7 +107,7 @@ fn a_backlog_makes_nobody_live_longer() {
 #[test]
 fn a_worker_that_goes_on_listens_first() {
     for reloads in [false, true] {
-        let mut pair = settled(2, Arbiter::None);
+        let mut pair = settled(2, Arbiter::Cloud);
         pair.stuck.insert(1);
         pair.run(DEAD_TIME + INTERVAL);
         pair.partition(0, 1, true);
@@ -128,9 +128,7 @@ fn a_worker_that_goes_on_listens_first() {
 #[test]
 fn a_guest_that_was_frozen_does_not_outnumber_its_successor() {
     // A lease of three intervals runs short before the successor is heard.
-    for (arbiter, dead_multiplier) in
-        [(Arbiter::None, 10), (Arbiter::Cloud, 10), (Arbiter::Majority, 10), (Arbiter::Majority, 3)]
-    {
+    for (arbiter, dead_multiplier) in [(Arbiter::Cloud, 10), (Arbiter::Majority, 10), (Arbiter::Majority, 3)] {
         for phase in 0..20 {
             let mut pair = Pair::with(3, Instant::from_millis(1_000_000), |local| {
                 let mut config = config(3, local, arbiter);

@@ -10,7 +10,7 @@ const SEC: Duration = Duration::from_secs(1);
 
 /// Three nodes, the first of which is active.
 fn settled() -> Pair {
-    let mut pair = Pair::new(3, Arbiter::None);
+    let mut pair = Pair::new(3, Arbiter::Cloud);
     pair.run(SEC * 35);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     pair
@@ -139,8 +139,8 @@ fn half_of_the_voters_are_no_majority_and_only_there_it_matters() {
     let why = says(4, Arbiter::Majority, 3).expect("two of four");
     assert!(why.contains("without a only 2 of 4 nodes are left"), "{why}");
     assert_eq!(says(5, Arbiter::Majority, 4), None, "three of five");
-    assert_eq!(says(3, Arbiter::None, 2), None, "b alone is enough");
-    let mut alone = Pair::new(1, Arbiter::None);
+    assert_eq!(says(3, Arbiter::Cloud, 2), None, "b alone is enough");
+    let mut alone = Pair::new(1, Arbiter::Cloud);
     alone.run(SEC * 35);
     let g = alone.core(0).snapshot(alone.now).groups.remove(0);
     assert_eq!((g.role, g.no_failover), (Role::Active, None), "the file names no second node");

@@ -70,8 +70,6 @@ pub struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arbiter {
-    /// Silence is enough.
-    None,
     /// The cloud's record is the third opinion.
     Cloud,
     /// Leases from a majority of voters.
@@ -85,7 +83,6 @@ impl Arbiter {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::None => "none",
             Self::Cloud => "cloud",
             Self::Majority => "majority",
             Self::Keepalived => "keepalived",
