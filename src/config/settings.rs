@@ -1,7 +1,7 @@
 //! The table of settings: every key of `havipd.toml`, once.
 //!
 //! A row is all there is to say of a key. From it come the parser and its errors ([`Table`], [`Takes`]), the default,
-//! the comparison at a reload with its class ([`diff`](super::diff)), `config/havipd.toml` and havipd.toml(5)
+//! the comparison at a reload with its class (`diff`), `config/havipd.toml` and havipd.toml(5)
 //! (`tests/generated` writes both).
 //!
 //! ```text
