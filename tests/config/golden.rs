@@ -307,12 +307,12 @@ fn arbiters_fit_their_voters() {
         ],
     );
     says(&format!("{BASE}{third}"), &[]);
-    let short = with("heartbeat", "dead-multiplier = 3");
+    let short = with("heartbeat", "interval = \"1s\"\ndead-multiplier = 3");
     assert!(check_in(&short, &on_a()).is_ok(), "two nodes go by the cloud");
     says(
         &format!("{short}{third}"),
         &[
-            r#"havipd.toml:17:19: error: "dead-multiplier" = 3 is too low for "arbiter" = "majority": one lost heartbeat would cost the right (make it 4 or more; a shorter "interval" keeps the dead time short)"#,
+            r#"havipd.toml:15:19: error: "dead-multiplier" = 3 is too low for "arbiter" = "majority": one lost heartbeat would cost the right (make it 4 or more; a shorter "interval" keeps the dead time short)"#,
         ],
     );
     let loaded = check_in(&format!("{BASE}{third}"), &on_a()).expect("right");

@@ -94,15 +94,12 @@ fn reload(world: &mut World, i: usize, variant: u8) {
     let config = Arc::new(world.cluster.config(i, variant));
     let now = world.now;
     let Some(core) = world.hosts[i].core.as_ref() else { return };
-    if core.reload_refusal(&config, now).is_some() {
+    // Groups come and go with a restart: the driver refuses a reload that changes their list.
+    if config.groups.len() != core.config().groups.len() || core.reload_refusal(&config, now).is_some() {
         return;
     }
     world.hosts[i].variant = variant;
-    // What is said of a group that goes is judged by what it was.
-    let (before, after) = (world.hosts[i].roles.len(), config.groups.len());
-    world.hosts[i].roles.resize(before.max(after), havipd_core::model::role::Role::Backup);
     world.turn(i, Event::ConfigReloaded(config));
-    world.hosts[i].roles.truncate(after);
 }
 
 /// The daemon dies, perhaps with its last words, and perhaps comes back, perhaps with another file or no disk.
