@@ -41,9 +41,9 @@ use super::rules::default_lifetime;
 use super::schema::{Key, Kind, Preset, Reload, show};
 use super::shown::{Value, argv, file, list, maybe, span_text, text};
 use super::takes::{
-    Command, Membership, Takes, addresses, arbiter, boolean, choice, command, endpoint, followed, heartbeat_keys, id,
-    integer, interface_or_none, membership, name, node_interface, number_or_adaptive, path, priorities, region,
-    seconds, seconds_or_forever, size, socket_or_off, span, span_or_off, virtual_address, word,
+    Command, Membership, Priorities, Takes, addresses, arbiter, boolean, choice, command, endpoint, followed,
+    heartbeat_keys, id, integer, interface_or_none, membership, name, node_interface, number_or_adaptive, path,
+    priorities, region, seconds, seconds_or_forever, size, socket_or_off, span, span_or_off, virtual_address, word,
 };
 use super::value::{Address, Endpoint};
 use declare::{count, join};
@@ -356,7 +356,7 @@ settings! {
                 cost: "majority is never wrong but needs two of three voters alive; cloud needs only the API.",
             }
             /// Priorities of nodes in this group, 1 to 254 each, instead of the nodes' own.
-            "priorities" priorities: Vec<(At<String>, u8)> {
+            "priorities" priorities: Priorities {
                 takes: priorities(), example: { a = 100, b = 150 }, reload: Accept,
                 shown: |config, group| list(priorities_of(config, group)),
                 cost: "Spreads active groups over the nodes; every table of its own is one more thing to keep \

@@ -81,7 +81,7 @@ pub(super) const fn number_or_adaptive(min: f64, max: f64) -> Takes<Option<f64>>
     Takes::shown(
         Kind::NumberOrAdaptive(min, max),
         |table, name| table.number_or_adaptive(name),
-        |it| it.map_or_else(|| text("adaptive"), |rate| text(rate)),
+        |it| it.map_or_else(|| text("adaptive"), text),
     )
 }
 
@@ -161,7 +161,7 @@ pub(super) const fn socket_or_off() -> Takes<Option<SocketAddr>> {
     Takes::shown(
         Kind::Text("an IP address with a port like \"127.0.0.1:11201\", or \"off\""),
         |table, name| Some(table.text::<Listen>(name)?.map(|it| it.0)),
-        |it| it.map_or_else(|| text("off"), |address| text(address)),
+        |it| it.map_or_else(|| text("off"), text),
     )
 }
 
@@ -242,7 +242,10 @@ pub(super) const fn membership() -> Takes<Membership> {
 }
 
 /// Priorities by names of nodes.
-pub(super) const fn priorities() -> Takes<Vec<(At<String>, u8)>> {
+/// Names of nodes with the priority of each, in the order of the file.
+pub(super) type Priorities = Vec<(At<String>, u8)>;
+
+pub(super) const fn priorities() -> Takes<Priorities> {
     Takes::unshown(Kind::Priorities, |table, name| table.priorities(name))
 }
 
@@ -432,7 +435,7 @@ impl Table<'_> {
     }
 
     /// A table from names to priorities, in the order of the file.
-    fn priorities(&self, name: &str) -> Option<At<Vec<(At<String>, u8)>>> {
+    fn priorities(&self, name: &str) -> Option<At<Priorities>> {
         self.read(name, |_, value| {
             let DeValue::Table(table) = value.get_ref() else { return Err(not(value)) };
             let mut all = Vec::with_capacity(table.len());
