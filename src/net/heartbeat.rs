@@ -195,12 +195,6 @@ impl HeartbeatSockets {
         sockets
     }
 
-    /// Whether any of the node's own addresses has its socket.
-    #[must_use]
-    pub fn any_own(&self) -> bool {
-        self.slots.iter().any(|slot| slot.path.is_some() && slot.socket.is_some())
-    }
-
     /// Takes over another configuration. Sockets whose address stays, stay.
     pub fn reconfigure(&mut self, layout: Layout<'_>) {
         let own = layout.own.iter().enumerate().map(|(path, &address)| (address, Some(path)));

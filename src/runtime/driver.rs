@@ -138,8 +138,6 @@ struct Driver {
     /// In order: every group has left.
     left: bool,
     scheduling: Scheduling,
-    /// What the core was told last: that a heartbeat address of this node is bound.
-    told_bound: bool,
 }
 
 impl Driver {
@@ -190,10 +188,8 @@ impl Driver {
             ended: false,
             left: false,
             scheduling: Scheduling::of_this_thread(config.daemon.realtime_priority),
-            told_bound: true,
         };
         driver.bind_probes();
-        driver.tell_sockets();
         driver.observe_host();
         driver.turn(Event::TimerExpired);
         let receiver = driver.status.subscribe();
@@ -354,14 +350,6 @@ impl Driver {
         all
     }
 
-    /// Tells the core whether any of this node's own heartbeat addresses is bound, when that has changed.
-    fn tell_sockets(&mut self) {
-        let bound = self.sockets.any_own();
-        if std::mem::replace(&mut self.told_bound, bound) != bound {
-            self.turn(Event::SocketsChanged { bound });
-        }
-    }
-
     fn group_name(&self, group: GroupIndex) -> &havipd_core::model::ids::GroupName {
         &self.core.config().groups[group.0].name
     }
@@ -372,12 +360,9 @@ impl Driver {
             self.observe_host();
         }
         // A socket that could not be bound is tried again without a word from netlink.
-        if let Some(event) = self.observe_paths() {
-            self.turn(event);
-        }
+        self.tell_paths();
         self.outbox.issue_again();
         self.drop_leftovers();
-        self.tell_sockets();
         self.scheduling.look(now);
         self.seal(now);
     }
@@ -415,7 +400,7 @@ impl Driver {
             self.places.set_target(Some(target));
         }
         self.turn(Event::ConfigReloaded(config));
-        self.tell_sockets();
+        self.tell_paths();
         self.sealed = None;
         Ok(warnings)
     }

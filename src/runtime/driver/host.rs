@@ -94,7 +94,6 @@ impl Driver {
                 self.monitor = Err(error);
             }
         }
-        self.tell_sockets();
         self.observe_host();
     }
 

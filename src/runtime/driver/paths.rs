@@ -5,7 +5,7 @@ use crate::log::RateLimit;
 use crate::net::heartbeat::Sent;
 use crate::net::monitor::Monitor;
 use crate::runtime::status::Refusal;
-use havipd_core::model::event::Event;
+use havipd_core::model::event::{Event, OwnPath};
 use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;
 use std::io;
@@ -15,14 +15,14 @@ use std::time::Duration;
 /// What was told of the paths.
 #[derive(Debug)]
 pub(super) struct PathsTold {
-    open: Option<Vec<bool>>,
+    own: Option<Vec<OwnPath>>,
     refused: BTreeMap<SocketAddr, i32>,
     lines: RateLimit,
 }
 
 impl Default for PathsTold {
     fn default() -> Self {
-        Self { open: None, refused: BTreeMap::new(), lines: RateLimit::new(10, Duration::from_secs(10)) }
+        Self { own: None, refused: BTreeMap::new(), lines: RateLimit::new(10, Duration::from_secs(10)) }
     }
 }
 
@@ -43,21 +43,33 @@ pub(super) const fn refuses(errno: i32) -> bool {
 }
 
 impl Driver {
-    /// On which own addresses something can be heard, if that is news.
+    /// What this host shows of the own addresses, if that is news.
     pub(super) fn observe_paths(&mut self) -> Option<Event> {
         let host = self.monitor.as_ref().ok().map(Monitor::snapshot);
-        let own = &self.core.config().local_node().addresses;
+        let addresses = &self.core.config().local_node().addresses;
         let linked = |address: &SocketAddr| {
             // Where no interface tells of the address, as of most of 127.0.0.0/8, a socket that is bound is all that is known.
             host.and_then(|host| host.with_address(address.ip())).is_none_or(|link| link.up)
         };
         let bound = self.sockets.paths_up();
-        let open: Vec<bool> = own.iter().zip(bound).map(|(address, bound)| bound && linked(address)).collect();
-        if self.paths_told.open.as_ref() == Some(&open) {
+        let shows = |(address, bound)| match bound {
+            false => OwnPath::Unbound,
+            true if linked(address) => OwnPath::Open,
+            true => OwnPath::LinkDown,
+        };
+        let own: Vec<OwnPath> = addresses.iter().zip(bound).map(shows).collect();
+        if self.paths_told.own.as_ref() == Some(&own) {
             return None;
         }
-        self.paths_told.open = Some(open.clone());
-        Some(Event::PathsObserved(open))
+        self.paths_told.own = Some(own.clone());
+        Some(Event::PathsObserved(own))
+    }
+
+    /// Tells the core of that.
+    pub(super) fn tell_paths(&mut self) {
+        if let Some(event) = self.observe_paths() {
+            self.turn(event);
+        }
     }
 
     /// What this host refuses to send, for people.
@@ -72,7 +84,7 @@ impl Driver {
 
     /// The core may have forgotten which addresses it was told of.
     pub(super) fn forget_paths(&mut self) {
-        self.paths_told.open = None;
+        self.paths_told.own = None;
     }
 
     /// Notes what became of a heartbeat: that this host refuses it is told once, and so is the end of that.

@@ -77,8 +77,6 @@ pub struct Core {
     identity: Option<Target>,
     /// How this machine is another one than this node is to the cloud.
     wrong_host: Option<String>,
-    /// No heartbeat address of this node is on this host.
-    unbound: bool,
     persisted: Persisted,
     /// What the last run left is known. ⚠ Until then nothing is stored: it would replace what nobody has read.
     state_known: bool,
@@ -145,7 +143,6 @@ impl Core {
             by_tag: by_tag(&config),
             identity: own.target.clone(),
             wrong_host: None,
-            unbound: false,
             timers: Timers::new(),
             ops: Operations::default(),
             sender: send::Sender::new(&config, now),
@@ -193,7 +190,7 @@ impl Core {
                     self.changed = true;
                 }
             }
-            Event::PathsObserved(open) => self.paths_observed(now, open),
+            Event::PathsObserved(own) => self.paths_observed(now, own),
             Event::SendingChanged { to, refused } => self.sending_changed(now, to, refused),
             Event::LinkChanged { group, havip, up, missing } => {
                 if let Some(l) = self.loop_mut(group, havip) {
@@ -204,10 +201,6 @@ impl Core {
             Event::HostChecked { differs } => {
                 self.changed |= self.wrong_host != differs;
                 self.wrong_host = differs;
-            }
-            Event::SocketsChanged { bound } => {
-                self.changed |= self.unbound == bound;
-                self.unbound = !bound;
             }
             Event::AddressObserved { group, havip, present } => {
                 self.address_observed(now, group, havip, present, actions);
@@ -366,7 +359,7 @@ impl Core {
             peers: &self.peers,
             identity: self.identity.as_ref(),
             wrong_host: self.wrong_host.as_deref(),
-            unbound: self.unbound,
+            unbound: self.paths.unbound(),
             stopping: self.stopping,
             cloned_until: self.stall.cloned_until(),
             ops: &mut self.ops,

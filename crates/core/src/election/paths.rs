@@ -8,6 +8,7 @@
 
 use super::Core;
 use super::peer::Peer;
+use crate::model::event::OwnPath;
 use crate::model::ids::NodeIndex;
 use crate::model::settings::Config;
 use crate::model::time::Instant;
@@ -18,8 +19,8 @@ use std::net::SocketAddr;
 /// What the shell told of this host's own paths.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    /// Per own heartbeat address, whether a socket is bound to it and its link is up. What is not told is.
-    open: Vec<bool>,
+    /// Per own heartbeat address. What is not told is open.
+    own: Vec<OwnPath>,
     /// Addresses that this host refuses to send to, with what it says.
     refused: BTreeMap<SocketAddr, String>,
 }
@@ -40,7 +41,7 @@ impl Paths {
     fn deaf_to(&self, config: &Config, node: NodeIndex) -> Option<String> {
         let own = &config.local_node().addresses;
         let peers = &config.node(node).addresses;
-        let open = |path: usize| self.open.get(path).copied().unwrap_or(true);
+        let open = |path: usize| self.own.get(path).is_none_or(|own| *own == OwnPath::Open);
         let mut hears = (0..own.len()).filter(|i| peers.iter().any(|p| p.is_ipv4() == own[*i].is_ipv4()));
         let name = &config.node(node).name;
         let first = hears.clone().next()?;
@@ -52,12 +53,19 @@ impl Paths {
         let why = refusals.and_then(|refusals| refusals.first().copied())?;
         Some(format!("this host refuses what this node sends to {name}: {why}"))
     }
+
+    /// Whether none of this node's heartbeat addresses is on this host, as far as was told.
+    pub(super) fn unbound(&self) -> bool {
+        !self.own.is_empty() && self.own.iter().all(|own| *own == OwnPath::Unbound)
+    }
 }
 
 impl Core {
     /// Own heartbeat addresses came or went.
-    pub(super) fn paths_observed(&mut self, now: Instant, open: Vec<bool>) {
-        self.paths.open = open;
+    pub(super) fn paths_observed(&mut self, now: Instant, own: Vec<OwnPath>) {
+        let before = self.paths.unbound();
+        self.paths.own = own;
+        self.changed |= self.paths.unbound() != before;
         self.judge_hearing(now);
     }
 
@@ -72,7 +80,7 @@ impl Core {
 
     /// This node has other addresses now, of which the shell tells anew.
     pub(super) fn forget_paths(&mut self, now: Instant) {
-        self.paths.open.clear();
+        self.paths.own.clear();
         self.judge_hearing(now);
     }
 

@@ -33,8 +33,8 @@ pub enum Event {
         /// Our own target.
         target: Target,
     },
-    /// On which of our own heartbeat addresses something can be heard: a socket is bound, and the link is up.
-    PathsObserved(Vec<bool>),
+    /// What this host shows of each of our own heartbeat addresses.
+    PathsObserved(Vec<OwnPath>),
     /// This host itself began to refuse what is sent to a peer's address, or ceased to. What the network beyond it says
     /// does not belong here: that may be the peer's death.
     SendingChanged {
@@ -47,11 +47,6 @@ pub enum Event {
     HostChecked {
         /// How it is another one than this node is to the cloud, in words; `None`: it is the one.
         differs: Option<String>,
-    },
-    /// Whether any of this node's own heartbeat addresses is on this host, with a socket of ours.
-    SocketsChanged {
-        /// One is.
-        bound: bool,
     },
     /// Whether the interface that a HAVIP's address belongs on can be used.
     LinkChanged {
@@ -151,6 +146,17 @@ pub enum Event {
         /// A check has not decided yet.
         undecided: bool,
     },
+}
+
+/// What this host shows of one of our own heartbeat addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnPath {
+    /// A socket is bound to it, and its link is up.
+    Open,
+    /// A socket is bound to it, but its link is down.
+    LinkDown,
+    /// It has no socket: it is not on this host.
+    Unbound,
 }
 
 /// What keepalived says of one instance or sync group.

@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, PORT};
 use super::world::World;
-use havipd_core::model::event::Event;
+use havipd_core::model::event::{Event, OwnPath};
 use havipd_core::model::ids::{GroupIndex, HavipIndex};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -42,8 +42,12 @@ impl World {
     /// What the shell tells of a host's heartbeat addresses.
     pub(super) fn paths_of(&self, host: usize) -> Event {
         let h = &self.hosts[host];
-        let open = (0..self.scenario.cluster.paths).map(|path| h.link_up && !h.paths_lost.contains(&path));
-        Event::PathsObserved(open.collect())
+        let own = (0..self.scenario.cluster.paths).map(|path| match h.paths_lost.contains(&path) {
+            true => OwnPath::Unbound,
+            false if h.link_up => OwnPath::Open,
+            false => OwnPath::LinkDown,
+        });
+        Event::PathsObserved(own.collect())
     }
 
     /// Whether a host lets a heartbeat out on a path. What its output rules say the daemon is told when that changes.

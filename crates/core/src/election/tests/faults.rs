@@ -2,10 +2,15 @@
 
 use super::*;
 use crate::model::action::NotifyState;
-use crate::model::event::Command;
+use crate::model::event::{Command, OwnPath};
 use crate::model::role::Cause;
 
 const SEC: Duration = Duration::from_secs(1);
+
+/// A socket is bound to the node's heartbeat address; with or without a link.
+fn observed(up: bool) -> Event {
+    Event::PathsObserved(vec![if up { OwnPath::Open } else { OwnPath::LinkDown }])
+}
 
 /// Two nodes with the first active.
 fn settled(arbiter: Arbiter) -> Pair {
@@ -332,15 +337,14 @@ fn a_member_that_is_named_and_heard_and_not_active_is_displaced() {
 fn a_node_whose_link_is_back_listens_first() {
     let mut pair = settled(Arbiter::Cloud);
     let link = |up| Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up, missing: None };
-    let paths = |up| Event::PathsObserved(vec![up]);
     pair.give(0, link(false));
-    pair.give(0, paths(false));
+    pair.give(0, observed(false));
     pair.partition(0, 1, true);
     pair.run(SEC * 20);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{}", pair.story());
     let since = pair.now;
     pair.give(0, link(true));
-    pair.give(0, paths(true));
+    pair.give(0, observed(true));
     pair.run(INTERVAL / 2);
     pair.partition(0, 1, false);
     pair.run(SEC * 5);
@@ -356,7 +360,7 @@ fn a_node_that_cannot_hear_takes_nothing_until_it_has_listened() {
         let to = SocketAddr::from(([10, 0, 0, 10], 11200));
         let deaf = |on: bool| match refused {
             true => Event::SendingChanged { to, refused: on.then(|| "Operation not permitted".to_owned()) },
-            false => Event::PathsObserved(vec![!on]),
+            false => observed(!on),
         };
         pair.give(1, deaf(true));
         pair.partition(0, 1, true);
@@ -379,7 +383,7 @@ fn a_node_that_cannot_hear_takes_nothing_until_it_has_listened() {
 fn a_node_that_stays_deaf_claims_when_the_reclaim_wait_is_over() {
     let mut pair = settled(Arbiter::Cloud);
     pair.kill(0);
-    pair.give(1, Event::PathsObserved(vec![false]));
+    pair.give(1, observed(false));
     pair.run(SEC * 290);
     assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
     pair.run(SEC * 20);
@@ -413,7 +417,7 @@ fn a_path_that_comes_and_goes_begins_a_silence_anew_once() {
     let mut pair = settled(Arbiter::Cloud);
     pair.kill(0);
     for i in 0..20 {
-        pair.give(1, Event::PathsObserved(vec![i % 2 == 1]));
+        pair.give(1, observed(i % 2 == 1));
         pair.run(SEC * 4 / 10);
     }
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());

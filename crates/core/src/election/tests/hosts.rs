@@ -1,6 +1,7 @@
 //! Which machine a node runs on: a copy of a member's machine has its file, its keys and its state.
 
 use super::*;
+use crate::model::event::OwnPath;
 
 const SEC: Duration = Duration::from_secs(1);
 
@@ -38,7 +39,7 @@ fn who_has_none_of_its_heartbeat_addresses_neither_resumes_nor_claims() {
     pair.partition(0, 1, true);
     pair.start(0, config(2, 0, Arbiter::Cloud));
     let from = pair.now;
-    pair.give(0, Event::SocketsChanged { bound: false });
+    pair.give(0, Event::PathsObserved(vec![OwnPath::Unbound]));
     pair.run(SEC * 120);
     assert!(!pair.became(from, 0, Role::Claiming), "{}", pair.story());
     let waits = pair.core(0).snapshot(pair.now).groups[0].waiting.clone();
@@ -49,9 +50,9 @@ fn who_has_none_of_its_heartbeat_addresses_neither_resumes_nor_claims() {
     pair.run(SEC * 40);
     pair.kill(0);
     pair.start(0, config(2, 0, Arbiter::Cloud));
-    pair.give(0, Event::SocketsChanged { bound: false });
+    pair.give(0, Event::PathsObserved(vec![OwnPath::Unbound]));
     pair.run(INTERVAL * 3);
-    pair.give(0, Event::SocketsChanged { bound: true });
+    pair.give(0, Event::PathsObserved(vec![OwnPath::Open]));
     pair.run(SEC * 2);
     assert!(pair.causes(0).contains(&Cause::Resumed) && pair.role(0) == Role::Active, "{}", pair.story());
 }
