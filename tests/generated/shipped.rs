@@ -42,7 +42,7 @@ fn keys(section: Section, text: &mut String) {
             Reload::Maintenance => " Maintenance.",
         };
         let mark = if row.preset == Preset::Required { "" } else { "#" };
-        let _ = write!(text, "{}{mark}{} = {}\n", comment(&format!("{}{class}", row.text())), row.name, row.example);
+        let _ = writeln!(text, "{}{mark}{} = {}", comment(&format!("{}{class}", row.text())), row.name, row.example);
     }
 }
 
