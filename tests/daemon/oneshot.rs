@@ -291,7 +291,7 @@ fn a_havip_in_the_care_of_a_daemon_is_left_to_it() {
     // One that hangs may still own it.
     a.signal(19);
     let (code, text) = run(&lab, &["attach", HAVIP]);
-    assert_eq!(code, Some(75), "{text}");
+    assert_eq!(code, Some(69), "{text}");
     assert!(text.contains("cannot tell whether havipd has havip-test1 in its care"), "{text}");
     a.signal(9);
     a.ended();
