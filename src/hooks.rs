@@ -13,7 +13,7 @@
 //! A hook gets a clean environment: `PATH`, `LANG` and the `HAVIPD_*` variables, never this
 //! process' own, which may hold cloud credentials.
 
-mod output;
+pub(crate) mod output;
 mod run;
 
 pub use run::{HookOutcome, HookResult};

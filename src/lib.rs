@@ -1,6 +1,7 @@
 //! Keeps a Baidu AI Cloud HAVIP on exactly one healthy node.
 
 pub mod certificates;
+pub mod checks;
 pub mod clock;
 pub mod cloud;
 pub mod config;

@@ -4,10 +4,13 @@
 use super::check::{Outside, Resolver};
 use super::document::At;
 use super::rules::dead_time_of;
+use super::rules_check::{self, is_event_driven, kind};
 use super::rules_group::Shape;
-use super::settings::{Cloud, Daemon, Group, Heartbeat, Hooks, LocalAddress, Log, Node, Root};
-use havipd_core::model::ids::NodeIndex;
-use havipd_core::model::settings::{self, Config, Member};
+use super::settings::{Check, Cloud, Daemon, Group, Heartbeat, Hooks, LocalAddress, Log, Node, Root};
+use super::takes::Membership;
+use havipd_core::model::ids::{CheckName, NodeIndex};
+use havipd_core::model::settings::{self, Config, Http, Member, Probe, Rule};
+use std::path::PathBuf;
 
 /// `None` only if an error was noted.
 pub(super) fn config(file: &Root, shapes: &[Shape], outside: &Outside, local: usize) -> Option<Config> {
@@ -20,6 +23,7 @@ pub(super) fn config(file: &Root, shapes: &[Shape], outside: &Outside, local: us
         cluster: of(&file.cluster.name)?,
         local: NodeIndex(local),
         groups: groups.collect::<Option<_>>()?,
+        checks: file.checks.iter().map(|check| self::check(check, file, outside)).collect::<Option<_>>()?,
         cloud: Cloud::build(&file.cloud, outside)?,
         heartbeat: Heartbeat::build(&file.heartbeat, outside.keys.clone())?,
         local_address: LocalAddress::build(&file.local_address, dead_time_of(&file.heartbeat)?.value)?,
@@ -55,4 +59,66 @@ impl InGroup<'_> {
         });
         members.collect()
     }
+}
+
+/// The checks of a group, by name.
+pub(super) fn checks_of(group: &Group) -> Option<Vec<CheckName>> {
+    let Some(listed) = &group.checks else { return Some(Vec::new()) };
+    listed.value.iter().map(|name| name.value.parse().ok()).collect()
+}
+
+fn check(check: &At<Check>, file: &Root, outside: &Outside) -> Option<settings::Check> {
+    let path = |at: &At<String>| outside.paths.get(&at.value).cloned();
+    let event = is_event_driven(check);
+    let interval = of(&check.interval)?;
+    Some(settings::Check {
+        name: of(&check.name)?,
+        probe: probe(check, &path)?,
+        nodes: match &check.nodes.as_ref()?.value {
+            Membership::All => None,
+            Membership::Listed(names) => {
+                Some(names.iter().map(|name| index(file, &name.value)).collect::<Option<_>>()?)
+            }
+        },
+        rule: Rule {
+            fall: if event { 1 } else { of(&check.fall)? },
+            rise: if event { 1 } else { of(&check.rise)? },
+            initial: of(&check.initial)?,
+            weight: of(&check.weight),
+            error_fails: of(&check.on_error)? == "fail",
+        },
+        interval,
+        timeout: rules_check::timeout(check)?,
+        retry_interval: rules_check::retry_interval(check)?,
+    })
+}
+
+fn index(file: &Root, name: &str) -> Option<NodeIndex> {
+    file.nodes.iter().position(|n| n.name.as_ref().is_some_and(|own| own.value.as_str() == name)).map(NodeIndex)
+}
+
+/// `None` only if an error was noted.
+fn probe(check: &At<Check>, path: &dyn Fn(&At<String>) -> Option<PathBuf>) -> Option<Probe> {
+    Some(match kind(check)? {
+        "script" => Probe::Script(of(&check.script)?),
+        "tcp" => Probe::Tcp(of(&check.tcp)?),
+        "http" => Probe::Http(Box::new(Http {
+            url: of(&check.http)?,
+            status: of(&check.status)?,
+            body: of(&check.body),
+            host: of(&check.host),
+            headers: of(&check.headers).unwrap_or_default(),
+            tls_verify: of(&check.tls_verify)?,
+            ca_file: match &check.ca_file {
+                Some(at) => Some(path(at)?),
+                None => None,
+            },
+        })),
+        "process" => Probe::Process(of(&check.process)?),
+        "pidfile" => Probe::PidFile(path(check.pidfile.as_ref()?)?),
+        "unit" => Probe::Unit(of(&check.unit)?),
+        "link" => Probe::Link(of(&check.link)?),
+        "file" => Probe::File(path(check.file.as_ref()?)?),
+        _ => Probe::Ping { targets: of(&check.ping)?, quorum: of(&check.quorum)? },
+    })
 }

@@ -6,11 +6,12 @@ use super::environment::{Disk, Environment};
 use super::locate::{Miss, Placed, Unplaced, locate};
 use super::rules_group::Shape;
 use super::settings::{HeartbeatKey as Key, Hooks, Root};
-use super::takes::Command;
-use super::{build, paths, rules, rules_group};
+use super::takes::{Command, Membership};
+use super::{build, paths, rules, rules_check, rules_group};
 use havipd_core::model::ids::{GroupName, KeyId};
 use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::{Arbiter, Config, HeartbeatKey, Keepalived};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::de::DeTable;
@@ -96,6 +97,7 @@ pub fn check(source: Source<'_>, env: &Environment, disk: &dyn Disk) -> Result<L
     let file = Root::read(&root);
     rules::apply(&file, env, &report);
     let shapes = rules_group::apply(&file, env, &report);
+    rules_check::apply(&file, &shapes, &report);
 
     let broken: Vec<Span> = syntax.iter().map(|e| e.span().unwrap_or(0..0)).collect();
     report.forget_lines(source.text, &broken);
@@ -165,6 +167,8 @@ pub(super) struct Outside {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) credentials_file: Option<PathBuf>,
     pub(super) keepalived: Option<Keepalived>,
+    /// Files of checks, by what the file calls them.
+    pub(super) paths: BTreeMap<String, PathBuf>,
     /// Paths of hooks by where they stand: the file's, then each group's.
     pub(super) resolve: Resolver,
 }
@@ -230,7 +234,28 @@ impl Files<'_> {
             }
         }
         let keepalived = self.keepalived(file, holds);
-        Outside { keys, ca_file: ca_file.map(|(_, path)| path), credentials_file, keepalived, resolve }
+        let paths = self.checks(file, local.filter(|_| holds), &resolve);
+        Outside { keys, ca_file: ca_file.map(|(_, path)| path), credentials_file, keepalived, paths, resolve }
+    }
+
+    /// Files of checks. They are looked at on the nodes that run them, and may come later.
+    fn checks(&self, file: &Root, local: Option<usize>, resolve: &Resolver) -> BTreeMap<String, PathBuf> {
+        let name = local.and_then(|i| file.nodes[i].name.as_ref()).map(|n| n.value.as_str());
+        let mut paths = BTreeMap::new();
+        for check in &file.checks {
+            let here = match (check.nodes.as_ref().map(|nodes| &nodes.value), name) {
+                (_, None) => false,
+                (Some(Membership::Listed(listed)), Some(name)) => listed.iter().any(|n| n.value == name),
+                (_, Some(_)) => true,
+            };
+            for at in [&check.pidfile, &check.file, &check.ca_file].into_iter().flatten() {
+                paths.extend(self.path(at, here).map(|path| (at.value.clone(), path)));
+            }
+            if let Some(script) = check.script.as_ref().filter(|_| here) {
+                self.program(&script.clone().map(Command::Argv), "script", resolve);
+            }
+        }
+        paths
     }
 
     /// Files of keepalived, which need not be there: it may start after us.
@@ -286,6 +311,10 @@ impl Files<'_> {
     }
 
     fn hook(&self, command: &At<Command>, resolve: &Resolver) {
+        self.program(command, "hook", resolve);
+    }
+
+    fn program(&self, command: &At<Command>, what: &str, resolve: &Resolver) {
         let argv = match &command.value {
             Command::Path(path) => {
                 let at = At { value: path.clone(), span: command.span.clone(), written: true };
@@ -304,7 +333,7 @@ impl Files<'_> {
             Some("is not an absolute path, so what runs depends on PATH".to_owned())
         };
         if let Some(objection) = objection {
-            self.report.warning(Some(&command.span), format!("the hook {program:?} {objection}"), as_list(&program));
+            self.report.warning(Some(&command.span), format!("the {what} {program:?} {objection}"), as_list(&program));
         }
     }
 }

@@ -89,6 +89,7 @@ enum Place {
     Node(String),
     Group(String),
     Havip(String, String),
+    Check(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,6 +106,7 @@ impl Fact {
             Place::Once => match self.section {
                 Section::Node => "the list of [[node]]".to_owned(),
                 Section::Group => "the list of [[group]]".to_owned(),
+                Section::Check => "the list of [[check]]".to_owned(),
                 section => format!("{name:?} in {section}"),
             },
             Place::Node(node) => format!("{name:?} of node {node:?}"),
@@ -113,6 +115,7 @@ impl Fact {
                 format!("{name:?} in the hooks of group {group:?}")
             }
             Place::Group(group) => format!("{name:?} of group {group:?}"),
+            Place::Check(check) => format!("{name:?} of check {check:?}"),
             Place::Havip(_, havip) => format!("{name:?} of {havip}"),
         }
     }
@@ -122,7 +125,7 @@ impl Fact {
         let concerned = |config: &Config| {
             let of_node = |group: &Group, node: &String| group.members.iter().any(|m| name_of(config, m.node) == *node);
             let is_in = |group: &&Group| match &self.place {
-                Place::Once => true,
+                Place::Once | Place::Check(_) => true,
                 Place::Node(node) => of_node(group, node),
                 Place::Group(name) | Place::Havip(name, _) => group.name.as_str() == name,
             };
@@ -159,8 +162,8 @@ impl Facts {
 
 fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     use super::settings::{
-        Cloud, Cluster, Credentials, Daemon, Group, Havip, Heartbeat, Hooks, Keepalived, LocalAddress, Log, Metrics,
-        Node,
+        Check, Cloud, Cluster, Credentials, Daemon, Group, Havip, Heartbeat, Hooks, Keepalived, LocalAddress, Log,
+        Metrics, Node,
     };
     let (once, mut facts) = (&Place::Once, Facts(BTreeMap::new()));
     facts.of((config, config), once, Section::Cluster, Cluster::facts);
@@ -181,6 +184,11 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
             facts.of((config, havip), place, Section::Havip, Havip::facts);
         }
         facts.of((config, &group.hooks), place, Section::Hooks, Hooks::facts);
+    }
+    facts.list(once, Section::Check, "name", list(config.checks.iter().map(|c| &c.name)));
+    for check in &config.checks {
+        let place = &Place::Check(check.name.as_str().to_owned());
+        facts.of((config, check), place, Section::Check, Check::facts);
     }
     facts.of((config, &config.local_address), once, Section::LocalAddress, LocalAddress::facts);
     facts.of((config, config), once, Section::Metrics, Metrics::facts);

@@ -21,6 +21,7 @@ mod load;
 mod locate;
 mod paths;
 mod rules;
+mod rules_check;
 mod rules_group;
 pub mod schema;
 pub mod secret_file;

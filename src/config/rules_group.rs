@@ -71,18 +71,23 @@ fn lasting(file: &Root, report: &Report) {
 
 /// Where each node stands. A name that was wrong is already reported, and then a name that is not
 /// here may be the one that was meant.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     index: HashMap<&'a str, usize>,
     complete: bool,
 }
 
 impl<'a> Names<'a> {
-    fn of(nodes: &'a [At<Node>]) -> Self {
+    pub(super) fn of(nodes: &'a [At<Node>]) -> Self {
         let named = nodes.iter().enumerate().filter_map(|(i, n)| Some((n.name.as_ref()?.value.as_str(), i)));
         Self { index: named.collect(), complete: nodes.iter().all(|n| n.name.is_some()) }
     }
 
-    fn unknown(&self, name: &str, span: &Span, report: &Report) {
+    /// Whether a node has that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    pub(super) fn unknown(&self, name: &str, span: &Span, report: &Report) {
         if !self.complete {
             return;
         }

@@ -61,8 +61,16 @@ pub enum Kind {
     Command,
     /// A string or a list of one to four of them: heartbeat addresses.
     Addresses,
+    /// A program with its arguments; no shell.
+    Argv,
     /// A list of names of nodes.
     Nodes,
+    /// A list of names of checks.
+    Checks,
+    /// A list of IP addresses.
+    Hosts,
+    /// A table from names of headers to their values.
+    Headers,
     /// A table from names of nodes to priorities.
     Priorities,
     /// A list of tables `{ id, file }`.
@@ -126,7 +134,11 @@ impl Kind {
             Self::Path => "the path of a file, or \"credential:NAME\"".to_owned(),
             Self::Command => "the path of a program, or a list of a program and its arguments".to_owned(),
             Self::Addresses => "an IP address or a list of 1 to 4 of them, each with or without a port".to_owned(),
+            Self::Argv => "a list of a program and its arguments, each a string of its own".to_owned(),
             Self::Nodes => "a list of names of nodes".to_owned(),
+            Self::Checks => "a list of names of checks".to_owned(),
+            Self::Hosts => "a list of 1 to 16 IP addresses".to_owned(),
+            Self::Headers => "a table of headers, each a string".to_owned(),
             Self::Priorities => "a table of names of nodes and priorities from 1 to 254".to_owned(),
             Self::Keys => "a list of 1 to 8 tables like { id = 1, file = \"heartbeat.key\" }".to_owned(),
             Self::Table(_) => "a table".to_owned(),

@@ -1,7 +1,8 @@
 //! The value of a key of a checked configuration, as a reload compares and shows it.
 
 use super::schema::show;
-use havipd_core::model::settings::HeartbeatKey;
+use havipd_core::model::settings::{Check, HeartbeatKey, Http, Probe};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub(super) enum Value {
     Text(String),
     /// Compared whole, shown without the secrets.
     Keys(Vec<HeartbeatKey>),
+    /// Compared whole, shown without the values, which may be secrets.
+    Headers(BTreeMap<String, String>),
     /// Names its table; the list of these tables is compared as a whole.
     InList,
 }
@@ -25,6 +28,10 @@ impl Value {
             Self::InList => "nothing".to_owned(),
             Self::Text(text) if text.is_empty() => "nothing".to_owned(),
             Self::Text(text) => text.clone(),
+            Self::Headers(headers) if headers.is_empty() => "nothing".to_owned(),
+            Self::Headers(headers) => {
+                format!("{} (and their values)", headers.keys().cloned().collect::<Vec<_>>().join(", "))
+            }
             Self::Keys(keys) => {
                 let ids: Vec<String> = keys.iter().map(|k| k.id.0.to_string()).collect();
                 format!("{} (and what is in their files)", ids.join(", "))
@@ -55,4 +62,29 @@ pub(super) fn argv(command: &Option<Vec<String>>) -> Value {
 
 pub(super) fn list<T: ToString>(all: impl IntoIterator<Item = T>) -> Value {
     Value::Text(all.into_iter().map(|it| it.to_string()).collect::<Vec<_>>().join(", "))
+}
+
+/// What a check looks at, for the key that says so; nothing for the others.
+pub(super) fn looks_at(check: &Check, kind: &str) -> Value {
+    if check.probe.kind() != kind {
+        return Value::NOTHING;
+    }
+    match &check.probe {
+        Probe::Script(argv) => text(format!("{argv:?}")),
+        Probe::Tcp(address) => text(address),
+        Probe::Http(http) => text(&http.url),
+        Probe::Process(name) | Probe::Unit(name) | Probe::Link(name) => text(name),
+        Probe::PidFile(path) | Probe::File(path) => text(path.display()),
+        Probe::Ping { targets, .. } => list(targets),
+    }
+}
+
+/// What a key of `http` says; nothing for checks that look at something else.
+pub(super) fn of_http(check: &Check, value: fn(&Http) -> Value) -> Value {
+    if let Probe::Http(http) = &check.probe { value(http) } else { Value::NOTHING }
+}
+
+/// How many targets of `ping` must answer.
+pub(super) fn quorum_of(check: &Check) -> Value {
+    if let Probe::Ping { quorum, .. } = &check.probe { text(quorum) } else { Value::NOTHING }
 }

@@ -6,13 +6,14 @@ use super::schema::{Kind, show, show_size};
 use super::settings::HeartbeatKey;
 use super::shown::{Value, span_text, text};
 use super::value::{
-    Address, DoctorInterval, Endpoint, InterfaceName, Listen, NodeInterface, Region, VirtualAddress, parse_duration,
-    parse_size,
+    Address, CheckUrl, DoctorInterval, Endpoint, InterfaceName, Listen, NodeInterface, Region, Statuses, TcpTarget,
+    VirtualAddress, Word, parse_duration, parse_size,
 };
 use havipd_core::model::settings::Interface;
 use havipd_core::model::vrrp::Vrrp;
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 use toml::Spanned;
@@ -228,6 +229,52 @@ pub(super) const fn command() -> Takes<Command> {
     Takes::unshown(Kind::Command, |table, name| table.command(name))
 }
 
+/// A program with its arguments; no shell, and no path alone.
+pub(super) const fn program() -> Takes<Vec<String>> {
+    Takes::unshown(Kind::Argv, |table, name| table.argv(name))
+}
+
+/// Names of checks.
+pub(super) const fn checks() -> Takes<Vec<At<String>>> {
+    Takes::unshown(Kind::Checks, |table, name| table.names(name))
+}
+
+/// An IP address with a port.
+pub(super) const fn socket() -> Takes<SocketAddr> {
+    Takes::unshown(Kind::Text("an IP address with a port like \"127.0.0.1:5432\""), |table, name| {
+        Some(table.text::<TcpTarget>(name)?.map(|it| it.0))
+    })
+}
+
+/// What a check asks for.
+pub(super) const fn url() -> Takes<String> {
+    Takes::unshown(Kind::Text("a URL like \"https://127.0.0.1/healthz\""), |table, name| {
+        Some(table.text::<CheckUrl>(name)?.map(|it| it.0))
+    })
+}
+
+/// A range of HTTP statuses.
+pub(super) const fn statuses() -> Takes<(u16, u16)> {
+    Takes::unshown(Kind::Text("a status like \"200\", or a range like \"200-399\""), |table, name| {
+        Some(table.text::<Statuses>(name)?.map(|it| (it.0, it.1)))
+    })
+}
+
+/// Words of any kind; `what` says which.
+pub(super) const fn phrase(what: &'static str) -> Takes<String> {
+    Takes::unshown(Kind::Text(what), |table, name| Some(table.text::<Word>(name)?.map(|it| it.0)))
+}
+
+/// IP addresses.
+pub(super) const fn hosts() -> Takes<Vec<IpAddr>> {
+    Takes::unshown(Kind::Hosts, |table, name| table.hosts(name))
+}
+
+/// Headers of a request.
+pub(super) const fn headers() -> Takes<BTreeMap<String, String>> {
+    Takes::unshown(Kind::Headers, |table, name| table.headers(name))
+}
+
 /// Heartbeat addresses of one node.
 pub(super) const fn addresses() -> Takes<Vec<At<Address>>> {
     Takes::unshown(Kind::Addresses, |table, name| table.addresses(name))
@@ -391,6 +438,49 @@ impl Table<'_> {
                 }
                 _ => Err(not(value)),
             }
+        })
+    }
+
+    /// A program and its arguments; the program is resolved by nobody.
+    fn argv(&self, name: &str) -> Option<At<Vec<String>>> {
+        self.read(name, |_, value| {
+            let DeValue::Array(items) = value.get_ref() else { return Err(not(value)) };
+            let argv: Option<Vec<String>> =
+                items.iter().map(|i| text_of(i.get_ref()).filter(|t| !t.contains('\0')).map(str::to_owned)).collect();
+            argv.filter(|argv| argv.first().is_some_and(|program| !program.is_empty())).ok_or_else(|| not(value))
+        })
+    }
+
+    /// A list of IP addresses.
+    fn hosts(&self, name: &str) -> Option<At<Vec<IpAddr>>> {
+        self.read(name, |_, value| {
+            let DeValue::Array(items) = value.get_ref() else { return Err(not(value)) };
+            if !(1..=16).contains(&items.len()) {
+                return Err(not(value));
+            }
+            let parse = |text: &str| text.parse().map_err(|_| format!("{} is not an IP address", quote(text)));
+            let all = self.each(name, &items.iter().collect::<Vec<_>>(), parse)?;
+            Ok(all.into_iter().map(|at| at.value).collect())
+        })
+    }
+
+    /// A table of texts. What is wrong with one is said without its value, which may be a secret.
+    fn headers(&self, name: &str) -> Option<At<BTreeMap<String, String>>> {
+        self.read(name, |_, value| {
+            let DeValue::Table(table) = value.get_ref() else { return Err(not(value)) };
+            let mut all = BTreeMap::new();
+            for (header, text) in table {
+                let named = !header.get_ref().is_empty()
+                    && header.get_ref().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+                match text_of(text.get_ref()).filter(|t| named && t.bytes().all(|b| (b' '..=b'~').contains(&b))) {
+                    Some(text) => drop(all.insert(header.get_ref().to_string(), text.to_owned())),
+                    None => {
+                        let header = quote(header.get_ref());
+                        return Err(Wrong::Because(format!("{header} must be a header, and its value a string")));
+                    }
+                }
+            }
+            Ok(all)
         })
     }
 

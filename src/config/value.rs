@@ -78,6 +78,77 @@ impl FromStr for Address {
     }
 }
 
+/// Where a check connects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TcpTarget(pub(super) SocketAddr);
+
+impl FromStr for TcpTarget {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let q = quote(s);
+        match s.parse::<SocketAddr>() {
+            Ok(address) if address.port() == 0 => Err(format!("{q} has port 0: use 1 to 65535")),
+            Ok(address) => Ok(Self(address)),
+            Err(_) => Err(format!("{q} is not an IP address with a port: write \"127.0.0.1:5432\" or \"[::1]:5432\"")),
+        }
+    }
+}
+
+/// What a check asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct CheckUrl(pub(super) String);
+
+impl FromStr for CheckUrl {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("{why}; write \"http://127.0.0.1:8080/healthz\" or \"https://...\"");
+        // Not quoted: it may have a password in it.
+        let url = reqwest::Url::parse(s).map_err(|e| wrong(&format!("it is not a URL: {e}")))?;
+        match url.scheme() {
+            "http" | "https" if url.host_str().is_none() => Err(wrong("it names no host")),
+            "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
+                Err(wrong("it names a user: use \"headers\" instead"))
+            }
+            "http" | "https" => Ok(Self(s.to_owned())),
+            _ => Err(wrong("it begins with neither http:// nor https://")),
+        }
+    }
+}
+
+/// A range of HTTP statuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Statuses(pub(super) u16, pub(super) u16);
+
+impl FromStr for Statuses {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let (from, to) = s.split_once('-').unwrap_or((s, s));
+        let status = |text: &str| text.parse::<u16>().ok().filter(|n| (100..=599).contains(n));
+        match (status(from), status(to)) {
+            (Some(from), Some(to)) if from <= to => Ok(Self(from, to)),
+            _ => Err(format!("{} is neither a status like \"200\" nor a range like \"200-399\"", quote(s))),
+        }
+    }
+}
+
+/// A word that a check looks for: a process, a unit, a host, a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Word(pub(super) String);
+
+impl FromStr for Word {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let usable = !s.is_empty() && s.len() <= 1024 && !s.chars().any(char::is_control);
+        usable
+            .then(|| Self(s.to_owned()))
+            .ok_or_else(|| "it is empty, too long, or has characters that cannot be printed".to_owned())
+    }
+}
+
 /// Time between two looks of the doctor; `None` is `"0s"`: never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DoctorInterval(pub(super) Option<Duration>);

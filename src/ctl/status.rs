@@ -38,6 +38,14 @@ pub(super) fn text(status: &Value, paint: Paint) -> String {
     for group in groups {
         details(&mut text, group);
     }
+    let checks: Vec<Row> = list(&status["effects"]["checks"])
+        .iter()
+        .map(|c| Row { cells: of_check(c), colour: (1, (c["state"] == "down").then_some(Colour::Wrong)) })
+        .collect();
+    if !checks.is_empty() {
+        text.push('\n');
+        table(&mut text, &["CHECK", "STATE", "SINCE", "WEIGHT", "LAST RUN"], &checks, paint);
+    }
     text.push('\n');
     let peers: Vec<Row> = list(&status["peers"])
         .iter()
@@ -194,8 +202,43 @@ pub(super) fn problems(status: &Value) -> Vec<String> {
         all.push(format!("peer {}: the session is {}", word(&peer["node"]), word(&peer["state"])));
     }
     all.extend(hooks(status));
+    all.extend(checks(status));
     all.extend(troubles(status));
     all
+}
+
+/// One check, as a row.
+fn of_check(check: &Value) -> Vec<String> {
+    let here = check["here"] != false;
+    let last = &check["last"];
+    let run = match last["text"].as_str() {
+        Some(text) => format!("{} ago, {} ms: {text}", age(&last["ago_ms"]), last["milliseconds"]),
+        None if here => "none yet".to_owned(),
+        None => "on other nodes only".to_owned(),
+    };
+    let weight = check["weight"].as_i64().filter(|w| *w != 0).map_or_else(|| "-".to_owned(), |w| w.to_string());
+    vec![word(&check["name"]).to_owned(), word(&check["state"]).to_owned(), age(&check["since_ms"]), weight, run]
+}
+
+/// Checks that fail, that could not be run, that flap, or that leave processes behind.
+fn checks(status: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for check in list(&status["effects"]["checks"]) {
+        let (name, text) = (word(&check["name"]), word(&check["last"]["text"]));
+        if check["state"] == "down" {
+            wrong.push(format!("check {name} fails: {text}"));
+        }
+        if check["last"]["result"] == "not-run" {
+            wrong.push(format!("check {name} could not be run: {text}"));
+        }
+        if check["flapping"] == true {
+            wrong.push(format!("check {name} flaps: it keeps changing between passing and failing"));
+        }
+        if let Some(runs) = check["left_behind"].as_u64().filter(|n| *n > 0) {
+            wrong.push(format!("check {name} left a process behind in {runs} runs: it leaves its process group"));
+        }
+    }
+    wrong
 }
 
 /// Hooks of the last state of each group that did not end well.

@@ -3,10 +3,11 @@
 use super::table as t;
 use super::tally::Tally;
 use super::text::Page;
+use crate::checks::CheckStatus;
 use havipd_core::election::snapshot::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
 use havipd_core::model::histogram::Histogram;
 use havipd_core::model::role::Role;
-use havipd_core::model::settings::Arbiter;
+use havipd_core::model::settings::{Arbiter, CheckState};
 use havipd_core::wire::session::SessionState;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Facts {
     pub received: u64,
     /// Hooks, per group: ended, of these failed, and states overtaken.
     pub hooks: Vec<(String, u64, u64, u64)>,
+    /// Checks that run here.
+    pub checks: Vec<CheckStatus>,
     /// Calls of the API.
     pub calls: Vec<Calls>,
     /// When the temporary key in use ends, seconds since 1970.
@@ -324,6 +327,7 @@ fn host(page: &mut Page, facts: &Facts) {
     for (group, ended, failed, _) in &facts.hooks {
         runs.add(&[group, "ok"], ended.saturating_sub(*failed)).add(&[group, "failed"], failed);
     }
+    checks(page, &facts.checks);
     let mut replaced = page.series(&t::HOOKS_REPLACED);
     for (group, _, _, states) in &facts.hooks {
         replaced.add(&[group], states);
@@ -335,6 +339,33 @@ fn host(page: &mut Page, facts: &Facts) {
     page.one(&t::STATE_UNSAVED, flag(facts.state_unsaved));
     page.one(&t::HISTORY_LOST, facts.history_lost);
     page.one(&t::LOG_LOST, facts.log_lines_lost);
+}
+
+fn checks(page: &mut Page, all: &[CheckStatus]) {
+    let mut state = page.series(&t::CHECK_STATE);
+    for check in all {
+        for word in [CheckState::Up, CheckState::Down, CheckState::Unknown] {
+            state.add(&[check.name.as_str(), word.as_str()], flag(check.state == word));
+        }
+    }
+    let mut flapping = page.series(&t::CHECK_FLAPPING);
+    for check in all {
+        flapping.add(&[check.name.as_str()], flag(check.flapping));
+    }
+    let mut weight = page.series(&t::CHECK_WEIGHT);
+    for check in all {
+        weight.add(&[check.name.as_str()], check.weight);
+    }
+    let mut runs = page.series(&t::CHECK_RUNS);
+    for check in all {
+        for (word, count) in check.runs.by_result() {
+            runs.add(&[check.name.as_str(), word], count);
+        }
+    }
+    let mut seconds = page.series(&t::CHECK_SECONDS);
+    for check in all {
+        seconds.add(&[check.name.as_str()], std::time::Duration::from_millis(check.runs.milliseconds).as_secs_f64());
+    }
 }
 
 fn doctor(page: &mut Page, facts: &Facts) {

@@ -119,6 +119,13 @@ series! {
     SKEW: Gauge "havipd_cloud_clock_skew_seconds" [] "The cloud's clock minus this host's.";
 
     HOOKS: Counter "havipd_hook_runs_total" ["group", "result"] "Hooks that ended, by \"ok\" or \"failed\".";
+    CHECK_STATE: Gauge "havipd_check_state" ["check", "state"]
+        "1 for what a check says on this node, 0 for what it does not: \"up\", \"down\" or \"unknown\".";
+    CHECK_FLAPPING: Gauge "havipd_check_flapping" ["check"] "1 while a check keeps changing between up and down.";
+    CHECK_WEIGHT: Gauge "havipd_check_weight" ["check"] "What a check adds to the priority of this node now.";
+    CHECK_RUNS: Counter "havipd_check_runs_total" ["check", "result"]
+        "Runs of a check, by \"passed\", \"failed\", \"timed-out\" or \"not-run\".";
+    CHECK_SECONDS: Counter "havipd_check_run_seconds_total" ["check"] "What the runs of a check took together.";
     HOOKS_REPLACED: Counter "havipd_hook_states_replaced_total" ["group"]
         "States that a newer one overtook before their hooks began.";
     ADDRESS_FAILURES: Counter "havipd_address_failures_total" [] "Changes of addresses on this host that failed.";

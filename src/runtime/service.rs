@@ -20,6 +20,7 @@ use super::stale::LastWord;
 use super::status::{CoreStatus, EffectsStatus, Published, Status};
 use super::vrrp::Vrrp;
 use super::{ToCore, ToEffects};
+use crate::checks::Checks;
 use crate::clock;
 use crate::cloud::client::{Client, ClientError};
 use crate::control::protocol::Response;
@@ -122,6 +123,7 @@ struct Service {
     status: watch::Sender<Arc<Published>>,
     executor: Executor,
     hooks: Hooks,
+    checks: Checks,
     /// Per group, the reign that began last here, and when its move did.
     reigns: HashMap<GroupName, (Epoch, Instant)>,
     state: Arc<StateFile>,
@@ -203,6 +205,7 @@ pub async fn run(
     let (to_ran, ran) = mpsc::channel(64);
     let mut service = Service {
         hooks: Hooks::new(setup.config.local_node().name.clone()).telling(to_ran),
+        checks: Checks::new(setup.config.local_node().name.clone(), to_core.clone()),
         reigns: HashMap::new(),
         config: setup.config,
         path: setup.path,
@@ -290,6 +293,7 @@ impl Service {
     fn progress(&mut self) {
         // When full: said again with the next tick.
         let _ = self.to_core.try_send(ToCore::Event(Event::EffectsProgressed));
+        self.checks.tell();
     }
 
     /// The core has done a turn, and so have we: systemd hears of both together.
@@ -329,6 +333,7 @@ impl Service {
         let client = self.executor.client.as_ref();
         EffectsStatus {
             hooks: self.hooks.status(),
+            checks: self.checks.status(),
             state: self.state.status(),
             credentials: client.map(Client::credential_source),
             clock_skew_s: client.map_or(0, Client::clock_skew),
@@ -349,6 +354,7 @@ impl Service {
         };
         let hooks = config.groups.iter().filter(ours).map(|g| (g.name.clone(), g.hooks.clone())).collect();
         self.hooks.apply(&hooks);
+        self.checks.apply(config);
         self.logging.apply(&config.log);
         self.journal.limit(config.daemon.history_size);
         self.measure.configure(config, self.executor.client.as_ref());

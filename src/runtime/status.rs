@@ -1,5 +1,6 @@
 //! Everything that there is to know of a running daemon, for status, JSON and `STATUS=`.
 
+use crate::checks::CheckStatus;
 use crate::hooks::HookStatus;
 use crate::net::heartbeat;
 use crate::process::memory::Memory;
@@ -92,6 +93,8 @@ pub struct PlaceStatus {
 pub struct EffectsStatus {
     /// Hooks, per group.
     pub hooks: BTreeMap<GroupName, HookStatus>,
+    /// Checks, by name.
+    pub checks: Vec<CheckStatus>,
     /// The state file.
     pub state: StateStatus,
     /// Where cloud credentials come from; `None` on a node that never calls the cloud.

@@ -2,10 +2,11 @@
 
 mod change;
 
+use crate::checks::CheckStatus;
 use havipd_core::election::snapshot::{GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
 use havipd_core::election::succession::{MemberSnapshot, Unfit};
 use havipd_core::model::role::{Cause, Role};
-use havipd_core::model::settings::{Arbiter, Config};
+use havipd_core::model::settings::{Arbiter, CheckState, Config};
 use havipd_core::wire::session::SessionState;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -38,12 +39,40 @@ impl Explanation {
     }
 }
 
-/// Explains one group; `None` if the node has no such group.
+/// Explains one group, with what the checks of this node say; `None` if the node has no such group.
 #[must_use]
-pub fn explain(config: &Config, snapshot: &Snapshot, group: &str) -> Option<Explanation> {
+pub fn explain(config: &Config, snapshot: &Snapshot, checks: &[CheckStatus], group: &str) -> Option<Explanation> {
     let settings = config.groups.iter().find(|g| g.name.as_str() == group)?;
     let found = snapshot.groups.iter().find(|g| g.name == group)?;
-    Some(explained(snapshot, found, settings.preempt))
+    let mut explanation = explained(snapshot, found, settings.preempt);
+    let decides = |check: &&CheckStatus| check.groups.iter().any(|g| g.as_str() == group);
+    explanation.evidence.extend(checks.iter().filter(decides).map(of_check));
+    Some(explanation)
+}
+
+/// What a check says here, since when, and what its last run saw.
+fn of_check(check: &CheckStatus) -> String {
+    let name = &check.name;
+    if !check.here {
+        return format!("check {name} runs on other nodes only");
+    }
+    let state = match check.state {
+        CheckState::Up => "passes",
+        CheckState::Down if check.fault => "fails, which is a fault",
+        CheckState::Down => "fails",
+        CheckState::Unknown => "has not decided yet",
+    };
+    let mut line = format!("check {name} {state}, for {}", age(check.since_ms));
+    if check.weight != 0 {
+        let _ = write!(line, ", and adds {} to the priority", check.weight);
+    }
+    if let Some(last) = &check.last {
+        let _ = write!(line, "; seen {} ago: {}", age(last.ago_ms), last.text);
+    }
+    if check.flapping {
+        line.push_str("; it flaps");
+    }
+    line
 }
 
 fn explained(snapshot: &Snapshot, group: &GroupSnapshot, preempt: bool) -> Explanation {

@@ -66,7 +66,8 @@ name = "nginx"
             r#"havipd.toml:20:11: error: "arbiter" must be one of "auto", "cloud", "majority", "etcd", "keepalived", not "majority ""#,
             r#"havipd.toml:21:1: error: "id" is missing in [[group.havip]] (it takes a HAVIP id like "havip-w2d4kgc3x0y1")"#,
             r#"havipd.toml:22:1: error: unknown key "preempt" in [[group.havip]] (it belongs in [[group]])"#,
-            r#"havipd.toml:23:3: error: "check" is not available in this version"#,
+            r#"havipd.toml:23:1: error: a [[check]] has one of script, tcp, http, process, pidfile, unit, link, file, ping"#,
+            r#"havipd.toml:24:8: warning: no group uses the check "nginx": it is never run (name it in the "checks" of a group)"#,
         ],
     );
 }
@@ -100,12 +101,10 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    let text =
-        with("group", "checks = []\non-arbiter-loss = \"release\"\narbiter = \"etcd\"") + "[etcd]\nendpoints = []\n";
+    let text = with("group", "\non-arbiter-loss = \"release\"\narbiter = \"etcd\"") + "[etcd]\nendpoints = []\n";
     says(
         &text,
         &[
-            r#"havipd.toml:17:1: error: "checks" in [[group]] is not available in this version"#,
             r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
             r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "keepalived")"#,
             r#"havipd.toml:24:2: error: "etcd" is not available in this version"#,

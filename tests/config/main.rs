@@ -1,5 +1,6 @@
 //! The configuration against its contract: texts of errors, ranges, reload classes, the shipped files.
 
+mod checks;
 mod fuzz;
 mod golden;
 mod identity;

@@ -31,6 +31,13 @@ const ROWS: &[Row] = &[
     ("[local-address]", "announce-refresh", "\"0s\"", "\"-1s\"", "\"1h\"", "\"61m\"", "0s to 1h"),
     ("[daemon]", "history-size", "\"1MiB\"", "\"1023KiB\"", "\"1GiB\"", "\"1025MiB\"", "1MiB to 1GiB"),
     ("[daemon]", "realtime-priority", "0", "-1", "50", "51", "0 to 50"),
+    ("[[check]]", "interval", "\"100ms\"", "\"99ms\"", "\"1h\"", "\"61m\"", "100ms to 1h"),
+    ("[[check]]", "timeout", "\"10ms\"", "\"9ms\"", "\"1h\"", "\"61m\"", "10ms to 1h"),
+    ("[[check]]", "retry-interval", "\"10ms\"", "\"9ms\"", "\"1h\"", "\"61m\"", "10ms to 1h"),
+    ("[[check]]", "fall", "1", "0", "100", "101", "1 to 100"),
+    ("[[check]]", "rise", "1", "0", "100", "101", "1 to 100"),
+    ("[[check]]", "weight", "-253", "-254", "253", "254", "-253 to 253"),
+    ("[[check]]", "quorum", "1", "0", "16", "17", "1 to 16"),
     ("[hooks]", "timeout", "\"1s\"", "\"0s\"", "\"10m\"", "\"11m\"", "1s to 10m"),
 ];
 

@@ -38,6 +38,7 @@ const ROWS: &[(Section, &str, Reload, &str, &str)] = &[
     (Section::Group, "name", R, "name = \"g\"", "name = \"h\""),
     (Section::Group, "nodes", M, "#group", "nodes = [\"a\"]"),
     (Section::Group, "arbiter", M, "#group", "arbiter = \"keepalived\"\n[keepalived]"),
+    (Section::Group, "checks", A, "#group", "checks = [\"k\"]"),
     (Section::Group, "priorities", A, "#group", "priorities = { a = 7 }"),
     (Section::Group, "preempt", A, "#group", "preempt = false"),
     (Section::Group, "preempt-delay", A, "#group", "preempt-delay = \"1s\""),
@@ -67,6 +68,101 @@ const ROWS: &[(Section, &str, Reload, &str, &str)] = &[
     (Section::Hooks, "notify-fault", A, "#root", "[hooks]\nnotify-fault = \"n\""),
     (Section::Hooks, "notify-stop", A, "#root", "[hooks]\nnotify-stop = \"n\""),
     (Section::Hooks, "timeout", A, "#root", "[hooks]\ntimeout = \"9s\""),
+    // For a check, the whole table before and after.
+    (Section::Check, "name", A, r#"name = "k"
+http = "http://h/""#, r#"name = "l"
+http = "http://h/""#),
+    (Section::Check, "script", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+script = ["/x"]"#),
+    (Section::Check, "tcp", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+tcp = "127.0.0.1:1""#),
+    (Section::Check, "process", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+process = "p""#),
+    (Section::Check, "pidfile", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+pidfile = "/p""#),
+    (Section::Check, "unit", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+unit = "u.service""#),
+    (Section::Check, "link", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+link = "eth0""#),
+    (Section::Check, "file", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+file = "/f""#),
+    (Section::Check, "ping", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+ping = ["10.0.0.1"]"#),
+    (Section::Check, "http", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://i/""#),
+    (Section::Check, "nodes", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+nodes = ["a"]"#),
+    (Section::Check, "interval", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+interval = "2s""#),
+    (Section::Check, "timeout", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+timeout = "500ms""#),
+    (Section::Check, "fall", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+fall = 4"#),
+    (Section::Check, "rise", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+rise = 4"#),
+    (Section::Check, "retry-interval", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+retry-interval = "500ms""#),
+    (Section::Check, "initial", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+initial = "up""#),
+    (Section::Check, "weight", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+weight = -120"#),
+    (Section::Check, "on-error", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+on-error = "fail""#),
+    (Section::Check, "status", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+status = "200""#),
+    (Section::Check, "body", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+body = "x""#),
+    (Section::Check, "host", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+host = "x""#),
+    (Section::Check, "headers", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+headers = { A = "b" }"#),
+    (Section::Check, "tls-verify", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+tls-verify = false"#),
+    (Section::Check, "ca-file", A, r#"name = "k"
+http = "http://h/""#, r#"name = "k"
+http = "http://h/"
+ca-file = "/c""#),
+    (Section::Check, "quorum", A, r#"name = "k"
+ping = ["10.0.0.1", "10.0.0.2"]"#, r#"name = "k"
+ping = ["10.0.0.1", "10.0.0.2"]
+quorum = 2"#),
     (Section::Metrics, "listen", A, "#root", "[metrics]\nlisten = \"off\""),
     (Section::Daemon, "doctor-interval", A, "#root", "[daemon]\ndoctor-interval = \"5m\""),
     (Section::Daemon, "history-size", A, "#root", "[daemon]\nhistory-size = \"2MiB\""),
@@ -87,10 +183,21 @@ fn changed(line: &str, to: &str) -> String {
     )
 }
 
+fn checked(check: &str) -> String {
+    format!("{BASE}[[check]]\n{check}\n")
+}
+
 #[test]
 fn every_key_has_its_class_both_ways() {
     for (section, name, class, before, after) in ROWS {
-        let (old, new) = (good(BASE), good(&changed(before, after)));
+        let (old, new) = match section {
+            Section::Check => (good(&checked(before)), good(&checked(after))),
+            Section::Group if *name == "checks" => {
+                let base = checked("name = \"k\"\nprocess = \"p\"");
+                (good(&base), good(&base.replacen(before, after, 1)))
+            }
+            _ => (good(BASE), good(&changed(before, after))),
+        };
         for (from, to) in [(&old, &new), (&new, &old)] {
             let running = diff(from, to, &|_| false);
             let frozen = diff(from, to, &|_| true);

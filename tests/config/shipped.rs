@@ -81,10 +81,19 @@ fn the_shipped_file_is_refused_until_it_is_edited() {
 fn the_shipped_file_loads_and_so_does_each_commented_key() {
     assert_eq!(check_in(&edited(SHIPPED), &as_node("a")).expect("loads").warnings.to_string(), "");
     for shown in shown().iter().filter(|s| s.commented) {
+        // A check is nothing without a name, and without what it looks at.
+        let with: &[&str] = match (shown.section.as_str(), shown.name.as_str()) {
+            ("check", "script" | "tcp" | "http" | "process" | "pidfile" | "unit" | "link" | "file" | "ping") => {
+                &["#[[check]]", "#name = \"web\""]
+            }
+            ("check", "quorum") => &["#[[check]]", "#name = \"web\"", "#ping = [\"10.0.0.1\"]"],
+            ("check", _) => &["#[[check]]", "#name = \"web\"", "#http = \"http://127.0.0.1/healthz\""],
+            _ => &[],
+        };
         let text: String = SHIPPED
             .lines()
             .enumerate()
-            .map(|(i, line)| format!("{}\n", if i == shown.line { &line[1..] } else { line }))
+            .map(|(i, line)| format!("{}\n", if i == shown.line || with.contains(&line) { &line[1..] } else { line }))
             .collect();
         match check_in(&edited(&text), &as_node("b")) {
             Ok(_) => {}

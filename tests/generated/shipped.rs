@@ -22,7 +22,9 @@ fn tables(outer: Section, text: &mut String) {
         // The only table that stands in two places; its keys are shown where its name is its own.
         let of_a_group = (outer, section) == (Section::Group, Section::Hooks);
         let header = if of_a_group { "[group.hooks]" } else { section.header() };
-        let _ = write!(text, "\n{}{header}\n", comment(&row.text()));
+        // A list that may be empty is: one of its tables would not be complete.
+        let mark = if matches!(row.kind, Kind::Tables(_, 0, _)) { "#" } else { "" };
+        let _ = write!(text, "\n{}{mark}{header}\n", comment(&row.text()));
         if of_a_group {
             continue;
         }

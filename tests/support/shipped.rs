@@ -21,8 +21,8 @@ pub(crate) fn shown() -> Vec<Shown> {
     let mut intro = String::new();
     for (line, text) in SHIPPED.lines().enumerate() {
         let body = text.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()));
-        if text.starts_with('[') {
-            section = text.trim_matches(['[', ']']).to_owned();
+        if text.starts_with('[') || text.starts_with("#[") {
+            section = text.trim_matches(['#', '[', ']']).to_owned();
             intro = std::mem::take(&mut comment);
         } else if let Some((name, value)) = body.unwrap_or(text).split_once(" = ").filter(|_| !text.starts_with("# ")) {
             let (name, value, intro) = (name.to_owned(), value.to_owned(), intro.clone());

@@ -5,10 +5,12 @@
 //!  wire       datagrams, their authentication, sessions between two nodes
 //!  election   who leads each group: the core itself, `election::Core`
 //!  reconcile  what the leader makes true: the address in the kernel, the binding in the cloud
+//!  health     what the results of checks come to: rise, fall, weight
 //!  queue      in which order calls go to the cloud, and how many at a time
 //! ```
 
 pub mod election;
+pub mod health;
 pub mod model;
 pub mod queue;
 pub mod reconcile;

@@ -24,7 +24,8 @@ impl Service {
 
     pub(super) fn tell_why(&self, group: String, reply: oneshot::Sender<Response>) {
         let config = Arc::clone(&self.config);
-        self.ask_core(reply, move |status| match why::explain(&config, &status.election, &group) {
+        let checks = self.checks.status();
+        self.ask_core(reply, move |status| match why::explain(&config, &status.election, &checks, &group) {
             Some(explanation) => with_data(explanation.text(), &explanation),
             None => commands::unknown_group(&config, &group),
         });

@@ -180,6 +180,7 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
         Cause::LinkDown if g.detail.starts_with(NO_INTERFACE) => {
             "give this host the node's address back, or set node.interface or group.havip.interface"
         }
+        Cause::CheckFailed => "bring what the check looks at back; it passes after `rise` good results in a row",
         Cause::LinkDown => "bring the interface up",
         Cause::AddressFailed => {
             "see why this host cannot put the address; others go first for a while, then it may try"

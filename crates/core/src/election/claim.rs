@@ -119,7 +119,8 @@ impl Group {
             return Some("drained by an operator; havipctl undrain ends it".into());
         }
         if self.health.undecided {
-            return Some("a check has not decided yet".into());
+            let text = if self.health_detail.is_empty() { "a check has not decided yet" } else { &self.health_detail };
+            return Some(text.to_owned().into());
         }
         // ⚠ Who has none of the addresses that the others know this node by hears nobody, and may be a copy of it.
         if turn.unbound {

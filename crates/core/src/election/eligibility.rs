@@ -100,7 +100,8 @@ impl Group {
             return Some(fault);
         }
         if self.health.failed {
-            return Some((Cause::CheckFailed, "a check fails".into()));
+            let text = if self.health_detail.is_empty() { "a check fails" } else { &self.health_detail };
+            return Some((Cause::CheckFailed, text.to_owned()));
         }
         if let Some((cause, text)) = self.damping.fault(turn) {
             return Some((cause, text));

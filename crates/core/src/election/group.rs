@@ -13,6 +13,7 @@ use super::shadow::Shadow;
 use super::superseded::Superseded;
 use super::timeline::{LATE, Late};
 use super::turn::Turn;
+use crate::health::Health;
 use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
 use crate::model::digest::Digest;
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
@@ -25,14 +26,6 @@ use std::time::Duration;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
-
-/// Judgement of this node's health in one group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Health {
-    pub(crate) weight: i16,
-    pub(crate) failed: bool,
-    pub(crate) undecided: bool,
-}
 
 /// One election, and the HAVIPs that follow it.
 #[derive(Debug)]
@@ -54,6 +47,8 @@ pub(crate) struct Group {
     /// Whether `kept.drained` is what the disk or an operator said.
     pub(crate) drain_known: bool,
     pub(crate) health: Health,
+    /// Which checks stand in the way, in words.
+    pub(crate) health_detail: String,
     pub(crate) loops: Vec<HavipLoop>,
     pub(crate) voter: Voter,
     pub(crate) asker: Asker,
@@ -141,6 +136,7 @@ impl Group {
             kept,
             drain_known: true,
             health: Health::default(),
+            health_detail: String::new(),
             voter,
             asker: Asker::default(),
             superseded: Superseded::default(),

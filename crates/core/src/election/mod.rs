@@ -165,6 +165,7 @@ impl Core {
                 .and_then(|g| g.holder(&core.config))
                 .map(|(node, start)| if node == core.config.local { (node, boot) } else { (node, start) });
             let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::new(holder));
+            group.health = crate::health::at_start(&core.config, settings, now);
             group.voter.hold_back(granted_until + group.longest_lease(&core.config, core.digest));
             group.drain_known = state_known || settings.arbiter == Arbiter::Keepalived;
             core.groups.push(group);
@@ -241,9 +242,10 @@ impl Core {
             }
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
-            Event::HealthChanged { group, weight, failed, undecided } => {
+            Event::HealthChanged { group, weight, failed, undecided, detail } => {
                 if let Some(g) = self.groups.get_mut(group.0) {
-                    g.health = group::Health { weight, failed, undecided };
+                    g.health = crate::health::Health { weight, failed, undecided };
+                    g.health_detail = detail;
                     self.changed = true;
                 }
             }

@@ -145,6 +145,8 @@ pub enum Event {
         failed: bool,
         /// A check has not decided yet.
         undecided: bool,
+        /// Which checks stand in the way, in words; empty if none does.
+        detail: String,
     },
 }
 

@@ -109,6 +109,11 @@ name! {
     ClusterName
 }
 name! {
+    /// Name of a `[[check]]`.
+    CheckName
+}
+
+name! {
     /// `node.name`.
     NodeName
 }

@@ -4,13 +4,15 @@
 //! reference gives a default that depends on other keys (priorities per group, `arbiter = "auto"`,
 //! the address lifetime), the field holds the outcome, not the request.
 
+mod check;
 mod group;
 
+pub use check::{Check, CheckState, Http, Probe, Rule};
 pub use group::{
     Arbiter, Binding, Group, Havip, HoldOrRelease, Hooks, Interface, Member, OnRestart, OnStop, Strangers,
 };
 
-use crate::model::ids::{ClusterName, GroupIndex, KeyId, NodeIndex, NodeName, Target};
+use crate::model::ids::{CheckName, ClusterName, GroupIndex, KeyId, NodeIndex, NodeName, Target};
 use crate::model::secret::Secret;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +33,8 @@ pub struct Config {
     pub cloud: Cloud,
     /// Every `[[group]]`, in file order; [`GroupIndex`] points here.
     pub groups: Vec<Group>,
+    /// Every `[[check]]`, in file order.
+    pub checks: Vec<Check>,
     /// `[local-address]`.
     pub local_address: LocalAddress,
     /// `metrics.listen`; `None` is `"off"`.
@@ -60,6 +64,12 @@ impl Config {
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<NodeIndex> {
         self.nodes.iter().position(|n| n.name.as_str() == name).map(NodeIndex)
+    }
+
+    /// The check of that name.
+    #[must_use]
+    pub fn check_named(&self, name: &CheckName) -> Option<&Check> {
+        self.checks.iter().find(|c| c.name == *name)
     }
 
     /// The group of that name.

@@ -319,6 +319,7 @@ impl Cluster {
             metrics: None,
             daemon: Daemon::default(),
             keepalived: Keepalived::default(),
+            checks: Vec::new(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
     }
@@ -365,6 +366,7 @@ impl Cluster {
             reclaim_wait: Duration::from_millis(self.reclaim_wait_ms),
             vrrp: Vrrp { kind: Kind::Instance, name: format!("group{number}") },
             observe: false,
+            checks: Vec::new(),
             havips: (0..self.havips).map(havip).collect(),
             hooks: Hooks::default(),
         }

@@ -116,7 +116,10 @@ impl World {
     pub(super) fn tell_health(&mut self, host: usize) {
         let Some((weight, failed, undecided)) = self.hosts[host].health else { return };
         for g in 0..self.scenario.cluster.groups {
-            self.turn(host, Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided });
+            self.turn(
+                host,
+                Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided, detail: String::new() },
+            );
         }
     }
 }

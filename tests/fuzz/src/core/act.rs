@@ -159,7 +159,13 @@ fn fact(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
         },
         _ => {
             let weight = i16::from_le_bytes([bytes.byte(), bytes.byte()]);
-            Event::HealthChanged { group, weight, failed: more & 1 == 1, undecided: more & 2 == 2 }
+            Event::HealthChanged {
+                group,
+                weight,
+                failed: more & 1 == 1,
+                undecided: more & 2 == 2,
+                detail: String::new(),
+            }
         }
     };
     world.turn(i, event);

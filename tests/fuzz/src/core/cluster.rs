@@ -131,6 +131,7 @@ impl Cluster {
             metrics: None,
             daemon: Daemon::default(),
             keepalived: Keepalived::default(),
+            checks: Vec::new(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
     }
@@ -158,6 +159,7 @@ impl Cluster {
             reclaim_wait: Duration::from_secs(5),
             vrrp: "web".parse().expect("a name"),
             observe: false,
+            checks: Vec::new(),
             havips: vec![Havip {
                 id: format!("havip-{g}").parse().expect("a right id"),
                 binding: self.binding,

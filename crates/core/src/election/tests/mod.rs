@@ -70,6 +70,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
         reclaim_wait: Duration::from_secs(300),
         vrrp: "web".parse().expect("valid"),
         observe: false,
+        checks: Vec::new(),
         havips: vec![Havip {
             id: "havip-1".parse().expect("valid"),
             binding: Binding::Exclusive,
@@ -114,6 +115,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
         metrics: None,
         daemon: Daemon::default(),
         keepalived: Keepalived::default(),
+        checks: Vec::new(),
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
     }
 }

@@ -1,6 +1,6 @@
 //! One `[[group]]` and what is in it: the members, the HAVIPs, and what each of its words stands for.
 
-use crate::model::ids::{GroupName, HavipId, NodeIndex};
+use crate::model::ids::{CheckName, GroupName, HavipId, NodeIndex};
 use crate::model::vrrp::Vrrp;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -19,6 +19,8 @@ pub struct Group {
     pub preempt: bool,
     /// How long it must have been eligible first.
     pub preempt_delay: Duration,
+    /// `checks`: what decides whether this node is well, by name.
+    pub checks: Vec<CheckName>,
     /// What SIGTERM does.
     pub on_stop: OnStop,
     /// What a restart does.

@@ -1,0 +1,63 @@
+//! `script`: a program of the operator's; 0 is well.
+//!
+//! It runs in a process group of its own, which is killed at the timeout and at its end. It finds a clean environment,
+//! and has neither the daemon's capabilities nor its protection from the OOM killer.
+
+use super::blocking::Gate;
+use super::program::{self, Ended, Program};
+use super::{Context, Outcome};
+use std::time::Duration;
+
+/// A program that SIGKILL does not end at once is waited for this long before the run counts as timed out.
+const MORE: Duration = Duration::from_millis(500);
+/// Programs run with these when this process has none of its own.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_LANG: &str = "C.UTF-8";
+
+pub(super) async fn watch(context: Context, argv: Vec<String>, gate: Gate) {
+    let timeout = context.check.timeout;
+    let environment = environment(&context);
+    let mut cadence = context.cadence();
+    loop {
+        let (argv, environment) = (argv.clone(), environment.clone());
+        let done = gate.run(timeout + MORE, move || run(&argv, &environment, timeout, &mut |_| {})).await;
+        let hangs = || Outcome::timed_out("the last run hangs, and cannot be ended");
+        cadence.ended(done.map_or_else(hangs, outcome)).await;
+    }
+}
+
+/// Everything that a check's program finds in its environment.
+pub(super) fn environment(context: &Context) -> Vec<(&'static str, String)> {
+    let own = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    vec![
+        ("PATH", own("PATH", DEFAULT_PATH)),
+        ("LANG", own("LANG", DEFAULT_LANG)),
+        ("HAVIPD_NODE", context.node.to_string()),
+        ("HAVIPD_CHECK", context.check.name.to_string()),
+    ]
+}
+
+/// Runs a program to its end, at the latest at its timeout.
+pub(super) fn run(
+    argv: &[String],
+    environment: &[(&'static str, String)],
+    timeout: Duration,
+    line: &mut dyn FnMut(&str),
+) -> program::Report {
+    // A check has nothing to tidy up: SIGKILL at once, so that a run never lasts into the next one.
+    let program = Program { argv, environment, timeout };
+    program::run(&program, line)
+}
+
+fn outcome(report: program::Report) -> Outcome {
+    let said = report.last_line.map(|line| format!(": {line}")).unwrap_or_default();
+    let outcome = match report.ended {
+        Ended::Exited { code: 0 } => Outcome::passed(format!("exit code 0{said}")),
+        // What a shell says of a program that it does not find, or may not run.
+        Ended::Exited { code: code @ (126 | 127) } => Outcome::not_run(format!("exit code {code}{said}")),
+        Ended::NotStarted { .. } => Outcome::not_run(report.ended.to_string()),
+        Ended::TimedOut | Ended::Stuck => Outcome::timed_out(format!("{}{said}", report.ended)),
+        Ended::Exited { .. } | Ended::Signalled { .. } => Outcome::failed(format!("{}{said}", report.ended)),
+    };
+    Outcome { left_behind: report.left_behind, ..outcome }
+}

@@ -1,0 +1,66 @@
+//! What is said of checks, and of what groups make of them.
+
+use crate::{BASE, said, with};
+
+/// What is said of these checks, which the only group uses by these names.
+fn of(names: &str, group: &str, checks: &str) -> String {
+    let text = with("group", &format!("checks = [{names}]\n{group}"));
+    said(&format!("{text}{checks}"))
+}
+
+fn check(keys: &str) -> String {
+    of("\"k\"", "", &format!("[[check]]\nname = \"k\"\n{keys}\n"))
+}
+
+#[test]
+fn a_check_looks_at_one_thing_and_takes_only_keys_that_mean_something() {
+    for (keys, expected) in [
+        ("process = \"p\"", ""),
+        ("tcp = \"127.0.0.1:80\"\nhttp = \"http://h/\"", "a [[check]] looks at one thing: it has \"tcp\" and \"http\""),
+        ("interval = \"1s\"", "a [[check]] has one of script, tcp"),
+        ("process = \"p\"\ninterval = \"1s\"", "\"interval\" has no meaning"),
+        ("file = \"/f\"\nfall = 2", "\"fall\" has no meaning"),
+        ("tcp = \"127.0.0.1:80\"\nbody = \"x\"", "\"body\" belongs to \"http\""),
+        ("http = \"http://h/\"\nquorum = 1", "\"quorum\" belongs to \"ping\""),
+        ("ping = [\"10.0.0.1\"]\nquorum = 2", "\"quorum\" is 2, and there are 1 targets"),
+        ("ping = [\"gateway\"]", "\"gateway\" is not an IP address"),
+        ("script = \"/x y\"", "\"script\" must be a list of a program and its arguments"),
+        ("script = [\"/x --well\"]", "is taken for the path of a program, blanks and all"),
+        ("script = [\"x\"]", "the script \"x\" is not an absolute path"),
+        ("tcp = \"127.0.0.1:80\"\ntimeout = \"2s\"", "\"timeout\", 2s, must not be longer than \"interval\", 1s"),
+        ("tcp = \"127.0.0.1:80\"\nretry-interval = \"2s\"", "\"retry-interval\", 2s, must not be longer"),
+        ("tcp = \"127.0.0.1:80\"\nweight = 0", "\"weight\" = 0 would change nothing"),
+        ("tcp = \"127.0.0.1:80\"\nnodes = [\"z\"]", "no [[node]] is named \"z\""),
+        ("http = \"http://u:secret@h/\"", "it names a user"),
+        ("http = \"http://h/\"\nheaders = { A = 5 }", "\"A\" must be a header, and its value a string"),
+        ("http = \"http://h/\"\nstatus = \"900\"", "\"900\" is neither a status"),
+        ("tcp = \"127.0.0.1:80\"\ninterval = \"1m\"", "may take 4m"),
+    ] {
+        let said = check(keys);
+        assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{keys}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn names_of_checks_are_known_unique_and_used() {
+    let one = "[[check]]\nname = \"k\"\nprocess = \"p\"\n";
+    assert!(of("\"x\"", "", one).contains("no [[check]] is named \"x\""));
+    assert!(of("\"k\", \"k\"", "", one).contains("the check \"k\" is there twice"));
+    assert!(of("\"k\"", "", &one.repeat(2)).contains("two checks are named \"k\""));
+    assert!(said(&format!("{BASE}{one}")).contains("no group uses the check \"k\""));
+    assert!(said(&format!("{BASE}[[check]]\nprocess = \"p\"\n")).contains("\"name\" is missing in [[check]]"));
+}
+
+#[test]
+fn weights_that_change_nothing_are_warned_of() {
+    let weighted = |weight: i16, group: &str| {
+        of("\"k\"", group, &format!("[[check]]\nname = \"k\"\nprocess = \"p\"\nweight = {weight}\n"))
+    };
+    let apart = "priorities = { a = 200, b = 100 }";
+    assert!(weighted(-20, apart).contains("can never change the order of the nodes"));
+    assert_eq!(weighted(-101, apart), "");
+    assert!(
+        weighted(-101, &format!("{apart}\npreempt = false")).contains("\"preempt\" = false, so a weight moves nothing")
+    );
+}
