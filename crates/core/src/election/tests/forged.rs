@@ -98,7 +98,16 @@ fn what_was_overtaken_brings_no_old_word_back() {
     pair.run(INTERVAL * 5 / 2);
     let overtaken = last_sent(&pair, 0);
     pair.nodes[1] = asleep;
-    pair.give(0, Event::HealthChanged { group: GroupIndex(0), weight: -5, failed: false, undecided: false });
+    pair.give(
+        0,
+        Event::HealthChanged {
+            group: GroupIndex(0),
+            weight: -5,
+            failed: false,
+            undecided: false,
+            detail: String::new(),
+        },
+    );
     pair.run(INTERVAL * 2);
     let said = |pair: &Pair| {
         let entries = pair.core(1).peers.of(NodeIndex(0)).map(|p| p.entries.values());
