@@ -8,7 +8,7 @@ import evidence
 from lab import ADDRESS, DEAD_TIME, Cloud, Client, Failed, Machine, expect, run, wait
 
 KEY = bytes(range(0xe0, 0x100)).hex()
-VERSIONS = {"deb": "/packages/havipd_*-{}_*.deb", "rpm": "/packages/havipd-*-{}.*.rpm"}
+VERSIONS = {"deb": "/packages/havipd_*-{}_*.deb", "rpm": "/packages/havipd-[0-9]*-{}.*.rpm"}
 
 
 def install(machine, kind, revision):

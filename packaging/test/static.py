@@ -15,20 +15,23 @@ def glibc():
     """the programs need no newer glibc than the packages say"""
     tree = WORK / "unpacked"
     run("dpkg-deb", "--extract", package("havipd_*-1_*.deb"), tree)
-    said = run(ROOT / "packaging/check-glibc", "2.31", tree / "usr/bin/havipd", tree / "usr/bin/havipctl")
+    run("dpkg-deb", "--extract", package("havipd-lab_*-1_*.deb"), tree)
+    programs = [tree / "usr/bin" / name for name in ("havipd", "havipctl", "havipd-lab")]
+    said = run(ROOT / "packaging/check-glibc", "2.31", *programs)
     return ", ".join(line.split(";")[0] for line in said.splitlines())
 
 
 def lintian():
-    """deb: lintian is content"""
-    said = run("lintian", "--fail-on=error,warning", package("havipd_*-1_*.deb"))
+    """debs: lintian is content"""
+    said = run("lintian", "--fail-on=error,warning", package("havipd_*-1_*.deb"), package("havipd-lab_*-1_*.deb"))
     tags = [line for line in said.splitlines() if not line.startswith("running with root privileges")]
     return ", ".join(tags) or "no error, no warning"
 
 
 def rpmlint():
-    """rpm: rpmlint is content"""
-    said = run("rpmlint", "--config", ROOT / "packaging/lint/rpmlint.toml", package("havipd-*-1.*.rpm"))
+    """rpms: rpmlint is content"""
+    said = run("rpmlint", "--config", ROOT / "packaging/lint/rpmlint.toml", package("havipd-[0-9]*-1.*.rpm"),
+               package("havipd-lab-[0-9]*-1.*.rpm"))
     return said.strip().splitlines()[-1]
 
 
@@ -38,7 +41,7 @@ def man_pages():
         said = run("man", "--warnings", "--local-file", "--troff", page, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"})
         warnings = [line for line in said.splitlines() if "warning" in line]
         expect(not warnings, f"{page.name}: {warnings[:3]}")
-    return "3 pages"
+    return "4 pages"
 
 
 def sbom():
@@ -51,9 +54,17 @@ def sbom():
     expect(bill["bomFormat"] == "CycloneDX" and {"tokio", "reqwest", "aws-lc-sys"} <= names, f"{len(names)} components")
     expect(names <= locked, f"not in Cargo.lock: {names - locked}")
     expect(str(ROOT) not in text, "it names a path of this machine")
-    listed = run("rpm", "--query", "--list", "--package", package("havipd-*-1.*.rpm"))
+    listed = run("rpm", "--query", "--list", "--package", package("havipd-[0-9]*-1.*.rpm"))
     expect("havipd.cdx.json" in listed, "not in the rpm")
     return f"{len(names)} components"
+
+
+def laboratory():
+    """havipd-lab: the sandbox and the simulator of the package run"""
+    program = WORK / "unpacked/usr/bin/havipd-lab"
+    run(program, "simulate", "--seed", "1", "--trace", "0")
+    said = run(program, "sandbox", "--script", "failover")
+    return said.strip().splitlines()[-1]
 
 
 def rpm_root():
@@ -65,7 +76,7 @@ def rpm_root():
     rpm = ["rpm", "--root", tree, "--force-debian"]
 
     def install(revision):
-        run(*rpm, "--nodeps", "-U", "--oldpackage", package(f"havipd-*-{revision}.*.rpm"))
+        run(*rpm, "--nodeps", "-U", "--oldpackage", package(f"havipd-[0-9]*-{revision}.*.rpm"))
         said = run(*rpm, "--verify", "--nodeps", "havipd").strip()
         expect(not said, f"rpm -V: {said}")
     install(1)
@@ -74,7 +85,7 @@ def rpm_root():
     expect(not links, f"enabled: {links}")
     with open(tree / "etc/havipd/havipd.toml", "a") as file:
         file.write("# edited\n")
-    run(*rpm, "--nodeps", "-U", package("havipd-*-2.*.rpm"))
+    run(*rpm, "--nodeps", "-U", package("havipd-[0-9]*-2.*.rpm"))
     expect((tree / "etc/havipd/havipd.toml").read_text().endswith("# edited\n"), "the upgrade lost the edited file")
     run(*rpm, "--erase", "havipd")
     expect((tree / "etc/havipd/havipd.toml.rpmsave").exists(), "erased with the edited file")
@@ -84,4 +95,4 @@ def rpm_root():
     return "installed, -V clean, edited file kept, erased"
 
 
-CASES = [glibc, lintian, rpmlint, man_pages, sbom, rpm_root]
+CASES = [glibc, lintian, rpmlint, man_pages, sbom, laboratory, rpm_root]
