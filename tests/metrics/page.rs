@@ -60,7 +60,14 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
 #[test]
 fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
     let listen = free();
-    let lab = lab(listen, Options { dead_multiplier: Some(20), ..Options::default() });
+    let check = "[[check]]\nname = \"web\"\nscript = [\"/bin/true\"]\n";
+    let options = Options {
+        dead_multiplier: Some(20),
+        group: "checks = [\"web\"]".into(),
+        tables: check.into(),
+        ..Options::default()
+    };
+    let lab = lab(listen, options);
     let a = lab.start(0);
     // Before b, which would serve there instead.
     wait_page(listen, "a serves metrics", |_| true);
