@@ -71,7 +71,9 @@ fn a_backup_whose_own_rules_refuse_its_heartbeats_takes_nothing() {
 fn a_deaf_backup_takes_over_from_a_host_that_is_known_not_to_run() {
     for cluster in pairs().filter(|c| c.arbiter == Arbiter::Cloud) {
         let off = Deed::PowerOff { node: node("a"), back_ms: None, forgets: false, told: true };
-        let steps = [(SETTLED, address(false)), (SETTLED + 20_000, off)];
+        // Without any heartbeat address of its own on the host it would not claim at all.
+        let refused = Deed::SendRefused { node: node("b"), on: true };
+        let steps = [(SETTLED, refused), (SETTLED, cut("a", "b")), (SETTLED + 20_000, off)];
         let report = play("the host is off", cluster, &steps, SETTLED + 90_000, "b", 1);
         assert!(moved_at(&report) < SETTLED + 20_000 + 30_000, "{}", report.trace);
     }
