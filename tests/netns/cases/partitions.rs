@@ -131,7 +131,7 @@ fn without_address(scene: &mut Scene<'_>) -> Result<(), String> {
     let node = scene.lab.gather()?;
     let (backup, mark) = (partner(node), scene.lab.mark());
     scene.lab.network.lose_heartbeat_address(backup);
-    let why = format!("the interface for {} is down or missing", DUO.id());
+    let why = format!("no interface for {}: none of the node's addresses", DUO.id());
     let others: Vec<Node> = NODES.into_iter().filter(|n| *n != backup).collect();
     let kept = takes_nothing(scene, node, mark, &why, &others);
     scene.lab.network.return_heartbeat_address(backup);
