@@ -69,7 +69,11 @@ fn watched(all: Vec<(Pid, OwnedFd)>) -> io::Result<(Pid, Vec<AsyncFd<OwnedFd>>)>
 
 fn by_name(name: &str) -> Found {
     let wanted: String = name.chars().take(COMM).collect();
-    let hidden = || Outcome::not_run("this host hides its processes from havipd (ProtectProc=); docs/checks.md has the drop-in that ends it");
+    let hidden = || {
+        Outcome::not_run(
+            "this host hides its processes from havipd (ProtectProc=); docs/checks.md has the drop-in that ends it",
+        )
+    };
     let entries = std::fs::read_dir("/proc").map_err(|e| Outcome::not_run(format!("/proc cannot be read: {e}")))?;
     let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
     let named = pids.filter(|pid| {
