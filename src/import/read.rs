@@ -306,8 +306,8 @@ fn tracked(statement: &Statement, checks: &[Check], own: &HashSet<String>, notes
             (_, None) => "it is not defined in these files".to_owned(),
         };
         let why = format!(
-            "{does}{weight}: this version of havipd has no checks ([[check]]); until it has, whatever notices the \
-             failure has to run havipctl drain, and havipctl undrain when it is over"
+            "{does}{weight}: checks are not carried over; write it as a [[check]] and name it in checks of the group \
+             (docs/checks.md)"
         );
         notes.add(Kind::Lost, place, format!("{what} {name}"), why);
     }
