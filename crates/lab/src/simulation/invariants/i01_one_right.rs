@@ -1,33 +1,26 @@
 //! I1: under arbiter `majority` two nodes never have the right at one instant of guest time.
 //!
 //! A right begins or grows only in a turn, so every turn is compared with all other nodes. A guest whose clocks the
-//! hypervisor stopped does not count while they stand. Afterwards only the lease that it had by then is excused, in
-//! the term of then and until that lease ends by its own clock, in which it is not over yet (election.md §2). What is
-//! renewed after the halt, or won in a new term, counts.
+//! hypervisor stopped does not count while they stand. Afterwards only the lease that it had by then is excused: until
+//! that lease ends by its own clock, in which it is not over yet, and only while the node has not lost leadership since.
+//! What is renewed after the halt, or won anew, counts. Another number is no other term: a leader takes the next one
+//! without a move, and by a clock that stood still it may do so before it learns that it did.
 
 use super::super::cluster::Cluster;
 use super::super::deed::Deed;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use havipd_core::model::ids::Epoch;
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
 
-/// The lease of one term when the guest's clocks stopped.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    epoch: Option<Epoch>,
-    /// When it ends at the latest, by the guest's clock: an ask that was on its way may still be granted.
-    until: Instant,
-}
-
 #[derive(Debug)]
 pub(super) struct OneRight {
     majority: bool,
-    /// Per node and group.
-    kept: Vec<Vec<Option<Kept>>>,
+    /// Per node and group: when the lease that it had when its clocks stopped ends at the latest, by the guest's clock. A
+    /// request that was on its way may still be granted.
+    kept: Vec<Vec<Option<Instant>>>,
 }
 
 impl OneRight {
@@ -49,13 +42,12 @@ impl OneRight {
         let asked = world.guest_now(host) + h.config.heartbeat.dead_time().max(keep);
         for group in 0..world.groups() {
             let until = world.right_until(host, group).unwrap_or_default().max(asked);
-            self.kept[host][group] = Some(Kept { epoch: world.epoch(host, group), until });
+            self.kept[host][group] = Some(until);
         }
     }
 
     fn excused(&self, world: &World, host: usize, group: usize) -> bool {
-        let kept = self.kept[host][group].filter(|k| k.epoch == world.epoch(host, group));
-        world.frozen(host) || kept.is_some_and(|k| world.guest_now(host) < k.until)
+        world.frozen(host) || self.kept[host][group].is_some_and(|until| world.guest_now(host) < until)
     }
 }
 
@@ -75,6 +67,10 @@ impl Invariant for OneRight {
             }
             Seen::Started { host } => {
                 self.kept[host].fill(None);
+                return Ok(());
+            }
+            Seen::Became { host, transition } if !transition.to.has_right() => {
+                self.kept[host][transition.group.0] = None;
                 return Ok(());
             }
             Seen::Turned { host } => host,
