@@ -67,7 +67,7 @@ pub struct Ran {
     pub group: GroupName,
     /// For which state.
     pub state: NotifyState,
-    /// In which reign.
+    /// In which term.
     pub epoch: Epoch,
     /// When the last one ended.
     pub at: Instant,

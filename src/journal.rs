@@ -36,7 +36,7 @@ pub struct Entry {
     /// Role after; empty unless the role changed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub to: String,
-    /// The reign that it begins or ends, or in which it happened.
+    /// The term that it begins or ends, or in which it happened.
     pub epoch: u64,
     /// Why, in a word.
     pub cause: String,

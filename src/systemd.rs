@@ -65,7 +65,7 @@ impl Watchdog {
         Self { interval: limit.checked_div(2).expect("two is not zero"), next: AtomicU64::new(0) }
     }
 
-    /// Whether a turn completed at `now` is to be reported.
+    /// Whether a step completed at `now` is to be reported.
     fn due(&self, now: Instant) -> bool {
         let due = now.as_nanos() >= self.next.load(Ordering::Relaxed);
         if due {
@@ -158,7 +158,7 @@ impl Notifier {
         });
     }
 
-    /// To be called after every turn that did all its work, and from nowhere else: at most twice per
+    /// To be called after every step that did all its work, and from nowhere else: at most twice per
     /// `WatchdogSec` it becomes a ping, and without it systemd restarts us.
     pub fn turn_completed(&self, now: Instant) {
         if self.watchdog.as_ref().is_some_and(|w| w.due(now)) {
@@ -166,7 +166,7 @@ impl Notifier {
         }
     }
 
-    /// How often a turn must be completed at least, if systemd watches.
+    /// How often a step must be completed at least, if systemd watches.
     #[must_use]
     pub fn watchdog_interval(&self) -> Option<Duration> {
         self.watchdog.as_ref().map(|w| w.interval)

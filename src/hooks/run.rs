@@ -56,7 +56,7 @@ pub struct HookOutcome {
     pub program: String,
     /// The state it was called for.
     pub state: NotifyState,
-    /// The reign.
+    /// The term.
     pub epoch: Epoch,
     /// How it ended.
     pub result: HookResult,

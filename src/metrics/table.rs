@@ -61,7 +61,7 @@ series! {
 
     ROLE: Gauge "havipd_group_role" ["group", "role"] "1 for the role that this node has in the group, 0 for the others.";
     ROLE_AGE: Gauge "havipd_group_role_age_seconds" ["group"] "Time since that role changed.";
-    EPOCH: Gauge "havipd_group_epoch" ["group"] "Number of the reign that this node knows.";
+    EPOCH: Gauge "havipd_group_epoch" ["group"] "Number of the term that this node knows.";
     IS_ACTIVE: Gauge "havipd_group_is_active" ["group"] "1 if this node is active.";
     ACTIVE_NODE: Gauge "havipd_group_active_node" ["group", "node"]
         "Always 1: who is active as far as this node knows; absent if it knows of nobody.";

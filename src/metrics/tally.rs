@@ -213,7 +213,7 @@ mod tests {
         assert_eq!((web.activations, web.unplanned), (1, 1));
         let claims: Vec<_> = web.claims.iter().map(|((cause, result), n)| (*cause, *result, *n)).collect();
         assert_eq!(claims, [("no-active", "lost-race", 1), ("peer-dead", "won", 1)]);
-        // Of the same reign, and of another one.
+        // Of the same term, and of another one.
         tally.late("web", 1, 140.0, "first packet here: the fabric probe of c");
         tally.late("web", 1, 150.0, "first packet here: the fabric probe of d");
         tally.late("web", 1, 99.0, "hooks done, 1 failed");

@@ -132,7 +132,7 @@ struct Driver {
     address_error: Option<String>,
     address_failures: u64,
     turns: u64,
-    /// The last turn had something to tell.
+    /// The last step had something to tell.
     notable: bool,
     ended: bool,
     /// In order: every group has left.
@@ -191,7 +191,7 @@ impl Driver {
         };
         driver.bind_probes();
         driver.observe_host();
-        driver.turn(Event::TimerExpired);
+        driver.step(Event::TimerExpired);
         let receiver = driver.status.subscribe();
         Ok((driver, receiver))
     }
@@ -214,7 +214,7 @@ impl Driver {
                 // Nobody is left to work for; the kernel takes the addresses off by itself.
                 Some(Input::Message(None)) => self.ended = true,
                 Some(Input::Datagram(r)) => {
-                    self.turn(Event::DatagramReceived {
+                    self.step(Event::DatagramReceived {
                         path: r.path,
                         from: r.from,
                         arrived: r.arrived,
@@ -239,13 +239,13 @@ impl Driver {
     fn due(&mut self) {
         let now = clock::now();
         if self.core.next_deadline() <= now {
-            self.turn(Event::TimerExpired);
+            self.step(Event::TimerExpired);
             if self.core.next_deadline() <= now {
                 self.rested = now + REST;
             }
         } else if self.follow_ups.front().is_some_and(|(at, _)| *at <= now) {
             if let Some((_, event)) = self.follow_ups.pop_front() {
-                self.turn(event);
+                self.step(event);
             }
         } else if self.housekeeping <= now {
             self.housekeeping = now + HOUSEKEEPING;
@@ -260,7 +260,7 @@ impl Driver {
                     self.places.set_target(Some(target));
                     self.observe_host();
                 }
-                self.turn(event);
+                self.step(event);
             }
             ToCore::Status(reply) => drop(reply.send(self.status(clock::now()))),
             ToCore::Reload(config, reply) => drop(reply.send(self.reload(config))),
@@ -278,7 +278,7 @@ impl Driver {
     }
 
     /// One event in, all actions out.
-    fn turn(&mut self, event: Event) {
+    fn step(&mut self, event: Event) {
         let now = clock::now();
         let reloaded = matches!(event, Event::ConfigReloaded(_));
         let mut actions = std::mem::take(&mut self.actions);
@@ -297,7 +297,7 @@ impl Driver {
         self.outbox.issue_again();
         self.actions = actions;
         self.turns += 1;
-        observed.into_iter().for_each(|event| self.turn(event));
+        observed.into_iter().for_each(|event| self.step(event));
         if self.places.learn(self.core.addresses()) {
             self.bind_probes();
             self.observe_host();
@@ -379,11 +379,11 @@ impl Driver {
 
     /// Keeps the last words good: after a crash nobody can make new ones.
     fn seal(&mut self, now: Instant) {
-        let basis = self.core.farewell_basis();
+        let basis = self.core.goodbye_basis();
         if self.sealed.as_ref() != Some(&basis) {
-            let farewells = self.core.farewells(now);
+            let goodbyes = self.core.goodbyes(now);
             let addresses = self.addresses();
-            if self.outbox.send(ToEffects::Seal { farewells, addresses }).is_none() {
+            if self.outbox.send(ToEffects::Seal { goodbyes, addresses }).is_none() {
                 self.sealed = Some(basis);
             }
         }
@@ -399,7 +399,7 @@ impl Driver {
         if let Some(target) = &config.local_node().target {
             self.places.set_target(Some(target));
         }
-        self.turn(Event::ConfigReloaded(config));
+        self.step(Event::ConfigReloaded(config));
         self.tell_paths();
         self.sealed = None;
         Ok(warnings)

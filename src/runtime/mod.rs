@@ -30,7 +30,7 @@ pub mod why;
 mod writes;
 
 use crate::net::interface::Mac;
-use havipd_core::election::Farewell;
+use havipd_core::election::Goodbye;
 use havipd_core::model::action::{Notification, Persisted, Transition, Write};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::event::{Event, Reply};
@@ -42,7 +42,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Places in each of the two queues: a busy turn of 250 groups fits.
+/// Places in each of the two queues: a busy step of 250 groups fits.
 const QUEUE: usize = 4096;
 
 /// What the effects side says to the core's.
@@ -84,7 +84,7 @@ pub(crate) enum ToEffects {
     /// Answer to a command.
     Reply { request: u64, reply: Reply },
     /// What is to be done by others after a crash.
-    Seal { farewells: Vec<Farewell>, addresses: Vec<Ipv4Addr> },
+    Seal { goodbyes: Vec<Goodbye>, addresses: Vec<Ipv4Addr> },
     /// Every group has left.
     Left,
 }

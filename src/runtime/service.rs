@@ -49,7 +49,7 @@ use chronicle::Chronicle;
 pub use leave::End;
 use remember::Remembered;
 
-/// Messages of the core taken in one turn of the loop.
+/// Messages of the core taken in one step of the loop.
 const PER_TURN: usize = 256;
 /// The core hears of our progress at least this often, whatever the heartbeat interval.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -124,8 +124,8 @@ struct Service {
     executor: Executor,
     hooks: Hooks,
     checks: Checks,
-    /// Per group, the reign that began last here, and when its move did.
-    reigns: HashMap<GroupName, (Epoch, Instant)>,
+    /// Per group, the term that began last here, and when its move did.
+    terms: HashMap<GroupName, (Epoch, Instant)>,
     state: Arc<StateFile>,
     journal: Journal,
     memory: Memory,
@@ -206,7 +206,7 @@ pub async fn run(
     let mut service = Service {
         hooks: Hooks::new(setup.config.local_node().name.clone()).telling(to_ran),
         checks: Checks::new(setup.config.local_node().name.clone(), to_core.clone()),
-        reigns: HashMap::new(),
+        terms: HashMap::new(),
         config: setup.config,
         path: setup.path,
         known: setup.known,
@@ -289,14 +289,14 @@ impl Service {
         tick
     }
 
-    /// One turn of ours is done: what depends on us may go on.
+    /// One step of ours is done: what depends on us may go on.
     fn progress(&mut self) {
         // When full: said again with the next tick.
         let _ = self.to_core.try_send(ToCore::Event(Event::EffectsProgressed));
         self.checks.tell();
     }
 
-    /// The core has done a turn, and so have we: systemd hears of both together.
+    /// The core has done a step, and so have we: systemd hears of both together.
     fn publish(&mut self) {
         let core = Arc::clone(&self.core_status.borrow_and_update());
         self.notifier.turn_completed(clock::now());

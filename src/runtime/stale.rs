@@ -6,7 +6,7 @@
 
 use crate::errors::chain;
 use crate::net::address::Addresses;
-use havipd_core::election::Farewell;
+use havipd_core::election::Goodbye;
 use havipd_core::model::settings::Config;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
@@ -58,13 +58,13 @@ pub enum StaleError {
 impl LastWord {
     /// What a daemon with `config` leaves to others.
     #[must_use]
-    pub fn new(config: &Config, farewells: &[Farewell], addresses: Vec<Ipv4Addr>) -> Self {
+    pub fn new(config: &Config, goodbyes: &[Goodbye], addresses: Vec<Ipv4Addr>) -> Self {
         let own = &config.local_node().addresses;
-        let sealed = |f: &Farewell| {
+        let sealed = |f: &Goodbye| {
             let from = SocketAddr::new(own.get(f.path)?.ip(), 0);
             Some(Sealed { from, to: f.to, hex: hex::encode(&f.bytes) })
         };
-        Self { addresses, datagrams: farewells.iter().filter_map(sealed).collect() }
+        Self { addresses, datagrams: goodbyes.iter().filter_map(sealed).collect() }
     }
 
     /// Replaces the file in `directory`, readable for its owner only: who can send it can end our sessions.

@@ -213,7 +213,7 @@ fn havipctl_shows_and_moves() {
     let (_, out, _) = parts(lab.ctl(1, &["status", "--json"]));
     let status: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&status["code"], &status["data"]["groups"][0]["active"]), (&json!(0), &json!("a")));
-    assert_eq!(status["data"]["groups"][0]["epoch"], a.group()["epoch"], "a bystander knows the reign");
+    assert_eq!(status["data"]["groups"][0]["epoch"], a.group()["epoch"], "a bystander knows the term");
 
     let (code, _, err) = parts(lab.ctl(1, &["switchover", "web"]));
     assert_eq!(code, Some(1), "{err}");

@@ -144,7 +144,7 @@ fn detach_and_wait_ends_when_it_shows() {
     });
 }
 
-/// keepalived goes back and forth faster than the cloud's answers follow: a look may be of our last reign.
+/// keepalived goes back and forth faster than the cloud's answers follow: a look may be of our last term.
 #[test]
 fn a_look_from_before_another_took_it_is_not_believed() {
     let lab = Lab::new(Options::default());

@@ -47,12 +47,12 @@ pub(crate) fn keeps_time(what: &str, active: &Daemon, watcher: &Daemon) {
 pub(crate) fn keeps_place(what: &str, active: &Daemon, watcher: &Daemon, one_in: u64) {
     // With many clients in its way, an answer may take several attempts.
     let group = || wait_for(&format!("{what}: an answer"), || Some(active.status()?["groups"][0].take()));
-    let reign = group()["epoch"].clone();
+    let term = group()["epoch"].clone();
     keeps_sending(what, watcher, one_in, |status| {
         assert_eq!(status["groups"][0]["active"], active.name, "{what}");
     });
     let group = group();
-    assert_eq!((&group["role"], &group["epoch"]), (&Value::from("active"), &reign), "{what}");
+    assert_eq!((&group["role"], &group["epoch"]), (&Value::from("active"), &term), "{what}");
 }
 
 /// Watches whoever is the only peer of `watcher`, whatever its role: four dead times' worth of heartbeats come, one in

@@ -90,7 +90,7 @@ impl Lab {
     }
 
     /// How many nodes in a row became active since `then`.
-    pub(crate) fn reigns_since(&self, havip: Havip, then: Moment) -> Vec<Node> {
+    pub(crate) fn terms_since(&self, havip: Havip, then: Moment) -> Vec<Node> {
         self.changes_since(havip, then).into_iter().filter(|c| c.to == "active").map(|c| c.node).collect()
     }
 

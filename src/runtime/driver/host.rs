@@ -70,7 +70,7 @@ impl Driver {
         if report.kind == Kind::Put
             && let Some((group, havip)) = self.places.of(report.address)
         {
-            self.turn(Event::AddressAnswered { group, havip, error });
+            self.step(Event::AddressAnswered { group, havip, error });
         }
     }
 
@@ -99,7 +99,7 @@ impl Driver {
 
     /// Tells the core what has changed of links and addresses.
     pub(super) fn observe_host(&mut self) {
-        self.look().into_iter().for_each(|event| self.turn(event));
+        self.look().into_iter().for_each(|event| self.step(event));
     }
 
     pub(super) fn look(&mut self) -> Vec<Event> {

@@ -8,7 +8,7 @@
 //!   itself written down, group by group;
 //! - last words are not kept: whether they fit is looked at every second.
 //!
-//! What waits is issued again with each turn, before anything new of its kind.
+//! What waits is issued again with each step, before anything new of its kind.
 
 use super::ToEffects;
 use havipd_core::model::action::{Notification, Persisted};

@@ -68,7 +68,7 @@ impl Driver {
     /// Tells the core of that.
     pub(super) fn tell_paths(&mut self) {
         if let Some(event) = self.observe_paths() {
-            self.turn(event);
+            self.step(event);
         }
     }
 

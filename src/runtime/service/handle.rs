@@ -58,7 +58,7 @@ impl Service {
                 self.measure.record(group.as_str(), &transition);
                 if transition.to == Role::Active {
                     let began = transition.timeline.first().map_or(transition.at, |s| s.at);
-                    self.reigns.insert(group.clone(), (transition.epoch, began));
+                    self.terms.insert(group.clone(), (transition.epoch, began));
                 }
                 record::log(&group, peer.as_deref(), &transition);
                 self.journal.write(Entry::new(&group, peer.as_deref(), &transition));
@@ -76,8 +76,8 @@ impl Service {
                     self.answer(waiting, response(reply));
                 }
             }
-            ToEffects::Seal { farewells, addresses } => {
-                self.word = Some(LastWord::new(&self.config, &farewells, addresses));
+            ToEffects::Seal { goodbyes, addresses } => {
+                self.word = Some(LastWord::new(&self.config, &goodbyes, addresses));
                 self.seal();
             }
             ToEffects::Left => self.left = true,
@@ -97,7 +97,7 @@ impl Service {
         if ran.lapsed {
             return self.ask_again(ran);
         }
-        let began = self.reigns.get(&ran.group).filter(|(epoch, _)| *epoch == ran.epoch).map(|(_, began)| *began);
+        let began = self.terms.get(&ran.group).filter(|(epoch, _)| *epoch == ran.epoch).map(|(_, began)| *began);
         let Some(began) = began.filter(|_| ran.state == NotifyState::Master) else { return };
         let what = match ran.failed {
             0 => "hooks done".to_owned(),

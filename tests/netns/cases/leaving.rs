@@ -84,12 +84,12 @@ fn restarted(scene: &mut Scene<'_>) -> Result<(), String> {
     restart(scene, node)?;
     for havip in HAVIPS {
         let settled = scene.lab.settle(havip, &NODES)?;
-        let reigns = scene.lab.reigns_since(havip, mark.at);
+        let terms = scene.lab.terms_since(havip, mark.at);
         let answered = scene.lab.probe.answerers(havip, mark.datagram..settled.datagram + 1);
         let moves = scene.lab.fabric.moves_since(havip, mark.at);
-        if settled.node != node || reigns.iter().any(|n| *n != node) || answered != [node] || !moves.is_empty() {
+        if settled.node != node || terms.iter().any(|n| *n != node) || answered != [node] || !moves.is_empty() {
             let story = scene.lab.story(havip);
-            return Err(format!("active became {reigns:?}, answers came from {answered:?}, {moves:?}\n{story}"));
+            return Err(format!("active became {terms:?}, answers came from {answered:?}, {moves:?}\n{story}"));
         }
         let outage = scene.lab.probe.outage(havip, mark.datagram..settled.datagram + 1);
         scene.findings.note(havip, Figure::RestartLost, outage.lost as f64);

@@ -37,25 +37,25 @@ pub(crate) fn cases(profile: &Profile) -> Vec<Case> {
 
 impl Scene<'_> {
     /// Holds a stretch of the record against what must have happened in it: the group went from
-    /// `from` to where it is now by one reign, and packets went nowhere else.
+    /// `from` to where it is now by one term, and packets went nowhere else.
     fn moved_once(&self, havip: Havip, from: Node, since: Mark, now: Settled) -> Result<(), String> {
         if now.node == from {
             return Err(format!("the group stayed on {}\n{}", from.name(), self.lab.story(havip)));
         }
-        let reigns = self.lab.reigns_since(havip, since.at);
+        let terms = self.lab.terms_since(havip, since.at);
         let answered = self.lab.probe.answerers(havip, since.datagram..now.datagram + 1);
-        if reigns != [now.node] || answered.iter().any(|n| *n != from && *n != now.node) {
-            return Err(format!("active became {reigns:?}, answers came from {answered:?}\n{}", self.lab.story(havip)));
+        if terms != [now.node] || answered.iter().any(|n| *n != from && *n != now.node) {
+            return Err(format!("active became {terms:?}, answers came from {answered:?}\n{}", self.lab.story(havip)));
         }
         Ok(())
     }
 
     /// The same of a group that must not have moved.
     fn stayed(&self, havip: Havip, at: Node, since: Mark, now: Settled) -> Result<(), String> {
-        let reigns = self.lab.reigns_since(havip, since.at);
+        let terms = self.lab.terms_since(havip, since.at);
         let answered = self.lab.probe.answerers(havip, since.datagram..now.datagram + 1);
-        if now.node != at || !reigns.is_empty() || answered != [at] {
-            return Err(format!("active became {reigns:?}, answers came from {answered:?}\n{}", self.lab.story(havip)));
+        if now.node != at || !terms.is_empty() || answered != [at] {
+            return Err(format!("active became {terms:?}, answers came from {answered:?}\n{}", self.lab.story(havip)));
         }
         Ok(())
     }

@@ -77,10 +77,10 @@ fn after_restart(scene: &mut Scene<'_>) -> Result<(), String> {
     Moment::now().after(DEAD_TIME * 2).rest_until();
     let settled = scene.lab.settle(TRIO, &NODES)?;
     let answered = scene.lab.probe.answerers(TRIO, mark.datagram..settled.datagram + 1);
-    let reigns = scene.lab.reigns_since(TRIO, mark.at);
-    if settled.node != node || reigns != [node] || answered != [node] {
+    let terms = scene.lab.terms_since(TRIO, mark.at);
+    if settled.node != node || terms != [node] || answered != [node] {
         let story = scene.lab.story(TRIO);
-        return Err(format!("active became {reigns:?}, answers came from {answered:?}\n{story}"));
+        return Err(format!("active became {terms:?}, answers came from {answered:?}\n{story}"));
     }
     Ok(())
 }

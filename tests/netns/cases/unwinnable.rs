@@ -41,10 +41,10 @@ fn crash(scene: &mut Scene<'_>) -> Result<(), String> {
     watched.after(WATCHED).rest_until();
     for havip in held.iter().copied() {
         let writes = scene.lab.fabric.writes_since(havip, watched, None).len();
-        let reigns = scene.lab.reigns_since(havip, mark.at);
-        if writes > TOO_MANY || !reigns.is_empty() {
+        let terms = scene.lab.terms_since(havip, mark.at);
+        if writes > TOO_MANY || !terms.is_empty() {
             let story = scene.lab.story(havip);
-            return Err(format!("{writes} writes within {WATCHED:?}; active became {reigns:?}\n{story}"));
+            return Err(format!("{writes} writes within {WATCHED:?}; active became {terms:?}\n{story}"));
         }
         let unbind = Command::Unbind { havip: havip.id().to_owned(), target: victim.instance() };
         scene.lab.fabric.control.apply(unbind).map_err(|e| e.to_string())?;

@@ -3,13 +3,13 @@
 use super::group::Group;
 use super::rank;
 use super::serving::holder_or_alone;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::Action;
 use crate::model::event::InstanceState;
 use crate::model::ids::{NodeIndex, OperationId, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{Arbiter, HoldOrRelease};
-use crate::reconcile::{HavipLoop, Outcome};
+use crate::reconcile::{HavipReconciler, Outcome};
 use crate::wire::Flags;
 use crate::wire::session::suspicion;
 use std::time::Duration;
@@ -20,123 +20,124 @@ pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 impl Group {
-    pub(crate) fn step_active(&mut self, turn: &mut Turn<'_>) {
-        self.renumber(turn);
-        self.forget_displaced(turn);
-        if self.superseded_now(turn) {
+    pub(crate) fn step_active(&mut self, step: &mut StepContext<'_>) {
+        self.renumber(step);
+        self.forget_displaced(step);
+        if self.superseded_now(step) {
             return;
         }
-        self.judge_isolation(turn);
+        self.judge_isolation(step);
         if !self.role.has_right() {
             return;
         }
-        if let Outcome::Failed(failure) = self.outcome(turn) {
-            self.give_up(turn, &failure);
+        if let Outcome::Failed(failure) = self.outcome(step) {
+            self.give_up(step, &failure);
             return;
         }
         if let Some(trouble) = self.lacking() {
-            self.plan.alarm(turn, self.index, &format!("{trouble}; staying active"));
+            self.plan.alarm(step, self.index, &format!("{trouble}; staying active"));
         }
-        self.consider_handover(turn);
+        self.consider_handover(step);
     }
 
-    /// A higher number that nobody reigns with: take the next one, so that our datagrams stay the newest.
+    /// A higher number that nobody is active with: take the next one, so that our datagrams stay the newest.
     ///
-    /// Who reigns with it has the time of a heartbeat to say so: a guest that was frozen hears of its successor's number
+    /// Who is active with it has the time of a heartbeat to say so: a guest that was frozen hears of its successor's number
     /// from others first. Voters renew by the newest number only, so where a lease runs short there is no waiting. With
     /// the other arbiters once in a dead time is enough: of two that are active and do not hear each other, each hears
     /// through others what the other took.
-    fn renumber(&mut self, turn: &mut Turn<'_>) {
+    fn renumber(&mut self, step: &mut StepContext<'_>) {
         if self.seen <= self.epoch {
             self.outnumbered = None;
             return;
         }
-        let heard = *self.outnumbered.get_or_insert(turn.now) + suspicion(turn.config.heartbeat.interval);
-        let majority = self.by_majority(turn);
-        let short = majority && self.right_until(turn) < turn.now + turn.dead_time() / 2;
+        let heard = *self.outnumbered.get_or_insert(step.now) + suspicion(step.config.heartbeat.interval);
+        let majority = self.by_majority(step);
+        let short = majority && self.right_until(step) < step.now + step.dead_time() / 2;
         let from = if majority { heard } else { heard.max(self.renumbers_from) };
-        if self.granted_to_another(turn) || !(short || turn.due(from)) {
+        if self.granted_to_another(step) || !(short || step.due(from)) {
             return;
         }
         self.outnumbered = None;
-        self.renumbers_from = turn.now + turn.dead_time();
+        self.renumbers_from = step.now + step.dead_time();
         self.epoch = self.seen.next();
         self.seen = self.epoch;
         self.asker.renumber(self.epoch);
-        *turn.changed = true;
+        *step.changed = true;
     }
 
     /// Whether a voter says that it gave another node a higher number than ours.
-    fn granted_to_another(&self, turn: &Turn<'_>) -> bool {
-        let grants = turn.peers.iter().filter_map(|p| p.says(self.tag, turn.now)?.grant);
-        grants.into_iter().any(|grant| grant.node != turn.peers.me() && grant.epoch > self.epoch)
+    fn granted_to_another(&self, step: &StepContext<'_>) -> bool {
+        let grants = step.peers.iter().filter_map(|p| p.says(self.tag, step.now)?.grant);
+        grants.into_iter().any(|grant| grant.node != step.peers.me() && grant.epoch > self.epoch)
     }
 
     /// Whom we replaced is back: should it fall silent again, it may be claiming.
-    fn forget_displaced(&mut self, turn: &Turn<'_>) {
+    fn forget_displaced(&mut self, step: &StepContext<'_>) {
         let mut displaces = std::mem::take(&mut self.displaces);
         displaces.retain(|id| {
-            let node = self.member_with(turn, id);
-            !node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.up(turn.now))
+            let node = self.member_with(step, id);
+            !node.and_then(|n| step.peers.of(n)).is_some_and(|p| p.up(step.now))
         });
         self.displaces = displaces;
     }
 
     /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear, or one that nothing contradicts
     /// for as long as an audit is good.
-    fn superseded_now(&mut self, turn: &mut Turn<'_>) -> bool {
-        let settings = self.settings(turn);
+    fn superseded_now(&mut self, step: &mut StepContext<'_>) -> bool {
+        let settings = self.settings(step);
         if !settings.arbiter.by_record() || self.maintained() {
             return false;
         }
-        let me = turn.identity.map(Target::id);
-        for i in 0..self.loops.len() {
-            // What was not ours in this reign was not taken from us; nothing ever is to who only observes.
-            if *self.loops[i].outcome() != Outcome::Confirmed {
+        let me = step.identity.map(Target::id);
+        for i in 0..self.reconcilers.len() {
+            // What was not ours in this term was not taken from us; nothing ever is to who only observes.
+            if *self.reconcilers[i].outcome() != Outcome::Confirmed {
                 continue;
             }
-            let wrote = self.loops[i].last_write(turn.now);
-            let Some(read) = self.loops[i].read.clone() else { continue };
+            let wrote = self.reconcilers[i].last_write(step.now);
+            let Some(read) = self.reconcilers[i].read.clone() else { continue };
             if holder_or_alone(&read, me) {
                 continue;
             }
-            let other = read.havip.holder().and_then(|h| Some((h, self.member_with(turn, h)?)));
-            let Some(by) = self.superseded.watch(turn, i, other, &read, wrote) else { continue };
-            let node = self.member_with(turn, &by);
-            let settings = self.settings(turn);
-            self.superseded.hold_back(turn, settings, i, &by, node);
+            let other = read.havip.holder().and_then(|h| Some((h, self.member_with(step, h)?)));
+            let Some(by) = self.superseded.watch(step, i, other, &read, wrote) else { continue };
+            let node = self.member_with(step, &by);
+            let settings = self.settings(step);
+            self.superseded.hold_back(step, settings, i, &by, node);
             let text = format!("the cloud names {by} as holder, and its node is not heard");
-            self.lose(turn, Role::Backup, Cause::Superseded, text, node);
+            self.lose(step, Role::Backup, Cause::Superseded, text, node);
             return true;
         }
         false
     }
 
     /// Neither peers nor cloud answer.
-    fn judge_isolation(&mut self, turn: &mut Turn<'_>) {
-        let settings = self.settings(turn);
+    fn judge_isolation(&mut self, step: &mut StepContext<'_>) {
+        let settings = self.settings(step);
         let was = self.isolated();
-        let no_peer = turn.peers.iter().all(|p| !p.up(turn.now)) && settings.members.len() > 1;
+        let no_peer = step.peers.iter().all(|p| !p.up(step.now)) && settings.members.len() > 1;
         // More than once: what was not sent meanwhile, for reasons of our own, adds nothing to one silence.
-        let silent = |l: &HavipLoop| l.silence.filter(|(looks, _)| *looks > 1).map(|(_, since)| since);
-        let no_cloud = self.loops.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
+        let silent = |l: &HavipReconciler| l.silence.filter(|(looks, _)| *looks > 1).map(|(_, since)| since);
+        let no_cloud =
+            self.reconcilers.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
         self.isolated_since = match no_cloud {
             Some(since) if no_peer && settings.arbiter != Arbiter::Majority => {
-                turn.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(turn.now))
+                step.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(step.now))
             }
             _ => None,
         };
         if was != self.isolated() {
-            *turn.changed = true;
+            *step.changed = true;
             let text = if was { "isolated no longer" } else { "isolated: neither peers nor cloud answer" };
-            self.step_done(turn, text.into());
-            turn.out.push(Action::Warn { group: Some(self.index), text: text.into() });
+            self.step_done(step, text.into());
+            step.out.push(Action::Warn { group: Some(self.index), text: text.into() });
         }
         // keepalived would have us active all the same.
-        let may_release = !self.by_keepalived(turn);
+        let may_release = !self.by_keepalived(step);
         if self.isolated() && may_release && settings.when_isolated == HoldOrRelease::Release {
             let text = "neither peers nor cloud answer, and when-isolated is release";
-            self.lose(turn, Role::Backup, Cause::Isolated, text.into(), None);
+            self.lose(step, Role::Backup, Cause::Isolated, text.into(), None);
         }
     }
 
@@ -146,114 +147,114 @@ impl Group {
 
     /// Whether a write of ours may not have been carried out yet: it would undo what a successor does. One that is not
     /// answered soon is not waited for.
-    pub(crate) fn write_on_its_way(&self, turn: &mut Turn<'_>) -> bool {
-        self.loops.iter().filter_map(HavipLoop::writing_since).any(|since| !turn.due(since + ON_ITS_WAY))
+    pub(crate) fn write_on_its_way(&self, step: &mut StepContext<'_>) -> bool {
+        self.reconcilers.iter().filter_map(HavipReconciler::writing_since).any(|since| !step.due(since + ON_ITS_WAY))
     }
 
     /// Reasons of our own, and of better-ranked peers, to hand over.
-    fn consider_handover(&mut self, turn: &mut Turn<'_>) {
-        if self.write_on_its_way(turn) {
+    fn consider_handover(&mut self, step: &mut StepContext<'_>) {
+        if self.write_on_its_way(step) {
             return;
         }
         if let Some(node) = self.plan.take_order() {
-            return self.switch_over_to(turn, node);
+            return self.switch_over_to(step, node);
         }
         // Where keepalived elects it has reasons of its own.
-        if self.maintained() || turn.stopping || self.by_keepalived(turn) || !turn.due(self.plan.retry_at()) {
+        if self.maintained() || step.stopping || self.by_keepalived(step) || !step.due(self.plan.retry_at()) {
             return;
         }
-        let settings = self.settings(turn);
-        let over = self.damping.over_budget(turn.now, settings);
+        let settings = self.settings(step);
+        let over = self.damping.over_budget(step.now, settings);
         if self.is_drained() {
-            self.hand_over_if_possible(turn, Cause::Drained, "drained by an operator");
+            self.hand_over_if_possible(step, Cause::Drained, "drained by an operator");
         } else if let Some((cause, text)) = self.ineligible.clone() {
             if cause == Cause::AddressFailed {
                 // Who has no address serves nobody: like a dead holder it is replaced whatever the budget says.
-                self.hand_over_if_possible(turn, cause, &text);
+                self.hand_over_if_possible(step, cause, &text);
             } else if over {
-                self.plan.alarm(turn, self.index, "a check fails, but max-moves is reached: staying");
-            } else if rank::successor(turn, settings, self.tag).is_some() {
-                self.hand_over_if_possible(turn, cause, &text);
+                self.plan.alarm(step, self.index, "a check fails, but max-moves is reached: staying");
+            } else if rank::successor(step, settings, self.tag).is_some() {
+                self.hand_over_if_possible(step, cause, &text);
             } else if settings.when_all_fail == HoldOrRelease::Release {
-                self.lose(turn, Role::Fault, cause, text, None);
+                self.lose(step, Role::Fault, cause, text, None);
             }
-        } else if let Some(node) = self.fetcher(turn) {
-            let text = format!("an operator on {} asked for it", turn.config.node(node).name);
+        } else if let Some(node) = self.fetcher(step) {
+            let text = format!("an operator on {} asked for it", step.config.node(node).name);
             self.kept.preemption_suspended = true;
-            *turn.persist = true;
-            self.hand_over(turn, node, Cause::Switchover, &text);
-        } else if let Some(node) = self.preemptor(turn) {
+            *step.persist = true;
+            self.hand_over(step, node, Cause::Switchover, &text);
+        } else if let Some(node) = self.preemptor(step) {
             if over {
-                self.plan.alarm(turn, self.index, "a better-ranked node is back, but max-moves is reached: staying");
+                self.plan.alarm(step, self.index, "a better-ranked node is back, but max-moves is reached: staying");
             } else {
-                let name = &turn.config.node(node).name;
+                let name = &step.config.node(node).name;
                 let text = format!("{name} goes first in rank");
-                self.hand_over(turn, node, Cause::Preempted, &text);
+                self.hand_over(step, node, Cause::Preempted, &text);
             }
         }
     }
 
     /// A better-ranked peer that asks for the right and may have it.
-    fn preemptor(&self, turn: &Turn<'_>) -> Option<NodeIndex> {
+    fn preemptor(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
         if self.kept.preemption_suspended {
             return None;
         }
-        let ours = rank::key(turn, turn.config.local, self.effective(turn));
-        let wants = turn.peers.iter().filter(|p| p.up(turn.now) && !p.returning(turn.now));
+        let ours = rank::key(step, step.config.local, self.effective(step));
+        let wants = step.peers.iter().filter(|p| p.up(step.now) && !p.returning(step.now));
         wants
-            .filter_map(|p| Some((p.node, p.says(self.tag, turn.now)?)))
+            .filter_map(|p| Some((p.node, p.says(self.tag, step.now)?)))
             .filter(|(_, e)| e.flags.has(Flags::WANTS) && e.flags.has(Flags::ELIGIBLE))
-            .map(|(n, e)| (rank::key(turn, n, i32::from(e.effective)), n))
+            .map(|(n, e)| (rank::key(step, n, i32::from(e.effective)), n))
             .filter(|(key, _)| *key < ours)
             .min()
             .map(|(_, n)| n)
     }
 
     /// Whether our entry asks the active node to hand over to us.
-    pub(crate) fn wants(&self, turn: &mut Turn<'_>) -> bool {
-        let settings = self.settings(turn);
+    pub(crate) fn wants(&self, step: &mut StepContext<'_>) -> bool {
+        let settings = self.settings(step);
         let (Role::Backup, true, Some(since)) = (self.role, settings.preempt, self.eligible_since) else {
             return false;
         };
-        self.goes_before_active(turn) && self.may_be_active(turn) && turn.due(since + settings.preempt_delay)
+        self.goes_before_active(step) && self.may_be_active(step) && step.due(since + settings.preempt_delay)
     }
 
     /// Whether a peer is active that we go before, and no switchover put it there.
-    pub(crate) fn goes_before_active(&self, turn: &Turn<'_>) -> bool {
-        let ours = rank::key(turn, turn.config.local, self.effective(turn));
-        turn.peers.iter().any(|p| {
-            p.owns(self.tag, turn.now).is_some_and(|e| {
+    pub(crate) fn goes_before_active(&self, step: &StepContext<'_>) -> bool {
+        let ours = rank::key(step, step.config.local, self.effective(step));
+        step.peers.iter().any(|p| {
+            p.owns(self.tag, step.now).is_some_and(|e| {
                 e.role == Role::Active
                     && !e.flags.has(Flags::SETTLED)
-                    && ours < rank::key(turn, p.node, i32::from(e.effective))
+                    && ours < rank::key(step, p.node, i32::from(e.effective))
             })
         })
     }
 
     /// Whether our entry says that this node could be active.
-    pub(crate) fn may_be_active(&self, turn: &Turn<'_>) -> bool {
+    pub(crate) fn may_be_active(&self, step: &StepContext<'_>) -> bool {
         self.ineligible.is_none()
-            && self.membership(turn).is_some_and(|m| !m.witness)
+            && self.membership(step).is_some_and(|m| !m.witness)
             && !self.is_drained()
             && !self.health.undecided
-            && !turn.stopping
+            && !step.stopping
             && !self.left
             && self.superseded.held.is_none()
-            && (self.role.has_right() || self.damping.address_able(turn.now))
-            && turn.claims_from <= turn.now
-            && self.vrrp_allows(turn)
+            && (self.role.has_right() || self.damping.address_able(step.now))
+            && step.claims_from <= step.now
+            && self.vrrp_allows(step)
     }
 
     /// Holding back: looks for new evidence, and asks for some.
-    pub(crate) fn new_evidence(&mut self, turn: &mut Turn<'_>) -> Option<String> {
-        if let Some((op, target)) = self.superseded.question(turn)
+    pub(crate) fn new_evidence(&mut self, step: &mut StepContext<'_>) -> Option<String> {
+        if let Some((op, target)) = self.superseded.question(step)
             && let Target::Instance(instance) = target
         {
-            let deadline = turn.now + turn.config.cloud.request_timeout;
-            turn.out.push(Action::ReadInstance { op, instance, deadline });
+            let deadline = step.now + step.config.cloud.request_timeout;
+            step.out.push(Action::ReadInstance { op, instance, deadline });
         }
-        let read = self.superseded.over().and_then(|i| self.loops.get(i)).and_then(|l| l.read.clone());
-        self.superseded.evidence(turn, read.as_deref())
+        let read = self.superseded.over().and_then(|i| self.reconcilers.get(i)).and_then(|l| l.read.clone());
+        self.superseded.evidence(step, read.as_deref())
     }
 
     /// The cloud told whether an instance runs. False when nobody asked.

@@ -3,15 +3,15 @@
 use super::group::Group;
 use super::peer::Peer;
 use super::rank;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::settings::Arbiter;
 use crate::model::time::Instant;
-use crate::reconcile::{Failure, HavipLoop, Outcome};
+use crate::reconcile::{Failure, HavipReconciler, Outcome};
 use crate::wire::Flags;
 
-/// Why nothing is claimed just now. It is for people: the state is evaluated again each turn.
+/// Why nothing is claimed just now. It is for people: the state is evaluated again each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Waiting {
     /// In words; empty where nothing is waited for.
@@ -41,73 +41,73 @@ pub(super) enum Verdict {
 }
 
 impl Group {
-    pub(crate) fn step_backup(&mut self, turn: &mut Turn<'_>) {
-        if self.role == Role::Fault || self.membership(turn).is_none_or(|m| m.witness) {
+    pub(crate) fn step_backup(&mut self, step: &mut StepContext<'_>) {
+        if self.role == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
             self.asker.stop();
-            let again = self.damping.unable_until(turn.now).filter(|_| self.role == Role::Fault);
+            let again = self.damping.unable_until(step.now).filter(|_| self.role == Role::Fault);
             self.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
             return;
         }
-        if let Some(news) = self.new_evidence(turn) {
+        if let Some(news) = self.new_evidence(step) {
             let text = format!("holds back no longer: {news}");
-            turn.out.push(crate::model::action::Action::Warn { group: Some(self.index), text: text.clone() });
-            self.step_done(turn, text);
+            step.out.push(crate::model::action::Action::Warn { group: Some(self.index), text: text.clone() });
+            self.step_done(step, text);
         }
-        if self.settings(turn).arbiter != Arbiter::Majority {
-            self.note_reach(turn);
+        if self.settings(step).arbiter != Arbiter::Majority {
+            self.note_reach(step);
         }
-        match self.may_claim(turn) {
+        match self.may_claim(step) {
             Verdict::Wait(why) => {
-                self.stop_asking(turn);
+                self.stop_asking(step);
                 if std::mem::take(&mut self.refusals) > 0 {
                     // Whatever it was that we did not hear, we know better now.
-                    self.ask_again_at = turn.now;
+                    self.ask_again_at = step.now;
                 }
                 self.waiting = why;
             }
-            Verdict::Claim(cause, why, peer) => self.ask(turn, cause, why, peer),
+            Verdict::Claim(cause, why, peer) => self.ask(step, cause, why, peer),
         }
     }
 
-    fn may_claim(&mut self, turn: &mut Turn<'_>) -> Verdict {
-        if let Some(reason) = self.barred(turn) {
+    fn may_claim(&mut self, step: &mut StepContext<'_>) -> Verdict {
+        if let Some(reason) = self.barred(step) {
             self.vacant_since = None;
             return Verdict::Wait(reason);
         }
-        if self.maintained() && !self.resumes(turn) {
+        if self.maintained() && !self.resumes(step) {
             return Verdict::Wait("cluster-wide maintenance is on".into());
         }
-        if self.by_keepalived(turn) {
-            return self.may_claim_by_keepalived(turn);
+        if self.by_keepalived(step) {
+            return self.may_claim_by_keepalived(step);
         }
-        if let Some((node, text)) = self.offered(turn) {
+        if let Some((node, text)) = self.offered(step) {
             let planned = Cause::HandedOver;
             return Verdict::Claim(planned, text, Some(node));
         }
-        if let Some(reason) = self.somebody_else(turn) {
+        if let Some(reason) = self.somebody_else(step) {
             self.vacant_since = None;
             return Verdict::Wait(reason);
         }
-        if self.resumes(turn) {
+        if self.resumes(step) {
             return Verdict::Claim(Cause::Resumed, "the cloud still names us as holder".into(), None);
         }
-        if let Some(reason) = self.cold_start(turn) {
+        if let Some(reason) = self.cold_start(step) {
             return Verdict::Wait(reason);
         }
         // The turns by rank are counted from when a claim could first have succeeded.
-        let since = (*self.vacant_since.get_or_insert(turn.now)).max(self.first_vote(turn));
-        if let Some(reason) = self.outranked(turn, since).or_else(|| self.may_resume(turn, since)) {
+        let since = (*self.vacant_since.get_or_insert(step.now)).max(self.first_vote(step));
+        if let Some(reason) = self.outranked(step, since).or_else(|| self.may_resume(step, since)) {
             return Verdict::Wait(reason);
         }
-        match self.settings(turn).arbiter {
-            Arbiter::Cloud => self.ask_cloud(turn),
-            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(turn),
+        match self.settings(step).arbiter {
+            Arbiter::Cloud => self.ask_cloud(step),
+            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(step),
         }
     }
 
     /// What keeps this node from claiming whatever the others do.
-    fn barred(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
-        if turn.stopping || self.left {
+    fn barred(&self, step: &mut StepContext<'_>) -> Option<Waiting> {
+        if step.stopping || self.left {
             return Some("this daemon is stopping".into());
         }
         if !self.drain_known {
@@ -123,53 +123,53 @@ impl Group {
             return Some(text.to_owned().into());
         }
         // ⚠ Who has none of the addresses that the others know this node by hears nobody, and may be a copy of it.
-        if turn.unbound {
+        if step.unbound {
             return Some("none of this node's heartbeat addresses is on this host: nobody could hear it".into());
         }
-        if turn.alive_until <= turn.now {
+        if step.alive_until <= step.now {
             return Some("the part of this daemon that carries things out stands still".into());
         }
-        if !turn.due(turn.claims_from) {
+        if !step.due(step.claims_from) {
             let text =
                 "this host was paused, or a part of this daemon stood still; nothing is claimed for one dead time";
-            return Some(Waiting::until(turn.claims_from, text));
+            return Some(Waiting::until(step.claims_from, text));
         }
         let held = self.superseded.held.as_ref()?;
-        if let Some((_, why)) = held.node.and_then(|n| turn.peers.of(n)).and_then(|p| p.unheard(turn.now)) {
+        if let Some((_, why)) = held.node.and_then(|n| step.peers.of(n)).and_then(|p| p.unheard(step.now)) {
             let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
             return Some(Waiting::until(held.until, text));
         }
-        let node = held.node.map(|n| format!(" (node {})", turn.config.node(n).name)).unwrap_or_default();
+        let node = held.node.map(|n| format!(" (node {})", step.config.node(n).name)).unwrap_or_default();
         let text =
             format!("the cloud gave the address to {}{node}; waiting for new evidence, or for reclaim-wait", held.by);
         Some(Waiting::until(held.until, text))
     }
 
     /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
-    fn until_it_preempts(&self, turn: &Turn<'_>) -> Option<Instant> {
-        let settings = self.settings(turn);
-        let since = self.eligible_since.filter(|_| settings.preempt && !self.by_keepalived(turn))?;
-        self.goes_before_active(turn).then_some(since + settings.preempt_delay).filter(|at| *at > turn.now)
+    fn until_it_preempts(&self, step: &StepContext<'_>) -> Option<Instant> {
+        let settings = self.settings(step);
+        let since = self.eligible_since.filter(|_| settings.preempt && !self.by_keepalived(step))?;
+        self.goes_before_active(step).then_some(since + settings.preempt_delay).filter(|at| *at > step.now)
     }
 
     /// A node that has the right offers it to us.
-    pub(crate) fn offered(&self, turn: &Turn<'_>) -> Option<(NodeIndex, String)> {
-        let me = turn.peers.me();
-        turn.peers.iter().find_map(|p| {
-            let entry = p.releases(self.tag, turn.now).filter(|e| e.successor == Some(me))?;
-            p.up(turn.now).then(|| {
-                let name = &turn.config.node(p.node).name;
+    pub(crate) fn offered(&self, step: &StepContext<'_>) -> Option<(NodeIndex, String)> {
+        let me = step.peers.me();
+        step.peers.iter().find_map(|p| {
+            let entry = p.releases(self.tag, step.now).filter(|e| e.successor == Some(me))?;
+            p.up(step.now).then(|| {
+                let name = &step.config.node(p.node).name;
                 (p.node, format!("{name} hands over epoch {}", entry.epoch))
             })
         })
     }
 
     /// Somebody has the right, or it is reserved for somebody.
-    pub(super) fn somebody_else(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
-        for peer in turn.peers.iter() {
-            let name = turn.config.node(peer.node).name.as_str();
-            if peer.owns(self.tag, turn.now).is_some() {
-                let preempts = self.until_it_preempts(turn);
+    pub(super) fn somebody_else(&self, step: &mut StepContext<'_>) -> Option<Waiting> {
+        for peer in step.peers.iter() {
+            let name = step.config.node(peer.node).name.as_str();
+            if peer.owns(self.tag, step.now).is_some() {
+                let preempts = self.until_it_preempts(step);
                 return Some(match preempts {
                     Some(at) => {
                         let text =
@@ -179,113 +179,113 @@ impl Group {
                     None => format!("{name} is active").into(),
                 });
             }
-            if peer.releases(self.tag, turn.now).is_some() {
+            if peer.releases(self.tag, step.now).is_some() {
                 return Some(format!("{name} is handing over").into());
             }
         }
-        self.heard_by_another(turn).or_else(|| self.unheard_of(turn))
+        self.heard_by_another(step).or_else(|| self.unheard_of(step))
     }
 
     /// ⚠ Arbiter `cloud`: a member that is heard hears the active node, and is heard there. So that node is alive, and only the way
     /// from there to here is broken: a claim would move the address for nothing. It says no more by then if that node died.
-    fn heard_by_another(&self, turn: &Turn<'_>) -> Option<Waiting> {
-        if self.settings(turn).arbiter != Arbiter::Cloud {
+    fn heard_by_another(&self, step: &StepContext<'_>) -> Option<Waiting> {
+        if self.settings(step).arbiter != Arbiter::Cloud {
             return None;
         }
-        let hears = |p: &&Peer| p.says(self.tag, turn.now).is_some_and(|e| e.flags.has(Flags::HEARS_ACTIVE));
-        let name = &turn.config.node(turn.peers.iter().filter(|p| p.up(turn.now)).find(hears)?.node).name;
+        let hears = |p: &&Peer| p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::HEARS_ACTIVE));
+        let name = &step.config.node(step.peers.iter().filter(|p| p.up(step.now)).find(hears)?.node).name;
         Some(format!("{name} hears the active node, which this node does not hear").into())
     }
 
     /// ⚠ A live member that has started anew and has not spoken of this group yet, since not all of them fit one datagram, may be
     /// active in it: that nobody is known to be active is no evidence then. (I12, `no-active`; seed 76)
-    fn unheard_of(&self, turn: &Turn<'_>) -> Option<Waiting> {
+    fn unheard_of(&self, step: &StepContext<'_>) -> Option<Waiting> {
         let silent =
-            |p: &&Peer| p.alive(turn.now) && p.digest == Some(turn.digest) && !p.entries.contains_key(&self.tag);
-        let members = self.settings(turn).members.iter().filter(|m| !m.witness);
-        let peer = members.filter_map(|m| turn.peers.of(m.node)).find(silent)?;
-        Some(format!("{} has not said anything of this group yet", turn.config.node(peer.node).name).into())
+            |p: &&Peer| p.alive(step.now) && p.digest == Some(step.digest) && !p.entries.contains_key(&self.tag);
+        let members = self.settings(step).members.iter().filter(|m| !m.witness);
+        let peer = members.filter_map(|m| step.peers.of(m.node)).find(silent)?;
+        Some(format!("{} has not said anything of this group yet", step.config.node(peer.node).name).into())
     }
 
     /// Whether this start may turn out to go on where the last run ended, as far as is known yet.
-    pub(super) fn may_yet_resume(&self, turn: &Turn<'_>) -> bool {
-        let me = turn.identity.map(Target::id);
+    pub(super) fn may_yet_resume(&self, step: &StepContext<'_>) -> bool {
+        let me = step.identity.map(Target::id);
         self.cause == Cause::Started
             && self.damping.owner().is_none()
-            && turn.now < turn.started + self.settings(turn).keep_for
-            && self.loops.iter().all(|l| l.holder().is_none_or(|h| Some(h) == me))
+            && step.now < step.started + self.settings(step).keep_for
+            && self.reconcilers.iter().all(|l| l.holder().is_none_or(|h| Some(h) == me))
     }
 
-    /// The cloud names us, and no peer has had a newer reign since our start: go on where the last run ended.
-    pub(super) fn resumes(&self, turn: &Turn<'_>) -> bool {
+    /// The cloud names us, and no peer has had a newer term since our start: go on where the last run ended.
+    pub(super) fn resumes(&self, step: &StepContext<'_>) -> bool {
         self.cause == Cause::Started
             && self.damping.owner().is_none()
-            && !self.loops.is_empty()
-            && self.loops.iter().all(|l| l.holder().is_some() && l.holder() == turn.identity.map(Target::id))
+            && !self.reconcilers.is_empty()
+            && self.reconcilers.iter().all(|l| l.holder().is_some() && l.holder() == step.identity.map(Target::id))
     }
 
     /// A peer that was not heard since our start counts as live until the cold-start wait is over.
-    pub(super) fn cold_start(&self, turn: &mut Turn<'_>) -> Option<Waiting> {
-        let until = turn.started + turn.config.heartbeat.cold_start_wait;
-        let members = &self.settings(turn).members;
-        let unmet = members.iter().find(|m| turn.peers.of(m.node).is_some_and(|p| !p.met && !p.gone) && !m.witness)?;
-        let name = turn.config.node(unmet.node).name.as_str();
+    pub(super) fn cold_start(&self, step: &mut StepContext<'_>) -> Option<Waiting> {
+        let until = step.started + step.config.heartbeat.cold_start_wait;
+        let members = &self.settings(step).members;
+        let unmet = members.iter().find(|m| step.peers.of(m.node).is_some_and(|p| !p.met && !p.gone) && !m.witness)?;
+        let name = step.config.node(unmet.node).name.as_str();
         let text = format!("{name} was not heard since the start; waiting for it, or for cold-start-wait");
-        (!turn.due(until)).then(|| Waiting::until(until, text))
+        (!step.due(until)).then(|| Waiting::until(until, text))
     }
 
     /// A live eligible member that the cloud names goes before the rank for one dead time: it may have restarted.
     /// So does the last holder, whatever we read last, while it is expected back from a restart that it announced.
-    fn may_resume(&self, turn: &mut Turn<'_>, since: Instant) -> Option<Waiting> {
-        let back = |n: &NodeIndex| turn.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > turn.now);
-        let named = self.loops.iter().find_map(HavipLoop::holder).and_then(|h| self.member_with(turn, h));
-        // The look may be an audit interval old: where the heartbeats told of another reign since, they are right.
+    fn may_resume(&self, step: &mut StepContext<'_>, since: Instant) -> Option<Waiting> {
+        let back = |n: &NodeIndex| step.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > step.now);
+        let named = self.reconcilers.iter().find_map(HavipReconciler::holder).and_then(|h| self.member_with(step, h));
+        // The read may be an audit interval old: where the heartbeats told of another term since, they are right.
         let named = named.filter(|n| self.damping.owner().is_none_or(|owner| owner == *n));
-        let node = self.damping.owner().filter(back).or(named).filter(|n| *n != turn.config.local)?;
-        let peer = turn.peers.of(node)?;
-        let able = peer.says(self.tag, turn.now)?.flags.has(Flags::ELIGIBLE);
+        let node = self.damping.owner().filter(back).or(named).filter(|n| *n != step.config.local)?;
+        let peer = step.peers.of(node)?;
+        let able = peer.says(self.tag, step.now)?.flags.has(Flags::ELIGIBLE);
         // Just back from a restart it may still be learning who it is.
         let until = match peer.expected_by {
-            Some(at) if at > turn.now => at,
-            _ if able => since + turn.dead_time(),
+            Some(at) if at > step.now => at,
+            _ if able => since + step.dead_time(),
             _ => return None,
         };
-        let name = &turn.config.node(node).name;
-        let up = peer.up(turn.now);
-        (up && !turn.due(until)).then(|| Waiting::until(until, format!("{name} was the holder and may resume")))
+        let name = &step.config.node(node).name;
+        let up = peer.up(step.now);
+        (up && !step.due(until)).then(|| Waiting::until(until, format!("{name} was the holder and may resume")))
     }
 
     /// When voters that start together with us may give their first vote.
-    fn first_vote(&self, turn: &Turn<'_>) -> Instant {
-        if self.by_majority(turn) { self.voter.quarantine_ends() } else { Instant::default() }
+    fn first_vote(&self, step: &StepContext<'_>) -> Instant {
+        if self.by_majority(step) { self.voter.quarantine_ends() } else { Instant::default() }
     }
 
-    pub(super) fn by_majority(&self, turn: &Turn<'_>) -> bool {
-        self.settings(turn).arbiter == Arbiter::Majority
+    pub(super) fn by_majority(&self, step: &StepContext<'_>) -> bool {
+        self.settings(step).arbiter == Arbiter::Majority
     }
 
     /// Others go first; the k-th in rank has its turn after k dead times without a claim.
-    fn outranked(&self, turn: &mut Turn<'_>, since: Instant) -> Option<Waiting> {
-        let first = rank::before(turn, self.settings(turn), self.tag, self.effective(turn));
+    fn outranked(&self, step: &mut StepContext<'_>, since: Instant) -> Option<Waiting> {
+        let first = rank::before(step, self.settings(step), self.tag, self.effective(step));
         let place = first.len();
-        let wait = turn.dead_time() * u32::try_from(place).unwrap_or(u32::MAX);
+        let wait = step.dead_time() * u32::try_from(place).unwrap_or(u32::MAX);
         let turn_comes = since + wait;
-        (!turn.due(turn_comes)).then(|| {
-            let names: Vec<&str> = first.iter().map(|n| turn.config.node(*n).name.as_str()).collect();
+        (!step.due(turn_comes)).then(|| {
+            let names: Vec<&str> = first.iter().map(|n| step.config.node(*n).name.as_str()).collect();
             let goes = if place == 1 { "goes" } else { "go" };
             Waiting::until(turn_comes, format!("{} {goes} first in rank", names.join(", ")))
         })
     }
 
-    pub(super) fn reason_for_vacancy(&self, turn: &Turn<'_>) -> Verdict {
-        let last = self.settings(turn).members.iter().find_map(|m| {
-            let peer = turn.peers.of(m.node)?;
+    pub(super) fn reason_for_vacancy(&self, step: &StepContext<'_>) -> Verdict {
+        let last = self.settings(step).members.iter().find_map(|m| {
+            let peer = step.peers.of(m.node)?;
             let entry = peer.entries.get(&self.tag)?;
             (entry.role.has_right() || entry.role == Role::Releasing).then_some((peer, entry))
         });
         match last {
             Some((peer, entry)) => {
-                let name = &turn.config.node(peer.node).name;
+                let name = &step.config.node(peer.node).name;
                 let (cause, how) = match () {
                     () if peer.gone => (Cause::PeerLeft, "said that it leaves"),
                     () if entry.flags.has(Flags::ISOLATED) => (Cause::PeerIsolated, "has neither peers nor cloud"),
@@ -293,43 +293,43 @@ impl Group {
                 };
                 Verdict::Claim(cause, format!("{name} was active and {how}"), Some(peer.node))
             }
-            None if self.by_keepalived(turn) => Verdict::Claim(Cause::NoActive, "nobody is active".into(), None),
+            None if self.by_keepalived(step) => Verdict::Claim(Cause::NoActive, "nobody is active".into(), None),
             None => Verdict::Claim(Cause::NoActive, "nobody is active and we are first in rank".into(), None),
         }
     }
 
-    pub(crate) fn step_claiming(&mut self, turn: &mut Turn<'_>) {
-        match self.outcome(turn) {
+    pub(crate) fn step_claiming(&mut self, step: &mut StepContext<'_>) {
+        match self.outcome(step) {
             Outcome::Pending => {}
             Outcome::Confirmed => {
                 self.damping.proven_able(self.lacking().is_none());
                 self.superseded.settle();
                 self.vacant_since = None;
-                let detail = match self.settings(turn).observe {
+                let detail = match self.settings(step).observe {
                     true => "elected; only observing, so nothing was touched",
                     false => "the cloud was read back to name this node",
                 };
                 let detail = detail.to_owned();
-                self.become_role(turn, Role::Active, Cause::Confirmed, detail, None);
+                self.become_role(step, Role::Active, Cause::Confirmed, detail, None);
             }
             Outcome::Rival(by) => {
-                let node = self.member_with(turn, &by);
-                let settings = self.settings(turn);
-                let lost = |l: &HavipLoop| matches!(l.outcome(), Outcome::Rival(rival) if *rival == by);
-                let over = self.loops.iter().position(lost).unwrap_or_default();
-                self.superseded.hold_back(turn, settings, over, &by, node);
-                self.lose(turn, Role::Backup, Cause::LostRace, format!("{by} claimed too and goes first"), node);
+                let node = self.member_with(step, &by);
+                let settings = self.settings(step);
+                let lost = |l: &HavipReconciler| matches!(l.outcome(), Outcome::Rival(rival) if *rival == by);
+                let over = self.reconcilers.iter().position(lost).unwrap_or_default();
+                self.superseded.hold_back(step, settings, over, &by, node);
+                self.lose(step, Role::Backup, Cause::LostRace, format!("{by} claimed too and goes first"), node);
             }
-            Outcome::Failed(failure) => self.give_up(turn, &failure),
+            Outcome::Failed(failure) => self.give_up(step, &failure),
         }
     }
 
     /// The claim, or a repair, failed: unable for a while, so that somebody else may try.
-    pub(crate) fn give_up(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
-        self.damping.set_unable(turn, failure);
-        if self.loops.iter().any(|l| *l.outcome() == Outcome::Confirmed) {
+    pub(crate) fn give_up(&mut self, step: &mut StepContext<'_>, failure: &Failure) {
+        self.damping.set_unable(step, failure);
+        if self.reconcilers.iter().any(|l| *l.outcome() == Outcome::Confirmed) {
             self.damping.pass_on();
         }
-        self.lose(turn, Role::Fault, failure.cause, failure.text.clone(), None);
+        self.lose(step, Role::Fault, failure.cause, failure.text.clone(), None);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::claim::{Verdict, Waiting};
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::settings::Strangers;
@@ -18,28 +18,28 @@ const READ_AGE: Duration = Duration::from_secs(2);
 
 impl Group {
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
-    pub(super) fn ask_cloud(&mut self, turn: &mut Turn<'_>) -> Verdict {
-        let reads: Vec<Option<Arc<LastRead>>> = self.loops.iter().map(|l| l.read.clone()).collect();
+    pub(super) fn ask_cloud(&mut self, step: &mut StepContext<'_>) -> Verdict {
+        let reads: Vec<Option<Arc<LastRead>>> = self.reconcilers.iter().map(|l| l.read.clone()).collect();
         let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {
-            if self.loops[i].missing() {
+            if self.reconcilers[i].missing() {
                 // What the cloud does not know nobody has; the others are claimed without it.
                 continue;
             }
-            let id = &self.settings(turn).havips[i].id;
-            let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= turn.now && !self.left_after(turn, r));
+            let id = &self.settings(step).havips[i].id;
+            let fresh = read.as_ref().filter(|r| r.at + READ_AGE >= step.now && !self.left_after(step, r));
             let Some(read) = fresh else {
                 return Verdict::Wait(format!("waiting for the cloud's word on {id}").into());
             };
-            let Some(holder) = read.havip.holder().filter(|h| Some(*h) != turn.identity.map(Target::id)) else {
+            let Some(holder) = read.havip.holder().filter(|h| Some(*h) != step.identity.map(Target::id)) else {
                 continue;
             };
-            let node = self.member_with(turn, holder);
-            let met = node.and_then(|n| turn.peers.of(n)).is_some_and(|p| p.met);
-            let unheard = node.filter(|_| met).and_then(|n| turn.peers.of(n)?.unheard(turn.now));
+            let node = self.member_with(step, holder);
+            let met = node.and_then(|n| step.peers.of(n)).is_some_and(|p| p.met);
+            let unheard = node.filter(|_| met).and_then(|n| step.peers.of(n)?.unheard(step.now));
             if let Some((_, why)) = unheard.filter(|(since, _)| !self.superseded.released_since(holder, *since)) {
-                let settings = self.settings(turn);
-                self.superseded.hold_back(turn, settings, i, holder, node);
+                let settings = self.settings(step);
+                self.superseded.hold_back(step, settings, i, holder, node);
                 self.superseded.until_heard_out();
                 let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
                 let until = self.superseded.held.as_ref().map(|h| h.until);
@@ -47,15 +47,15 @@ impl Group {
             }
             if node.is_some() && !met && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
-                let settings = self.settings(turn);
-                self.superseded.hold_back(turn, settings, i, holder, node);
-                let name = node.map(|n| format!(" (node {})", turn.config.node(n).name)).unwrap_or_default();
+                let settings = self.settings(step);
+                self.superseded.hold_back(step, settings, i, holder, node);
+                let name = node.map(|n| format!(" (node {})", step.config.node(n).name)).unwrap_or_default();
                 let text =
                     format!("{holder}{name} has {id} and was never heard; waiting for evidence, or for reclaim-wait");
                 let until = self.superseded.held.as_ref().map(|h| h.until);
                 return Verdict::Wait(Waiting { text, until });
             }
-            let guarded = match self.settings(turn).havips[i].strangers {
+            let guarded = match self.settings(step).havips[i].strangers {
                 Strangers::Detach => false,
                 Strangers::Guard => !self.kept.once_held.contains(id),
                 Strangers::Refuse => true,
@@ -63,22 +63,22 @@ impl Group {
             if node.is_none() && guarded {
                 let text = format!("{holder} has {id} and is no member; detach it by hand, or set strangers");
                 let failure = Failure { cause: Cause::StrangerBound, text: text.clone(), retry_after: None };
-                self.damping.set_unable(turn, &failure);
+                self.damping.set_unable(step, &failure);
                 return Verdict::Wait(text.into());
             }
             displaces.push(holder.to_owned());
             silent.extend(node);
         }
-        let verdict = self.reason_for_vacancy(turn);
+        let verdict = self.reason_for_vacancy(step);
         if let Verdict::Claim(_, _, Some(last)) = &verdict {
             silent.push(*last);
         }
-        if let Some(why) = silent.into_iter().find_map(|node| self.silent_only_for_us(turn, node)) {
+        if let Some(why) = silent.into_iter().find_map(|node| self.silent_only_for_us(step, node)) {
             return Verdict::Wait(why);
         }
         if let Verdict::Claim(_, _, Some(last)) = &verdict
-            && let Some(target) = turn.target_of(*last)
-            && self.may_lag_behind(turn, *last, &reads)
+            && let Some(target) = step.target_of(*last)
+            && self.may_lag_behind(step, *last, &reads)
         {
             displaces.push(target.id().to_owned());
         }
@@ -87,26 +87,26 @@ impl Group {
     }
 
     /// A silence counts once this node has listened for long enough while the cloud answered.
-    fn silent_only_for_us(&self, turn: &mut Turn<'_>, node: NodeIndex) -> Option<Waiting> {
-        let counts = self.silence_counts(turn, node);
-        if !counts.is_some_and(|at| turn.due(at)) {
-            let name = &turn.config.node(node).name;
+    fn silent_only_for_us(&self, step: &mut StepContext<'_>, node: NodeIndex) -> Option<Waiting> {
+        let counts = self.silence_counts(step, node);
+        if !counts.is_some_and(|at| step.due(at)) {
+            let name = &step.config.node(node).name;
             let text = format!("{name} may be silent only for us: listening while the cloud answers");
             return Some(Waiting { text, until: counts });
         }
         None
     }
 
-    /// Whether these reads may be of before the reign that we heard last from `node`. The cloud names it once
+    /// Whether these reads may be of before the term that we heard last from `node`. The cloud names it once
     /// it has caught up: that is the holder whom we replace, not a later rival.
-    fn may_lag_behind(&self, turn: &Turn<'_>, node: NodeIndex, reads: &[Option<Arc<LastRead>>]) -> bool {
-        let heard = turn.peers.of(node).and_then(|p| p.session.last_heard());
+    fn may_lag_behind(&self, step: &StepContext<'_>, node: NodeIndex, reads: &[Option<Arc<LastRead>>]) -> bool {
+        let heard = step.peers.of(node).and_then(|p| p.session.last_heard());
         heard.is_some_and(|heard| reads.iter().flatten().any(|read| read.issued < heard + READ_AGE))
     }
 
     /// A read issued before the active node was so much as suspected says nothing of today.
-    fn left_after(&self, turn: &Turn<'_>, read: &LastRead) -> bool {
-        turn.peers.iter().any(|p| {
+    fn left_after(&self, step: &StepContext<'_>, read: &LastRead) -> bool {
+        step.peers.iter().any(|p| {
             p.gone
                 && p.entries.get(&self.tag).is_some_and(|e| e.role.has_right())
                 && p.session.last_heard().is_some_and(|at| read.issued < at)
@@ -114,25 +114,25 @@ impl Group {
     }
 
     /// The member whose target that is.
-    pub(crate) fn member_with(&self, turn: &Turn<'_>, target: &str) -> Option<NodeIndex> {
-        let members = self.settings(turn).members.iter();
-        members.map(|m| m.node).find(|n| turn.target_of(*n).is_some_and(|t| t.id() == target))
+    pub(crate) fn member_with(&self, step: &StepContext<'_>, target: &str) -> Option<NodeIndex> {
+        let members = self.settings(step).members.iter();
+        members.map(|m| m.node).find(|n| step.target_of(*n).is_some_and(|t| t.id() == target))
     }
 
     /// Whether a claim may come soon, so that the cloud's word should be at hand by then.
-    pub(crate) fn claim_may_follow(&self, turn: &Turn<'_>) -> bool {
+    pub(crate) fn claim_may_follow(&self, step: &StepContext<'_>) -> bool {
         if self.superseded.held.is_some() {
             return true;
         }
-        let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
+        let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());
         match owner {
-            Some(peer) => peer.suspected(turn.now),
+            Some(peer) => peer.suspected(step.now),
             None => !self.is_drained() && self.role == Role::Backup,
         }
     }
 
     /// Whether the active node has been silent for a suspicious time, but is not dead yet.
-    pub(crate) fn owner_suspected(&self, turn: &Turn<'_>) -> bool {
-        turn.peers.iter().any(|p| p.owns(self.tag, turn.now).is_some() && p.suspected(turn.now))
+    pub(crate) fn owner_suspected(&self, step: &StepContext<'_>) -> bool {
+        step.peers.iter().any(|p| p.owns(self.tag, step.now).is_some() && p.suspected(step.now))
     }
 }

@@ -3,7 +3,7 @@
 use super::Core;
 use super::group::Group;
 use super::rank;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::{Action, Actions};
 use crate::model::event::{Command, Reply};
 use crate::model::ids::GroupIndex;
@@ -17,18 +17,18 @@ const NAMED: usize = 8;
 impl Core {
     pub(super) fn command(&mut self, now: Instant, command: Command, request: u64, actions: &mut Actions) {
         let reply = match command {
-            Command::Switchover { group, to } => self.in_group(now, group, actions, |g, turn| g.switchover(turn, to)),
+            Command::Switchover { group, to } => self.in_group(now, group, actions, |g, step| g.switchover(step, to)),
             Command::RehearseSwitchover { group, to } => {
-                self.in_group(now, group, actions, |g, turn| g.rehearse_switchover(turn, to))
+                self.in_group(now, group, actions, |g, step| g.rehearse_switchover(step, to))
             }
-            Command::Fetch { group } => self.in_group(now, group, actions, |g, turn| g.fetch(turn)),
+            Command::Fetch { group } => self.in_group(now, group, actions, |g, step| g.fetch(step)),
             Command::Trace { group } => self.begin_trace(now, group.0),
             Command::Drain { group, on } => self.drain(now, group, on, actions),
             Command::ResetNumbers { group } => self.reset_numbers(now, group, actions),
             Command::Maintenance { group, on, lasts } => self.maintenance(now, group, on, lasts, actions),
             Command::Stop { restart } => {
                 self.stopping = true;
-                self.each_group(now, actions, |group, turn| group.begin_leaving(turn, restart));
+                self.each_group(now, actions, |group, step| group.begin_leaving(step, restart));
                 Reply::Done("stopping".into())
             }
         };
@@ -52,10 +52,10 @@ impl Core {
             return Reply::Refused("this node is no member: say it on one that is".into());
         }
         let mut refusal = None;
-        self.each_group(now, actions, |g, turn| {
+        self.each_group(now, actions, |g, step| {
             if !on && g.maintained() && asked(g) && refusal.is_none() {
-                let name = &g.settings(turn).name;
-                refusal = g.differs(turn).map(|why| format!("maintenance of {name} stays on: {why}"));
+                let name = &g.settings(step).name;
+                refusal = g.differs(step).map(|why| format!("maintenance of {name} stays on: {why}"));
             }
         });
         if let Some(text) = refusal {
@@ -86,9 +86,9 @@ impl Core {
     /// Done if it was done in any group; else the first reason why not.
     fn reset_numbers(&mut self, now: Instant, group: Option<GroupIndex>, actions: &mut Actions) -> Reply {
         let mut said = Vec::new();
-        self.each_group(now, actions, |g, turn| {
+        self.each_group(now, actions, |g, step| {
             if group.is_none_or(|index| g.index == index) {
-                said.push(g.reset_numbers(turn));
+                said.push(g.reset_numbers(step));
             }
         });
         let done = said.iter().position(|reply| matches!(reply, Reply::Done(_))).unwrap_or(0);
@@ -100,12 +100,12 @@ impl Core {
         let mut told: Vec<(String, Vec<&str>)> = Vec::new();
         let mut refused = None;
         let config = std::sync::Arc::clone(&self.config);
-        self.each_group(now, actions, |g, turn| {
+        self.each_group(now, actions, |g, step| {
             if group.is_some_and(|index| g.index != index) {
                 return;
             }
             let name = config.groups[g.index.0].name.as_str();
-            match g.drain(turn, on) {
+            match g.drain(step, on) {
                 Err(why) => drop(refused.get_or_insert(why)),
                 Ok(text) => match told.iter_mut().find(|(other, _)| *other == text) {
                     Some((_, names)) => names.push(name),
@@ -126,12 +126,12 @@ impl Core {
         now: Instant,
         group: GroupIndex,
         actions: &mut Actions,
-        act: impl Fn(&mut Group, &mut Turn<'_>) -> Reply,
+        act: impl Fn(&mut Group, &mut StepContext<'_>) -> Reply,
     ) -> Reply {
         let mut reply = Reply::Refused("there is no such group".into());
-        self.each_group(now, actions, |g, turn| {
+        self.each_group(now, actions, |g, step| {
             if g.index == group {
-                reply = act(g, turn);
+                reply = act(g, step);
             }
         });
         reply
@@ -155,23 +155,23 @@ fn per_group(told: Vec<(String, Vec<&str>)>) -> String {
 
 impl Group {
     /// Drains this node, or ends that; says what follows, or why it cannot be.
-    fn drain(&mut self, turn: &Turn<'_>, on: bool) -> Result<String, String> {
+    fn drain(&mut self, step: &StepContext<'_>, on: bool) -> Result<String, String> {
         if !on {
             (self.kept.drained, self.drain_known) = (false, true);
             return Ok("eligible again".into());
         }
-        let name = &self.settings(turn).name;
-        match self.membership(turn) {
+        let name = &self.settings(step).name;
+        match self.membership(step) {
             None => return Err(format!("this node is no member of {name}: there is nothing to drain")),
             Some(member) if member.witness => {
                 return Err(format!("this node is a witness of {name}: it is never active, there is nothing to drain"));
             }
-            Some(_) if self.by_keepalived(turn) => {
+            Some(_) if self.by_keepalived(step) => {
                 return Err("keepalived elects: lower its priority on this node, or stop it".into());
             }
             Some(_) => (self.kept.drained, self.drain_known) = (true, true),
         }
-        let successor = rank::successor(turn, self.settings(turn), self.tag);
+        let successor = rank::successor(step, self.settings(step), self.tag);
         Ok(match (self.role, successor) {
             (Role::Backup | Role::Fault, _) => "drained: stays ineligible".into(),
             (Role::Releasing, _) => "drained: hands over and stays ineligible".into(),
@@ -179,10 +179,10 @@ impl Group {
                 format!("drained, but stays active: in maintenance; havipctl maintenance {name} off ends it")
             }
             (Role::Claiming | Role::Active, None) => {
-                format!("drained, but stays active until somebody can take over: {}", self.nobody_else(turn))
+                format!("drained, but stays active until somebody can take over: {}", self.nobody_else(step))
             }
             (Role::Claiming | Role::Active, Some(to)) => {
-                format!("drained: hands over to {} and stays ineligible", turn.config.node(to).name)
+                format!("drained: hands over to {} and stays ineligible", step.config.node(to).name)
             }
         })
     }

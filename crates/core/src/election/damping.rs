@@ -1,6 +1,6 @@
 //! What keeps a group from flapping: the budget of unforced moves, and the back-off of a node whose claims fail.
 
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::ids::{Epoch, NodeIndex};
 use crate::model::role::Cause;
 use crate::model::settings::Group;
@@ -26,8 +26,8 @@ struct Unable {
 #[derive(Debug, Default)]
 pub(crate) struct Damping {
     owner: Option<NodeIndex>,
-    /// The epoch of its reign.
-    reign: Epoch,
+    /// The epoch of its term.
+    term: Epoch,
     moves: VecDeque<Instant>,
     unable: Option<Unable>,
     failures: u32,
@@ -40,8 +40,8 @@ pub(crate) struct Damping {
 
 impl Damping {
     /// Somebody is active, or was; a change of who is a move.
-    pub(crate) fn note_owner(&mut self, now: Instant, owner: NodeIndex, reign: Epoch) -> bool {
-        self.reign = reign;
+    pub(crate) fn note_owner(&mut self, now: Instant, owner: NodeIndex, term: Epoch) -> bool {
+        self.term = term;
         let moved = self.owner.replace(owner).is_some_and(|old| old != owner);
         if moved {
             self.count_move(now);
@@ -63,7 +63,7 @@ impl Damping {
 
     /// Whether a node that gives `epoch` away was active unseen, be it only for an instant.
     pub(crate) fn missed(&self, epoch: Epoch) -> bool {
-        epoch > self.reign
+        epoch > self.term
     }
 
     /// Who was active last, as far as this node knows.
@@ -91,13 +91,13 @@ impl Damping {
     }
 
     /// A claim failed: no other for a while, longer each time.
-    pub(crate) fn set_unable(&mut self, turn: &mut Turn<'_>, failure: &Failure) {
-        let lease = turn.dead_time();
+    pub(crate) fn set_unable(&mut self, step: &mut StepContext<'_>, failure: &Failure) {
+        let lease = step.dead_time();
         let base = lease.saturating_mul(1 << self.failures.min(6)).min(LONGEST.max(lease));
-        let wait = turn.jittered(base) + turn.part_of(lease);
-        let until = turn.now + wait.max(failure.retry_after.unwrap_or_default());
+        let wait = step.jittered(base) + step.part_of(lease);
+        let until = step.now + wait.max(failure.retry_after.unwrap_or_default());
         self.failures = self.failures.saturating_add(1);
-        self.unable = Some(Unable { since: turn.now, until, cause: failure.cause, text: failure.text.clone() });
+        self.unable = Some(Unable { since: step.now, until, cause: failure.cause, text: failure.text.clone() });
     }
 
     /// Claims work again; `whole`: for every HAVIP.
@@ -128,15 +128,15 @@ impl Damping {
     }
 
     /// An address of ours cannot be put: others go first for a while, longer each time. Says whether that is news.
-    pub(crate) fn address_failed(&mut self, turn: &mut Turn<'_>, text: &str, longest: Duration) -> bool {
-        if !self.address_able(turn.now) {
+    pub(crate) fn address_failed(&mut self, step: &mut StepContext<'_>, text: &str, longest: Duration) -> bool {
+        if !self.address_able(step.now) {
             return false;
         }
-        let lease = turn.dead_time();
+        let lease = step.dead_time();
         let wait = lease.saturating_mul(1 << self.address_failures.min(16)).min(longest.max(lease));
         self.address_failures = self.address_failures.saturating_add(1);
-        let until = turn.now + turn.jittered(wait) + turn.part_of(lease);
-        self.address = Some(Unable { since: turn.now, until, cause: Cause::AddressFailed, text: text.to_owned() });
+        let until = step.now + step.jittered(wait) + step.part_of(lease);
+        self.address = Some(Unable { since: step.now, until, cause: Cause::AddressFailed, text: text.to_owned() });
         true
     }
 
@@ -147,9 +147,9 @@ impl Damping {
     }
 
     /// Why others go first, while they do.
-    pub(crate) fn address_fault(&self, turn: &mut Turn<'_>) -> Option<String> {
+    pub(crate) fn address_fault(&self, step: &mut StepContext<'_>) -> Option<String> {
         let unable = self.address.as_ref()?;
-        (!turn.due(unable.until)).then(|| unable.text.clone())
+        (!step.due(unable.until)).then(|| unable.text.clone())
     }
 
     /// Whether an address that could not be put here keeps nobody waiting for us any more.
@@ -158,8 +158,8 @@ impl Damping {
     }
 
     /// The failure, while no other claim may be tried.
-    pub(crate) fn fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
+    pub(crate) fn fault(&self, step: &mut StepContext<'_>) -> Option<(Cause, String)> {
         let unable = self.unable.as_ref()?;
-        (!turn.due(unable.until)).then(|| (unable.cause, unable.text.clone()))
+        (!step.due(unable.until)).then(|| (unable.cause, unable.text.clone()))
     }
 }

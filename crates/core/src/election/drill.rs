@@ -11,7 +11,7 @@
 
 use super::Core;
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::{Action, Actions};
 use crate::model::event::Reply;
 use crate::model::ids::NodeIndex;
@@ -92,7 +92,7 @@ impl Core {
         let Some(group) = self.groups.get_mut(index) else {
             return Reply::Refused("there is no such group".into());
         };
-        if group.loops.iter().all(|l| l.address.ip.is_none() || !l.address.wanted) {
+        if group.reconcilers.iter().all(|l| l.address.ip.is_none() || !l.address.wanted) {
             return Reply::Refused("no HAVIP of the group has an address on its nodes (interface = \"none\")".into());
         }
         let mut nonce = [0; 16];
@@ -113,7 +113,7 @@ impl Core {
             }
             trace.next = now + EVERY;
             self.timers.wake(trace.next);
-            let known = settings.havips.iter().zip(&group.loops);
+            let known = settings.havips.iter().zip(&group.reconcilers);
             let Some((havip, ip)) =
                 known.filter(|(_, l)| l.address.wanted).find_map(|(h, l)| Some((Tag::havip(&h.id), l.address.ip?)))
             else {
@@ -145,7 +145,7 @@ impl Core {
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
             let at = settings.havips.iter().position(|h| Tag::havip(&h.id) == probe.havip);
-            let address = |i: usize| group.loops[i].address.ip.filter(|_| group.loops[i].address.wanted);
+            let address = |i: usize| group.reconcilers[i].address.ip.filter(|_| group.reconcilers[i].address.wanted);
             let Some(ip) = at.filter(|_| !serves).and_then(address) else { continue };
             group.fabric.relay = Some(Relay { asker: probe.sender, back: from, path, nonce: probe.nonce });
             let question = Probe { sender: me, receiver: Tag::NONE, key: self.config.heartbeat.send_key, ..*probe };
@@ -203,8 +203,8 @@ impl Core {
 
 impl Group {
     /// An operator here wants the right, which a peer has.
-    pub(crate) fn fetch(&mut self, turn: &mut Turn<'_>) -> Reply {
-        let name = &self.settings(turn).name;
+    pub(crate) fn fetch(&mut self, step: &mut StepContext<'_>) -> Reply {
+        let name = &self.settings(step).name;
         if self.role == Role::Active {
             return Reply::Done(format!("{name} is active here already"));
         }
@@ -212,8 +212,8 @@ impl Group {
             let text = format!("{name} is in maintenance; havipctl maintenance {name} off ends it");
             return Reply::Refused(text);
         }
-        if self.role != Role::Backup || !self.may_be_active(turn) {
-            let why = match self.membership(turn) {
+        if self.role != Role::Backup || !self.may_be_active(step) {
+            let why = match self.membership(step) {
                 None => "it is no member",
                 Some(member) if member.witness => "it is a witness",
                 Some(_) if self.role == Role::Fault => &self.detail,
@@ -222,25 +222,25 @@ impl Group {
             };
             return Reply::Refused(format!("this node cannot take {name} over now: {why}"));
         }
-        let owner = turn.peers.iter().find(|p| p.up(turn.now) && p.owns(self.tag, turn.now).is_some());
-        let Some(owner) = owner.map(|p| turn.config.node(p.node).name.clone()) else {
+        let owner = step.peers.iter().find(|p| p.up(step.now) && p.owns(self.tag, step.now).is_some());
+        let Some(owner) = owner.map(|p| step.config.node(p.node).name.clone()) else {
             return Reply::Refused(format!("{name} is active on no node that hears this one"));
         };
-        self.fetch_until = Some(turn.now + turn.dead_time() * PATIENCE);
-        *turn.changed = true;
+        self.fetch_until = Some(step.now + step.dead_time() * PATIENCE);
+        *step.changed = true;
         Reply::Done(format!("{owner} is asked to hand {name} over"))
     }
 
     /// Whether our entry asks for the right on behalf of an operator.
-    pub(crate) fn fetches(&self, turn: &mut Turn<'_>) -> bool {
-        let asked = self.role == Role::Backup && self.fetch_until.is_some_and(|until| !turn.due(until));
-        asked && self.may_be_active(turn) && !self.maintained()
+    pub(crate) fn fetches(&self, step: &mut StepContext<'_>) -> bool {
+        let asked = self.role == Role::Backup && self.fetch_until.is_some_and(|until| !step.due(until));
+        asked && self.may_be_active(step) && !self.maintained()
     }
 
     /// A peer whose operator wants the right there.
-    pub(crate) fn fetcher(&self, turn: &Turn<'_>) -> Option<NodeIndex> {
-        let wants = turn.peers.iter().filter(|p| p.up(turn.now) && !p.returning(turn.now));
+    pub(crate) fn fetcher(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
+        let wants = step.peers.iter().filter(|p| p.up(step.now) && !p.returning(step.now));
         let asks = |flags: Flags| flags.has(Flags::FETCHES) && flags.has(Flags::ELIGIBLE);
-        wants.filter(|p| p.says(self.tag, turn.now).is_some_and(|e| asks(e.flags))).map(|p| p.node).next()
+        wants.filter(|p| p.says(self.tag, step.now).is_some_and(|e| asks(e.flags))).map(|p| p.node).next()
     }
 }

@@ -1,94 +1,94 @@
 //! Whether this node could be active at all, and if not, why and what to do about it.
 
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::Action;
 use crate::model::ids::Epoch;
 use crate::model::role::{Cause, Role};
-use crate::reconcile::HavipLoop;
+use crate::reconcile::HavipReconciler;
 use crate::wire::Flags;
 
 /// How the detail of [`Cause::LinkDown`] begins where the host has no interface for the address, whatever its links do.
 pub const NO_INTERFACE: &str = "no interface for";
 
 impl Group {
-    pub(crate) fn judge_eligibility(&mut self, turn: &mut Turn<'_>) {
-        self.judge_addresses(turn);
-        let fault = self.fault(turn);
+    pub(crate) fn judge_eligibility(&mut self, step: &mut StepContext<'_>) {
+        self.judge_addresses(step);
+        let fault = self.fault(step);
         self.ineligible = fault;
         // `preempt-delay` counts from when nothing at all stood in the way.
-        self.eligible_since = if self.may_be_active(turn) { self.eligible_since.or(Some(turn.now)) } else { None };
+        self.eligible_since = if self.may_be_active(step) { self.eligible_since.or(Some(step.now)) } else { None };
         match (&self.ineligible, self.role) {
             (Some((cause, text)), Role::Backup) => {
                 let (cause, text) = (*cause, text.clone());
-                self.become_role(turn, Role::Fault, cause, text, None);
+                self.become_role(step, Role::Fault, cause, text, None);
             }
             (None, Role::Fault) => {
                 // A start goes on where it was: an address of the last run may still be resumed with.
                 let starting = self.cause == Cause::NoIdentity && self.epoch == Epoch(0);
                 let cause = if starting { Cause::Started } else { Cause::Recovered };
-                self.become_role(turn, Role::Backup, cause, "the reason is gone".into(), None);
+                self.become_role(step, Role::Backup, cause, "the reason is gone".into(), None);
             }
             _ => {}
         }
     }
 
     /// Notes whether the addresses that we have the right to can be put on this host.
-    fn judge_addresses(&mut self, turn: &mut Turn<'_>) {
+    fn judge_addresses(&mut self, step: &mut StepContext<'_>) {
         if !self.role.has_right() {
             return;
         }
-        let settings = self.settings(turn);
+        let settings = self.settings(step);
         let failing = self
-            .loops
+            .reconcilers
             .iter()
             .zip(&settings.havips)
-            .find_map(|(l, h)| Some((&h.id, l.address.failing(&mut turn.context())?)));
+            .find_map(|(l, h)| Some((&h.id, l.address.failing(&mut step.context())?)));
         if let Some((id, why)) = failing {
             let text = format!("the address of {id} cannot be put on this host: {why}");
-            if self.damping.address_failed(turn, &text, settings.reclaim_wait) {
-                turn.out.push(Action::Warn { group: Some(self.index), text });
+            if self.damping.address_failed(step, &text, settings.reclaim_wait) {
+                step.out.push(Action::Warn { group: Some(self.index), text });
             }
-        } else if self.loops.iter().all(|l| !l.address.wanted || l.address.there()) {
+        } else if self.reconcilers.iter().all(|l| !l.address.wanted || l.address.there()) {
             self.damping.address_works();
         }
     }
 
     /// An address that cannot be put bars this node while somebody else could serve. Where nobody can it goes on
     /// trying; and keepalived decides by itself.
-    fn address_fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
-        let text = self.damping.address_fault(turn)?;
+    fn address_fault(&self, step: &mut StepContext<'_>) -> Option<(Cause, String)> {
+        let text = self.damping.address_fault(step)?;
         let able = |p: &super::peer::Peer| {
-            p.owns(self.tag, turn.now).is_some()
-                || p.releases(self.tag, turn.now).is_some()
-                || p.says(self.tag, turn.now).is_some_and(|e| e.flags.has(Flags::ELIGIBLE))
+            p.owns(self.tag, step.now).is_some()
+                || p.releases(self.tag, step.now).is_some()
+                || p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::ELIGIBLE))
         };
-        let bars = self.role.has_right() || turn.peers.iter().any(able);
-        (bars && !self.by_keepalived(turn)).then_some((Cause::AddressFailed, text))
+        let bars = self.role.has_right() || step.peers.iter().any(able);
+        (bars && !self.by_keepalived(step)).then_some((Cause::AddressFailed, text))
     }
 
     /// Why this node could not be active, if so. A witness never could and is no fault.
-    fn fault(&self, turn: &mut Turn<'_>) -> Option<(Cause, String)> {
-        if self.membership(turn).is_none_or(|m| m.witness) {
+    fn fault(&self, step: &mut StepContext<'_>) -> Option<(Cause, String)> {
+        if self.membership(step).is_none_or(|m| m.witness) {
             return None;
         }
-        if !turn.due(turn.cloned_until) {
+        if !step.due(step.cloned_until) {
             let text = "another machine runs with this node's state; stop it: a minute after its last sign this ends";
             return Some((Cause::Cloned, text.into()));
         }
         // ⚠ A copy of a member's machine has its file, its keys and its state, and the record names the member.
-        if let Some(differs) = turn.wrong_host {
+        if let Some(differs) = step.wrong_host {
             let text = format!("{differs}; stop havipd here, or correct this node's entry in the file");
             return Some((Cause::WrongHost, text));
         }
-        if turn.identity.is_none() && !self.settings(turn).observe {
+        if step.identity.is_none() && !self.settings(step).observe {
             let text =
                 "this node's instance id is not known; set node.instance, or make the metadata service reachable";
             return Some((Cause::NoIdentity, text.into()));
         }
-        for (i, l) in self.loops.iter().enumerate() {
+        for (i, l) in self.reconcilers.iter().enumerate() {
             if l.address.wanted && !l.link_up {
-                let id = &self.settings(turn).havips[i].id;
+                let id = &self.settings(step).havips[i].id;
                 let text = match &l.link_missing {
                     Some(why) => format!("{NO_INTERFACE} {id}: {why}"),
                     None => format!("the interface for {id} is down or missing"),
@@ -96,20 +96,20 @@ impl Group {
                 return Some((Cause::LinkDown, text));
             }
         }
-        if let Some(fault) = self.address_fault(turn).or_else(|| self.vrrp_fault(turn)) {
+        if let Some(fault) = self.address_fault(step).or_else(|| self.vrrp_fault(step)) {
             return Some(fault);
         }
         if self.health.failed {
             let text = if self.health_detail.is_empty() { "a check fails" } else { &self.health_detail };
             return Some((Cause::CheckFailed, text.to_owned()));
         }
-        if let Some((cause, text)) = self.damping.fault(turn) {
+        if let Some((cause, text)) = self.damping.fault(step) {
             return Some((cause, text));
         }
         // A holder that restarts with the new file goes on as one: in maintenance the files differ for a while.
-        let goes_on = self.role.has_right() || (self.maintained() && self.may_yet_resume(turn));
+        let goes_on = self.role.has_right() || (self.maintained() && self.may_yet_resume(step));
         if !goes_on
-            && let Some(text) = self.mismatch(turn).or_else(|| self.unsettled.clone().filter(|_| !self.maintained()))
+            && let Some(text) = self.mismatch(step).or_else(|| self.unsettled.clone().filter(|_| !self.maintained()))
         {
             return Some((Cause::ConfigMismatch, text));
         }
@@ -117,12 +117,12 @@ impl Group {
     }
 
     /// A peer that is up runs with another digest.
-    pub(super) fn mismatch(&self, turn: &Turn<'_>) -> Option<String> {
-        let ours = turn.digest;
-        let other = turn.peers.iter().find(|p| {
-            p.up(turn.now) && p.digest.is_some_and(|d| d != ours) && self.settings(turn).member(p.node).is_some()
+    pub(super) fn mismatch(&self, step: &StepContext<'_>) -> Option<String> {
+        let ours = step.digest;
+        let other = step.peers.iter().find(|p| {
+            p.up(step.now) && p.digest.is_some_and(|d| d != ours) && self.settings(step).member(p.node).is_some()
         })?;
-        let name = &turn.config.node(other.node).name;
+        let name = &step.config.node(other.node).name;
         Some(format!("{name} runs with other timing, voters, arbiter, HAVIPs or bindings; make the files equal"))
     }
 
@@ -133,8 +133,8 @@ impl Group {
         if self.role.has_right() {
             return None;
         }
-        let gone = self.loops.iter().all(HavipLoop::missing);
-        self.loops.iter().find_map(|l| {
+        let gone = self.reconcilers.iter().all(HavipReconciler::missing);
+        self.reconcilers.iter().find_map(|l| {
             let (count, _, error) = l.read_errors.as_ref()?;
             let cause = match () {
                 () if *count < 2 => return None,

@@ -8,11 +8,11 @@ use super::lease::{Asker, Voter};
 use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
-use super::serving::Reign;
+use super::serving::Term;
 use super::shadow::Shadow;
+use super::step_context::StepContext;
 use super::superseded::Superseded;
 use super::timeline::{LATE, Late};
-use super::turn::Turn;
 use crate::health::Health;
 use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
 use crate::model::digest::Digest;
@@ -21,7 +21,7 @@ use crate::model::role::{Cause, Role};
 use crate::model::settings::{Arbiter, Group as Settings, Interface, Member};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
-use crate::reconcile::{HavipLoop, Outcome};
+use crate::reconcile::{HavipReconciler, Outcome};
 use std::time::Duration;
 
 /// Epochs are reserved on disk this many at a time.
@@ -39,7 +39,7 @@ pub(crate) struct Group {
     /// Whether a node that is active is heard here, and hears this one; and since when that is so.
     pub(crate) hears_active: bool,
     pub(crate) hears_since: Instant,
-    /// The reign that we have, ask for or had last.
+    /// The term that we have, ask for or had last.
     pub(crate) epoch: Epoch,
     /// Highest epoch seen anywhere.
     pub(crate) seen: Epoch,
@@ -49,7 +49,7 @@ pub(crate) struct Group {
     pub(crate) health: Health,
     /// Which checks stand in the way, in words.
     pub(crate) health_detail: String,
-    pub(crate) loops: Vec<HavipLoop>,
+    pub(crate) reconcilers: Vec<HavipReconciler>,
     pub(crate) voter: Voter,
     pub(crate) asker: Asker,
     pub(crate) superseded: Superseded,
@@ -58,7 +58,7 @@ pub(crate) struct Group {
     pub(crate) vrrp: Vrrp,
     pub(crate) shadow: Shadow,
     pub(crate) plan: Plan,
-    pub(crate) reign: Reign,
+    pub(crate) term: Term,
     /// Since when nobody is active and we could be.
     pub(crate) vacant_since: Option<Instant>,
     pub(crate) eligible_since: Option<Instant>,
@@ -98,9 +98,9 @@ pub(crate) struct Group {
     pub(crate) renumbers_from: Instant,
     /// Since when there is one.
     pub(crate) outnumbered: Option<Instant>,
-    /// The reign in which the addresses were announced first.
+    /// The term in which the addresses were announced first.
     pub(super) announced: Option<Epoch>,
-    /// The move that ended with the present reign: its steps may come in late.
+    /// The move that ended with the present term: its steps may come in late.
     pub(super) late: Option<Late>,
     notified: Option<NotifyState>,
     /// The numbers begin again: those of before are left aside until maintenance ends.
@@ -118,7 +118,7 @@ impl Group {
         kept.bound_maintenance(now);
         let make = |h: &crate::model::settings::Havip| {
             let address = h.address.or_else(|| kept.addresses.get(h.id.as_str()).copied());
-            HavipLoop::new(address, h.interface != Interface::None)
+            HavipReconciler::new(address, h.interface != Interface::None)
         };
         let first = Epoch(kept.epoch_reserved);
         Self {
@@ -132,7 +132,7 @@ impl Group {
             hears_since: now,
             epoch: Epoch(0),
             seen: first,
-            loops: settings.havips.iter().map(make).collect(),
+            reconcilers: settings.havips.iter().map(make).collect(),
             kept,
             drain_known: true,
             health: Health::default(),
@@ -145,7 +145,7 @@ impl Group {
             vrrp: Vrrp::default(),
             shadow: Shadow::default(),
             plan: Plan::default(),
-            reign: Reign::default(),
+            term: Term::default(),
             vacant_since: None,
             eligible_since: None,
             ineligible: None,
@@ -175,104 +175,104 @@ impl Group {
         }
     }
 
-    pub(crate) fn settings<'a>(&self, turn: &Turn<'a>) -> &'a Settings {
-        &turn.config.groups[self.index.0]
+    pub(crate) fn settings<'a>(&self, step: &StepContext<'a>) -> &'a Settings {
+        &step.config.groups[self.index.0]
     }
 
-    pub(crate) fn membership(&self, turn: &Turn<'_>) -> Option<Member> {
-        self.settings(turn).member(turn.config.local).copied()
+    pub(crate) fn membership(&self, step: &StepContext<'_>) -> Option<Member> {
+        self.settings(step).member(step.config.local).copied()
     }
 
     /// Configured priority plus check weights.
-    pub(crate) fn effective(&self, turn: &Turn<'_>) -> i32 {
-        let configured = self.membership(turn).map_or(0, |m| i32::from(m.priority));
+    pub(crate) fn effective(&self, step: &StepContext<'_>) -> i32 {
+        let configured = self.membership(step).map_or(0, |m| i32::from(m.priority));
         (configured + i32::from(self.health.weight)).clamp(1, 254)
     }
 
     /// Brings the group up to date. The order matters: first what takes the right away, then what
     /// gives it, then the effects that follow from the outcome.
-    pub(crate) fn step(&mut self, turn: &mut Turn<'_>) {
-        self.note_peers(turn);
-        self.settle_digest(turn);
-        self.end_maintenance(turn);
-        self.judge_eligibility(turn);
+    pub(crate) fn step(&mut self, step: &mut StepContext<'_>) {
+        self.note_peers(step);
+        self.settle_digest(step);
+        self.end_maintenance(step);
+        self.judge_eligibility(step);
         if self.role.has_right() {
-            self.yield_to_peers(turn);
+            self.yield_to_peers(step);
         }
         if self.role.has_right() {
-            self.check_right(turn);
+            self.check_right(step);
         }
         match self.role {
-            Role::Backup | Role::Fault => self.step_backup(turn),
-            Role::Claiming => self.step_claiming(turn),
-            Role::Active => self.step_active(turn),
-            Role::Releasing => self.step_releasing(turn),
+            Role::Backup | Role::Fault => self.step_backup(step),
+            Role::Claiming => self.step_claiming(step),
+            Role::Active => self.step_active(step),
+            Role::Releasing => self.step_releasing(step),
         }
-        let from = turn.out.len();
-        self.serve(turn);
-        if self.loops.iter_mut().any(|l| std::mem::take(&mut l.contested)) {
+        let from = step.out.len();
+        self.serve(step);
+        if self.reconcilers.iter_mut().any(|l| std::mem::take(&mut l.contested)) {
             // Taken away and back is as much of a move as one between members.
-            self.damping.note_contest(turn.now);
+            self.damping.note_contest(step.now);
         }
-        self.note_effects(turn, from);
-        if self.role == Role::Claiming && self.outcome(turn) != Outcome::Pending {
-            // The look that just came in decided: the role must not wait for the next event to say so.
-            self.step_claiming(turn);
+        self.note_effects(step, from);
+        if self.role == Role::Claiming && self.outcome(step) != Outcome::Pending {
+            // The read that just came in decided: the role must not wait for the next event to say so.
+            self.step_claiming(step);
         }
-        self.compare_with_cloud(turn);
-        self.notify_start(turn);
-        self.leave_when_told(turn);
+        self.compare_with_cloud(step);
+        self.notify_start(step);
+        self.leave_when_told(step);
     }
 
     /// Learns epochs, moves and the end of offers from what the peers say.
-    fn note_peers(&mut self, turn: &mut Turn<'_>) {
+    fn note_peers(&mut self, step: &mut StepContext<'_>) {
         let (mut owner, mut before) = (None, None);
-        for peer in turn.peers.iter() {
-            if let Some(entry) = peer.says(self.tag, turn.now) {
+        for peer in step.peers.iter() {
+            if let Some(entry) = peer.says(self.tag, step.now) {
                 let seen = entry.seen.max(entry.epoch);
                 if seen > self.seen && !self.leaves_aside(seen) {
                     self.seen = seen;
                 }
-                let reign = Some((peer.node, entry.epoch));
-                if entry.role == Role::Active && peer.owns(self.tag, turn.now).is_some() {
-                    owner = reign;
+                let term = Some((peer.node, entry.epoch));
+                if entry.role == Role::Active && peer.owns(self.tag, step.now).is_some() {
+                    owner = term;
                 } else if entry.role == Role::Releasing && self.damping.missed(entry.epoch) {
-                    before = reign;
+                    before = term;
                 }
             }
         }
-        let ours = Some((turn.config.local, self.epoch));
+        let ours = Some((step.config.local, self.epoch));
         if self.role == Role::Active {
             owner = ours;
         } else if self.role == Role::Releasing && self.damping.missed(self.epoch) {
             before = ours;
         }
-        let hears = turn.peers.iter().any(|p| p.up(turn.now) && p.owns(self.tag, turn.now).is_some());
+        let hears = step.peers.iter().any(|p| p.up(step.now) && p.owns(self.tag, step.now).is_some());
         if std::mem::replace(&mut self.hears_active, hears) != hears {
-            (self.hears_since, *turn.changed) = (turn.now, true);
+            (self.hears_since, *step.changed) = (step.now, true);
         }
-        if owner.or(before).is_some_and(|(owner, reign)| self.damping.note_owner(turn.now, owner, reign)) {
-            self.moved_at = turn.now;
+        if owner.or(before).is_some_and(|(owner, term)| self.damping.note_owner(step.now, owner, term)) {
+            self.moved_at = step.now;
         }
-        self.reserve_epochs(turn);
+        self.reserve_epochs(step);
     }
 
     /// Keeps the block on disk ahead of the highest epoch seen.
-    pub(crate) fn reserve_epochs(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn reserve_epochs(&mut self, step: &mut StepContext<'_>) {
         if self.seen.0.saturating_add(EPOCH_BLOCK / 2) > self.kept.epoch_reserved {
             self.kept.epoch_reserved = self.seen.0.saturating_add(EPOCH_BLOCK);
-            *turn.persist = true;
+            *step.persist = true;
         }
     }
 
     /// Gives way to a higher epoch, and within one epoch to the member that the file puts first. Who hands over has no right
     /// to give up: `step_releasing` waits until somebody serves.
-    fn yield_to_peers(&mut self, turn: &mut Turn<'_>) {
-        let settings = self.settings(turn);
+    fn yield_to_peers(&mut self, step: &mut StepContext<'_>) {
+        let settings = self.settings(step);
         let mut to = None;
-        for peer in turn.peers.iter() {
-            let Some(entry) = peer.owns(self.tag, turn.now) else { continue };
-            let before = rank::configured_before(turn, settings, peer.node, turn.config.local);
+        for peer in step.peers.iter() {
+            let Some(entry) = peer.owns(self.tag, step.now) else { continue };
+            let before = rank::configured_before(step, settings, peer.node, step.config.local);
             if entry.epoch > self.epoch {
                 to = Some((peer.node, Cause::HigherEpoch, entry.epoch));
             } else if entry.epoch == self.epoch && before {
@@ -280,16 +280,16 @@ impl Group {
             }
         }
         let Some((node, cause, epoch)) = to else { return };
-        let name = &turn.config.node(node).name;
-        self.lose(turn, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
+        let name = &step.config.node(node).name;
+        self.lose(step, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
     }
 
     /// Takes the right away when what it stands on is gone.
-    fn check_right(&mut self, turn: &mut Turn<'_>) {
-        if self.right_until(turn) <= turn.now {
-            let (cause, text) = match self.settings(turn).arbiter {
+    fn check_right(&mut self, step: &mut StepContext<'_>) {
+        if self.right_until(step) <= step.now {
+            let (cause, text) = match self.settings(step).arbiter {
                 // A lease that is renewed is worth nothing where nothing is carried out.
-                Arbiter::Majority if turn.alive_until > turn.now => {
+                Arbiter::Majority if step.alive_until > step.now => {
                     (Cause::LeaseLost, "no majority renewed the lease in time")
                 }
                 _ => (
@@ -297,28 +297,28 @@ impl Group {
                     "this host, or the part of the daemon that carries things out, stood still for the dead time",
                 ),
             };
-            self.lose(turn, Role::Backup, cause, text.into(), None);
+            self.lose(step, Role::Backup, cause, text.into(), None);
             return;
         }
-        turn.wake(self.right_until(turn));
+        step.wake(self.right_until(step));
         if let Some((cause, text)) = self.ineligible.clone()
             && !matches!(cause, Cause::CheckFailed | Cause::AddressFailed)
         {
-            self.lose(turn, Role::Fault, cause, text, None);
-        } else if let Some(text) = self.outvoted(turn) {
-            self.lose(turn, Role::Backup, Cause::VrrpBackup, text, None);
+            self.lose(step, Role::Fault, cause, text, None);
+        } else if let Some(text) = self.outvoted(step) {
+            self.lose(step, Role::Backup, Cause::VrrpBackup, text, None);
         }
     }
 
     /// Until when effects may start on our word.
-    pub(crate) fn right_until(&self, turn: &Turn<'_>) -> Instant {
-        let settings = self.settings(turn);
+    pub(crate) fn right_until(&self, step: &StepContext<'_>) -> Instant {
+        let settings = self.settings(step);
         match settings.arbiter {
             Arbiter::Majority => {
-                let lease = self.asker.right_until(turn.now, settings.members.len());
-                lease.unwrap_or_default().min(turn.alive_until)
+                let lease = self.asker.right_until(step.now, settings.members.len());
+                lease.unwrap_or_default().min(step.alive_until)
             }
-            _ => turn.alive_until,
+            _ => step.alive_until,
         }
     }
 
@@ -328,14 +328,21 @@ impl Group {
     }
 
     /// Leaves a role that has the right.
-    pub(crate) fn lose(&mut self, turn: &mut Turn<'_>, to: Role, cause: Cause, text: String, peer: Option<NodeIndex>) {
-        if self.loops.iter().any(HavipLoop::is_writing) {
-            turn.out.push(Action::CancelWrites { group: self.index });
+    pub(crate) fn lose(
+        &mut self,
+        step: &mut StepContext<'_>,
+        to: Role,
+        cause: Cause,
+        text: String,
+        peer: Option<NodeIndex>,
+    ) {
+        if self.reconcilers.iter().any(HavipReconciler::is_writing) {
+            step.out.push(Action::CancelWrites { group: self.index });
         }
         // A claim that follows at once begins with nothing of this one, least of all its end.
-        self.loops.iter_mut().for_each(HavipLoop::close);
+        self.reconcilers.iter_mut().for_each(HavipReconciler::close);
         self.asker.stop();
-        self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, None);
+        self.voter.gave_up(step.config.local, step.boot, u64::MAX, None);
         self.vrrp.spend();
         // A daemon that is leaving goes on leaving, without the right.
         self.plan = self.plan.after();
@@ -343,13 +350,13 @@ impl Group {
         self.vacant_since = None;
         // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.
         self.eligible_since = None;
-        self.become_role(turn, to, cause, text, peer);
+        self.become_role(step, to, cause, text, peer);
     }
 
     /// The one way to change the role.
     pub(crate) fn become_role(
         &mut self,
-        turn: &mut Turn<'_>,
+        step: &mut StepContext<'_>,
         to: Role,
         cause: Cause,
         detail: String,
@@ -357,36 +364,36 @@ impl Group {
     ) {
         let from = std::mem::replace(&mut self.role, to);
         self.cause = cause;
-        self.since = turn.now;
+        self.since = step.now;
         self.detail.clone_from(&detail);
-        *turn.changed = true;
-        self.step_done(turn, format!("{to} ({cause})"));
+        *step.changed = true;
+        self.step_done(step, format!("{to} ({cause})"));
         let timeline = match to {
             Role::Claiming | Role::Releasing => self.timeline.clone(),
             _ => std::mem::take(&mut self.timeline),
         };
         self.fetch_until = self.fetch_until.filter(|_| to == Role::Backup);
-        let start = timeline.first().map_or(turn.now, |s| s.at);
-        self.late = (to == Role::Active).then_some(Late { start, until: turn.now + LATE });
-        let (group, epoch, at) = (self.index, self.epoch, turn.now);
-        turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
-        self.notify(turn);
+        let start = timeline.first().map_or(step.now, |s| s.at);
+        self.late = (to == Role::Active).then_some(Late { start, until: step.now + LATE });
+        let (group, epoch, at) = (self.index, self.epoch, step.now);
+        step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
+        self.notify(step);
     }
 
     /// Whoever starts as backup, and stays it, tells its hooks so: before a crash it may have been active.
-    fn notify_start(&mut self, turn: &mut Turn<'_>) {
-        if self.role != Role::Backup || self.notified.is_some() || turn.stopping {
+    fn notify_start(&mut self, step: &mut StepContext<'_>) {
+        if self.role != Role::Backup || self.notified.is_some() || step.stopping {
             return;
         }
         // Until then it may go on as what it was.
-        let until = turn.started + turn.config.heartbeat.cold_start_wait;
-        if turn.due(until) || self.somebody_else(turn).is_some() {
-            self.notify(turn);
+        let until = step.started + step.config.heartbeat.cold_start_wait;
+        if step.due(until) || self.somebody_else(step).is_some() {
+            self.notify(step);
         }
     }
 
     /// Runs the hooks if the state that they know has changed.
-    pub(crate) fn notify(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn notify(&mut self, step: &mut StepContext<'_>) {
         let state = match self.role {
             _ if self.left => NotifyState::Stop,
             Role::Active => NotifyState::Master,
@@ -395,24 +402,24 @@ impl Group {
         };
         // keepalived's MASTER lasts until the other one serves.
         let between = matches!(self.role, Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.left;
-        let nothing = self.settings(turn).observe || self.membership(turn).is_none_or(|m| m.witness);
+        let nothing = self.settings(step).observe || self.membership(step).is_none_or(|m| m.witness);
         if between || nothing || self.notified == Some(state) {
             return;
         }
         self.notified = Some(state);
-        let holder = self.loops.first().and_then(HavipLoop::holder).map(str::to_owned);
+        let holder = self.reconcilers.first().and_then(HavipReconciler::holder).map(str::to_owned);
         let (group, epoch, cause) = (self.index, self.epoch, self.cause);
-        let priority = self.effective(turn);
+        let priority = self.effective(step);
         // A notification that waits while leadership ends, as in a suspended guest, must not be acted on late.
-        let right_until = if state == NotifyState::Master { self.right_until(turn) } else { Instant::FAR_FUTURE };
-        turn.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder, right_until }));
+        let right_until = if state == NotifyState::Master { self.right_until(step) } else { Instant::FAR_FUTURE };
+        step.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder, right_until }));
     }
 
     /// Hooks were not told of the term `epoch` in time: they are told again if it still lasts.
-    pub(crate) fn notify_again(&mut self, turn: &mut Turn<'_>, epoch: Epoch) {
+    pub(crate) fn notify_again(&mut self, step: &mut StepContext<'_>, epoch: Epoch) {
         if self.role == Role::Active && self.epoch == epoch {
             self.notified = None;
-            self.notify(turn);
+            self.notify(step);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::group::Group;
 use super::rank;
+use super::step_context::StepContext;
 use super::succession;
-use super::turn::Turn;
 use crate::model::action::Action;
 use crate::model::event::Reply;
 use crate::model::ids::{GroupIndex, NodeIndex};
@@ -84,181 +84,181 @@ impl Plan {
         self.retry_at
     }
 
-    pub(crate) fn alarm(&mut self, turn: &mut Turn<'_>, group: GroupIndex, text: &str) {
-        if self.alarmed.is_none_or(|at| turn.now.since(at) >= ALARM_EVERY) {
-            self.alarmed = Some(turn.now);
-            turn.out.push(Action::Warn { group: Some(group), text: text.to_owned() });
+    pub(crate) fn alarm(&mut self, step: &mut StepContext<'_>, group: GroupIndex, text: &str) {
+        if self.alarmed.is_none_or(|at| step.now.since(at) >= ALARM_EVERY) {
+            self.alarmed = Some(step.now);
+            step.out.push(Action::Warn { group: Some(group), text: text.to_owned() });
         }
     }
 }
 
 impl Group {
     /// Hands over to the best successor, if there is one.
-    pub(crate) fn hand_over_if_possible(&mut self, turn: &mut Turn<'_>, cause: Cause, why: &str) -> bool {
-        match rank::successor(turn, self.settings(turn), self.tag) {
+    pub(crate) fn hand_over_if_possible(&mut self, step: &mut StepContext<'_>, cause: Cause, why: &str) -> bool {
+        match rank::successor(step, self.settings(step), self.tag) {
             Some(node) => {
-                self.hand_over(turn, node, cause, why);
+                self.hand_over(step, node, cause, why);
                 true
             }
             None => {
-                self.plan.alarm(turn, self.index, &format!("{why}: nobody can take over; staying active"));
+                self.plan.alarm(step, self.index, &format!("{why}: nobody can take over; staying active"));
                 false
             }
         }
     }
 
     /// Gives the right to `to`: from the first datagram that says so we have it no more.
-    pub(crate) fn hand_over(&mut self, turn: &mut Turn<'_>, to: NodeIndex, cause: Cause, why: &str) {
-        let settings = self.settings(turn);
-        if self.loops.iter().any(crate::reconcile::HavipLoop::is_writing) {
-            turn.out.push(Action::CancelWrites { group: self.index });
+    pub(crate) fn hand_over(&mut self, step: &mut StepContext<'_>, to: NodeIndex, cause: Cause, why: &str) {
+        let settings = self.settings(step);
+        if self.reconcilers.iter().any(crate::reconcile::HavipReconciler::is_writing) {
+            step.out.push(Action::CancelWrites { group: self.index });
         }
         let leaving = self.plan.leaving;
         self.plan = Plan {
             to: Some(to),
-            began: turn.now,
-            until: turn.now + settings.handover_timeout,
-            claim_by: turn.now + (turn.dead_time() * 2).min(settings.handover_timeout),
+            began: step.now,
+            until: step.now + settings.handover_timeout,
+            claim_by: step.now + (step.dead_time() * 2).min(settings.handover_timeout),
             leaving,
             ..Plan::default()
         };
         self.failed_move = None;
         self.asker.stop();
-        self.voter.gave_up(turn.config.local, turn.boot, u64::MAX, Some(to));
+        self.voter.gave_up(step.config.local, step.boot, u64::MAX, Some(to));
         self.timeline.clear();
-        let name = &turn.config.node(to).name;
-        self.become_role(turn, Role::Releasing, cause, format!("{why}; to {name}"), Some(to));
+        let name = &step.config.node(to).name;
+        self.become_role(step, Role::Releasing, cause, format!("{why}; to {name}"), Some(to));
     }
 
-    pub(crate) fn step_releasing(&mut self, turn: &mut Turn<'_>) {
-        let owner = turn
+    pub(crate) fn step_releasing(&mut self, step: &mut StepContext<'_>) {
+        let owner = step
             .peers
             .iter()
-            .find(|p| p.owns(self.tag, turn.now).is_some_and(|e| e.epoch > self.epoch && e.flags.has(Flags::SERVING)));
+            .find(|p| p.owns(self.tag, step.now).is_some_and(|e| e.epoch > self.epoch && e.flags.has(Flags::SERVING)));
         if let Some(owner) = owner {
-            let (node, name) = (owner.node, &turn.config.node(owner.node).name);
-            let text = format!("{name} took over in {} ms", turn.now.since(self.plan.began).as_millis());
-            self.end_handover(turn, Cause::HandoverComplete, text, Some(node));
+            let (node, name) = (owner.node, &step.config.node(owner.node).name);
+            let text = format!("{name} took over in {} ms", step.now.since(self.plan.began).as_millis());
+            self.end_handover(step, Cause::HandoverComplete, text, Some(node));
             return;
         }
-        let Some(to) = self.plan.to else { return self.step_taking_back(turn) };
-        let peer = turn.peers.of(to);
-        let entry = peer.and_then(|p| p.says(self.tag, turn.now));
-        let up = peer.is_some_and(|p| p.up(turn.now));
+        let Some(to) = self.plan.to else { return self.step_taking_back(step) };
+        let peer = step.peers.of(to);
+        let entry = peer.and_then(|p| p.says(self.tag, step.now));
+        let up = peer.is_some_and(|p| p.up(step.now));
         let claiming = entry.is_some_and(|e| e.role.has_right() && e.epoch > self.epoch);
         let declines = entry.is_some_and(|e| e.flags.has(Flags::DECLINES));
         let reason = match () {
             () if declines => {
-                match succession::unfit(turn.peers, turn.now, turn.digest, self.settings(turn), self.tag, to) {
+                match succession::unfit(step.peers, step.now, step.digest, self.settings(step), self.tag, to) {
                     Some(unfit) => format!("declined: it {unfit}"),
                     None => "declined".to_owned(),
                 }
             }
             () if !up && !claiming => "is not heard any more".to_owned(),
-            () if !claiming && turn.due(self.plan.claim_by) => "did not claim in time".to_owned(),
-            () if turn.due(self.plan.until) => "did not serve within handover-timeout".to_owned(),
+            () if !claiming && step.due(self.plan.claim_by) => "did not claim in time".to_owned(),
+            () if step.due(self.plan.until) => "did not serve within handover-timeout".to_owned(),
             () => return,
         };
-        let why = format!("{} {reason}", turn.config.node(to).name);
-        self.failed_move = Some(FailedMove { to, why: reason, at: turn.now });
-        self.take_back(turn, to, why);
+        let why = format!("{} {reason}", step.config.node(to).name);
+        self.failed_move = Some(FailedMove { to, why: reason, at: step.now });
+        self.take_back(step, to, why);
     }
 
     /// The right goes back to us, as a new claim: at once, or when a majority has granted it.
-    fn take_back(&mut self, turn: &mut Turn<'_>, to: NodeIndex, why: String) {
-        if turn.stopping {
-            self.end_handover(turn, Cause::HandoverFailed, why, Some(to));
+    fn take_back(&mut self, step: &mut StepContext<'_>, to: NodeIndex, why: String) {
+        if step.stopping {
+            self.end_handover(step, Cause::HandoverFailed, why, Some(to));
             return;
         }
         // There and back, whether or not we heard of it: for a flapping link it would be tried without end.
-        self.damping.note_owner(turn.now, to, self.seen);
+        self.damping.note_owner(step.now, to, self.seen);
         self.epoch = self.seen.next();
         self.seen = self.epoch;
         self.plan.to = None;
         self.plan.failed = why;
-        self.plan.until = turn.now + turn.dead_time() * 2;
-        self.displaces = turn.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
-        if self.settings(turn).arbiter == Arbiter::Majority {
-            self.asker.begin(turn.now, self.epoch);
-            *turn.changed = true;
+        self.plan.until = step.now + step.dead_time() * 2;
+        self.displaces = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
+        if self.settings(step).arbiter == Arbiter::Majority {
+            self.asker.begin(step.now, self.epoch);
+            *step.changed = true;
         }
-        self.step_taking_back(turn);
+        self.step_taking_back(step);
     }
 
     /// Keeps the address until the right is back; without it, two leases at most.
-    fn step_taking_back(&mut self, turn: &mut Turn<'_>) {
-        let settings = self.settings(turn);
+    fn step_taking_back(&mut self, step: &mut StepContext<'_>) {
+        let settings = self.settings(step);
         let majority = settings.arbiter == Arbiter::Majority;
-        let granted = self.asker.right_until(turn.now, settings.members.len()).is_some();
+        let granted = self.asker.right_until(step.now, settings.members.len()).is_some();
         if !majority || granted {
-            let retry_at = turn.now + RETRY.max(turn.dead_time());
+            let retry_at = step.now + RETRY.max(step.dead_time());
             let why = std::mem::take(&mut self.plan.failed);
             self.plan = Plan { retry_at, leaving: self.plan.leaving, ..Plan::default() };
             self.planned = false;
-            self.become_role(turn, Role::Claiming, Cause::HandoverFailed, why, None);
-        } else if turn.due(self.plan.until) {
+            self.become_role(step, Role::Claiming, Cause::HandoverFailed, why, None);
+        } else if step.due(self.plan.until) {
             self.asker.stop();
             let why = std::mem::take(&mut self.plan.failed);
-            self.end_handover(turn, Cause::HandoverFailed, why, None);
+            self.end_handover(step, Cause::HandoverFailed, why, None);
         }
     }
 
-    fn end_handover(&mut self, turn: &mut Turn<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
+    fn end_handover(&mut self, step: &mut StepContext<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
         self.plan = self.plan.after();
         self.vacant_since = None;
-        self.become_role(turn, Role::Backup, cause, text, peer);
+        self.become_role(step, Role::Backup, cause, text, peer);
     }
 
     /// An operator's switchover.
-    pub(crate) fn switchover(&mut self, turn: &mut Turn<'_>, to: Option<NodeIndex>) -> Reply {
-        let candidate = match self.switchover_to(turn, to) {
+    pub(crate) fn switchover(&mut self, step: &mut StepContext<'_>, to: Option<NodeIndex>) -> Reply {
+        let candidate = match self.switchover_to(step, to) {
             Ok(candidate) => candidate,
             Err(reply) => return reply,
         };
         self.kept.preemption_suspended = true;
-        *turn.persist = true;
-        if self.write_on_its_way(turn) {
+        *step.persist = true;
+        if self.write_on_its_way(step) {
             self.plan.ordered = Some(candidate);
         } else {
-            self.hand_over(turn, candidate, Cause::Switchover, "an operator asked for it");
+            self.hand_over(step, candidate, Cause::Switchover, "an operator asked for it");
         }
-        let (name, to) = (&self.settings(turn).name, &turn.config.node(candidate).name);
+        let (name, to) = (&self.settings(step).name, &step.config.node(candidate).name);
         Reply::Done(format!("{name} is being handed over to {to}"))
     }
 
     /// A switchover that an operator ordered while a write of ours was on its way.
-    pub(crate) fn switch_over_to(&mut self, turn: &mut Turn<'_>, to: NodeIndex) {
-        match self.switchover_to(turn, Some(to)) {
-            Ok(node) => self.hand_over(turn, node, Cause::Switchover, "an operator asked for it"),
+    pub(crate) fn switch_over_to(&mut self, step: &mut StepContext<'_>, to: NodeIndex) {
+        match self.switchover_to(step, Some(to)) {
+            Ok(node) => self.hand_over(step, node, Cause::Switchover, "an operator asked for it"),
             Err(Reply::Done(text) | Reply::Refused(text)) => {
                 let text = format!("the switchover that an operator asked for is given up: {text}");
-                turn.out.push(Action::Warn { group: Some(self.index), text });
+                step.out.push(Action::Warn { group: Some(self.index), text });
             }
         }
     }
 
     /// What a switchover would do.
-    pub(crate) fn rehearse_switchover(&self, turn: &Turn<'_>, to: Option<NodeIndex>) -> Reply {
-        self.switchover_to(turn, to).map_or_else(
+    pub(crate) fn rehearse_switchover(&self, step: &StepContext<'_>, to: Option<NodeIndex>) -> Reply {
+        self.switchover_to(step, to).map_or_else(
             |reply| reply,
             |candidate| {
-                let (name, to) = (&self.settings(turn).name, &turn.config.node(candidate).name);
+                let (name, to) = (&self.settings(step).name, &step.config.node(candidate).name);
                 Reply::Done(format!("{name} would be handed over to {to}"))
             },
         )
     }
 
     /// Who would have the right after a switchover, or what there is to say instead.
-    fn switchover_to(&self, turn: &Turn<'_>, to: Option<NodeIndex>) -> Result<NodeIndex, Reply> {
-        let settings = self.settings(turn);
+    fn switchover_to(&self, step: &StepContext<'_>, to: Option<NodeIndex>) -> Result<NodeIndex, Reply> {
+        let settings = self.settings(step);
         let name = &settings.name;
-        if self.by_keepalived(turn) {
+        if self.by_keepalived(step) {
             let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp);
             return Err(Reply::Refused(text));
         }
         if self.role != Role::Active {
-            let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some());
-            let who = owner.map_or("no node that is heard", |p| turn.config.node(p.node).name.as_str());
+            let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());
+            let who = owner.map_or("no node that is heard", |p| step.config.node(p.node).name.as_str());
             return Err(Reply::Refused(format!("{name} is active on {who}, not here: run it there")));
         }
         if self.maintained() {
@@ -266,62 +266,62 @@ impl Group {
             return Err(Reply::Refused(text));
         }
         let Some(node) = to else {
-            return rank::successor(turn, settings, self.tag).ok_or_else(|| Reply::Refused(self.nobody_else(turn)));
+            return rank::successor(step, settings, self.tag).ok_or_else(|| Reply::Refused(self.nobody_else(step)));
         };
-        if node == turn.config.local {
+        if node == step.config.local {
             return Err(Reply::Done(format!("{name} is active here already")));
         }
-        match succession::unfit(turn.peers, turn.now, turn.digest, settings, self.tag, node) {
+        match succession::unfit(step.peers, step.now, step.digest, settings, self.tag, node) {
             None => Ok(node),
             Some(unfit) => {
-                let node = &turn.config.node(node).name;
+                let node = &step.config.node(node).name;
                 Err(Reply::Refused(format!("{node} cannot take {name} over: it {unfit}")))
             }
         }
     }
 
     /// Why no other node could have the group, in words.
-    pub(crate) fn nobody_else(&self, turn: &Turn<'_>) -> String {
-        let settings = self.settings(turn);
-        let others = settings.members.iter().filter(|m| m.node != turn.config.local).filter_map(|m| {
-            let unfit = succession::unfit(turn.peers, turn.now, turn.digest, settings, self.tag, m.node)?;
-            Some((turn.config.node(m.node).name.as_str(), unfit))
+    pub(crate) fn nobody_else(&self, step: &StepContext<'_>) -> String {
+        let settings = self.settings(step);
+        let others = settings.members.iter().filter(|m| m.node != step.config.local).filter_map(|m| {
+            let unfit = succession::unfit(step.peers, step.now, step.digest, settings, self.tag, m.node)?;
+            Some((step.config.node(m.node).name.as_str(), unfit))
         });
         succession::nobody(settings.name.as_str(), others)
     }
 
     /// The process was told to leave: what that means for this group.
-    pub(crate) fn begin_leaving(&mut self, turn: &mut Turn<'_>, restart: bool) {
-        let settings = self.settings(turn);
+    pub(crate) fn begin_leaving(&mut self, step: &mut StepContext<'_>, restart: bool) {
+        let settings = self.settings(step);
         let hand_over = match (restart, settings.on_restart, settings.on_stop) {
             (true, OnRestart::Handover, _) | (false, _, OnStop::Handover) => true,
             (true, OnRestart::Keep, _) | (false, _, OnStop::Keep | OnStop::Release) => false,
         };
         // keepalived elects: nobody else can take over on our word.
-        let hand_over = hand_over && !self.by_keepalived(turn);
+        let hand_over = hand_over && !self.by_keepalived(step);
         let keep = restart || settings.on_stop != OnStop::Release;
         if self.role == Role::Releasing {
             self.plan.leaving = Some(Leaving::HandingOver);
             return;
         }
-        if self.role == Role::Active && hand_over && self.hand_over_if_possible(turn, Cause::Stopping, "stopping") {
+        if self.role == Role::Active && hand_over && self.hand_over_if_possible(step, Cause::Stopping, "stopping") {
             self.plan.leaving = Some(Leaving::HandingOver);
             return;
         }
         if self.role == Role::Active && keep {
-            self.plan.leaving = Some(Leaving::Keeping { since: turn.now });
-            self.keep_for = Some(self.pace(turn.config, turn.digest).keep_for);
-            *turn.changed = true;
+            self.plan.leaving = Some(Leaving::Keeping { since: step.now });
+            self.keep_for = Some(self.pace(step.config, step.digest).keep_for);
+            *step.changed = true;
             return;
         }
         if self.role.has_right() {
-            self.lose(turn, Role::Backup, Cause::Stopping, "stopping".into(), None);
+            self.lose(step, Role::Backup, Cause::Stopping, "stopping".into(), None);
         }
         self.plan.leaving = Some(Leaving::Done);
     }
 
     /// Ends the group's part once nothing is left to wait for.
-    pub(crate) fn leave_when_told(&mut self, turn: &mut Turn<'_>) {
+    pub(crate) fn leave_when_told(&mut self, step: &mut StepContext<'_>) {
         let Some(leaving) = self.plan.leaving else { return };
         if self.left {
             return;
@@ -329,37 +329,37 @@ impl Group {
         match leaving {
             Leaving::Done => {}
             Leaving::HandingOver if self.role == Role::Releasing => return,
-            Leaving::HandingOver if self.role.has_right() => return self.begin_leaving(turn, false),
-            Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(turn),
+            Leaving::HandingOver if self.role.has_right() => return self.begin_leaving(step, false),
+            Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(step),
             Leaving::HandingOver => {}
             // What was to be kept is lost: there is nothing to leave for the next start.
             Leaving::Keeping { .. } if !self.role.has_right() => self.keep_for = None,
             Leaving::Keeping { since } => {
-                let long = turn.now + self.keep_for.unwrap_or_default() / 2;
-                let settings = self.settings(turn);
-                let lease = self.asker.right_until(turn.now, settings.members.len());
+                let long = step.now + self.keep_for.unwrap_or_default() / 2;
+                let settings = self.settings(step);
+                let lease = self.asker.right_until(step.now, settings.members.len());
                 let granted = settings.arbiter != Arbiter::Majority || lease.is_some_and(|until| until >= long);
-                if !granted && !turn.due(since + turn.dead_time() * 2) {
+                if !granted && !step.due(since + step.dead_time() * 2) {
                     return;
                 }
-                self.leave_address(turn);
+                self.leave_address(step);
             }
         }
         self.left = true;
-        self.notify(turn);
-        *turn.changed = true;
+        self.notify(step);
+        *step.changed = true;
     }
 
     /// Leaves the addresses under their kernel lifetime of `keep-for`.
-    fn leave_address(&mut self, turn: &mut Turn<'_>) {
-        let settings = self.settings(turn);
-        let keep_for = *self.keep_for.get_or_insert(self.pace(turn.config, turn.digest).keep_for);
+    fn leave_address(&mut self, step: &mut StepContext<'_>) {
+        let settings = self.settings(step);
+        let keep_for = *self.keep_for.get_or_insert(self.pace(step.config, step.digest).keep_for);
         if settings.observe {
             return;
         }
-        for (i, l) in self.loops.iter_mut().enumerate() {
+        for (i, l) in self.reconcilers.iter_mut().enumerate() {
             let place = crate::reconcile::Place { group: self.index, havip: crate::model::ids::HavipIndex(i) };
-            l.address.leave(&mut turn.context(), place, keep_for);
+            l.address.leave(&mut step.context(), place, keep_for);
         }
     }
 }

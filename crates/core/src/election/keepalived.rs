@@ -11,7 +11,7 @@
 use super::Core;
 use super::claim::Verdict;
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::Actions;
 use crate::model::event::{VrrpReport, VrrpSource};
 use crate::model::ids::GroupIndex;
@@ -19,7 +19,7 @@ use crate::model::role::Cause;
 use crate::model::settings::Arbiter;
 use crate::model::time::Instant;
 use crate::model::vrrp::State;
-use crate::reconcile::HavipLoop;
+use crate::reconcile::HavipReconciler;
 
 /// What keepalived said last of the instance that a group follows.
 #[derive(Debug)]
@@ -73,30 +73,30 @@ impl Vrrp {
 
 impl Core {
     pub(super) fn vrrp_reported(&mut self, now: Instant, to: GroupIndex, report: VrrpReport, actions: &mut Actions) {
-        self.each_group(now, actions, |group, turn| {
-            if group.index == to && group.by_keepalived(turn) && group.vrrp.take(now, report) {
+        self.each_group(now, actions, |group, step| {
+            if group.index == to && group.by_keepalived(step) && group.vrrp.take(now, report) {
                 group.superseded.forgive();
                 let text = format!("keepalived decides: {} ({})", report.state, report.source);
-                group.step_done(turn, text);
+                group.step_done(step, text);
             }
         });
     }
 }
 
 impl Group {
-    pub(crate) fn by_keepalived(&self, turn: &Turn<'_>) -> bool {
-        self.settings(turn).arbiter == Arbiter::Keepalived
+    pub(crate) fn by_keepalived(&self, step: &StepContext<'_>) -> bool {
+        self.settings(step).arbiter == Arbiter::Keepalived
     }
 
     /// Whether keepalived has somebody else in mind, or nobody: a reason to let go, unless everything is frozen.
-    pub(crate) fn outvoted(&self, turn: &Turn<'_>) -> Option<String> {
-        let state = self.vrrp.state().filter(|_| self.by_keepalived(turn) && !self.maintained())?;
-        (state != State::Master).then(|| format!("keepalived is {state} for {}", self.settings(turn).vrrp))
+    pub(crate) fn outvoted(&self, step: &StepContext<'_>) -> Option<String> {
+        let state = self.vrrp.state().filter(|_| self.by_keepalived(step) && !self.maintained())?;
+        (state != State::Master).then(|| format!("keepalived is {state} for {}", self.settings(step).vrrp))
     }
 
     /// What keepalived could not be active with either.
-    pub(crate) fn vrrp_fault(&self, turn: &Turn<'_>) -> Option<(Cause, String)> {
-        let text = self.outvoted(turn)?;
+    pub(crate) fn vrrp_fault(&self, step: &StepContext<'_>) -> Option<(Cause, String)> {
+        let text = self.outvoted(step)?;
         let remedy = match self.vrrp.state()? {
             State::Fault => "see what it tracks",
             State::Stop => "start it, or see keepalived.pid-file",
@@ -107,39 +107,39 @@ impl Group {
     }
 
     /// Whether keepalived would have this node active, as far as it has said.
-    pub(crate) fn vrrp_allows(&self, turn: &Turn<'_>) -> bool {
-        !self.by_keepalived(turn) || self.vrrp.state() == Some(State::Master)
+    pub(crate) fn vrrp_allows(&self, step: &StepContext<'_>) -> bool {
+        !self.by_keepalived(step) || self.vrrp.state() == Some(State::Master)
     }
 
     /// Whether an address of the last run may still be resumed with.
-    pub(crate) fn vrrp_open(&self, turn: &Turn<'_>) -> bool {
-        self.vrrp_allows(turn) || self.vrrp.said.is_none()
+    pub(crate) fn vrrp_open(&self, step: &StepContext<'_>) -> bool {
+        self.vrrp_allows(step) || self.vrrp.said.is_none()
     }
 
     /// Whether to claim on keepalived's word.
-    pub(crate) fn may_claim_by_keepalived(&mut self, turn: &mut Turn<'_>) -> Verdict {
-        let vrrp = &self.settings(turn).vrrp;
+    pub(crate) fn may_claim_by_keepalived(&mut self, step: &mut StepContext<'_>) -> Verdict {
+        let vrrp = &self.settings(step).vrrp;
         match self.vrrp.state() {
             None => return Verdict::Wait(format!("keepalived has not told its state of {vrrp} yet").into()),
             Some(State::Master) => {}
             Some(other) => return Verdict::Wait(format!("keepalived is {other} for {vrrp}").into()),
         }
         if !self.vrrp.spent {
-            self.displaces = self.displaced_by_keepalived(turn);
-            let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some()).map(|p| p.node);
+            self.displaces = self.displaced_by_keepalived(step);
+            let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some()).map(|p| p.node);
             return Verdict::Claim(Cause::VrrpMaster, format!("keepalived became MASTER for {vrrp}"), owner);
         }
-        if let Some(reason) = self.somebody_else(turn) {
+        if let Some(reason) = self.somebody_else(step) {
             let text = format!("{}, and keepalived was MASTER here before that", reason.text);
             return Verdict::Wait(text.into());
         }
-        if self.resumes(turn) {
+        if self.resumes(step) {
             return Verdict::Claim(Cause::Resumed, "the cloud still names us, and keepalived is MASTER".into(), None);
         }
-        if let Some(reason) = self.cold_start(turn) {
+        if let Some(reason) = self.cold_start(step) {
             return Verdict::Wait(reason);
         }
-        match self.ask_cloud(turn) {
+        match self.ask_cloud(step) {
             Verdict::Claim(_, why, peer) => {
                 Verdict::Claim(Cause::VrrpMaster, format!("keepalived is MASTER for {vrrp}, and {why}"), peer)
             }
@@ -148,14 +148,14 @@ impl Group {
     }
 
     /// Whether the right stands on a decision that is not used up: it goes before everybody.
-    pub(crate) fn decided(&self, turn: &Turn<'_>) -> bool {
-        self.by_keepalived(turn) && !self.vrrp.spent
+    pub(crate) fn decided(&self, step: &StepContext<'_>) -> bool {
+        self.by_keepalived(step) && !self.vrrp.spent
     }
 
     /// Whom this claim replaces: whoever the cloud named last, and whoever was active last.
-    fn displaced_by_keepalived(&self, turn: &Turn<'_>) -> Vec<String> {
-        let owner = self.damping.owner().filter(|n| *n != turn.config.local);
-        let owner = owner.and_then(|n| turn.target_of(n)).map(|t| t.id().to_owned());
-        self.loops.iter().filter_map(HavipLoop::holder).map(str::to_owned).chain(owner).collect()
+    fn displaced_by_keepalived(&self, step: &StepContext<'_>) -> Vec<String> {
+        let owner = self.damping.owner().filter(|n| *n != step.config.local);
+        let owner = owner.and_then(|n| step.target_of(n)).map(|t| t.id().to_owned());
+        self.reconcilers.iter().filter_map(HavipReconciler::holder).map(str::to_owned).chain(owner).collect()
     }
 }

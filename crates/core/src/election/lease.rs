@@ -5,7 +5,7 @@
 //! *sent* it, less a margin for the rate at which clocks may differ, so a late answer is worth
 //! less, and an echo alone is worth nothing.
 
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::ids::{BootId, Epoch, NodeIndex};
 use crate::model::time::Instant;
 use crate::wire::{Entry, Grant};
@@ -169,9 +169,9 @@ impl Voter {
     }
 
     /// What goes into our entry.
-    pub(crate) fn word(&self, turn: &Turn<'_>) -> Option<Grant> {
-        let g = self.given(turn.now).filter(|g| g.kept_for.is_none())?;
-        let node = turn.peers.tag(g.node);
+    pub(crate) fn word(&self, step: &StepContext<'_>) -> Option<Grant> {
+        let g = self.given(step.now).filter(|g| g.kept_for.is_none())?;
+        let node = step.peers.tag(g.node);
         Some(Grant { node, boot: g.boot, epoch: g.epoch, seq: g.seq })
     }
 }
@@ -202,7 +202,7 @@ impl Asker {
         *self = Self { epoch, first: epoch, asked_at: Some(now), ..Self::default() };
     }
 
-    /// Asks for a higher epoch of the same reign; grants that still run go on counting.
+    /// Asks for a higher epoch of the same term; grants that still run go on counting.
     pub(crate) fn renumber(&mut self, epoch: Epoch) {
         self.epoch = epoch;
     }

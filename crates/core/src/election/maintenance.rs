@@ -7,7 +7,7 @@
 //! way back from what lies between.
 
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::Action;
 use crate::model::event::Reply;
 use crate::model::ids::Epoch;
@@ -16,29 +16,29 @@ use crate::model::time::Instant;
 
 impl Group {
     /// Ends maintenance whose time is over.
-    pub(super) fn end_maintenance(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn end_maintenance(&mut self, step: &mut StepContext<'_>) {
         self.resets &= self.maintained();
         let Some(end) = self.kept.maintenance_end else { return };
         if end.number == self.kept.maintenance {
-            if !turn.due(Instant::from_nanos(end.at)) {
+            if !step.due(Instant::from_nanos(end.at)) {
                 return;
             }
-            if let Some(why) = self.differs(turn) {
+            if let Some(why) = self.differs(step) {
                 if !std::mem::replace(&mut self.postponed, true) {
                     let text = format!("the time of maintenance is over, and it stays on: {why}");
-                    turn.out.push(Action::Warn { group: Some(self.index), text });
+                    step.out.push(Action::Warn { group: Some(self.index), text });
                 }
                 return;
             }
             // The highest one is odd, and for an odd one there is always the next.
             self.kept.maintenance = self.kept.maintenance.saturating_add(1);
-            *turn.changed = true;
+            *step.changed = true;
             let text = format!("maintenance has ended by itself, after {} s", end.span.as_secs());
-            turn.out.push(Action::Warn { group: Some(self.index), text });
+            step.out.push(Action::Warn { group: Some(self.index), text });
         }
         self.postponed = false;
         self.kept.maintenance_end = None;
-        *turn.persist = true;
+        *step.persist = true;
     }
 
     /// Whether a number that a peer says is not taken over: the numbers are being reset, and it is one of before.
@@ -56,8 +56,8 @@ impl Group {
     /// Every node is told, one after the other, in maintenance: nobody claims meanwhile. Until maintenance ends, what
     /// those that were not told yet say of the numbers of before is left aside; so the order does not matter. Who is
     /// active stays it, under a number that begins again; voters renew it (see [`super::lease::Voter`]).
-    pub(super) fn reset_numbers(&mut self, turn: &mut Turn<'_>) -> Reply {
-        let name = &self.settings(turn).name;
+    pub(super) fn reset_numbers(&mut self, step: &mut StepContext<'_>) -> Reply {
+        let name = &self.settings(step).name;
         let high = self.seen.max(self.epoch);
         let incredible = high > Epoch::CREDIBLE || self.kept.maintenance > CREDIBLE;
         if !incredible && self.resets {
@@ -84,12 +84,12 @@ impl Group {
             self.kept.epoch_reserved = 0;
             self.asker.begin_again(self.epoch);
             self.voter.forget_numbers();
-            self.reserve_epochs(turn);
+            self.reserve_epochs(step);
         }
-        *turn.persist = true;
-        *turn.changed = true;
+        *step.persist = true;
+        *step.changed = true;
         let text = format!("the numbers begin again here, after epoch {high}, by an operator's word");
-        turn.out.push(Action::Warn { group: Some(self.index), text });
+        step.out.push(Action::Warn { group: Some(self.index), text });
         Reply::Done("the numbers begin again here; do the same on every node, then end maintenance".into())
     }
 }

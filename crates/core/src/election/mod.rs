@@ -2,7 +2,7 @@
 //!
 //! One event goes in, a list of actions comes out, and the caller carries all of them out before
 //! the next event. The core reads no clock, opens no socket and rolls no dice: time comes with
-//! each event, randomness from a seeded generator. Every turn evaluates the whole state again
+//! each event, randomness from a seeded generator. Every step evaluates the whole state again
 //! (level-triggered), so no decision depends on having seen an edge. The protocol is described in
 //! `docs/protocol.md`.
 
@@ -16,7 +16,7 @@ mod command;
 mod damping;
 pub mod drill;
 mod eligibility;
-mod farewell;
+mod goodbye;
 mod group;
 mod handover;
 mod keepalived;
@@ -35,10 +35,10 @@ pub mod settled;
 mod shadow;
 mod stall;
 mod state;
+pub(crate) mod step_context;
 pub mod succession;
 mod superseded;
 mod timeline;
-pub(crate) mod turn;
 
 use crate::model::action::{Action, Actions, Persisted};
 use crate::model::event::{Event, OperationResult};
@@ -50,19 +50,19 @@ use crate::model::time::Instant;
 use crate::model::timer::{Timer, Timers};
 use crate::wire::auth::KeyRing;
 pub use eligibility::NO_INTERFACE;
-pub use farewell::Farewell;
+pub use goodbye::Goodbye;
 use group::Group;
 use lease::Voter;
 use peer::Peers;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use turn::Turn;
+use step_context::StepContext;
 
-/// How often a turn is repeated while the groups still change each other's facts.
+/// How often a step is repeated while the groups still change each other's facts.
 const SETTLE_MAX: usize = 4;
 
-/// The whole election of one node: its sessions, its groups, and their ownership loops.
+/// The whole election of one node: its sessions, its groups, and their ownership reconcilers.
 #[derive(Debug)]
 pub struct Core {
     config: Arc<Config>,
@@ -160,7 +160,7 @@ impl Core {
         for (i, settings) in core.config.groups.iter().enumerate() {
             let kept = core.persisted.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             let grant = inherited.iter().find(|g| g.group == settings.name.as_str());
-            // A grant to ourselves ended with that process, so the vote is this start's from the first turn on.
+            // A grant to ourselves ended with that process, so the vote is this start's from the first step on.
             let holder = grant
                 .and_then(|g| g.holder(&core.config))
                 .map(|(node, start)| if node == core.config.local { (node, boot) } else { (node, start) });
@@ -208,26 +208,26 @@ impl Core {
             }
             Event::AddressAnswered { group, havip, error } => {
                 let quiet = self.loop_mut(group, havip).is_none_or(|l| l.address.answered(error));
-                // One a HAVIP and interval: they must not cost a turn of every group each.
+                // One a HAVIP and interval: they must not cost a step of every group each.
                 if quiet && !self.changed && !self.persist {
                     return;
                 }
             }
             Event::Announced { group, address } => {
                 let quiet = self.groups.get(group.0).is_none_or(|g| !g.announces_first());
-                // As above: only the first one of a reign has something to say.
+                // As above: only the first one of a term has something to say.
                 if quiet && !self.changed && !self.persist {
                     return;
                 }
-                self.each_group(now, actions, |g, turn| {
+                self.each_group(now, actions, |g, step| {
                     if g.index == group {
-                        g.note_announced(turn, address);
+                        g.note_announced(step, address);
                     }
                 });
             }
-            Event::NotifyLapsed { group, epoch } => self.each_group(now, actions, |g, turn| {
+            Event::NotifyLapsed { group, epoch } => self.each_group(now, actions, |g, step| {
                 if g.index == group {
-                    g.notify_again(turn, epoch);
+                    g.notify_again(step, epoch);
                 }
             }),
             Event::AnnounceFailed { group, havip } => {
@@ -238,7 +238,7 @@ impl Core {
             }
             Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
             Event::OperationSent { op, at } => {
-                self.each_group(now, actions, |group, turn| group.note_sent(turn, op, at))
+                self.each_group(now, actions, |group, step| group.note_sent(step, op, at))
             }
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
@@ -272,9 +272,9 @@ impl Core {
             let came = l.address.observed(present);
             added = l.address.ip.filter(|_| came);
         }
-        self.each_group(now, actions, |g, turn| {
+        self.each_group(now, actions, |g, step| {
             if g.index == group {
-                g.note_address(turn, added);
+                g.note_address(step, added);
             }
         });
     }
@@ -296,13 +296,13 @@ impl Core {
         let of_group = |g: &'_ Group| {
             let index = g.index;
             let of_loop = move |(i, ip)| (index, HavipIndex(i), ip);
-            g.loops.iter().map(|l| l.address.ip).enumerate().map(of_loop).collect::<Vec<_>>()
+            g.reconcilers.iter().map(|l| l.address.ip).enumerate().map(of_loop).collect::<Vec<_>>()
         };
         self.groups.iter().flat_map(of_group)
     }
 
-    fn loop_mut(&mut self, group: GroupIndex, havip: HavipIndex) -> Option<&mut crate::reconcile::HavipLoop> {
-        self.groups.get_mut(group.0)?.loops.get_mut(havip.0)
+    fn loop_mut(&mut self, group: GroupIndex, havip: HavipIndex) -> Option<&mut crate::reconcile::HavipReconciler> {
+        self.groups.get_mut(group.0)?.reconcilers.get_mut(havip.0)
     }
 
     /// Evaluates all groups until nothing changes, then tells the peers what did.
@@ -310,9 +310,9 @@ impl Core {
         self.counters.steps += 1;
         for _ in 0..SETTLE_MAX {
             let before: Vec<_> = self.groups.iter().map(|g| (g.role, g.epoch)).collect();
-            self.each_group(now, actions, |group, turn| {
-                turn.timers.begin(Timer::Group(group.index.0));
-                group.step(turn);
+            self.each_group(now, actions, |group, step| {
+                step.timers.begin(Timer::Group(group.index.0));
+                group.step(step);
             });
             if before.iter().eq(&self.groups.iter().map(|g| (g.role, g.epoch)).collect::<Vec<_>>()) {
                 break;
@@ -338,19 +338,19 @@ impl Core {
         }
     }
 
-    /// Runs `f` for every group with a turn that sees all the rest.
-    fn each_group(&mut self, now: Instant, out: &mut Actions, mut f: impl FnMut(&mut Group, &mut Turn<'_>)) {
+    /// Runs `f` for every group with a step that sees all the rest.
+    fn each_group(&mut self, now: Instant, out: &mut Actions, mut f: impl FnMut(&mut Group, &mut StepContext<'_>)) {
         let mut groups = std::mem::take(&mut self.groups);
-        let mut turn = self.turn(now, out);
+        let mut step = self.step_context(now, out);
         for group in &mut groups {
-            f(group, &mut turn);
+            f(group, &mut step);
         }
         self.groups = groups;
     }
 
-    fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Actions) -> Turn<'a> {
+    fn step_context<'a>(&'a mut self, now: Instant, out: &'a mut Actions) -> StepContext<'a> {
         let alive_until = self.stall.alive_until(now, self.config.heartbeat.dead_time());
-        Turn {
+        StepContext {
             now,
             config: &self.config,
             digest: self.digest,
@@ -381,24 +381,24 @@ impl Core {
         actions: &mut Actions,
     ) {
         let mut expected = false;
-        self.each_group(now, actions, |group, turn| {
+        self.each_group(now, actions, |group, step| {
             if expected {
                 return;
             }
             expected = match &result {
                 OperationResult::Havip(r) => {
-                    let cx = &mut turn.context();
-                    group.loops.iter_mut().any(|l| l.looked(cx, op, r.clone()))
+                    let cx = &mut step.context();
+                    group.reconcilers.iter_mut().any(|l| l.read_ended(cx, op, r.clone()))
                 }
                 OperationResult::Written(r) => {
-                    let patience = group.patience(turn);
-                    let cx = &mut turn.context();
-                    group.loops.iter_mut().any(|l| l.written(cx, op, r.clone(), patience))
+                    let patience = group.patience(step);
+                    let cx = &mut step.context();
+                    group.reconcilers.iter_mut().any(|l| l.written(cx, op, r.clone(), patience))
                 }
                 OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
             };
             if expected {
-                group.note_operation(turn, &result);
+                group.note_operation(step, &result);
             }
         });
         if !expected {

@@ -30,7 +30,7 @@ pub(crate) struct Fabric {
     pub(crate) trace: Option<Trace>,
     /// The last question that was passed on for a peer.
     pub(crate) relay: Option<Relay>,
-    /// The reign in which the first packet arrived here.
+    /// The term in which the first packet arrived here.
     pub(crate) arrived: Option<Epoch>,
     /// Who answered last, and when.
     pub(crate) answered: Option<(NodeIndex, Instant)>,
@@ -61,10 +61,10 @@ impl Core {
             group.fabric.next = now + every;
             self.timers.wake(group.fabric.next);
             self.jitter.fill(&mut group.fabric.nonce);
-            let address = |(h, l): (&crate::model::settings::Havip, &crate::reconcile::HavipLoop)| {
+            let address = |(h, l): (&crate::model::settings::Havip, &crate::reconcile::HavipReconciler)| {
                 l.address.ip.filter(|_| l.address.wanted).map(|ip| (Tag::havip(&h.id), ip))
             };
-            let Some((havip, ip)) = settings.havips.iter().zip(&group.loops).find_map(address) else { continue };
+            let Some((havip, ip)) = settings.havips.iter().zip(&group.reconcilers).find_map(address) else { continue };
             let probe = Probe {
                 key: self.config.heartbeat.send_key,
                 sender: self.peers.me(),
@@ -84,14 +84,14 @@ impl Core {
     pub(super) fn probe_answered(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
         self.traced(now, probe, actions);
         let Some(node) = self.peers.by_tag(probe.node) else { return };
-        self.each_group(now, actions, |group, turn| {
-            let known = group.settings(turn).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
+        self.each_group(now, actions, |group, step| {
+            let known = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
             if !known || group.fabric.nonce != probe.nonce {
                 return;
             }
-            group.fabric.answered = Some((node, turn.now));
-            let settings = group.settings(turn);
-            group.superseded.still_served(turn, settings);
+            group.fabric.answered = Some((node, step.now));
+            let settings = group.settings(step);
+            group.superseded.still_served(step, settings);
         });
     }
 }

@@ -8,7 +8,7 @@
 
 use super::group::Group;
 use super::peer::Peer;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::ids::NodeIndex;
 use crate::model::time::Instant;
 use crate::wire::Flags;
@@ -25,12 +25,12 @@ pub(crate) struct Reach {
 }
 
 impl Group {
-    /// Notes what the last looks say of our own network.
-    pub(crate) fn note_reach(&mut self, turn: &Turn<'_>) {
-        let answers: Vec<Option<Instant>> = self.loops.iter().map(|l| l.answered_at).collect();
+    /// Notes what the last reads say of our own network.
+    pub(crate) fn note_reach(&mut self, step: &StepContext<'_>) {
+        let answers: Vec<Option<Instant>> = self.reconcilers.iter().map(|l| l.answered_at).collect();
         let cut_off = answers.contains(&None);
-        for peer in turn.peers.iter() {
-            let since = self.counts_for_nothing_since(turn, peer);
+        for peer in step.peers.iter() {
+            let since = self.counts_for_nothing_since(step, peer);
             let kept = self.reach.answered.get(&peer.node).copied();
             let answered = kept.into_iter().chain(answers.iter().flatten().copied()).filter(|at| *at >= since).min();
             match answered {
@@ -43,23 +43,23 @@ impl Group {
 
     /// Since when a peer is silent, or is heard to be isolated. Its word counts from when it is heard, not from when
     /// it was meant: the first words after a network is back are older than the network.
-    fn counts_for_nothing_since(&mut self, turn: &Turn<'_>, peer: &Peer) -> Instant {
-        let silent = peer.session.suspected_at().filter(|at| *at <= turn.now);
+    fn counts_for_nothing_since(&mut self, step: &StepContext<'_>, peer: &Peer) -> Instant {
+        let silent = peer.session.suspected_at().filter(|at| *at <= step.now);
         let isolated = peer.entries.get(&self.tag).is_some_and(|e| e.flags.has(Flags::ISOLATED));
         if silent.is_some() || !isolated {
             self.reach.isolated.remove(&peer.node);
             return silent.unwrap_or(Instant::FAR_FUTURE);
         }
-        *self.reach.isolated.entry(peer.node).or_insert(turn.now)
+        *self.reach.isolated.entry(peer.node).or_insert(step.now)
     }
 
     /// From when the silence of `node` counts; `None` if the cloud has not answered during it.
-    pub(crate) fn silence_counts(&self, turn: &Turn<'_>, node: NodeIndex) -> Option<Instant> {
-        let peer = turn.peers.of(node)?;
-        let heard = peer.says(self.tag, turn.now).is_some_and(|e| !e.flags.has(Flags::ISOLATED));
+    pub(crate) fn silence_counts(&self, step: &StepContext<'_>, node: NodeIndex) -> Option<Instant> {
+        let peer = step.peers.of(node)?;
+        let heard = peer.says(self.tag, step.now).is_some_and(|e| !e.flags.has(Flags::ISOLATED));
         if peer.gone || !peer.met || heard {
             // It says so itself; or it was never heard, which has a rule of its own.
-            return Some(turn.now);
+            return Some(step.now);
         }
         let listened: Duration = peer.session.peer_interval().saturating_mul(3) / 2;
         self.reach.answered.get(&node).map(|at| (*at + listened).max(peer.listened_from()))

@@ -266,11 +266,11 @@ impl Core {
     /// A probe that arrives on a HAVIP's address dates the first packet on this node.
     fn note_arrival(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
         let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
-        self.each_group(now, actions, |group, turn| {
-            let here = group.settings(turn).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
+        self.each_group(now, actions, |group, step| {
+            let here = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
             if here && group.role.has_right() && group.fabric.arrived != Some(group.epoch) {
                 group.fabric.arrived = Some(group.epoch);
-                group.step_done(turn, format!("first packet here: the fabric probe of {from}"));
+                group.step_done(step, format!("first packet here: the fabric probe of {from}"));
             }
         });
     }

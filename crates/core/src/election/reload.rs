@@ -8,7 +8,7 @@ use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, HavipIndex};
 use crate::model::settings::{Config, Group as Settings, Interface};
 use crate::model::time::Instant;
-use crate::reconcile::HavipLoop;
+use crate::reconcile::HavipReconciler;
 use crate::wire::auth::KeyRing;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -107,11 +107,15 @@ impl Core {
             let settings = &self.config.groups[g.index.0];
             !settings.observe && settings.member(self.config.local).is_some_and(|m| !m.witness)
         };
-        self.groups.iter().filter(puts).flat_map(|g| g.loops.iter().filter_map(|l| l.address.maybe_ours())).collect()
+        self.groups
+            .iter()
+            .filter(puts)
+            .flat_map(|g| g.reconcilers.iter().filter_map(|l| l.address.maybe_ours()))
+            .collect()
     }
 
     /// ⚠ What the file of before had put here, and the new one does not name for this host any more, nobody would take
-    /// off: no loop knows it, and with `lifetime = "forever"` neither does the kernel.
+    /// off: no reconciler knows it, and with `lifetime = "forever"` neither does the kernel.
     fn drop_leftovers(&self, before: &BTreeSet<Ipv4Addr>, actions: &mut Actions) {
         let after: BTreeSet<Ipv4Addr> = self.addresses_here();
         for address in before.difference(&after).copied() {
@@ -135,15 +139,16 @@ fn adopt(now: Instant, group: &mut Group, was: &Settings, is: &Settings, announc
     if (was.arbiter, &was.vrrp) != (is.arbiter, &is.vrrp) {
         group.vrrp = Vrrp::default();
     }
-    let mut loops: Vec<Option<HavipLoop>> = std::mem::take(&mut group.loops).into_iter().map(Some).collect();
+    let mut reconcilers: Vec<Option<HavipReconciler>> =
+        std::mem::take(&mut group.reconcilers).into_iter().map(Some).collect();
     for havip in &is.havips {
-        let known = was.havips.iter().position(|h| h.id == havip.id).and_then(|at| loops[at].take());
+        let known = was.havips.iter().position(|h| h.id == havip.id).and_then(|at| reconcilers[at].take());
         let address = havip.address.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
-        let mut l = known.unwrap_or_else(|| HavipLoop::new(address, havip.interface != Interface::None));
+        let mut l = known.unwrap_or_else(|| HavipReconciler::new(address, havip.interface != Interface::None));
         let (ip, wanted) = (havip.address.or(l.address.ip), havip.interface != Interface::None);
         if (l.address.ip, l.address.wanted) != (ip, wanted) {
             l.address.replace(now, ip, wanted, announce_count);
         }
-        group.loops.push(l);
+        group.reconcilers.push(l);
     }
 }

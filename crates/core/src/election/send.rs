@@ -4,14 +4,14 @@ use super::Core;
 use super::group::Group;
 use super::lease::Ask;
 use super::peer::Peer;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::{Action, Actions, KeptGrant};
 use crate::model::ids::{Epoch, NodeIndex};
 use crate::model::role::Role;
 use crate::model::settings::{Arbiter, Config};
 use crate::model::time::Instant;
 use crate::model::timer::Timer;
-use crate::reconcile::HavipLoop;
+use crate::reconcile::HavipReconciler;
 use crate::wire::heartbeat::{encode, entries_that_fit};
 use crate::wire::{Entry, Flags, Heartbeat, Leaving};
 use std::net::SocketAddr;
@@ -191,7 +191,7 @@ impl Core {
             entries,
         };
         peer.session.record_sent(now, seq);
-        // A host that stood still between this turn and the sending would claim what others have had since.
+        // A host that stood still between this step and the sending would claim what others have had since.
         let until = now + self.config.heartbeat.dead_time();
         for (path, index, to) in self.paths_to(node) {
             heartbeat.path = index;
@@ -227,15 +227,15 @@ impl Core {
         let rotate = self.sender.rotate;
         let leases: Vec<Option<Duration>> = (0..self.groups.len()).map(|i| self.states_lease(i, now)).collect();
         let own = self.config.local;
-        self.each_group(now, actions, |group, turn| {
-            let settings = group.settings(turn);
+        self.each_group(now, actions, |group, step| {
+            let settings = group.settings(step);
             if settings.member(own).is_none() || settings.member(to).is_none() {
                 return;
             }
-            let entry = group.entry(turn, leases[group.index.0]);
+            let entry = group.entry(step, leases[group.index.0]);
             let fixed =
                 entry.role != Role::Backup && entry.role != Role::Fault || entry.grant.is_some() || entry.ask.is_some();
-            let fresh = turn.now.since(group.since.max(group.hears_since)) < turn.config.heartbeat.interval * 3;
+            let fresh = step.now.since(group.since.max(group.hears_since)) < step.config.heartbeat.interval * 3;
             if fixed || fresh { must.push(entry) } else { may.push(entry) }
         });
         if !may.is_empty() {
@@ -290,38 +290,38 @@ fn opposite(addresses: &[SocketAddr], i: usize, to: SocketAddr) -> Option<usize>
 
 impl Group {
     /// What this node says of the group.
-    fn entry(&self, turn: &mut Turn<'_>, lease: Option<Duration>) -> Entry {
-        let settings = self.settings(turn);
-        let offered = self.offered(turn).is_some();
-        let able = self.may_be_active(turn);
-        let serving = self.role == Role::Active && self.loops.iter().all(|l: &HavipLoop| l.address.on());
-        let cloud = self.loops.iter().all(|l| l.read_errors.is_none() && l.read.is_some());
+    fn entry(&self, step: &mut StepContext<'_>, lease: Option<Duration>) -> Entry {
+        let settings = self.settings(step);
+        let offered = self.offered(step).is_some();
+        let able = self.may_be_active(step);
+        let serving = self.role == Role::Active && self.reconcilers.iter().all(|l: &HavipReconciler| l.address.on());
+        let cloud = self.reconcilers.iter().all(|l| l.read_errors.is_none() && l.read.is_some());
         let flags = Flags::default()
             .with(Flags::ELIGIBLE, able)
             .with(Flags::ISOLATED, self.isolated())
-            .with(Flags::UNABLE, self.damping.unable_until(turn.now).is_some())
+            .with(Flags::UNABLE, self.damping.unable_until(step.now).is_some())
             .with(Flags::DRAINED, self.is_drained())
-            .with(Flags::WANTS, self.wants(turn))
+            .with(Flags::WANTS, self.wants(step))
             .with(Flags::DECLINES, offered && (!able || self.role == Role::Fault))
             .with(Flags::FAILING, self.health.failed)
             .with(Flags::MAINTENANCE, self.maintained())
             .with(Flags::SERVING, serving || (settings.observe && self.role == Role::Active))
             .with(Flags::CLOUD, cloud)
             .with(Flags::SETTLED, self.kept.preemption_suspended)
-            .with(Flags::FETCHES, self.fetches(turn))
+            .with(Flags::FETCHES, self.fetches(step))
             .with(Flags::HEARS_ACTIVE, self.hears_active);
-        let effective = self.effective(turn);
+        let effective = self.effective(step);
         Entry {
             group: self.tag,
             role: self.role,
             flags,
-            priority: self.membership(turn).map_or(0, |m| m.priority),
+            priority: self.membership(step).map_or(0, |m| m.priority),
             effective: i16::try_from(effective).unwrap_or(i16::MAX),
             epoch: self.epoch,
             seen: self.seen.max(Epoch(0)),
-            successor: self.plan.successor().map(|n| turn.peers.tag(n)),
+            successor: self.plan.successor().map(|n| step.peers.tag(n)),
             ask: lease,
-            grant: self.voter.word(turn),
+            grant: self.voter.word(step),
             maintenance: self.maintenance_said(),
         }
     }

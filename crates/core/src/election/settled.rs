@@ -13,7 +13,7 @@
 //! before: a lease of another length would be refused by, or renewed too rarely by, voters that have yet to get it.
 
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::digest::Digest;
 use crate::model::ids::NodeIndex;
 use crate::model::settings::{Arbiter, Config};
@@ -22,18 +22,18 @@ use std::time::Duration;
 
 impl Group {
     /// Compares the file in force with the one that was agreed on, and takes it over once most of the voters have it.
-    pub(super) fn settle_digest(&mut self, turn: &mut Turn<'_>) {
-        let (settings, config) = (self.settings(turn), turn.config);
+    pub(super) fn settle_digest(&mut self, step: &mut StepContext<'_>) {
+        let (settings, config) = (self.settings(step), step.config);
         if settings.arbiter != Arbiter::Majority {
             self.unsettled = None;
             return;
         }
         self.unsettled = match &self.kept.settled {
-            Some(settled) if settled.is(turn.digest) || self.adopted == Some(turn.digest) => None,
+            Some(settled) if settled.is(step.digest) || self.adopted == Some(step.digest) => None,
             Some(Settled { voters: before, .. }) => {
                 let with = before.iter().filter_map(|name| config.node_named(name));
-                let with = with.filter(|n| self.went_over(turn, *n)).count();
-                let all = settings.members.iter().all(|m| self.went_over(turn, m.node));
+                let with = with.filter(|n| self.went_over(step, *n)).count();
+                let all = settings.members.iter().all(|m| self.went_over(step, m.node));
                 (with * 2 <= before.len() && !all).then(|| {
                     let count = before.len();
                     format!(
@@ -45,23 +45,23 @@ impl Group {
             }
             None => None,
         };
-        if self.unsettled.is_some() || self.kept.settled.as_ref().is_some_and(|s| s.is(turn.digest)) {
+        if self.unsettled.is_some() || self.kept.settled.as_ref().is_some_and(|s| s.is(step.digest)) {
             self.adopted = None;
             return;
         }
         let pace = Pace::of(config, settings);
         if let Some(before) = &self.kept.settled {
-            if self.adopted.replace(turn.digest) != Some(turn.digest) {
-                self.voter.hold_back(turn.now + before.longest(pace));
+            if self.adopted.replace(step.digest) != Some(step.digest) {
+                self.voter.hold_back(step.now + before.longest(pace));
             }
             // A start before then is to wait as long again.
-            if self.maintained() || self.voter.quarantined(turn.now) {
+            if self.maintained() || self.voter.quarantined(step.now) {
                 return;
             }
         }
         let voters = settings.members.iter().map(|m| config.node(m.node).name.to_string()).collect();
-        self.kept.settled = Some(Settled { digest: turn.digest.0, voters, pace: Some(pace) });
-        *turn.persist = true;
+        self.kept.settled = Some(Settled { digest: step.digest.0, voters, pace: Some(pace) });
+        *step.persist = true;
     }
 
     /// What this node goes by while others may have the file before: the pace of that one.
@@ -85,17 +85,17 @@ impl Group {
     }
 
     /// Whether a voter has left the file before: it runs with ours, and votes for nobody who runs with another.
-    fn went_over(&self, turn: &mut Turn<'_>, voter: NodeIndex) -> bool {
-        let (ours, local) = (Some(turn.digest), turn.config.local);
-        let with_ours = |n: NodeIndex| n == local || turn.peers.of(n).is_some_and(|p| p.digest == ours);
+    fn went_over(&self, step: &mut StepContext<'_>, voter: NodeIndex) -> bool {
+        let (ours, local) = (Some(step.digest), step.config.local);
+        let with_ours = |n: NodeIndex| n == local || step.peers.of(n).is_some_and(|p| p.digest == ours);
         if voter == local {
-            return self.voter.stands_behind(turn.now).is_none_or(with_ours);
+            return self.voter.stands_behind(step.now).is_none_or(with_ours);
         }
-        let Some(peer) = turn.peers.of(voter).filter(|p| p.met && p.digest == ours) else { return false };
+        let Some(peer) = step.peers.of(voter).filter(|p| p.met && p.digest == ours) else { return false };
         let given = peer.entries.get(&self.tag).and_then(|e| e.grant.as_ref());
-        let node = |tag| if tag == turn.peers.me() { Some(local) } else { turn.peers.by_tag(tag) };
+        let node = |tag| if tag == step.peers.me() { Some(local) } else { step.peers.by_tag(tag) };
         // Right after its start it may not have been asked yet for what it gave before.
-        given.is_none_or(|g| node(g.node).is_some_and(with_ours)) && turn.due(peer.digest_since + turn.dead_time())
+        given.is_none_or(|g| node(g.node).is_some_and(with_ours)) && step.due(peer.digest_since + step.dead_time())
     }
 
     /// Whether this node, as a voter, gives nothing but renewals.
@@ -105,8 +105,8 @@ impl Group {
 
     /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
     /// bindings.
-    pub(super) fn differs(&self, turn: &Turn<'_>) -> Option<String> {
-        self.mismatch(turn).or_else(|| self.unsettled.clone())
+    pub(super) fn differs(&self, step: &StepContext<'_>) -> Option<String> {
+        self.mismatch(step).or_else(|| self.unsettled.clone())
     }
 
     /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.

@@ -5,7 +5,7 @@
 //! it ends. Only looks that are younger than the last change of who is elected are compared with it.
 
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::{Action, Transition};
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
@@ -30,38 +30,38 @@ pub(crate) struct Shadow {
 
 impl Group {
     /// Compares this election with the cloud's record, and records where they begin or cease to differ.
-    pub(crate) fn compare_with_cloud(&mut self, turn: &mut Turn<'_>) {
-        if !self.settings(turn).observe {
+    pub(crate) fn compare_with_cloud(&mut self, step: &mut StepContext<'_>) {
+        if !self.settings(step).observe {
             self.shadow.differs = None;
             return;
         }
-        let Some(now) = self.difference(turn) else { return };
+        let Some(now) = self.difference(step) else { return };
         let was = self.shadow.differs.as_ref();
         if was.map(|(difference, _)| difference) == now.as_ref() {
             return;
         }
         let (cause, detail) = match (&now, was) {
-            (Some(now), _) => (Cause::CloudDiffers, self.differs_in_words(turn, now)),
+            (Some(now), _) => (Cause::CloudDiffers, self.differs_in_words(step, now)),
             (None, Some((_, since))) => (
                 Cause::CloudAgrees,
-                format!("the cloud agrees again, after {:.1} s", turn.now.since(*since).as_secs_f64()),
+                format!("the cloud agrees again, after {:.1} s", step.now.since(*since).as_secs_f64()),
             ),
             (None, None) => return,
         };
-        self.shadow.differs = now.map(|difference| (difference, turn.now));
-        let (at, group, role, epoch) = (turn.now, self.index, self.role, self.epoch);
+        self.shadow.differs = now.map(|difference| (difference, step.now));
+        let (at, group, role, epoch) = (step.now, self.index, self.role, self.epoch);
         let (from, to, peer, timeline) = (role, role, None, vec![]);
-        turn.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
+        step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
     }
 
     /// What differs now; the outer `None`: it cannot be told.
-    fn difference(&self, turn: &Turn<'_>) -> Option<Option<Difference>> {
+    fn difference(&self, step: &StepContext<'_>) -> Option<Option<Difference>> {
         // Before anybody was ever elected there is nothing to compare.
         self.damping.owner()?;
-        let owner = turn.peers.iter().find(|p| p.owns(self.tag, turn.now).is_some()).map(|p| p.node);
-        let elected = if self.role == Role::Active { Some(turn.config.local) } else { owner };
-        let target = elected.and_then(|n| turn.target_of(n)).map(Target::id);
-        for (havip, l) in self.loops.iter().enumerate() {
+        let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some()).map(|p| p.node);
+        let elected = if self.role == Role::Active { Some(step.config.local) } else { owner };
+        let target = elected.and_then(|n| step.target_of(n)).map(Target::id);
+        for (havip, l) in self.reconcilers.iter().enumerate() {
             let read = l.read.as_ref().filter(|r| r.issued >= self.moved_at)?;
             let holder = read.havip.holder();
             if holder != target {
@@ -71,9 +71,9 @@ impl Group {
         Some(None)
     }
 
-    fn differs_in_words(&self, turn: &Turn<'_>, difference: &Difference) -> String {
-        let id = &self.settings(turn).havips[difference.havip].id;
-        let elected = difference.elected.map_or("nobody", |n| turn.config.node(n).name.as_str());
+    fn differs_in_words(&self, step: &StepContext<'_>, difference: &Difference) -> String {
+        let id = &self.settings(step).havips[difference.havip].id;
+        let elected = difference.elected.map_or("nobody", |n| step.config.node(n).name.as_str());
         let holder = difference.holder.as_deref().unwrap_or("nobody");
         format!("this election has {elected}, the cloud has {holder} for {id}")
     }

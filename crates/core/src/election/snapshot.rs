@@ -71,7 +71,7 @@ pub struct GroupSnapshot {
     pub detail: String,
     /// Milliseconds since it changed.
     pub since_ms: u64,
-    /// The reign that this node knows: of whoever is active, or its own last one.
+    /// The term that this node knows: of whoever is active, or its own last one.
     pub epoch: u64,
     /// Configured priority plus check weights.
     pub priority: i32,
@@ -332,7 +332,7 @@ impl Core {
             trace: self.trace_snapshot(g, now),
             fabric: g.fabric.answered.map(|(n, _)| name(n)),
             fabric_ms: g.fabric.answered.map(|(_, at)| ms(now, at)),
-            havips: settings.havips.iter().zip(&g.loops).map(|(h, l)| havip_snapshot(h, l, now)).collect(),
+            havips: settings.havips.iter().zip(&g.reconcilers).map(|(h, l)| havip_snapshot(h, l, now)).collect(),
         }
     }
 
@@ -374,7 +374,7 @@ impl Core {
 
 fn havip_snapshot(
     havip: &crate::model::settings::Havip,
-    l: &crate::reconcile::HavipLoop,
+    l: &crate::reconcile::HavipReconciler,
     now: Instant,
 ) -> HavipSnapshot {
     let read = l.read.as_ref();

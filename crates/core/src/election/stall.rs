@@ -43,7 +43,7 @@ impl Stall {
         }
     }
 
-    /// The effects side has done a turn, which alone renews the trust in it. If it had stood still, what was meant for it
+    /// The effects side has done a step, which alone renews the trust in it. If it had stood still, what was meant for it
     /// meanwhile comes only now, a reload with other keys among it: first listen.
     pub(crate) fn effects_progressed(&mut self, now: Instant, dead_time: Duration) {
         if self.stuck(now, dead_time) {
@@ -57,7 +57,7 @@ impl Stall {
         now >= self.effects_seen + dead_time
     }
 
-    /// Until when effects may start on the word of this turn.
+    /// Until when effects may start on the word of this step.
     pub(crate) fn alive_until(&self, now: Instant, dead_time: Duration) -> Instant {
         now.min(self.effects_seen) + dead_time
     }
@@ -78,7 +78,7 @@ impl Stall {
 }
 
 impl Core {
-    /// Measures the gap since the last turn; one longer than the dead time voids what we had, and after one in which
+    /// Measures the gap since the last step; one longer than the dead time voids what we had, and after one in which
     /// heartbeats were missed nobody is dead before there was time to hear it.
     pub(super) fn judge_pause(&mut self, now: Instant, actions: &mut Actions) {
         let dead_time = self.config.heartbeat.dead_time();
@@ -123,9 +123,9 @@ impl Core {
     }
 
     fn drop_every_right(&mut self, now: Instant, cause: Cause, text: &str, actions: &mut Actions) {
-        self.each_group(now, actions, |group, turn| {
+        self.each_group(now, actions, |group, step| {
             if group.role.has_right() || group.role == Role::Releasing {
-                group.lose(turn, Role::Backup, cause, text.to_owned(), None);
+                group.lose(step, Role::Backup, cause, text.to_owned(), None);
             }
         });
     }

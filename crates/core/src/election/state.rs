@@ -26,7 +26,7 @@ impl Core {
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             let kept = found.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             group.take_in(now, kept);
-            for (havip, l) in settings.havips.iter().zip(&mut group.loops) {
+            for (havip, l) in settings.havips.iter().zip(&mut group.reconcilers) {
                 l.address.ip = l.address.ip.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
             }
         }

@@ -5,7 +5,7 @@
 //! that a lasting partition costs one move per wait and never a tug of war.
 
 use super::active::AUDIT_AGE;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::ids::{NodeIndex, OperationId, Target};
 use crate::model::settings::Group;
 use crate::model::time::Instant;
@@ -69,18 +69,18 @@ impl Superseded {
     /// Active: whether this read of a HAVIP, with an earlier one of it, takes the right away. Gives the holder.
     pub(crate) fn watch(
         &mut self,
-        turn: &mut Turn<'_>,
+        step: &mut StepContext<'_>,
         havip: usize,
         other: Option<(&str, NodeIndex)>,
         read: &LastRead,
         wrote: Option<Instant>,
     ) -> Option<String> {
         let against = self.against.entry(havip).or_default();
-        let unseen = other.filter(|(_, n)| turn.peers.of(*n).is_none_or(|p| !p.up(turn.now)));
+        let unseen = other.filter(|(_, n)| step.peers.of(*n).is_none_or(|p| !p.up(step.now)));
         if against.judged.replace(read.issued) == Some(read.issued) {
             // Whatever keeps the second read away, be it our own allowance, must not keep a superseded node active.
             let seen = against.seen.as_ref().filter(|_| unseen.is_some())?;
-            return turn.due(seen.at + AUDIT_AGE).then(|| seen.holder.clone());
+            return step.due(seen.at + AUDIT_AGE).then(|| seen.holder.clone());
         }
         let too_soon = wrote.is_some_and(|w| read.issued < w + OWN_WRITE);
         let Some((holder, _)) = unseen.filter(|_| !too_soon) else {
@@ -91,7 +91,7 @@ impl Superseded {
             Some(first) if first.holder == holder => (read.issued >= first.issued + APART).then(|| holder.to_owned()),
             _ => {
                 against.seen = Some(Seen { holder: holder.to_owned(), issued: read.issued, at: read.at });
-                turn.wake(read.at + AUDIT_AGE);
+                step.wake(read.at + AUDIT_AGE);
                 None
             }
         }
@@ -137,7 +137,7 @@ impl Superseded {
     /// Begins to hold back, over what the cloud says of the HAVIP at this place in the group.
     pub(crate) fn hold_back(
         &mut self,
-        turn: &Turn<'_>,
+        step: &StepContext<'_>,
         group: &Group,
         havip: usize,
         by: &str,
@@ -151,12 +151,12 @@ impl Superseded {
             by: by.to_owned(),
             havip,
             node,
-            since: turn.now,
-            until: turn.now + wait,
+            since: step.now,
+            until: step.now + wait,
             deaf: false,
             nobody: None,
             asked: None,
-            ask_at: turn.now,
+            ask_at: step.now,
         });
         self.against.clear();
     }
@@ -167,15 +167,15 @@ impl Superseded {
     }
 
     /// Holding back: whether there is new evidence, in words. Clears the hold if so.
-    pub(crate) fn evidence(&mut self, turn: &mut Turn<'_>, read: Option<&LastRead>) -> Option<String> {
-        let me = turn.identity.map(Target::id);
+    pub(crate) fn evidence(&mut self, step: &mut StepContext<'_>, read: Option<&LastRead>) -> Option<String> {
+        let me = step.identity.map(Target::id);
         let held = self.held.as_mut()?;
         let read = read.filter(|r| r.issued > held.since);
         let holder = read.map(|r| r.havip.holder());
-        let met = held.node.is_some_and(|n| turn.peers.of(n).is_some_and(|p| p.up(turn.now)));
-        let holder_node = held.node.and_then(|n| turn.peers.of(n));
-        let deaf = held.deaf && holder_node.is_some_and(|p| p.unheard(turn.now).is_none());
-        let listened = deaf && holder_node.is_some_and(|p| turn.due(p.listened_from()));
+        let met = held.node.is_some_and(|n| step.peers.of(n).is_some_and(|p| p.up(step.now)));
+        let holder_node = held.node.and_then(|n| step.peers.of(n));
+        let deaf = held.deaf && holder_node.is_some_and(|p| p.unheard(step.now).is_none());
+        let listened = deaf && holder_node.is_some_and(|p| step.due(p.listened_from()));
         let new = if met {
             Some("a two-way session with the holder".to_owned())
         } else if listened {
@@ -183,7 +183,7 @@ impl Superseded {
         } else if holder.is_some_and(|h| h.is_some() && h == me) {
             Some("the cloud names us".to_owned())
         } else if holder == Some(None) {
-            let issued = read.map_or(turn.now, |r| r.issued);
+            let issued = read.map_or(step.now, |r| r.issued);
             let first = *held.nobody.get_or_insert(issued);
             (issued >= first + APART).then(|| "no holder in two reads".to_owned())
         } else {
@@ -195,7 +195,7 @@ impl Superseded {
             self.waits = 0;
             return new;
         }
-        if turn.due(held.until) {
+        if step.due(held.until) {
             self.release();
             self.waits = self.waits.saturating_add(1);
             return Some("the reclaim wait is over".to_owned());
@@ -204,16 +204,16 @@ impl Superseded {
     }
 
     /// The question whether the holder's instance runs, when it is time to ask it.
-    pub(crate) fn question(&mut self, turn: &mut Turn<'_>) -> Option<(OperationId, Target)> {
+    pub(crate) fn question(&mut self, step: &mut StepContext<'_>) -> Option<(OperationId, Target)> {
         let held = self.held.as_mut()?;
         let at = held.ask_at;
-        if !turn.due(at) {
+        if !step.due(at) {
             return None;
         }
         let target: Target = held.by.parse().ok()?;
-        held.ask_at = turn.now + ASK_INSTANCE;
-        turn.wake(held.ask_at);
-        let op = turn.operation();
+        held.ask_at = step.now + ASK_INSTANCE;
+        step.wake(held.ask_at);
+        let op = step.operation();
         held.asked = Some(op);
         Some((op, target))
     }
@@ -229,10 +229,10 @@ impl Superseded {
     }
 
     /// The HAVIP answered a fabric probe through somebody else: it is served, the wait starts again.
-    pub(crate) fn still_served(&mut self, turn: &Turn<'_>, group: &Group) {
+    pub(crate) fn still_served(&mut self, step: &StepContext<'_>, group: &Group) {
         if let Some(held) = &mut self.held {
             let wait = group.reclaim_wait.saturating_mul(4_u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
-            held.until = turn.now + wait;
+            held.until = step.now + wait;
         }
     }
 }

@@ -4,7 +4,7 @@
 //! where it belongs.
 
 use super::group::Group;
-use super::turn::Turn;
+use super::step_context::StepContext;
 use crate::model::action::{Action, Step, WriteKind};
 use crate::model::event::OperationResult;
 use crate::model::ids::{NodeIndex, OperationId, Target};
@@ -27,46 +27,46 @@ pub(super) struct Late {
 
 impl Group {
     /// Adds a step to the running timeline, or to that of the move that has just ended.
-    pub(crate) fn step_done(&mut self, turn: &mut Turn<'_>, what: String) {
-        self.step_done_at(turn, turn.now, what);
+    pub(crate) fn step_done(&mut self, step: &mut StepContext<'_>, what: String) {
+        self.step_done_at(step, step.now, what);
     }
 
-    fn step_done_at(&mut self, turn: &mut Turn<'_>, at: Instant, what: String) {
-        let step = Step { at, what };
-        match self.late.filter(|late| self.role == Role::Active && turn.now < late.until) {
+    fn step_done_at(&mut self, step: &mut StepContext<'_>, at: Instant, what: String) {
+        let entry = Step { at, what };
+        match self.late.filter(|late| self.role == Role::Active && step.now < late.until) {
             Some(Late { start, .. }) => {
                 let (group, epoch) = (self.index, self.epoch);
-                turn.out.push(Action::RecordLate { group, epoch, start, step });
+                step.out.push(Action::RecordLate { group, epoch, start, step: entry });
             }
-            None if self.timeline.len() < TIMELINE_MAX => self.timeline.push(step),
+            None if self.timeline.len() < TIMELINE_MAX => self.timeline.push(entry),
             None => {}
         }
     }
 
     /// The beginning of an unplanned move's timeline: how its cause came about.
-    pub(crate) fn note_silence(&mut self, turn: &Turn<'_>, cause: Cause, peer: Option<NodeIndex>) {
-        let Some(peer) = peer.and_then(|n| turn.peers.of(n)).filter(|_| cause == Cause::PeerDead) else { return };
+    pub(crate) fn note_silence(&mut self, step: &StepContext<'_>, cause: Cause, peer: Option<NodeIndex>) {
+        let Some(peer) = peer.and_then(|n| step.peers.of(n)).filter(|_| cause == Cause::PeerDead) else { return };
         let Some(heard) = peer.session.last_heard() else { return };
         if self.timeline.first().is_some_and(|s| s.at == heard) {
             return;
         }
-        let name = &turn.config.node(peer.node).name;
+        let name = &step.config.node(peer.node).name;
         let dead = heard + peer.session.dead_time();
         let suspected = peer.session.suspected_at().unwrap_or(heard).clamp(heard, dead);
         let past = [
             (heard, format!("last heartbeat of {name} heard")),
             (suspected, format!("{name} suspected: a heartbeat is missing")),
-            (dead.min(turn.now), format!("{name} dead")),
+            (dead.min(step.now), format!("{name} dead")),
         ];
         self.timeline = past.map(|(at, what)| Step { at, what }).into();
     }
 
-    /// Effects of a claim that were begun in this turn, each once.
-    pub(super) fn note_effects(&mut self, turn: &mut Turn<'_>, from: usize) {
+    /// Effects of a claim that were begun in this step, each once.
+    pub(super) fn note_effects(&mut self, step: &mut StepContext<'_>, from: usize) {
         if !self.role.has_right() {
             return;
         }
-        let writes = turn.out.iter().skip(from).filter_map(|action| match action {
+        let writes = step.out.iter().skip(from).filter_map(|action| match action {
             Action::Write(write) => Some(format!("{} queued", write_of(write.kind, &write.targets))),
             _ => None,
         });
@@ -74,44 +74,44 @@ impl Group {
         for what in steps {
             // One that waits is asked for again and again.
             let last = self.timeline.iter().rev().find(|s| s.what.ends_with(" queued") || s.what.ends_with(" sent"));
-            if last.is_none_or(|step| step.what != what) {
-                self.step_done(turn, what);
+            if last.is_none_or(|entry| entry.what != what) {
+                self.step_done(step, what);
             }
         }
     }
 
     /// A write of ours has left this host.
-    pub(crate) fn note_sent(&mut self, turn: &mut Turn<'_>, op: OperationId, at: Instant) {
-        let sent = self.loops.iter_mut().find_map(|l| l.write_sent(op));
+    pub(crate) fn note_sent(&mut self, step: &mut StepContext<'_>, op: OperationId, at: Instant) {
+        let sent = self.reconcilers.iter_mut().find_map(|l| l.write_sent(op));
         if let Some((kind, targets)) = sent.filter(|_| self.role.has_right()) {
-            self.step_done_at(turn, at, format!("{} sent", write_of(kind, &targets)));
+            self.step_done_at(step, at, format!("{} sent", write_of(kind, &targets)));
         }
     }
 
-    /// Whether an announcement would be the first one of this reign.
+    /// Whether an announcement would be the first one of this term.
     pub(crate) fn announces_first(&self) -> bool {
         self.role.has_right() && self.announced != Some(self.epoch)
     }
 
-    /// The kernel has sent an announcement of ours: the first one of a reign is a step.
-    pub(crate) fn note_announced(&mut self, turn: &mut Turn<'_>, address: std::net::Ipv4Addr) {
+    /// The kernel has sent an announcement of ours: the first one of a term is a step.
+    pub(crate) fn note_announced(&mut self, step: &mut StepContext<'_>, address: std::net::Ipv4Addr) {
         if self.announces_first() {
             self.announced = Some(self.epoch);
-            self.step_done(turn, format!("{address} announced"));
+            self.step_done(step, format!("{address} announced"));
         }
     }
 
     /// The kernel has an address of ours.
-    pub(crate) fn note_address(&mut self, turn: &mut Turn<'_>, address: Option<std::net::Ipv4Addr>) {
+    pub(crate) fn note_address(&mut self, step: &mut StepContext<'_>, address: Option<std::net::Ipv4Addr>) {
         if let Some(address) = address.filter(|_| self.role == Role::Claiming || self.late.is_some()) {
-            self.step_done(turn, format!("{address} added"));
+            self.step_done(step, format!("{address} added"));
         }
     }
 
     /// An operation ended: a step of the timeline.
-    pub(crate) fn note_operation(&mut self, turn: &mut Turn<'_>, result: &OperationResult) {
+    pub(crate) fn note_operation(&mut self, step: &mut StepContext<'_>, result: &OperationResult) {
         if let OperationResult::Havip(Err(error)) = result {
-            self.note_wait(turn, error);
+            self.note_wait(step, error);
         }
         let what = match result {
             OperationResult::Written(Err(e)) | OperationResult::Havip(Err(e)) if e.is_not_sent() => return,
@@ -122,9 +122,9 @@ impl Group {
             OperationResult::Instance(_) => return,
         };
         let written = matches!(result, OperationResult::Written(_));
-        let late = self.late.is_some_and(|late| turn.now < late.until) && written;
+        let late = self.late.is_some_and(|late| step.now < late.until) && written;
         if late || matches!(self.role, Role::Claiming | Role::Releasing) {
-            self.step_done(turn, what);
+            self.step_done(step, what);
         }
     }
 }

@@ -100,7 +100,7 @@ pub enum Action {
     RecordLate {
         /// The group.
         group: GroupIndex,
-        /// The reign that the move began.
+        /// The term that the move began.
         epoch: Epoch,
         /// When the move's timeline began.
         start: Instant,
@@ -134,7 +134,7 @@ pub struct Write {
     pub op: OperationId,
     /// The group.
     pub group: GroupIndex,
-    /// The reign it belongs to.
+    /// The term it belongs to.
     pub epoch: Epoch,
     /// The HAVIP.
     pub havip: HavipId,
@@ -171,7 +171,7 @@ pub struct Notification {
     pub state: NotifyState,
     /// Effective priority of this node.
     pub priority: i32,
-    /// The reign.
+    /// The term.
     pub epoch: Epoch,
     /// Why.
     pub cause: Cause,
@@ -307,7 +307,7 @@ pub struct Transition {
     pub from: Role,
     /// Role after.
     pub to: Role,
-    /// The reign it begins or ends.
+    /// The term it begins or ends.
     pub epoch: Epoch,
     /// Why.
     pub cause: Cause,

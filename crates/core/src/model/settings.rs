@@ -157,7 +157,7 @@ pub struct Cloud {
     pub request_timeout: Duration,
     /// One claim or release with all its retries.
     pub operation_timeout: Duration,
-    /// Time between two looks at the cloud while active and all is quiet.
+    /// Time between two reads of the cloud while active and all is quiet.
     pub audit_interval: Duration,
     /// The most calls per second that are no claim's; `None` is `"adaptive"`: as many as the cloud takes.
     pub requests_per_second: Option<f64>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// The facts that every part may read, and the lists that it may add to.
 #[derive(Debug)]
-pub(crate) struct StepContext<'a> {
+pub(crate) struct ReconcileContext<'a> {
     /// The instant of the event.
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
@@ -25,7 +25,7 @@ pub(crate) struct StepContext<'a> {
     pub(crate) persist: &'a mut bool,
 }
 
-impl StepContext<'_> {
+impl ReconcileContext<'_> {
     /// Asks for a step at `at`.
     pub(crate) fn wake(&mut self, at: Instant) {
         self.timers.due(self.now, at);

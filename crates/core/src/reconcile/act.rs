@@ -1,15 +1,15 @@
-//! The loop's answer to a look: carries out what `decide.rs` says is to be done next.
+//! The reconciler's answer to a read: carries out what `decide.rs` says is to be done next.
 //!
 //! A claim that the cloud confirms goes on to audits; one that is bound but not master announces, looks again, and
 //! detaches whom it must; after some patience it says what a person would have to do.
 
 use super::decide::{Facts, Next, next};
-use super::havip::{HavipLoop, LOOK_AGAIN, LastRead, Scope};
+use super::havip::{HavipReconciler, LastRead, READ_AGAIN, Scope};
 use super::{Outcome, Serve};
 use crate::model::action::WriteKind;
 use crate::model::cloud::{Bound, CallClass};
 use crate::model::role::Cause;
-use crate::model::step::StepContext;
+use crate::model::step::ReconcileContext;
 use std::time::Duration;
 
 /// Looks (with an announcement before each) at a master that does not move, before it is detached or given up.
@@ -22,7 +22,7 @@ const WATCHFUL: Duration = Duration::from_secs(60);
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A detach off the critical path is not repeated before: by then the record shows what it did.
 const DETACH_AGAIN: Duration = Duration::from_secs(5);
-/// Time between looks while a repair waits.
+/// Time between reads while a repair waits.
 const LOOK_WAITING: Duration = Duration::from_secs(5);
 
 /// Who took the HAVIP from us, if that is nobody of this cluster.
@@ -32,8 +32,8 @@ fn taken_by<'a>(read: &'a LastRead, facts: &Facts<'_>) -> Option<&'a str> {
     (!facts.members.contains(&by)).then_some(by)
 }
 
-impl HavipLoop {
-    pub(super) fn act(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
+impl HavipReconciler {
+    pub(super) fn act(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
         let Some(me) = cx.identity.map(|t| t.id().to_owned()) else { return };
         let facts = Facts {
             me: &me,
@@ -47,13 +47,13 @@ impl HavipLoop {
         };
         let step = next(&read.havip, &facts);
         if read.havip.binds(&me) && self.last_error.as_ref().is_some_and(|(kind, _)| *kind == WriteKind::Attach) {
-            // Refused because we are bound already: no later look may make a failure of that.
+            // Refused because we are bound already: no later read may make a failure of that.
             self.last_error = None;
         }
         if !matches!(step, Next::Ours { .. } | Next::HandsOff) && self.confirmed_at.take().is_some() {
             self.repairs += 1;
             self.unconfirmed_since = Some(cx.now);
-            self.looks = 0;
+            self.reads = 0;
             if let Some(by) = taken_by(read, &facts) {
                 self.contest.begin(cx.now, by);
                 self.contested = true;
@@ -72,11 +72,11 @@ impl HavipLoop {
         match step {
             // From before the claim: it may say what to do first, not that it is done.
             Next::Ours { .. } if self.opened.is_some_and(|o| read.issued < o) => {
-                // Once, and then again only for what the look shows.
+                // Once, and then again only for what the read shows.
                 self.acted_on = Some(read.issued);
                 self.read_at = Some(cx.now);
                 self.begin_burst(cx);
-                self.look(cx, scope, self.class(serve));
+                self.read_record(cx, scope, self.class(serve));
             }
             Next::Ours { detach } => self.confirm(cx, scope, serve, read, detach),
             Next::HandsOff => {
@@ -100,7 +100,7 @@ impl HavipLoop {
 
     fn confirm(
         &mut self,
-        cx: &mut StepContext<'_>,
+        cx: &mut ReconcileContext<'_>,
         scope: Scope<'_>,
         serve: &Serve,
         read: &LastRead,
@@ -111,7 +111,7 @@ impl HavipLoop {
             self.unconfirmed_since = None;
             self.last_error = None;
             self.retries = 0;
-            self.looks = 0;
+            self.reads = 0;
             self.begin_burst(cx);
         }
         self.contest.end(cx.now);
@@ -126,7 +126,7 @@ impl HavipLoop {
         }
     }
 
-    pub(super) fn audit_every(&self, cx: &StepContext<'_>, serve: &Serve) -> Duration {
+    pub(super) fn audit_every(&self, cx: &ReconcileContext<'_>, serve: &Serve) -> Duration {
         let since = self.confirmed_at.map_or(Duration::ZERO, |at| cx.now.since(at));
         if since < FIRST_AUDIT {
             FIRST_AUDIT
@@ -137,7 +137,7 @@ impl HavipLoop {
         }
     }
 
-    fn again_attach(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
+    fn again_attach(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) {
         if let Some(error) = self.refused(WriteKind::Attach) {
             self.fail_by(&error);
         } else if cx.due(self.retry_at) {
@@ -147,15 +147,15 @@ impl HavipLoop {
     }
 
     /// Bound but not master: announce, look again, and after some patience say so.
-    fn ask_again(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, read: &LastRead, others: &[Bound]) {
+    fn ask_again(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, read: &LastRead, others: &[Bound]) {
         self.acted_on = Some(read.issued);
-        self.looks += 1;
+        self.reads += 1;
         self.begin_burst(cx);
-        let pause = LOOK_AGAIN * self.looks.min(10);
+        let pause = READ_AGAIN * self.reads.min(10);
         self.read_at = Some(cx.now + pause);
         cx.wake(cx.now + pause);
         let refused = self.refused(WriteKind::Detach);
-        if let (Some(error), true, Some(master)) = (refused, self.looks > PATIENCE, others.first()) {
+        if let (Some(error), true, Some(master)) = (refused, self.reads > PATIENCE, others.first()) {
             let text = format!(
                 "{} stays master of {} and its detach is refused ({error}); detach it by hand in the console, \
                  or release it on that instance",
@@ -167,7 +167,7 @@ impl HavipLoop {
 
     fn push_aside(
         &mut self,
-        cx: &mut StepContext<'_>,
+        cx: &mut ReconcileContext<'_>,
         scope: Scope<'_>,
         serve: &Serve,
         read: &LastRead,
@@ -175,7 +175,7 @@ impl HavipLoop {
     ) {
         let refused = self.refused(WriteKind::Detach).is_some();
         // The old holder still serves in a planned move: ARP may bring the master over by itself.
-        let patient = serve.planned && self.looks < PATIENCE;
+        let patient = serve.planned && self.reads < PATIENCE;
         if refused || patient {
             self.ask_again(cx, scope, read, others);
         } else if cx.due(self.retry_at) {

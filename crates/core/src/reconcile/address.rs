@@ -2,7 +2,7 @@
 
 use super::{Place, Serve};
 use crate::model::action::Action;
-use crate::model::step::StepContext;
+use crate::model::step::ReconcileContext;
 use crate::model::time::Instant;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Address {
     pub(crate) ip: Option<Ipv4Addr>,
     /// Whether it belongs on an interface at all (`interface = "none"`: false).
     pub(crate) wanted: bool,
-    /// As last observed; `None` before the first look.
+    /// As last observed; `None` before the first read.
     pub(crate) present: Option<bool>,
     put_at: Option<Instant>,
     /// Since when it is asked for without being had: the oldest put, or renewal, that nothing has borne out.
@@ -59,7 +59,7 @@ impl Address {
     }
 
     /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
-    pub(crate) fn put(&mut self, cx: &mut StepContext<'_>, place: Place, right_until: Instant) {
+    pub(crate) fn put(&mut self, cx: &mut ReconcileContext<'_>, place: Place, right_until: Instant) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
         let interval = cx.config.heartbeat.interval;
         // What did not help for an interval need not be repeated more often.
@@ -111,7 +111,7 @@ impl Address {
     }
 
     /// Why it cannot be had, once it was asked for in vain for a dead time.
-    pub(crate) fn failing(&self, cx: &mut StepContext<'_>) -> Option<String> {
+    pub(crate) fn failing(&self, cx: &mut ReconcileContext<'_>) -> Option<String> {
         let since = self.asked?;
         let patience = cx.config.heartbeat.dead_time().max(PATIENCE);
         cx.due(since + patience).then(|| {
@@ -127,7 +127,7 @@ impl Address {
     }
 
     /// Leaves the address for `keep_for`, for a restart.
-    pub(crate) fn leave(&mut self, cx: &mut StepContext<'_>, place: Place, keep_for: Duration) {
+    pub(crate) fn leave(&mut self, cx: &mut ReconcileContext<'_>, place: Place, keep_for: Duration) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
         cx.out.push(Action::PutAddress {
             group: place.group,
@@ -139,7 +139,7 @@ impl Address {
     }
 
     /// Takes the address off, again and again until it is seen to be gone.
-    pub(crate) fn drop(&mut self, cx: &mut StepContext<'_>, place: Place) {
+    pub(crate) fn drop(&mut self, cx: &mut ReconcileContext<'_>, place: Place) {
         self.burst_left = 0;
         self.announce_at = None;
         self.had();
@@ -163,13 +163,13 @@ impl Address {
     }
 
     /// Begins a burst of announcements with the next [`Self::announce`].
-    pub(crate) fn burst(&mut self, cx: &StepContext<'_>) {
+    pub(crate) fn burst(&mut self, cx: &ReconcileContext<'_>) {
         self.burst_left = cx.config.local_address.announce_count;
         self.announce_at = Some(cx.now);
     }
 
     /// Sends the announcement that is due, if one is; none while the address is not there.
-    pub(crate) fn announce(&mut self, cx: &mut StepContext<'_>, place: Place, serve: &Serve) {
+    pub(crate) fn announce(&mut self, cx: &mut ReconcileContext<'_>, place: Place, serve: &Serve) {
         let (Some(ip), Some(at), true) = (self.ip, self.announce_at, self.wanted) else { return };
         if self.put_at.is_none() || !self.there() || !serve.announce || !cx.due(at) || cx.now >= serve.right_until {
             return;

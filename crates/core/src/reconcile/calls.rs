@@ -1,12 +1,12 @@
 //! The cloud's half: looks and writes, one of each at a time, and what their ends mean.
 
 use super::Serve;
-use super::havip::{DETACH_LATER, HavipLoop, LOOK_AGAIN, LastRead, Scope};
+use super::havip::{DETACH_LATER, HavipReconciler, LastRead, READ_AGAIN, Scope};
 use super::token::client_token;
 use crate::model::action::{Action, Write, WriteKind};
 use crate::model::cloud::{Bound, CallClass, CallError, ErrorClass, HaVip};
 use crate::model::ids::{OperationId, Target};
-use crate::model::step::StepContext;
+use crate::model::step::ReconcileContext;
 use crate::model::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) struct Writing {
     pub(super) sent: bool,
 }
 
-/// A look that has not ended.
+/// A read that has not ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
     pub(super) op: OperationId,
@@ -52,9 +52,9 @@ pub(super) struct Attempt {
 /// The record may lag this far behind a write that was answered with 200.
 const READ_LAG: Duration = Duration::from_secs(2);
 
-impl HavipLoop {
-    /// A call whose end was never reported must not stop the loop: it counts as having ended unknown.
-    pub(super) fn give_up_lost_calls(&mut self, cx: &mut StepContext<'_>) {
+impl HavipReconciler {
+    /// A call whose end was never reported must not stop the reconciler: it counts as having ended unknown.
+    pub(super) fn give_up_lost_calls(&mut self, cx: &mut ReconcileContext<'_>) {
         let limit = cx.config.cloud.request_timeout + LOST_AFTER;
         if self.writing.as_ref().is_some_and(|w| cx.due(w.issued + limit)) {
             self.writing = None;
@@ -65,7 +65,7 @@ impl HavipLoop {
         }
     }
 
-    pub(super) fn attach(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve) {
+    pub(super) fn attach(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve) {
         if let Some(me) = cx.identity.cloned() {
             self.write(cx, scope, serve, (WriteKind::Attach, CallClass::Claim), vec![me]);
         }
@@ -74,7 +74,7 @@ impl HavipLoop {
     /// `class`: a claim waits for it, or nothing does.
     pub(super) fn detach(
         &mut self,
-        cx: &mut StepContext<'_>,
+        cx: &mut ReconcileContext<'_>,
         scope: Scope<'_>,
         serve: &Serve,
         others: &[Bound],
@@ -90,7 +90,7 @@ impl HavipLoop {
 
     pub(super) fn write(
         &mut self,
-        cx: &mut StepContext<'_>,
+        cx: &mut ReconcileContext<'_>,
         scope: Scope<'_>,
         serve: &Serve,
         (kind, class): (WriteKind, CallClass),
@@ -101,8 +101,8 @@ impl HavipLoop {
         if let Some((_, _, at)) = self.done.as_ref().filter(|d| same(d))
             && !cx.due(*at + READ_LAG)
         {
-            self.read_at = Some(cx.now + LOOK_AGAIN);
-            cx.wake(cx.now + LOOK_AGAIN);
+            self.read_at = Some(cx.now + READ_AGAIN);
+            cx.wake(cx.now + READ_AGAIN);
             return;
         }
         if !self.attempt.as_ref().is_some_and(|a| a.kind == kind && a.targets == targets) {
@@ -141,7 +141,7 @@ impl HavipLoop {
     /// `patience` bounds what is taken from `Retry-After`.
     pub(crate) fn written(
         &mut self,
-        cx: &mut StepContext<'_>,
+        cx: &mut ReconcileContext<'_>,
         op: OperationId,
         result: Result<(), CallError>,
         patience: Duration,
@@ -185,7 +185,7 @@ impl HavipLoop {
     }
 
     /// It has done nothing, and nothing has failed: no delay grows, and what it was to do is asked for again.
-    fn write_not_sent(&mut self, cx: &mut StepContext<'_>, kind: WriteKind, issued: Instant) {
+    fn write_not_sent(&mut self, cx: &mut ReconcileContext<'_>, kind: WriteKind, issued: Instant) {
         if kind == WriteKind::Detach {
             self.detach_from = cx.now;
         }
@@ -196,16 +196,16 @@ impl HavipLoop {
     }
 
     /// No claim fails by the time that its calls wait for their turn, and until they are asked for again.
-    fn waited_in_vain(&mut self, cx: &StepContext<'_>, issued: Instant) {
+    fn waited_in_vain(&mut self, cx: &ReconcileContext<'_>, issued: Instant) {
         let again = cx.now + UNSENT_AGAIN;
         self.unconfirmed_since =
             self.unconfirmed_since.map(|since| (since + again.since(issued.max(since))).min(again));
     }
 
-    /// A look ended. False when it is not ours.
-    pub(crate) fn looked(
+    /// A read ended. False when it is not ours.
+    pub(crate) fn read_ended(
         &mut self,
-        cx: &mut StepContext<'_>,
+        cx: &mut ReconcileContext<'_>,
         op: OperationId,
         result: Result<HaVip, CallError>,
     ) -> bool {
@@ -237,8 +237,8 @@ impl HavipLoop {
             }
             Err(error) => {
                 let (count, since) = self.read_errors.as_ref().map_or((0, cx.now), |(n, at, _)| (*n, *at));
-                let least = LOOK_AGAIN * (count + 1).min(10);
-                self.pause = Some((cx.now, error.retry_after.map_or(least, |asked| asked.max(LOOK_AGAIN))));
+                let least = READ_AGAIN * (count + 1).min(10);
+                self.pause = Some((cx.now, error.retry_after.map_or(least, |asked| asked.max(READ_AGAIN))));
                 self.read_at = Some(cx.now);
                 let hopeless = (error.missing || error.denied) && self.confirmed_at.is_none();
                 if self.opened.is_some() && hopeless && count > 0 {
@@ -250,8 +250,8 @@ impl HavipLoop {
         true
     }
 
-    /// Begins a look, unless one is under way on which as much depends, or the last one asks for a pause.
-    pub(super) fn look(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, class: CallClass) {
+    /// Begins a read, unless one is under way on which as much depends, or the last one asks for a pause.
+    pub(super) fn read_record(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, class: CallClass) {
         let fresh = |r: &Reading| self.wrote.is_none_or(|w| r.issued >= w);
         if self.reading.as_ref().is_some_and(|r| fresh(r) && r.class <= class) || self.pauses(cx, scope) {
             return;
@@ -267,29 +267,29 @@ impl HavipLoop {
         });
     }
 
-    /// Whether the next look is to wait after one that failed. The cloud's wish is followed no longer than a node may
+    /// Whether the next read is to wait after one that failed. The cloud's wish is followed no longer than a node may
     /// go without looking; that is judged again in each step, since a peer may fall silent meanwhile.
-    fn pauses(&self, cx: &mut StepContext<'_>, scope: Scope<'_>) -> bool {
+    fn pauses(&self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>) -> bool {
         self.pause.is_some_and(|(from, wait)| !cx.due(from + wait.min(scope.patience)))
     }
 
     /// Looks without a claim: slowly while all is well, once a second while a claim may follow.
-    pub(super) fn look_around(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>) {
+    pub(super) fn poll(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>) {
         self.give_up_lost_calls(cx);
-        if self.reading.is_some_and(|r| r.class <= scope.look_class) {
+        if self.reading.is_some_and(|r| r.class <= scope.read_class) {
             return;
         }
         let at = self.asked_at.map_or(cx.now, |asked| {
-            let next = asked + scope.look_every;
-            scope.look_once.filter(|once| asked < *once).map_or(next, |once| next.min(once))
+            let next = asked + scope.read_every;
+            scope.read_once.filter(|once| asked < *once).map_or(next, |once| next.min(once))
         });
         if cx.due(at) {
             self.read_at = None;
-            if scope.look_class != CallClass::Background {
+            if scope.read_class != CallClass::Background {
                 // What a claim may rest on keeps its own pace.
                 self.pause = None;
             }
-            self.look(cx, scope, scope.look_class);
+            self.read_record(cx, scope, scope.read_class);
         }
     }
 

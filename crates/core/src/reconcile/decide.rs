@@ -1,4 +1,4 @@
-//! What one look at the cloud calls for: a pure function from the HAVIP as read to the next write.
+//! What one read of the cloud calls for: a pure function from the HAVIP as read to the next write.
 
 use crate::model::cloud::{Bound, HaVip};
 use crate::model::settings::{Binding, Strangers};
@@ -61,7 +61,7 @@ pub fn next(read: &HaVip, facts: &Facts<'_>) -> Next {
         }
     }
     let others: Vec<&Bound> = read.binded_instances.iter().filter(|b| b.instance_id != facts.me).collect();
-    let touchable = |b: &&Bound| facts.members.contains(&b.instance_id.as_str()) || facts.may_touch_strangers();
+    let touchable = |b: &&Bound| facts.members.contains(&b.instance_id.as_str()) || facts.may_detach_foreign();
     if !read.binds(facts.me) {
         return when_unbound(&others, touchable);
     }
@@ -108,7 +108,7 @@ fn master_first(mut detach: Vec<Bound>) -> Vec<Bound> {
 }
 
 impl Facts<'_> {
-    fn may_touch_strangers(&self) -> bool {
+    fn may_detach_foreign(&self) -> bool {
         match self.strangers {
             Strangers::Detach => true,
             Strangers::Guard => self.once_held,

@@ -3,13 +3,13 @@
 use super::address::Address;
 use super::calls::{Attempt, Reading, Writing};
 use super::contest::Contest;
-use super::{Desire, Failure, Outcome, Place, Serve};
+use super::{Desired, Failure, Outcome, Place, Serve};
 use crate::model::action::WriteKind;
 use crate::model::cloud::{CallClass, CallError, HaVip};
 use crate::model::ids::Target;
 use crate::model::role::Cause;
 use crate::model::settings::{Binding, Havip};
-use crate::model::step::StepContext;
+use crate::model::step::ReconcileContext;
 use crate::model::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// A read this old may still open a claim.
 const FRESH: Duration = Duration::from_secs(2);
 /// Time between looks at a master that does not move.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const READ_AGAIN: Duration = Duration::from_millis(100);
 /// One that was refused is not tried again for this long; it may have been refused because a write that lands late
 /// had not bound the target yet.
 pub(super) const DETACH_LATER: Duration = Duration::from_secs(15);
@@ -28,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What to do about a HAVIP that the cloud does not know.
 const CREATE_IT: &str = "create it, or correct group.havip.id";
 
-/// One good look at the cloud.
+/// One good read of the cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastRead {
     /// When the call was issued: what it says is at least this new.
@@ -39,19 +39,19 @@ pub struct LastRead {
     pub havip: HaVip,
 }
 
-/// The loop of one HAVIP.
+/// The reconciler of one HAVIP.
 #[derive(Debug, Default)]
-pub struct HavipLoop {
+pub struct HavipReconciler {
     pub(crate) address: Address,
     /// The interface can be used.
     pub(crate) link_up: bool,
     /// Why there is no interface, where that is known.
     pub(crate) link_missing: Option<String>,
-    /// Last good look.
+    /// Last good read.
     pub(crate) read: Option<Arc<LastRead>>,
-    /// When the last look was answered, be it with a no; `None` if nothing came back.
+    /// When the last read was answered, be it with a no; `None` if nothing came back.
     pub(crate) answered_at: Option<Instant>,
-    /// Errors since the last good look: how many, since when, the last one. A look that was not sent is none.
+    /// Errors since the last good read: how many, since when, the last one. A read that was not sent is none.
     pub(crate) read_errors: Option<(u32, Instant, CallError)>,
     /// Looks in a row that were sent and that nothing answered: how many, since when.
     pub(crate) silence: Option<(u32, Instant)>,
@@ -61,7 +61,7 @@ pub struct HavipLoop {
     pub(crate) contested: bool,
     pub(super) contest: Contest,
     pub(super) reading: Option<Reading>,
-    /// After a look that failed: when it did, and how long the next one is to wait.
+    /// After a read that failed: when it did, and how long the next one is to wait.
     pub(super) pause: Option<(Instant, Duration)>,
     pub(super) asked_at: Option<Instant>,
     pub(super) read_at: Option<Instant>,
@@ -74,11 +74,11 @@ pub struct HavipLoop {
     pub(super) retry_at: Instant,
     pub(super) retries: u32,
     pub(super) last_error: Option<(WriteKind, CallError)>,
-    pub(super) looks: u32,
+    pub(super) reads: u32,
     pub(super) acted_on: Option<Instant>,
     pub(super) opened: Option<Instant>,
     /// There was a claim before the one that is open, in this run of the daemon.
-    pub(super) reigned: bool,
+    pub(super) had_term: bool,
     pub(super) confirmed_at: Option<Instant>,
     pub(super) unconfirmed_since: Option<Instant>,
     pub(super) detach_from: Instant,
@@ -96,23 +96,23 @@ pub(crate) struct Scope<'a> {
     pub(crate) havip: &'a Havip,
     pub(crate) members: &'a [&'a str],
     pub(crate) once_held: bool,
-    /// Without a claim: time between two looks.
-    pub(crate) look_every: Duration,
-    /// Without a claim: one look is due then, unless one was begun since.
-    pub(crate) look_once: Option<Instant>,
-    /// Without a claim: what depends on the look.
-    pub(crate) look_class: CallClass,
+    /// Without a claim: time between two reads.
+    pub(crate) read_every: Duration,
+    /// Without a claim: one read is due then, unless one was begun since.
+    pub(crate) read_once: Option<Instant>,
+    /// Without a claim: what depends on the read.
+    pub(crate) read_class: CallClass,
     /// The longest wait that is taken from the cloud's `Retry-After`.
     pub(crate) patience: Duration,
 }
 
-impl HavipLoop {
-    /// A loop that knows nothing yet but, perhaps, the address.
+impl HavipReconciler {
+    /// A reconciler that knows nothing yet but, perhaps, the address.
     pub(crate) fn new(address: Option<std::net::Ipv4Addr>, wanted: bool) -> Self {
         Self { address: Address::new(address, wanted), link_up: true, ..Self::default() }
     }
 
-    /// What became of the desire so far.
+    /// What became of the desired so far.
     pub(crate) fn outcome(&self) -> &Outcome {
         self.outcome.as_ref().unwrap_or(&Outcome::Pending)
     }
@@ -154,18 +154,18 @@ impl HavipLoop {
         self.writing.as_ref().map(|w| w.issued)
     }
 
-    /// One step towards `desire`.
-    pub(crate) fn step(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, desire: &Desire) {
-        match desire {
-            Desire::Serve(serve) => self.serve(cx, scope, serve),
+    /// One step towards `desired`.
+    pub(crate) fn step(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, desired: &Desired) {
+        match desired {
+            Desired::Serve(serve) => self.serve(cx, scope, serve),
             other => {
                 self.close();
                 match other {
-                    Desire::Keep { until } => self.address.put(cx, scope.place, *until),
-                    Desire::Nothing => self.address.drop(cx, scope.place),
-                    Desire::Serve(_) | Desire::Undecided => {}
+                    Desired::Keep { until } => self.address.put(cx, scope.place, *until),
+                    Desired::Nothing => self.address.drop(cx, scope.place),
+                    Desired::Serve(_) | Desired::Undecided => {}
                 }
-                self.look_around(cx, scope);
+                self.poll(cx, scope);
             }
         }
     }
@@ -174,19 +174,19 @@ impl HavipLoop {
     pub(crate) fn close(&mut self) {
         self.writing = None;
         self.attempt = None;
-        self.reigned |= self.opened.is_some();
+        self.had_term |= self.opened.is_some();
         self.opened = None;
         self.confirmed_at = None;
         self.unconfirmed_since = None;
         self.outcome = None;
     }
 
-    fn open(&mut self, cx: &mut StepContext<'_>) {
+    fn open(&mut self, cx: &mut ReconcileContext<'_>) {
         self.opened = Some(cx.now);
         self.unconfirmed_since = Some(cx.now);
         self.retry_at = cx.now;
         self.retries = 0;
-        self.looks = 0;
+        self.reads = 0;
         self.last_error = None;
         self.acted_on = None;
         self.done = None;
@@ -195,7 +195,7 @@ impl HavipLoop {
         self.failed_at = None;
     }
 
-    fn serve(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve) {
+    fn serve(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve) {
         if self.opened.is_none() {
             self.open(cx);
         }
@@ -212,7 +212,7 @@ impl HavipLoop {
         }
         self.address.put(cx, scope.place, serve.right_until);
         if self.writing.is_none() {
-            self.look_or_act(cx, scope, serve);
+            self.read_or_act(cx, scope, serve);
         }
         let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= cx.now);
         if serve.announce_within.is_none_or(just_read) && self.contest.waits(cx.now).is_none() {
@@ -227,14 +227,14 @@ impl HavipLoop {
         }
     }
 
-    fn look_or_act(&mut self, cx: &mut StepContext<'_>, scope: Scope<'_>, serve: &Serve) {
+    fn read_or_act(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve) {
         let trusted = self.trusted_read(cx).filter(|read| !self.is_history(cx, scope, serve, read));
         let Some(read) = trusted else {
             // Nothing recent is known: attach is the move that is right under every semantics.
             if self.wrote.is_none_or(|w| self.opened.is_some_and(|o| w < o)) && self.reading.is_none() {
                 if self.known_bound(cx, scope) {
-                    self.look(cx, scope, self.class(serve));
-                    // With every look that begins, not in every step in which none may.
+                    self.read_record(cx, scope, self.class(serve));
+                    // With every read that begins, not in every step in which none may.
                     if self.reading.is_some() || !std::mem::replace(&mut self.announced, true) {
                         self.begin_burst(cx);
                     }
@@ -242,23 +242,23 @@ impl HavipLoop {
                     self.attach(cx, scope, serve);
                 }
             } else {
-                self.look(cx, scope, self.class(serve));
+                self.read_record(cx, scope, self.class(serve));
             }
             return;
         };
         if self.acted_on != Some(read.issued) {
             self.act(cx, scope, serve, &read);
         } else if self.read_at.is_some_and(|at| cx.due(at)) {
-            self.look(cx, scope, self.class(serve));
+            self.read_record(cx, scope, self.class(serve));
         } else if self.confirmed_at.is_some() {
             let every = self.audit_every(cx, serve);
             if cx.due(read.at + every) {
-                self.look(cx, scope, self.class(serve));
+                self.read_record(cx, scope, self.class(serve));
             }
         }
     }
 
-    /// What depends on a look of a node that claims or holds.
+    /// What depends on a read of a node that claims or holds.
     pub(super) fn class(&self, serve: &Serve) -> CallClass {
         match () {
             () if serve.alone => CallClass::Holding,
@@ -268,7 +268,7 @@ impl HavipLoop {
     }
 
     /// A read that decides: newer than our last write, and new enough to open a claim with.
-    fn trusted_read(&self, cx: &StepContext<'_>) -> Option<Arc<LastRead>> {
+    fn trusted_read(&self, cx: &ReconcileContext<'_>) -> Option<Arc<LastRead>> {
         let read = self.read.as_ref()?;
         let opened = self.opened.unwrap_or(cx.now);
         let after_write = self.wrote.is_none_or(|w| read.issued >= w);
@@ -276,25 +276,25 @@ impl HavipLoop {
         (after_write && recent).then(|| Arc::clone(read))
     }
 
-    /// A look from before this claim, after an earlier reign, that names or binds us may be of that reign: whoever was
-    /// holder in between may have detached us since. The next look may lag as much, so it is no remedy: attaching is.
-    fn is_history(&self, cx: &StepContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
+    /// A read from before this claim, after an earlier term, that names or binds us may be of that term: whoever was
+    /// holder in between may have detached us since. The next read may lag as much, so it is no remedy: attaching is.
+    fn is_history(&self, cx: &ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
         let Some(me) = cx.identity.map(Target::id) else { return false };
         let holder = read.havip.holder();
-        // Whom a claim gives way to, or leaves to the election, counts in any look.
+        // Whom a claim gives way to, or leaves to the election, counts in any read.
         let judged = holder.is_some_and(|h| serve.yield_to.iter().chain(&serve.hands_off).any(|id| id == h));
         let bound = scope.havip.binding == Binding::Exclusive && read.havip.binds(me) && !judged;
-        let before = self.reigned && self.opened.is_some_and(|opened| read.issued < opened);
+        let before = self.had_term && self.opened.is_some_and(|opened| read.issued < opened);
         before && (holder == Some(me) || bound)
     }
 
-    /// Shared binding: an older look that says we are bound spares the attach.
-    fn known_bound(&self, cx: &StepContext<'_>, scope: Scope<'_>) -> bool {
+    /// Shared binding: an older read that says we are bound spares the attach.
+    fn known_bound(&self, cx: &ReconcileContext<'_>, scope: Scope<'_>) -> bool {
         let me = cx.identity.map_or("", Target::id);
         scope.havip.binding == Binding::Shared && self.read.as_ref().is_some_and(|r| r.havip.binds(me))
     }
 
-    pub(super) fn begin_burst(&mut self, cx: &StepContext<'_>) {
+    pub(super) fn begin_burst(&mut self, cx: &ReconcileContext<'_>) {
         self.address.burst(cx);
     }
 

@@ -1,6 +1,6 @@
 //! The reconciler: makes kernel and cloud agree with the role, level-triggered and for ever.
 //!
-//! The election says what is wanted ([`Desire`]); this module compares it with what was last
+//! The election says what is wanted ([`Desired`]); this module compares it with what was last
 //! observed and emits the next effect that brings the two closer. Nothing here depends on an edge
 //! being seen: every step starts from the whole state, so a lost result, a lie of the cloud or an
 //! address removed behind our back is only one more difference to remove. A 200 proves nothing and
@@ -16,7 +16,7 @@ mod token;
 
 pub use decide::{Facts, Next, next};
 pub(crate) use havip::Scope;
-pub use havip::{HavipLoop, LastRead};
+pub use havip::{HavipReconciler, LastRead};
 
 use crate::model::ids::{Epoch, GroupIndex};
 use crate::model::role::Cause;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// What the election wants of one group's HAVIPs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Desire {
+pub enum Desired {
     /// Have them: address on, announced, bound, and the cloud agreeing.
     Serve(Serve),
     /// Keep the address as it is, without announcing and without a write: somebody else is taking over.
@@ -42,13 +42,13 @@ pub enum Desire {
 /// How to have the HAVIPs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serve {
-    /// The reign.
+    /// The term.
     pub epoch: Epoch,
     /// No effect may start after this instant.
     pub right_until: Instant,
     /// Whether gratuitous ARP may be sent.
     pub announce: bool,
-    /// Only on a look of the HAVIP whose answer came at most so long ago; `None`: on any.
+    /// Only on a read of the HAVIP whose answer came at most so long ago; `None`: on any.
     pub announce_within: Option<Duration>,
     /// The old holder still serves: prefer a way that never leaves the HAVIP without one.
     pub planned: bool,
@@ -64,7 +64,7 @@ pub struct Serve {
     pub alone: bool,
 }
 
-/// What became of the desire so far, for a whole group.
+/// What became of the desired so far, for a whole group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// On the way.

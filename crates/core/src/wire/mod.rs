@@ -110,7 +110,7 @@ pub struct Entry {
     pub priority: u8,
     /// Configured priority plus check weights.
     pub effective: i16,
-    /// Epoch of the reign that the sender has, asks for or gives away; else the last one it had.
+    /// Epoch of the term that the sender has, asks for or gives away; else the last one it had.
     pub epoch: Epoch,
     /// Highest epoch that the sender has seen.
     pub seen: Epoch,
@@ -131,7 +131,7 @@ pub struct Grant {
     pub node: Tag,
     /// In which start.
     pub boot: BootId,
-    /// For which reign.
+    /// For which term.
     pub epoch: Epoch,
     /// The asker's datagram that it answers: the grant counts from when that one was sent.
     pub seq: u64,

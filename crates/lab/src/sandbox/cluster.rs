@@ -4,9 +4,9 @@ mod act;
 mod begin;
 mod take_in;
 
-pub use act::DeedError;
+pub use act::ActError;
 
-use super::deed::ApiFault;
+use super::act::ApiFault;
 use super::facts::{CloudFacts, Facts, NodeFacts, Process, Session};
 use super::node::{Daemon, Event, Launcher};
 use super::relay::Relay;
@@ -126,7 +126,7 @@ impl Cluster {
     }
 
     /// Shows a refusal among the news.
-    pub fn complain(&mut self, error: &DeedError) {
+    pub fn complain(&mut self, error: &ActError) {
         self.say(error.to_string());
     }
 

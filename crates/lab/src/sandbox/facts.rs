@@ -1,6 +1,6 @@
 //! How a sandbox is at one moment, as plain data: what scripts ask and the view draws.
 
-use super::deed::ApiFault;
+use super::act::ApiFault;
 use super::script::{Fact, NodeRef};
 use super::timeline::Move;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub struct NodeFacts {
     pub answers: bool,
     /// `backup`, `claiming`, ...; `None` until it says.
     pub role: Option<String>,
-    /// The reign that it knows of.
+    /// The term that it knows of.
     pub epoch: u64,
     /// Why it has its role, or what it waits for.
     pub why: String,

@@ -6,7 +6,7 @@
 //! ```text
 //!   havipd-lab sandbox ─┬─ emulator   the cloud: signatures checked, faults per node, call log
 //!                     ├─ relay      one UDP port per directed pair of nodes: any link can be cut
-//!                     ├─ cluster    children, their logs and status; deeds are done here
+//!                     ├─ cluster    children, their logs and status; acts are done here
 //!                     │    └─► story ─► moves, each with its timeline
 //!                     └─ runner (a script)  or  screen (keys, a picture of the facts)
 //!   havipd × N        the same program under the name of the daemon, or --havipd
@@ -14,8 +14,8 @@
 //! Whatever ends the sandbox, its daemons end with it. And whatever it does, it listens to what ends it: a signal, its
 //! terminal that is closed, its reader that goes.
 
+pub mod act;
 pub mod cluster;
-pub mod deed;
 pub mod facts;
 mod keys;
 mod node;

@@ -1,7 +1,7 @@
 //! Runs a script on a cluster, and says how it goes.
 
-use super::cluster::{Cluster, DeedError, News};
-use super::deed::Deed;
+use super::act::Act;
+use super::cluster::{ActError, Cluster, News};
 use super::output::Output;
 use super::script::{Command, Fact, Line, NodeRef};
 use super::timeline::Move;
@@ -134,9 +134,9 @@ pub async fn run(cluster: &mut Cluster, script: &[Line], printer: &mut Printer) 
                     return Err(failed(not_so(cluster, line.within)));
                 }
             }
-            Command::Do(deed) => {
-                let deed = deed.try_map(|n| cluster.facts().resolve(n)).map_err(failed)?;
-                act(cluster, printer, line.within, &deed).await?.map_err(failed)?;
+            Command::Do(act) => {
+                let act = act.try_map(|n| cluster.facts().resolve(n)).map_err(failed)?;
+                carry_out(cluster, printer, line.within, &act).await?.map_err(failed)?;
             }
         }
     }
@@ -175,27 +175,27 @@ async fn until(cluster: &mut Cluster, printer: &mut Printer, within: Duration, f
 }
 
 /// Does something; tries again while a daemon refuses, and waits for a switchover to be complete.
-async fn act(
+async fn carry_out(
     cluster: &mut Cluster,
     printer: &mut Printer,
     within: Duration,
-    deed: &Deed<usize>,
+    act: &Act<usize>,
 ) -> Result<Result<(), String>, RunError> {
     let deadline = Instant::now() + within;
     loop {
-        match cluster.act(deed).await {
+        match cluster.act(act).await {
             Ok(news) => {
                 printer.news(&news).await?;
                 break;
             }
-            Err(DeedError::Refused { .. } | DeedError::Unanswered { .. }) if Instant::now() < deadline => {
+            Err(ActError::Refused { .. } | ActError::Unanswered { .. }) if Instant::now() < deadline => {
                 let again = deadline.min(Instant::now() + TRY_AGAIN);
                 while turn(cluster, printer, again).await? {}
             }
             Err(error) => return Ok(Err(error.to_string())),
         }
     }
-    if let Deed::Switchover(node) = deed {
+    if let Act::Switchover(node) = act {
         let left = deadline.saturating_duration_since(Instant::now());
         if !until(cluster, printer, left, &Fact::Active(Some(*node))).await? {
             return Ok(Err(format!("was not complete within {within:?}: {}", cluster.facts().instead())));

@@ -88,7 +88,7 @@ fn steps(timeline: &str, end: Instant) -> Vec<(Instant, String)> {
 pub struct Status {
     /// `backup`, `claiming`, ...
     pub role: String,
-    /// The reign that it knows of.
+    /// The term that it knows of.
     pub epoch: u64,
     /// Why it has its role, or what it waits for.
     pub why: String,

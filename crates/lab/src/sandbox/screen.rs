@@ -1,7 +1,7 @@
 //! The live view: draws the cluster on the terminal, and does what keys say.
 
+use super::act::{Act, ApiFault};
 use super::cluster::{Cluster, News};
-use super::deed::{ApiFault, Deed};
 use super::facts::Facts;
 use super::keys::{self, Key};
 use super::output::Output;
@@ -87,7 +87,7 @@ impl Drop for Terminal {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Meaning {
     Select(usize),
-    Do(Deed<usize>),
+    Do(Act<usize>),
     Quit,
 }
 
@@ -108,7 +108,7 @@ pub async fn show(cluster: &mut Cluster, terminal: &mut Terminal) -> io::Result<
                 match meaning(key, &facts, selected, cluster.api_of_all()) {
                     Some(Meaning::Quit) => return Ok(Code::Done.into()),
                     Some(Meaning::Select(node)) => selected = node,
-                    Some(Meaning::Do(deed)) => do_it(cluster, &deed).await,
+                    Some(Meaning::Do(act)) => do_it(cluster, &act).await,
                     None => {}
                 }
                 terminal.draw(&cluster.facts(), selected)?;
@@ -120,8 +120,8 @@ pub async fn show(cluster: &mut Cluster, terminal: &mut Terminal) -> io::Result<
     }
 }
 
-async fn do_it(cluster: &mut Cluster, deed: &Deed<usize>) {
-    if let Err(error) = cluster.act(deed).await {
+async fn do_it(cluster: &mut Cluster, act: &Act<usize>) {
+    if let Err(error) = cluster.act(act).await {
         cluster.complain(&error);
     }
 }
@@ -129,7 +129,7 @@ async fn do_it(cluster: &mut Cluster, deed: &Deed<usize>) {
 fn meaning(key: Key, facts: &Facts, selected: usize, api_of_all: Option<ApiFault>) -> Option<Meaning> {
     let count = facts.nodes.len();
     let node = facts.nodes.get(selected)?;
-    let deed = match key {
+    let act = match key {
         Key::Up => return Some(Meaning::Select((selected + count - 1) % count)),
         Key::Down => return Some(Meaning::Select((selected + 1) % count)),
         Key::Escape | Key::End | Key::Char('q') => return Some(Meaning::Quit),
@@ -137,23 +137,23 @@ fn meaning(key: Key, facts: &Facts, selected: usize, api_of_all: Option<ApiFault
             let number = usize::try_from(digit.to_digit(10)?).ok()? - 1;
             return (number < count).then_some(Meaning::Select(number));
         }
-        Key::Char('k') => Deed::Kill(selected),
-        Key::Char('s') => Deed::Stop(selected),
-        Key::Char('c') => Deed::Continue(selected),
-        Key::Char('t') => Deed::Terminate(selected),
-        Key::Char('r') => Deed::Start(selected),
-        Key::Char('p') => Deed::Partition(vec![selected]),
-        Key::Char('o') => Deed::OneWay { from: selected, to: (0..count).filter(|&n| n != selected).collect() },
-        Key::Char('h') => Deed::Heal,
-        Key::Char('w') => Deed::Switchover(selected),
-        Key::Char('d') if node.drained => Deed::Undrain(selected),
-        Key::Char('d') => Deed::Drain(selected),
-        Key::Char('a') => Deed::Api { node: Some(selected), fault: next_fault(node.api) },
-        Key::Char('A') => Deed::Api { node: None, fault: next_fault(api_of_all) },
-        Key::Char('P') => Deed::Profile(next_profile(&facts.cloud.profile)),
+        Key::Char('k') => Act::Kill(selected),
+        Key::Char('s') => Act::Stop(selected),
+        Key::Char('c') => Act::Continue(selected),
+        Key::Char('t') => Act::Terminate(selected),
+        Key::Char('r') => Act::Start(selected),
+        Key::Char('p') => Act::Partition(vec![selected]),
+        Key::Char('o') => Act::OneWay { from: selected, to: (0..count).filter(|&n| n != selected).collect() },
+        Key::Char('h') => Act::Heal,
+        Key::Char('w') => Act::Switchover(selected),
+        Key::Char('d') if node.drained => Act::Undrain(selected),
+        Key::Char('d') => Act::Drain(selected),
+        Key::Char('a') => Act::Api { node: Some(selected), fault: next_fault(node.api) },
+        Key::Char('A') => Act::Api { node: None, fault: next_fault(api_of_all) },
+        Key::Char('P') => Act::Profile(next_profile(&facts.cloud.profile)),
         _ => return None,
     };
-    Some(Meaning::Do(deed))
+    Some(Meaning::Do(act))
 }
 
 const fn next_fault(now: Option<ApiFault>) -> Option<ApiFault> {
@@ -210,23 +210,23 @@ mod tests {
     #[test]
     fn keys_act_on_the_selected_node() {
         let mut facts = calm();
-        for (code, deed) in [
-            ('k', Deed::Kill(1)),
-            ('s', Deed::Stop(1)),
-            ('c', Deed::Continue(1)),
-            ('t', Deed::Terminate(1)),
-            ('r', Deed::Start(1)),
-            ('p', Deed::Partition(vec![1])),
-            ('o', Deed::OneWay { from: 1, to: vec![0, 2] }),
-            ('h', Deed::Heal),
-            ('w', Deed::Switchover(1)),
-            ('d', Deed::Drain(1)),
-            ('P', Deed::Profile("first-stays".to_owned())),
+        for (code, act) in [
+            ('k', Act::Kill(1)),
+            ('s', Act::Stop(1)),
+            ('c', Act::Continue(1)),
+            ('t', Act::Terminate(1)),
+            ('r', Act::Start(1)),
+            ('p', Act::Partition(vec![1])),
+            ('o', Act::OneWay { from: 1, to: vec![0, 2] }),
+            ('h', Act::Heal),
+            ('w', Act::Switchover(1)),
+            ('d', Act::Drain(1)),
+            ('P', Act::Profile("first-stays".to_owned())),
         ] {
-            assert_eq!(press(code, &facts), Some(Meaning::Do(deed)), "{code}");
+            assert_eq!(press(code, &facts), Some(Meaning::Do(act)), "{code}");
         }
         facts.nodes[1].drained = true;
-        assert_eq!(press('d', &facts), Some(Meaning::Do(Deed::Undrain(1))));
+        assert_eq!(press('d', &facts), Some(Meaning::Do(Act::Undrain(1))));
         assert_eq!(press('3', &facts), Some(Meaning::Select(2)));
         assert_eq!(press('4', &facts), None);
         assert_eq!(press('q', &facts), Some(Meaning::Quit));

@@ -28,7 +28,7 @@ pub struct Transition {
     pub node: String,
     /// What it became.
     pub to: String,
-    /// The reign.
+    /// The term.
     pub epoch: u64,
     /// Why, in a word.
     pub cause: String,
@@ -43,7 +43,7 @@ pub struct Transition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     /// The sandbox did something.
-    Deed(String),
+    Act(String),
     /// The last datagram of a node that another heard, before it acted on its silence.
     LastHeard {
         of: String,
@@ -84,7 +84,7 @@ pub struct Move {
     pub from: Option<String>,
     /// Who has it now.
     pub to: String,
-    /// The reign.
+    /// The term.
     pub epoch: u64,
     /// Why the new node claimed, in a word.
     pub cause: String,
@@ -140,8 +140,8 @@ pub struct Story {
 
 impl Story {
     /// The sandbox did something.
-    pub fn deed(&mut self, at: Instant, text: String) {
-        self.note(at, What::Deed(text.clone()), text);
+    pub fn act(&mut self, at: Instant, text: String) {
+        self.note(at, What::Act(text.clone()), text);
     }
 
     /// A daemon changed its role. `heard` is when it last got a datagram of the node that was active.
@@ -189,7 +189,7 @@ impl Story {
     pub fn look(&mut self, at: Instant, node: &str) {
         let text = format!("{node} asks the cloud who has the HAVIP");
         let is_active = self.active.as_ref().is_some_and(|(n, ..)| n == node);
-        let since = self.pending.iter().rev().find(|m| matches!(m.what, What::Deed(_))).map(|m| m.at);
+        let since = self.pending.iter().rev().find(|m| matches!(m.what, What::Act(_))).map(|m| m.at);
         let said = self.pending.iter().any(|m| m.what == What::Look && m.text == text && Some(m.at) > since);
         if !is_active && !said && since.is_some() {
             self.note(at, What::Look, text);
@@ -270,8 +270,8 @@ impl Story {
 fn zero(moments: &[Moment]) -> Option<Instant> {
     let begins = |m: &&Moment| matches!(&m.what, What::Role { to, .. } if to == "claiming" || to == "releasing");
     let begin = moments.iter().find(begins)?.at;
-    let deed = moments.iter().rev().find(|m| m.at <= begin && matches!(m.what, What::Deed(_)));
-    Some(deed.map_or(begin, |m| m.at))
+    let act = moments.iter().rev().find(|m| m.at <= begin && matches!(m.what, What::Act(_)));
+    Some(act.map_or(begin, |m| m.at))
 }
 
 fn millis(zero: Instant, at: Instant) -> f64 {

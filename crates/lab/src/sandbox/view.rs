@@ -211,7 +211,7 @@ fn last_move(facts: &Facts, room: usize) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::deed::ApiFault;
+    use crate::sandbox::act::ApiFault;
     use crate::sandbox::facts::tests::calm;
     use crate::sandbox::timeline::{Move, Step};
 

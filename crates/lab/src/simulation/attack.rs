@@ -4,7 +4,7 @@
 //! else would be a late delivery, not an attack.
 
 use super::cluster::{Cluster, PORT};
-use super::happening::Happening;
+use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::model::action::Action;
@@ -44,7 +44,7 @@ impl World {
             },
         }
         self.stats.forged += 1;
-        let deliver = Happening::Deliver { to: victim, path: Some(0), from, bytes: forged, stamp: None };
+        let deliver = Scheduled::Deliver { to: victim, path: Some(0), from, bytes: forged, stamp: None };
         self.after(after, deliver);
     }
 
@@ -64,7 +64,7 @@ impl World {
         }
         self.stats.forged += 1;
         let after = Duration::from_micros(self.rng.u64(100..120_000_000));
-        self.after(after, Happening::Deliver { to, path, from, bytes: bytes.to_vec(), stamp: None });
+        self.after(after, Scheduled::Deliver { to, path, from, bytes: bytes.to_vec(), stamp: None });
     }
 
     /// Garbage of every length, and headers as right as a stranger can make them: between peers, with a key's number.
@@ -91,7 +91,7 @@ impl World {
         if !self.hosts[host].awake() {
             return;
         }
-        self.turn(host, Event::TimerExpired);
+        self.step(host, Event::TimerExpired);
         let Some(before) = self.standing(host) else { return };
         let h = &mut self.hosts[host];
         let now = h.clock.read(self.now);

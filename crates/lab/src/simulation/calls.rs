@@ -1,8 +1,8 @@
 //! Calls of the cloud as the real client makes them: by the same queue, and with the same meaning of their ends.
 
 use super::cloud::{Answer, Call, Caller, ErrorReply, MAX_KEYS, Operation, RUNNING, Reply, Request};
-use super::happening::{Asked, CallEnd, Flight, Happening, Wish};
 use super::host::{Pending, Reach};
+use super::schedule::{Asked, CallEnd, Flight, Scheduled, Wish};
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::model::action::{Write, WriteKind};
@@ -34,9 +34,9 @@ impl World {
         p.calls.insert(wish.op, Pending { deadline: wish.deadline, write, ticket: None, call: None });
         let (incarnation, op) = (p.incarnation, wish.op);
         if let Some(at) = h.clock.world_at(wish.deadline) {
-            self.at(at, Happening::Deadline { host, incarnation, op });
+            self.at(at, Scheduled::Deadline { host, incarnation, op });
         }
-        self.after(after, Happening::Wanted { host, incarnation, wish: Box::new(wish) });
+        self.after(after, Scheduled::Wanted { host, incarnation, wish: Box::new(wish) });
     }
 
     pub(super) fn call_wanted(&mut self, host: usize, incarnation: u64, wish: Wish) {
@@ -45,7 +45,7 @@ impl World {
         }
         let h = &mut self.hosts[host];
         if h.halted.is_some() || h.effects_stuck {
-            self.after(LATER, Happening::Wanted { host, incarnation, wish: Box::new(wish) });
+            self.after(LATER, Scheduled::Wanted { host, incarnation, wish: Box::new(wish) });
             return;
         }
         let now = h.clock.read(self.now);
@@ -61,7 +61,7 @@ impl World {
         let wanted = Wanted { class: wish.class, subject, start_by };
         pending.ticket = Some(p.queue.push(now, wanted, wish));
         // What is asked for in the same turn shares the call.
-        self.after(Duration::from_millis(1), Happening::Decide { host, incarnation });
+        self.after(Duration::from_millis(1), Scheduled::Decide { host, incarnation });
     }
 
     /// Makes every decision that can be made now.
@@ -72,7 +72,7 @@ impl World {
             }
             let h = &mut self.hosts[host];
             if h.halted.is_some() || h.effects_stuck {
-                self.after(LATER, Happening::Decide { host, incarnation });
+                self.after(LATER, Scheduled::Decide { host, incarnation });
                 return;
             }
             let now = h.clock.read(self.now);
@@ -94,7 +94,7 @@ impl World {
         if p.decides_at.is_none_or(|planned| at < planned) {
             p.decides_at = Some(at);
             if let Some(at) = h.clock.world_at(at) {
-                self.at(at, Happening::Decide { host, incarnation });
+                self.at(at, Scheduled::Decide { host, incarnation });
             }
         }
     }
@@ -144,13 +144,13 @@ impl World {
         if self.hosts[host].reach == Reach::Nothing || !self.hosts[host].link_up {
             let error = CallError::new(ErrorClass::Retry, "call", "cannot connect");
             let end = Box::new(call_failed(call.request.operation(), error));
-            self.after(Duration::from_secs(1), Happening::Answer { flight, end });
+            self.after(Duration::from_secs(1), Scheduled::Answer { flight, end });
             return;
         }
         let scripted = usize::try_from(self.stats.calls - 1).ok().and_then(|i| self.scenario.call_ms.get(i).copied());
         let there = scripted.map_or_else(|| self.one_way(), |[there, _]| Duration::from_millis(there));
         let back = scripted.map(|[_, back]| Duration::from_millis(back));
-        self.call_step(there, Happening::Arrive { flight, call: Box::new(call), back });
+        self.call_step(there, Scheduled::Arrive { flight, call: Box::new(call), back });
     }
 
     fn one_way(&mut self) -> Duration {
@@ -169,7 +169,7 @@ impl World {
         }
         if let Some(end) = call_end(call.request.operation(), outcome.answer) {
             let after = outcome.after + back.unwrap_or_else(|| self.one_way());
-            self.call_step(after, Happening::Answer { flight, end: Box::new(end) });
+            self.call_step(after, Scheduled::Answer { flight, end: Box::new(end) });
         }
     }
 
@@ -204,7 +204,7 @@ impl World {
             return;
         }
         self.note(Some(host), || short(&result));
-        self.turn(host, Event::OperationEnded { op, result });
+        self.step(host, Event::OperationEnded { op, result });
     }
 
     pub(super) fn call_deadline(&mut self, host: usize, incarnation: u64, op: OperationId) {
@@ -213,7 +213,7 @@ impl World {
         let Some(p) = h.process.as_mut().filter(|p| p.incarnation == incarnation) else { return };
         let Some(pending) = p.calls.get(&op).cloned() else { return };
         if stopped || now < pending.deadline {
-            self.after(Duration::from_millis(50), Happening::Deadline { host, incarnation, op });
+            self.after(Duration::from_millis(50), Scheduled::Deadline { host, incarnation, op });
             return;
         }
         let sent = pending.call.is_some();

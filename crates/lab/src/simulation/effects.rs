@@ -2,7 +2,7 @@
 
 use super::cluster::{Cluster, PORT};
 use super::facts::Stamp;
-use super::happening::Happening;
+use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::model::event::Event;
@@ -52,10 +52,10 @@ impl World {
         let stamp = self.facts.stamp(self.now, self.stats.turns, self.hosts[from].starts, from, to);
         if let Some(after) = second {
             let (bytes, stamp) = (bytes.clone(), Some(Arc::clone(&stamp)));
-            self.after(after, Happening::Deliver { to, path, from, bytes, stamp });
+            self.after(after, Scheduled::Deliver { to, path, from, bytes, stamp });
         }
         if let Some(after) = first {
-            self.after(after, Happening::Deliver { to, path, from, bytes, stamp: Some(stamp) });
+            self.after(after, Scheduled::Deliver { to, path, from, bytes, stamp: Some(stamp) });
         }
     }
 
@@ -80,11 +80,11 @@ impl World {
         let arrived = self.guest_now(to);
         let event = Event::DatagramReceived { path, from: address, arrived, bytes };
         if late.is_zero() {
-            return self.turn(to, event);
+            return self.step(to, event);
         }
         if let Some(p) = &self.hosts[to].process {
             let (incarnation, at, event) = (p.incarnation, self.now, Box::new(event));
-            self.after(late, Happening::Read { to, incarnation, at, from, stamp, event });
+            self.after(late, Scheduled::Read { to, incarnation, at, from, stamp, event });
         }
     }
 
@@ -95,7 +95,7 @@ impl World {
         {
             self.note_arrival(to, from, at, *arrived, stamp);
         }
-        self.turn(to, event);
+        self.step(to, event);
     }
 
     /// A heartbeat that arrived at `at`, on the host's clock `guest`, is in the socket of a daemon that runs, if there is room for it.
@@ -133,7 +133,7 @@ impl World {
             && self.cloud_wake.is_none_or(|w| at < w)
         {
             self.cloud_wake = Some(at);
-            self.at(at, Happening::Cloud);
+            self.at(at, Scheduled::Cloud);
         }
         self.note_service();
     }

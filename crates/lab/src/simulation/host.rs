@@ -1,10 +1,10 @@
 //! One machine: its clock, its kernel's addresses, its disk, and the daemon that may run on it.
 
 use super::clock::Clock;
-use super::happening::Wish;
+use super::schedule::Wish;
 use super::vrrp::Router;
 use havipd_core::election::Core;
-use havipd_core::election::Farewell;
+use havipd_core::election::Goodbye;
 use havipd_core::model::action::{Action, Persisted};
 use havipd_core::model::digest::Digest;
 use havipd_core::model::event::Event;
@@ -65,7 +65,7 @@ pub(super) struct Process {
     pub(super) incarnation: u64,
     /// The earliest wake-up under way.
     pub(super) wake: Option<Instant>,
-    /// What is left of a turn that was interrupted.
+    /// What is left of a step that was interrupted.
     pub(super) unfinished: VecDeque<Action>,
     pub(super) calls: BTreeMap<OperationId, Pending>,
     /// The queue of the real client.
@@ -89,7 +89,7 @@ pub(super) struct Process {
     /// When each group's role changed last.
     pub(super) since: Vec<Instant>,
     /// When the right in each group began, if it lasts.
-    pub(super) reign_since: Vec<Instant>,
+    pub(super) term_since: Vec<Instant>,
     pub(super) started: Instant,
     pub(super) stopping: bool,
     /// It is of a later release than this one.
@@ -138,7 +138,7 @@ pub(super) struct Host {
     pub(super) backlog: VecDeque<Event>,
     /// A datagram is read so long after it arrived.
     pub(super) reads_late: Duration,
-    /// The next turn with more actions than this is interrupted for so long.
+    /// The next step with more actions than this is interrupted for so long.
     pub(super) interrupt: Option<(usize, Duration)>,
     /// When something outside the daemon last went wrong, or right again, for this host.
     pub(super) touched: Instant,
@@ -153,7 +153,7 @@ pub(super) struct Host {
     /// Since when the effects side makes no progress, by its own clock.
     pub(super) stuck_since: Option<Instant>,
     /// What its dead daemon had sealed, until it is sent.
-    pub(super) last_word: Vec<Farewell>,
+    pub(super) last_word: Vec<Goodbye>,
     /// Starts so far.
     pub(super) starts: u64,
     /// Boots of the machine so far.

@@ -1,8 +1,8 @@
 //! The kernel's side of addresses: put, dropped, expired, and told to whoever watches.
 
 use super::cluster::Cluster;
-use super::happening::Happening;
 use super::host::AddressStuck;
+use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::model::event::Event;
@@ -42,7 +42,7 @@ impl World {
         let expires = lifetime.map(|l| now + l + fuzz);
         let new = h.addresses.insert(address, expires).is_none();
         if let Some(at) = expires.and_then(|e| h.clock.world_at(e)) {
-            self.at(at, Happening::Kernel { host });
+            self.at(at, Scheduled::Kernel { host });
         }
         if new {
             self.note(Some(host), || format!("has {address} now"));

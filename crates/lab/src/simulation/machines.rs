@@ -1,7 +1,7 @@
 //! What happens to a machine and the daemon on it: death, power, pauses, its clock, its interface, its disk.
 
-use super::happening::Happening;
 use super::host::Halt;
+use super::schedule::Scheduled;
 use super::world::World;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{GroupIndex, HavipIndex};
@@ -15,7 +15,7 @@ impl World {
         let now = self.guest_now(host);
         let h = &mut self.hosts[host];
         // Sealed anew with each change of what it says; a stuck effects side has not stored the newest.
-        let seal = |p: &super::host::Process| p.core.farewells(now);
+        let seal = |p: &super::host::Process| p.core.goodbyes(now);
         h.last_word = h.process.as_ref().filter(|_| sweep && !h.effects_stuck).map(seal).unwrap_or_default();
         let ran = h.process.take().is_some();
         h.refused.clear();
@@ -28,10 +28,10 @@ impl World {
             h.disk = havipd_core::model::action::Persisted::default();
         }
         if ran && sweep {
-            self.after(Duration::from_millis(50), Happening::Sweep { host });
+            self.after(Duration::from_millis(50), Scheduled::Sweep { host });
         }
         if let Some(back) = back_ms {
-            self.after(Duration::from_millis(back), Happening::Start { host });
+            self.after(Duration::from_millis(back), Scheduled::Start { host });
         }
     }
 
@@ -60,7 +60,7 @@ impl World {
         if let Some(p) = h.process.as_mut() {
             p.wake = None;
         }
-        expiries.into_iter().for_each(|at| self.at(at, Happening::Kernel { host }));
+        expiries.into_iter().for_each(|at| self.at(at, Scheduled::Kernel { host }));
         self.arm(host);
     }
 
@@ -77,7 +77,7 @@ impl World {
             self.cloud_changed();
         }
         if let Some(back) = back_ms {
-            self.after(Duration::from_millis(back), Happening::PowerOn { host });
+            self.after(Duration::from_millis(back), Scheduled::PowerOn { host });
         }
     }
 
@@ -95,7 +95,7 @@ impl World {
         let _ = self.cloud.start_instance(self.now, &target);
         self.cloud_changed();
         self.start_keepalived(host);
-        self.after(Duration::from_millis(500), Happening::Start { host });
+        self.after(Duration::from_millis(500), Scheduled::Start { host });
     }
 
     /// The daemon, or the whole guest, stands still for `span`.
@@ -112,7 +112,7 @@ impl World {
             self.hosts[host].clock.stop(self.now);
         }
         self.note(Some(host), || format!("stands still ({halt:?}) for {span:?}"));
-        self.after(span, Happening::GoOn { host, halt: self.halts });
+        self.after(span, Scheduled::GoOn { host, halt: self.halts });
         self.note_service();
     }
 
@@ -127,7 +127,7 @@ impl World {
         if halt == Halt::Frozen {
             h.clock.go_on(self.now);
             let expiries: Vec<_> = h.addresses.values().flatten().filter_map(|e| h.clock.world_at(*e)).collect();
-            expiries.into_iter().for_each(|at| self.at(at, Happening::Kernel { host }));
+            expiries.into_iter().for_each(|at| self.at(at, Scheduled::Kernel { host }));
         }
         let now = self.guest_now(host);
         (self.hosts[host].went_on, self.hosts[host].went_on_frozen) = (now, halt == Halt::Frozen);
@@ -143,17 +143,17 @@ impl World {
             self.bury_exited(host);
         }
         if timer_first {
-            self.turn(host, Event::TimerExpired);
+            self.step(host, Event::TimerExpired);
         }
         let backlog = std::mem::take(&mut self.hosts[host].backlog);
         for event in backlog {
-            self.turn(host, event);
+            self.step(host, event);
         }
         if halt == Halt::Stopped && !self.hosts[host].effects_stuck {
             // What the effects side does every so often is overdue.
-            self.turn(host, Event::EffectsProgressed);
+            self.step(host, Event::EffectsProgressed);
         }
-        self.turn(host, Event::TimerExpired);
+        self.step(host, Event::TimerExpired);
         self.bring_reload(host);
         self.touch(host);
     }
@@ -188,7 +188,7 @@ impl World {
             h.stuck_since.get_or_insert(h.clock.read(self.now));
             self.facts.stuck(self.now, host, true);
         }
-        self.after(Duration::from_millis(for_ms), Happening::Unstick { host, disk });
+        self.after(Duration::from_millis(for_ms), Scheduled::Unstick { host, disk });
     }
 
     pub(super) fn free_address(&mut self, host: usize) {
@@ -210,7 +210,7 @@ impl World {
             self.facts.stuck(self.now, host, false);
             if h.halted.is_none() {
                 // What the effects side does every so often is overdue.
-                self.turn(host, Event::EffectsProgressed);
+                self.step(host, Event::EffectsProgressed);
             }
             self.bring_reload(host);
         }

@@ -15,40 +15,40 @@ pub mod report;
 pub mod scenario;
 
 mod attack;
-#[cfg(test)]
-mod bites;
 mod calls;
 #[cfg(test)]
 mod conformance;
-mod deed;
-mod deeds;
 mod effects;
 mod facts;
-mod happening;
+mod faults;
 mod host;
 mod invariants;
 mod kernel;
 mod machines;
-mod mishaps;
 mod operators;
 mod order;
 mod paths;
 mod plan;
-mod quiet;
 mod random;
 pub(crate) mod release;
 mod run;
+mod schedule;
+#[cfg(test)]
+mod sensitivity;
 #[cfg(test)]
 mod several;
+mod stabilization;
 mod start;
-mod turn;
+mod step;
+mod step_kind;
+mod steps;
 mod vrrp;
 mod watch;
 mod world;
 
-pub use deed::Deed;
 pub use invariants::PROMISES;
 pub use order::Order;
 pub use report::{Report, Violation};
 pub use run::{replay, run};
 pub use scenario::Scenario;
+pub use step_kind::StepKind;

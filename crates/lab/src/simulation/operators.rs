@@ -1,9 +1,9 @@
 //! What operators do: they switch over, drain, maintain, stop and reload.
 
 use super::cluster::Cluster;
-use super::deed::Deed;
-use super::happening::Happening;
 use super::host::Host;
+use super::schedule::Scheduled;
+use super::step_kind::StepKind;
 use super::world::World;
 use havipd_core::election::snapshot::Snapshot;
 use havipd_core::model::digest::digest;
@@ -22,37 +22,37 @@ pub(super) const TRIES_AGAIN: Duration = Duration::from_secs(5);
 impl World {
     pub(super) fn command(&mut self, host: usize, command: Command) {
         self.requests += 1;
-        self.turn(host, Event::Commanded { command, request: self.requests });
+        self.step(host, Event::Commanded { command, request: self.requests });
     }
 
-    pub(super) fn operate(&mut self, deed: &Deed) {
-        match deed {
-            Deed::Switchover { group, to } => {
+    pub(super) fn operate(&mut self, kind: &StepKind) {
+        match kind {
+            StepKind::Switchover { group, to } => {
                 let active = |h: &Host| h.role(*group) == Some(Role::Active);
                 let Some(host) = self.hosts.iter().position(active) else { return };
                 let config = &self.hosts[host].config;
                 let to = to.as_ref().and_then(|name| config.node_named(name));
                 self.command(host, Command::Switchover { group: GroupIndex(*group), to });
             }
-            Deed::Drain { node, on } => {
+            StepKind::Drain { node, on } => {
                 self.command(self.node(node), Command::Drain { group: None, on: *on });
             }
-            Deed::Maintenance { node, on } => {
+            StepKind::Maintenance { node, on } => {
                 self.command(self.node(node), Command::Maintenance { group: None, on: *on, lasts: None });
             }
-            Deed::ResetNumbers { node } => {
+            StepKind::ResetNumbers { node } => {
                 self.command(self.node(node), Command::ResetNumbers { group: None });
             }
-            Deed::Stop { node, restart, back_ms } => {
+            StepKind::Stop { node, restart, back_ms } => {
                 let host = self.node(node);
                 let Some(p) = self.hosts[host].process.as_mut() else { return };
                 p.stopping = true;
                 let incarnation = p.incarnation;
                 self.hosts[host].back_after_exit = back_ms.map(Duration::from_millis);
-                self.after(STOP_TIMEOUT, Happening::StopTimeout { host, incarnation });
+                self.after(STOP_TIMEOUT, Scheduled::StopTimeout { host, incarnation });
                 self.command(host, Command::Stop { restart: *restart });
             }
-            Deed::File { node, binding, nodes } => {
+            StepKind::File { node, binding, nodes } => {
                 let host = self.node(node);
                 let mut file = (*self.hosts[host].file).clone();
                 if let Some(binding) = binding {
@@ -64,9 +64,9 @@ impl World {
                 self.hosts[host].file = Arc::new(file);
                 self.touch_all();
             }
-            Deed::Reload { node, .. } => {
+            StepKind::Reload { node, .. } => {
                 let host = self.node(node);
-                self.hosts[host].file = Arc::new(edited(&self.hosts[host].file, deed));
+                self.hosts[host].file = Arc::new(edited(&self.hosts[host].file, kind));
                 self.hosts[host].reload_waits = true;
                 self.bring_reload(host);
             }
@@ -75,8 +75,8 @@ impl World {
     }
 
     /// Who rotates keys with care takes none away that a node still needs: one that stood still has not read the file.
-    pub(super) fn better_not_yet(&self, deed: &Deed) -> bool {
-        let Deed::Reload { keys, patient: true, .. } = deed else { return false };
+    pub(super) fn better_not_yet(&self, kind: &StepKind) -> bool {
+        let StepKind::Reload { keys, patient: true, .. } = kind else { return false };
         let needs =
             |h: &Host| !h.config.heartbeat.keys.iter().any(|key| keys.iter().any(|id| key == &Cluster::key(*id)));
         !self.quiet && self.hosts.iter().any(|h| h.process.is_some() && needs(h))
@@ -97,18 +97,18 @@ impl World {
         let needs_maintenance = fixed.is_some();
         if let Some(why) = fixed.or_else(|| p.core.reload_refusal(&h.file, now)) {
             self.note(Some(host), || format!("refuses to reload: {why}"));
-            self.after(TRIES_AGAIN, Happening::Reload { host });
+            self.after(TRIES_AGAIN, Scheduled::Reload { host });
             if self.quiet && needs_maintenance {
                 // The one of before ended without this node: now somebody does as the refusal says.
                 self.command(host, Command::Maintenance { group: None, on: true, lasts: None });
-                self.after(TRIES_AGAIN * 2, Happening::OperatorsDone);
+                self.after(TRIES_AGAIN * 2, Scheduled::OperatorsDone);
             }
             return;
         }
         h.reload_waits = false;
         let config = Arc::clone(&h.file);
         self.takes_file(host);
-        self.turn(host, Event::ConfigReloaded(config));
+        self.step(host, Event::ConfigReloaded(config));
         self.begin_progress(host);
     }
 
@@ -133,9 +133,9 @@ impl World {
 }
 
 /// The file with the values of a reload.
-fn edited(file: &Config, deed: &Deed) -> Config {
+fn edited(file: &Config, kind: &StepKind) -> Config {
     let mut file = file.clone();
-    let Deed::Reload { interval_ms, dead_multiplier, priorities, keys, .. } = deed else { return file };
+    let StepKind::Reload { interval_ms, dead_multiplier, priorities, keys, .. } = kind else { return file };
     if let Some(ms) = interval_ms {
         file.heartbeat.interval = Duration::from_millis(*ms);
     }

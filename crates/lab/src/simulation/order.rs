@@ -3,7 +3,7 @@
 //! A call has two steps, that it is carried out and that its answer is back. From a given instant on these wait, and
 //! every so often one of them goes on: which, the scenario says by its place among those that wait.
 
-use super::happening::Happening;
+use super::schedule::Scheduled;
 use super::world::{BEGINNING, World};
 use havipd_core::model::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -29,7 +29,7 @@ pub(super) struct Ordered {
     choices: Vec<u8>,
     /// How many waited, at each choice.
     pub(super) widths: Vec<u8>,
-    waiting: Vec<Happening>,
+    waiting: Vec<Scheduled>,
     goes_on: bool,
 }
 
@@ -48,14 +48,14 @@ impl Ordered {
 
 impl World {
     /// A step of a call that takes so long, or as long as its turn takes to come.
-    pub(super) fn call_step(&mut self, span: Duration, what: Happening) {
+    pub(super) fn call_step(&mut self, span: Duration, what: Scheduled) {
         let now = self.now;
         match &mut self.ordered {
             Some(ordered) if now >= ordered.from => {
                 ordered.waiting.push(what);
                 if !std::mem::replace(&mut ordered.goes_on, true) {
                     let every = ordered.every;
-                    self.after(every, Happening::CallsGoOn);
+                    self.after(every, Scheduled::CallsGoOn);
                 }
             }
             _ => self.after(span, what),
@@ -74,7 +74,7 @@ impl World {
         let what = ordered.waiting.remove(choice.min(waiting - 1));
         ordered.widths.push(u8::try_from(waiting).unwrap_or(u8::MAX));
         let every = ordered.every;
-        self.after(every, Happening::CallsGoOn);
+        self.after(every, Scheduled::CallsGoOn);
         self.happen(what);
     }
 }

@@ -1,12 +1,12 @@
 //! The plans of random scenarios: everything at once, operators, and one kind of fault again and again.
 
 use super::cluster::Cluster;
-use super::deed::Deed;
+use super::faults::KINDS;
 use super::invariants::i03_convergence::bound;
-use super::mishaps::KINDS;
 use super::network::Link;
 use super::random::{SETTLE_MS, least_multiplier, of, shareable};
 use super::scenario::Step;
+use super::step_kind::StepKind;
 use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, Strangers};
 
 /// One plan of so many has many groups, which cost as much time as they are.
@@ -25,8 +25,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn add(&mut self, at_ms: u64, deed: Deed) {
-        self.steps.push(Step { at_ms, deed });
+    pub(super) fn add(&mut self, at_ms: u64, kind: StepKind) {
+        self.steps.push(Step { at_ms, kind });
     }
 
     pub(super) fn node(&mut self) -> String {
@@ -67,7 +67,7 @@ impl Plan {
         let count = self.rng.u32(3..25);
         let from = if self.rng.u32(0..4) == 0 { 0 } else { SETTLE_MS };
         if self.rng.u32(0..3) == 0 {
-            self.add(from, Deed::Attack { permille: 30 });
+            self.add(from, StepKind::Attack { permille: 30 });
         }
         for _ in 0..count {
             let at = self.rng.u64(from..length);
@@ -83,7 +83,7 @@ impl Plan {
         if self.rng.u32(0..4) == 0 {
             let (at, node, for_ms) = (self.rng.u64(SETTLE_MS..length), self.member(), self.span());
             let refuses = self.rng.bool();
-            self.add(at, Deed::AddressStuck { node, for_ms, refuses });
+            self.add(at, StepKind::AddressStuck { node, for_ms, refuses });
         }
     }
 
@@ -112,7 +112,7 @@ impl Plan {
         let calm = self.calm_ms();
         let mut at = SETTLE_MS + calm;
         if self.rng.u32(0..3) == 0 {
-            self.add(SETTLE_MS, Deed::Attack { permille: 30 });
+            self.add(SETTLE_MS, StepKind::Attack { permille: 30 });
         }
         for _ in 0..self.rng.u32(2..7) {
             let kind = self.rng.u32(0..OPERATIONS);
@@ -127,25 +127,25 @@ impl Plan {
             0 => {
                 let to = self.rng.bool().then(|| self.member());
                 let group = self.rng.usize(0..self.cluster.groups);
-                self.add(at, Deed::Switchover { group, to });
+                self.add(at, StepKind::Switchover { group, to });
             }
             1 => {
                 let node = self.member();
                 let after = self.span();
-                self.add(at, Deed::Drain { node: node.clone(), on: true });
-                self.add(at + after, Deed::Drain { node, on: false });
+                self.add(at, StepKind::Drain { node: node.clone(), on: true });
+                self.add(at + after, StepKind::Drain { node, on: false });
             }
             2 => {
                 let (on, off) = (self.node(), self.node());
                 let after = self.span();
-                self.add(at, Deed::Maintenance { node: on, on: true });
-                self.add(at + after, Deed::Maintenance { node: off, on: false });
+                self.add(at, StepKind::Maintenance { node: on, on: true });
+                self.add(at + after, StepKind::Maintenance { node: off, on: false });
             }
             3 => {
                 let node = self.node();
                 let restart = self.rng.bool();
                 let back_ms = self.back();
-                self.add(at, Deed::Stop { node, restart, back_ms });
+                self.add(at, StepKind::Stop { node, restart, back_ms });
             }
             4 => {
                 // A rolling upgrade, or the way back.
@@ -153,8 +153,8 @@ impl Plan {
                 let later = self.rng.bool();
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let (at, back_ms) = (at + gap * i as u64, Some(self.rng.u64(100..3_000)));
-                    self.add(at, Deed::Install { node: node.clone(), later });
-                    self.add(at, Deed::Stop { node, restart: true, back_ms });
+                    self.add(at, StepKind::Install { node: node.clone(), later });
+                    self.add(at, StepKind::Stop { node, restart: true, back_ms });
                 }
             }
             5 => {
@@ -169,11 +169,11 @@ impl Plan {
                 // Leases change under maintenance only.
                 if interval_ms.is_some() || dead_multiplier.is_some() {
                     let ends = at + gap * names.len() as u64 + 10_000;
-                    self.add(at.saturating_sub(2_000), Deed::Maintenance { node: names[0].clone(), on: true });
-                    self.add(ends, Deed::Maintenance { node: names[names.len() - 1].clone(), on: false });
+                    self.add(at.saturating_sub(2_000), StepKind::Maintenance { node: names[0].clone(), on: true });
+                    self.add(ends, StepKind::Maintenance { node: names[names.len() - 1].clone(), on: false });
                 }
                 for (i, node) in names.into_iter().enumerate() {
-                    let reload = Deed::Reload {
+                    let reload = StepKind::Reload {
                         node,
                         interval_ms,
                         dead_multiplier,
@@ -189,7 +189,7 @@ impl Plan {
                 let gap = self.rng.u64(10..10_000);
                 for (i, node) in self.names.clone().into_iter().enumerate() {
                     let priorities = priorities.clone();
-                    let reload = Deed::Reload {
+                    let reload = StepKind::Reload {
                         node,
                         interval_ms: None,
                         dead_multiplier: None,
@@ -216,8 +216,14 @@ impl Plan {
                 at += self.rng.u64(1..=gap);
                 let keys = keys.to_vec();
                 let priorities = vec![];
-                let reload =
-                    Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys, patient: true };
+                let reload = StepKind::Reload {
+                    node,
+                    interval_ms: None,
+                    dead_multiplier: None,
+                    priorities,
+                    keys,
+                    patient: true,
+                };
                 self.add(at, reload);
             }
         }
@@ -235,19 +241,19 @@ impl Plan {
         let maintained = self.rng.u32(0..4) > 0;
         let (on, off) = (self.node(), self.node());
         if maintained {
-            self.add(at, Deed::Maintenance { node: on, on: true });
+            self.add(at, StepKind::Maintenance { node: on, on: true });
         }
         let mut names = self.names.clone();
         self.rng.shuffle(&mut names);
         for node in names {
             at += self.rng.u64(1_000..15_000);
-            self.add(at, Deed::File { node: node.clone(), binding: Some(binding), nodes: vec![] });
+            self.add(at, StepKind::File { node: node.clone(), binding: Some(binding), nodes: vec![] });
             let back_ms = Some(self.rng.u64(100..3_000));
-            self.add(at, Deed::Stop { node, restart: true, back_ms });
+            self.add(at, StepKind::Stop { node, restart: true, back_ms });
         }
         if maintained {
             at += self.rng.u64(3_000..20_000);
-            self.add(at, Deed::Maintenance { node: off, on: false });
+            self.add(at, StepKind::Maintenance { node: off, on: false });
         }
     }
 
@@ -256,8 +262,8 @@ impl Plan {
         let at = self.rng.u64(SETTLE_MS..quiet_ms);
         for node in self.members.clone() {
             let (from, after) = (at + self.rng.u64(0..5_000), 5_000 + self.span());
-            self.add(from, Deed::Health { node: node.clone(), weight: 0, failed: true, undecided: false });
-            self.add(from + after, Deed::Health { node, weight: 0, failed: false, undecided: false });
+            self.add(from, StepKind::Health { node: node.clone(), weight: 0, failed: true, undecided: false });
+            self.add(from + after, StepKind::Health { node, weight: 0, failed: false, undecided: false });
         }
     }
 
@@ -268,8 +274,8 @@ impl Plan {
         let (x, y, path) = (self.node(), self.node(), Some(self.rng.usize(0..2)));
         if self.rng.u32(0..4) == 0 {
             let path = path.unwrap_or(0);
-            self.add(at, Deed::HeartbeatAddress { node: x.clone(), path, here: false });
-            self.add(at + after, Deed::HeartbeatAddress { node: x, path, here: true });
+            self.add(at, StepKind::HeartbeatAddress { node: x.clone(), path, here: false });
+            self.add(at + after, StepKind::HeartbeatAddress { node: x, path, here: true });
             return;
         }
         let (whole, one_way) = (self.rng.bool(), self.rng.bool());
@@ -285,7 +291,7 @@ impl Plan {
                 if from == to || !whole && !of_pair {
                     continue;
                 }
-                let step = |link| Deed::Link { from: from.clone(), to: to.clone(), path, link };
+                let step = |link| StepKind::Link { from: from.clone(), to: to.clone(), path, link };
                 self.add(at, step(link));
                 self.add(at + after, step(Link::default()));
             }
@@ -298,14 +304,14 @@ impl Plan {
             for _ in 0..self.rng.u32(1..6) {
                 let (from, to) = (self.node(), self.node());
                 let (at, for_ms) = (self.rng.u64(0..quiet_ms), self.span());
-                self.add(at, Deed::HoldDatagrams { from, to, for_ms });
+                self.add(at, StepKind::HoldDatagrams { from, to, for_ms });
             }
         }
         if self.rng.u32(0..8) == 0 {
             let (node, at) = (self.node(), self.rng.u64(0..quiet_ms));
             let (after, back_ms) = (self.rng.u64(0..quiet_ms), self.rng.u64(100..5_000));
-            self.add(at, Deed::SaveDisk { node: node.clone() });
-            self.add(at + after, Deed::RestoreDisk { node, back_ms });
+            self.add(at, StepKind::SaveDisk { node: node.clone() });
+            self.add(at + after, StepKind::RestoreDisk { node, back_ms });
         }
         if self.rng.u32(0..MANY_GROUPS) == 0 {
             self.cluster.groups = of(&mut self.rng, &[8, 16, 64]);

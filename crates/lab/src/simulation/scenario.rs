@@ -1,9 +1,9 @@
 //! A scenario: a cluster, what happens to it and when, and what is expected in the end. As text it is TOML.
 
 use super::cluster::Cluster;
-use super::deed::Deed;
 use super::invariants::i03_convergence::bound;
 use super::order::Order;
+use super::step_kind::StepKind;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub struct Step {
     pub at_ms: u64,
     /// What.
     #[serde(rename = "do")]
-    pub deed: Deed,
+    pub kind: StepKind,
 }
 
 /// Why a text is no scenario.
@@ -115,8 +115,8 @@ impl Scenario {
 
     /// The same with one more thing that happens.
     #[must_use]
-    pub fn step(mut self, at_ms: u64, deed: Deed) -> Self {
-        self.steps.push(Step { at_ms, deed });
+    pub fn step(mut self, at_ms: u64, kind: StepKind) -> Self {
+        self.steps.push(Step { at_ms, kind });
         self
     }
 
@@ -167,16 +167,16 @@ impl Scenario {
         let scenario = || self.name.clone();
         self.cluster.check().map_err(|what| ScenarioError::Cluster { scenario: scenario(), what })?;
         let (havips, paths) = (self.cluster.groups * self.cluster.havips, self.cluster.paths);
-        if let Some(step) = self.steps.iter().find(|s| !s.deed.fits(&self.cluster)) {
+        if let Some(step) = self.steps.iter().find(|s| !s.kind.fits(&self.cluster)) {
             let what = format!(
                 "{:?}: there are {} group(s), {havips} HAVIP(s) and {paths} path(s)",
-                step.deed, self.cluster.groups
+                step.kind, self.cluster.groups
             );
             return Err(ScenarioError::Cluster { scenario: scenario(), what });
         }
         let profile = self.cluster.profile.parse::<super::cloud::Profile>();
         profile.map_err(|error| ScenarioError::Profile { scenario: scenario(), error })?;
-        for name in self.steps.iter().flat_map(|s| s.deed.names()) {
+        for name in self.steps.iter().flat_map(|s| s.kind.names()) {
             if self.cluster.position(name).is_none() {
                 return Err(ScenarioError::Node { scenario: scenario(), name: name.to_owned() });
             }

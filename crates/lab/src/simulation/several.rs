@@ -3,13 +3,13 @@
 
 use crate::simulation::{Report, Scenario, run};
 
-/// Plays steps (seconds, deed) on a cluster of two or three nodes; `text` is the rest of `[cluster]`.
+/// Plays steps (seconds, kind) on a cluster of two or three nodes; `text` is the rest of `[cluster]`.
 fn play(text: &str, steps: &[(u64, &str)], until: u64) -> Report {
     let machines = r#"machines = [{ name = "a", priority = 150 }, { name = "b", priority = 140 }, { name = "c", priority = 130, witness = true }]"#;
     let mut scenario = format!("name = \"several\"\nquiet-ms = 1000000000\nend-ms = {}\n", until * 1000);
     scenario += &format!("[cluster]\npreempt = false\n{text}\n{machines}\n");
-    for (at, deed) in steps {
-        scenario += &format!("[[step]]\nat-ms = {}\ndo = {deed}\n", at * 1000);
+    for (at, kind) in steps {
+        scenario += &format!("[[step]]\nat-ms = {}\ndo = {kind}\n", at * 1000);
     }
     let scenario = Scenario::parse(&scenario).expect("a scenario");
     scenario.check().expect("one that can be run");

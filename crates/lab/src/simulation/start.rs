@@ -1,8 +1,8 @@
 //! A daemon begins: what systemd starts, and what the shell tells the new core first.
 
 use super::cluster::Cluster;
-use super::happening::Happening;
 use super::host::Process;
+use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::election::{Core, Start};
@@ -23,7 +23,7 @@ impl World {
         }
         // Nothing is started on a machine that stands still.
         if self.hosts[host].halted.is_some() {
-            self.after(Duration::from_millis(10), Happening::Start { host });
+            self.after(Duration::from_millis(10), Scheduled::Start { host });
             return;
         }
         self.note(Some(host), || "starts".to_owned());
@@ -65,7 +65,7 @@ impl World {
             done: vec![Role::Backup; groups],
             progress: 0,
             since: vec![self.now; groups],
-            reign_since: vec![self.now; groups],
+            term_since: vec![self.now; groups],
             started: self.now,
             stopping: false,
             later: h.later_installed,
@@ -82,16 +82,16 @@ impl World {
     fn first_words(&mut self, host: usize) {
         self.hosts[host].refused.clear();
         let paths = self.paths_of(host);
-        self.turn(host, paths);
+        self.step(host, paths);
         let config = Arc::clone(&self.hosts[host].config);
         for (g, group) in config.groups.iter().enumerate() {
             for i in 0..group.havips.len() {
                 let address = Cluster::havip_address(self.havip_number(g, i));
                 let (group, havip) = (GroupIndex(g), HavipIndex(i));
                 let present = self.hosts[host].addresses.contains_key(&address);
-                self.turn(host, Event::AddressObserved { group, havip, present });
+                self.step(host, Event::AddressObserved { group, havip, present });
                 let up = self.hosts[host].link_up && !self.hosts[host].havip_links_down.contains(&g);
-                self.turn(host, Event::LinkChanged { group, havip, up, missing: None });
+                self.step(host, Event::LinkChanged { group, havip, up, missing: None });
             }
         }
         self.tell_health(host);
@@ -110,13 +110,13 @@ impl World {
         let mut found = h.disk.clone();
         found.forget_incredible();
         take_over(&mut h.disk, &format!("boot {}", h.boots));
-        self.turn(host, Event::StateFound(Box::new(found)));
+        self.step(host, Event::StateFound(Box::new(found)));
     }
 
     pub(super) fn tell_health(&mut self, host: usize) {
         let Some((weight, failed, undecided)) = self.hosts[host].health else { return };
         for g in 0..self.scenario.cluster.groups {
-            self.turn(
+            self.step(
                 host,
                 Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided, detail: String::new() },
             );

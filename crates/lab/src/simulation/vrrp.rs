@@ -5,8 +5,8 @@
 //! hears a worse one stays, and its daemon is told only of that advertisement: the end of a split is no change of
 //! state of the one that wins.
 
-use super::happening::Happening;
 use super::host::Host;
+use super::schedule::Scheduled;
 use super::world::World;
 use havipd_core::model::event::{Event, VrrpReport, VrrpSource};
 use havipd_core::model::ids::GroupIndex;
@@ -69,7 +69,7 @@ impl World {
                 self.advertise_from(host);
             }
         }
-        self.after(ADVERT, Happening::Advertise);
+        self.after(ADVERT, Scheduled::Advertise);
     }
 
     fn advertise_from(&mut self, from: usize) {
@@ -165,7 +165,7 @@ impl World {
         self.hosts[host].vrrp = Router { runs: false, state: State::Stop, ..Router::new(self.now) };
         self.tell_vrrp(host, Duration::from_millis(1), State::Stop, true, VrrpSource::Process);
         if back {
-            self.after(RESPAWN, Happening::KeepalivedStarts { host });
+            self.after(RESPAWN, Scheduled::KeepalivedStarts { host });
         }
     }
 
@@ -182,7 +182,7 @@ impl World {
         if self.beside_keepalived() && self.hosts[host].vrrp.runs {
             self.touch(host);
             self.tell_vrrp(host, Duration::from_millis(1), State::Master, false, VrrpSource::Kept);
-            self.after(Duration::from_secs(2), Happening::VrrpState { host });
+            self.after(Duration::from_secs(2), Scheduled::VrrpState { host });
         }
     }
 

@@ -1,10 +1,10 @@
 //! What the invariants get to see, and who asks them.
 
 use super::cluster::Cluster;
-use super::deed::Deed;
 use super::host::Halt;
 use super::invariants::{self, Invariant};
 use super::report::Violation;
+use super::step_kind::StepKind;
 use super::world::World;
 use havipd_core::model::action::{Transition, Write};
 use havipd_core::model::ids::{Epoch, GroupIndex};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// One thing that an invariant may judge.
 #[derive(Debug)]
 pub(crate) enum Seen<'a> {
-    /// A node's core did a turn, and all its actions were carried out.
+    /// A node's core did a step, and all its actions were carried out.
     Turned { host: usize },
     /// A role is to change: the facts are those of the decision.
     Decided { host: usize, transition: &'a Transition },
@@ -37,7 +37,7 @@ pub(crate) enum Seen<'a> {
     /// A daemon was started.
     Started { host: usize },
     /// A step of the scenario is about to be carried out.
-    Did { deed: &'a Deed },
+    Did { kind: &'a StepKind },
     /// A forged datagram was taken; `changed` says what it changed, if it did.
     Forged { host: usize, changed: &'a str },
     /// All faults have ended.

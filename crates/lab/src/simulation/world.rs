@@ -4,13 +4,13 @@ use super::clock::Clock;
 use super::cloud::{CloudModel, HavipSpec, InstanceSpec, Profile};
 use super::cluster::Cluster;
 use super::facts::Facts;
-use super::happening::{Entry, Happening};
 use super::host::{Host, Reach};
 use super::network::Network;
 use super::operators::TRIES_AGAIN;
 use super::order::Ordered;
 use super::report::{Stats, Trace};
 use super::scenario::Scenario;
+use super::schedule::{Entry, Scheduled};
 use super::vrrp::Router;
 use super::watch::{Seen, Watch};
 use havipd_core::model::action::Persisted;
@@ -89,26 +89,26 @@ impl World {
         };
         // What is so from the beginning is so before the first start.
         for (i, step) in scenario.steps.iter().enumerate() {
-            world.at(BEGINNING + Duration::from_millis(step.at_ms), Happening::Step(i));
+            world.at(BEGINNING + Duration::from_millis(step.at_ms), Scheduled::Step(i));
         }
         for i in 0..world.hosts.len() {
             let after = Duration::from_millis(world.rng.u64(0..50));
-            world.after(after, Happening::Start { host: i });
+            world.after(after, Scheduled::Start { host: i });
         }
-        world.at(BEGINNING + Duration::from_millis(scenario.quiet_ms), Happening::Quiet);
-        world.after(TICK, Happening::Tick);
+        world.at(BEGINNING + Duration::from_millis(scenario.quiet_ms), Scheduled::Quiet);
+        world.after(TICK, Scheduled::Tick);
         if world.beside_keepalived() {
-            world.after(TICK, Happening::Advertise);
+            world.after(TICK, Scheduled::Advertise);
         }
         world
     }
 
-    pub(super) fn at(&mut self, at: Instant, what: Happening) {
+    pub(super) fn at(&mut self, at: Instant, what: Scheduled) {
         self.order += 1;
         self.queue.push(Entry { at: at.max(self.now), order: self.order, what });
     }
 
-    pub(super) fn after(&mut self, span: Duration, what: Happening) {
+    pub(super) fn after(&mut self, span: Duration, what: Scheduled) {
         self.at(self.now + span, what);
     }
 
@@ -129,59 +129,59 @@ impl World {
         }
     }
 
-    pub(super) fn happen(&mut self, what: Happening) {
+    pub(super) fn happen(&mut self, what: Scheduled) {
         match what {
-            Happening::Step(i) => {
+            Scheduled::Step(i) => {
                 let scenario = Arc::clone(&self.scenario);
-                let deed = &scenario.steps[i].deed;
-                if self.better_not_yet(deed) {
-                    self.after(TRIES_AGAIN, Happening::Step(i));
+                let kind = &scenario.steps[i].kind;
+                if self.better_not_yet(kind) {
+                    self.after(TRIES_AGAIN, Scheduled::Step(i));
                 } else {
-                    self.carry_out_deed(deed);
+                    self.carry_out_step(kind);
                 }
             }
-            Happening::Wake { host, incarnation } => self.wake(host, incarnation),
-            Happening::Deliver { to, path, from, bytes, stamp } => self.deliver(to, path, from, bytes, stamp),
-            Happening::Read { to, incarnation, at, from, stamp, event } => {
+            Scheduled::Wake { host, incarnation } => self.wake(host, incarnation),
+            Scheduled::Deliver { to, path, from, bytes, stamp } => self.deliver(to, path, from, bytes, stamp),
+            Scheduled::Read { to, incarnation, at, from, stamp, event } => {
                 if self.runs(to, incarnation) {
                     self.read(to, at, from, &stamp, *event);
                 }
             }
-            Happening::Tell { host, incarnation, event } => {
+            Scheduled::Tell { host, incarnation, event } => {
                 if self.runs(host, incarnation) {
-                    self.turn(host, *event);
+                    self.step(host, *event);
                 }
             }
-            Happening::Wanted { host, incarnation, wish } => self.call_wanted(host, incarnation, *wish),
-            Happening::Decide { host, incarnation } => self.decide_calls(host, incarnation),
-            Happening::Arrive { flight, call, back } => self.call_arrived(flight, &call, back),
-            Happening::Answer { flight, end } => self.call_answered(&flight, *end),
-            Happening::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
-            Happening::CallsGoOn => self.calls_go_on(),
-            Happening::Kernel { host } => self.expire_addresses(host),
-            Happening::Cloud => {
+            Scheduled::Wanted { host, incarnation, wish } => self.call_wanted(host, incarnation, *wish),
+            Scheduled::Decide { host, incarnation } => self.decide_calls(host, incarnation),
+            Scheduled::Arrive { flight, call, back } => self.call_arrived(flight, &call, back),
+            Scheduled::Answer { flight, end } => self.call_answered(&flight, *end),
+            Scheduled::Deadline { host, incarnation, op } => self.call_deadline(host, incarnation, op),
+            Scheduled::CallsGoOn => self.calls_go_on(),
+            Scheduled::Kernel { host } => self.expire_addresses(host),
+            Scheduled::Cloud => {
                 self.cloud_wake = None;
                 self.cloud_changed();
             }
-            Happening::Stored { host, incarnation, state } => self.stored(host, incarnation, *state),
-            Happening::Progress { host, incarnation, round } => self.progress(host, incarnation, round),
-            Happening::Start { host } => self.start(host),
-            Happening::GoOn { host, halt } => self.go_on(host, halt),
-            Happening::StopTimeout { host, incarnation } => self.stop_timed_out(host, incarnation),
-            Happening::Sweep { host } => self.sweep(host),
-            Happening::PowerOn { host } => self.power_on(host),
-            Happening::Reload { host } => self.bring_reload(host),
-            Happening::Unstick { host, disk } => self.unstick(host, disk),
-            Happening::FreeAddress { host } => self.free_address(host),
-            Happening::Advertise => self.advertise(),
-            Happening::KeepalivedStarts { host } => self.start_keepalived(host),
-            Happening::VrrpState { host } => self.right_state(host),
-            Happening::Tick => {
+            Scheduled::Stored { host, incarnation, state } => self.stored(host, incarnation, *state),
+            Scheduled::Progress { host, incarnation, round } => self.progress(host, incarnation, round),
+            Scheduled::Start { host } => self.start(host),
+            Scheduled::GoOn { host, halt } => self.go_on(host, halt),
+            Scheduled::StopTimeout { host, incarnation } => self.stop_timed_out(host, incarnation),
+            Scheduled::Sweep { host } => self.sweep(host),
+            Scheduled::PowerOn { host } => self.power_on(host),
+            Scheduled::Reload { host } => self.bring_reload(host),
+            Scheduled::Unstick { host, disk } => self.unstick(host, disk),
+            Scheduled::FreeAddress { host } => self.free_address(host),
+            Scheduled::Advertise => self.advertise(),
+            Scheduled::KeepalivedStarts { host } => self.start_keepalived(host),
+            Scheduled::VrrpState { host } => self.right_state(host),
+            Scheduled::Tick => {
                 self.see(&Seen::Tick);
-                self.after(TICK, Happening::Tick);
+                self.after(TICK, Scheduled::Tick);
             }
-            Happening::Quiet => self.fall_quiet(),
-            Happening::OperatorsDone => self.operators_done(),
+            Scheduled::Quiet => self.fall_quiet(),
+            Scheduled::OperatorsDone => self.operators_done(),
         }
     }
 

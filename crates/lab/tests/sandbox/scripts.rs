@@ -66,7 +66,7 @@ fn two_nodes_let_the_cloud_decide() {
 }
 
 #[test]
-fn deeds_have_their_effect() {
+fn steps_have_their_effect() {
     let text = "
         wait active
         expect active a

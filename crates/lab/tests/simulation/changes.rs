@@ -4,7 +4,7 @@ use super::must_hold;
 use super::named::{NEVER, SETTLED, apart, clusters, crash, node, play};
 use havipd_core::model::settings::{Arbiter, Binding};
 use havipd_lab::simulation::cluster::Cluster;
-use havipd_lab::simulation::{Deed, Scenario};
+use havipd_lab::simulation::{Scenario, StepKind};
 
 /// Nothing before it matters any more: what follows must not touch anybody.
 const CALM: u64 = 250_000;
@@ -12,9 +12,9 @@ const CALM: u64 = 250_000;
 const GAP: u64 = 700;
 
 /// The three stages of a rotation, each with the nodes in the order of its own.
-fn rotation(from: u64, orders: [&[&str]; 3]) -> Vec<(u64, Deed)> {
+fn rotation(from: u64, orders: [&[&str]; 3]) -> Vec<(u64, StepKind)> {
     let stages = [vec![1, 2], vec![2, 1], vec![2]];
-    let reload = |name: &str, keys: &[u8]| Deed::Reload {
+    let reload = |name: &str, keys: &[u8]| StepKind::Reload {
         node: node(name),
         interval_ms: None,
         dead_multiplier: None,
@@ -22,8 +22,8 @@ fn rotation(from: u64, orders: [&[&str]; 3]) -> Vec<(u64, Deed)> {
         keys: keys.to_vec(),
         patient: false,
     };
-    let deeds = stages.iter().zip(orders).flat_map(|(keys, order)| order.iter().map(|n| reload(n, keys)));
-    (from..).step_by(GAP as usize).zip(deeds).collect()
+    let steps = stages.iter().zip(orders).flat_map(|(keys, order)| order.iter().map(|n| reload(n, keys)));
+    (from..).step_by(GAP as usize).zip(steps).collect()
 }
 
 const ORDERS: [[&[&str]; 3]; 4] = [
@@ -52,16 +52,16 @@ fn a_rotation_meets_restarts_pauses_partitions_and_deaths() {
     for (i, cluster) in clusters(3).into_iter().enumerate() {
         let steps = rotation(SETTLED, ORDERS[i % ORDERS.len()]);
         for at in (i as u64 % 3..10).step_by(3).map(|n| SETTLED + n * GAP - GAP / 2) {
-            let with = |more: &[(u64, Deed)]| [steps.as_slice(), more].concat();
-            let restart = |name: &str| Deed::Stop { node: node(name), restart: true, back_ms: Some(1_500) };
-            let pause = |name: &str| Deed::Pause { node: node(name), for_ms: 3_000 };
-            for deed in [restart("a"), restart("b"), pause("a"), pause("c")] {
-                play("rotation and a short absence", cluster.clone(), &with(&[(at, deed)]), SETTLED + 60_000, "a", 0);
+            let with = |more: &[(u64, StepKind)]| [steps.as_slice(), more].concat();
+            let restart = |name: &str| StepKind::Stop { node: node(name), restart: true, back_ms: Some(1_500) };
+            let pause = |name: &str| StepKind::Pause { node: node(name), for_ms: 3_000 };
+            for kind in [restart("a"), restart("b"), pause("a"), pause("c")] {
+                play("rotation and a short absence", cluster.clone(), &with(&[(at, kind)]), SETTLED + 60_000, "a", 0);
             }
-            let long = Deed::Pause { node: node("b"), for_ms: 20_000 };
+            let long = StepKind::Pause { node: node("b"), for_ms: 20_000 };
             play("rotation without b", cluster.clone(), &with(&[(at, long)]), SETTLED + 60_000, "a", 0);
             play("rotation without a", cluster.clone(), &with(&[(at, crash("a"))]), SETTLED + 30_000, "b", 1);
-            let back = [(at, crash("c")), (at + 12_000, Deed::Start { node: node("c") })];
+            let back = [(at, crash("c")), (at + 12_000, StepKind::Start { node: node("c") })];
             play("c comes back with new keys", cluster.clone(), &with(&back), SETTLED + 60_000, "a", 0);
         }
     }
@@ -70,7 +70,7 @@ fn a_rotation_meets_restarts_pauses_partitions_and_deaths() {
 /// The old key is gone before a node learns the new one: refused as long as that node lives, and done in the end.
 #[test]
 fn a_reload_that_would_make_a_peer_deaf_waits() {
-    let keys = |name: &str, keys: &[u8]| Deed::Reload {
+    let keys = |name: &str, keys: &[u8]| StepKind::Reload {
         node: node(name),
         interval_ms: None,
         dead_multiplier: None,
@@ -90,21 +90,21 @@ fn a_reload_that_would_make_a_peer_deaf_waits() {
     }
 }
 
-fn maintenance(name: &str, on: bool) -> Deed {
-    Deed::Maintenance { node: node(name), on }
+fn maintenance(name: &str, on: bool) -> StepKind {
+    StepKind::Maintenance { node: node(name), on }
 }
 
 /// A node's file is about these nodes from now on.
-fn nodes(name: &str, nodes: &[&str]) -> Deed {
-    Deed::File { node: node(name), binding: None, nodes: nodes.iter().map(|n| node(n)).collect() }
+fn nodes(name: &str, nodes: &[&str]) -> StepKind {
+    StepKind::File { node: node(name), binding: None, nodes: nodes.iter().map(|n| node(n)).collect() }
 }
 
-fn restart(name: &str, back_ms: u64) -> Deed {
-    Deed::Stop { node: node(name), restart: true, back_ms: Some(back_ms) }
+fn restart(name: &str, back_ms: u64) -> StepKind {
+    StepKind::Stop { node: node(name), restart: true, back_ms: Some(back_ms) }
 }
 
 /// Each node gets its file and is started with it, under maintenance.
-fn one_by_one(files: &[(&str, Deed)]) -> Vec<(u64, Deed)> {
+fn one_by_one(files: &[(&str, StepKind)]) -> Vec<(u64, StepKind)> {
     let mut steps = vec![(SETTLED, maintenance("a", true))];
     for (i, (name, file)) in files.iter().enumerate() {
         let at = SETTLED + 5_000 + 10_000 * i as u64;
@@ -115,7 +115,7 @@ fn one_by_one(files: &[(&str, Deed)]) -> Vec<(u64, Deed)> {
 }
 
 /// Plays it in a cluster whose `a` is active: it stays so to the end, and clients notice nothing.
-fn stays(name: &str, cluster: Cluster, steps: &[(u64, Deed)]) {
+fn stays(name: &str, cluster: Cluster, steps: &[(u64, StepKind)]) {
     let report = play(name, cluster, steps, SETTLED + 80_000, "a", 0);
     assert_eq!(report.stats.lapses, 0, "{report}{}", report.scenario.text());
 }
@@ -128,8 +128,8 @@ fn another_binding_on_one_node_after_the_other_moves_nothing() {
             let names: Vec<String> = cluster.machines.iter().map(|m| m.name.clone()).collect();
             for first in 0..names.len() {
                 let order = names.iter().cycle().skip(first).take(names.len());
-                let file = |n: &String| Deed::File { node: n.clone(), binding: Some(binding), nodes: vec![] };
-                let files: Vec<(&str, Deed)> = order.map(|n| (n.as_str(), file(n))).collect();
+                let file = |n: &String| StepKind::File { node: n.clone(), binding: Some(binding), nodes: vec![] };
+                let files: Vec<(&str, StepKind)> = order.map(|n| (n.as_str(), file(n))).collect();
                 stays("another binding", cluster.clone(), &one_by_one(&files));
             }
         }
@@ -142,11 +142,11 @@ fn another_binding_comes_by_a_reload_in_maintenance() {
     for cluster in clusters(3).into_iter().filter(|c| c.binding == Binding::Shared) {
         let mut steps = vec![];
         for (name, at) in ["c", "a", "b"].into_iter().zip((SETTLED..).step_by(1_000)) {
-            steps.push((at, Deed::File { node: node(name), binding: Some(Binding::Exclusive), nodes: vec![] }));
+            steps.push((at, StepKind::File { node: node(name), binding: Some(Binding::Exclusive), nodes: vec![] }));
             let (node, priorities, keys) = (node(name), vec![], vec![]);
             steps.push((
                 at,
-                Deed::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys, patient: false },
+                StepKind::Reload { node, interval_ms: None, dead_multiplier: None, priorities, keys, patient: false },
             ));
         }
         steps.extend([(SETTLED + 30_000, maintenance("c", true)), (SETTLED + 50_000, maintenance("c", false))]);
@@ -160,13 +160,13 @@ fn a_voter_more_and_a_voter_less_move_nothing() {
     for cluster in clusters(4) {
         for order in [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]] {
             let files = |names: &[&str]| order.map(|n| (n, nodes(n, names)));
-            let mut more: Vec<(u64, Deed)> = three.iter().map(|n| (0, nodes(n, &three))).collect();
+            let mut more: Vec<(u64, StepKind)> = three.iter().map(|n| (0, nodes(n, &three))).collect();
             let back_ms = Some(SETTLED + 32_000);
-            more.push((0, Deed::PowerOff { node: node("d"), back_ms, forgets: false, told: false }));
+            more.push((0, StepKind::PowerOff { node: node("d"), back_ms, forgets: false, told: false }));
             more.extend(one_by_one(&files(&four)));
             stays("a voter more", cluster.clone(), &more);
             let mut less = one_by_one(&files(&three));
-            less.push((SETTLED + 2_000, Deed::Stop { node: node("d"), restart: false, back_ms: None }));
+            less.push((SETTLED + 2_000, StepKind::Stop { node: node("d"), restart: false, back_ms: None }));
             less.sort_by_key(|(at, _)| *at);
             stays("a voter less", cluster.clone(), &less);
         }
@@ -195,7 +195,7 @@ fn two_files_at_once_never_make_two() {
                 scenario = scenario.step(0, nodes(n, &old));
             }
             for n in &all[3..] {
-                let off = Deed::PowerOff { node: node(n), back_ms: Some(21_000), forgets: false, told: false };
+                let off = StepKind::PowerOff { node: node(n), back_ms: Some(21_000), forgets: false, told: false };
                 scenario = scenario.step(0, off);
             }
             let maintained = (changed + division) % 2 == 0;
@@ -211,7 +211,7 @@ fn two_files_at_once_never_make_two() {
                 let at = 20_000 + 1_000 * i as u64;
                 scenario = scenario.step(at, nodes(old[i], &all)).step(at, restart(old[i], 200));
             }
-            scenario = scenario.step(50_000, Deed::HealNetwork);
+            scenario = scenario.step(50_000, StepKind::HealNetwork);
             for i in (0..3).filter(|i| changed >> i & 1 == 0) {
                 scenario = scenario.step(55_000, nodes(old[i], &all)).step(55_000, restart(old[i], 200));
             }

@@ -6,7 +6,7 @@ use havipd_core::model::settings::{Arbiter, Binding};
 use havipd_lab::simulation::cloud::{Announcements, Profile};
 use havipd_lab::simulation::cluster::Cluster;
 use havipd_lab::simulation::network::Link;
-use havipd_lab::simulation::{Deed, Order, Report, Scenario};
+use havipd_lab::simulation::{Order, Report, Scenario, StepKind};
 
 const CUT: Link = Link { cut: true, loss_permille: 0, duplicate_permille: 0, delay_us: 200, jitter_us: 300 };
 
@@ -26,8 +26,8 @@ fn survives(name: String, cluster: Cluster, cut: impl Iterator<Item = (usize, us
     let names: Vec<String> = cluster.machines.iter().map(|m| m.name.clone()).collect();
     let mut scenario = Scenario::new(&name, cluster).times(25_000, 175_000);
     for (from, to) in cut {
-        let deed = Deed::Link { from: names[from].clone(), to: names[to].clone(), path: None, link: CUT };
-        scenario = scenario.step(10_000, deed);
+        let kind = StepKind::Link { from: names[from].clone(), to: names[to].clone(), path: None, link: CUT };
+        scenario = scenario.step(10_000, kind);
     }
     let report = must_hold(&scenario);
     assert_eq!(report.active, [Some("a".to_owned())], "{report}");
@@ -116,9 +116,9 @@ fn compete(cluster: &Cluster, later_ms: u64, every_ms: u64, depth: usize) -> usi
     let node = || "b".to_owned();
     let mut scenario = Scenario::new(&name, cluster.clone())
         .times(1_000_000, 60_000)
-        .step(0, Deed::Partition { sides })
-        .step(60, Deed::Crash { node: node(), back_ms: None, forgets: true, sweep: false })
-        .step(60 + later_ms, Deed::Start { node: node() });
+        .step(0, StepKind::Partition { sides })
+        .step(60, StepKind::Crash { node: node(), back_ms: None, forgets: true, sweep: false })
+        .step(60 + later_ms, StepKind::Start { node: node() });
     // Both have waited for each other as long as a start does, and look at the cloud once more before they claim.
     scenario.order = Some(Order { from_ms: cluster.cold_start_wait_ms - 20, every_ms, choices: vec![] });
     every_order(&mut scenario, depth, |scenario, report| {

@@ -6,7 +6,7 @@ use havipd_core::model::settings::{Arbiter, Binding};
 use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use havipd_lab::simulation::cluster::Cluster;
 use havipd_lab::simulation::network::Link;
-use havipd_lab::simulation::{Deed, Scenario};
+use havipd_lab::simulation::{Scenario, StepKind};
 use std::time::Duration;
 
 /// Two nodes that ask the cloud, and three that ask each other; without preemption.
@@ -25,15 +25,15 @@ fn few() -> [Cluster; 4] {
     ]
 }
 
-fn start(name: &str) -> Deed {
-    Deed::Start { node: node(name) }
+fn start(name: &str) -> StepKind {
+    StepKind::Start { node: node(name) }
 }
 
 /// Plays `steps` under the invariants alone, and heals everything before the end.
-fn survive(name: &str, cluster: Cluster, steps: Vec<(u64, Deed)>, quiet: u64) -> usize {
+fn survive(name: &str, cluster: Cluster, steps: Vec<(u64, StepKind)>, quiet: u64) -> usize {
     let mut scenario = Scenario::new(name, cluster).times(quiet, quiet + 240_000);
-    for (at, deed) in steps {
-        scenario = scenario.step(at, deed);
+    for (at, kind) in steps {
+        scenario = scenario.step(at, kind);
     }
     let report = must_hold(&scenario);
     report.moves[0].len()
@@ -46,10 +46,10 @@ fn a_stop_of_any_length_never_makes_two() {
         // A guest whose clocks stood still for half a lease gives up, as it cannot know how long it was.
         for (halves, paused, frozen) in [(1, 0..=0, 0..=1), (2, 0..=1, 0..=1), (4, 1..=1, 1..=1), (20, 1..=1, 1..=1)] {
             let for_ms = dead * halves / 2;
-            let pause = Deed::Pause { node: node("a"), for_ms };
-            let freeze = Deed::Freeze { node: node("a"), for_ms };
-            for (deed, moves) in [(pause, paused), (freeze, frozen)] {
-                let moved = survive("stop", cluster.clone(), vec![(SETTLED, deed)], SETTLED + for_ms + 30_000);
+            let pause = StepKind::Pause { node: node("a"), for_ms };
+            let freeze = StepKind::Freeze { node: node("a"), for_ms };
+            for (kind, moves) in [(pause, paused), (freeze, frozen)] {
+                let moved = survive("stop", cluster.clone(), vec![(SETTLED, kind)], SETTLED + for_ms + 30_000);
                 assert!(moves.contains(&moved), "{halves}/2 dead times: {moved} moves, {cluster:?}");
             }
         }
@@ -59,7 +59,7 @@ fn a_stop_of_any_length_never_makes_two() {
 #[test]
 fn a_daemon_whose_worker_is_stuck_loses_its_place() {
     for cluster in few() {
-        let stuck = Deed::EffectsStuck { node: node("a"), for_ms: 40_000 };
+        let stuck = StepKind::EffectsStuck { node: node("a"), for_ms: 40_000 };
         play("stuck worker", cluster, &[(SETTLED, stuck)], 120_000, "b", 1);
     }
 }
@@ -67,7 +67,7 @@ fn a_daemon_whose_worker_is_stuck_loses_its_place() {
 #[test]
 fn in_a_partition_who_reaches_the_cloud_decides() {
     let [cluster, ..] = few();
-    let cut = |name: &str| (SETTLED, Deed::CloudCut { node: node(name), answers_only: false });
+    let cut = |name: &str| (SETTLED, StepKind::CloudCut { node: node(name), answers_only: false });
     let alone = (SETTLED, apart(&[&["a"], &["b"]]));
     for (names, moves) in [(&["b"][..], 0), (&["a"][..], 1), (&["a", "b"][..], 0)] {
         let mut steps: Vec<_> = names.iter().map(|n| cut(n)).collect();
@@ -91,7 +91,7 @@ fn a_bad_network_moves_nothing_while_most_gets_through() {
         let names: Vec<String> = cluster.machines.iter().map(|m| m.name.clone()).collect();
         let everywhere = |link: Link| {
             let pairs = names.iter().flat_map(|from| names.iter().map(move |to| (from.clone(), to.clone())));
-            pairs.map(|(from, to)| (SETTLED, Deed::Link { from, to, path: None, link })).collect::<Vec<_>>()
+            pairs.map(|(from, to)| (SETTLED, StepKind::Link { from, to, path: None, link })).collect::<Vec<_>>()
         };
         for link in links {
             let moved = survive("bad network", cluster.clone(), everywhere(link), 165_000);
@@ -101,8 +101,8 @@ fn a_bad_network_moves_nothing_while_most_gets_through() {
         survive("half is lost", cluster.clone(), everywhere(lossy(500)), 165_000);
         let mut bursts = vec![];
         for i in 0..20 {
-            bursts.extend(everywhere(lossy(900)).into_iter().map(|(at, deed)| (at + i * 6_000, deed)));
-            bursts.push((SETTLED + i * 6_000 + 2_000, Deed::HealNetwork));
+            bursts.extend(everywhere(lossy(900)).into_iter().map(|(at, kind)| (at + i * 6_000, kind)));
+            bursts.push((SETTLED + i * 6_000 + 2_000, StepKind::HealNetwork));
         }
         let moved = survive("bursts", cluster.clone(), bursts, 175_000);
         assert_eq!(moved, 0, "bursts of two fifths of the dead time");
@@ -117,8 +117,11 @@ fn a_cluster_boots_in_any_order_with_one_transition() {
             let mut steps = vec![];
             for (i, name) in names.iter().enumerate() {
                 let late = 2_000 + 7_000 * u64::try_from((i + first) % names.len()).expect("few");
-                steps.push((10, Deed::Crash { node: name.clone(), back_ms: Some(late), forgets: true, sweep: true }));
-                let reload = Deed::Reload {
+                steps.push((
+                    10,
+                    StepKind::Crash { node: name.clone(), back_ms: Some(late), forgets: true, sweep: true },
+                ));
+                let reload = StepKind::Reload {
                     node: name.clone(),
                     interval_ms: None,
                     dead_multiplier: None,
@@ -140,8 +143,8 @@ fn who_hears_nothing_after_its_start_claims_nothing() {
     for cluster in few() {
         let links = cluster.machines.iter().filter(|m| m.name != "b").map(|m| m.name.clone());
         let mut steps: Vec<_> = links
-            .map(|from| (SETTLED + 1, Deed::Link { from, to: node("b"), path: None, link: deaf }))
-            .chain([(SETTLED, crash("b")), (SETTLED + 20_000, start("b")), (SETTLED + 30_000, Deed::HealNetwork)])
+            .map(|from| (SETTLED + 1, StepKind::Link { from, to: node("b"), path: None, link: deaf }))
+            .chain([(SETTLED, crash("b")), (SETTLED + 20_000, start("b")), (SETTLED + 30_000, StepKind::HealNetwork)])
             .collect();
         steps.sort_by_key(|(at, _)| *at);
         play("deaf start", cluster, &steps, 120_000, "a", 0);
@@ -157,7 +160,7 @@ fn equal_priorities_have_one_winner_whoever_changes_them_when() {
         for at in [10_000, 29_900, 30_050] {
             let raise = |name: &String| {
                 let priorities = vec![(node("b"), 200)];
-                Deed::Reload {
+                StepKind::Reload {
                     node: name.clone(),
                     interval_ms: None,
                     dead_multiplier: None,
@@ -227,10 +230,10 @@ fn whatever_the_cloud_answers_the_successor_has_the_address_in_the_end() {
     for cluster in few() {
         for fault in &faults {
             let rule = FaultRule::new(Scope::Any, fault.clone()).times(4);
-            let steps = vec![(SETTLED - 10, Deed::CloudFault { rule }), (SETTLED, crash("a"))];
+            let steps = vec![(SETTLED - 10, StepKind::CloudFault { rule }), (SETTLED, crash("a"))];
             let mut scenario = Scenario::new("misbehaving cloud", cluster.clone()).times(NEVER, 240_000);
-            for (at, deed) in steps {
-                scenario = scenario.step(at, deed);
+            for (at, kind) in steps {
+                scenario = scenario.step(at, kind);
             }
             scenario.expect.active = Some("b".into());
             must_hold(&scenario);
@@ -246,8 +249,8 @@ fn the_next_one_finishes_what_a_claimant_that_died_began() {
         for after in [5, 15, 25, 40, 60] {
             let steps = [(SETTLED, crash("a")), (SETTLED + dead + after, crash("b"))];
             let mut scenario = Scenario::new("claimant dies", cluster.clone()).times(NEVER, 200_000);
-            for (at, deed) in steps {
-                scenario = scenario.step(at, deed);
+            for (at, kind) in steps {
+                scenario = scenario.step(at, kind);
             }
             scenario.expect.active = Some("c".into());
             must_hold(&scenario);
@@ -258,7 +261,7 @@ fn the_next_one_finishes_what_a_claimant_that_died_began() {
 #[test]
 fn a_havip_that_strangers_fill_is_taken_over_all_the_same() {
     for cluster in few() {
-        let steps = [(SETTLED, Deed::FillQuota { havip: 0 }), (SETTLED + 10_000, crash("a"))];
+        let steps = [(SETTLED, StepKind::FillQuota { havip: 0 }), (SETTLED + 10_000, crash("a"))];
         play("full", cluster, &steps, 150_000, "b", 1);
     }
 }
@@ -266,7 +269,7 @@ fn a_havip_that_strangers_fill_is_taken_over_all_the_same() {
 #[test]
 fn an_attacker_on_the_network_changes_nothing() {
     for cluster in few() {
-        let steps = [(10_000, Deed::Attack { permille: 400 })];
+        let steps = [(10_000, StepKind::Attack { permille: 400 })];
         let report = play("attack", cluster, &steps, 120_000, "a", 0);
         assert!(report.stats.forged > 100, "{report}");
     }
@@ -276,7 +279,7 @@ fn an_attacker_on_the_network_changes_nothing() {
 fn a_disk_that_hangs_moves_nothing() {
     for cluster in few() {
         for name in ["a", "b"] {
-            let steps = [(SETTLED, Deed::DiskStuck { node: node(name), for_ms: 60_000 })];
+            let steps = [(SETTLED, StepKind::DiskStuck { node: node(name), for_ms: 60_000 })];
             play("disk", cluster.clone(), &steps, 120_000, "a", 0);
         }
     }
@@ -285,7 +288,7 @@ fn a_disk_that_hangs_moves_nothing() {
 #[test]
 fn an_interface_that_goes_down_gives_the_address_away_and_comes_back() {
     for cluster in few() {
-        let down = |up| Deed::LinkState { node: node("a"), up };
+        let down = |up| StepKind::LinkState { node: node("a"), up };
         let steps = [(SETTLED, down(false)), (SETTLED + 40_000, down(true))];
         play("interface", cluster, &steps, 150_000, "b", 1);
     }
@@ -297,7 +300,7 @@ fn a_check_that_flaps_for_an_hour_moves_within_the_budget() {
         let per_window = usize::try_from(cluster.max_moves).expect("small");
         let mut scenario = Scenario::new("flapping check", Cluster { preempt: true, preempt_delay_ms: 0, ..cluster });
         for i in 0..3_600 {
-            let health = |failed| Deed::Health { node: node("a"), weight: 0, failed, undecided: false };
+            let health = |failed| StepKind::Health { node: node("a"), weight: 0, failed, undecided: false };
             scenario = scenario.step(SETTLED + 1_000 * i, health(true)).step(SETTLED + 1_000 * i + 500, health(false));
         }
         scenario = scenario.times(SETTLED + 3_600_000, SETTLED + 3_900_000);

@@ -4,7 +4,7 @@ use super::must_hold;
 use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, OnRestart, OnStop};
 use havipd_lab::simulation::cloud::{Announcements, Fault, FaultRule, MasterFlag, Profile, Scope};
 use havipd_lab::simulation::cluster::Cluster;
-use havipd_lab::simulation::{Deed, Report, Scenario};
+use havipd_lab::simulation::{Report, Scenario, StepKind};
 use std::time::Duration;
 
 /// By then every cluster has a holder, voters' quarantine included.
@@ -35,31 +35,31 @@ pub(crate) fn node(name: &str) -> String {
     name.to_owned()
 }
 
-pub(crate) fn crash(name: &str) -> Deed {
-    Deed::Crash { node: node(name), back_ms: None, forgets: false, sweep: false }
+pub(crate) fn crash(name: &str) -> StepKind {
+    StepKind::Crash { node: node(name), back_ms: None, forgets: false, sweep: false }
 }
 
-pub(crate) fn apart(sides: &[&[&str]]) -> Deed {
-    Deed::Partition { sides: sides.iter().map(|s| s.iter().map(|n| node(n)).collect()).collect() }
+pub(crate) fn apart(sides: &[&[&str]]) -> StepKind {
+    StepKind::Partition { sides: sides.iter().map(|s| s.iter().map(|n| node(n)).collect()).collect() }
 }
 
-pub(crate) fn switchover(to: Option<&str>) -> Deed {
-    Deed::Switchover { group: 0, to: to.map(node) }
+pub(crate) fn switchover(to: Option<&str>) -> StepKind {
+    StepKind::Switchover { group: 0, to: to.map(node) }
 }
 
 /// Plays `steps` in a cluster until `end` and expects who is active then, after how many moves.
 pub(crate) fn play(
     name: &str,
     cluster: Cluster,
-    steps: &[(u64, Deed)],
+    steps: &[(u64, StepKind)],
     end: u64,
     active: &str,
     moves: usize,
 ) -> Report {
     let name = format!("{name}: {:?} {} {:?}", cluster.arbiter, cluster.profile, cluster.binding);
     let mut scenario = Scenario::new(&name, cluster).times(NEVER, end);
-    for (at, deed) in steps {
-        scenario = scenario.step(*at, deed.clone());
+    for (at, kind) in steps {
+        scenario = scenario.step(*at, kind.clone());
     }
     scenario.expect.active = Some(active.to_owned());
     scenario.expect.moves = Some(moves);
@@ -77,7 +77,7 @@ fn a_cluster_boots() {
 fn the_active_node_dies_and_comes_back() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
         play("crash", cluster.clone(), &[(SETTLED, crash("a"))], 65_000, "b", 1);
-        let back = [(SETTLED, crash("a")), (70_000, Deed::Start { node: node("a") })];
+        let back = [(SETTLED, crash("a")), (70_000, StepKind::Start { node: node("a") })];
         play("crash and return", cluster.clone(), &back, 130_000, "a", 2);
         let stays = Cluster { preempt: false, ..cluster };
         play("crash and return without preemption", stays, &back, 130_000, "b", 1);
@@ -88,7 +88,7 @@ fn the_active_node_dies_and_comes_back() {
 fn the_hosts_power_fails() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
         for told in [false, true] {
-            let off = Deed::PowerOff { node: node("a"), back_ms: None, forgets: false, told };
+            let off = StepKind::PowerOff { node: node("a"), back_ms: None, forgets: false, told };
             play("power off", cluster.clone(), &[(SETTLED, off)], 65_000, "b", 1);
         }
     }
@@ -98,10 +98,10 @@ fn the_hosts_power_fails() {
 fn a_drained_node_whose_disk_does_not_answer_stays_drained() {
     for cluster in clusters(3) {
         let steps = [
-            (SETTLED, Deed::Drain { node: node("b"), on: true }),
+            (SETTLED, StepKind::Drain { node: node("b"), on: true }),
             (SETTLED + 5_000, crash("b")),
-            (SETTLED + 5_001, Deed::DiskStuck { node: node("b"), for_ms: 30_000 }),
-            (SETTLED + 5_002, Deed::Start { node: node("b") }),
+            (SETTLED + 5_001, StepKind::DiskStuck { node: node("b"), for_ms: 30_000 }),
+            (SETTLED + 5_002, StepKind::Start { node: node("b") }),
             (SETTLED + 15_000, crash("a")),
         ];
         // Next in rank would be b; after 80 s it is known that it was drained.
@@ -113,7 +113,7 @@ fn a_drained_node_whose_disk_does_not_answer_stays_drained() {
 #[test]
 fn a_backup_dies_and_nothing_moves() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
-        let steps = [(SETTLED, crash("b")), (90_000, Deed::Start { node: node("b") })];
+        let steps = [(SETTLED, crash("b")), (90_000, StepKind::Start { node: node("b") })];
         play("backup crash", cluster, &steps, 120_000, "a", 0);
     }
 }
@@ -121,11 +121,11 @@ fn a_backup_dies_and_nothing_moves() {
 #[test]
 fn the_active_daemon_stands_still() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
-        let short = Deed::Pause { node: node("a"), for_ms: 3_000 };
+        let short = StepKind::Pause { node: node("a"), for_ms: 3_000 };
         play("short pause", cluster.clone(), &[(SETTLED, short)], 80_000, "a", 0);
-        let long = Deed::Pause { node: node("a"), for_ms: 20_000 };
+        let long = StepKind::Pause { node: node("a"), for_ms: 20_000 };
         play("long pause", Cluster { preempt: false, ..cluster.clone() }, &[(SETTLED, long)], 120_000, "b", 1);
-        let frozen = Deed::Freeze { node: node("a"), for_ms: 20_000 };
+        let frozen = StepKind::Freeze { node: node("a"), for_ms: 20_000 };
         play("long freeze", Cluster { preempt: false, ..cluster }, &[(SETTLED, frozen)], 120_000, "b", 1);
     }
 }
@@ -149,7 +149,7 @@ fn a_partition_costs_at_most_one_move_under_arbiter_cloud() {
     for cluster in clusters(2).into_iter().filter(|c| c.arbiter == Arbiter::Cloud) {
         let cluster = Cluster { preempt: false, ..cluster };
         let mut scenario = Scenario::new("partition", cluster).times(NEVER, 300_000);
-        scenario = scenario.step(SETTLED, apart(&[&["a"], &["b"]])).step(240_000, Deed::HealNetwork);
+        scenario = scenario.step(SETTLED, apart(&[&["a"], &["b"]])).step(240_000, StepKind::HealNetwork);
         scenario.expect.moves_max = Some(1);
         must_hold(&scenario);
     }
@@ -162,7 +162,7 @@ fn a_one_way_link_moves_nothing() {
         for (from, to) in [("a", "b"), ("b", "a")] {
             // Who does not hear the holder claims by the rules of `cloud`.
             if from == "b" || cluster.arbiter == Arbiter::Majority {
-                let link = Deed::Link { from: node(from), to: node(to), path: None, link: dead };
+                let link = StepKind::Link { from: node(from), to: node(to), path: None, link: dead };
                 play("one way", cluster.clone(), &[(SETTLED, link)], 80_000, "a", 0);
             }
         }
@@ -183,7 +183,7 @@ fn a_switchover_moves_once_and_stays() {
 #[test]
 fn a_drained_node_hands_over_and_stays_ineligible() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
-        let drain = |on| Deed::Drain { node: node("a"), on };
+        let drain = |on| StepKind::Drain { node: node("a"), on };
         play("drain", cluster.clone(), &[(SETTLED, drain(true))], 120_000, "b", 1);
         let both = [(SETTLED, drain(true)), (90_000, drain(false))];
         play("drain and undrain", cluster, &both, 180_000, "a", 2);
@@ -194,7 +194,7 @@ fn a_drained_node_hands_over_and_stays_ineligible() {
 fn a_restart_moves_nothing() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
         for name in ["a", "b"] {
-            let stop = Deed::Stop { node: node(name), restart: true, back_ms: Some(1_500) };
+            let stop = StepKind::Stop { node: node(name), restart: true, back_ms: Some(1_500) };
             play("restart", cluster.clone(), &[(SETTLED, stop)], 120_000, "a", 0);
         }
     }
@@ -203,7 +203,7 @@ fn a_restart_moves_nothing() {
 #[test]
 fn a_rolling_upgrade_moves_nothing() {
     for cluster in clusters(3) {
-        let stop = |name: &str| Deed::Stop { node: node(name), restart: true, back_ms: Some(2_000) };
+        let stop = |name: &str| StepKind::Stop { node: node(name), restart: true, back_ms: Some(2_000) };
         let steps = [(SETTLED, stop("c")), (65_000, stop("b")), (85_000, stop("a"))];
         play("rolling upgrade", cluster, &steps, 140_000, "a", 0);
     }
@@ -213,14 +213,14 @@ fn a_rolling_upgrade_moves_nothing() {
 fn a_stop_hands_over_or_lets_go() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
         for on_stop in [OnStop::Handover, OnStop::Keep, OnStop::Release] {
-            let stop = Deed::Stop { node: node("a"), restart: false, back_ms: None };
+            let stop = StepKind::Stop { node: node("a"), restart: false, back_ms: None };
             let report = play("stop", Cluster { on_stop, ..cluster.clone() }, &[(SETTLED, stop)], 100_000, "b", 1);
             if on_stop == OnStop::Handover {
                 let (at, _) = report.moves[0][0].clone();
                 assert!(at < Duration::from_millis(SETTLED + 5_000), "{at:?} {report}");
             }
         }
-        let stop = Deed::Stop { node: node("a"), restart: true, back_ms: None };
+        let stop = StepKind::Stop { node: node("a"), restart: true, back_ms: None };
         let cluster = Cluster { on_restart: OnRestart::Handover, ..cluster };
         play("restart with handover", cluster, &[(SETTLED, stop)], 100_000, "b", 1);
     }
@@ -232,7 +232,7 @@ fn the_api_fails_while_all_is_well() {
     for cluster in clusters(2) {
         for fault in errors.clone() {
             let rule = FaultRule::new(Scope::Any, fault);
-            let steps = [(SETTLED, Deed::CloudFault { rule }), (150_000, Deed::CloudClear)];
+            let steps = [(SETTLED, StepKind::CloudFault { rule }), (150_000, StepKind::CloudClear)];
             play("api fails", cluster.clone(), &steps, 200_000, "a", 0);
         }
     }
@@ -241,12 +241,14 @@ fn the_api_fails_while_all_is_well() {
 #[test]
 fn neither_peers_nor_cloud() {
     for cluster in clusters(2).into_iter().filter(|c| c.arbiter == Arbiter::Cloud) {
-        let alone =
-            [(SETTLED, apart(&[&["a"], &["b"]])), (SETTLED, Deed::CloudCut { node: node("a"), answers_only: false })];
+        let alone = [
+            (SETTLED, apart(&[&["a"], &["b"]])),
+            (SETTLED, StepKind::CloudCut { node: node("a"), answers_only: false }),
+        ];
         let held = Cluster { when_isolated: HoldOrRelease::Hold, preempt: false, ..cluster.clone() };
         let mut scenario = Scenario::new("isolated holder", held).times(150_000, 500_000);
-        for (at, deed) in alone {
-            scenario = scenario.step(at, deed);
+        for (at, kind) in alone {
+            scenario = scenario.step(at, kind);
         }
         must_hold(&scenario);
     }
@@ -255,11 +257,11 @@ fn neither_peers_nor_cloud() {
 #[test]
 fn what_others_do_to_the_havip_is_repaired() {
     for cluster in clusters(2).into_iter().chain(clusters(3)) {
-        let theft = Deed::ForceMaster { havip: 0, target: node("i-b") };
-        let unbind = Deed::Unbind { havip: 0, target: node("i-a") };
-        let removed = Deed::AddressRemoved { node: node("a"), havip: 0 };
-        for (name, deed) in [("theft", theft), ("unbind", unbind), ("address removed", removed)] {
-            let report = play(name, cluster.clone(), &[(SETTLED, deed)], 130_000, "a", 0);
+        let theft = StepKind::ForceMaster { havip: 0, target: node("i-b") };
+        let unbind = StepKind::Unbind { havip: 0, target: node("i-a") };
+        let removed = StepKind::AddressRemoved { node: node("a"), havip: 0 };
+        for (name, kind) in [("theft", theft), ("unbind", unbind), ("address removed", removed)] {
+            let report = play(name, cluster.clone(), &[(SETTLED, kind)], 130_000, "a", 0);
             assert_eq!(report.violation, None);
         }
     }
@@ -268,10 +270,10 @@ fn what_others_do_to_the_havip_is_repaired() {
 #[test]
 fn a_deleted_havip_is_taken_up_again() {
     for cluster in clusters(2) {
-        let steps = [(SETTLED, Deed::DeleteHavip { havip: 0 }), (80_000, Deed::CreateHavip { havip: 0 })];
+        let steps = [(SETTLED, StepKind::DeleteHavip { havip: 0 }), (80_000, StepKind::CreateHavip { havip: 0 })];
         let mut scenario = Scenario::new("deleted havip", Cluster { preempt: false, ..cluster }).times(85_000, 400_000);
-        for (at, deed) in steps {
-            scenario = scenario.step(at, deed);
+        for (at, kind) in steps {
+            scenario = scenario.step(at, kind);
         }
         must_hold(&scenario);
     }
@@ -284,8 +286,8 @@ fn a_write_that_lands_late_is_found() {
             let fault = Fault::Late { delay: Duration::from_secs(8), answered };
             let rule = FaultRule::new(Scope::Attach, fault).times(1);
             let mut scenario = Scenario::new("late write", cluster.clone()).times(120_000, 420_000);
-            scenario = scenario.step(SETTLED - 1_000, Deed::CloudFault { rule }).step(SETTLED, crash("a"));
-            scenario = scenario.step(SETTLED + 6_000, Deed::Start { node: node("a") });
+            scenario = scenario.step(SETTLED - 1_000, StepKind::CloudFault { rule }).step(SETTLED, crash("a"));
+            scenario = scenario.step(SETTLED + 6_000, StepKind::Start { node: node("a") });
             must_hold(&scenario);
         }
     }
@@ -303,9 +305,9 @@ fn the_cloud_that_cannot_be_won_is_said_to_be() {
 #[test]
 fn a_crash_sweeps_and_a_forgetful_disk_does_no_harm() {
     for cluster in clusters(3) {
-        let deed = Deed::Crash { node: node("a"), back_ms: Some(300), forgets: true, sweep: true };
+        let kind = StepKind::Crash { node: node("a"), back_ms: Some(300), forgets: true, sweep: true };
         let mut scenario = Scenario::new("forgets", cluster).times(90_000, 400_000);
-        scenario = scenario.step(SETTLED, deed);
+        scenario = scenario.step(SETTLED, kind);
         must_hold(&scenario);
     }
 }

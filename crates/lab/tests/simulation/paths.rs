@@ -2,7 +2,7 @@
 
 use super::named::{SETTLED, apart, clusters, node, play};
 use havipd_core::model::settings::{Arbiter, OnRestart};
-use havipd_lab::simulation::Deed;
+use havipd_lab::simulation::StepKind;
 use havipd_lab::simulation::cluster::Cluster;
 use havipd_lab::simulation::network::Link;
 
@@ -13,8 +13,8 @@ fn two_paths(nodes: usize) -> impl Iterator<Item = Cluster> {
     all.map(|c| Cluster { paths: 2, on_restart: OnRestart::Keep, ..c })
 }
 
-fn link(from: &str, to: &str, path: usize, link: Link) -> Deed {
-    Deed::Link { from: node(from), to: node(to), path: Some(path), link }
+fn link(from: &str, to: &str, path: usize, link: Link) -> StepKind {
+    StepKind::Link { from: node(from), to: node(to), path: Some(path), link }
 }
 
 /// Every direction between two of them.

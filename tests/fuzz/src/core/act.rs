@@ -105,10 +105,10 @@ fn reload(world: &mut World, i: usize, variant: u8) {
 /// The daemon dies, perhaps with its last words, and perhaps comes back, perhaps with another file or no disk.
 fn crash(world: &mut World, i: usize, how: u8) {
     if let Some(core) = world.hosts[i].core.as_ref().filter(|_| how & 1 == 1) {
-        for farewell in core.farewells(world.now) {
-            if let Some((to, path)) = world.cluster.at(farewell.to) {
-                let source = super::cluster::Cluster::address(i, farewell.path);
-                let packet = Packet { from: i, to, path: Some(path), source, bytes: farewell.bytes };
+        for goodbye in core.goodbyes(world.now) {
+            if let Some((to, path)) = world.cluster.at(goodbye.to) {
+                let source = super::cluster::Cluster::address(i, goodbye.path);
+                let packet = Packet { from: i, to, path: Some(path), source, bytes: goodbye.bytes };
                 world.late.push_back(packet);
             }
         }

@@ -113,6 +113,6 @@ pub fn words(world: &World, i: usize) {
     let snapshot = core.snapshot(world.now);
     assert!(serde_json::to_vec(&snapshot).is_ok(), "a snapshot that is not JSON: {snapshot:?}");
     assert_eq!(snapshot.counters.unsendable, 0, "a heartbeat could not be encoded");
-    assert_eq!(core.farewell_basis().0.len(), world.hosts.len());
-    core.farewells(world.now).iter().for_each(|f| understood(world, &f.bytes));
+    assert_eq!(core.goodbye_basis().0.len(), world.hosts.len());
+    core.goodbyes(world.now).iter().for_each(|f| understood(world, &f.bytes));
 }

@@ -97,7 +97,7 @@ fn who_could_not_put_its_address_serves_all_the_same_when_nobody_else_is_left() 
     assert!(announced(&pair, from, 0), "{}", pair.story());
 }
 
-/// Arbiter `cloud`: a holder that misses its peer refreshes right after a look only, so that it takes no packets back from
+/// Arbiter `cloud`: a holder that misses its peer refreshes right after a read only, so that it takes no packets back from
 /// whom it has not heard take over.
 #[test]
 fn a_lone_holder_announces_right_after_a_look() {

@@ -24,9 +24,9 @@ fn the_backup_takes_over_a_dead_time_after_the_last_heartbeat() {
     assert_eq!(pair.bound, ["i-b"]);
 }
 
-/// A look at the cloud that came right before the silence delays nothing: the next follows in good time.
+/// A read of the cloud that came right before the silence delays nothing: the next follows in good time.
 #[test]
-fn a_look_right_before_the_silence_delays_no_claim() {
+fn a_read_right_before_the_silence_delays_no_claim() {
     for phase in 0..20 {
         let mut pair = Pair::new(2, Arbiter::Cloud);
         let mut often = config(2, 1, Arbiter::Cloud);
@@ -76,7 +76,7 @@ fn a_switchover_keeps_the_address_until_the_other_serves() {
 
 /// A read from before the claim may choose its first write; it proves nothing about the claim.
 #[test]
-fn a_look_from_an_earlier_reign_confirms_nothing() {
+fn a_read_from_an_earlier_term_confirms_nothing() {
     for offset in (0..1000).step_by(130) {
         let mut pair = Pair::new(2, Arbiter::Cloud);
         pair.run(Duration::from_millis(10_000 + offset));
@@ -96,12 +96,12 @@ fn a_look_from_an_earlier_reign_confirms_nothing() {
 }
 
 #[test]
-fn a_look_that_lags_behind_confirms_nothing_that_was_not_attached() {
+fn a_read_that_lags_behind_confirms_nothing_that_was_not_attached() {
     for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
         let command = |to| crate::model::event::Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(to)) };
-        // What the first node reads from here on is of its own reign.
+        // What the first node reads from here on is of its own term.
         pair.stale.insert(0, vec!["i-a".into()]);
         pair.give(0, Event::Commanded { command: command(1), request: 1 });
         pair.run(Duration::from_millis(150));
@@ -114,9 +114,9 @@ fn a_look_that_lags_behind_confirms_nothing_that_was_not_attached() {
     }
 }
 
-/// The look before the claim may be of our own reign: another held the HAVIP since, detached us and died.
+/// The read before the claim may be of our own term: another held the HAVIP since, detached us and died.
 #[test]
-fn a_look_that_still_binds_us_spares_no_attach() {
+fn a_read_that_still_binds_us_spares_no_attach() {
     for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
@@ -140,7 +140,7 @@ fn a_look_that_still_binds_us_spares_no_attach() {
 
 /// Without a claim the record is looked at every audit interval: it may name the holder before the one that died.
 #[test]
-fn an_old_look_lets_nobody_wait_for_the_holder_before() {
+fn an_old_read_lets_nobody_wait_for_the_holder_before() {
     for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = Pair::new(3, arbiter);
         pair.run(Duration::from_secs(33));
@@ -173,6 +173,6 @@ fn a_state_that_lapsed_before_it_was_told_is_told_again_if_it_still_holds() {
     assert_eq!((again.state, again.epoch), (crate::model::action::NotifyState::Master, epoch));
     assert!(again.right_until > pair.now && again.right_until <= pair.now + INTERVAL * 10, "{again:?}");
     let before = Event::NotifyLapsed { group: GroupIndex(0), epoch: Epoch(epoch.0 - 1) };
-    assert_eq!(told(&pair.give(0, before)), None, "another reign's");
+    assert_eq!(told(&pair.give(0, before)), None, "another term's");
     assert_eq!(told(&pair.give(1, Event::NotifyLapsed { group: GroupIndex(0), epoch })), None, "another's");
 }

@@ -55,7 +55,7 @@ fn every_heartbeat_names_all_that_is_held() {
     }
 }
 
-/// ⚠ §3: a holder that hears of a higher epoch which nobody reigns with takes the next one, and nothing moves.
+/// ⚠ §3: a holder that hears of a higher epoch which nobody is active with takes the next one, and nothing moves.
 #[test]
 fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {
     let mut pair = settled(2, Arbiter::Cloud);
@@ -177,7 +177,7 @@ fn two_reads_supersede_and_none_right_after_a_write_of_ours() {
     };
     let mut pair = alone();
     pair.bound = vec!["i-b".into()];
-    while pair.core(0).groups[0].loops[0].holder() != Some("i-b") {
+    while pair.core(0).groups[0].reconcilers[0].holder() != Some("i-b") {
         pair.run(Duration::from_millis(10));
     }
     pair.bound = vec!["i-a".into()];
@@ -304,9 +304,9 @@ fn planned_moves_that_fail_are_counted() {
     assert_eq!(pair.role(1), Role::Active);
 }
 
-/// §8: a reign that ended in the turn in which it began was a move, too, and the one back another.
+/// §8: a term that ended in the step in which it began was a move, too, and the one back another.
 #[test]
-fn a_reign_of_no_length_is_counted() {
+fn a_term_of_no_length_is_counted() {
     let mut pair = settled(2, Arbiter::Cloud);
     let moves = |pair: &Pair, i: usize| pair.core(i).groups[0].damping.moves_in(pair.now, SEC * 600);
     let before = moves(&pair, 0);
@@ -339,7 +339,7 @@ fn a_claim_that_was_refused_is_made_again() {
     assert_eq!((pair.role(0), pair.bound.as_slice()), (Role::Active, ["i-a".to_owned()].as_slice()));
 }
 
-/// I9: a call whose end is never told does not stop the loop.
+/// I9: a call whose end is never told does not stop the reconciler.
 #[test]
 fn a_call_that_never_ends_is_given_up() {
     let mut pair = Pair::new(1, Arbiter::Cloud);

@@ -278,7 +278,7 @@ fn a_write_is_given_up_with_a_handover() {
     // Somebody else is master, so the next audit begins a repair.
     pair.bound.push("i-b".into());
     let until = pair.now + SEC * 3;
-    while !pair.core(0).groups[0].loops[0].is_writing() && pair.now < until {
+    while !pair.core(0).groups[0].reconcilers[0].is_writing() && pair.now < until {
         pair.run(DELAY / 2);
     }
     let actions = pair.give(0, Event::Commanded { command: Command::Stop { restart: false }, request: 1 });
@@ -294,7 +294,7 @@ fn a_planned_move_waits_for_a_write_that_is_on_its_way() {
     for hangs in [false, true] {
         let mut pair = settled();
         pair.bound.push("i-b".into());
-        while !pair.core(0).groups[0].loops[0].is_writing() {
+        while !pair.core(0).groups[0].reconcilers[0].is_writing() {
             pair.run(DELAY / 2);
         }
         if hangs {

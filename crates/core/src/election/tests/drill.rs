@@ -155,7 +155,7 @@ fn the_timeline_of_a_failover_has_every_step() {
     assert_eq!(dead, INTERVAL * 10);
 }
 
-/// The first probe of another node that arrives on the HAVIP's address is a step, once a reign.
+/// The first probe of another node that arrives on the HAVIP's address is a step, once a term.
 #[test]
 fn the_first_packet_on_the_new_node_is_dated() {
     let mut pair = cluster(3);

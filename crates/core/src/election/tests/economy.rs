@@ -18,7 +18,7 @@ fn throttled() -> CallError {
     CallError { status: Some(429), retry_after: asked, ..CallError::new(ErrorClass::Retry, "test havip-1", "429") }
 }
 
-/// Two nodes, under `majority` three, of which the first reigns, past its watchful minute.
+/// Two nodes, under `majority` three, of which the first is active, past its watchful minute.
 fn settled(arbiter: Arbiter) -> Pair {
     let mut pair = Pair::new(if arbiter == Arbiter::Majority { 3 } else { 2 }, arbiter);
     pair.run(SEC * 110);

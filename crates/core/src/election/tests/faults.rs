@@ -159,7 +159,7 @@ fn whoever_starts_as_backup_tells_its_hooks_so() {
 }
 
 /// A holder that is back from its restart and still learns who it is keeps its place, even for a peer whose last
-/// look at the cloud was of before its reign.
+/// look at the cloud was of before its term.
 #[test]
 fn a_restarted_holder_that_learns_who_it_is_keeps_its_place() {
     let mut pair = settled(Arbiter::Cloud);
@@ -223,7 +223,7 @@ fn what_another_cluster_takes_again_and_again_is_no_war() {
         |(_, _, a): &(Instant, usize, Action)| matches!(a, Action::Warn { text, .. } if text.contains("taken by i-z"));
     assert!(pair.log.iter().any(alarmed), "{}", pair.story());
     assert!(pair.core(0).groups[0].damping.moves_in(pair.now, SEC * 3600) > 3);
-    // It has let go: the next look but one finds the HAVIP ours, whatever was waited for.
+    // It has let go: the next read but one finds the HAVIP ours, whatever was waited for.
     pair.bound = vec!["i-a".into()];
     pair.run(SEC * 10);
     let announced =
@@ -288,7 +288,7 @@ fn who_was_cut_off_itself_takes_nothing_when_its_network_is_back() {
     }
 }
 
-/// Quarters of an interval: in one of them a look comes right after the network is back.
+/// Quarters of an interval: in one of them a read comes right after the network is back.
 const PHASES: std::ops::Range<u32> = 0..40;
 
 /// The network is back, and the cloud's answers are here before the first heartbeat.
@@ -423,7 +423,7 @@ fn a_path_that_comes_and_goes_begins_a_silence_anew_once() {
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
 }
 
-/// Shared binding, and a cloud that does not say who is master: the address is announced in bursts, not in every turn.
+/// Shared binding, and a cloud that does not say who is master: the address is announced in bursts, not in every step.
 #[test]
 fn a_cloud_that_does_not_answer_makes_no_storm_of_announcements() {
     let shared = |node| {
@@ -448,12 +448,12 @@ fn a_cloud_that_does_not_answer_makes_no_storm_of_announcements() {
         *at >= since && *i == 1 && matches!(action, Action::Announce { .. })
     };
     let count = pair.log.iter().filter(said).count();
-    // A burst when it claims and one with every look, so five a second at most; there are far more turns.
+    // A burst when it claims and one with every read, so five a second at most; there are far more turns.
     assert!((1..=5 * 12 + 5).contains(&count), "{count} announcements\n{}", pair.story());
 }
 
 /// The record named b, then a, which is up and has just given up: the race is lost, and over at once, since a says that
-/// it is not active. The claim that follows in the same turn was ended by the outcome of the one before, for ever.
+/// it is not active. The claim that follows in the same step was ended by the outcome of the one before, for ever.
 #[test]
 fn a_claim_right_after_a_lost_race_begins_anew() {
     let of = |i| {
@@ -505,7 +505,7 @@ fn a_pause_of_almost_the_dead_time_makes_nobody_else_dead() {
 }
 
 /// The same where some heartbeats were lost just before, and the effects side made progress shortly before: nothing else
-/// keeps this node from claiming in its first turn.
+/// keeps this node from claiming in its first step.
 #[test]
 fn a_short_pause_after_lost_heartbeats_makes_nobody_else_dead() {
     let mut pair = settled(Arbiter::Cloud);

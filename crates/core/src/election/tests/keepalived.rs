@@ -58,7 +58,7 @@ fn master_claims_at_once_and_backup_lets_go_at_once() {
     elect(&mut pair, 1, State::Master);
     assert_eq!(roles(&pair), (Role::Backup, Role::Claiming), "without a wait");
     let wrote = pair.log.iter().filter(|(when, i, a)| *when >= at && *i == 1 && matches!(a, Action::Write(_))).count();
-    assert_eq!(wrote, 1, "and without a look first");
+    assert_eq!(wrote, 1, "and without a read first");
     pair.run(Duration::from_secs(1));
     assert_eq!((roles(&pair), &pair.bound[..]), ((Role::Backup, Role::Active), &["i-b".to_owned()][..]));
     assert_eq!(pair.causes(0).last(), Some(&Cause::VrrpBackup));
@@ -83,7 +83,7 @@ fn fault_stop_and_deleted_take_the_right_and_say_why() {
         assert_eq!(pair.role(0), Role::Fault, "{state}");
         assert_eq!(pair.causes(0).last(), Some(&Cause::VrrpFault));
         pair.run(Duration::from_secs(5));
-        assert_eq!(pair.core(0).groups[0].loops[0].address.present, Some(false), "{state}");
+        assert_eq!(pair.core(0).groups[0].reconcilers[0].address.present, Some(false), "{state}");
         elect(&mut pair, 0, State::Backup);
         assert_eq!(pair.role(0), Role::Backup);
         elect(&mut pair, 0, State::Master);

@@ -1,4 +1,4 @@
-//! The look at the cloud's record that a change of reign is worth.
+//! The read of the cloud's record that a change of term is worth.
 
 use super::*;
 use crate::model::cloud::CallClass;
@@ -25,7 +25,7 @@ fn holder(pair: &Pair, i: usize) -> Option<String> {
     pair.core(i).snapshot(pair.now).groups[0].havips[0].holder.clone()
 }
 
-/// A cluster whose first node reigns, between two audits.
+/// A cluster whose first node is active, between two audits.
 fn settled(arbiter: Arbiter) -> Pair {
     let mut pair = Pair::new(3, arbiter);
     pair.run(if arbiter == Arbiter::Majority { SEC * 25 } else { SEC * 40 });
@@ -54,7 +54,7 @@ fn after_a_planned_move_everybody_knows_the_holder_by_one_look_and_no_write() {
 }
 
 #[test]
-fn the_end_of_a_reign_is_looked_at_when_no_claim_needs_its_looks() {
+fn the_end_of_a_term_is_looked_at_when_no_claim_needs_its_looks() {
     let mut pair = settled(Arbiter::Majority);
     for i in [1, 2] {
         let command = Command::Drain { group: Some(GroupIndex(0)), on: true };

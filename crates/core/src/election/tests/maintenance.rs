@@ -236,10 +236,10 @@ fn voters_that_renew_by_the_file_before_have_not_gone_over() {
     let mut silent = pair;
     let core = silent.nodes[1].as_mut().expect("it runs");
     core.groups[0].kept.maintenance += 1;
-    let farewells = core.farewells(silent.now);
-    assert!(!farewells.is_empty());
-    for farewell in farewells {
-        let said = crate::wire::heartbeat::decode(&farewell.bytes, &core.keys, &core.config.cluster);
+    let goodbyes = core.goodbyes(silent.now);
+    assert!(!goodbyes.is_empty());
+    for goodbye in goodbyes {
+        let said = crate::wire::heartbeat::decode(&goodbye.bytes, &core.keys, &core.config.cluster);
         let Ok(crate::wire::Datagram::Heartbeat(said)) = said else { panic!("a heartbeat: {said:?}") };
         assert!(said.entries.iter().all(|e| e.maintenance == 0), "{said:?}");
     }

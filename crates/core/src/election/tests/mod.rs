@@ -272,7 +272,7 @@ impl Pair {
         Instant::default() + (self.now.since(Instant::default()) - behind)
     }
 
-    /// When a node wants a turn.
+    /// When a node wants a step.
     fn deadline(&self, i: usize) -> Option<Instant> {
         Some(self.nodes[i].as_ref()?.next_deadline() + self.behind.get(&i).copied().unwrap_or_default())
     }

@@ -178,7 +178,7 @@ fn preempt_delay_is_counted_down_and_a_switchover_ends_the_promise() {
     pair.run(SEC * 10);
     let g = until_waiting(&mut pair, 0, "b is active; this node goes first in rank, and waits for preempt-delay", SEC);
     assert!((15_000..=21_000).contains(&g.waiting_ms.expect("known")), "{:?}", g.waiting_ms);
-    assert_eq!(g.epoch, group(&pair, 1).epoch, "the reign is the active node's");
+    assert_eq!(g.epoch, group(&pair, 1).epoch, "the term is the active node's");
     pair.run(SEC * 30);
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
     assert!(reply(&mut pair, 0, switchover(1)).is_ok());

@@ -11,7 +11,7 @@ fn pair(arbiter: Arbiter) -> Pair {
     let mut pair = Pair::with(2, Instant::from_millis(1_000_000), observing);
     pair.bound = vec!["i-a".to_owned()];
     pair.run(Duration::from_secs(40));
-    // The first look was older than what is bound here.
+    // The first read was older than what is bound here.
     pair.log.clear();
     pair
 }

@@ -2,7 +2,7 @@
 
 use super::{Cluster, ClusterError, News};
 use crate::emulator::{Command, ControlError};
-use crate::sandbox::deed::{ApiFault, Deed};
+use crate::sandbox::act::{Act, ApiFault};
 use crate::sandbox::facts::Process;
 use crate::sandbox::said::{AskError, ask};
 use crate::sandbox::setup::GROUP;
@@ -17,9 +17,9 @@ use std::time::Duration;
 /// How long a daemon may take to answer an order.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why a deed was not done.
+/// Why a act was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum DeedError {
+pub enum ActError {
     /// It makes no sense now.
     #[error("{0}")]
     Senseless(String),
@@ -51,16 +51,16 @@ impl Cluster {
     /// Does something. A switchover or a drain has only begun when this returns; who is killed is gone.
     ///
     /// # Errors
-    /// [`DeedError`]; nothing has happened then.
-    pub async fn act(&mut self, deed: &Deed<usize>) -> Result<Vec<News>, DeedError> {
-        let Ok(named) = deed.try_map(|n| Ok::<_, Infallible>(self.name(*n).to_owned()));
+    /// [`ActError`]; nothing has happened then.
+    pub async fn act(&mut self, act: &Act<usize>) -> Result<Vec<News>, ActError> {
+        let Ok(named) = act.try_map(|n| Ok::<_, Infallible>(self.name(*n).to_owned()));
         let text = named.to_string();
         // Before it is done: what follows from it must not come first.
         let at = clock::now();
-        self.carry_out(deed).await?;
-        self.story.deed(at, text.clone());
+        self.carry_out(act).await?;
+        self.story.act(at, text.clone());
         let mut news = vec![self.say(text)];
-        if let Deed::Kill(n) = deed {
+        if let Act::Kill(n) = act {
             // Nothing withstands SIGKILL, so this ends.
             while self.nodes[*n].daemon.is_some() {
                 news.extend(self.turn().await);
@@ -69,42 +69,42 @@ impl Cluster {
         Ok(news)
     }
 
-    async fn carry_out(&mut self, deed: &Deed<usize>) -> Result<(), DeedError> {
-        match deed {
-            Deed::Kill(n) => self.signal(*n, Signal::KILL).await?,
-            Deed::Stop(n) => self.signal(*n, Signal::STOP).await?,
-            Deed::Continue(n) => self.signal(*n, Signal::CONT).await?,
-            Deed::Terminate(n) => self.signal(*n, Signal::TERM).await?,
-            Deed::Start(n) => self.start_again(*n)?,
-            Deed::Partition(nodes) => self.relay.isolate(nodes),
-            Deed::OneWay { from, to } => {
+    async fn carry_out(&mut self, act: &Act<usize>) -> Result<(), ActError> {
+        match act {
+            Act::Kill(n) => self.signal(*n, Signal::KILL).await?,
+            Act::Stop(n) => self.signal(*n, Signal::STOP).await?,
+            Act::Continue(n) => self.signal(*n, Signal::CONT).await?,
+            Act::Terminate(n) => self.signal(*n, Signal::TERM).await?,
+            Act::Start(n) => self.start_again(*n)?,
+            Act::Partition(nodes) => self.relay.isolate(nodes),
+            Act::OneWay { from, to } => {
                 to.iter().filter(|to| *to != from).for_each(|to| self.relay.set_cut(*from, *to, true))
             }
-            Deed::Heal => {
+            Act::Heal => {
                 self.relay.heal();
                 self.control.clear_faults();
                 self.api_of_all = None;
                 self.nodes.iter_mut().for_each(|n| n.api = None);
             }
-            Deed::Api { node, fault } => self.break_api(*node, *fault),
-            Deed::Profile(name) => {
+            Act::Api { node, fault } => self.break_api(*node, *fault),
+            Act::Profile(name) => {
                 drop(self.control.apply(Command::Profile { name: name.clone(), overrides: serde_json::Map::new() })?)
             }
-            Deed::Switchover(n) => {
+            Act::Switchover(n) => {
                 let active = self.facts().active().unwrap_or(*n);
                 let to = Some(self.name(*n).to_owned());
                 self.order(active, Request::Switchover { group: GROUP.to_owned(), to, dry_run: false }).await?;
             }
-            Deed::Drain(n) => self.order(*n, Request::Drain { group: None }).await?,
-            Deed::Undrain(n) => self.order(*n, Request::Undrain { group: None }).await?,
+            Act::Drain(n) => self.order(*n, Request::Drain { group: None }).await?,
+            Act::Undrain(n) => self.order(*n, Request::Undrain { group: None }).await?,
         }
         Ok(())
     }
 
-    async fn signal(&mut self, number: usize, signal: Signal) -> Result<(), DeedError> {
+    async fn signal(&mut self, number: usize, signal: Signal) -> Result<(), ActError> {
         let name = self.name(number).to_owned();
         let node = &mut self.nodes[number];
-        let Some(daemon) = &node.daemon else { return Err(DeedError::Senseless(format!("{name} does not run"))) };
+        let Some(daemon) = &node.daemon else { return Err(ActError::Senseless(format!("{name} does not run"))) };
         daemon.signal(signal).await;
         let pid = daemon.pid;
         match signal {
@@ -115,9 +115,9 @@ impl Cluster {
         Ok(())
     }
 
-    fn start_again(&mut self, number: usize) -> Result<(), DeedError> {
+    fn start_again(&mut self, number: usize) -> Result<(), ActError> {
         if self.nodes[number].daemon.is_some() {
-            return Err(DeedError::Senseless(format!("{} runs already", self.name(number))));
+            return Err(ActError::Senseless(format!("{} runs already", self.name(number))));
         }
         Ok(self.start_node(number)?)
     }
@@ -162,17 +162,17 @@ impl Cluster {
         *slot = Some((fault, self.control.add_fault(rule)));
     }
 
-    async fn order(&self, number: usize, request: Request) -> Result<(), DeedError> {
+    async fn order(&self, number: usize, request: Request) -> Result<(), ActError> {
         let node = || self.name(number).to_owned();
         if !self.nodes[number].process.runs() {
-            return Err(DeedError::Senseless(format!("{} does not run", node())));
+            return Err(ActError::Senseless(format!("{} does not run", node())));
         }
         let socket = self.nodes[number].directory.join("run").join(SOCKET);
         let answer = ask(&socket, &request, PATIENCE).await;
-        let response = answer.map_err(|source| DeedError::Unanswered { node: node(), source })?;
+        let response = answer.map_err(|source| ActError::Unanswered { node: node(), source })?;
         match response.code {
             Code::Done => Ok(()),
-            _ => Err(DeedError::Refused { node: node(), text: response.message }),
+            _ => Err(ActError::Refused { node: node(), text: response.message }),
         }
     }
 }

@@ -51,7 +51,7 @@ impl Cluster {
             nodes.push(Node::new(home(&directory, &node.name, &config, credentials).map_err(files)?));
         }
         let mut cluster = Self::of(plan, nodes, emulator, relay, directory, program);
-        cluster.story.deed(cluster.started, "the cluster is started".to_owned());
+        cluster.story.act(cluster.started, "the cluster is started".to_owned());
         for number in 0..cluster.nodes.len() {
             if let Err(error) = cluster.start_node(number) {
                 cluster.shutdown().await;

@@ -7,7 +7,7 @@ mod parse;
 
 pub use parse::parse;
 
-use super::deed::Deed;
+use super::act::Act;
 use std::fmt;
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ pub enum Command {
     /// End with 1 unless it is so.
     Expect(Fact<NodeRef>),
     /// Do this.
-    Do(Deed<NodeRef>),
+    Do(Act<NodeRef>),
 }
 
 /// One line that says something.

@@ -1,7 +1,7 @@
 //! Reads a script.
 
 use super::{Command, Fact, Line, NodeRef, PATIENCE, ScriptError};
-use crate::sandbox::deed::{ApiFault, Deed};
+use crate::sandbox::act::{Act, ApiFault};
 use crate::simulation::cloud::Profile;
 use havipd::config::parse_duration;
 use std::time::Duration;
@@ -153,24 +153,24 @@ impl<'a> Reader<'a> {
     /// A command, and how long it may take if it is one that waits.
     fn command(&mut self) -> Result<(Command, Option<Duration>), Wrong> {
         let word = self.next("a command")?;
-        let at_once = |deed| Ok((Command::Do(deed), None));
-        let patient = |deed| Ok((Command::Do(deed), Some(PATIENCE)));
+        let at_once = |act| Ok((Command::Do(act), None));
+        let patient = |act| Ok((Command::Do(act), Some(PATIENCE)));
         match word.text {
             "pause" => Ok((Command::Pause(self.duration()?), None)),
             "wait" => Ok((Command::Wait(self.fact()?), Some(PATIENCE))),
             "expect" => Ok((Command::Expect(self.fact()?), Some(Duration::ZERO))),
-            "kill" => at_once(Deed::Kill(self.node()?)),
-            "stop" => at_once(Deed::Stop(self.node()?)),
-            "cont" => at_once(Deed::Continue(self.node()?)),
-            "term" => at_once(Deed::Terminate(self.node()?)),
-            "start" => at_once(Deed::Start(self.node()?)),
+            "kill" => at_once(Act::Kill(self.node()?)),
+            "stop" => at_once(Act::Stop(self.node()?)),
+            "cont" => at_once(Act::Continue(self.node()?)),
+            "term" => at_once(Act::Terminate(self.node()?)),
+            "start" => at_once(Act::Start(self.node()?)),
             "partition" => at_once(self.partition()?),
-            "heal" => at_once(Deed::Heal),
+            "heal" => at_once(Act::Heal),
             "api" => at_once(self.api()?),
             "profile" => at_once(self.profile()?),
-            "switchover" => patient(Deed::Switchover(self.node()?)),
-            "drain" => patient(Deed::Drain(self.node()?)),
-            "undrain" => patient(Deed::Undrain(self.node()?)),
+            "switchover" => patient(Act::Switchover(self.node()?)),
+            "drain" => patient(Act::Drain(self.node()?)),
+            "undrain" => patient(Act::Undrain(self.node()?)),
             other => Err((word.column, unknown("command", other, COMMANDS.iter().copied()))),
         }
     }
@@ -214,19 +214,19 @@ impl<'a> Reader<'a> {
         Ok(nodes)
     }
 
-    fn partition(&mut self) -> Result<Deed<NodeRef>, Wrong> {
+    fn partition(&mut self) -> Result<Act<NodeRef>, Wrong> {
         let mut nodes = self.nodes()?;
         let arrow = self.peek().map(|w| w.column);
         if !self.take("->") {
-            return Ok(Deed::Partition(nodes));
+            return Ok(Act::Partition(nodes));
         }
         match (nodes.pop(), nodes.is_empty()) {
-            (Some(from), true) => Ok(Deed::OneWay { from, to: self.nodes()? }),
+            (Some(from), true) => Ok(Act::OneWay { from, to: self.nodes()? }),
             _ => Err((arrow.unwrap_or(self.end), "only one node can be on the left of ->".to_owned())),
         }
     }
 
-    fn api(&mut self) -> Result<Deed<NodeRef>, Wrong> {
+    fn api(&mut self) -> Result<Act<NodeRef>, Wrong> {
         let node = if self.take("all") { None } else { Some(self.node()?) };
         let word = self.next("a status, hang, throttle or ok")?;
         let fault = match word.text {
@@ -241,13 +241,13 @@ impl<'a> Reader<'a> {
                 }
             },
         };
-        Ok(Deed::Api { node, fault })
+        Ok(Act::Api { node, fault })
     }
 
-    fn profile(&mut self) -> Result<Deed<NodeRef>, Wrong> {
+    fn profile(&mut self) -> Result<Act<NodeRef>, Wrong> {
         let word = self.next("the name of a profile")?;
         let profile = word.text.parse::<Profile>().map_err(|e| (word.column, e.to_string()))?;
-        Ok(Deed::Profile(profile.name))
+        Ok(Act::Profile(profile.name))
     }
 }
 
@@ -292,24 +292,24 @@ mod tests {
             ("expect packets active", Command::Expect(Fact::Packets(NodeRef::Active))),
             ("wait up standby", Command::Wait(Fact::Up(NodeRef::Standby))),
             ("expect moves 3", Command::Expect(Fact::Moves(3))),
-            ("\tkill a", Command::Do(Deed::Kill(a()))),
-            ("stop a", Command::Do(Deed::Stop(a()))),
-            ("cont a", Command::Do(Deed::Continue(a()))),
-            ("term a", Command::Do(Deed::Terminate(a()))),
-            ("start a", Command::Do(Deed::Start(a()))),
-            ("partition a", Command::Do(Deed::Partition(vec![a()]))),
-            ("partition a,b", Command::Do(Deed::Partition(vec![a(), b()]))),
-            ("partition a->b", Command::Do(Deed::OneWay { from: a(), to: vec![b()] })),
-            ("partition a -> b, active", Command::Do(Deed::OneWay { from: a(), to: vec![b(), NodeRef::Active] })),
-            ("heal", Command::Do(Deed::Heal)),
-            ("api all 503", Command::Do(Deed::Api { node: None, fault: Some(ApiFault::Status(503)) })),
-            ("api a hang", Command::Do(Deed::Api { node: Some(a()), fault: Some(ApiFault::Hang) })),
-            ("api b throttle", Command::Do(Deed::Api { node: Some(b()), fault: Some(ApiFault::Throttle) })),
-            ("api b ok", Command::Do(Deed::Api { node: Some(b()), fault: None })),
-            ("profile garp-moves", Command::Do(Deed::Profile("garp-moves".to_owned()))),
-            ("switchover b", Command::Do(Deed::Switchover(b()))),
-            ("drain b", Command::Do(Deed::Drain(b()))),
-            ("undrain b", Command::Do(Deed::Undrain(b()))),
+            ("\tkill a", Command::Do(Act::Kill(a()))),
+            ("stop a", Command::Do(Act::Stop(a()))),
+            ("cont a", Command::Do(Act::Continue(a()))),
+            ("term a", Command::Do(Act::Terminate(a()))),
+            ("start a", Command::Do(Act::Start(a()))),
+            ("partition a", Command::Do(Act::Partition(vec![a()]))),
+            ("partition a,b", Command::Do(Act::Partition(vec![a(), b()]))),
+            ("partition a->b", Command::Do(Act::OneWay { from: a(), to: vec![b()] })),
+            ("partition a -> b, active", Command::Do(Act::OneWay { from: a(), to: vec![b(), NodeRef::Active] })),
+            ("heal", Command::Do(Act::Heal)),
+            ("api all 503", Command::Do(Act::Api { node: None, fault: Some(ApiFault::Status(503)) })),
+            ("api a hang", Command::Do(Act::Api { node: Some(a()), fault: Some(ApiFault::Hang) })),
+            ("api b throttle", Command::Do(Act::Api { node: Some(b()), fault: Some(ApiFault::Throttle) })),
+            ("api b ok", Command::Do(Act::Api { node: Some(b()), fault: None })),
+            ("profile garp-moves", Command::Do(Act::Profile("garp-moves".to_owned()))),
+            ("switchover b", Command::Do(Act::Switchover(b()))),
+            ("drain b", Command::Do(Act::Drain(b()))),
+            ("undrain b", Command::Do(Act::Undrain(b()))),
         ] {
             assert_eq!(one(text), command, "{text}");
         }
@@ -362,6 +362,6 @@ mod tests {
     #[test]
     fn the_built_in_script_is_right() {
         let lines = parse(FAILOVER, &nodes()).unwrap();
-        assert!(lines.iter().any(|l| l.command == Command::Do(Deed::Kill(NodeRef::Active))));
+        assert!(lines.iter().any(|l| l.command == Command::Do(Act::Kill(NodeRef::Active))));
     }
 }

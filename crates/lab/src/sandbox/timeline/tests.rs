@@ -19,7 +19,7 @@ fn transition(ms: u64, node: &str, to: &str, epoch: u64, cause: &str, steps: &[(
 
 fn started() -> Story {
     let mut story = Story::default();
-    story.deed(at(1000), "start".to_owned());
+    story.act(at(1000), "start".to_owned());
     assert_eq!(story.transition(&transition(1500, "a", "claiming", 1, "no-active", &[]), None), None);
     assert_eq!(story.packets(at(1510), Some("a")), None);
     let first = story.transition(&transition(1520, "a", "active", 1, "confirmed", &[]), None).unwrap();
@@ -30,8 +30,8 @@ fn started() -> Story {
 #[test]
 fn a_crash_is_told_from_the_last_heartbeat_to_the_packets() {
     let mut story = started();
-    story.deed(at(2000), "b is killed (SIGKILL)".to_owned());
-    story.deed(at(5000), "a is killed (SIGKILL)".to_owned());
+    story.act(at(2000), "b is killed (SIGKILL)".to_owned());
+    story.act(at(5000), "a is killed (SIGKILL)".to_owned());
     story.gone(at(5002), "a", "signal 9");
     story.look(at(5150), "b");
     story.look(at(5650), "b");
@@ -61,7 +61,7 @@ fn a_crash_is_told_from_the_last_heartbeat_to_the_packets() {
 #[test]
 fn a_move_ends_when_packets_arrive_if_they_come_last() {
     let mut story = started();
-    story.deed(at(3000), "switchover".to_owned());
+    story.act(at(3000), "switchover".to_owned());
     story.transition(&transition(3001, "a", "releasing", 1, "switchover", &[]), None);
     story.transition(&transition(3010, "b", "claiming", 2, "handed-over", &[]), Some(at(3005)));
     assert_eq!(story.transition(&transition(3020, "b", "active", 2, "confirmed", &[]), None), None);
@@ -75,10 +75,10 @@ fn a_move_ends_when_packets_arrive_if_they_come_last() {
 #[test]
 fn the_first_of_several_claims_counts() {
     let mut story = started();
-    story.deed(at(4000), "kill".to_owned());
+    story.act(at(4000), "kill".to_owned());
     story.transition(&transition(5000, "b", "claiming", 2, "peer-dead", &[]), None);
     story.transition(&transition(6000, "b", "backup", 2, "claim-timed-out", &[]), None);
-    story.deed(at(6500), "the API works again".to_owned());
+    story.act(at(6500), "the API works again".to_owned());
     story.transition(&transition(7000, "c", "claiming", 3, "rank-passed", &[]), None);
     story.packets(at(7001), Some("c"));
     let told = story.transition(&transition(7002, "c", "active", 3, "confirmed", &[]), None).unwrap();
@@ -88,7 +88,7 @@ fn the_first_of_several_claims_counts() {
 #[test]
 fn a_long_story_keeps_both_ends() {
     let mut story = started();
-    story.deed(at(4000), "kill".to_owned());
+    story.act(at(4000), "kill".to_owned());
     story.transition(&transition(5000, "b", "claiming", 2, "peer-dead", &[]), None);
     (0..2000).for_each(|i| story.write(at(5001 + i), "b", "attach", "500"));
     story.packets(at(9000), Some("b"));

@@ -13,7 +13,7 @@ pub(in crate::simulation) struct Stamp {
     /// The run of the daemon that sent it.
     pub(in crate::simulation) run: u64,
     pub(in crate::simulation) sent: Instant,
-    /// Rises with each turn of any node: all copies of a datagram have the same.
+    /// Rises with each step of any node: all copies of a datagram have the same.
     pub(in crate::simulation) number: u64,
     /// The receiver's run that it names, and when the datagram of it that it echoes was sent.
     pub(in crate::simulation) echo: Option<(u64, Instant)>,

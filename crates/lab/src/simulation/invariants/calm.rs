@@ -2,12 +2,12 @@
 
 use super::super::cloud::FaultRule;
 use super::super::cluster::Cluster;
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use havipd_core::model::time::Instant;
 
-/// Whom a deed concerns, as far as it is a disturbance.
+/// Whom a step concerns, as far as it is a disturbance.
 pub(super) enum Concerns {
     /// Nodes, links, checks, configurations, or who works on them.
     Nodes,
@@ -28,22 +28,24 @@ fn rule_for(rule: &FaultRule) -> Option<usize> {
     rule.havip.as_deref()?.strip_prefix("havip-")?.parse().ok()
 }
 
-/// What a deed disturbs.
-pub(super) fn concerns(deed: &Deed) -> Concerns {
-    match deed {
-        Deed::Start { .. } | Deed::Crash { .. } | Deed::PowerOff { .. } | Deed::RestoreDisk { .. } => Concerns::Daemons,
-        Deed::CloudFault { rule } => Concerns::Answers(rule_for(rule)),
-        Deed::CloudClear | Deed::CloudDelay { .. } | Deed::CloudCut { .. } | Deed::CloudHeal { .. } => {
+/// What a step disturbs.
+pub(super) fn concerns(kind: &StepKind) -> Concerns {
+    match kind {
+        StepKind::Start { .. } | StepKind::Crash { .. } | StepKind::PowerOff { .. } | StepKind::RestoreDisk { .. } => {
+            Concerns::Daemons
+        }
+        StepKind::CloudFault { rule } => Concerns::Answers(rule_for(rule)),
+        StepKind::CloudClear | StepKind::CloudDelay { .. } | StepKind::CloudCut { .. } | StepKind::CloudHeal { .. } => {
             Concerns::Answers(None)
         }
-        Deed::ForceMaster { havip, .. }
-        | Deed::Unbind { havip, .. }
-        | Deed::FillQuota { havip }
-        | Deed::DeleteHavip { havip }
-        | Deed::CreateHavip { havip } => Concerns::Record(*havip),
-        Deed::Switchover { .. } => Concerns::Plan,
-        Deed::Install { .. } | Deed::SaveDisk { .. } => Concerns::Nothing,
-        deed if deed.rotates() => Concerns::Nothing,
+        StepKind::ForceMaster { havip, .. }
+        | StepKind::Unbind { havip, .. }
+        | StepKind::FillQuota { havip }
+        | StepKind::DeleteHavip { havip }
+        | StepKind::CreateHavip { havip } => Concerns::Record(*havip),
+        StepKind::Switchover { .. } => Concerns::Plan,
+        StepKind::Install { .. } | StepKind::SaveDisk { .. } => Concerns::Nothing,
+        kind if kind.rotates() => Concerns::Nothing,
         _ => Concerns::Nodes,
     }
 }
@@ -68,7 +70,7 @@ impl Calm {
     /// To be asked after the questions about the time before.
     pub(super) fn see(&mut self, world: &World, seen: &Seen<'_>) {
         match seen {
-            Seen::Did { deed } => self.note(world, deed),
+            Seen::Did { kind } => self.note(world, kind),
             Seen::Started { .. } => self.daemons = Some(world.now),
             Seen::Quiet => {
                 (self.nodes, self.daemons) = (Some(world.now), Some(world.now));
@@ -79,16 +81,16 @@ impl Calm {
         }
     }
 
-    fn note(&mut self, world: &World, deed: &Deed) {
-        match deed {
-            Deed::Drain { node, on } => {
+    fn note(&mut self, world: &World, kind: &StepKind) {
+        match kind {
+            StepKind::Drain { node, on } => {
                 self.held_back.retain(|n| n != node);
                 if *on {
                     self.held_back.push(node.clone());
                 }
             }
             // It is the whole group's, wherever it was ended.
-            Deed::Maintenance { on, .. } => {
+            StepKind::Maintenance { on, .. } => {
                 self.held_back.retain(|n| !n.is_empty());
                 if *on {
                     self.held_back.push(String::new());
@@ -97,7 +99,7 @@ impl Calm {
             _ => {}
         }
         let now = Some(world.now);
-        match concerns(deed) {
+        match concerns(kind) {
             Concerns::Nodes => self.nodes = now,
             Concerns::Daemons => self.daemons = now,
             Concerns::Answers(None) => self.cloud.fill(now),

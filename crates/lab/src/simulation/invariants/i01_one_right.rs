@@ -1,13 +1,13 @@
 //! I1: under arbiter `majority` two nodes never have the right at one instant of guest time.
 //!
-//! A right begins or grows only in a turn, so every turn is compared with all other nodes. A guest whose clocks the
+//! A right begins or grows only in a step, so every step is compared with all other nodes. A guest whose clocks the
 //! hypervisor stopped does not count while they stand. Afterwards only the lease that it had by then is excused: until
 //! that lease ends by its own clock, in which it is not over yet, and only while the node has not lost leadership since.
 //! What is renewed after the halt, or won anew, counts. Another number is no other term: a leader takes the next one
 //! without a move, and by a clock that stood still it may do so before it learns that it did.
 
 use super::super::cluster::Cluster;
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -61,7 +61,7 @@ impl Invariant for OneRight {
             return Ok(());
         }
         let host = match *seen {
-            Seen::Did { deed: Deed::Freeze { node, .. } } => {
+            Seen::Did { kind: StepKind::Freeze { node, .. } } => {
                 self.freeze(world, node);
                 return Ok(());
             }

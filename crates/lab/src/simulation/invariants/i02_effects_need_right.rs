@@ -97,11 +97,11 @@ impl EffectsNeedRight {
     }
 }
 
-/// Whether a reign began before its host stood still for longer than the dead time.
+/// Whether a term began before its host stood still for longer than the dead time.
 fn judge_absence(world: &World, host: usize, group: usize, what: &str) -> Result<(), String> {
     let h = &world.hosts[host];
     let Some(((went_on, _), p)) = h.away.zip(h.process.as_ref()) else { return Ok(()) };
-    if p.done[group].has_right() && p.reign_since[group] < went_on {
+    if p.done[group].has_right() && p.term_since[group] < went_on {
         return Err(format!("{} starts {what} for group {group} by a right from before it was away", world.name(host)));
     }
     Ok(())
@@ -159,7 +159,7 @@ impl Invariant for EffectsNeedRight {
                 let h = &world.hosts[*host];
                 let dead_time = h.config.heartbeat.dead_time();
                 match h.away {
-                    // Decided before it stood still, in a turn that is only now carried out to its end: no claim by then.
+                    // Decided before it stood still, in a step that is only now carried out to its end: no claim by then.
                     Some((_, back)) if t.at >= back && t.at.since(back) + Duration::from_millis(1) < dead_time => {
                         Err(format!(
                             "{} claims {:?} after it was away; it must listen for {dead_time:?}",

@@ -8,7 +8,7 @@
 
 use super::super::cloud::{Announcements, OnAttach};
 use super::super::cluster::Cluster;
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -132,9 +132,9 @@ impl Invariant for Takeovers {
             return Ok(());
         }
         match seen {
-            Seen::Did { deed } => {
+            Seen::Did { kind } => {
                 self.open.clear();
-                if let Deed::Crash { node, .. } | Deed::PowerOff { node, .. } = deed {
+                if let StepKind::Crash { node, .. } | StepKind::PowerOff { node, .. } = kind {
                     self.begin(world, node);
                 }
             }

@@ -10,7 +10,7 @@
 
 use super::super::cloud::Fault;
 use super::super::cluster::Cluster;
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -66,12 +66,14 @@ impl CloudAlone {
         }
     }
 
-    fn note_lies(&mut self, world: &World, deed: &Deed) {
-        match deed {
-            Deed::CloudFault { rule } if matches!(rule.fault, Fault::LyingRead { .. } | Fault::StaleRead { .. }) => {
+    fn note_lies(&mut self, world: &World, kind: &StepKind) {
+        match kind {
+            StepKind::CloudFault { rule }
+                if matches!(rule.fault, Fault::LyingRead { .. } | Fault::StaleRead { .. }) =>
+            {
                 self.lies.get_or_insert(world.now);
             }
-            Deed::CloudClear => self.lies = None,
+            StepKind::CloudClear => self.lies = None,
             _ => {}
         }
     }
@@ -108,12 +110,12 @@ impl Invariant for CloudAlone {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Did { deed } => {
-                self.note_lies(world, deed);
-                if matches!(deed, Deed::Freeze { .. }) {
+            Seen::Did { kind } => {
+                self.note_lies(world, kind);
+                if matches!(kind, StepKind::Freeze { .. }) {
                     self.frozen = Some(world.now);
                 }
-                match concerns(deed) {
+                match concerns(kind) {
                     Concerns::Answers(_) | Concerns::Nothing => {}
                     Concerns::Record(havip) => self.holder[havip] = None,
                     _ => (0..world.groups()).for_each(|g| self.forget(world, g)),

@@ -7,7 +7,7 @@
 //! superseded; so do changes of who serves a HAVIP with which nothing is wrong.
 
 use super::super::cluster::Cluster;
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -139,8 +139,8 @@ impl MovesHaveCauses {
     }
 
     /// A partition counts from when the nodes are wholly apart; anything else that happens ends the count.
-    fn note_deed(&mut self, world: &World, deed: &Deed) {
-        let parts = matches!(deed, Deed::Partition { sides } if sides.len() == 2);
+    fn note_step(&mut self, world: &World, kind: &StepKind) {
+        let parts = matches!(kind, StepKind::Partition { sides } if sides.len() == 2);
         let calm = self.calm.nodes(world) && self.calm.daemons(world) && world.winnable();
         self.apart = (self.pair && parts && calm).then(|| {
             let sound = |n: usize| self.calm.havip(world, n).then(|| (world.served(n), 0));
@@ -176,7 +176,7 @@ impl Invariant for MovesHaveCauses {
                 self.judge_partition(world, *host, transition)?;
             }
             Seen::Served { havip } => self.judge_server(world, *havip)?,
-            Seen::Did { deed } => self.note_deed(world, deed),
+            Seen::Did { kind } => self.note_step(world, kind),
             Seen::Quiet => self.apart = None,
             _ => {}
         }

@@ -122,7 +122,7 @@ impl Invariant for OneActive {
                 }
                 Ok(())
             }
-            // A reign that ends in the instant in which it began, before a datagram could tell of it.
+            // A term that ends in the instant in which it began, before a datagram could tell of it.
             Seen::Became { host, transition: t } if t.from == Role::Active && t.to != Role::Releasing => {
                 let last = self.moves[t.group.0].back_mut().filter(|m| m.to == *host && m.at == world.now);
                 if let Some(m) = last {

@@ -5,7 +5,7 @@
 //! changes priorities may lead to a preemption, which is a planned move. Nor does the holder lose the right and claim
 //! it again, but for the stop itself; in a rotation of heartbeat keys nobody loses it.
 
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -28,22 +28,22 @@ pub(super) struct NoNeedlessMoves {
 }
 
 impl NoNeedlessMoves {
-    fn begin(&mut self, world: &World, deed: &Deed) {
+    fn begin(&mut self, world: &World, kind: &StepKind) {
         let cluster = &world.scenario.cluster;
         let keep = Duration::from_millis(cluster.keep_for_ms);
-        let harmless = match deed {
-            Deed::Stop { restart: true, back_ms: Some(back), .. } => {
+        let harmless = match kind {
+            StepKind::Stop { restart: true, back_ms: Some(back), .. } => {
                 cluster.on_restart == OnRestart::Keep && Duration::from_millis(*back) * 2 < keep
             }
-            Deed::Reload { .. } => true,
+            StepKind::Reload { .. } => true,
             _ => false,
         };
         let calm = world.all_calm().is_some_and(|c| c > world.aftermath());
         self.watched = (harmless && calm && world.winnable()).then(|| Watched {
             until: world.now + keep + world.dead_time() * 2,
             holders: (0..world.groups()).map(|g| world.active(g)).collect(),
-            what: format!("{deed:?}"),
-            rotation: deed.rotates(),
+            what: format!("{kind:?}"),
+            rotation: kind.rotates(),
         });
     }
 }
@@ -55,8 +55,8 @@ impl Invariant for NoNeedlessMoves {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Did { deed: Deed::Install { .. } } => {}
-            Seen::Did { deed } => self.begin(world, deed),
+            Seen::Did { kind: StepKind::Install { .. } } => {}
+            Seen::Did { kind } => self.begin(world, kind),
             Seen::Quiet => self.watched = None,
             Seen::Became { host, transition: t } if t.from.has_right() && !t.to.has_right() => {
                 let stopping = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// The kernel's own slack.
 const SLACK: Duration = Duration::from_secs(2);
-/// A live daemon takes it off within its next turn, which a netlink reply may precede.
+/// A live daemon takes it off within its next step, which a netlink reply may precede.
 const AT_ONCE: Duration = Duration::from_millis(1500);
 
 #[derive(Debug)]

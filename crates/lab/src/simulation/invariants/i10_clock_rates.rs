@@ -6,7 +6,7 @@
 //! come of it, or until something else happens: as long as any two rates differ by less than one per cent nobody
 //! loses the right, and nobody claims.
 
-use super::super::deed::Deed;
+use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
@@ -22,9 +22,9 @@ pub(super) struct ClockRates {
 }
 
 impl ClockRates {
-    fn begin(&mut self, world: &World, deed: &Deed) {
+    fn begin(&mut self, world: &World, kind: &StepKind) {
         let calm = world.all_calm().is_some_and(|c| c > world.aftermath());
-        let Deed::ClockRate { ppm, .. } = deed else {
+        let StepKind::ClockRate { ppm, .. } = kind else {
             self.until = None;
             return;
         };
@@ -41,7 +41,7 @@ impl Invariant for ClockRates {
 
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         match seen {
-            Seen::Did { deed } => self.begin(world, deed),
+            Seen::Did { kind } => self.begin(world, kind),
             Seen::Quiet | Seen::Started { .. } => self.until = None,
             Seen::Became { host, transition: t } if self.until.is_some_and(|u| world.now < u) => {
                 let lost = t.from == Role::Active && !t.to.has_right() && t.to != Role::Releasing;

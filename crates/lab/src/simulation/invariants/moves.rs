@@ -8,7 +8,7 @@ use std::time::Duration;
 /// Who was active, in order, per group.
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
-    reigns: Vec<Vec<(Duration, usize)>>,
+    terms: Vec<Vec<(Duration, usize)>>,
 }
 
 impl Moves {
@@ -17,15 +17,15 @@ impl Moves {
         if transition.to != Role::Active {
             return;
         }
-        self.reigns.resize(world.groups(), vec![]);
-        let reigns = &mut self.reigns[transition.group.0];
-        if reigns.last().is_none_or(|(_, last)| last != host) {
-            reigns.push((world.elapsed(), *host));
+        self.terms.resize(world.groups(), vec![]);
+        let terms = &mut self.terms[transition.group.0];
+        if terms.last().is_none_or(|(_, last)| last != host) {
+            terms.push((world.elapsed(), *host));
         }
     }
 
-    /// Moves of a group: the first reign is none.
+    /// Moves of a group: the first term is none.
     pub(crate) fn of(&self, group: usize) -> &[(Duration, usize)] {
-        self.reigns.get(group).and_then(|r| r.get(1..)).unwrap_or_default()
+        self.terms.get(group).and_then(|r| r.get(1..)).unwrap_or_default()
     }
 }

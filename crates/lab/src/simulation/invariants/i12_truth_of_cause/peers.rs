@@ -75,7 +75,7 @@ impl Case<'_> {
             let right = self.stated(last).is_some_and(|(role, _)| role.has_right());
             // What does not fit into one datagram comes with the next.
             let split = if self.world.groups() > FIT { last.stated.interval * 3 / 2 } else { Duration::ZERO };
-            let began = self.world.hosts[*p].process.as_ref().map(|p| p.reign_since[self.group]);
+            let began = self.world.hosts[*p].process.as_ref().map(|p| p.term_since[self.group]);
             right && began.is_none_or(|began| last.sent.since(began) >= split)
         });
         owner.map_or(Ok(()), |p| Err(format!("{} is heard to have the right", self.name(p))))

@@ -1,8 +1,8 @@
 //! The end of all faults: the world is sound, everybody runs, and operators end what they began.
 
 use super::cluster::Cluster;
-use super::happening::Happening;
 use super::host::{Host, Reach};
+use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::model::event::Command;
@@ -33,7 +33,7 @@ impl World {
         self.touch_all();
         self.cloud_changed();
         self.see(&Seen::Quiet);
-        self.after(REMEMBERED, Happening::OperatorsDone);
+        self.after(REMEMBERED, Scheduled::OperatorsDone);
     }
 
     /// Operators end what they began, once the nodes have heard of each other.
@@ -49,7 +49,7 @@ impl World {
             core.is_some_and(|s| s.groups.iter().any(|g| g.maintenance))
         };
         if (0..self.hosts.len()).any(maintained) {
-            self.after(REMEMBERED, Happening::OperatorsDone);
+            self.after(REMEMBERED, Scheduled::OperatorsDone);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A turn of a node's core, and its actions carried out in order.
 
-use super::happening::{Asked, Happening, Wish};
+use super::schedule::{Asked, Scheduled, Wish};
 use super::watch::Seen;
 use super::world::{BEGINNING, World};
 use havipd_core::model::action::{Action, Actions, Persisted};
@@ -15,7 +15,7 @@ impl World {
     pub(super) fn tell(&mut self, host: usize, after: Duration, event: Event) {
         if let Some(p) = &self.hosts[host].process {
             let incarnation = p.incarnation;
-            self.after(after, Happening::Tell { host, incarnation, event: Box::new(event) });
+            self.after(after, Scheduled::Tell { host, incarnation, event: Box::new(event) });
         }
     }
 
@@ -25,7 +25,7 @@ impl World {
     }
 
     /// One event, and everything that follows from it.
-    pub(super) fn turn(&mut self, host: usize, event: Event) {
+    pub(super) fn step(&mut self, host: usize, event: Event) {
         let world_now = self.now;
         let h = &mut self.hosts[host];
         if h.halted.is_some() {
@@ -131,7 +131,7 @@ impl World {
                 if let Some(p) = self.hosts[host].process.as_mut() {
                     p.done[t.group.0] = t.to;
                     if t.to.has_right() && !t.from.has_right() {
-                        p.reign_since[t.group.0] = self.now;
+                        p.term_since[t.group.0] = self.now;
                     }
                 }
                 self.note(Some(host), || {
@@ -166,7 +166,7 @@ impl World {
         }
         p.wake = Some(at);
         let incarnation = p.incarnation;
-        self.at(at, Happening::Wake { host, incarnation });
+        self.at(at, Scheduled::Wake { host, incarnation });
     }
 
     pub(super) fn wake(&mut self, host: usize, incarnation: u64) {
@@ -183,7 +183,7 @@ impl World {
         if p.core.next_deadline() > h.clock.read(now) {
             self.arm(host);
         } else {
-            self.turn(host, Event::TimerExpired);
+            self.step(host, Event::TimerExpired);
         }
     }
 
@@ -202,10 +202,10 @@ impl World {
             return;
         }
         if !h.effects_stuck && h.halted.is_none() {
-            self.turn(host, Event::EffectsProgressed);
+            self.step(host, Event::EffectsProgressed);
         }
         let every = self.hosts[host].config.heartbeat.dead_time() / 4;
-        self.after(every, Happening::Progress { host, incarnation, round });
+        self.after(every, Scheduled::Progress { host, incarnation, round });
     }
 
     fn store(&mut self, host: usize, state: Persisted) {
@@ -222,7 +222,7 @@ impl World {
         let Some(state) = p.wanted.clone() else { return };
         p.storing = true;
         let incarnation = p.incarnation;
-        self.after(latency, Happening::Stored { host, incarnation, state: Box::new(state) });
+        self.after(latency, Scheduled::Stored { host, incarnation, state: Box::new(state) });
     }
 
     pub(super) fn stored(&mut self, host: usize, incarnation: u64, state: Persisted) {
@@ -240,7 +240,7 @@ impl World {
         self.store_next(host);
     }
 
-    /// The process ends in order after this turn; what it wanted to keep is on the disk, if that works.
+    /// The process ends in order after this step; what it wanted to keep is on the disk, if that works.
     fn exits(&mut self, host: usize) {
         self.note(Some(host), || "exits".to_owned());
         if let Some(p) = self.hosts[host].process.as_mut() {
@@ -257,7 +257,7 @@ impl World {
             h.disk = state;
         }
         if let Some(back) = h.back_after_exit.take() {
-            self.after(back, Happening::Start { host });
+            self.after(back, Scheduled::Start { host });
         }
     }
 

@@ -2,10 +2,10 @@
 
 use super::cloud::{Fault, FaultRule, Scope};
 use super::cluster::Cluster;
-use super::deed::Deed;
 use super::network::Link;
 use super::plan::{OPERATIONS, Plan};
 use super::random::of;
+use super::step_kind::StepKind;
 use havipd_core::model::settings::Arbiter;
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ impl Plan {
         match self.rng.u32(0..3) {
             0 => {
                 let back = self.rng.bool();
-                self.add(at, Deed::KeepalivedDies { node, back });
+                self.add(at, StepKind::KeepalivedDies { node, back });
             }
             1 => {
                 let after = self.span();
-                self.add(at, Deed::VrrpSplit { on: true });
-                self.add(at + after, Deed::VrrpSplit { on: false });
+                self.add(at, StepKind::VrrpSplit { on: true });
+                self.add(at + after, StepKind::VrrpSplit { on: false });
             }
-            _ => self.add(at, Deed::StaleVrrp { node }),
+            _ => self.add(at, StepKind::StaleVrrp { node }),
         }
     }
 
@@ -40,29 +40,32 @@ impl Plan {
             10..=14 => self.cloud_fault(at, kind),
             15 => {
                 let (node, havip) = (self.member(), self.havip());
-                self.add(at, Deed::AddressRemoved { node, havip });
+                self.add(at, StepKind::AddressRemoved { node, havip });
             }
             16 => {
                 let (node, after) = (self.member(), self.span());
-                self.add(at, Deed::LinkState { node: node.clone(), up: false });
-                self.add(at + after, Deed::LinkState { node, up: true });
+                self.add(at, StepKind::LinkState { node: node.clone(), up: false });
+                self.add(at + after, StepKind::LinkState { node, up: true });
             }
             17 => {
                 let (node, after) = (self.member(), self.span());
                 let failed = self.rng.bool();
                 let weight = if failed { 0 } else { self.rng.i16(-100..100) };
                 let undecided = !failed && self.rng.u32(0..4) == 0;
-                self.add(at, Deed::Health { node: node.clone(), weight, failed, undecided });
-                self.add(at + after, Deed::Health { node, weight: 0, failed: false, undecided: false });
+                self.add(at, StepKind::Health { node: node.clone(), weight, failed, undecided });
+                self.add(at + after, StepKind::Health { node, weight: 0, failed: false, undecided: false });
             }
             18 => {
                 let (node, for_ms) = (self.node(), self.span());
                 let disk = self.rng.bool();
-                self.add(at, if disk { Deed::DiskStuck { node, for_ms } } else { Deed::EffectsStuck { node, for_ms } });
+                self.add(
+                    at,
+                    if disk { StepKind::DiskStuck { node, for_ms } } else { StepKind::EffectsStuck { node, for_ms } },
+                );
             }
             19 => {
                 let (node, ppm) = (self.node(), self.rng.i64(-4_900..=4_900));
-                self.add(at, Deed::ClockRate { node, ppm });
+                self.add(at, StepKind::ClockRate { node, ppm });
             }
             20..=22 => {
                 let kind = self.rng.u32(0..OPERATIONS);
@@ -77,32 +80,32 @@ impl Plan {
         let (node, after) = (self.node(), at + self.span());
         match kind {
             23 => {
-                let lost = |here| Deed::HeartbeatAddress { node: node.clone(), path: 0, here };
+                let lost = |here| StepKind::HeartbeatAddress { node: node.clone(), path: 0, here };
                 self.add(at, lost(false));
                 self.add(after, lost(true));
             }
             24 => {
-                self.add(at, Deed::SendRefused { node: node.clone(), on: true });
-                self.add(after, Deed::SendRefused { node, on: false });
+                self.add(at, StepKind::SendRefused { node: node.clone(), on: true });
+                self.add(after, StepKind::SendRefused { node, on: false });
             }
             25 => self.flap(at),
             26 => {
                 // Without a halt no daemon whose timers are in time is further behind.
                 let dead = self.cluster.interval_ms * u64::from(self.cluster.dead_multiplier);
                 let by_ms = self.rng.u64(1..dead / 2);
-                self.add(at, Deed::ReadLate { node: node.clone(), by_ms });
-                self.add(after, Deed::ReadLate { node, by_ms: 0 });
+                self.add(at, StepKind::ReadLate { node: node.clone(), by_ms });
+                self.add(after, StepKind::ReadLate { node, by_ms: 0 });
             }
             27 => {
                 for n in 0..self.rng.u64(1..10) {
                     let datagrams = self.rng.u32(1..400);
-                    self.add(at + n * 100, Deed::Flood { node: node.clone(), datagrams });
+                    self.add(at + n * 100, StepKind::Flood { node: node.clone(), datagrams });
                 }
             }
             28 => {
                 let rule = self.throttled();
-                self.add(at, Deed::CloudFault { rule });
-                self.add(after, Deed::CloudClear);
+                self.add(at, StepKind::CloudFault { rule });
+                self.add(after, StepKind::CloudClear);
             }
             _ => self.delay_changes(at),
         }
@@ -113,7 +116,7 @@ impl Plan {
         let (node, group) = (self.member(), self.rng.usize(0..self.cluster.groups));
         for _ in 0..self.rng.u32(1..8) {
             for up in [false, true] {
-                self.add(at, Deed::HavipLink { node: node.clone(), group, up });
+                self.add(at, StepKind::HavipLink { node: node.clone(), group, up });
                 at += self.rng.u64(10..5_000);
             }
         }
@@ -125,10 +128,10 @@ impl Plan {
         for _ in 0..self.rng.u32(1..5) {
             let delay_us = self.rng.u64(200..4_000_000);
             let link = Link { delay_us, ..Link::default() };
-            self.add(at, Deed::Link { from: from.clone(), to: to.clone(), path: None, link });
+            self.add(at, StepKind::Link { from: from.clone(), to: to.clone(), path: None, link });
             at += self.span();
         }
-        self.add(at, Deed::HealNetwork);
+        self.add(at, StepKind::HealNetwork);
     }
 
     /// The cloud has too many calls, and says for how long.
@@ -151,14 +154,14 @@ impl Plan {
         let node = self.node();
         let for_ms = self.span();
         let forgets = self.rng.u32(0..6) == 0;
-        let deed = match kind {
-            0 => Deed::Crash { node, back_ms: self.back(), forgets, sweep: self.rng.bool() },
-            1 => Deed::PowerOff { node, back_ms: self.back(), forgets, told: self.rng.bool() },
-            2 => Deed::Pause { node, for_ms },
-            3 => Deed::PauseWithin { node, actions: self.rng.usize(0..5), for_ms },
-            _ => Deed::Freeze { node, for_ms },
+        let kind = match kind {
+            0 => StepKind::Crash { node, back_ms: self.back(), forgets, sweep: self.rng.bool() },
+            1 => StepKind::PowerOff { node, back_ms: self.back(), forgets, told: self.rng.bool() },
+            2 => StepKind::Pause { node, for_ms },
+            3 => StepKind::PauseWithin { node, actions: self.rng.usize(0..5), for_ms },
+            _ => StepKind::Freeze { node, for_ms },
         };
-        self.add(at, deed);
+        self.add(at, kind);
     }
 
     fn network_fault(&mut self, at: u64, kind: u32) {
@@ -173,12 +176,12 @@ impl Plan {
                         _ => {}
                     }
                 }
-                self.add(at, Deed::Partition { sides });
+                self.add(at, StepKind::Partition { sides });
             }
             6 => {
                 let alone = self.node();
                 let rest = self.names.iter().filter(|n| **n != alone).cloned().collect();
-                self.add(at, Deed::Partition { sides: vec![vec![alone], rest] });
+                self.add(at, StepKind::Partition { sides: vec![vec![alone], rest] });
             }
             _ => {
                 let (from, to) = (self.node(), self.node());
@@ -189,10 +192,10 @@ impl Plan {
                     2 => link.jitter_us = self.rng.u64(1_000..3_000_000),
                     _ => link.duplicate_permille = 500,
                 }
-                self.add(at, Deed::Link { from, to, path: None, link });
+                self.add(at, StepKind::Link { from, to, path: None, link });
             }
         }
-        self.add(after, Deed::HealNetwork);
+        self.add(after, StepKind::HealNetwork);
     }
 
     fn cloud_fault(&mut self, at: u64, kind: u32) {
@@ -201,18 +204,18 @@ impl Plan {
             10 => {
                 let node = self.member();
                 let answers_only = self.rng.bool();
-                self.add(at, Deed::CloudCut { node: node.clone(), answers_only });
-                self.add(after, Deed::CloudHeal { node });
+                self.add(at, StepKind::CloudCut { node: node.clone(), answers_only });
+                self.add(after, StepKind::CloudHeal { node });
             }
             11 => {
                 let ms = of(&mut self.rng, &[100, 500, 1_200, 5_000]);
-                self.add(at, Deed::CloudDelay { ms });
-                self.add(after, Deed::CloudDelay { ms: 0 });
+                self.add(at, StepKind::CloudDelay { ms });
+                self.add(after, StepKind::CloudDelay { ms: 0 });
             }
             12 | 13 => {
                 let rule = self.rule();
-                self.add(at, Deed::CloudFault { rule });
-                self.add(after, Deed::CloudClear);
+                self.add(at, StepKind::CloudFault { rule });
+                self.add(after, StepKind::CloudClear);
             }
             _ => self.third_party(at, after),
         }
@@ -222,12 +225,12 @@ impl Plan {
         let havip = self.havip();
         let target = format!("i-{}", self.member());
         match self.rng.u32(0..5) {
-            0 | 1 => self.add(at, Deed::ForceMaster { havip, target }),
-            2 => self.add(at, Deed::Unbind { havip, target }),
-            3 => self.add(at, Deed::FillQuota { havip }),
+            0 | 1 => self.add(at, StepKind::ForceMaster { havip, target }),
+            2 => self.add(at, StepKind::Unbind { havip, target }),
+            3 => self.add(at, StepKind::FillQuota { havip }),
             _ => {
-                self.add(at, Deed::DeleteHavip { havip });
-                self.add(after, Deed::CreateHavip { havip });
+                self.add(at, StepKind::DeleteHavip { havip });
+                self.add(after, StepKind::CreateHavip { havip });
             }
         }
     }

@@ -6,7 +6,7 @@
 use super::cloud::{Fault, FaultRule, Scope};
 use super::cluster::Cluster;
 use super::network::Link;
-use super::{Deed, Scenario, run};
+use super::{Scenario, StepKind, run};
 use havipd_core::model::settings::{Arbiter, HoldOrRelease};
 
 /// Nothing before it matters any more.
@@ -30,24 +30,24 @@ fn node(name: &str) -> String {
     name.to_owned()
 }
 
-fn crash(name: &str, back_ms: Option<u64>) -> Deed {
-    Deed::Crash { node: node(name), back_ms, forgets: false, sweep: false }
+fn crash(name: &str, back_ms: Option<u64>) -> StepKind {
+    StepKind::Crash { node: node(name), back_ms, forgets: false, sweep: false }
 }
 
-fn apart(one: &[&str], other: &[&str]) -> Deed {
+fn apart(one: &[&str], other: &[&str]) -> StepKind {
     let side = |names: &[&str]| names.iter().map(|n| node(n)).collect();
-    Deed::Partition { sides: vec![side(one), side(other)] }
+    StepKind::Partition { sides: vec![side(one), side(other)] }
 }
 
-fn switchover(to: &str) -> Deed {
-    Deed::Switchover { group: 0, to: Some(node(to)) }
+fn switchover(to: &str) -> StepKind {
+    StepKind::Switchover { group: 0, to: Some(node(to)) }
 }
 
 /// Plays `steps`; whatever promise is broken, the account says which.
-fn holds(cluster: Cluster, steps: &[(u64, Deed)], quiet: u64, end: u64) {
+fn holds(cluster: Cluster, steps: &[(u64, StepKind)], quiet: u64, end: u64) {
     let mut scenario = Scenario::new("bite", cluster).times(quiet, end);
-    for (at, deed) in steps {
-        scenario = scenario.step(*at, deed.clone());
+    for (at, kind) in steps {
+        scenario = scenario.step(*at, kind.clone());
     }
     scenario.check().expect("a scenario that can be run");
     let report = run(&scenario);
@@ -58,19 +58,19 @@ fn holds(cluster: Cluster, steps: &[(u64, Deed)], quiet: u64, end: u64) {
 fn i01_one_right() {
     let three = cluster(3, Arbiter::Majority);
     holds(three.clone(), &[(20_000, apart(&["a"], &["b", "c"]))], NEVER, 40_000);
-    holds(three, &[(20_000, Deed::Pause { node: node("a"), for_ms: 5_000 })], NEVER, 40_000);
+    holds(three, &[(20_000, StepKind::Pause { node: node("a"), for_ms: 5_000 })], NEVER, 40_000);
 }
 
 #[test]
 fn i02_effects_need_the_right() {
     // b is alone when it stands still.
-    let steps = [(20_000, crash("a", None)), (40_000, Deed::Pause { node: node("b"), for_ms: 5_000 })];
+    let steps = [(20_000, crash("a", None)), (40_000, StepKind::Pause { node: node("b"), for_ms: 5_000 })];
     holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 60_000);
 }
 
 #[test]
 fn i03_settles() {
-    let steps = [(20_000, Deed::Unbind { havip: 0, target: node("i-a") })];
+    let steps = [(20_000, StepKind::Unbind { havip: 0, target: node("i-a") })];
     holds(cluster(2, Arbiter::Cloud), &steps, 25_000, 170_000);
 }
 
@@ -94,7 +94,7 @@ fn i04_needs_nobody() {
         applied: false,
     };
     let rule = FaultRule::new(Scope::Attach, refusal).for_caller("b");
-    let steps = [(20_000, Deed::CloudFault { rule }), (25_000, crash("a", None)), (60_000, Deed::CloudClear)];
+    let steps = [(20_000, StepKind::CloudFault { rule }), (25_000, crash("a", None)), (60_000, StepKind::CloudClear)];
     holds(cluster(2, Arbiter::Cloud), &steps, 61_000, 220_000);
 }
 
@@ -117,18 +117,18 @@ fn i05_the_cloud_alone_takes_nothing() {
         [(missing, 120_000), (Fault::Hang, 120_000), (Fault::LyingRead { master: node("i-b") }, 75_000)]
     {
         let rule = FaultRule::new(Scope::Read, fault).for_caller("a");
-        let steps = [(60_000, Deed::CloudFault { rule }), (until, Deed::CloudClear)];
+        let steps = [(60_000, StepKind::CloudFault { rule }), (until, StepKind::CloudClear)];
         holds(cluster(3, Arbiter::Majority), &steps, NEVER, 180_000);
     }
     let two = Cluster { havips: 2, ..cluster(3, Arbiter::Majority) };
-    holds(two, &[(60_000, Deed::DeleteHavip { havip: 1 })], NEVER, 150_000);
+    holds(two, &[(60_000, StepKind::DeleteHavip { havip: 1 })], NEVER, 150_000);
 }
 
 #[test]
 fn i06_a_restart_moves_nothing() {
     for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
         // Nine dead times, in which another one could claim.
-        let stop = Deed::Stop { node: node("a"), restart: true, back_ms: Some(9_000) };
+        let stop = StepKind::Stop { node: node("a"), restart: true, back_ms: Some(9_000) };
         let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
         holds(cluster, &[(CALM, stop)], NEVER, CALM + 40_000);
     }
@@ -144,8 +144,8 @@ fn i06_an_upgrade_moves_nothing() {
             [("c", true), ("b", true), ("a", true), ("a", false), ("c", false), ("b", false)].into_iter().enumerate()
         {
             let at = CALM * (i as u64 + 1);
-            steps.push((at, Deed::Install { node: node(name), later }));
-            steps.push((at, Deed::Stop { node: node(name), restart: true, back_ms: Some(2_000) }));
+            steps.push((at, StepKind::Install { node: node(name), later }));
+            steps.push((at, StepKind::Stop { node: node(name), restart: true, back_ms: Some(2_000) }));
         }
         holds(cluster, &steps, NEVER, CALM * 7);
     }
@@ -157,7 +157,7 @@ fn i06_new_heartbeat_keys_move_nothing() {
         let mut steps = vec![];
         for (i, keys) in [vec![1, 2], vec![2, 1], vec![2]].into_iter().enumerate() {
             for (n, name) in ["b", "a", "c"].into_iter().enumerate() {
-                let reload = Deed::Reload {
+                let reload = StepKind::Reload {
                     node: node(name),
                     interval_ms: None,
                     dead_multiplier: None,
@@ -175,8 +175,8 @@ fn i06_new_heartbeat_keys_move_nothing() {
 #[test]
 fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
     // b is active by a switchover, and a goes before it: a would claim as soon as it may.
-    let stop = Deed::Stop { node: node("b"), restart: true, back_ms: Some(2_000) };
-    let reload = Deed::Reload {
+    let stop = StepKind::Stop { node: node("b"), restart: true, back_ms: Some(2_000) };
+    let reload = StepKind::Reload {
         node: node("b"),
         interval_ms: None,
         dead_multiplier: None,
@@ -186,8 +186,8 @@ fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
     };
     for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
         let cluster = Cluster { keep_for_ms: 20_000, ..cluster(3, arbiter) };
-        for deed in [&stop, &reload] {
-            let steps = [(20_000, switchover("b")), (20_000 + CALM, deed.clone())];
+        for kind in [&stop, &reload] {
+            let steps = [(20_000, switchover("b")), (20_000 + CALM, kind.clone())];
             holds(cluster.clone(), &steps, NEVER, 20_000 + CALM + 40_000);
         }
     }
@@ -196,9 +196,9 @@ fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
 #[test]
 fn i07_forgeries_change_nothing() {
     for permille in [200, 400, 600, 800] {
-        holds(cluster(3, Arbiter::Majority), &[(10_000, Deed::Attack { permille })], NEVER, 120_000);
+        holds(cluster(3, Arbiter::Majority), &[(10_000, StepKind::Attack { permille })], NEVER, 120_000);
     }
-    let flood = |name: &str| Deed::Flood { node: node(name), datagrams: 2_000 };
+    let flood = |name: &str| StepKind::Flood { node: node(name), datagrams: 2_000 };
     holds(cluster(3, Arbiter::Majority), &[(20_000, flood("a")), (21_000, flood("b"))], NEVER, 30_000);
 }
 
@@ -212,16 +212,17 @@ fn i08_the_address_goes() {
 #[test]
 fn i09_who_is_stuck_falls_silent_and_nobody_asks_without_end() {
     let three = cluster(3, Arbiter::Majority);
-    let stuck = Deed::EffectsStuck { node: node("a"), for_ms: 20_000 };
+    let stuck = StepKind::EffectsStuck { node: node("a"), for_ms: 20_000 };
     holds(three.clone(), &[(20_000, stuck)], NEVER, 45_000);
     // b does not hear the holder.
-    let deaf = Deed::Link { from: node("a"), to: node("b"), path: None, link: Link { cut: true, ..Link::default() } };
+    let deaf =
+        StepKind::Link { from: node("a"), to: node("b"), path: None, link: Link { cut: true, ..Link::default() } };
     holds(Cluster { interval_ms: 50, ..three }, &[(20_000, deaf)], NEVER, 100_000);
 }
 
 #[test]
 fn i10_a_clocks_rate_decides_nothing() {
-    let rate = |name: &str, ppm| Deed::ClockRate { node: node(name), ppm };
+    let rate = |name: &str, ppm| StepKind::ClockRate { node: node(name), ppm };
     let steps = [(CALM, rate("a", -4_900)), (CALM + 130_000, rate("b", 4_900))];
     for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
         holds(cluster(3, arbiter), &steps, NEVER, CALM + 250_000);
@@ -243,32 +244,32 @@ const SOON: u64 = 45_000;
 
 #[test]
 fn i01_a_halt_excuses_no_lease_that_was_won_after_it() {
-    let steps = [(20_000, Deed::Freeze { node: node("b"), for_ms: 300 }), (20_500, apart(&["a"], &["b", "c"]))];
+    let steps = [(20_000, StepKind::Freeze { node: node("b"), for_ms: 300 }), (20_500, apart(&["a"], &["b", "c"]))];
     holds(cluster(3, Arbiter::Majority), &steps, NEVER, 40_000);
 }
 
 #[test]
 fn i02_what_is_announced_is_in_the_kernel() {
-    let stuck = Deed::AddressStuck { node: node("b"), for_ms: 3_000, refuses: false };
+    let stuck = StepKind::AddressStuck { node: node("b"), for_ms: 3_000, refuses: false };
     holds(cluster(2, Arbiter::Cloud), &[(19_000, stuck), (20_000, crash("a", None))], NEVER, 60_000);
 }
 
 #[test]
 fn i03_settles_in_the_middle_of_a_run() {
-    let steps = [(20_000, Deed::Unbind { havip: 0, target: node("i-a") })];
+    let steps = [(20_000, StepKind::Unbind { havip: 0, target: node("i-a") })];
     holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 220_000);
 }
 
 #[test]
 fn i05_who_is_told_of_another_holder_gives_way_though_the_cloud_errs() {
     let half = FaultRule { chance: Some(0.5), ..FaultRule::new(Scope::Read, Fault::Reset) };
-    let steps = [(60_000, Deed::CloudFault { rule: half }), (60_001, apart(&["a"], &["b"]))];
+    let steps = [(60_000, StepKind::CloudFault { rule: half }), (60_001, apart(&["a"], &["b"]))];
     holds(Cluster { reclaim_wait_ms: 300_000, ..cluster(2, Arbiter::Cloud) }, &steps, NEVER, 200_000);
 }
 
 #[test]
 fn i06_a_holder_neither_loses_nor_wins_anew_by_a_reload() {
-    let reload = |name: &str| Deed::Reload {
+    let reload = |name: &str| StepKind::Reload {
         node: node(name),
         interval_ms: None,
         dead_multiplier: None,
@@ -298,19 +299,19 @@ fn i12_who_is_dead_did_not_leave() {
 fn i12_one_read_supersedes_nobody() {
     let lie = FaultRule::new(Scope::Read, Fault::LyingRead { master: node("i-b") }).for_caller("a").times(1);
     // a does not hear b, so its audits are all that it has.
-    let steps = [(20_000, crash("b", None)), (40_000, Deed::CloudFault { rule: lie })];
+    let steps = [(20_000, crash("b", None)), (40_000, StepKind::CloudFault { rule: lie })];
     holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 60_000);
 }
 
 #[test]
 fn i12_a_cut_from_the_cloud_alone_isolates_nobody() {
     let cluster = Cluster { when_isolated: HoldOrRelease::Release, ..cluster(3, Arbiter::Cloud) };
-    let cut = Deed::CloudCut { node: node("a"), answers_only: false };
+    let cut = StepKind::CloudCut { node: node("a"), answers_only: false };
     holds(cluster, &[(20_000, crash("c", None)), (30_000, cut)], NEVER, 80_000);
 }
 
 #[test]
 fn i12_a_worker_that_is_stuck_loses_no_lease() {
-    let stuck = Deed::EffectsStuck { node: node("a"), for_ms: 10_000 };
+    let stuck = StepKind::EffectsStuck { node: node("a"), for_ms: 10_000 };
     holds(cluster(3, Arbiter::Majority), &[(20_000, stuck)], NEVER, 40_000);
 }

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 #[expect(
     missing_docs,
-    reason = "the fields are the words of the scenario files; each deed says what it does with them"
+    reason = "the fields are the words of the scenario files; each step says what it does with them"
 )]
-pub enum Deed {
+pub enum StepKind {
     /// The daemon is started, if it does not run.
     Start { node: String },
     /// The daemon dies (SIGKILL). `back_ms` later it is started again.
@@ -41,7 +41,7 @@ pub enum Deed {
     },
     /// SIGSTOP: the daemon stands still, clocks and kernel go on.
     Pause { node: String, for_ms: u64 },
-    /// SIGSTOP in the middle of a turn: after so many actions of the next turn that has more.
+    /// SIGSTOP in the middle of a step: after so many actions of the next step that has more.
     PauseWithin { node: String, actions: usize, for_ms: u64 },
     /// The hypervisor stops the whole guest with its clocks.
     Freeze { node: String, for_ms: u64 },
@@ -201,7 +201,7 @@ pub enum Deed {
     },
 }
 
-impl Deed {
+impl StepKind {
     /// Whether the HAVIP, the group or the path that it names is there.
     pub(super) fn fits(&self, cluster: &Cluster) -> bool {
         let (groups, havips) = (cluster.groups, cluster.groups * cluster.havips);

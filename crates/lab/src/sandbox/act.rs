@@ -25,7 +25,7 @@ impl fmt::Display for ApiFault {
 
 /// One thing to do. `N` says how nodes are named: in a script by words, in the cluster by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed<N> {
+pub enum Act<N> {
     /// SIGKILL.
     Kill(N),
     /// SIGSTOP.
@@ -64,29 +64,29 @@ pub enum Deed<N> {
     Undrain(N),
 }
 
-impl<N> Deed<N> {
+impl<N> Act<N> {
     /// The same with nodes named another way.
     ///
     /// # Errors
     /// The first name that cannot be translated.
-    pub fn try_map<M, E>(&self, mut name: impl FnMut(&N) -> Result<M, E>) -> Result<Deed<M>, E> {
+    pub fn try_map<M, E>(&self, mut name: impl FnMut(&N) -> Result<M, E>) -> Result<Act<M>, E> {
         Ok(match self {
-            Self::Kill(n) => Deed::Kill(name(n)?),
-            Self::Stop(n) => Deed::Stop(name(n)?),
-            Self::Continue(n) => Deed::Continue(name(n)?),
-            Self::Terminate(n) => Deed::Terminate(name(n)?),
-            Self::Start(n) => Deed::Start(name(n)?),
-            Self::Partition(nodes) => Deed::Partition(nodes.iter().map(name).collect::<Result<_, E>>()?),
+            Self::Kill(n) => Act::Kill(name(n)?),
+            Self::Stop(n) => Act::Stop(name(n)?),
+            Self::Continue(n) => Act::Continue(name(n)?),
+            Self::Terminate(n) => Act::Terminate(name(n)?),
+            Self::Start(n) => Act::Start(name(n)?),
+            Self::Partition(nodes) => Act::Partition(nodes.iter().map(name).collect::<Result<_, E>>()?),
             Self::OneWay { from, to } => {
                 let from = name(from)?;
-                Deed::OneWay { from, to: to.iter().map(name).collect::<Result<_, E>>()? }
+                Act::OneWay { from, to: to.iter().map(name).collect::<Result<_, E>>()? }
             }
-            Self::Heal => Deed::Heal,
-            Self::Api { node, fault } => Deed::Api { node: node.as_ref().map(name).transpose()?, fault: *fault },
-            Self::Profile(profile) => Deed::Profile(profile.clone()),
-            Self::Switchover(n) => Deed::Switchover(name(n)?),
-            Self::Drain(n) => Deed::Drain(name(n)?),
-            Self::Undrain(n) => Deed::Undrain(name(n)?),
+            Self::Heal => Act::Heal,
+            Self::Api { node, fault } => Act::Api { node: node.as_ref().map(name).transpose()?, fault: *fault },
+            Self::Profile(profile) => Act::Profile(profile.clone()),
+            Self::Switchover(n) => Act::Switchover(name(n)?),
+            Self::Drain(n) => Act::Drain(name(n)?),
+            Self::Undrain(n) => Act::Undrain(name(n)?),
         })
     }
 }
@@ -96,7 +96,7 @@ fn list<N: fmt::Display>(nodes: &[N]) -> String {
 }
 
 /// In words, as a timeline shows it.
-impl<N: fmt::Display> fmt::Display for Deed<N> {
+impl<N: fmt::Display> fmt::Display for Act<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill(n) => write!(f, "{n} is killed (SIGKILL)"),

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 /// One datagram that says that this boot is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Farewell {
+pub struct Goodbye {
     /// Which of our own heartbeat addresses to send from.
     pub path: usize,
     /// Where to.
@@ -24,9 +24,9 @@ pub struct Farewell {
 
 impl Core {
     /// Our boot and those that the peers have proven, and what we have: while these, and the
-    /// configuration, stay, the farewells made with them stay good.
+    /// configuration, stay, the goodbyes made with them stay good.
     #[must_use]
-    pub fn farewell_basis(&self) -> (Vec<BootId>, Vec<bool>) {
+    pub fn goodbye_basis(&self) -> (Vec<BootId>, Vec<bool>) {
         let peers = self.peers.iter().map(|p| p.session.peer_boot().unwrap_or(BootId::NONE));
         let boots = std::iter::once(self.boot).chain(peers).collect();
         (boots, self.groups.iter().map(|g| g.role.has_right()).collect())
@@ -34,12 +34,12 @@ impl Core {
 
     /// The last word to every peer that has proven itself, in the order in which it is to be sent.
     #[must_use]
-    pub fn farewells(&self, now: Instant) -> Vec<Farewell> {
+    pub fn goodbyes(&self, now: Instant) -> Vec<Goodbye> {
         let proven = self.peers.iter().filter(|p| p.session.peer_boot().is_some()).map(|p| p.node);
-        proven.flat_map(|node| self.farewells_to(node, now)).collect()
+        proven.flat_map(|node| self.goodbyes_to(node, now)).collect()
     }
 
-    fn farewells_to(&self, node: NodeIndex, now: Instant) -> Vec<Farewell> {
+    fn goodbyes_to(&self, node: NodeIndex, now: Instant) -> Vec<Goodbye> {
         let Some(peer) = self.peers.of(node) else { return Vec::new() };
         let mut rest = self.last_entries(node);
         let mut parts = Vec::new();
@@ -74,7 +74,7 @@ impl Core {
             for (path, index, to) in self.paths_to(node) {
                 heartbeat.path = index;
                 let bytes = encode(&heartbeat, &self.keys, &self.config.cluster);
-                all.extend(bytes.ok().map(|bytes| Farewell { path, to, bytes }));
+                all.extend(bytes.ok().map(|bytes| Goodbye { path, to, bytes }));
             }
         }
         all

@@ -1,106 +1,112 @@
 //! The steps of a scenario, carried out; what they do to a machine and what operators do has files of its own.
 
 use super::cluster::Cluster;
-use super::deed::Deed;
-use super::happening::Happening;
 use super::host::{AddressStuck, Halt, Reach};
+use super::schedule::Scheduled;
+use super::step_kind::StepKind;
 use super::watch::Seen;
 use super::world::World;
 use std::time::Duration;
 
 impl World {
-    pub(super) fn carry_out_deed(&mut self, deed: &Deed) {
-        self.note(None, || format!("STEP {deed:?}"));
-        self.see(&Seen::Did { deed });
-        match deed {
-            Deed::Start { node } => self.start(self.node(node)),
-            Deed::Crash { node, back_ms, forgets, sweep } => self.crash(self.node(node), *back_ms, *forgets, *sweep),
-            Deed::PowerOff { node, back_ms, forgets, told } => {
+    pub(super) fn carry_out_step(&mut self, kind: &StepKind) {
+        self.note(None, || format!("STEP {kind:?}"));
+        self.see(&Seen::Did { kind });
+        match kind {
+            StepKind::Start { node } => self.start(self.node(node)),
+            StepKind::Crash { node, back_ms, forgets, sweep } => {
+                self.crash(self.node(node), *back_ms, *forgets, *sweep)
+            }
+            StepKind::PowerOff { node, back_ms, forgets, told } => {
                 self.power_off(self.node(node), *back_ms, *forgets, *told);
             }
-            Deed::Pause { node, for_ms } => self.halt(self.node(node), Halt::Stopped, Duration::from_millis(*for_ms)),
-            Deed::Freeze { node, for_ms } => self.halt(self.node(node), Halt::Frozen, Duration::from_millis(*for_ms)),
-            Deed::ClockRate { node, ppm } => self.clock_rate(self.node(node), *ppm),
-            Deed::PauseWithin { node, actions, for_ms } => {
+            StepKind::Pause { node, for_ms } => {
+                self.halt(self.node(node), Halt::Stopped, Duration::from_millis(*for_ms))
+            }
+            StepKind::Freeze { node, for_ms } => {
+                self.halt(self.node(node), Halt::Frozen, Duration::from_millis(*for_ms))
+            }
+            StepKind::ClockRate { node, ppm } => self.clock_rate(self.node(node), *ppm),
+            StepKind::PauseWithin { node, actions, for_ms } => {
                 let host = self.node(node);
                 self.touch(host);
                 self.hosts[host].interrupt = Some((*actions, Duration::from_millis(*for_ms)));
             }
-            Deed::Flood { node, datagrams } => self.flood(self.node(node), *datagrams),
-            Deed::SaveDisk { node } => {
+            StepKind::Flood { node, datagrams } => self.flood(self.node(node), *datagrams),
+            StepKind::SaveDisk { node } => {
                 let host = self.node(node);
                 self.hosts[host].saved = Some(self.hosts[host].disk.clone());
             }
-            Deed::RestoreDisk { node, back_ms } => {
+            StepKind::RestoreDisk { node, back_ms } => {
                 let host = self.node(node);
                 self.crash(host, Some(*back_ms), true, false);
                 self.hosts[host].disk = self.hosts[host].saved.clone().unwrap_or_default();
             }
-            Deed::Link { .. }
-            | Deed::HoldDatagrams { .. }
-            | Deed::Partition { .. }
-            | Deed::HealNetwork
-            | Deed::Attack { .. } => {
-                self.network_deed(deed);
+            StepKind::Link { .. }
+            | StepKind::HoldDatagrams { .. }
+            | StepKind::Partition { .. }
+            | StepKind::HealNetwork
+            | StepKind::Attack { .. } => {
+                self.network_step(kind);
             }
-            Deed::AddressRemoved { node, havip } => {
+            StepKind::AddressRemoved { node, havip } => {
                 let host = self.node(node);
                 self.touch(host);
                 self.drop_address(host, Cluster::havip_address(*havip));
             }
-            Deed::LinkState { node, up } => self.link_state(self.node(node), *up),
-            Deed::HavipLink { node, group, up } => self.havip_link(self.node(node), *group, *up),
-            Deed::HeartbeatAddress { node, path, here } => self.heartbeat_address(self.node(node), *path, *here),
-            Deed::SendRefused { node, on } => {
+            StepKind::LinkState { node, up } => self.link_state(self.node(node), *up),
+            StepKind::HavipLink { node, group, up } => self.havip_link(self.node(node), *group, *up),
+            StepKind::HeartbeatAddress { node, path, here } => self.heartbeat_address(self.node(node), *path, *here),
+            StepKind::SendRefused { node, on } => {
                 let host = self.node(node);
                 self.touch(host);
                 self.hosts[host].refuses = *on;
             }
-            Deed::Health { node, weight, failed, undecided } => {
+            StepKind::Health { node, weight, failed, undecided } => {
                 let host = self.node(node);
                 self.touch(host);
                 self.hosts[host].health = Some((*weight, *failed, *undecided));
                 self.tell_health(host);
             }
-            Deed::KeepalivedDies { node, back } => self.kill_keepalived(self.node(node), *back),
-            Deed::VrrpSplit { on } => {
+            StepKind::KeepalivedDies { node, back } => self.kill_keepalived(self.node(node), *back),
+            StepKind::VrrpSplit { on } => {
                 self.vrrp_split = *on;
                 self.touch_all();
             }
-            Deed::Install { node, later } => {
+            StepKind::Install { node, later } => {
                 let host = self.node(node);
                 self.hosts[host].later_installed = *later;
             }
-            Deed::StateNumbers { node, epoch, maintenance } => {
+            StepKind::StateNumbers { node, epoch, maintenance } => {
                 let host = self.node(node);
                 for group in self.hosts[host].disk.groups.values_mut() {
                     group.epoch_reserved = epoch.unwrap_or(group.epoch_reserved);
                     group.maintenance = maintenance.unwrap_or(group.maintenance);
                 }
             }
-            Deed::StaleVrrp { node } => self.stale_state(self.node(node)),
-            Deed::ReadLate { node, by_ms } => {
+            StepKind::StaleVrrp { node } => self.stale_state(self.node(node)),
+            StepKind::ReadLate { node, by_ms } => {
                 let host = self.node(node);
                 self.touch(host);
                 self.hosts[host].reads_late = Duration::from_millis(*by_ms);
             }
-            Deed::EffectsStuck { node, for_ms } => self.stick(self.node(node), false, *for_ms),
-            Deed::DiskStuck { node, for_ms } => self.stick(self.node(node), true, *for_ms),
-            Deed::AddressStuck { node, for_ms, refuses } => {
+            StepKind::EffectsStuck { node, for_ms } => self.stick(self.node(node), false, *for_ms),
+            StepKind::DiskStuck { node, for_ms } => self.stick(self.node(node), true, *for_ms),
+            StepKind::AddressStuck { node, for_ms, refuses } => {
                 let host = self.node(node);
                 self.touch(host);
                 let how = if *refuses { AddressStuck::Refuses } else { AddressStuck::Hangs };
                 self.hosts[host].address_stuck = Some(how);
-                self.after(Duration::from_millis(*for_ms), Happening::FreeAddress { host });
+                self.after(Duration::from_millis(*for_ms), Scheduled::FreeAddress { host });
             }
-            Deed::Switchover { .. }
-            | Deed::Drain { .. }
-            | Deed::Maintenance { .. }
-            | Deed::ResetNumbers { .. }
-            | Deed::Stop { .. }
-            | Deed::Reload { .. }
-            | Deed::File { .. } => self.operate(deed),
-            _ => self.cloud_deed(deed),
+            StepKind::Switchover { .. }
+            | StepKind::Drain { .. }
+            | StepKind::Maintenance { .. }
+            | StepKind::ResetNumbers { .. }
+            | StepKind::Stop { .. }
+            | StepKind::Reload { .. }
+            | StepKind::File { .. } => self.operate(kind),
+            _ => self.cloud_step(kind),
         }
         self.note_service();
     }
@@ -109,9 +115,9 @@ impl World {
         self.scenario.cluster.position(name).expect("checked with the scenario")
     }
 
-    fn network_deed(&mut self, deed: &Deed) {
-        match deed {
-            Deed::Link { from, to, path, link } => {
+    fn network_step(&mut self, kind: &StepKind) {
+        match kind {
+            StepKind::Link { from, to, path, link } => {
                 let (from, to) = (self.node(from), self.node(to));
                 let before = self.network.impaired(from, to);
                 self.network.set(*path, from, to, *link);
@@ -121,14 +127,14 @@ impl World {
                     self.touch(to);
                 }
             }
-            Deed::HoldDatagrams { from, to, for_ms } => {
+            StepKind::HoldDatagrams { from, to, for_ms } => {
                 let (from, to) = (self.node(from), self.node(to));
                 self.network.hold(from, to, self.now + Duration::from_millis(*for_ms));
                 self.touch(from);
                 self.touch(to);
             }
-            Deed::Partition { sides } => self.partition(sides),
-            Deed::Attack { permille } => self.attack_permille = *permille,
+            StepKind::Partition { sides } => self.partition(sides),
+            StepKind::Attack { permille } => self.attack_permille = *permille,
             _ => {
                 self.network.heal();
                 self.touch_all();
@@ -150,23 +156,23 @@ impl World {
         }
     }
 
-    fn cloud_deed(&mut self, deed: &Deed) {
+    fn cloud_step(&mut self, kind: &StepKind) {
         let now = self.now;
-        match deed {
-            Deed::CloudCut { node, answers_only } => {
+        match kind {
+            StepKind::CloudCut { node, answers_only } => {
                 let host = self.node(node);
                 self.hosts[host].reach = if *answers_only { Reach::AnswersLost } else { Reach::Nothing };
                 self.touch(host);
                 return;
             }
-            Deed::CloudHeal { node } => {
+            StepKind::CloudHeal { node } => {
                 let host = self.node(node);
                 self.hosts[host].reach = Reach::Both;
                 self.touch(host);
                 return;
             }
-            Deed::CloudDelay { ms } => self.cloud_delay = Duration::from_millis(*ms),
-            Deed::CloudFault { rule } => {
+            StepKind::CloudDelay { ms } => self.cloud_delay = Duration::from_millis(*ms),
+            StepKind::CloudFault { rule } => {
                 let hit = self.hit_by(rule);
                 self.cloud.add_fault(rule.clone());
                 match hit {
@@ -175,26 +181,26 @@ impl World {
                 }
                 return self.cloud_changed();
             }
-            Deed::CloudClear => {
+            StepKind::CloudClear => {
                 let hit: Vec<usize> = (0..self.hosts.len()).filter(|h| self.cloud_errs_for(*h)).collect();
                 self.cloud.clear_faults();
                 hit.into_iter().for_each(|host| self.touch(host));
                 return self.cloud_changed();
             }
             // The console refuses what does not fit; nothing has changed then.
-            Deed::ForceMaster { havip, target } => {
+            StepKind::ForceMaster { havip, target } => {
                 let _ = self.cloud.force_master(now, &Cluster::havip_id(*havip), target);
             }
-            Deed::Unbind { havip, target } => {
+            StepKind::Unbind { havip, target } => {
                 let _ = self.cloud.unbind(now, &Cluster::havip_id(*havip), target);
             }
-            Deed::FillQuota { havip } => {
+            StepKind::FillQuota { havip } => {
                 let _ = self.cloud.fill_quota(now, &Cluster::havip_id(*havip));
             }
-            Deed::DeleteHavip { havip } => {
+            StepKind::DeleteHavip { havip } => {
                 let _ = self.cloud.delete_havip(now, &Cluster::havip_id(*havip));
             }
-            Deed::CreateHavip { havip } => self.create_havip(*havip),
+            StepKind::CreateHavip { havip } => self.create_havip(*havip),
             _ => {}
         }
         self.touch_all();

@@ -1,18 +1,18 @@
-//! One turn of the core: the facts that every part may read and the lists that it may add to.
+//! One step of the core: the facts that every part may read and the lists that it may add to.
 
 use super::peer::Peers;
 use crate::model::action::Actions;
 use crate::model::digest::Digest;
 use crate::model::ids::{BootId, NodeIndex, OperationId, Target};
 use crate::model::settings::Config;
-use crate::model::step::{Jitter, Operations, StepContext};
+use crate::model::step::{Jitter, Operations, ReconcileContext};
 use crate::model::time::Instant;
 use crate::model::timer::Timers;
 use std::time::Duration;
 
 /// What a part of the core sees and may do during one event.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
+pub(crate) struct StepContext<'a> {
     /// The instant of the event.
     pub(crate) now: Instant,
     pub(crate) config: &'a Config,
@@ -24,7 +24,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) started: Instant,
     /// Nothing is claimed before this instant (after a pause of this host).
     pub(crate) claims_from: Instant,
-    /// Effects need a turn of the effects side before this instant.
+    /// Effects need a step of the effects side before this instant.
     pub(crate) alive_until: Instant,
     pub(crate) peers: &'a Peers,
     /// What this node is to the cloud.
@@ -47,10 +47,10 @@ pub(crate) struct Turn<'a> {
     pub(crate) persist: &'a mut bool,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> StepContext<'a> {
     /// What of it the reconciler sees: neither peers nor what they are told.
-    pub(crate) fn context(&mut self) -> StepContext<'_> {
-        StepContext {
+    pub(crate) fn context(&mut self) -> ReconcileContext<'_> {
+        ReconcileContext {
             now: self.now,
             config: self.config,
             boot: self.boot,
@@ -63,14 +63,14 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Asks for another turn at `at`.
+    /// Asks for another step at `at`.
     pub(crate) fn wake(&mut self, at: Instant) {
         if at > self.now {
             self.timers.wake(at);
         }
     }
 
-    /// Whether `at` has come; if not, asks for a turn when it does.
+    /// Whether `at` has come; if not, asks for a step when it does.
     pub(crate) fn due(&mut self, at: Instant) -> bool {
         self.timers.due(self.now, at)
     }

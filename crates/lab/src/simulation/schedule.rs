@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Something that is to happen.
 #[derive(Debug)]
-pub(super) enum Happening {
+pub(super) enum Scheduled {
     /// A step of the scenario.
     Step(usize),
     /// A core's deadline.
@@ -88,7 +88,7 @@ pub(super) enum Happening {
         incarnation: u64,
         state: Box<Persisted>,
     },
-    /// The effects side did a turn.
+    /// The effects side did a step.
     Progress {
         host: usize,
         incarnation: u64,
@@ -187,7 +187,7 @@ pub(super) struct Entry {
     pub(super) at: Instant,
     /// Of two at one instant the first that was planned comes first.
     pub(super) order: u64,
-    pub(super) what: Happening,
+    pub(super) what: Scheduled,
 }
 
 impl PartialEq for Entry {
