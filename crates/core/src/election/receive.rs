@@ -24,7 +24,7 @@ impl Core {
     }
 
     /// One datagram. ⚠ What does not authenticate reaches neither a session nor a step: a flood of it would otherwise cost an
-    /// evaluation of every group each, and the heartbeats that wait behind it. (I7; `bites::i07_forgeries_change_nothing`)
+    /// evaluation of every group each, and the heartbeats that wait behind it. (I7; `sensitivity::i07_forgeries_change_nothing`)
     pub(super) fn datagram(
         &mut self,
         now: Instant,
