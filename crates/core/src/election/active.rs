@@ -8,7 +8,7 @@ use crate::model::action::Action;
 use crate::model::event::InstanceState;
 use crate::model::ids::{NodeIndex, OperationId, Target};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Arbiter, HoldOrRelease};
+use crate::model::settings::HoldOrRelease;
 use crate::reconcile::{HavipReconciler, Outcome};
 use crate::wire::Flags;
 use crate::wire::session::suspicion;
@@ -52,7 +52,7 @@ impl Group {
             return;
         }
         let heard = *self.outnumbered.get_or_insert(step.now) + suspicion(step.config.heartbeat.interval);
-        let majority = self.by_majority(step);
+        let majority = self.arbiter(step).grants_leases();
         let short = majority && self.right_until(step) < step.now + step.dead_time() / 2;
         let from = if majority { heard } else { heard.max(self.renumbers_from) };
         if self.granted_to_another(step) || !(short || step.due(from)) {
@@ -86,7 +86,7 @@ impl Group {
     /// for as long as an audit is good.
     fn superseded_now(&mut self, step: &mut StepContext<'_>) -> bool {
         let settings = self.settings(step);
-        if !settings.arbiter.by_record() || self.maintained() {
+        if !settings.arbiter.follows_record() || self.maintained() {
             return false;
         }
         let me = step.identity.map(Target::id);
@@ -122,7 +122,7 @@ impl Group {
         let no_cloud =
             self.reconcilers.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
         self.isolated_since = match no_cloud {
-            Some(since) if no_peer && settings.arbiter != Arbiter::Majority => {
+            Some(since) if no_peer && !settings.arbiter.grants_leases() => {
                 step.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(step.now))
             }
             _ => None,
@@ -134,7 +134,7 @@ impl Group {
             step.out.push(Action::Warn { group: Some(self.index), text: text.into() });
         }
         // keepalived would have us active all the same.
-        let may_release = !self.by_keepalived(step);
+        let may_release = !self.arbiter(step).is_external();
         if self.isolated() && may_release && settings.when_isolated == HoldOrRelease::Release {
             let text = "neither peers nor cloud answer, and when-isolated is release";
             self.lose(step, Role::Backup, Cause::Isolated, text.into(), None);
@@ -160,7 +160,7 @@ impl Group {
             return self.switch_over_to(step, node);
         }
         // Where keepalived elects it has reasons of its own.
-        if self.maintained() || step.stopping || self.by_keepalived(step) || !step.due(self.plan.retry_at()) {
+        if self.maintained() || step.stopping || self.arbiter(step).is_external() || !step.due(self.plan.retry_at()) {
             return;
         }
         let settings = self.settings(step);

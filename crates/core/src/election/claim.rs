@@ -6,7 +6,6 @@ use super::rank;
 use super::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::Arbiter;
 use crate::model::time::Instant;
 use crate::reconcile::{Failure, HavipReconciler, Outcome};
 use crate::wire::Flags;
@@ -53,7 +52,7 @@ impl Group {
             step.out.push(crate::model::action::Action::Warn { group: Some(self.index), text: text.clone() });
             self.step_done(step, text);
         }
-        if self.settings(step).arbiter != Arbiter::Majority {
+        if !self.arbiter(step).grants_leases() {
             self.note_reach(step);
         }
         match self.may_claim(step) {
@@ -65,7 +64,7 @@ impl Group {
                 }
                 self.waiting = why;
             }
-            Verdict::Claim(cause, why, peer) => self.ask(step, cause, why, peer),
+            Verdict::Claim(cause, why, peer) => self.request(step, cause, why, peer),
         }
     }
 
@@ -77,7 +76,7 @@ impl Group {
         if self.maintained() && !self.resumes(step) {
             return Verdict::Wait("cluster-wide maintenance is on".into());
         }
-        if self.by_keepalived(step) {
+        if self.arbiter(step).is_external() {
             return self.may_claim_by_keepalived(step);
         }
         if let Some((node, text)) = self.offered(step) {
@@ -95,14 +94,11 @@ impl Group {
             return Verdict::Wait(reason);
         }
         // The turns by rank are counted from when a claim could first have succeeded.
-        let since = (*self.vacant_since.get_or_insert(step.now)).max(self.first_vote(step));
+        let since = (*self.vacant_since.get_or_insert(step.now)).max(self.first_answer(step));
         if let Some(reason) = self.outranked(step, since).or_else(|| self.may_resume(step, since)) {
             return Verdict::Wait(reason);
         }
-        match self.settings(step).arbiter {
-            Arbiter::Cloud => self.ask_cloud(step),
-            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(step),
-        }
+        self.consult(step)
     }
 
     /// What keeps this node from claiming whatever the others do.
@@ -148,7 +144,7 @@ impl Group {
     /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
     fn until_it_preempts(&self, step: &StepContext<'_>) -> Option<Instant> {
         let settings = self.settings(step);
-        let since = self.eligible_since.filter(|_| settings.preempt && !self.by_keepalived(step))?;
+        let since = self.eligible_since.filter(|_| settings.preempt && !self.arbiter(step).is_external())?;
         self.goes_before_active(step).then_some(since + settings.preempt_delay).filter(|at| *at > step.now)
     }
 
@@ -184,17 +180,6 @@ impl Group {
             }
         }
         self.heard_by_another(step).or_else(|| self.unheard_of(step))
-    }
-
-    /// ⚠ Arbiter `cloud`: a member that is heard hears the active node, and is heard there. So that node is alive, and only the way
-    /// from there to here is broken: a claim would move the address for nothing. It says no more by then if that node died.
-    fn heard_by_another(&self, step: &StepContext<'_>) -> Option<Waiting> {
-        if self.settings(step).arbiter != Arbiter::Cloud {
-            return None;
-        }
-        let hears = |p: &&Peer| p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::HEARS_ACTIVE));
-        let name = &step.config.node(step.peers.iter().filter(|p| p.up(step.now)).find(hears)?.node).name;
-        Some(format!("{name} hears the active node, which this node does not hear").into())
     }
 
     /// ⚠ A live member that has started anew and has not spoken of this group yet, since not all of them fit one datagram, may be
@@ -255,15 +240,6 @@ impl Group {
         (up && !step.due(until)).then(|| Waiting::until(until, format!("{name} was the holder and may resume")))
     }
 
-    /// When voters that start together with us may give their first vote.
-    fn first_vote(&self, step: &StepContext<'_>) -> Instant {
-        if self.by_majority(step) { self.voter.quarantine_ends() } else { Instant::default() }
-    }
-
-    pub(super) fn by_majority(&self, step: &StepContext<'_>) -> bool {
-        self.settings(step).arbiter == Arbiter::Majority
-    }
-
     /// Others go first; the k-th in rank has its turn after k dead times without a claim.
     fn outranked(&self, step: &mut StepContext<'_>, since: Instant) -> Option<Waiting> {
         let first = rank::before(step, self.settings(step), self.tag, self.effective(step));
@@ -293,9 +269,42 @@ impl Group {
                 };
                 Verdict::Claim(cause, format!("{name} was active and {how}"), Some(peer.node))
             }
-            None if self.by_keepalived(step) => Verdict::Claim(Cause::NoActive, "nobody is active".into(), None),
+            None if self.arbiter(step).is_external() => {
+                Verdict::Claim(Cause::NoActive, "nobody is active".into(), None)
+            }
             None => Verdict::Claim(Cause::NoActive, "nobody is active and we are first in rank".into(), None),
         }
+    }
+
+    /// Leadership was granted: the term begins.
+    pub(super) fn begin_claim(
+        &mut self,
+        step: &mut StepContext<'_>,
+        cause: Cause,
+        why: String,
+        peer: Option<NodeIndex>,
+    ) {
+        self.seen = self.seen.max(self.epoch);
+        self.reserve_epochs(step);
+        self.refusals = 0;
+        self.planned = cause == Cause::HandedOver;
+        let settled = self.planned && peer.is_some_and(|p| self.peer_settled(step, p));
+        if self.kept.preemption_suspended != settled {
+            self.kept.preemption_suspended = settled;
+            *step.persist = true;
+        }
+        self.waiting = Waiting::default();
+        self.reach = super::reach::Reach::default();
+        self.note_silence(step, cause, peer);
+        let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
+        self.step_done(step, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
+        self.become_role(step, Role::Claiming, cause, why, peer);
+    }
+
+    /// After a switchover the suspension of preemption goes with the right; an unplanned move ends it.
+    fn peer_settled(&self, step: &StepContext<'_>, node: NodeIndex) -> bool {
+        let entry = step.peers.of(node).and_then(|p| p.entries.get(&self.tag));
+        entry.is_some_and(|e| e.flags.has(Flags::SETTLED))
     }
 
     pub(crate) fn step_claiming(&mut self, step: &mut StepContext<'_>) {

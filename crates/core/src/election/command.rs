@@ -166,7 +166,7 @@ impl Group {
             Some(member) if member.witness => {
                 return Err(format!("this node is a witness of {name}: it is never active, there is nothing to drain"));
             }
-            Some(_) if self.by_keepalived(step) => {
+            Some(_) if self.arbiter(step).is_external() => {
                 return Err("keepalived elects: lower its priority on this node, or stop it".into());
             }
             Some(_) => (self.kept.drained, self.drain_known) = (true, true),

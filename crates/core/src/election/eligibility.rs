@@ -64,7 +64,7 @@ impl Group {
                 || p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::ELIGIBLE))
         };
         let bars = self.role.has_right() || step.peers.iter().any(able);
-        (bars && !self.by_keepalived(step)).then_some((Cause::AddressFailed, text))
+        (bars && !self.arbiter(step).is_external()).then_some((Cause::AddressFailed, text))
     }
 
     /// Why this node could not be active, if so. A witness never could and is no fault.

@@ -1,24 +1,24 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
 
+use super::arbiter::keepalived::Vrrp;
+use super::arbiter::lease::{Asker, Voter};
+use super::arbiter::superseded::Superseded;
 use super::claim::Waiting;
 use super::damping::Damping;
 use super::handover::{FailedMove, Plan};
-use super::keepalived::Vrrp;
-use super::lease::{Asker, Voter};
 use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
 use super::serving::Term;
 use super::shadow::Shadow;
 use super::step_context::StepContext;
-use super::superseded::Superseded;
 use super::timeline::{LATE, Late};
 use crate::health::Health;
 use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
 use crate::model::digest::Digest;
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Arbiter, Group as Settings, Interface, Member};
+use crate::model::settings::{Group as Settings, Interface, Member};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::reconcile::{HavipReconciler, Outcome};
@@ -287,16 +287,7 @@ impl Group {
     /// Takes the right away when what it stands on is gone.
     fn check_right(&mut self, step: &mut StepContext<'_>) {
         if self.right_until(step) <= step.now {
-            let (cause, text) = match self.settings(step).arbiter {
-                // A lease that is renewed is worth nothing where nothing is carried out.
-                Arbiter::Majority if step.alive_until > step.now => {
-                    (Cause::LeaseLost, "no majority renewed the lease in time")
-                }
-                _ => (
-                    Cause::Away,
-                    "this host, or the part of the daemon that carries things out, stood still for the dead time",
-                ),
-            };
+            let (cause, text) = self.why_it_ran_out(step);
             self.lose(step, Role::Backup, cause, text.into(), None);
             return;
         }
@@ -312,14 +303,7 @@ impl Group {
 
     /// Until when effects may start on our word.
     pub(crate) fn right_until(&self, step: &StepContext<'_>) -> Instant {
-        let settings = self.settings(step);
-        match settings.arbiter {
-            Arbiter::Majority => {
-                let lease = self.asker.right_until(step.now, settings.members.len());
-                lease.unwrap_or_default().min(step.alive_until)
-            }
-            _ => step.alive_until,
-        }
+        self.granted_until(step.config, step.now, step.alive_until).unwrap_or_default()
     }
 
     /// Whether cluster-wide maintenance is on.
@@ -341,12 +325,9 @@ impl Group {
         }
         // A claim that follows at once begins with nothing of this one, least of all its end.
         self.reconcilers.iter_mut().for_each(HavipReconciler::close);
-        self.asker.stop();
-        self.voter.gave_up(step.config.local, step.boot, u64::MAX, None);
-        self.vrrp.spend();
+        self.relinquish(step);
         // A daemon that is leaving goes on leaving, without the right.
         self.plan = self.plan.after();
-        self.displaces.clear();
         self.vacant_since = None;
         // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.
         self.eligible_since = None;

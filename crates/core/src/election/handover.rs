@@ -8,7 +8,7 @@ use crate::model::action::Action;
 use crate::model::event::Reply;
 use crate::model::ids::{GroupIndex, NodeIndex};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Arbiter, OnRestart, OnStop};
+use crate::model::settings::{OnRestart, OnStop};
 use crate::model::time::Instant;
 use crate::wire::Flags;
 use std::time::Duration;
@@ -178,7 +178,7 @@ impl Group {
         self.plan.failed = why;
         self.plan.until = step.now + step.dead_time() * 2;
         self.displaces = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
-        if self.settings(step).arbiter == Arbiter::Majority {
+        if self.arbiter(step).grants_leases() {
             self.asker.begin(step.now, self.epoch);
             *step.changed = true;
         }
@@ -188,7 +188,7 @@ impl Group {
     /// Keeps the address until the right is back; without it, two leases at most.
     fn step_taking_back(&mut self, step: &mut StepContext<'_>) {
         let settings = self.settings(step);
-        let majority = settings.arbiter == Arbiter::Majority;
+        let majority = settings.arbiter.grants_leases();
         let granted = self.asker.right_until(step.now, settings.members.len()).is_some();
         if !majority || granted {
             let retry_at = step.now + RETRY.max(step.dead_time());
@@ -252,7 +252,7 @@ impl Group {
     fn switchover_to(&self, step: &StepContext<'_>, to: Option<NodeIndex>) -> Result<NodeIndex, Reply> {
         let settings = self.settings(step);
         let name = &settings.name;
-        if self.by_keepalived(step) {
+        if self.arbiter(step).is_external() {
             let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp);
             return Err(Reply::Refused(text));
         }
@@ -298,7 +298,7 @@ impl Group {
             (true, OnRestart::Keep, _) | (false, _, OnStop::Keep | OnStop::Release) => false,
         };
         // keepalived elects: nobody else can take over on our word.
-        let hand_over = hand_over && !self.by_keepalived(step);
+        let hand_over = hand_over && !self.arbiter(step).is_external();
         let keep = restart || settings.on_stop != OnStop::Release;
         if self.role == Role::Releasing {
             self.plan.leaving = Some(Leaving::HandingOver);
@@ -338,7 +338,7 @@ impl Group {
                 let long = step.now + self.keep_for.unwrap_or_default() / 2;
                 let settings = self.settings(step);
                 let lease = self.asker.right_until(step.now, settings.members.len());
-                let granted = settings.arbiter != Arbiter::Majority || lease.is_some_and(|until| until >= long);
+                let granted = !settings.arbiter.grants_leases() || lease.is_some_and(|until| until >= long);
                 if !granted && !step.due(since + step.dead_time() * 2) {
                     return;
                 }

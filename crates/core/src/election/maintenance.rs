@@ -55,7 +55,7 @@ impl Group {
     ///
     /// Every node is told, one after the other, in maintenance: nobody claims meanwhile. Until maintenance ends, what
     /// those that were not told yet say of the numbers of before is left aside; so the order does not matter. Who is
-    /// active stays it, under a number that begins again; voters renew it (see [`super::lease::Voter`]).
+    /// active stays it, under a number that begins again; voters renew it (see [`super::arbiter::lease::Voter`]).
     pub(super) fn reset_numbers(&mut self, step: &mut StepContext<'_>) -> Reply {
         let name = &self.settings(step).name;
         let high = self.seen.max(self.epoch);

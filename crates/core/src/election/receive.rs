@@ -1,10 +1,10 @@
 //! What a datagram changes: sessions, what peers said, and grants.
 
 use super::Core;
-use super::lease::{Ask, has_given_up};
+use super::arbiter::lease::{Ask, has_given_up};
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, NodeIndex};
-use crate::model::settings::Arbiter;
+
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::wire::heartbeat::{DecodeError, Header, encode_probe};
@@ -154,7 +154,7 @@ impl Core {
             }
             peer.said.insert(entry.group, heartbeat.seq);
             news = true;
-            if self.config.groups[index.0].arbiter == Arbiter::Majority {
+            if self.config.groups[index.0].arbiter.grants_leases() {
                 self.vote(now, node, index, entry, heartbeat);
                 self.count_vote(now, node, index, entry);
             }

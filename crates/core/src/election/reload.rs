@@ -1,8 +1,8 @@
 //! Taking over a new configuration without a change of role.
 
 use super::Core;
+use super::arbiter::keepalived::Vrrp;
 use super::group::Group;
-use super::keepalived::Vrrp;
 use super::peer::Peer;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, HavipIndex};

@@ -1,14 +1,14 @@
 //! Heartbeats: when they go out, and what they say.
 
 use super::Core;
+use super::arbiter::lease::Ask;
 use super::group::Group;
-use super::lease::Ask;
 use super::peer::Peer;
 use super::step_context::StepContext;
 use crate::model::action::{Action, Actions, KeptGrant};
 use crate::model::ids::{Epoch, NodeIndex};
 use crate::model::role::Role;
-use crate::model::settings::{Arbiter, Config};
+use crate::model::settings::Config;
 use crate::model::time::Instant;
 use crate::model::timer::Timer;
 use crate::reconcile::HavipReconciler;
@@ -119,7 +119,7 @@ impl Core {
     fn vote_for_ourselves(&mut self, now: Instant) {
         self.sender.own_seq += 1;
         for i in 0..self.groups.len() {
-            if self.config.groups[i].arbiter != Arbiter::Majority {
+            if !self.config.groups[i].arbiter.grants_leases() {
                 continue;
             }
             let Some(lease) = self.states_lease(i, now) else { continue };

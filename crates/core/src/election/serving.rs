@@ -153,7 +153,7 @@ impl Group {
             // Nobody may be able to take over until the cloud's answer is another one.
             return (LOOK_IN_FAULT.min(step.config.cloud.audit_interval), CallClass::Background);
         }
-        let waiting_for_cloud = self.settings(step).arbiter.by_record() && self.claim_may_follow(step);
+        let waiting_for_cloud = self.arbiter(step).follows_record() && self.claim_may_follow(step);
         if waiting_for_cloud && self.owner_suspected(step) {
             // The answer must be here, and one suspicion old, before the dead time is over.
             ((step.dead_time() / 4).clamp(SOON, LOOK_WAITING), CallClass::Standby)
@@ -207,9 +207,9 @@ impl Group {
     /// How the HAVIPs are to be had now.
     pub(crate) fn serve_how(&self, step: &mut StepContext<'_>) -> Serve {
         let settings = self.settings(step);
-        let by_cloud = settings.arbiter.by_record();
+        let by_cloud = settings.arbiter.follows_record();
         // keepalived may be quicker than our dead time: whoever misses a heartbeat may just have been elected.
-        let doubted = |p: &Peer| if self.by_keepalived(step) { p.suspected(step.now) } else { !p.up(step.now) };
+        let doubted = |p: &Peer| if self.arbiter(step).is_external() { p.suspected(step.now) } else { !p.up(step.now) };
         let unseen = |n: NodeIndex| step.peers.of(n).is_some_and(doubted);
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != step.config.local);
         let target = |n: NodeIndex| step.target_of(n).map(|t| t.id().to_owned());

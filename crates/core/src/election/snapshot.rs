@@ -301,9 +301,9 @@ impl Core {
             active,
             arbiter: settings.arbiter,
             right_ms: right.map(|until| ms(until, now)),
-            votes_in_ms: (settings.arbiter == Arbiter::Majority && g.voter.quarantined(now))
+            votes_in_ms: (settings.arbiter.grants_leases() && g.voter.quarantined(now))
                 .then(|| ms(g.voter.quarantine_ends(), now)),
-            vrrp: (settings.arbiter == Arbiter::Keepalived).then(|| {
+            vrrp: (settings.arbiter.is_external()).then(|| {
                 let said = g.vrrp.said();
                 VrrpSnapshot {
                     name: settings.vrrp.to_string(),
@@ -338,12 +338,8 @@ impl Core {
 
     /// Until when a group's right lasts.
     fn right_of(&self, g: &super::group::Group, now: Instant) -> Option<Instant> {
-        let settings = &self.config.groups[g.index.0];
         let alive = self.stall.alive_until(now, self.config.heartbeat.dead_time());
-        match settings.arbiter {
-            Arbiter::Majority => g.asker.right_until(now, settings.members.len()).map(|lease| lease.min(alive)),
-            _ => Some(alive),
-        }
+        g.granted_until(&self.config, now, alive)
     }
 
     /// The instant until which this node has the right in group `index`; `None` without it.

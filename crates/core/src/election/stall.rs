@@ -4,7 +4,7 @@ use super::Core;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::BootId;
 use crate::model::role::{Cause, Role};
-use crate::model::settings::Arbiter;
+
 use crate::model::time::Instant;
 use crate::wire::session::{Session, suspicion};
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Core {
     /// alone, which are as long by those clocks. Under the other arbiters, where one peer may be most of them, it is as
     /// likely that peer's clock, and takes nothing from a holder.
     fn frozen(&self, now: Instant, lease: Duration) -> bool {
-        let leases = self.config.groups.iter().any(|g| g.arbiter == Arbiter::Majority);
+        let leases = self.config.groups.iter().any(|g| g.arbiter.grants_leases());
         let lags = |s: &Session| s.clock_stood_still(lease) || leases && s.clock_runs_slow();
         let up: Vec<_> = self.peers.iter().filter(|p| p.up(now)).collect();
         let ahead = up.iter().filter(|p| lags(&p.session)).count();

@@ -7,7 +7,7 @@ use super::peer::Peers;
 use crate::model::digest::Digest;
 use crate::model::ids::NodeIndex;
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Arbiter, Group as Settings};
+use crate::model::settings::Group as Settings;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::wire::Flags;
@@ -186,7 +186,7 @@ impl Core {
     ) -> Option<String> {
         let settings = &self.config.groups[g.index.0];
         let one = members.iter().filter(|m| !m.witness).count() < 2;
-        if one || settings.arbiter == Arbiter::Keepalived || settings.member(self.config.local).is_none() {
+        if one || settings.arbiter.is_external() || settings.member(self.config.local).is_none() {
             return None;
         }
         let others = members.iter().filter(|m| m.node != active);
@@ -201,7 +201,7 @@ impl Core {
             .iter()
             .filter(|m| self.config.node(m.node).name.as_str() != active && votes(m.node))
             .count();
-        (settings.arbiter == Arbiter::Majority && left * 2 <= voters).then(|| {
+        (settings.arbiter.grants_leases() && left * 2 <= voters).then(|| {
             format!(
                 "without {active} only {left} of {voters} nodes are left, which is no majority: nobody could take over"
             )

@@ -93,8 +93,20 @@ impl Arbiter {
 
     /// Whether the cloud's record counts where nodes cannot see each other.
     #[must_use]
-    pub const fn by_record(self) -> bool {
+    pub const fn follows_record(self) -> bool {
         matches!(self, Self::Cloud | Self::Keepalived)
+    }
+
+    /// Whether voters grant leadership for a time, and so end it.
+    #[must_use]
+    pub const fn grants_leases(self) -> bool {
+        matches!(self, Self::Majority)
+    }
+
+    /// Whether somebody else elects, and this daemon only carries the HAVIP after the leader.
+    #[must_use]
+    pub const fn is_external(self) -> bool {
+        matches!(self, Self::Keepalived)
     }
 }
 

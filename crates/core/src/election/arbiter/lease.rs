@@ -5,7 +5,7 @@
 //! *sent* it, less a margin for the rate at which clocks may differ, so a late answer is worth
 //! less, and an echo alone is worth nothing.
 
-use super::step_context::StepContext;
+use crate::election::step_context::StepContext;
 use crate::model::ids::{BootId, Epoch, NodeIndex};
 use crate::model::time::Instant;
 use crate::wire::{Entry, Grant};

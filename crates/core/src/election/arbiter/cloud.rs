@@ -3,13 +3,15 @@
 //! `claim.rs` asks here once everything else speaks for a claim. A read that is too old, or that was issued before
 //! the holder was so much as suspected, is no opinion.
 
-use super::claim::{Verdict, Waiting};
-use super::group::Group;
-use super::step_context::StepContext;
+use crate::election::claim::{Verdict, Waiting};
+use crate::election::group::Group;
+use crate::election::peer::Peer;
+use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::Strangers;
+use crate::model::settings::{Arbiter, Strangers};
 use crate::reconcile::{Failure, LastRead};
+use crate::wire::Flags;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ const READ_AGE: Duration = Duration::from_secs(2);
 
 impl Group {
     /// The cloud's record is the third opinion: without a fresh one there is no claim.
-    pub(super) fn ask_cloud(&mut self, step: &mut StepContext<'_>) -> Verdict {
+    pub(in crate::election) fn ask_cloud(&mut self, step: &mut StepContext<'_>) -> Verdict {
         let reads: Vec<Option<Arc<LastRead>>> = self.reconcilers.iter().map(|l| l.read.clone()).collect();
         let (mut displaces, mut silent) = (Vec::new(), Vec::new());
         for (i, read) in reads.iter().enumerate() {
@@ -84,6 +86,17 @@ impl Group {
         }
         self.displaces = displaces;
         verdict
+    }
+
+    /// ⚠ Arbiter `cloud`: a member that is heard hears the active node, and is heard there. So that node is alive, and only the way
+    /// from there to here is broken: a claim would move the address for nothing. It says no more by then if that node died.
+    pub(in crate::election) fn heard_by_another(&self, step: &StepContext<'_>) -> Option<Waiting> {
+        if self.arbiter(step) != Arbiter::Cloud {
+            return None;
+        }
+        let hears = |p: &&Peer| p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::HEARS_ACTIVE));
+        let name = &step.config.node(step.peers.iter().filter(|p| p.up(step.now)).find(hears)?.node).name;
+        Some(format!("{name} hears the active node, which this node does not hear").into())
     }
 
     /// A silence counts once this node has listened for long enough while the cloud answered.

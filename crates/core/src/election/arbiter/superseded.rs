@@ -4,8 +4,8 @@
 //! second apart name another member; afterwards it holds back until something new is known, so
 //! that a lasting partition costs one move per wait and never a tug of war.
 
-use super::active::AUDIT_AGE;
-use super::step_context::StepContext;
+use crate::election::active::AUDIT_AGE;
+use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, OperationId, Target};
 use crate::model::settings::Group;
 use crate::model::time::Instant;

@@ -1,25 +1,23 @@
-//! Asking for the right once a claim may be made: a majority is asked until it grants or refuses, the other
-//! arbiters have answered already; then the term begins.
+//! Arbiter `majority`: asking the voters for a lease once a claim may be made; then the term begins.
 
-use super::claim::Waiting;
-use super::group::Group;
-use super::step_context::StepContext;
+use crate::election::group::Group;
+use crate::election::step_context::StepContext;
 use crate::model::ids::NodeIndex;
-use crate::model::role::{Cause, Role};
-use crate::wire::Flags;
+use crate::model::role::Cause;
 use std::time::Duration;
 
 /// The wait between asks that are refused is doubled so often: eight leases at most.
 const REFUSALS_MAX: u32 = 3;
 
 impl Group {
-    /// Asks the arbiter; a majority answers by its grants, the others at once.
-    pub(super) fn ask(&mut self, step: &mut StepContext<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
-        if !self.by_majority(step) {
-            self.epoch = self.seen.next();
-            self.begin_claim(step, cause, why, peer);
-            return;
-        }
+    /// Asks the voters until enough of them grant the lease, or one refuses.
+    pub(super) fn request_leases(
+        &mut self,
+        step: &mut StepContext<'_>,
+        cause: Cause,
+        why: String,
+        peer: Option<NodeIndex>,
+    ) {
         match self.asker.asking_since() {
             None if !step.due(self.ask_again_at) => {}
             None => {
@@ -61,35 +59,11 @@ impl Group {
         step.part_of(step.dead_time() * leases)
     }
 
-    pub(super) fn stop_asking(&mut self, step: &mut StepContext<'_>) {
+    pub(in crate::election) fn stop_asking(&mut self, step: &mut StepContext<'_>) {
         if self.asker.asking_since().is_some() {
             self.asker.stop();
             self.voter.gave_up(step.config.local, step.boot, u64::MAX, None);
             *step.changed = true;
         }
-    }
-
-    fn begin_claim(&mut self, step: &mut StepContext<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
-        self.seen = self.seen.max(self.epoch);
-        self.reserve_epochs(step);
-        self.refusals = 0;
-        self.planned = cause == Cause::HandedOver;
-        let settled = self.planned && peer.is_some_and(|p| self.peer_settled(step, p));
-        if self.kept.preemption_suspended != settled {
-            self.kept.preemption_suspended = settled;
-            *step.persist = true;
-        }
-        self.waiting = Waiting::default();
-        self.reach = super::reach::Reach::default();
-        self.note_silence(step, cause, peer);
-        let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
-        self.step_done(step, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
-        self.become_role(step, Role::Claiming, cause, why, peer);
-    }
-
-    /// After a switchover the suspension of preemption goes with the right; an unplanned move ends it.
-    fn peer_settled(&self, step: &StepContext<'_>, node: NodeIndex) -> bool {
-        let entry = step.peers.of(node).and_then(|p| p.entries.get(&self.tag));
-        entry.is_some_and(|e| e.flags.has(Flags::SETTLED))
     }
 }

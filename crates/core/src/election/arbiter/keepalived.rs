@@ -8,15 +8,14 @@
 //! the word that a router of lower priority was heard; so does the other side when it becomes BACKUP. So the HAVIP
 //! follows whom keepalived keeps when the split ends, although that node hears of no change of its own state.
 
-use super::Core;
-use super::claim::Verdict;
-use super::group::Group;
-use super::step_context::StepContext;
+use crate::election::Core;
+use crate::election::claim::Verdict;
+use crate::election::group::Group;
+use crate::election::step_context::StepContext;
 use crate::model::action::Actions;
 use crate::model::event::{VrrpReport, VrrpSource};
 use crate::model::ids::GroupIndex;
 use crate::model::role::Cause;
-use crate::model::settings::Arbiter;
 use crate::model::time::Instant;
 use crate::model::vrrp::State;
 use crate::reconcile::HavipReconciler;
@@ -72,9 +71,15 @@ impl Vrrp {
 }
 
 impl Core {
-    pub(super) fn vrrp_reported(&mut self, now: Instant, to: GroupIndex, report: VrrpReport, actions: &mut Actions) {
+    pub(in crate::election) fn vrrp_reported(
+        &mut self,
+        now: Instant,
+        to: GroupIndex,
+        report: VrrpReport,
+        actions: &mut Actions,
+    ) {
         self.each_group(now, actions, |group, step| {
-            if group.index == to && group.by_keepalived(step) && group.vrrp.take(now, report) {
+            if group.index == to && group.arbiter(step).is_external() && group.vrrp.take(now, report) {
                 group.superseded.forgive();
                 let text = format!("keepalived decides: {} ({})", report.state, report.source);
                 group.step_done(step, text);
@@ -84,13 +89,9 @@ impl Core {
 }
 
 impl Group {
-    pub(crate) fn by_keepalived(&self, step: &StepContext<'_>) -> bool {
-        self.settings(step).arbiter == Arbiter::Keepalived
-    }
-
     /// Whether keepalived has somebody else in mind, or nobody: a reason to let go, unless everything is frozen.
     pub(crate) fn outvoted(&self, step: &StepContext<'_>) -> Option<String> {
-        let state = self.vrrp.state().filter(|_| self.by_keepalived(step) && !self.maintained())?;
+        let state = self.vrrp.state().filter(|_| self.arbiter(step).is_external() && !self.maintained())?;
         (state != State::Master).then(|| format!("keepalived is {state} for {}", self.settings(step).vrrp))
     }
 
@@ -108,7 +109,7 @@ impl Group {
 
     /// Whether keepalived would have this node active, as far as it has said.
     pub(crate) fn vrrp_allows(&self, step: &StepContext<'_>) -> bool {
-        !self.by_keepalived(step) || self.vrrp.state() == Some(State::Master)
+        !self.arbiter(step).is_external() || self.vrrp.state() == Some(State::Master)
     }
 
     /// Whether an address of the last run may still be resumed with.
@@ -149,7 +150,7 @@ impl Group {
 
     /// Whether the right stands on a decision that is not used up: it goes before everybody.
     pub(crate) fn decided(&self, step: &StepContext<'_>) -> bool {
-        self.by_keepalived(step) && !self.vrrp.spent
+        self.arbiter(step).is_external() && !self.vrrp.spent
     }
 
     /// Whom this claim replaces: whoever the cloud named last, and whoever was active last.

@@ -12,19 +12,19 @@
 //! Interval and leases are part of the digest. Until maintenance is over nodes with the new file go by those of the file
 //! before: a lease of another length would be refused by, or renewed too rarely by, voters that have yet to get it.
 
-use super::group::Group;
-use super::step_context::StepContext;
+use crate::election::group::Group;
+use crate::election::step_context::StepContext;
 use crate::model::digest::Digest;
 use crate::model::ids::NodeIndex;
-use crate::model::settings::{Arbiter, Config};
+use crate::model::settings::Config;
 use crate::model::settled::{Pace, Settled};
 use std::time::Duration;
 
 impl Group {
     /// Compares the file in force with the one that was agreed on, and takes it over once most of the voters have it.
-    pub(super) fn settle_digest(&mut self, step: &mut StepContext<'_>) {
+    pub(in crate::election) fn settle_digest(&mut self, step: &mut StepContext<'_>) {
         let (settings, config) = (self.settings(step), step.config);
-        if settings.arbiter != Arbiter::Majority {
+        if !settings.arbiter.grants_leases() {
             self.unsettled = None;
             return;
         }
@@ -68,7 +68,7 @@ impl Group {
     pub(crate) fn pace(&self, config: &Config, digest: Digest) -> Pace {
         let settings = &config.groups[self.index.0];
         let changing = self.maintained() || self.unsettled.is_some();
-        let of_before = self.settled_before(digest).filter(|_| changing && settings.arbiter == Arbiter::Majority);
+        let of_before = self.settled_before(digest).filter(|_| changing && settings.arbiter.grants_leases());
         of_before.and_then(Settled::pace).unwrap_or(Pace::of(config, settings))
     }
 
@@ -99,18 +99,18 @@ impl Group {
     }
 
     /// Whether this node, as a voter, gives nothing but renewals.
-    pub(super) fn only_renews(&self) -> bool {
+    pub(in crate::election) fn only_renews(&self) -> bool {
         self.maintained() || self.unsettled.is_some()
     }
 
     /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
     /// bindings.
-    pub(super) fn differs(&self, step: &StepContext<'_>) -> Option<String> {
+    pub(in crate::election) fn differs(&self, step: &StepContext<'_>) -> Option<String> {
         self.mismatch(step).or_else(|| self.unsettled.clone())
     }
 
     /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.
-    pub(super) fn maintenance_said(&self) -> u32 {
+    pub(in crate::election) fn maintenance_said(&self) -> u32 {
         if self.unsettled.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
     }
 }

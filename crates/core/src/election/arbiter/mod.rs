@@ -1,0 +1,84 @@
+//! Who decides whether this node may lead: one arbiter a group, each in a file of its own.
+//!
+//! The rest of the election asks here, and never which arbiter it is. What differs is said once, in [`Arbiter`]'s
+//! properties (does it grant leases, does the cloud's record count, is the leader elected elsewhere) and in the answers
+//! below.
+
+pub(super) mod adoption;
+pub(super) mod cloud;
+pub(super) mod keepalived;
+pub(super) mod lease;
+mod majority;
+pub(super) mod superseded;
+
+use super::claim::Verdict;
+use super::group::Group;
+use super::step_context::StepContext;
+use crate::model::ids::NodeIndex;
+use crate::model::role::Cause;
+use crate::model::settings::{Arbiter, Config};
+use crate::model::time::Instant;
+
+impl Group {
+    pub(super) fn arbiter(&self, step: &StepContext<'_>) -> Arbiter {
+        self.settings(step).arbiter
+    }
+
+    /// What the arbiter says to a claim against which neither heartbeats nor rank have anything left to say.
+    pub(super) fn consult(&mut self, step: &mut StepContext<'_>) -> Verdict {
+        match self.arbiter(step) {
+            Arbiter::Cloud => self.ask_cloud(step),
+            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(step),
+        }
+    }
+
+    /// Asks for leadership: voters answer by their grants, the others have answered already.
+    pub(super) fn request(&mut self, step: &mut StepContext<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
+        match self.arbiter(step) {
+            Arbiter::Majority => self.request_leases(step, cause, why, peer),
+            Arbiter::Cloud | Arbiter::Keepalived => {
+                self.epoch = self.seen.next();
+                self.begin_claim(step, cause, why, peer);
+            }
+        }
+    }
+
+    /// Until when leadership lasts if nothing renews it. ⚠ Never past `alive_until`, whoever the arbiter is: who cannot carry
+    /// anything out is no leader.
+    pub(super) fn granted_until(&self, config: &Config, now: Instant, alive_until: Instant) -> Option<Instant> {
+        let settings = &config.groups[self.index.0];
+        match settings.arbiter {
+            Arbiter::Majority => {
+                self.asker.right_until(now, settings.members.len()).map(|lease| lease.min(alive_until))
+            }
+            Arbiter::Cloud | Arbiter::Keepalived => Some(alive_until),
+        }
+    }
+
+    /// Why leadership has run out, in a word and in words.
+    pub(super) fn why_it_ran_out(&self, step: &StepContext<'_>) -> (Cause, &'static str) {
+        match self.arbiter(step) {
+            // A lease that is renewed is worth nothing where nothing is carried out.
+            Arbiter::Majority if step.alive_until > step.now => {
+                (Cause::LeaseLost, "no majority renewed the lease in time")
+            }
+            _ => (
+                Cause::Away,
+                "this host, or the part of the daemon that carries things out, stood still for the dead time",
+            ),
+        }
+    }
+
+    /// Leadership is lost: nothing that the arbiter gave may be used again.
+    pub(super) fn relinquish(&mut self, step: &StepContext<'_>) {
+        self.asker.stop();
+        self.voter.gave_up(step.config.local, step.boot, u64::MAX, None);
+        self.vrrp.spend();
+        self.displaces.clear();
+    }
+
+    /// When the arbiter can first say yes: voters that start together with us wait before they vote.
+    pub(super) fn first_answer(&self, step: &StepContext<'_>) -> Instant {
+        if self.arbiter(step).grants_leases() { self.voter.quarantine_ends() } else { Instant::default() }
+    }
+}
