@@ -18,9 +18,9 @@ pub enum Signal {
 /// The signals that arrive from its making on; those that came while nobody waited are kept.
 #[derive(Debug)]
 pub struct Signals {
-    terminate: UnixStream,
-    interrupt: UnixStream,
-    hangup: UnixStream,
+    terminate: Arrivals,
+    interrupt: Arrivals,
+    hangup: Arrivals,
 }
 
 impl Signals {
@@ -29,30 +29,41 @@ impl Signals {
     /// # Errors
     /// No file descriptor left.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { terminate: stream(SIGTERM)?, interrupt: stream(SIGINT)?, hangup: stream(SIGHUP)? })
+        Ok(Self { terminate: Arrivals::of(SIGTERM)?, interrupt: Arrivals::of(SIGINT)?, hangup: Arrivals::of(SIGHUP)? })
     }
 
     /// The next one. May be dropped and called again without losing any.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             biased;
-            () = byte(&mut self.terminate) => Signal::Terminate,
-            () = byte(&mut self.interrupt) => Signal::Terminate,
-            () = byte(&mut self.hangup) => Signal::Reload,
+            () = self.terminate.next() => Signal::Terminate,
+            () = self.interrupt.next() => Signal::Terminate,
+            () = self.hangup.next() => Signal::Reload,
         }
     }
 }
 
-fn stream(signal: i32) -> io::Result<UnixStream> {
-    let (read, write) = StdStream::pair()?;
-    signal_hook::low_level::pipe::register(signal, write)?;
-    read.set_nonblocking(true)?;
-    UnixStream::from_std(read)
-}
+/// The arrivals of one signal, from its making on; it does nothing else any more.
+#[derive(Debug)]
+pub struct Arrivals(UnixStream);
 
-/// One byte a signal. The handler's end lives as long as the process, so there is no end to read.
-async fn byte(stream: &mut UnixStream) {
-    if stream.read_u8().await.is_err() {
-        std::future::pending::<()>().await;
+impl Arrivals {
+    /// Takes the signal of this number over. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// No file descriptor left, or a signal that cannot be taken.
+    pub fn of(signal: i32) -> io::Result<Self> {
+        let (read, write) = StdStream::pair()?;
+        signal_hook::low_level::pipe::register(signal, write)?;
+        read.set_nonblocking(true)?;
+        UnixStream::from_std(read).map(Self)
+    }
+
+    /// The next one. May be dropped and called again without losing any.
+    pub async fn next(&mut self) {
+        // One byte a signal. The handler's end lives as long as the process, so there is no end to read.
+        if self.0.read_u8().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -5,8 +5,9 @@
 use crate::emulator::{Emulator, EmulatorConfig};
 use crate::say;
 use havipd::control::protocol::{Code, Response};
+use havipd::runtime::signals::Arrivals;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Shown below the options.
 pub(crate) const HELP: &str = "Prints its endpoint once it serves. Its control API is below /_emulator/, unsigned.";
@@ -32,14 +33,14 @@ async fn serve(options: &Options) -> Result<(), String> {
     let shown = options.file.display();
     let text = std::fs::read_to_string(&options.file).map_err(|e| format!("cannot read {shown}: {e}"))?;
     let config: EmulatorConfig = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let mut terminate = Arrivals::of(SIGTERM).map_err(|e| e.to_string())?;
+    let mut interrupt = Arrivals::of(SIGINT).map_err(|e| e.to_string())?;
     let emulator = Emulator::start(config).await.map_err(|e| e.to_string())?;
     say::print(&emulator.endpoint());
     let stop = async {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = terminate.next() => {}
+            () = interrupt.next() => {}
         }
     };
     emulator.run(stop).await;

@@ -35,15 +35,16 @@ use havipd::config::parse_duration;
 use havipd::control::protocol::Code;
 use havipd::process::audience::{self, Gone, Watched};
 use havipd::process::ignores;
+use havipd::runtime::signals::Arrivals;
 use output::Output;
 use runner::{Printer, RunError};
 use rustix::process::Signal as Number;
 use screen::Terminal;
 use setup::Plan;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 /// How long the end may take: to reap the daemons, and to remove their files.
@@ -204,9 +205,9 @@ async fn in_sandbox(options: &Options, plan: Plan, script: Option<&[script::Line
 
 /// What asks for the end.
 struct Ending {
-    hangup: Option<Signal>,
-    interrupt: Signal,
-    terminate: Signal,
+    hangup: Option<Arrivals>,
+    interrupt: Arrivals,
+    terminate: Arrivals,
     gone: oneshot::Receiver<Gone>,
 }
 
@@ -218,9 +219,9 @@ impl Ending {
             let _ = tell.send(who);
         });
         Ok(Self {
-            hangup: (!ignores(Number::HUP)).then(|| signal(SignalKind::hangup())).transpose()?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            hangup: (!ignores(Number::HUP)).then(|| Arrivals::of(SIGHUP)).transpose()?,
+            interrupt: Arrivals::of(SIGINT)?,
+            terminate: Arrivals::of(SIGTERM)?,
             gone,
         })
     }
@@ -230,7 +231,7 @@ impl Ending {
         let Self { hangup, interrupt, terminate, gone } = self;
         let hangup = async {
             match hangup {
-                Some(signal) => drop(signal.recv().await),
+                Some(hangup) => hangup.next().await,
                 None => std::future::pending().await,
             }
         };
@@ -248,8 +249,8 @@ impl Ending {
         };
         tokio::select! {
             () = hangup => HUNG_UP,
-            _ = interrupt.recv() => 128 + 2,
-            _ = terminate.recv() => 128 + 15,
+            () = interrupt.next() => 128 + 2,
+            () = terminate.next() => 128 + 15,
             code = gone => code,
         }
     }
