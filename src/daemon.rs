@@ -10,7 +10,7 @@ use crate::runtime::reload::{Known, load};
 use crate::runtime::service::{End, Setup, run};
 use crate::runtime::signals::{Signal, Signals};
 use crate::runtime::stale;
-use crate::runtime::status::Published;
+use crate::status::Published;
 use crate::systemd::{
     DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, odd_directory, stop_timeout, unit_of_this_process,
 };

@@ -21,5 +21,6 @@ pub mod plain;
 pub mod process;
 pub mod runtime;
 pub mod state;
+pub mod status;
 pub mod systemd;
 pub mod worker;

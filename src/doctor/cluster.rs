@@ -2,9 +2,9 @@
 
 use super::Finding;
 use super::facts::{Asked, AskedAnswer, DaemonFacts, Facts};
-use havipd_core::election::snapshot::{Counters, GroupSnapshot, PeerSnapshot};
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::Node;
+use havipd_core::status::{Counters, GroupSnapshot, PeerSnapshot};
 use havipd_core::wire::session::SessionState;
 
 /// All of it.
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn after(facts: &mut Facts) -> &mut havipd_core::election::snapshot::Snapshot {
+    fn after(facts: &mut Facts) -> &mut havipd_core::status::Snapshot {
         &mut facts.daemon.as_mut().expect("a daemon").after.core.election
     }
 

@@ -1,7 +1,7 @@
 //! What the doctor knows before it judges. Plain values: nothing here asks anybody.
 
 use crate::certificates::Ending;
-use crate::runtime::status::{Refusal, Status};
+use crate::status::{Refusal, Status};
 use havipd_core::model::cloud::{CallError, Eni, HaVip};
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::ids::Target;

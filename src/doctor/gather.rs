@@ -7,7 +7,7 @@ use crate::cloud::client::Client;
 use crate::config::{self, LoadError, secret_file};
 use crate::net::interface::{Mac, Snapshot};
 use crate::runtime::reload::{Known, load};
-use crate::runtime::status::Status;
+use crate::status::Status;
 use crate::{certificates, journal, state};
 use havipd_core::model::cloud::{CallClass, CallError};
 use havipd_core::model::ids::{HavipId, Target};

@@ -180,7 +180,7 @@ fn holder(
 ) -> Option<Finding> {
     // Who only observes has no part in it.
     let daemon = facts.daemon.as_ref().filter(|_| !group.observe)?;
-    let state = |s: &crate::runtime::status::Status| {
+    let state = |s: &crate::status::Status| {
         s.core.election.groups.iter().find(|g| g.name == group.name.as_str()).map(|g| (g.active.clone(), g.epoch))
     };
     let (before, after) = (state(&daemon.before)?, state(&daemon.after)?);
@@ -224,7 +224,7 @@ mod tests {
         let repairs = |times| {
             let mut facts = healthy();
             let groups = &mut facts.daemon.as_mut().expect("a daemon").after.core.election.groups;
-            groups[0].havips = vec![havipd_core::election::snapshot::HavipSnapshot {
+            groups[0].havips = vec![havipd_core::status::HavipSnapshot {
                 id: "havip-x".to_owned(),
                 address: None,
                 present: None,

@@ -5,7 +5,7 @@ use super::facts::{Facts, HookFact, Place};
 use crate::config::check::as_list;
 use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
-use crate::runtime::status::Refusal;
+use crate::status::Refusal;
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::{Arbiter, Group, HoldOrRelease, Interface};
 use std::net::IpAddr;

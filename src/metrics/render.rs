@@ -4,10 +4,10 @@ use super::table as t;
 use super::tally::Tally;
 use super::text::Page;
 use crate::checks::CheckStatus;
-use havipd_core::election::snapshot::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
 use havipd_core::model::histogram::Histogram;
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::{Arbiter, CheckState};
+use havipd_core::status::{Counters, GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
 use havipd_core::wire::session::SessionState;
 use std::time::Duration;
 

@@ -4,7 +4,6 @@
 //! first, whatever else has arrived, so that a flood of datagrams cannot keep a heartbeat back.
 
 use super::place::Places;
-use super::status::{CoreStatus, NetworkStatus};
 use super::writes::Cancellations;
 use super::{QUEUE, ToCore, ToEffects};
 use crate::clock;
@@ -17,6 +16,7 @@ use crate::net::heartbeat::{HeartbeatSockets, Received};
 use crate::net::monitor::{Change, Monitor, MonitorError};
 use crate::net::owner::{AddressOwner, OwnerError, Report};
 use crate::process::realtime::Scheduling;
+use crate::status::{CoreStatus, NetworkStatus};
 use havipd_core::election::{Core, Start};
 use havipd_core::model::action::{Action, Actions};
 use havipd_core::model::event::Event;

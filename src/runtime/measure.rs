@@ -1,6 +1,5 @@
 //! What `/metrics` and `/healthz` are made of: the last published status, and counts of its own.
 
-use super::status::{NetworkStatus, Published, Status};
 use crate::certificates::{Watch, named};
 use crate::clock;
 use crate::cloud::client::Client;
@@ -8,6 +7,7 @@ use crate::doctor::Finding;
 use crate::metrics::http::{Limits, Source, serve};
 use crate::metrics::render::{Facts, page};
 use crate::metrics::tally::Tally;
+use crate::status::{NetworkStatus, Published, Status};
 use havipd_core::model::action::Transition;
 use havipd_core::model::settings::Config;
 use havipd_core::model::time::Instant;

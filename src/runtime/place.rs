@@ -1,8 +1,8 @@
 //! Where each HAVIP's address belongs on this host, and whether it is there: netlink's facts in the
 //! core's terms.
 
-use super::status::PlaceStatus;
 use crate::net::interface::{Link, Mac, Snapshot};
+use crate::status::PlaceStatus;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{GroupIndex, HavipIndex, Target};
 use havipd_core::model::settings::{Config, Interface};

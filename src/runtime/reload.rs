@@ -4,8 +4,8 @@ use super::ToCore;
 use crate::cloud::client::Client;
 use crate::config::{self, Changes, Environment, LoadError};
 use crate::net::interface;
-use havipd_core::election::snapshot::Snapshot;
 use havipd_core::model::settings::Config;
+use havipd_core::status::Snapshot;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub(super) struct Reload {
     pub(super) running: Arc<Config>,
     pub(super) client: Option<Client>,
     pub(super) core: mpsc::Sender<ToCore>,
-    pub(super) snapshot: Arc<super::status::CoreStatus>,
+    pub(super) snapshot: Arc<crate::status::CoreStatus>,
 }
 
 impl Reload {

@@ -3,10 +3,9 @@
 mod change;
 
 use crate::checks::CheckStatus;
-use havipd_core::election::snapshot::{GroupSnapshot, HavipSnapshot, PeerSnapshot, Snapshot};
-use havipd_core::election::succession::{MemberSnapshot, Unfit};
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{Arbiter, CheckState, Config};
+use havipd_core::status::{GroupSnapshot, HavipSnapshot, MemberSnapshot, PeerSnapshot, Snapshot, Unfit};
 use havipd_core::wire::session::SessionState;
 use serde::Serialize;
 use std::fmt::Write as _;

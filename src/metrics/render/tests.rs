@@ -1,11 +1,11 @@
 //! The page says what is so, and nothing of what is gone.
 
 use super::*;
-use havipd_core::election::succession::Unfit;
 use havipd_core::model::action::Transition;
 use havipd_core::model::ids::{Epoch, GroupIndex};
 use havipd_core::model::role::Cause;
 use havipd_core::model::time::Instant;
+use havipd_core::status::Unfit;
 use havipd_lab::simulation::cluster::Cluster;
 
 fn snapshot() -> Snapshot {

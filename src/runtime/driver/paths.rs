@@ -4,7 +4,7 @@ use super::Driver;
 use crate::log::RateLimit;
 use crate::net::heartbeat::Sent;
 use crate::net::monitor::Monitor;
-use crate::runtime::status::Refusal;
+use crate::status::Refusal;
 use havipd_core::model::event::{Event, OwnPath};
 use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::Driver;
 use crate::log::RateLimit;
 use crate::net::interface::Assigned;
 use crate::net::monitor::Monitor;
-use crate::runtime::status::StrayStatus;
+use crate::status::StrayStatus;
 use havipd_core::model::time::Instant;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -4,7 +4,7 @@ use super::tell::{core_status, with_data};
 use super::{Internal, Service};
 use crate::control::protocol::{Code, Response};
 use crate::doctor::{Finding, Level, gather};
-use crate::runtime::status::Status;
+use crate::status::Status;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;

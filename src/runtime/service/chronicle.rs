@@ -4,8 +4,8 @@
 //! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
 
 use crate::journal::Entry;
-use havipd_core::election::snapshot::{GroupSnapshot, Snapshot};
 use havipd_core::model::role::{Cause, Role};
+use havipd_core::status::{GroupSnapshot, Snapshot};
 use std::collections::BTreeMap;
 
 /// How each group was when last looked at.
@@ -105,8 +105,7 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
 mod tests {
     use super::*;
     use crate::doctor::fixture;
-    use havipd_core::election::snapshot::HavipSnapshot;
-    use havipd_core::election::succession::MemberSnapshot;
+    use havipd_core::status::{HavipSnapshot, MemberSnapshot};
 
     /// What `changes` to a group, one after the other, are noted as.
     fn noted(changes: &[&dyn Fn(&mut GroupSnapshot)]) -> Vec<String> {

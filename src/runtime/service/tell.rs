@@ -3,8 +3,8 @@
 use super::Service;
 use crate::control::protocol::{Code, Response};
 use crate::journal;
-use crate::runtime::status::{CoreStatus, Status};
 use crate::runtime::{ToCore, commands, why};
+use crate::status::{CoreStatus, Status};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;

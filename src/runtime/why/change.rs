@@ -3,9 +3,9 @@
 
 use super::{View, age};
 use havipd_core::election::NO_INTERFACE;
-use havipd_core::election::snapshot::GroupSnapshot;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Arbiter;
+use havipd_core::status::GroupSnapshot;
 use havipd_core::wire::session::SessionState;
 
 impl View<'_> {

@@ -1,7 +1,7 @@
 //! Every reason that a node may have, what it says of it, and for how long.
 
 use super::*;
-use havipd_core::election::snapshot::HavipSnapshot;
+use havipd_core::status::HavipSnapshot;
 use havipd_core::wire::session::SessionStats;
 
 fn member(node: &str, priority: i32, role: Option<Role>, unfit: Option<Unfit>) -> MemberSnapshot {
@@ -80,7 +80,7 @@ fn told(states: &[SessionState], g: &GroupSnapshot) -> Explanation {
         uptime_ms: 0,
         peers: states.iter().enumerate().map(peer).collect(),
         groups: vec![],
-        counters: havipd_core::election::snapshot::Counters::default(),
+        counters: havipd_core::status::Counters::default(),
         pauses: 0,
         longest_pause_ms: 0,
         stopping: false,
@@ -244,7 +244,7 @@ fn the_clouds_word_against_an_active_node_comes_first() {
 
 #[test]
 fn a_claim_that_failed_is_not_forgotten_when_the_next_may_be_tried() {
-    let failed = havipd_core::election::snapshot::FailedClaimSnapshot {
+    let failed = havipd_core::status::FailedClaimSnapshot {
         cause: Cause::Denied,
         text: "attach havip-x: 403".into(),
         ago_ms: 90_000,
@@ -258,7 +258,7 @@ fn a_claim_that_failed_is_not_forgotten_when_the_next_may_be_tried() {
 
 #[test]
 fn an_active_node_says_what_became_of_its_last_move() {
-    let failed = havipd_core::election::snapshot::FailedMoveSnapshot {
+    let failed = havipd_core::status::FailedMoveSnapshot {
         to: "c".into(),
         reason: "declined: it has just failed to claim it".into(),
         ago_ms: 2_000,

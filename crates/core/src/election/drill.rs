@@ -18,9 +18,9 @@ use crate::model::ids::NodeIndex;
 use crate::model::role::Role;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
+use crate::status::{SeenSnapshot, TraceSnapshot};
 use crate::wire::heartbeat::encode_probe;
 use crate::wire::{Flags, Probe};
-use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -48,30 +48,6 @@ struct Seen {
     first: Instant,
     last: Instant,
     answers: u64,
-}
-
-/// A trace as status shows it; milliseconds count from its beginning.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TraceSnapshot {
-    /// Milliseconds since it began.
-    pub age_ms: f64,
-    /// What each node saw.
-    pub seen: Vec<SeenSnapshot>,
-}
-
-/// Packets of one node that arrived at one other.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SeenSnapshot {
-    /// Who asked.
-    pub from: String,
-    /// Who received the question.
-    pub at: String,
-    /// When the first answer came back.
-    pub first_ms: f64,
-    /// When the last one did.
-    pub last_ms: f64,
-    /// How many.
-    pub answers: u64,
 }
 
 /// A question that a peer had us pass on.

@@ -43,6 +43,7 @@ use crate::model::step::{Jitter, Operations};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::model::timer::{Timer, Timers};
+use crate::status::Counters;
 use crate::wire::auth::KeyRing;
 use arbiter::lease::Voter;
 pub use eligibility::NO_INTERFACE;
@@ -80,7 +81,7 @@ pub struct Core {
     sender: send::Sender,
     stall: stall::Stall,
     paths: paths::Paths,
-    counters: snapshot::Counters,
+    counters: Counters,
     stopping: bool,
     exited: bool,
     changed: bool,
@@ -143,7 +144,7 @@ impl Core {
             sender: send::Sender::new(&config, now),
             stall: stall::Stall::new(now, persisted.longest_pause),
             paths: paths::Paths::default(),
-            counters: snapshot::Counters::default(),
+            counters: Counters::default(),
             stopping: false,
             exited: false,
             changed: true,

@@ -10,82 +10,10 @@ use crate::model::role::{Cause, Role};
 use crate::model::settings::Group as Settings;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
+use crate::status::{MemberSnapshot, Unfit};
 use crate::wire::Flags;
 use crate::wire::session::SessionState;
-use serde::Serialize;
 use std::cmp::Reverse;
-use std::fmt;
-
-/// Why a member could not take a group over now. The words are part of `status --json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unfit {
-    /// The group is none of its.
-    NotMember,
-    /// It only votes.
-    Witness,
-    /// It said that it leaves.
-    Leaving,
-    /// It restarts.
-    Restarting,
-    /// It is silent.
-    Silent,
-    /// It is heard, and does not hear us.
-    OneWay,
-    /// It has not spoken of the group yet.
-    Unknown,
-    /// An operator drained it.
-    Drained,
-    /// Its configuration has other timing, voters, arbiter, HAVIPs or bindings.
-    OtherConfiguration,
-    /// A check of it fails.
-    CheckFailed,
-    /// Its last claim failed, and it waits before the next one.
-    ClaimFailed,
-    /// It is in fault for another reason.
-    Fault,
-    /// Neither peers nor cloud answer it.
-    Isolated,
-    /// Nothing of these, and it says that it could not: it starts, holds back or listens.
-    NotYet,
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotMember => "is no member",
-            Self::Witness => "is a witness",
-            Self::Leaving => "has left",
-            Self::Restarting => "restarts",
-            Self::Silent => "is not heard",
-            Self::OneWay => "does not hear us",
-            Self::Unknown => "has not spoken of it yet",
-            Self::Drained => "is drained",
-            Self::OtherConfiguration => "runs another configuration",
-            Self::CheckFailed => "fails a check",
-            Self::ClaimFailed => "has just failed to claim it",
-            Self::Fault => "is in fault",
-            Self::Isolated => "hears neither peers nor cloud",
-            Self::NotYet => "is not eligible yet",
-        })
-    }
-}
-
-/// One member of a group, as a candidate for it.
-#[derive(Debug, Clone, Serialize)]
-pub struct MemberSnapshot {
-    /// The node.
-    pub node: String,
-    /// Only votes.
-    pub witness: bool,
-    /// Its role, as it says itself.
-    pub role: Option<Role>,
-    /// Priority plus check weights, as it says itself; the configured one while it says nothing.
-    pub priority: i32,
-    /// Why it could not take the group over now; `None`: it could. Of the node that is active: why it could not go
-    /// on.
-    pub unfit: Option<Unfit>,
-}
 
 /// Whether `node`, another one than this, could take a group over now; if not, why.
 pub(crate) fn unfit(

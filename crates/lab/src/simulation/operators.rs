@@ -5,12 +5,12 @@ use super::host::Host;
 use super::schedule::Scheduled;
 use super::step_kind::StepKind;
 use super::world::World;
-use havipd_core::election::snapshot::Snapshot;
 use havipd_core::model::digest::digest;
 use havipd_core::model::event::{Command, Event};
 use havipd_core::model::ids::{GroupIndex, KeyId, NodeIndex};
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::{Config, Member, Node};
+use havipd_core::status::Snapshot;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,9 +1,8 @@
 //! What a node says of tonight: who would take over, why the others would not, and how long it waits itself.
 
 use super::*;
-use crate::election::snapshot::GroupSnapshot;
-use crate::election::succession::Unfit;
 use crate::model::event::{Command, Reply};
+use crate::status::{GroupSnapshot, Unfit};
 use crate::wire::session::SessionState;
 
 const SEC: Duration = Duration::from_secs(1);

@@ -1,9 +1,10 @@
 //! Every reason why a node could not take over, and in which order they are given: each by changing what is known.
 
 use super::*;
-use crate::election::succession::{MemberSnapshot, Unfit, nobody, unfit};
+use crate::election::succession::{nobody, unfit};
 use crate::model::digest::Digest;
 use crate::model::ids::Epoch;
+use crate::status::{MemberSnapshot, Unfit};
 use crate::wire::{Entry, Flags};
 
 const SEC: Duration = Duration::from_secs(1);

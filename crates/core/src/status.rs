@@ -1,0 +1,319 @@
+//! What a node reports of itself, as plain data: status, JSON, metrics and `STATUS=` are all made from it, and whoever asks a
+//! daemon reads the same types.
+
+use crate::model::event::VrrpSource;
+use crate::model::ids::Target;
+use crate::model::role::{Cause, Role};
+use crate::model::settings::Arbiter;
+use crate::model::vrrp::State;
+use crate::wire::session::{SessionState, SessionStats};
+use serde::Serialize;
+use std::fmt;
+
+/// Everything there is to know of one node, at one instant. Ages are in milliseconds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// `cluster.name`.
+    pub cluster: String,
+    /// The node that speaks.
+    pub node: String,
+    /// What it is to the cloud.
+    pub target: Option<Target>,
+    /// Milliseconds since the daemon started.
+    pub uptime_ms: u64,
+    /// Every other node.
+    pub peers: Vec<PeerSnapshot>,
+    /// Every group.
+    pub groups: Vec<GroupSnapshot>,
+    /// Datagrams that were not even a peer's, and other counts.
+    pub counters: Counters,
+    /// Pauses of this host that were longer than the dead time.
+    pub pauses: u64,
+    /// Longest pause ever measured, in milliseconds.
+    pub longest_pause_ms: u64,
+    /// The process is leaving.
+    pub stopping: bool,
+}
+
+/// One other node.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeerSnapshot {
+    /// Its name.
+    pub node: String,
+    /// Its session with us.
+    pub state: SessionState,
+    /// Milliseconds since a datagram of it counted.
+    pub heard_ms: Option<u64>,
+    /// Silence after which it is dead.
+    pub dead_time_ms: u64,
+    /// Connected, but a heartbeat is missing.
+    pub suspected: bool,
+    /// Whether it runs the same timing, voters, arbiter, HAVIPs and bindings; not known of one that is not connected.
+    pub same_digest: Option<bool>,
+    /// What it is to the cloud.
+    pub target: Option<Target>,
+    /// Counters of the session.
+    pub stats: SessionStats,
+}
+
+/// One group.
+#[derive(Debug, Clone, Serialize)]
+pub struct GroupSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Our role.
+    pub role: Role,
+    /// Why we have it.
+    pub cause: Cause,
+    /// The same in words.
+    pub detail: String,
+    /// Milliseconds since it changed.
+    pub since_ms: u64,
+    /// The term that this node knows: of whoever is active, or its own last one.
+    pub epoch: u64,
+    /// Configured priority plus check weights.
+    pub priority: i32,
+    /// Who is active, as far as we know.
+    pub active: Option<String>,
+    /// Why this node does not claim now, in words; empty while it is active.
+    pub waiting: String,
+    /// Milliseconds until what `waiting` says is over at the latest, where that is known.
+    pub waiting_ms: Option<u64>,
+    /// Whether this node is a member, a witness included. Where it is none it knows nothing of the group.
+    pub member: bool,
+    /// The members, those that go first in rank first.
+    pub members: Vec<MemberSnapshot>,
+    /// Who goes first among those that could take over from the active node now, or have the group if there is none.
+    pub successor: Option<String>,
+    /// Why nobody would take over if the active node failed now, in words. `None` also where there is no second node,
+    /// and where keepalived elects.
+    pub no_failover: Option<String>,
+    /// After a switchover: no preemption until an unplanned move.
+    pub preemption_suspended: bool,
+    /// The last claim of this node, if it failed and none has worked since.
+    pub failed_claim: Option<FailedClaimSnapshot>,
+    /// The last planned move away from this node, if it failed.
+    pub failed_move: Option<FailedMoveSnapshot>,
+    /// `arbiter`, resolved.
+    pub arbiter: Arbiter,
+    /// Milliseconds of right left, for a node that has it.
+    pub right_ms: Option<u64>,
+    /// Arbiter `majority`: milliseconds until this node may vote for anybody again after its start.
+    pub votes_in_ms: Option<u64>,
+    /// Arbiter `keepalived`: what keepalived said last.
+    pub vrrp: Option<VrrpSnapshot>,
+    /// Only observing (`observe`): nothing is touched.
+    pub observe: bool,
+    /// Where the cloud has it otherwise than this election, while only observing.
+    pub differs: Option<DifferenceSnapshot>,
+    /// `drain` is on.
+    pub drained: bool,
+    /// Cluster-wide maintenance is on.
+    pub maintenance: bool,
+    /// Milliseconds until this node ends it, if it was told to.
+    pub maintenance_ends_ms: Option<u64>,
+    /// Neither peers nor cloud.
+    pub isolated: bool,
+    /// Moves within `max-moves-window`.
+    pub moves: usize,
+    /// Moves allowed in that time; 0 is any number.
+    pub max_moves: u32,
+    /// Milliseconds until another unforced move is allowed, while none is.
+    pub budget_ms: Option<u64>,
+    /// Where packets went since a drill began to look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceSnapshot>,
+    /// Who answered the fabric probe last.
+    pub fabric: Option<String>,
+    /// Milliseconds since then.
+    pub fabric_ms: Option<u64>,
+    /// The HAVIPs.
+    pub havips: Vec<HavipSnapshot>,
+}
+
+/// A claim, or a repair, that failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedClaimSnapshot {
+    /// Why.
+    pub cause: Cause,
+    /// What was answered, in words.
+    pub text: String,
+    /// Milliseconds since then.
+    pub ago_ms: u64,
+}
+
+/// A planned move that did not happen.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedMoveSnapshot {
+    /// The node that was to be active.
+    pub to: String,
+    /// What it did, or did not do, in words.
+    pub reason: String,
+    /// Milliseconds since the right came back.
+    pub ago_ms: u64,
+}
+
+/// A disagreement between an election that only observes and the cloud.
+#[derive(Debug, Clone, Serialize)]
+pub struct DifferenceSnapshot {
+    /// The HAVIP.
+    pub havip: String,
+    /// The node that this election has active.
+    pub elected: Option<String>,
+    /// The target that the cloud names.
+    pub holder: Option<String>,
+    /// Milliseconds since it was seen.
+    pub for_ms: u64,
+}
+
+/// What keepalived says of the instance that a group follows.
+#[derive(Debug, Clone, Serialize)]
+pub struct VrrpSnapshot {
+    /// The vrrp_instance, or `GROUP:` and the sync group.
+    pub name: String,
+    /// Its state; `None` until it is known.
+    pub state: Option<State>,
+    /// Milliseconds since then.
+    pub since_ms: Option<u64>,
+    /// How it is known.
+    pub source: Option<VrrpSource>,
+}
+
+/// One HAVIP.
+#[derive(Debug, Clone, Serialize)]
+pub struct HavipSnapshot {
+    /// Its id.
+    pub id: String,
+    /// Its address, once known.
+    pub address: Option<std::net::Ipv4Addr>,
+    /// Whether the address is on this host.
+    pub present: Option<bool>,
+    /// Who the cloud says has it.
+    pub holder: Option<String>,
+    /// Who is bound.
+    pub bound: Vec<String>,
+    /// Milliseconds since that was read.
+    pub read_ms: Option<u64>,
+    /// Why it is not to be had although others of the group are, or the last error of reading it, while it lasts.
+    pub error: Option<String>,
+    /// Wrong answers that were repaired while active.
+    pub repairs: u64,
+}
+
+/// What the network and the effects side did that needed no action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Bytes that are no datagram of ours.
+    pub foreign: u64,
+    /// Another version of the protocol.
+    pub wrong_version: u64,
+    /// A key that we do not have.
+    pub unknown_key: u64,
+    /// A tag that does not verify.
+    pub bad_tag: u64,
+    /// Verified, but not to the layout.
+    pub malformed: u64,
+    /// Says to be from nobody in the file (our own, reflected, among them); its tag was not looked at.
+    pub unknown_sender: u64,
+    /// Results of operations that nobody waited for any more.
+    pub late_results: u64,
+    /// Heartbeats that could not be encoded.
+    pub unsendable: u64,
+    /// Evaluations of every group.
+    pub steps: u64,
+}
+
+/// Why a member could not take a group over now. The words are part of `status --json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfit {
+    /// The group is none of its.
+    NotMember,
+    /// It only votes.
+    Witness,
+    /// It said that it leaves.
+    Leaving,
+    /// It restarts.
+    Restarting,
+    /// It is silent.
+    Silent,
+    /// It is heard, and does not hear us.
+    OneWay,
+    /// It has not spoken of the group yet.
+    Unknown,
+    /// An operator drained it.
+    Drained,
+    /// Its configuration has other timing, voters, arbiter, HAVIPs or bindings.
+    OtherConfiguration,
+    /// A check of it fails.
+    CheckFailed,
+    /// Its last claim failed, and it waits before the next one.
+    ClaimFailed,
+    /// It is in fault for another reason.
+    Fault,
+    /// Neither peers nor cloud answer it.
+    Isolated,
+    /// Nothing of these, and it says that it could not: it starts, holds back or listens.
+    NotYet,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotMember => "is no member",
+            Self::Witness => "is a witness",
+            Self::Leaving => "has left",
+            Self::Restarting => "restarts",
+            Self::Silent => "is not heard",
+            Self::OneWay => "does not hear us",
+            Self::Unknown => "has not spoken of it yet",
+            Self::Drained => "is drained",
+            Self::OtherConfiguration => "runs another configuration",
+            Self::CheckFailed => "fails a check",
+            Self::ClaimFailed => "has just failed to claim it",
+            Self::Fault => "is in fault",
+            Self::Isolated => "hears neither peers nor cloud",
+            Self::NotYet => "is not eligible yet",
+        })
+    }
+}
+
+/// One member of a group, as a candidate for it.
+#[derive(Debug, Clone, Serialize)]
+pub struct MemberSnapshot {
+    /// The node.
+    pub node: String,
+    /// Only votes.
+    pub witness: bool,
+    /// Its role, as it says itself.
+    pub role: Option<Role>,
+    /// Priority plus check weights, as it says itself; the configured one while it says nothing.
+    pub priority: i32,
+    /// Why it could not take the group over now; `None`: it could. Of the node that is active: why it could not go
+    /// on.
+    pub unfit: Option<Unfit>,
+}
+
+/// A trace as status shows it; milliseconds count from its beginning.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TraceSnapshot {
+    /// Milliseconds since it began.
+    pub age_ms: f64,
+    /// What each node saw.
+    pub seen: Vec<SeenSnapshot>,
+}
+
+/// Packets of one node that arrived at one other.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SeenSnapshot {
+    /// Who asked.
+    pub from: String,
+    /// Who received the question.
+    pub at: String,
+    /// When the first answer came back.
+    pub first_ms: f64,
+    /// When the last one did.
+    pub last_ms: f64,
+    /// How many.
+    pub answers: u64,
+}
