@@ -13,27 +13,55 @@
 //! A hook gets a clean environment: `PATH`, `LANG` and the `HAVIPD_*` variables, never this
 //! process' own, which may hold cloud credentials.
 
-pub(crate) mod output;
-mod run;
-
-pub use run::{HookOutcome, HookResult};
-
 use crate::clock;
+use crate::program::{self, Ended, Leftovers, MOST_LEFT, Program};
 use crate::worker::{Latest, Worker};
 use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupName, NodeName};
 use havipd_core::model::settings::Hooks as HookConfig;
 use havipd_core::model::time::Instant;
-use run::Call;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-/// Hooks run with these when this process has none of its own.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const DEFAULT_LANG: &str = "C.UTF-8";
+/// Between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A program to call.
+struct Call {
+    group: GroupName,
+    hook: &'static str,
+    argv: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    state: NotifyState,
+    epoch: Epoch,
+    timeout: Duration,
+}
+
+/// What became of one hook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HookOutcome {
+    /// Its key in the configuration.
+    pub hook: &'static str,
+    /// The program.
+    pub program: String,
+    /// The state it was called for.
+    pub state: NotifyState,
+    /// The term.
+    pub epoch: Epoch,
+    /// How it ended.
+    pub result: Ended,
+    /// How long it ran.
+    pub milliseconds: u64,
+    /// Processes of it that run on.
+    pub left_running: usize,
+    /// Lines of its output that did not go to the log.
+    pub lines_suppressed: u64,
+    /// The last line that did.
+    pub last_line: Option<String>,
+}
 
 /// What status shows of a group's hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -220,7 +248,7 @@ fn work(latest: &Latest<Slot>, node: &NodeName, group: &GroupName, listener: Opt
                 info!(%group, state = notification.state.as_str(), "hooks not run: leadership had ended by then");
                 break;
             }
-            let outcome = run::run(&call);
+            let outcome = run(&call);
             report(group, &outcome);
             outcomes.push(outcome);
         }
@@ -241,6 +269,38 @@ fn work(latest: &Latest<Slot>, node: &NodeName, group: &GroupName, listener: Opt
             // kept, and nobody else is held up.
             let _ = listener.blocking_send(Ran { group: group.clone(), state, epoch, at, failed, lapsed });
         }
+    }
+}
+
+/// Runs one hook to its end.
+fn run(call: &Call) -> HookOutcome {
+    let started = clock::now();
+    let program = Program {
+        argv: &call.argv,
+        environment: &call.environment,
+        timeout: call.timeout,
+        grace: GRACE,
+        capable: true,
+        leftovers: Leftovers::RunOn,
+    };
+    let report = program::run(&program, &mut |line| info!(group = %call.group, hook = call.hook, "hook says: {line}"));
+    if report.output_closed {
+        warn!(
+            group = %call.group, hook = call.hook,
+            "the output of what it left running is closed: havipd reads that of {MOST_LEFT} programs at most; a service of \
+             its own writes elsewhere"
+        );
+    }
+    HookOutcome {
+        hook: call.hook,
+        program: call.argv.first().cloned().unwrap_or_default(),
+        state: call.state,
+        epoch: call.epoch,
+        result: report.ended,
+        milliseconds: u64::try_from(clock::now().since(started).as_millis()).unwrap_or(u64::MAX),
+        left_running: report.left_running,
+        lines_suppressed: report.lines_suppressed,
+        last_line: report.last_line,
     }
 }
 
@@ -278,10 +338,8 @@ fn calls(node: &NodeName, group: &GroupName, notification: &Notification, config
 
 /// Everything that a hook finds in its environment.
 fn environment(node: &NodeName, group: &GroupName, n: &Notification) -> Vec<(&'static str, String)> {
-    let own = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    vec![
-        ("PATH", own("PATH", DEFAULT_PATH)),
-        ("LANG", own("LANG", DEFAULT_LANG)),
+    let mut environment = program::base_environment();
+    environment.extend([
         ("HAVIPD_NODE", node.to_string()),
         ("HAVIPD_GROUP", group.to_string()),
         ("HAVIPD_STATE", n.state.as_str().to_owned()),
@@ -290,7 +348,8 @@ fn environment(node: &NodeName, group: &GroupName, n: &Notification) -> Vec<(&'s
         ("HAVIPD_CAUSE", n.cause.to_string()),
         // Empty rather than absent when unknown, for scripts that run with `set -u`.
         ("HAVIPD_HOLDER", n.holder.clone().unwrap_or_default()),
-    ]
+    ]);
+    environment
 }
 
 fn report(group: &GroupName, outcome: &HookOutcome) {

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod net;
 pub mod plain;
 pub mod process;
+pub mod program;
 pub mod runtime;
 pub mod state;
 pub mod status;

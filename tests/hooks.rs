@@ -5,7 +5,8 @@
 #[path = "support/wait.rs"]
 mod wait;
 
-use havipd::hooks::{HookResult, HookStatus, Hooks};
+use havipd::hooks::{HookStatus, Hooks};
+use havipd::program::Ended;
 use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupIndex, GroupName};
 use havipd_core::model::role::Cause;
@@ -126,7 +127,7 @@ fn the_hook_of_the_state_runs_first_and_the_generic_one_gets_what_keepalived_giv
     let status = bench.idle();
     assert_eq!(bench.read("seen"), "master 0 \nnotify 5: [own arg] [INSTANCE] [web] [MASTER] [150]");
     let hooks: Vec<_> = status.last.iter().map(|o| (o.hook, o.state, o.epoch, o.result.clone())).collect();
-    let done = HookResult::Exited { code: 0 };
+    let done = Ended::Exited { code: 0 };
     let expected = ["notify-master", "notify"].map(|hook| (hook, NotifyState::Master, Epoch(7), done.clone()));
     assert_eq!(hooks, expected);
     assert_eq!((status.runs, status.failures, status.replaced), (2, 0, 0));
@@ -203,8 +204,8 @@ fn a_hook_that_ignores_sigterm_is_killed_with_all_its_children() {
     let status = bench.idle();
     // Both shells, and what they wait for at that moment.
     let result = &status.last[0].result;
-    assert!(matches!(result, HookResult::TimedOut { killed: true, processes: 2..=4 }), "{result:?}");
-    assert_eq!(status.last[1].result, HookResult::Exited { code: 0 });
+    assert!(matches!(result, Ended::TimedOut { killed: true, processes: 2..=4 }), "{result:?}");
+    assert_eq!(status.last[1].result, Ended::Exited { code: 0 });
     assert_eq!(status.failures, 1);
     assert!(status.last[0].milliseconds >= 3000, "one second, and two of grace");
     gone(leader);
@@ -224,7 +225,7 @@ fn a_hook_that_obeys_sigterm_is_not_killed_and_its_children_have_time_to_leave()
     wait_for("the child is ready", || bench.path("ready").exists().then_some(()));
     let status = bench.idle();
     let result = &status.last[0].result;
-    assert!(matches!(result, HookResult::TimedOut { killed: false, processes: 2..=3 }), "{result:?}");
+    assert!(matches!(result, Ended::TimedOut { killed: false, processes: 2..=3 }), "{result:?}");
     assert_eq!(bench.read("seen"), "tidy\n");
 }
 
@@ -238,7 +239,7 @@ fn what_a_finished_hook_leaves_running_runs_on_and_may_go_on_talking() {
     bench.apply();
     bench.notify(NotifyState::Backup, 1);
     let status = bench.idle();
-    assert_eq!(status.last[0].result, HookResult::Exited { code: 0 });
+    assert_eq!(status.last[0].result, Ended::Exited { code: 0 });
     assert!(status.last[0].left_running >= 1, "{:?}", status.last[0]);
     let left = bench.pid("left");
     assert!(alive(left));
@@ -264,7 +265,7 @@ fn hooks_inherit_none_of_the_daemons_protection() {
     bench.config.notify_backup = bench.script("looks", &body);
     bench.apply();
     bench.notify(NotifyState::Backup, 1);
-    assert_eq!(bench.idle().last[0].result, HookResult::Exited { code: 0 });
+    assert_eq!(bench.idle().last[0].result, Ended::Exited { code: 0 });
     let seen = bench.read("seen");
     let numbers: Vec<i64> = seen.split_whitespace().map(|word| word.parse().expect(&seen)).collect();
     let [score, memory, most_memory, priority, most_priority] = numbers[..] else { panic!("{seen}") };
@@ -284,7 +285,7 @@ fn a_service_that_a_hook_starts_properly_lives_on_and_holds_nothing_up() {
     let status = bench.idle();
     let left = bench.pid("left");
     assert!(alive(left), "it left the group, and holds the hook's output open");
-    assert_eq!(status.last[0].result, HookResult::Exited { code: 0 });
+    assert_eq!(status.last[0].result, Ended::Exited { code: 0 });
     assert!(Command::new("kill").arg(left.to_string()).status().unwrap().success());
 }
 
@@ -297,9 +298,9 @@ fn a_flood_of_output_is_read_cut_and_counted() {
     bench.notify(NotifyState::Master, 1);
     let status = bench.idle();
     let [lines, one_line] = &status.last[..] else { panic!("{status:?}") };
-    assert_eq!(lines.result, HookResult::Exited { code: 0 }, "the writer never had to wait for ever");
+    assert_eq!(lines.result, Ended::Exited { code: 0 }, "the writer never had to wait for ever");
     assert!(lines.lines_suppressed > 900_000, "{lines:?}");
-    assert_eq!(one_line.result, HookResult::Exited { code: 0 });
+    assert_eq!(one_line.result, Ended::Exited { code: 0 });
     assert_eq!((one_line.lines_suppressed, one_line.last_line.as_deref()), (0, Some("the end")));
 }
 
@@ -313,12 +314,12 @@ fn how_a_hook_ended_is_kept() {
     let not_executable = bench.path("not_executable");
     fs::write(&not_executable, "#!/bin/sh\n").unwrap();
     let argv = |path: &Path| Some(vec![path.to_str().unwrap().to_owned()]);
-    let not_started = |error: &str| HookResult::NotStarted { error: error.to_owned() };
+    let not_started = |error: &str| Ended::NotStarted { error: error.to_owned() };
     let missing = not_started("no such program (or the interpreter in its first line is missing)");
     let denied = not_started("permission denied: it must be executable, and readable, by the user that havipd runs as");
     for (hook, expected) in [
-        (bench.script("seven", "exit 7"), HookResult::Exited { code: 7 }),
-        (bench.script("shot", "kill -USR1 $$"), HookResult::Signalled { signal: 10 }),
+        (bench.script("seven", "exit 7"), Ended::Exited { code: 7 }),
+        (bench.script("shot", "kill -USR1 $$"), Ended::Signalled { signal: 10 }),
         (absent, missing.clone()),
         (argv(&no_interpreter), missing),
         (argv(&not_executable), denied),

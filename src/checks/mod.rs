@@ -14,7 +14,6 @@ mod http;
 mod link;
 mod ping;
 mod process;
-mod program;
 mod script;
 mod tcp;
 mod unit;

@@ -4,15 +4,12 @@
 //! and has neither the daemon's capabilities nor its protection from the OOM killer.
 
 use super::blocking::Gate;
-use super::program::{self, Ended, Program};
 use super::{Context, Outcome};
+use crate::program::{self, Ended, Leftovers, Program};
 use std::time::Duration;
 
 /// A program that SIGKILL does not end at once is waited for this long before the run counts as timed out.
 const MORE: Duration = Duration::from_millis(500);
-/// Programs run with these when this process has none of its own.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const DEFAULT_LANG: &str = "C.UTF-8";
 
 pub(super) async fn watch(context: Context, argv: Vec<String>, gate: Gate) {
     let timeout = context.check.timeout;
@@ -28,13 +25,9 @@ pub(super) async fn watch(context: Context, argv: Vec<String>, gate: Gate) {
 
 /// Everything that a check's program finds in its environment.
 pub(super) fn environment(context: &Context) -> Vec<(&'static str, String)> {
-    let own = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    vec![
-        ("PATH", own("PATH", DEFAULT_PATH)),
-        ("LANG", own("LANG", DEFAULT_LANG)),
-        ("HAVIPD_NODE", context.node.to_string()),
-        ("HAVIPD_CHECK", context.check.name.to_string()),
-    ]
+    let mut environment = program::base_environment();
+    environment.extend([("HAVIPD_NODE", context.node.to_string()), ("HAVIPD_CHECK", context.check.name.to_string())]);
+    environment
 }
 
 /// Runs a program to its end, at the latest at its timeout.
@@ -45,8 +38,18 @@ pub(super) fn run(
     line: &mut dyn FnMut(&str),
 ) -> program::Report {
     // A check has nothing to tidy up: SIGKILL at once, so that a run never lasts into the next one.
-    let program = Program { argv, environment, timeout };
+    let (grace, leftovers) = (Duration::ZERO, Leftovers::Killed);
+    let program = Program { argv, environment, timeout, grace, capable: false, leftovers };
     program::run(&program, line)
+}
+
+/// How a program of a check ended.
+pub(super) fn in_words(ended: &Ended) -> String {
+    match ended {
+        Ended::TimedOut { .. } => "timed out, ended by SIGKILL".to_owned(),
+        Ended::Stuck => "timed out, and not even SIGKILL ended it: it hangs inside the kernel".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn outcome(report: program::Report) -> Outcome {
@@ -56,7 +59,7 @@ fn outcome(report: program::Report) -> Outcome {
         // What a shell says of a program that it does not find, or may not run.
         Ended::Exited { code: code @ (126 | 127) } => Outcome::not_run(format!("exit code {code}{said}")),
         Ended::NotStarted { .. } => Outcome::not_run(report.ended.to_string()),
-        Ended::TimedOut | Ended::Stuck => Outcome::timed_out(format!("{}{said}", report.ended)),
+        Ended::TimedOut { .. } | Ended::Stuck => Outcome::timed_out(format!("{}{said}", in_words(&report.ended))),
         Ended::Exited { .. } | Ended::Signalled { .. } => Outcome::failed(format!("{}{said}", report.ended)),
     };
     Outcome { left_behind: report.left_behind, ..outcome }

@@ -1,8 +1,8 @@
 //! `unit`: a systemd unit that is active, as systemctl says.
 
 use super::blocking::Gate;
-use super::program::Ended;
 use super::{Context, Outcome, script};
+use crate::program::Ended;
 use std::time::Duration;
 
 /// systemctl is waited for a little longer than it may take.
@@ -30,7 +30,9 @@ pub(super) async fn watch(context: Context, unit: String, gate: Gate) {
         let outcome = match done.await {
             None => Outcome::timed_out("systemctl hangs"),
             Some((Ended::Exited { code: 0 }, lines)) => judge(&unit, &lines),
-            Some((ended @ (Ended::TimedOut | Ended::Stuck), _)) => Outcome::timed_out(format!("systemctl: {ended}")),
+            Some((ended @ (Ended::TimedOut { .. } | Ended::Stuck), _)) => {
+                Outcome::timed_out(format!("systemctl: {}", script::in_words(&ended)))
+            }
             Some((ended, lines)) => Outcome::not_run(format!("systemctl: {ended}: {}", lines.join(" "))),
         };
         cadence.ended(outcome).await;

@@ -2,7 +2,6 @@
 
 use super::Core;
 use crate::model::role::Role;
-use crate::model::settings::Arbiter;
 use crate::model::time::Instant;
 use crate::status::{
     DifferenceSnapshot, FailedClaimSnapshot, FailedMoveSnapshot, GroupSnapshot, HavipSnapshot, MemberSnapshot,

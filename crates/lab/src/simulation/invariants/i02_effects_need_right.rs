@@ -79,7 +79,7 @@ impl EffectsNeedRight {
                 && (world.network.cut(host, p) || world.network.cut(p, host))
                 && world.now.since(world.hosts[host].touched) > world.dead_time() * 2
         });
-        if !cluster.arbiter.by_record() || !lone || world.role_so_far(host, group) != Some(Role::Active) {
+        if !cluster.arbiter.follows_record() || !lone || world.role_so_far(host, group) != Some(Role::Active) {
             return Ok(());
         }
         let lag = world.cloud.profile().read_delay + world.cloud_delay * 2;

@@ -55,7 +55,7 @@ impl Apart {
 
 impl MovesHaveCauses {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let pair = cluster.arbiter.by_record() && cluster.machines.len() == 2;
+        let pair = cluster.arbiter.follows_record() && cluster.machines.len() == 2;
         Self { pair, calm: Calm::new(cluster), apart: None, last: vec![None; cluster.groups] }
     }
 

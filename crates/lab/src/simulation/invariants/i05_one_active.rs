@@ -52,7 +52,7 @@ impl OneActive {
     pub(super) fn new(cluster: &Cluster) -> Self {
         // Without flags a shared record names nobody, and one that cannot be won names somebody for ever.
         Self {
-            by_cloud: cluster.arbiter.by_record(),
+            by_cloud: cluster.arbiter.follows_record(),
             both: vec![Duration::ZERO; cluster.groups],
             moves: (0..cluster.groups).map(|_| VecDeque::new()).collect(),
         }

@@ -1,4 +1,4 @@
-//! What a hook writes, cut into lines that are safe to log: bounded in length, in number per
+//! What a program writes, cut into lines that are safe to log: bounded in length, in number per
 //! second, and in what they can do to a terminal.
 
 use crate::log::RateLimit;
@@ -13,34 +13,34 @@ const BURST: u32 = 50;
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// The limit that both streams of one run share.
-pub(crate) struct Budget {
+pub(super) struct Budget {
     limit: RateLimit,
     /// Lines that were not logged.
-    pub(crate) suppressed: u64,
+    pub(super) suppressed: u64,
     /// The last line that was, or would have been, logged.
-    pub(crate) last: Option<String>,
+    pub(super) last: Option<String>,
 }
 
 impl Budget {
-    pub(crate) const fn new(limit: RateLimit) -> Self {
+    pub(super) const fn new(limit: RateLimit) -> Self {
         Self { limit, suppressed: 0, last: None }
     }
 
-    pub(crate) fn of_one_run() -> Self {
+    pub(super) fn of_one_run() -> Self {
         Self::new(RateLimit::new(BURST, INTERVAL))
     }
 }
 
-/// One stream of a hook.
+/// One stream of a program.
 #[derive(Default)]
-pub(crate) struct Lines {
+pub(super) struct Lines {
     line: Vec<u8>,
     cut: bool,
 }
 
 impl Lines {
     /// Takes in what was read; hands each complete line that the budget allows to `log`.
-    pub(crate) fn feed(&mut self, bytes: &[u8], now: Instant, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
+    pub(super) fn feed(&mut self, bytes: &[u8], now: Instant, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
         for part in bytes.split_inclusive(|&b| b == b'\n') {
             let text = part.strip_suffix(b"\n").unwrap_or(part);
             let room = MAX_LINE - self.line.len();
@@ -53,7 +53,7 @@ impl Lines {
     }
 
     /// Hands over the last line, if it had no end.
-    pub(crate) fn finish(&mut self, now: Instant, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
+    pub(super) fn finish(&mut self, now: Instant, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
         if !self.line.is_empty() {
             self.end(now, budget, log);
         }

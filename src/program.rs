@@ -1,16 +1,16 @@
-//! One run of one program: started in a process group of its own, its output read as it comes, and ended with its whole
-//! group by its deadline at the latest. What a program that ended in time left running runs on, as under keepalived.
+//! One run of one program of the operator's: a hook, the script of a check. It is started in a process group of its own,
+//! its output read as it comes, and ended with its whole group by its deadline at the latest.
 //!
 //! The leader of the group is watched through a pidfd and reaped only after the whole group got
 //! its last signal: as long as it is a zombie, the number of the group cannot be given to anybody
 //! else, so no stranger can be hit.
 
-use super::output::{Budget, Lines};
+mod output;
+
 use crate::clock;
 use crate::process::{end_with_parent, like_others, processes_of_group};
-use havipd_core::model::action::NotifyState;
-use havipd_core::model::ids::{Epoch, GroupName};
 use havipd_core::model::time::Instant;
+use output::{Budget, Lines};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
@@ -23,57 +23,74 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tracing::{info, warn};
 
-/// Between SIGTERM and SIGKILL.
-const GRACE: Duration = Duration::from_secs(2);
 /// A process that SIGKILL does not end sits in the kernel (a dead disk); it is given up after this.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 /// Output may come after the end, from a process that left the group; it is not waited for longer.
 const DRAIN: Duration = Duration::from_millis(200);
-/// Programs whose output is still taken after the hook that left them running, so that writing does not end them.
-const MOST_LEFT: usize = 16;
+/// Programs whose output is still taken after the one that left them running, so that writing does not end them.
+pub(crate) const MOST_LEFT: usize = 16;
 /// How many there are.
 static LEFT: AtomicUsize = AtomicUsize::new(0);
 
-/// What to run.
-pub(super) struct Call {
-    pub(super) group: GroupName,
-    pub(super) hook: &'static str,
-    pub(super) argv: Vec<String>,
-    pub(super) environment: Vec<(&'static str, String)>,
-    pub(super) state: NotifyState,
-    pub(super) epoch: Epoch,
-    pub(super) timeout: Duration,
+/// Programs run with these when this process has none of its own.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_LANG: &str = "C.UTF-8";
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Program<'a> {
+    /// The program and its arguments.
+    pub(crate) argv: &'a [String],
+    /// Everything that it finds in its environment.
+    pub(crate) environment: &'a [(&'static str, String)],
+    /// It is ended after this.
+    pub(crate) timeout: Duration,
+    /// Between SIGTERM and SIGKILL then; zero is SIGKILL at once.
+    pub(crate) grace: Duration,
+    /// It keeps the capabilities of the unit, which are this daemon's.
+    pub(crate) capable: bool,
+    /// What becomes of what it started, and left running, when it ended in time.
+    pub(crate) leftovers: Leftovers,
 }
 
-/// What became of one hook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct HookOutcome {
-    /// Its key in the configuration.
-    pub hook: &'static str,
-    /// The program.
-    pub program: String,
-    /// The state it was called for.
-    pub state: NotifyState,
-    /// The term.
-    pub epoch: Epoch,
+/// What becomes of processes that a program left running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftovers {
+    /// They are killed, as far as they are still in its process group.
+    Killed,
+    /// They run on, as under keepalived.
+    RunOn,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub(crate) struct Report {
     /// How it ended.
-    pub result: HookResult,
-    /// How long it ran.
-    pub milliseconds: u64,
+    pub(crate) ended: Ended,
     /// Processes of it that run on.
-    pub left_running: usize,
-    /// Lines of its output that did not go to the log.
-    pub lines_suppressed: u64,
-    /// The last line that did.
-    pub last_line: Option<String>,
+    pub(crate) left_running: usize,
+    /// What they write is not read: too many others are.
+    pub(crate) output_closed: bool,
+    /// Somebody still holds its output though all of its process group was killed: a process that left the group.
+    pub(crate) left_behind: bool,
+    /// Lines of its output that were too many to be told.
+    pub(crate) lines_suppressed: u64,
+    /// The last line that was told.
+    pub(crate) last_line: Option<String>,
 }
 
-/// How a hook ended.
+/// The part of every program's environment that is not about its purpose: `PATH` and `LANG`. Nothing else of this process'
+/// own is handed on, which may hold cloud credentials.
+pub(crate) fn base_environment() -> Vec<(&'static str, String)> {
+    let own = |name, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    vec![("PATH", own("PATH", DEFAULT_PATH)), ("LANG", own("LANG", DEFAULT_LANG))]
+}
+
+/// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
-pub enum HookResult {
+pub enum Ended {
     /// By itself.
     Exited {
         /// 0 is success.
@@ -88,7 +105,7 @@ pub enum HookResult {
     TimedOut {
         /// SIGTERM was not enough.
         killed: bool,
-        /// How many processes got the signal: the hook and what it had started.
+        /// How many processes got the signal: the program and what it had started.
         processes: usize,
     },
     /// It was not even started.
@@ -100,7 +117,7 @@ pub enum HookResult {
     Stuck,
 }
 
-impl HookResult {
+impl Ended {
     /// Whether it ended by itself with exit code 0.
     #[must_use]
     pub const fn success(&self) -> bool {
@@ -108,7 +125,7 @@ impl HookResult {
     }
 }
 
-impl fmt::Display for HookResult {
+impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited { code } => write!(f, "exit code {code}"),
@@ -129,26 +146,30 @@ impl fmt::Display for HookResult {
     }
 }
 
-/// Runs `call` to its end. Blocks for at most its timeout and a few seconds more, except while the
-/// kernel loads the program.
-pub(super) fn run(call: &Call) -> HookOutcome {
-    let started = clock::now();
+/// Runs `program` to its end, telling `log` each line of its output that is safe and not too much. Blocks for at most its
+/// timeout and a few seconds more, except while the kernel loads the program.
+pub(crate) fn run(program: &Program<'_>, log: &mut dyn FnMut(&str)) -> Report {
     let mut budget = Budget::of_one_run();
-    let (result, left_running) = match Run::start(call) {
-        Ok(run) => run.watch(call, &mut budget),
-        Err(error) => (HookResult::NotStarted { error }, 0),
+    let (ended, left) = match Run::start(program) {
+        Ok(run) => run.watch(program, &mut budget, log),
+        Err(error) => (Ended::NotStarted { error }, Left::default()),
     };
-    HookOutcome {
-        hook: call.hook,
-        program: call.argv.first().cloned().unwrap_or_default(),
-        state: call.state,
-        epoch: call.epoch,
-        result,
-        milliseconds: u64::try_from(clock::now().since(started).as_millis()).unwrap_or(u64::MAX),
-        left_running,
+    Report {
+        ended,
+        left_running: left.running,
+        output_closed: left.closed,
+        left_behind: left.behind,
         lines_suppressed: budget.suppressed,
         last_line: budget.last,
     }
+}
+
+/// What a run leaves.
+#[derive(Default)]
+struct Left {
+    running: usize,
+    closed: bool,
+    behind: bool,
 }
 
 struct Run {
@@ -167,13 +188,13 @@ enum Phase {
 }
 
 impl Run {
-    fn start(call: &Call) -> Result<Self, String> {
-        let (program, arguments) = call.argv.split_first().ok_or("the hook names no program")?;
-        let mut command = Command::new(program);
+    fn start(program: &Program<'_>) -> Result<Self, String> {
+        let (path, arguments) = program.argv.split_first().ok_or("no program is named")?;
+        let mut command = Command::new(path);
         command
             .args(arguments)
             .env_clear()
-            .envs(call.environment.iter().map(|(name, value)| (name, value)))
+            .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -181,6 +202,9 @@ impl Run {
             .process_group(0);
         end_with_parent(&mut command);
         like_others::before_exec(&mut command);
+        if !program.capable {
+            without_capabilities(&mut command);
+        }
         let mut child = command.spawn().map_err(|e| why_not_started(&e))?;
         let group = Pid::from_child(&child);
         like_others::after_exec(group);
@@ -199,43 +223,57 @@ impl Run {
         }
     }
 
-    /// Says how it ended, and how many processes of it run on.
-    fn watch(mut self, call: &Call, budget: &mut Budget) -> (HookResult, usize) {
-        let mut log = |line: &str| info!(group = %call.group, hook = call.hook, "hook says: {line}");
+    /// Says how it ended, and what it left.
+    fn watch(mut self, program: &Program<'_>, budget: &mut Budget, log: &mut dyn FnMut(&str)) -> (Ended, Left) {
         let mut phase = Phase::Running;
-        let mut deadline = clock::now() + call.timeout;
+        let mut deadline = clock::now() + program.timeout;
         let (mut status, mut processes) = (None, 0);
         loop {
-            self.wait(deadline, status.is_none(), budget, &mut log);
+            self.wait(deadline, status.is_none(), budget, log);
             status = status.or_else(|| self.exit_status());
             let over = clock::now() >= deadline;
             match phase {
                 Phase::Running if status.is_some() => break,
                 Phase::Running if over => {
                     processes = processes_of_group(self.group);
-                    let _ = kill_process_group(self.group, Signal::TERM);
-                    (phase, deadline) = (Phase::Terminated, clock::now() + GRACE);
+                    (phase, deadline) = self.end(program.grace);
                 }
-                // Children of the hook get their two seconds even if the hook itself went at once;
+                // Children of the program get their grace even if it went at once itself;
                 // closed output is the sign that the last of them is gone.
                 Phase::Terminated if status.is_some() && self.silent() => break,
-                Phase::Terminated if over => {
-                    let _ = kill_process_group(self.group, Signal::KILL);
-                    (phase, deadline) = (Phase::Killed, clock::now() + KILL_PATIENCE);
-                }
+                Phase::Terminated if over => (phase, deadline) = self.end(Duration::ZERO),
                 Phase::Killed if status.is_some() => break,
-                Phase::Killed if over => return (HookResult::Stuck, 0),
+                Phase::Killed if over => return (Ended::Stuck, Left { behind: true, ..Left::default() }),
                 Phase::Running | Phase::Terminated | Phase::Killed => {}
             }
         }
         match (phase, status) {
-            (Phase::Running, Some(status)) => (ended(&status), self.leave_running(call, budget, &mut log)),
+            (Phase::Running, Some(status)) if program.leftovers == Leftovers::RunOn => {
+                (ended(&status), self.leave_running(budget, log))
+            }
+            (Phase::Running, Some(status)) => (ended(&status), self.leave_nothing(budget, log)),
             (phase, _) => {
-                let _ = kill_process_group(self.group, Signal::KILL);
-                self.reap(budget, &mut log);
-                (HookResult::TimedOut { killed: phase == Phase::Killed, processes }, 0)
+                let ended = Ended::TimedOut { killed: phase == Phase::Killed, processes };
+                (ended, self.leave_nothing(budget, log))
             }
         }
+    }
+
+    /// Ends the whole group, which has so long to do it by itself.
+    fn end(&self, grace: Duration) -> (Phase, Instant) {
+        let (signal, phase, patience) = match grace {
+            Duration::ZERO => (Signal::KILL, Phase::Killed, KILL_PATIENCE),
+            _ => (Signal::TERM, Phase::Terminated, grace),
+        };
+        let _ = kill_process_group(self.group, signal);
+        (phase, clock::now() + patience)
+    }
+
+    /// Kills what is left of the group, and reads what was still on its way.
+    fn leave_nothing(mut self, budget: &mut Budget, log: &mut dyn FnMut(&str)) -> Left {
+        let _ = kill_process_group(self.group, Signal::KILL);
+        self.reap(budget, log);
+        Left { behind: !self.silent(), ..Left::default() }
     }
 
     /// Reaps the leader, and reads what was still on its way.
@@ -250,24 +288,20 @@ impl Run {
         }
     }
 
-    /// The hook has ended, and what it started in the background has not: that is left alone, and what it says is read on and
-    /// thrown away, since a program whose output nobody takes is ended by the kernel. Says how many processes there are.
-    fn leave_running(mut self, call: &Call, budget: &mut Budget, log: &mut dyn FnMut(&str)) -> usize {
+    /// The program has ended, and what it started in the background has not: that is left alone, and what it says is read
+    /// on and thrown away, since a program whose output nobody takes is ended by the kernel.
+    fn leave_running(mut self, budget: &mut Budget, log: &mut dyn FnMut(&str)) -> Left {
         // The leader, not yet reaped, is one of them.
-        let left = processes_of_group(self.group).saturating_sub(1);
+        let running = processes_of_group(self.group).saturating_sub(1);
         self.reap(budget, log);
+        let left = Left { running, ..Left::default() };
         if self.silent() {
             return left;
         }
         let Self { streams, .. } = self;
         if LEFT.fetch_add(1, Ordering::Relaxed) >= MOST_LEFT {
             LEFT.fetch_sub(1, Ordering::Relaxed);
-            warn!(
-                group = %call.group, hook = call.hook,
-                "the output of what it left running is closed: havipd reads that of {MOST_LEFT} programs at most; a service \
-                 of its own writes elsewhere"
-            );
-            return left;
+            return Left { closed: true, ..left };
         }
         let reader = std::thread::Builder::new().name("havipd-hook-rest".to_owned());
         let started = reader.spawn(move || {
@@ -307,11 +341,24 @@ impl Run {
     }
 }
 
-fn ended(status: &WaitIdStatus) -> HookResult {
-    if let Some(code) = status.exit_status() {
-        return HookResult::Exited { code };
+/// Takes the capabilities of the unit from the child, which are this daemon's alone. A kernel that refuses changes nothing.
+fn without_capabilities(command: &mut Command) {
+    #[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. This is one plain system call, which
+    // allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(|| {
+            let _ = rustix::thread::clear_ambient_capability_set();
+            Ok(())
+        });
     }
-    HookResult::Signalled { signal: status.terminating_signal().unwrap_or_default() }
+}
+
+fn ended(status: &WaitIdStatus) -> Ended {
+    if let Some(code) = status.exit_status() {
+        return Ended::Exited { code };
+    }
+    Ended::Signalled { signal: status.terminating_signal().unwrap_or_default() }
 }
 
 fn why_not_started(error: &io::Error) -> String {
@@ -345,7 +392,7 @@ fn read_out(mut streams: [Option<std::fs::File>; 2]) {
     }
 }
 
-/// One output of the hook; without `fd` once it is closed.
+/// One output of the program; without `fd` once it is closed.
 struct Stream {
     fd: Option<std::fs::File>,
     lines: Lines,
@@ -359,7 +406,7 @@ impl Stream {
         Ok(Self { fd: fd.map(std::fs::File::from), lines: Lines::default() })
     }
 
-    /// Reads once: a hook that never stops talking must not keep us from looking at the clock.
+    /// Reads once: a program that never stops talking must not keep us from looking at the clock.
     fn read(&mut self, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
         let Some(file) = &mut self.fd else { return };
         let mut buffer = [0; 16 * 1024];
