@@ -323,7 +323,7 @@ fn how_a_hook_ended_is_kept() {
         (absent, missing.clone()),
         (argv(&no_interpreter), missing),
         (argv(&not_executable), denied),
-        (Some(vec![]), not_started("the hook names no program")),
+        (Some(vec![]), not_started("no program is named")),
     ] {
         bench.config.notify_fault = hook;
         bench.apply();
