@@ -184,7 +184,7 @@ settings! {
             }
             /// Time between heartbeats: {range}.
             "interval" interval: Duration => interval {
-                takes: span(ms(10), s(60)), default: "500ms", reload: Maintenance,
+                takes: span(ms(10), s(60)), default: "300ms", reload: Maintenance,
                 cost: "Shorter finds a dead node sooner; it costs packets, and makes pauses of the machine count \
                        for more.",
             }
@@ -522,7 +522,7 @@ settings! {
             /// The kernel drops the address this long after the daemon's last turn. Whole seconds, {range}, or
             /// "forever"; not shorter than the dead time. Without it: the dead time and one second, rounded up.
             "lifetime" lifetime: Option<Duration> {
-                takes: seconds_or_forever(s(2), h(1)), example: "6s", reload: Accept,
+                takes: seconds_or_forever(s(2), h(1)), example: "4s", reload: Accept,
                 shown: |_, local| text(local.lifetime.map_or_else(|| "forever".to_owned(), show)),
                 cost: "Shorter takes the address off a hung node sooner; forever leaves it there until somebody \
                        removes it.",

@@ -369,23 +369,23 @@ fn times_fit_each_other() {
     says(
         &with("heartbeat", "dead-multiplier = 5"),
         &[
-            r#"havipd.toml:14:19: warning: the dead time, interval x dead-multiplier = 2500ms, is shorter than the usual pauses of a VM, 3s: such a pause moves the HAVIP (raise "dead-multiplier" or "interval")"#,
+            r#"havipd.toml:14:19: warning: the dead time, interval x dead-multiplier = 1500ms, is shorter than the usual pauses of a VM, 3s: such a pause moves the HAVIP (raise "dead-multiplier" or "interval")"#,
         ],
     );
-    says(&with("heartbeat", "dead-multiplier = 6"), &[]);
+    says(&with("heartbeat", "dead-multiplier = 10"), &[]);
     let paused = Environment { longest_pause: Some(Duration::from_millis(6500)), ..on_a() };
     assert_eq!(
         said_in(BASE, &paused),
-        "havipd.toml: warning: the dead time, interval x dead-multiplier = 5s, is shorter than the longest pause recorded \
+        "havipd.toml: warning: the dead time, interval x dead-multiplier = 3s, is shorter than the longest pause recorded \
          on this host, 6500ms: such a pause moves the HAVIP (raise \"dead-multiplier\" or \"interval\")"
     );
     says(
-        &format!("{BASE}[local-address]\nlifetime = \"4s\"\n"),
+        &format!("{BASE}[local-address]\nlifetime = \"2s\"\n"),
         &[
-            r#"havipd.toml:23:12: error: "lifetime" is 4s, shorter than the dead time, 5s: the address would vanish before a peer may take it"#,
+            r#"havipd.toml:23:12: error: "lifetime" is 2s, shorter than the dead time, 3s: the address would vanish before a peer may take it"#,
         ],
     );
-    says(&format!("{BASE}[local-address]\nlifetime = \"5s\"\n"), &[]);
+    says(&format!("{BASE}[local-address]\nlifetime = \"3s\"\n"), &[]);
     says(
         &format!("{BASE}[local-address]\nlifetime = \"forever\"\n"),
         &[

@@ -11,7 +11,7 @@ use std::time::Duration;
 fn defaults_are_those_of_the_reference() {
     let config = good(BASE);
     assert_eq!((config.heartbeat.port, config.heartbeat.dead_multiplier), (11200, 10));
-    assert_eq!(config.heartbeat.interval, Duration::from_millis(500));
+    assert_eq!(config.heartbeat.interval, Duration::from_millis(300));
     assert_eq!(config.heartbeat.cold_start_wait, Duration::from_secs(30));
     assert_eq!(config.heartbeat.send_key.0, 1);
     assert!(config.heartbeat.fabric_probe);
@@ -30,7 +30,7 @@ fn defaults_are_those_of_the_reference() {
     assert_eq!((group.max_moves, group.max_moves_window), (6, Duration::from_secs(600)));
     assert_eq!((group.reclaim_wait, group.preempt_delay), (Duration::from_secs(300), Duration::from_secs(30)));
     assert_eq!(group.havips[0].interface, Interface::Discover);
-    assert_eq!(config.local_address.lifetime, Some(Duration::from_secs(6)));
+    assert_eq!(config.local_address.lifetime, Some(Duration::from_secs(4)));
     assert_eq!(config.local_address.announce_count, 5);
     assert_eq!(config.local_address.announce_interval, Duration::from_millis(200));
     assert_eq!(config.local_address.announce_refresh, Duration::from_secs(10));
@@ -72,7 +72,7 @@ fn the_digest_is_the_same_on_every_node() {
     assert_eq!(hex::encode(digest(&a).0), EXPECTED);
 }
 
-const EXPECTED: &str = "a6b64458d44b301a8daf12b9888e114a";
+const EXPECTED: &str = "6a474b1af7ff1b429bd2f977aeeca4f2";
 
 #[test]
 fn the_digest_changes_with_what_nodes_must_agree_on_and_with_nothing_else() {

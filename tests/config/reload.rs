@@ -240,7 +240,7 @@ fn refusals_name_the_key_the_values_and_what_it_takes() {
         &with("heartbeat", "port = 5\ninterval = \"1s\"").replacen("name = \"c\"", "name = \"d\"", 1),
         &[
             "\"name\" in [cluster] changes from c to d: this takes a restart",
-            "\"interval\" in [heartbeat] changes from 500ms to 1s: this takes cluster-wide maintenance of group g \
+            "\"interval\" in [heartbeat] changes from 300ms to 1s: this takes cluster-wide maintenance of group g \
              (havipctl maintenance GROUP on for it)",
             "\"port\" in [heartbeat] changes from 11200 to 5: this takes a restart",
         ],
