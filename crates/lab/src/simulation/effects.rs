@@ -1,7 +1,7 @@
 //! What leaves a node: datagrams and announcements; and who is served by that.
 
 use super::cluster::{Cluster, PORT};
-use super::facts::Stamp;
+use super::facts::{Arrival, Stamp};
 use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
@@ -49,7 +49,9 @@ impl World {
         let carried = self.network.carry(path.unwrap_or(0), from, to, &mut self.rng);
         let kept = self.network.kept_for(self.now, from, to);
         let [first, second] = carried.map(|after| after.map(|after| if kept.is_zero() { after } else { kept }));
-        let stamp = self.facts.stamp(self.now, self.stats.turns, self.hosts[from].starts, from, to);
+        let h = &self.hosts[from];
+        let dead_time = h.config.heartbeat.dead_time();
+        let stamp = self.facts.stamp(self.now, self.stats.turns, (from, h.starts), to, dead_time);
         if let Some(after) = second {
             let (bytes, stamp) = (bytes.clone(), Some(Arc::clone(&stamp)));
             self.after(after, Scheduled::Deliver { to, path, from, bytes, stamp });
@@ -72,40 +74,46 @@ impl World {
         }
         let address = SocketAddr::from((Cluster::path_address(from, path.unwrap_or(0)), PORT));
         let Some(stamp) = stamp else { return self.suffer(to, path, address, bytes) };
-        let late = self.hosts[to].reads_late;
-        if is_heartbeat(&bytes) && late.is_zero() {
-            self.note_arrival(to, from, self.now, self.guest_now(to), &stamp);
-        }
         self.replay_later(to, path, from, &bytes);
-        let arrived = self.guest_now(to);
+        let (at, arrived) = (self.now, self.guest_now(to));
+        let arrival = is_heartbeat(&bytes).then_some(Arrival { from, at, guest: arrived, stamp });
         let event = Event::DatagramReceived { path, from: address, arrived, bytes };
+        let late = self.hosts[to].reads_late;
         if late.is_zero() {
-            return self.step(to, event);
+            return self.read(to, event, arrival);
         }
         if let Some(p) = &self.hosts[to].process {
-            let (incarnation, at, event) = (p.incarnation, self.now, Box::new(event));
-            self.after(late, Scheduled::Read { to, incarnation, at, from, stamp, event });
+            let (incarnation, event) = (p.incarnation, Box::new(event));
+            self.after(late, Scheduled::Read { to, incarnation, event, arrival });
         }
     }
 
-    /// A daemon that is behind with its reading comes to a datagram: what lay behind others was not there for it before.
-    pub(super) fn read(&mut self, to: usize, at: Instant, from: usize, stamp: &Stamp, event: Event) {
-        if let Event::DatagramReceived { arrived, bytes, .. } = &event
-            && is_heartbeat(bytes)
-        {
-            self.note_arrival(to, from, at, *arrived, stamp);
+    /// A datagram is next in the socket. For a daemon that is behind with its reading what lay behind others was not there before.
+    pub(super) fn read(&mut self, to: usize, event: Event, arrival: Option<Arrival>) {
+        if let Some(arrival) = &arrival {
+            let h = &self.hosts[to];
+            let dropped = h.halted.is_some() && h.backlog.len() >= super::host::SOCKET_BACKLOG;
+            if h.process.is_some() && !dropped && self.readable(h, &self.hosts[arrival.from]) {
+                let run = h.starts;
+                self.facts.arrived(run, to, arrival);
+            }
+        }
+        self.take_datagram(to, event, arrival);
+    }
+
+    /// A daemon comes to what has waited for it.
+    pub(super) fn take_datagram(&mut self, to: usize, event: Event, arrival: Option<Arrival>) {
+        if self.hosts[to].halted.is_some() {
+            return self.hosts[to].defer(event, arrival);
+        }
+        if let Some(arrival) = &arrival {
+            let h = &self.hosts[to];
+            if h.process.is_some() && self.readable(h, &self.hosts[arrival.from]) {
+                let run = h.starts;
+                self.facts.read(run, to, arrival);
+            }
         }
         self.step(to, event);
-    }
-
-    /// A heartbeat that arrived at `at`, on the host's clock `guest`, is in the socket of a daemon that runs, if there is room for it.
-    fn note_arrival(&mut self, to: usize, from: usize, at: Instant, guest: Instant, stamp: &Stamp) {
-        let h = &self.hosts[to];
-        let dropped = h.halted.is_some() && h.backlog.len() >= super::host::SOCKET_BACKLOG;
-        if h.process.is_some() && !dropped && self.readable(h, &self.hosts[from]) {
-            let run = h.starts;
-            self.facts.arrived(at, guest, run, to, from, stamp);
-        }
     }
 
     pub(super) fn announce(&mut self, host: usize, group: GroupIndex, havip: HavipIndex, right_until: Instant) {

@@ -9,7 +9,7 @@ mod hearing;
 mod stated;
 
 pub(super) use answers::{Answers, OfHavip, Streak};
-pub(super) use hearing::{Hearing, Last, Stamp};
+pub(super) use hearing::{Arrival, Hearing, Last, Stamp};
 pub(super) use stated::Stated;
 
 use super::host::{Halt, Host};
@@ -68,7 +68,8 @@ pub(super) struct HostFacts {
 /// All facts.
 #[derive(Debug)]
 pub(super) struct Facts {
-    /// By receiver, then by sender.
+    /// By receiver, then by sender: what was there to be read, and what a daemon has come to.
+    there: Vec<Vec<Hearing>>,
     heard: Vec<Vec<Hearing>>,
     stated: Vec<Arc<Stated>>,
     hosts: Vec<HostFacts>,
@@ -81,6 +82,7 @@ impl Facts {
     pub(super) fn new(nodes: usize, groups: usize, havips: usize) -> Self {
         let host = || HostFacts { vrrp: vec![None; groups], switchover: vec![None; groups], ..HostFacts::default() };
         Self {
+            there: (0..nodes).map(|_| (0..nodes).map(|_| Hearing::default()).collect()).collect(),
             heard: (0..nodes).map(|_| (0..nodes).map(|_| Hearing::default()).collect()).collect(),
             stated: (0..nodes).map(|_| Arc::default()).collect(),
             hosts: (0..nodes).map(|_| host()).collect(),
@@ -89,7 +91,12 @@ impl Facts {
         }
     }
 
-    /// What `to` has heard of `from`.
+    /// What there was of `from` for `to` to read, whether or not its daemon has come to it.
+    pub(super) fn there(&self, to: usize, from: usize) -> &Hearing {
+        &self.there[to][from]
+    }
+
+    /// What `to` has heard of `from`: as far as its daemon has read.
     pub(super) fn heard(&self, to: usize, from: usize) -> &Hearing {
         &self.heard[to][from]
     }
@@ -112,6 +119,7 @@ impl Facts {
 
     /// A daemon starts: it has heard nothing, and nobody has told it anything.
     pub(super) fn started(&mut self, host: usize) {
+        self.there[host].fill_with(Hearing::default);
         self.heard[host].fill_with(Hearing::default);
         self.answers[host].clear();
         let h = &mut self.hosts[host];
@@ -120,14 +128,27 @@ impl Facts {
         (h.check_failed, h.link_down, h.identity) = (false, false, false);
     }
 
-    /// A heartbeat leaves `from` for `to`.
-    pub(super) fn stamp(&self, sent: Instant, number: u64, run: u64, from: usize, to: usize) -> Arc<Stamp> {
-        Arc::new(Stamp { run, sent, number, echo: self.heard[from][to].echo(), stated: Arc::clone(&self.stated[from]) })
+    /// A heartbeat leaves `from`, whose dead time is given, for `to`.
+    pub(super) fn stamp(
+        &self,
+        sent: Instant,
+        number: u64,
+        (from, run): (usize, u64),
+        to: usize,
+        dead_time: Duration,
+    ) -> Arc<Stamp> {
+        let echo = self.heard[from][to].echo(sent, dead_time);
+        Arc::new(Stamp { run, sent, number, echo, stated: Arc::clone(&self.stated[from]) })
     }
 
-    /// A heartbeat of `from` is in the socket of a daemon of `to` that runs.
-    pub(super) fn arrived(&mut self, now: Instant, guest: Instant, run: u64, to: usize, from: usize, stamp: &Stamp) {
-        self.heard[to][from].take(now, guest, run, stamp);
+    /// A heartbeat is in the socket of a daemon of `to` that runs.
+    pub(super) fn arrived(&mut self, run: u64, to: usize, arrival: &Arrival) {
+        self.there[to][arrival.from].take(run, arrival);
+    }
+
+    /// That daemon has come to it.
+    pub(super) fn read(&mut self, run: u64, to: usize, arrival: &Arrival) {
+        self.heard[to][arrival.from].take(run, arrival);
     }
 
     /// A host begins to stand still.

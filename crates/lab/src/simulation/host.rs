@@ -1,6 +1,7 @@
 //! One machine: its clock, its kernel's addresses, its disk, and the daemon that may run on it.
 
 use super::clock::Clock;
+use super::facts::Arrival;
 use super::schedule::Wish;
 use super::vrrp::Router;
 use havipd_core::election::Core;
@@ -135,7 +136,7 @@ pub(super) struct Host {
     pub(super) addresses: BTreeMap<Ipv4Addr, Option<Instant>>,
     pub(super) health: Option<(i16, bool, bool)>,
     pub(super) process: Option<Process>,
-    pub(super) backlog: VecDeque<Event>,
+    pub(super) backlog: VecDeque<(Event, Option<Arrival>)>,
     /// A datagram is read so long after it arrived.
     pub(super) reads_late: Duration,
     /// The next step with more actions than this is interrupted for so long.
@@ -176,12 +177,12 @@ impl Host {
     }
 
     /// Keeps an event for a daemon that stands still; a full socket drops datagrams.
-    pub(super) fn defer(&mut self, event: Event) {
+    pub(super) fn defer(&mut self, event: Event, arrival: Option<Arrival>) {
         let datagram = matches!(event, Event::DatagramReceived { .. });
         if datagram && self.backlog.len() >= SOCKET_BACKLOG {
             return;
         }
-        self.backlog.push_back(event);
+        self.backlog.push_back((event, arrival));
     }
 
     /// Role in a group; `None` while no daemon runs.

@@ -146,8 +146,8 @@ impl World {
             self.step(host, Event::TimerExpired);
         }
         let backlog = std::mem::take(&mut self.hosts[host].backlog);
-        for event in backlog {
-            self.step(host, event);
+        for (event, arrival) in backlog {
+            self.take_datagram(host, event, arrival);
         }
         if halt == Halt::Stopped && !self.hosts[host].effects_stuck {
             // What the effects side does every so often is overdue.

@@ -1,7 +1,7 @@
 //! What is to happen in a world, and in which order.
 
 use super::cloud::Call;
-use super::facts::Stamp;
+use super::facts::{Arrival, Stamp};
 use havipd_core::model::action::{Persisted, Write};
 use havipd_core::model::cloud::{CallClass, CallError, HaVip};
 use havipd_core::model::event::{Event, OperationResult};
@@ -31,14 +31,12 @@ pub(super) enum Scheduled {
         /// What is known of it where it was sent; none: it is forged.
         stamp: Option<Arc<Stamp>>,
     },
-    /// A daemon that is behind reads what arrived at `at`.
+    /// A daemon that is behind reads what arrived before.
     Read {
         to: usize,
         incarnation: u64,
-        at: Instant,
-        from: usize,
-        stamp: Arc<Stamp>,
         event: Box<Event>,
+        arrival: Option<Arrival>,
     },
     /// The shell tells its core something.
     Tell {

@@ -29,7 +29,7 @@ impl World {
         let world_now = self.now;
         let h = &mut self.hosts[host];
         if h.halted.is_some() {
-            h.defer(event);
+            h.defer(event, None);
             return;
         }
         if h.process.is_none() {

@@ -142,9 +142,9 @@ impl World {
             }
             Scheduled::Wake { host, incarnation } => self.wake(host, incarnation),
             Scheduled::Deliver { to, path, from, bytes, stamp } => self.deliver(to, path, from, bytes, stamp),
-            Scheduled::Read { to, incarnation, at, from, stamp, event } => {
+            Scheduled::Read { to, incarnation, event, arrival } => {
                 if self.runs(to, incarnation) {
-                    self.read(to, at, from, &stamp, *event);
+                    self.read(to, *event, arrival);
                 }
             }
             Scheduled::Tell { host, incarnation, event } => {

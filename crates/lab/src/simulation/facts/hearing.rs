@@ -6,6 +6,10 @@
 use super::Stated;
 use havipd_core::model::time::Instant;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// A node forgets a run that has not proven itself after so many of its intervals, or a dead time of its own.
+const FORGOTTEN_AFTER: u32 = 4;
 
 /// What is known of a heartbeat where it was sent.
 #[derive(Debug)]
@@ -18,6 +22,16 @@ pub(in crate::simulation) struct Stamp {
     /// The receiver's run that it names, and when the datagram of it that it echoes was sent.
     pub(in crate::simulation) echo: Option<(u64, Instant)>,
     pub(in crate::simulation) stated: Arc<Stated>,
+}
+
+/// A heartbeat where it arrives.
+#[derive(Debug, Clone)]
+pub(in crate::simulation) struct Arrival {
+    pub(in crate::simulation) from: usize,
+    /// When it was there, in the world's time and in the receiver's.
+    pub(in crate::simulation) at: Instant,
+    pub(in crate::simulation) guest: Instant,
+    pub(in crate::simulation) stamp: Arc<Stamp>,
 }
 
 /// The last datagram that counted.
@@ -37,8 +51,10 @@ pub(in crate::simulation) struct Last {
 #[derive(Debug, Clone, Copy)]
 struct Run {
     run: u64,
-    /// First heard.
+    /// First and last heard.
     since: Instant,
+    heard: Instant,
+    interval: Duration,
     /// Sending time and number of the newest one heard.
     newest: Instant,
     number: u64,
@@ -54,13 +70,16 @@ pub(in crate::simulation) struct Hearing {
 }
 
 impl Hearing {
-    /// What the next datagram to that node names.
-    pub(super) fn echo(&self) -> Option<(u64, Instant)> {
-        self.established.or(self.candidate).map(|r| (r.run, r.newest))
+    /// What a datagram names that is sent to that node now, by one with that dead time.
+    pub(super) fn echo(&self, now: Instant, dead_time: Duration) -> Option<(u64, Instant)> {
+        let lately = |r: &Run| now.since(r.heard) < dead_time.max(r.interval * FORGOTTEN_AFTER);
+        self.established.or(self.candidate.filter(lately)).map(|r| (r.run, r.newest))
     }
 
     /// A datagram is there; `run` is the receiver's own.
-    pub(super) fn take(&mut self, now: Instant, guest: Instant, run: u64, stamp: &Stamp) {
+    pub(super) fn take(&mut self, run: u64, arrival: &Arrival) {
+        let Arrival { at: now, guest, stamp, .. } = arrival;
+        let (now, guest) = (*now, *guest);
         let names_us = stamp.echo.filter(|(named, _)| *named == run).map(|(_, sent)| sent);
         match &mut self.established {
             Some(known) if known.run == stamp.run => {
@@ -72,8 +91,12 @@ impl Hearing {
             _ => {
                 let candidate = match &mut self.candidate {
                     Some(c) if c.run == stamp.run => c,
-                    other => other.insert(Run { run: stamp.run, since: now, newest: stamp.sent, number: 0 }),
+                    other => {
+                        let (heard, interval) = (now, stamp.stated.interval);
+                        other.insert(Run { run: stamp.run, since: now, heard, interval, newest: stamp.sent, number: 0 })
+                    }
                 };
+                (candidate.heard, candidate.interval) = (now, stamp.stated.interval);
                 candidate.newest = candidate.newest.max(stamp.sent);
                 candidate.number = candidate.number.max(stamp.number);
                 if names_us.is_none_or(|sent| sent < candidate.since) {
@@ -82,10 +105,10 @@ impl Hearing {
                 self.established = self.candidate.take();
             }
         }
-        if let Some(echoed) = names_us {
-            let echoed = self.last.as_ref().filter(|l| l.run == stamp.run).map_or(echoed, |l| l.echoed.max(echoed));
-            let stated = Arc::clone(&stamp.stated);
-            self.last = Some(Last { run: stamp.run, sent: stamp.sent, at: now, guest, echoed, stated });
-        }
+        // Whomever it names: what it has not heard of us says nothing of whether it is alive.
+        let before = self.last.as_ref().filter(|l| l.run == stamp.run).map(|l| l.echoed);
+        let echoed = names_us.max(before).unwrap_or_default();
+        let stated = Arc::clone(&stamp.stated);
+        self.last = Some(Last { run: stamp.run, sent: stamp.sent, at: now, guest, echoed, stated });
     }
 }

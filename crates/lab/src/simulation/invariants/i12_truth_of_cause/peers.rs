@@ -15,11 +15,15 @@ const LEASE_SHARE: u32 = 90;
 const FIT: usize = 8;
 
 impl Case<'_> {
-    /// The last datagram of a peer that counted here, if one did within its dead time.
+    /// The last datagram of a peer that counted here, if one did within its dead time: as far as this daemon has read. After
+    /// it stood still it may come to a timer, or to the kernel's word, before it comes to what waits in its socket.
     fn heard(&self, peer: usize) -> Option<&Last> {
-        let last = self.world.facts.heard(self.host, peer).last.as_ref()?;
+        self.lately(&self.world.facts.heard(self.host, peer).last)
+    }
+
+    fn lately<'l>(&self, last: &'l Option<Last>) -> Option<&'l Last> {
         let multiplier = self.world.hosts[self.host].config.heartbeat.dead_multiplier;
-        (self.t.at.since(last.guest) < last.stated.interval * multiplier).then_some(last)
+        last.as_ref().filter(|last| self.t.at.since(last.guest) < last.stated.interval * multiplier)
     }
 
     fn stated(&self, last: &Last) -> Option<(Role, Epoch)> {
@@ -34,10 +38,12 @@ impl Case<'_> {
         (0..self.world.nodes()).filter(|p| *p != self.host)
     }
 
-    /// Nothing of it was there to be read for its dead time, and this host could hear.
+    /// Nothing of it was there to be read for its dead time, and this host could hear. What waits in the socket is there: a
+    /// silence is to be heard out.
     pub(super) fn peer_dead(&self) -> Result<(), Untrue> {
         let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
-        if let Some(last) = self.heard(peer) {
+        let there = self.world.facts.there(self.host, peer);
+        if let Some(last) = self.lately(&there.last) {
             return Err(format!(
                 "{} was heard {:?} before, and its dead time is {:?}",
                 self.name(peer),
@@ -49,7 +55,7 @@ impl Case<'_> {
         let deaf = self.facts().hears_since(dead_time * 102 / 100);
         let listened = deaf.is_none_or(|since| self.world.now.since(since) * 102 / 100 >= dead_time);
         // One that was silent for a dead time before this host's link went is not alive for that.
-        let last = self.world.facts.heard(self.host, peer).last.as_ref().map_or(Instant::default(), |l| l.at);
+        let last = there.last.as_ref().map_or(Instant::default(), |l| l.at);
         let listened = listened || self.facts().link_lost.is_some_and(|lost| lost.since(last) * 102 / 100 >= dead_time);
         self.only(
             self.world.hosts[self.host].link_up && listened,
