@@ -5,8 +5,10 @@ use super::host::{Host, Reach};
 use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
+use havipd_core::model::digest::digest;
 use havipd_core::model::event::Command;
-use havipd_core::model::settings::Strangers;
+use havipd_core::model::settings::{Config, Strangers};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// So long after the faults operators end what they began.
@@ -30,10 +32,37 @@ impl World {
             self.quieten(host);
             self.start_keepalived(host);
         }
+        self.make_files_equal();
         self.touch_all();
         self.cloud_changed();
         self.see(&Seen::Quiet);
         self.after(REMEMBERED, Scheduled::OperatorsDone);
+    }
+
+    /// Two changes of the files at once may have left them different in what all must agree on. That takes an operator: every node
+    /// that names the same nodes gets the timing and bindings of the first.
+    fn make_files_equal(&mut self) {
+        let first = Arc::clone(&self.hosts[0].file);
+        let names = |c: &Config| c.nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>();
+        for host in 1..self.hosts.len() {
+            let before = &self.hosts[host].file;
+            if names(before) != names(&first) || digest(before) == digest(&first) {
+                continue;
+            }
+            let mut file = (**before).clone();
+            file.heartbeat.interval = first.heartbeat.interval;
+            file.heartbeat.dead_multiplier = first.heartbeat.dead_multiplier;
+            file.local_address.lifetime = first.local_address.lifetime;
+            for (group, of_first) in file.groups.iter_mut().zip(&first.groups) {
+                for (havip, of_first) in group.havips.iter_mut().zip(&of_first.havips) {
+                    havip.binding = of_first.binding;
+                }
+            }
+            self.note(Some(host), || "its file is made equal to that of the first node".to_owned());
+            self.hosts[host].file = Arc::new(file);
+            self.hosts[host].reload_waits = true;
+            self.bring_reload(host);
+        }
     }
 
     /// Operators end what they began, once the nodes have heard of each other.
