@@ -35,8 +35,29 @@ struct Apart {
     /// Per group: moves, losses and supersessions.
     moves: Vec<usize>,
     losses: Vec<usize>,
-    /// Per HAVIP with which nothing is wrong: who serves it, and changes of that.
-    servers: Vec<Option<(Option<usize>, usize)>>,
+    /// Per HAVIP with which nothing is wrong.
+    servers: Vec<Option<Server>>,
+}
+
+/// Who serves a HAVIP in a partition.
+#[derive(Debug)]
+struct Server {
+    /// The last one, and when its term began.
+    last: Option<(usize, Instant)>,
+    changes: usize,
+}
+
+impl Server {
+    /// Another node serves. It is the same change as before while the former holder has not been told of it: until an answer
+    /// names another to it both are active, and who of them gets the packets is nobody's word.
+    fn changes(&mut self, by: (usize, Instant), told: bool) {
+        match self.last {
+            Some((last, _)) if last == by.0 => {}
+            Some((_, began)) if by.1 < began && !told => return,
+            before => self.changes += usize::from(before.is_some()),
+        }
+        self.last = Some(by);
+    }
 }
 
 impl Apart {
@@ -132,9 +153,12 @@ impl MovesHaveCauses {
 
     fn judge_server(&mut self, world: &World, havip: usize) -> Result<(), String> {
         let Some(apart) = &mut self.apart else { return Ok(()) };
-        let (Some((last, changes)), Some(by)) = (&mut apart.servers[havip], world.served(havip)) else { return Ok(()) };
-        *changes += usize::from(last.replace(by).is_some_and(|l| l != by));
-        let changes = *changes;
+        let (Some(server), Some(by)) = (&mut apart.servers[havip], world.served(havip)) else { return Ok(()) };
+        let me = world.scenario.cluster.target(by);
+        let named = &world.facts.answers(by).of(havip).named;
+        let told = named.iter().any(|(target, _, asked)| *target != me && *asked >= apart.since);
+        server.changes((by, began(world, by, havip)), told);
+        let changes = server.changes;
         apart.judge(world, changes, || format!("changes of who serves HAVIP {havip}"))
     }
 
@@ -143,7 +167,10 @@ impl MovesHaveCauses {
         let parts = matches!(kind, StepKind::Partition { sides } if sides.len() == 2);
         let calm = self.calm.nodes(world) && self.calm.daemons(world) && world.winnable();
         self.apart = (self.pair && parts && calm).then(|| {
-            let sound = |n: usize| self.calm.havip(world, n).then(|| (world.served(n), 0));
+            let sound = |n: usize| {
+                let last = world.served(n).map(|by| (by, began(world, by, n)));
+                self.calm.havip(world, n).then_some(Server { last, changes: 0 })
+            };
             Apart {
                 since: world.now,
                 moves: vec![0; world.groups()],
@@ -152,6 +179,12 @@ impl MovesHaveCauses {
             }
         });
     }
+}
+
+/// When the term of a node began that serves a HAVIP.
+fn began(world: &World, host: usize, havip: usize) -> Instant {
+    let group = havip / world.scenario.cluster.havips;
+    world.hosts[host].process.as_ref().map_or(Instant::default(), |p| p.term_since[group])
 }
 
 /// Under arbiter `majority`: whether a majority of the voters is well.
