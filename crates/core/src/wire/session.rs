@@ -1,7 +1,7 @@
 //! One peer, as seen through its datagrams: which of them count, and what its silence means.
 //!
-//! A datagram *counts* only if its number is above the last one of that boot, and its echo names our
-//! boot. A boot that is new to us is a *candidate*: it takes the place of the one before only when it
+//! A datagram *counts* only if its boot has proven itself to our boot, and its number is above the last
+//! one of it. A boot that is new to us is a *candidate*: it takes the place of the one before only when it
 //! echoes a number that we sent after first hearing of it, which no recording can do. So replayed,
 //! reflected and copied datagrams change nothing, and no clock is compared with another's.
 //! (election.md §1; the caller has verified the tag and looked sender and receiver up.)
@@ -158,13 +158,10 @@ impl Session {
         {
             self.stats.echo.observe(now.since(at));
         }
-        if names_us {
-            peer.take(now, hb, &self.sent, self.multiplier);
-            Verdict::Counts { proven: false }
-        } else {
-            peer.note(hb.seq);
-            Verdict::Dropped(Reason::StaleEcho)
-        }
+        // ⚠ A boot that proved itself to this start is alive, whomever it names: that it names nobody, or an earlier start of
+        // ours, says that it does not hear us. (I12, `peer-dead`; seed 70100)
+        peer.take(now, hb, names_us, &self.sent, self.multiplier);
+        Verdict::Counts { proven: false }
     }
 
     /// A datagram of a boot that is not established.
@@ -192,14 +189,14 @@ impl Session {
             path::record(&mut self.stats.paths, now, path, hb.seq);
         }
         let mut peer = Peer::new(now, hb, &self.sent);
-        peer.take(now, hb, &self.sent, self.multiplier);
+        peer.take(now, hb, true, &self.sent, self.multiplier);
         self.peer = Some(peer);
     }
 
     /// What the next datagram to this peer says of what was heard from it.
     #[must_use]
     pub fn echo(&self, now: Instant) -> Echo {
-        let established = self.peer.as_ref().map(|peer| Echo { boot: peer.boot, seq: peer.noted });
+        let established = self.peer.as_ref().map(|peer| Echo { boot: peer.boot, seq: peer.seq });
         established.or_else(|| self.candidates.echo(now, self.own_dead_time())).unwrap_or_default()
     }
 

@@ -21,6 +21,7 @@ macro_rules! cases {
 cases! {
     keepalived_a_split_of_vrrp: "keepalived-a-split-of-vrrp",
     s1_a_new_start_proves_itself: "s1-a-new-start-proves-itself",
+    s1_a_peer_that_forgot_us_is_alive: "s1-a-peer-that-forgot-us-is-alive",
     s1_held_entries_in_every_heartbeat: "s1-held-entries-in-every-heartbeat",
     s2_a_backlog_of_before: "s2-a-backlog-of-before",
     s2_a_delay_that_ends: "s2-a-delay-that-ends",

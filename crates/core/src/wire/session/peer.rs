@@ -11,11 +11,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(super) struct Peer {
     pub(super) boot: BootId,
-    /// The last number that counted.
+    /// The last number that counted: what our echo says.
     pub(super) seq: u64,
-    /// The highest number heard, counting or not: what our echo says. A peer that still names an earlier
-    /// boot of ours proves us by it.
-    pub(super) noted: u64,
     pub(super) proven_at: Instant,
     pub(super) heard: Instant,
     /// From when on its silence counts: when it was heard, or when we came back.
@@ -38,7 +35,6 @@ impl Peer {
         Self {
             boot: hb.boot,
             seq: hb.seq,
-            noted: hb.seq,
             proven_at: now,
             heard: now,
             silent_since: now,
@@ -53,14 +49,8 @@ impl Peer {
         }
     }
 
-    /// Number `seq` was heard, whatever it is worth.
-    pub(super) fn note(&mut self, seq: u64) {
-        self.noted = self.noted.max(seq);
-    }
-
-    /// Takes what a datagram that counts, and arrived at `at`, says of the session itself.
-    pub(super) fn take(&mut self, at: Instant, hb: &Heartbeat, sent: &SentLog, multiplier: u32) {
-        self.note(hb.seq);
+    /// Takes what a datagram that counts, and arrived at `at`, says of the session itself; `names_us` if it echoes this boot.
+    pub(super) fn take(&mut self, at: Instant, hb: &Heartbeat, names_us: bool, sent: &SentLog, multiplier: u32) {
         self.seq = hb.seq;
         self.heard = self.heard.max(at);
         self.silent_since = self.silent_since.max(at);
@@ -68,6 +58,9 @@ impl Peer {
         self.interval = hb.interval;
         self.accepts.clone_from(&hb.accepts);
         self.leaving = hb.leaving;
+        if !names_us {
+            return;
+        }
         if hb.leaving != Leaving::Gone
             && let Some(heard) = sent.at(hb.echo.seq)
         {

@@ -154,13 +154,24 @@ fn the_first_copy_counts_and_the_session_lives_while_any_path_does() {
     assert_eq!(paths, [(2, 0, Some(ms(199))), (2, 1, Some(ms(100)))]);
 }
 
+/// It has not heard this one for so long that it forgot it, or it took a delayed datagram for the proof of an earlier one.
 #[test]
-fn a_datagram_that_names_another_boot_of_ours_does_not_count() {
+fn a_boot_that_proved_itself_is_alive_whomever_it_names() {
     let mut s = established();
-    let stale = Heartbeat { echo: Echo { boot: BootId([9; 16]), seq: 2 }, ..heard(THEM, 11, 2) };
-    assert_eq!(s.receive(at(1010), 0, &stale), dropped(Reason::StaleEcho));
-    assert_eq!(s.receive(at(1020), 0, &heard(THEM, 11, 0)), dropped(Reason::StaleEcho));
-    assert_eq!(s.last_heard(), Some(at(1000)));
+    let names = |boot, seq| Heartbeat { echo: Echo { boot, seq: 70 }, ..heard(THEM, seq, 2) };
+    assert_eq!(s.receive(at(1400), 0, &names(BootId([9; 16]), 11)), COUNTS);
+    assert_eq!(s.receive(at(1800), 0, &names(BootId::NONE, 12)), COUNTS);
+    assert_eq!((s.last_heard(), s.state(at(1900))), (Some(at(1800)), SessionState::OneWay), "it does not hear us");
+    assert_eq!(s.receive(at(1850), 0, &names(BootId([9; 16]), 12)), dropped(Reason::Replayed));
+    assert_eq!(s.state(at(2300)), SessionState::Down);
+}
+
+#[test]
+fn a_new_boot_proves_itself_by_an_echo_of_this_boot_alone() {
+    let mut s = established();
+    let names = |boot| Heartbeat { echo: Echo { boot, seq: 70 }, ..heard(THEM_AGAIN, 1, 2) };
+    assert_eq!(s.receive(at(1010), 0, &names(BootId([9; 16]))), Verdict::Candidate);
+    assert_eq!(s.peer_boot(), Some(THEM));
 }
 
 #[test]
@@ -345,11 +356,11 @@ fn a_silence_is_heard_out_once() {
 /// The peer proved itself to us and then took a delayed datagram for the proof of an earlier boot of ours.
 /// It names that boot until we prove ourselves, which takes an echo of what it sends meanwhile.
 #[test]
-fn datagrams_that_do_not_count_are_echoed_too() {
+fn datagrams_that_name_an_earlier_boot_are_echoed_too() {
     let mut s = established();
     let names_old = Heartbeat { echo: Echo { boot: BootId([9; 16]), seq: 70 }, ..heard(THEM, 15, 2) };
-    assert_eq!(s.receive(at(1100), 0, &names_old), dropped(Reason::StaleEcho));
+    assert_eq!(s.receive(at(1100), 0, &names_old), COUNTS);
     assert_eq!(s.echo(at(1100)), Echo { boot: THEM, seq: 15 });
-    assert_eq!(s.receive(at(1110), 0, &heard(THEM, 14, 2)), COUNTS, "it was heard, it did not count");
+    assert_eq!(s.receive(at(1110), 0, &heard(THEM, 14, 2)), Verdict::Late);
     assert_eq!(s.echo(at(1110)), Echo { boot: THEM, seq: 15 });
 }
