@@ -188,6 +188,13 @@ impl Core {
             (maintained || same_digest) && ask.lease <= longest && (!only_renews || group.voter.renews(now, ask))
         };
         if let Some(ask) = asked.filter(may) {
+            // ⚠ Two nodes that do not hear each other may take one number, and one of them lead in it. This voter would refuse
+            // that leader for ever, and nobody would know before another voter is lost. So it names a number above, which
+            // nobody owns: the leader takes the next one. (I5, seed 81015)
+            if group.voter.refuses_number(now, &ask) && group.seen <= ask.epoch {
+                group.seen = ask.epoch.next();
+                news = true;
+            }
             news |= group.voter.ask(now, ask);
         } else if asked.is_none() && has_given_up(entry) {
             let successor = match heartbeat.leaving {

@@ -33,6 +33,7 @@ cases! {
     s2_one_peers_bad_clock: "s2-one-peers-bad-clock",
     s2_stuck_cloud: "s2-stuck-cloud",
     s2_stuck_majority: "s2-stuck-majority",
+    s3_a_number_that_two_took: "s3-a-number-that-two-took",
     s3_an_unowned_epoch: "s3-an-unowned-epoch",
     s3_asking_is_backup: "s3-asking-is-backup",
     s4_a_backup_that_may_not_send: "s4-a-backup-that-may-not-send",

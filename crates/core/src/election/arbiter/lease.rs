@@ -145,6 +145,13 @@ impl Voter {
         fresh
     }
 
+    /// Whether nothing but its number stands in the way of an ask: that number was granted to another start.
+    pub(crate) fn refuses_number(&self, now: Instant, ask: &Ask) -> bool {
+        let asker = (ask.node, ask.boot);
+        let free = self.given(now).is_none_or(|g| (g.node, g.boot) == asker);
+        free && ask.epoch == self.highest && self.highest_to.is_some_and(|to| to != asker)
+    }
+
     /// The owner of the grant spoke without asking: it has no right any more. True when that frees or turns the grant.
     pub(crate) fn gave_up(&mut self, node: NodeIndex, boot: BootId, seq: u64, successor: Option<NodeIndex>) -> bool {
         let Some(given) = self.given.as_mut().filter(|g| g.node == node && g.boot == boot && seq > g.seq) else {
