@@ -98,7 +98,19 @@ impl Group {
         if let Some(reason) = self.outranked(step, since).or_else(|| self.may_resume(step, since)) {
             return Verdict::Wait(reason);
         }
-        self.consult(step)
+        let verdict = self.consult(step);
+        self.still_listening(step, &verdict).map_or(verdict, Verdict::Wait)
+    }
+
+    /// A node that could not hear a peer, and can again, listens before it takes that silence for death: the votes of others
+    /// may be here before the peer's next heartbeat. (I12, `peer-dead`; seed 81124)
+    fn still_listening(&self, step: &mut StepContext<'_>, verdict: &Verdict) -> Option<Waiting> {
+        let Verdict::Claim(Cause::PeerDead, _, Some(node)) = verdict else { return None };
+        let until = step.peers.of(*node)?.listened_from();
+        let name = &step.config.node(*node).name;
+        let text =
+            format!("{name} may be silent only for us: this node could not hear it, and listens for a dead time");
+        (!step.due(until)).then(|| Waiting::until(until, text))
     }
 
     /// What keeps this node from claiming whatever the others do.

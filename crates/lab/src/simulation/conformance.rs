@@ -38,6 +38,7 @@ cases! {
     s3_asking_is_backup: "s3-asking-is-backup",
     s4_a_backup_that_may_not_send: "s4-a-backup-that-may-not-send",
     s4_a_deaf_backup: "s4-a-deaf-backup",
+    s4_a_link_that_is_back: "s4-a-link-that-is-back",
     s4_a_holder_that_was_never_heard: "s4-a-holder-that-was-never-heard",
     s4_a_third_hears_the_holder: "s4-a-third-hears-the-holder",
     s4_the_third_hears_it_no_more: "s4-the-third-hears-it-no-more",
