@@ -84,6 +84,14 @@ impl Address {
         }
     }
 
+    /// Renews the address while the kernel has it. ⚠ What the kernel removed meanwhile is not put back: the successor may serve
+    /// by now. (I2, seed 81446)
+    pub(crate) fn keep(&mut self, cx: &mut ReconcileContext<'_>, place: Place, until: Instant) {
+        if self.present != Some(false) {
+            self.put(cx, place, until);
+        }
+    }
+
     /// The kernel was seen to have it, or not to. Says whether it has just come.
     pub(crate) fn observed(&mut self, present: bool) -> bool {
         if present {

@@ -161,7 +161,7 @@ impl HavipReconciler {
             other => {
                 self.close();
                 match other {
-                    Desired::Keep { until } => self.address.put(cx, scope.place, *until),
+                    Desired::Keep { until } => self.address.keep(cx, scope.place, *until),
                     Desired::Nothing => self.address.drop(cx, scope.place),
                     Desired::Serve(_) | Desired::Undecided => {}
                 }

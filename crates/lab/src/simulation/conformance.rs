@@ -62,5 +62,6 @@ cases! {
     s7_a_restarted_voter_follows_a_handover: "s7-a-restarted-voter-follows-a-handover",
     s7_no_right_without_a_new_claim: "s7-no-right-without-a-new-claim",
     s7_the_grant_is_kept_for_the_successor: "s7-the-grant-is-kept-for-the-successor",
+    s7_what_the_kernel_removed: "s7-what-the-kernel-removed",
     s8_a_check_that_flaps: "s8-a-check-that-flaps",
 }
