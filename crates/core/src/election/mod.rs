@@ -55,8 +55,19 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use step_context::StepContext;
 
-/// How often a step is repeated while the groups still change each other's facts.
+/// How often a group is evaluated at most while its role still changes.
 const SETTLE_MAX: usize = 4;
+
+/// Which groups an event concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concerns {
+    /// Peers, this host, the file or an operator: what every group goes by.
+    All,
+    /// One group, and whichever has a deadline now.
+    One(GroupIndex),
+    /// Only the groups that have a deadline now.
+    WhoWaits,
+}
 
 /// The whole election of one node: its sessions, its groups, and their ownership reconcilers.
 #[derive(Debug)]
@@ -178,7 +189,7 @@ impl Core {
         if let Event::DatagramReceived { path, from, arrived, bytes } = event {
             return self.datagram(now, arrived.min(now), path, from, &bytes, actions);
         }
-        self.judge_pause(now, actions);
+        let mut concerns = if self.judge_pause(now, actions) { Concerns::All } else { event.concerns() };
         match event {
             Event::TimerExpired | Event::DatagramReceived { .. } => {}
             Event::IdentityLearned { target } => {
@@ -232,9 +243,18 @@ impl Core {
                     l.address.announce_failed(now, interval);
                 }
             }
-            Event::OperationEnded { op, result } => self.operation_ended(now, op, result, actions),
+            Event::OperationEnded { op, result } => {
+                let whose = self.operation_ended(now, op, result, actions);
+                concerns = concerns.or_of(whose);
+            }
             Event::OperationSent { op, at } => {
-                self.each_group(now, actions, |group, step| group.note_sent(step, op, at))
+                let mut whose = None;
+                self.each_group(now, actions, |group, step| {
+                    if group.note_sent(step, op, at) {
+                        whose = Some(group.index);
+                    }
+                });
+                concerns = concerns.or_of(whose);
             }
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
@@ -247,12 +267,16 @@ impl Core {
             }
             Event::VrrpReported { group, report } => self.vrrp_reported(now, group, report, actions),
             Event::EffectsProgressed => {
-                self.stall.effects_progressed(now, self.config.heartbeat.dead_time());
+                let dead_time = self.config.heartbeat.dead_time();
+                if self.stall.stuck(now, dead_time) {
+                    concerns = Concerns::All;
+                }
+                self.stall.effects_progressed(now, dead_time);
             }
             Event::BootIdDrawn(boot) => self.reboot(now, boot, actions),
             Event::StateFound(found) => self.state_found(now, *found),
         }
-        self.settle(now, actions);
+        self.settle(now, concerns, actions);
     }
 
     fn address_observed(
@@ -301,19 +325,28 @@ impl Core {
         self.groups.get_mut(group.0)?.reconcilers.get_mut(havip.0)
     }
 
-    /// Evaluates all groups until nothing changes, then tells the peers what did.
-    fn settle(&mut self, now: Instant, actions: &mut Actions) {
+    /// Evaluates the groups that are concerned until nothing changes, then tells the peers what did.
+    ///
+    /// Groups are independent: none reads what another is or does, so one that is not concerned would come to what it came to
+    /// before. With a heartbeat that is due, and with each silence that changes what a peer is, all are evaluated: whatever
+    /// a group reads of the time without a deadline of its own is so read once in an interval.
+    fn settle(&mut self, now: Instant, concerns: Concerns, actions: &mut Actions) {
         self.counters.steps += 1;
-        for _ in 0..SETTLE_MAX {
-            let before: Vec<_> = self.groups.iter().map(|g| (g.role, g.epoch)).collect();
-            self.each_group(now, actions, |group, step| {
-                step.timers.begin(Timer::Group(group.index.0));
-                group.step(step);
-            });
-            if before.iter().eq(&self.groups.iter().map(|g| (g.role, g.epoch)).collect::<Vec<_>>()) {
-                break;
+        let all = concerns == Concerns::All || self.sender.due(now) || self.timers.a_session_fires(now);
+        self.each_group(now, actions, |group, step| {
+            let timer = Timer::Group(group.index.0);
+            if !all && concerns != Concerns::One(group.index) && !step.timers.fires(timer, now) {
+                return;
             }
-        }
+            for _ in 0..SETTLE_MAX {
+                let before = (group.role, group.epoch);
+                step.timers.begin(timer);
+                group.step(step);
+                if before == (group.role, group.epoch) {
+                    break;
+                }
+            }
+        });
         for peer in self.peers.iter() {
             self.timers.begin(Timer::Session(peer.node.0));
             let silence = Some(peer.session.next_deadline(now));
@@ -375,13 +408,13 @@ impl Core {
         op: crate::model::ids::OperationId,
         result: OperationResult,
         actions: &mut Actions,
-    ) {
-        let mut expected = false;
+    ) -> Option<GroupIndex> {
+        let mut whose = None;
         self.each_group(now, actions, |group, step| {
-            if expected {
+            if whose.is_some() {
                 return;
             }
-            expected = match &result {
+            let expected = match &result {
                 OperationResult::Havip(r) => {
                     let cx = &mut step.context();
                     group.reconcilers.iter_mut().any(|l| l.read_ended(cx, op, r.clone()))
@@ -394,11 +427,49 @@ impl Core {
                 OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
             };
             if expected {
+                whose = Some(group.index);
                 group.note_operation(step, &result);
             }
         });
-        if !expected {
-            self.counters.late_results += 1;
+        self.counters.late_results += u64::from(whose.is_none());
+        whose
+    }
+}
+
+impl Event {
+    /// Which groups it concerns, as far as it says so itself.
+    fn concerns(&self) -> Concerns {
+        match self {
+            Self::AddressObserved { group, .. }
+            | Self::AddressAnswered { group, .. }
+            | Self::Announced { group, .. }
+            | Self::AnnounceFailed { group, .. }
+            | Self::NotifyLapsed { group, .. }
+            | Self::LinkChanged { group, .. }
+            | Self::HealthChanged { group, .. }
+            | Self::VrrpReported { group, .. } => Concerns::One(*group),
+            Self::TimerExpired | Self::OperationEnded { .. } | Self::OperationSent { .. } | Self::EffectsProgressed => {
+                Concerns::WhoWaits
+            }
+            Self::DatagramReceived { .. }
+            | Self::IdentityLearned { .. }
+            | Self::PathsObserved(_)
+            | Self::SendingChanged { .. }
+            | Self::HostChecked { .. }
+            | Self::Commanded { .. }
+            | Self::ConfigReloaded(_)
+            | Self::BootIdDrawn(_)
+            | Self::StateFound(_) => Concerns::All,
+        }
+    }
+}
+
+impl Concerns {
+    /// The same, and the group whose operation it was.
+    fn or_of(self, group: Option<GroupIndex>) -> Self {
+        match (self, group) {
+            (Self::All, _) | (_, None) => self,
+            (_, Some(group)) => Self::One(group),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a datagram changes: sessions, what peers said, and grants.
 
-use super::Core;
 use super::arbiter::lease::{Ask, has_given_up};
+use super::{Concerns, Core};
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, NodeIndex};
 
@@ -36,7 +36,7 @@ impl Core {
     ) {
         let Some(header) = self.screen(bytes) else { return };
         let Some(datagram) = self.note(header.open(bytes, &self.keys, &self.config.cluster)) else { return };
-        self.judge_pause(now, actions);
+        let away = self.judge_pause(now, actions);
         let counts = match datagram {
             Datagram::Heartbeat(heartbeat) => {
                 let path = path.and_then(|p| u8::try_from(p).ok());
@@ -53,8 +53,8 @@ impl Core {
             }
         };
         // A recording authenticates, too, and so does the copy that came over another path: neither is worth a step.
-        if counts || self.changed || self.persist {
-            self.settle(now, actions);
+        if counts || away || self.changed || self.persist {
+            self.settle(now, Concerns::All, actions);
         }
     }
 

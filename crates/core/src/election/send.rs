@@ -51,6 +51,11 @@ impl Sender {
         }
     }
 
+    /// Whether the next regular heartbeat is due.
+    pub(super) fn due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
     /// The interval that is in use, and stated.
     pub(crate) fn interval(&self) -> Duration {
         self.interval
@@ -83,7 +88,7 @@ impl Core {
             return;
         }
         self.choose_interval(now);
-        let regular = now >= self.sender.next;
+        let regular = self.sender.due(now);
         let news = self.changed && self.sender.extra > 0;
         if regular || news {
             self.vote_for_ourselves(now);

@@ -80,7 +80,8 @@ impl Stall {
 impl Core {
     /// Measures the gap since the last step; one longer than the dead time voids what we had, and after one in which
     /// heartbeats were missed nobody is dead before there was time to hear it.
-    pub(super) fn judge_pause(&mut self, now: Instant, actions: &mut Actions) {
+    /// Says whether that changed what every group goes by.
+    pub(super) fn judge_pause(&mut self, now: Instant, actions: &mut Actions) -> bool {
         let dead_time = self.config.heartbeat.dead_time();
         let (interval, before) = (self.config.heartbeat.interval, self.stall.last_turn);
         let gap = now.since(std::mem::replace(&mut self.stall.last_turn, now));
@@ -98,7 +99,10 @@ impl Core {
             for peer in self.peers.iter_mut() {
                 peer.session.hear_out(before, now);
             }
+        } else {
+            return false;
         }
+        true
     }
 
     /// The hypervisor stopped our clocks: most peers' datagrams prove it. That they run slow beside the peers' matters to leases

@@ -80,12 +80,13 @@ impl Group {
         }
     }
 
-    /// A write of ours has left this host.
-    pub(crate) fn note_sent(&mut self, step: &mut StepContext<'_>, op: OperationId, at: Instant) {
-        let sent = self.reconcilers.iter_mut().find_map(|l| l.write_sent(op));
-        if let Some((kind, targets)) = sent.filter(|_| self.role.has_right()) {
+    /// A write of ours has left this host. False when it is not ours.
+    pub(crate) fn note_sent(&mut self, step: &mut StepContext<'_>, op: OperationId, at: Instant) -> bool {
+        let Some((kind, targets)) = self.reconcilers.iter_mut().find_map(|l| l.write_sent(op)) else { return false };
+        if self.role.has_right() {
             self.step_done_at(step, at, format!("{} sent", write_of(kind, &targets)));
         }
+        true
     }
 
     /// Whether an announcement would be the first one of this term.

@@ -1,8 +1,7 @@
 //! The timer table: what the core waits for, keyed, so that nothing can wait twice or stale.
 //!
-//! A deadline is entered while a turn evaluates the state it belongs to, and each turn evaluates
-//! everything, so the table is made anew from the state each time: a timer whose reason is gone
-//! cannot fire.
+//! A deadline is entered while a step evaluates the state it belongs to, and begins with forgetting the deadlines
+//! of the same state before: a timer whose reason is gone cannot fire.
 
 use super::time::Instant;
 use std::collections::BTreeMap;
@@ -49,6 +48,16 @@ impl Timers {
             self.wake(at);
         }
         at <= now
+    }
+
+    /// Whether what `timer` waits for has come.
+    pub(crate) fn fires(&self, timer: Timer, now: Instant) -> bool {
+        self.at.get(&timer).is_some_and(|at| *at <= now)
+    }
+
+    /// Whether any peer's silence changes what it is.
+    pub(crate) fn a_session_fires(&self, now: Instant) -> bool {
+        self.at.range(Timer::Session(0)..Timer::Probe).any(|(_, at)| *at <= now)
     }
 
     /// The earliest deadline.

@@ -2,6 +2,7 @@
 
 use super::{Place, Serve};
 use crate::model::action::Action;
+use crate::model::settings::{Heartbeat, LocalAddress};
 use crate::model::step::ReconcileContext;
 use crate::model::time::Instant;
 use std::net::Ipv4Addr;
@@ -16,6 +17,8 @@ const RESTORE_AFTER: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// An announcement that fails again and again is tried again after this long at most.
 const ANNOUNCE_AGAIN: Duration = Duration::from_secs(10);
+/// An address without a lifetime is renewed as one of this lifetime is: that shows whether it can be put at all.
+const FOREVER_RENEWED: Duration = Duration::from_secs(60);
 
 /// What is known of one address on this host, and when what was last done about it.
 #[derive(Debug, Default)]
@@ -40,6 +43,13 @@ pub(crate) struct Address {
     unsent: (u32, bool),
 }
 
+/// Time between two renewals of an address that is there: a third of its lifetime, but no more than leaves a dead time of it. ⚠ A
+/// pause shorter than the dead time moves nothing, so it must not take the address off either.
+fn renewal(settings: &LocalAddress, heartbeat: &Heartbeat) -> Duration {
+    let lifetime = settings.lifetime.unwrap_or(FOREVER_RENEWED);
+    (lifetime / 3).min(lifetime.saturating_sub(heartbeat.dead_time())).max(heartbeat.interval)
+}
+
 impl Address {
     /// An address that may be known already.
     pub(crate) fn new(ip: Option<Ipv4Addr>, wanted: bool) -> Self {
@@ -58,15 +68,17 @@ impl Address {
         *self = Self { burst_left: announcements, announce_at: Some(now), ..Self::new(ip, wanted) };
     }
 
-    /// Puts the address on, or renews its lifetime when a heartbeat interval has passed.
+    /// Puts the address on, or renews its lifetime in time.
     pub(crate) fn put(&mut self, cx: &mut ReconcileContext<'_>, place: Place, right_until: Instant) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
         let interval = cx.config.heartbeat.interval;
         // What did not help for an interval need not be repeated more often.
         let hopeful = self.asked.is_none_or(|since| cx.now < since + interval);
+        let renewal = renewal(&cx.config.local_address, &cx.config.heartbeat);
         let again = match (self.put_at, self.present) {
             (None, _) => cx.now,
             (Some(at), Some(false)) if hopeful => at + RESTORE_AFTER,
+            (Some(at), Some(true)) if self.asked.is_none() => at + renewal,
             (Some(at), _) => at + interval,
         };
         if cx.due(again) && cx.now < right_until {

@@ -319,7 +319,7 @@ fn a_term_of_no_length_is_counted() {
     let a = pair.nodes[0].as_mut().expect("it runs");
     let entry = a.peers.of_mut(NodeIndex(1)).and_then(|p| p.entries.get_mut(&tag)).expect("it was heard");
     (entry.role, entry.epoch) = (Role::Releasing, Epoch(b.0 + 7));
-    pair.give(0, Event::TimerExpired);
+    pair.give(0, Event::HostChecked { differs: None });
     assert_eq!(moves(&pair, 0), before + 1, "{}", pair.story());
     pair.run(SEC * 3);
     assert_eq!((moves(&pair, 0), pair.role(0)), (before + 2, Role::Active), "{}", pair.story());
