@@ -27,7 +27,7 @@ const NOISE: Duration = Duration::from_millis(20);
 /// What our clock lost at once is more than this part of the time in which it lost it.
 const STANDSTILL: u32 = 10;
 
-/// A bound of our clock's lead over the peer's uptime, in nanoseconds, and when it was found.
+/// A bound of our clock's lead over the peer's uptime, in nanoseconds, and the instant of ours that it comes from.
 #[derive(Debug, Clone, Copy)]
 struct Bound {
     at: Instant,
@@ -76,7 +76,8 @@ impl UptimeTracker {
         if sent < self.from {
             return;
         }
-        let (least, most) = (Bound::new(at, sent, uptime), Bound::new(at, at, uptime));
+        // ⚠ What the network held back may be old when it arrives: this bound is as old as what the datagram echoes. (I12, seed 83140)
+        let (least, most) = (Bound::new(sent, sent, uptime), Bound::new(at, at, uptime));
         match self.buckets.back_mut() {
             Some(bucket) if at.since(bucket.since) < width.max(SHORTEST_BUCKET) => {
                 if least.nanos > bucket.least.nanos {
@@ -189,6 +190,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// All of it arrives at once, and tells of a minute and a half in which the clocks went apart as honest ones may.
+    #[test]
+    fn what_the_network_held_back_is_no_standstill() {
+        let mut tracker = UptimeTracker::default();
+        let uptime = |t: u64| t * 1_006 / 1_000;
+        run(&mut tracker, 0, 60, uptime);
+        for sent in (60_000..150_000).step_by(100) {
+            hear(&mut tracker, sent, uptime(sent), 60, 150_000 - sent);
+        }
+        assert!(!tracker.lags(Duration::from_millis(75)), "{tracker:?}");
     }
 
     /// Each minute a little quicker: one bound sinks all the time, and the other one stays.
