@@ -33,7 +33,7 @@ impl World {
         let mut victim = to;
         match self.rng.u32(0..4) {
             0 => victim = from,
-            1 => victim = (0..self.hosts.len()).find(|h| *h != from && *h != to).unwrap_or(from),
+            1 => victim = (0..self.nodes()).find(|h| *h != from && *h != to).unwrap_or(from),
             2 => {
                 let at = self.rng.usize(0..forged.len());
                 forged[at] ^= 1 << self.rng.u32(0..8);

@@ -81,6 +81,9 @@ pub struct Cluster {
     pub groups: usize,
     /// How many HAVIPs each has.
     pub havips: usize,
+    /// Per group the nodes that are its members; none, or a group that is not listed: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Vec<String>>,
     /// How many heartbeat addresses each node has: a path each.
     pub paths: usize,
     /// Nodes learn their own target only after they started.
@@ -114,6 +117,7 @@ impl Default for Cluster {
             requests_per_second: None,
             groups: 1,
             havips: 1,
+            members: vec![],
             paths: 1,
             identity_late: false,
             address_late: false,
@@ -173,6 +177,7 @@ impl Cluster {
             requests_per_second: config.cloud.requests_per_second,
             groups: 1,
             havips: settings.havips.len(),
+            members: vec![],
             paths: config.local_node().addresses.len(),
             identity_late: settings.members.iter().any(|m| !m.witness && config.node(m.node).target.is_none()),
             address_late: first.is_some_and(|h| h.address.is_none()),
@@ -184,6 +189,43 @@ impl Cluster {
     #[must_use]
     pub fn position(&self, name: &str) -> Option<usize> {
         self.machines.iter().position(|m| m.name == name)
+    }
+
+    /// Whether a node is a member of a group.
+    #[must_use]
+    pub fn member(&self, group: usize, node: usize) -> bool {
+        let members = self.members.get(group).filter(|m| !m.is_empty());
+        members.is_none_or(|m| m.contains(&self.machines[node].name))
+    }
+
+    /// The member of a group with that target.
+    #[must_use]
+    pub fn member_with(&self, group: usize, target: &str) -> Option<usize> {
+        self.node_with(target).filter(|node| self.member(group, *node))
+    }
+
+    /// How many voters a group has.
+    #[must_use]
+    pub fn voters(&self, group: usize) -> usize {
+        (0..self.machines.len()).filter(|node| self.member(group, *node)).count()
+    }
+
+    /// Why the members of the groups cannot be.
+    fn check_members(&self) -> Result<(), String> {
+        if self.members.len() > self.groups {
+            return Err(format!("members of {} groups, and there are {}", self.members.len(), self.groups));
+        }
+        if let Some(name) = self.members.iter().flatten().find(|name| self.position(name).is_none()) {
+            return Err(format!("a group has the member {name:?}, and there is no such node"));
+        }
+        let holds = |group: usize| (0..self.machines.len()).any(|i| self.member(group, i) && !self.machines[i].witness);
+        match (0..self.groups).find(|group| self.voters(*group) < 2 || !holds(*group)) {
+            Some(group) => Err(format!("group {group} has fewer than two members, or witnesses alone")),
+            None if !self.members.is_empty() && self.arbiter == Arbiter::Keepalived => {
+                Err("members of groups cannot be simulated with arbiter keepalived".to_owned())
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether it can be run.
@@ -220,6 +262,7 @@ impl Cluster {
                 ));
             }
         }
+        self.check_members()?;
         if self.requests_per_second.is_some_and(|rate| !(0.1..=1000.0).contains(&rate)) {
             return Err("requests-per-second is not 0.1 to 1000".to_owned());
         }
@@ -351,7 +394,7 @@ impl Cluster {
         };
         Group {
             name: format!("group{number}").parse().expect("made of letters and a number"),
-            members: self.machines.iter().enumerate().map(member).collect(),
+            members: (0..).zip(&self.machines).filter(|(i, _)| self.member(number, *i)).map(member).collect(),
             arbiter: self.arbiter,
             preempt: self.preempt,
             preempt_delay: Duration::from_millis(self.preempt_delay_ms),

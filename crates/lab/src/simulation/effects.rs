@@ -17,7 +17,7 @@ impl World {
     pub(super) fn send(&mut self, host: usize, to: SocketAddr, bytes: Vec<u8>) {
         self.stats.datagrams += 1;
         let bytes = self.as_released(host, bytes);
-        let (nodes, paths) = (self.hosts.len(), self.scenario.cluster.paths);
+        let (nodes, paths) = (self.nodes(), self.scenario.cluster.paths);
         let mut places = (0..nodes).flat_map(|peer| (0..paths).map(move |path| (peer, path)));
         if let Some((peer, path)) = places.find(|(peer, p)| IpAddr::V4(Cluster::path_address(*peer, *p)) == to.ip()) {
             if is_heartbeat(&bytes) {
@@ -26,8 +26,11 @@ impl World {
             if !self.lets_out(host, peer, path) {
                 return;
             }
-            self.attack(host, peer, &bytes);
+            self.attack(self.node_of(host), peer, &bytes);
             self.carry(host, peer, Some(path), bytes);
+            return;
+        }
+        if self.addressed(self.node_of(host)) != host {
             return;
         }
         let Some(number) = (0..self.served.len()).find(|n| IpAddr::V4(Cluster::havip_address(*n)) == to.ip()) else {
@@ -41,17 +44,21 @@ impl World {
         }
     }
 
-    fn carry(&mut self, from: usize, to: usize, path: Option<usize>, bytes: Vec<u8>) {
-        if !self.hosts[from].link_up || !self.hosts[to].link_up {
+    /// The network carries a datagram of a host to whoever has the heartbeat address of a node, or to a HAVIP's server.
+    fn carry(&mut self, host: usize, node: usize, path: Option<usize>, bytes: Vec<u8>) {
+        let receiver = if path.is_some() { self.addressed(node) } else { node };
+        if !self.hosts[host].link_up || !self.hosts[receiver].link_up {
             return;
         }
+        let (from, to) = (self.node_of(host), node);
         // What is for a HAVIP goes by the first path, the network of the instances.
         let carried = self.network.carry(path.unwrap_or(0), from, to, &mut self.rng);
         let kept = self.network.kept_for(self.now, from, to);
         let [first, second] = carried.map(|after| after.map(|after| if kept.is_zero() { after } else { kept }));
-        let h = &self.hosts[from];
+        let h = &self.hosts[host];
         let dead_time = h.config.heartbeat.dead_time();
-        let stamp = self.facts.stamp(self.now, self.stats.turns, (from, h.starts), to, dead_time);
+        let stamp = self.facts.stamp(self.now, self.stats.turns, (host, h.starts), to, dead_time);
+        let to = receiver;
         if let Some(after) = second {
             let (bytes, stamp) = (bytes.clone(), Some(Arc::clone(&stamp)));
             self.after(after, Scheduled::Deliver { to, path, from, bytes, stamp });

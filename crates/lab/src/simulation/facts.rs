@@ -59,6 +59,8 @@ pub(super) struct HostFacts {
     /// When it last went.
     pub(super) link_lost: Option<Instant>,
     pub(super) identity: bool,
+    /// The metadata service said that it is another machine.
+    pub(super) wrong_host: bool,
     /// It took a file with other values.
     pub(super) reloaded: Option<Instant>,
     /// It took a file with another digest.
@@ -125,7 +127,7 @@ impl Facts {
         let h = &mut self.hosts[host];
         h.vrrp.fill(None);
         h.switchover.fill(None);
-        (h.check_failed, h.link_down, h.identity) = (false, false, false);
+        (h.check_failed, h.link_down, h.identity, h.wrong_host) = (false, false, false, false);
     }
 
     /// A heartbeat leaves `from`, whose dead time is given, for `to`.
@@ -216,6 +218,7 @@ impl World {
             }
             Event::LinkChanged { up, .. } => facts.link_down = !up,
             Event::IdentityLearned { .. } => facts.identity = true,
+            Event::HostChecked { differs } => facts.wrong_host = differs.is_some(),
             Event::Commanded { command: Command::Switchover { group, .. } | Command::Fetch { group }, .. } => {
                 facts.switchover[group.0] = Some(now);
             }
@@ -226,7 +229,8 @@ impl World {
             }
             Event::OperationEnded { op, result } => {
                 let scenario = Arc::clone(&self.scenario);
-                let member = |id: &str| scenario.cluster.node_with(id).is_some();
+                let cluster = &scenario.cluster;
+                let member = |havip: usize, id: &str| cluster.member_with(havip / cluster.havips, id).is_some();
                 self.facts.answers_mut(host).ended(now, *op, result, member);
             }
             _ => {}

@@ -101,6 +101,8 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) struct Host {
     pub(super) name: String,
+    /// It is a copy of that node's machine, and no node.
+    pub(super) copy_of: Option<usize>,
     pub(super) target: String,
     pub(super) witness: bool,
     pub(super) clock: Clock,

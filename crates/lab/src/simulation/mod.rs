@@ -18,6 +18,7 @@ mod attack;
 mod calls;
 #[cfg(test)]
 mod conformance;
+mod copies;
 mod effects;
 mod facts;
 mod faults;

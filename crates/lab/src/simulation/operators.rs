@@ -79,7 +79,7 @@ impl World {
         let StepKind::Reload { keys, patient: true, .. } = kind else { return false };
         let needs =
             |h: &Host| !h.config.heartbeat.keys.iter().any(|key| keys.iter().any(|id| key == &Cluster::key(*id)));
-        !self.quiet && self.hosts.iter().any(|h| h.process.is_some() && needs(h))
+        !self.quiet && self.node_hosts().iter().any(|h| h.process.is_some() && needs(h))
     }
 
     /// The effects side reads the file and brings it to the core: not while it is stuck or stands still.

@@ -313,8 +313,45 @@ impl Plan {
             self.add(at, StepKind::SaveDisk { node: node.clone() });
             self.add(at + after, StepKind::RestoreDisk { node, back_ms });
         }
+        let elects = self.cluster.arbiter != Arbiter::Keepalived;
+        if elects && self.rng.u32(0..8) == 0 {
+            self.copied_machine(quiet_ms);
+        }
+        if elects && self.names.len() > 2 && self.rng.u32(0..4) == 0 {
+            self.member_sets();
+        }
         if self.rng.u32(0..MANY_GROUPS) == 0 {
             self.cluster.groups = of(&mut self.rng, &[8, 16, 64]);
+        }
+    }
+
+    /// A machine is copied; its addresses may move to a copy that knows what it is, and back.
+    fn copied_machine(&mut self, quiet_ms: u64) {
+        let (node, at) = (self.node(), self.rng.u64(0..quiet_ms));
+        let told_ms = self.rng.bool().then(|| self.rng.u64(5..5_000));
+        self.add(at, StepKind::Clone { node: node.clone(), told_ms });
+        if let Some(told) = told_ms
+            && self.rng.bool()
+        {
+            let from = at + told + 1 + self.span();
+            let until = from + self.span();
+            self.add(from, StepKind::MoveAddresses { node: node.clone(), back: false });
+            self.add(until, StepKind::MoveAddresses { node, back: true });
+        }
+    }
+
+    /// Groups whose members are some of the nodes.
+    fn member_sets(&mut self) {
+        self.cluster.groups = self.cluster.groups.max(self.rng.usize(1..=3));
+        // A majority of two is both.
+        let least = if self.cluster.arbiter == Arbiter::Majority { 3 } else { 2 };
+        for _ in 0..self.cluster.groups {
+            let holder = self.member();
+            let mut others: Vec<String> = self.names.iter().filter(|name| **name != holder).cloned().collect();
+            self.rng.shuffle(&mut others);
+            others.truncate(self.rng.usize(least - 1..self.names.len()));
+            others.push(holder);
+            self.cluster.members.push(others);
         }
     }
 

@@ -174,6 +174,9 @@ impl Scenario {
             );
             return Err(ScenarioError::Cluster { scenario: scenario(), what });
         }
+        if let Some(what) = self.moves_too_early() {
+            return Err(ScenarioError::Cluster { scenario: scenario(), what });
+        }
         let profile = self.cluster.profile.parse::<super::cloud::Profile>();
         profile.map_err(|error| ScenarioError::Profile { scenario: scenario(), error })?;
         for name in self.steps.iter().flat_map(|s| s.kind.names()) {
@@ -182,6 +185,22 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// A copy that has a node's addresses, and was not told that it is another machine, is that node.
+    fn moves_too_early(&self) -> Option<String> {
+        let knows = |name: &str, at_ms: u64| {
+            self.steps.iter().any(|s| match &s.kind {
+                StepKind::Clone { node, told_ms: Some(ms) } => node == name && s.at_ms.saturating_add(*ms) < at_ms,
+                _ => false,
+            })
+        };
+        self.steps.iter().find_map(|s| match &s.kind {
+            StepKind::MoveAddresses { node, back: false } if !knows(node, s.at_ms) => {
+                Some(format!("the addresses of {node} move to a copy that does not know yet that it is one"))
+            }
+            _ => None,
+        })
     }
 
     /// The text form.

@@ -28,7 +28,8 @@ impl World {
             self.create_havip(havip);
             self.clear_strangers(havip);
         }
-        for host in 0..self.hosts.len() {
+        self.end_copies();
+        for host in 0..self.nodes() {
             self.quieten(host);
             self.start_keepalived(host);
         }
@@ -44,7 +45,7 @@ impl World {
     fn make_files_equal(&mut self) {
         let first = Arc::clone(&self.hosts[0].file);
         let names = |c: &Config| c.nodes.iter().map(|n| n.name.clone()).collect::<Vec<_>>();
-        for host in 1..self.hosts.len() {
+        for host in 1..self.nodes() {
             let before = &self.hosts[host].file;
             if names(before) != names(&first) || digest(before) == digest(&first) {
                 continue;
@@ -67,7 +68,7 @@ impl World {
 
     /// Operators end what they began, once the nodes have heard of each other.
     pub(super) fn operators_done(&mut self) {
-        for host in 0..self.hosts.len() {
+        for host in 0..self.nodes() {
             self.command(host, Command::Maintenance { group: None, on: false, lasts: None });
             self.command(host, Command::Drain { group: None, on: false });
         }
@@ -77,7 +78,7 @@ impl World {
             let core = self.hosts[h].process.as_ref().map(|p| p.core.snapshot(now(h)));
             core.is_some_and(|s| s.groups.iter().any(|g| g.maintenance))
         };
-        if (0..self.hosts.len()).any(maintained) {
+        if (0..self.nodes()).any(maintained) {
             self.after(REMEMBERED, Scheduled::OperatorsDone);
         }
     }
@@ -122,7 +123,7 @@ impl World {
     fn clear_strangers(&mut self, havip: usize) {
         let id = Cluster::havip_id(havip);
         let held = |h: &Host| h.disk.groups.values().any(|g| g.once_held.iter().any(|o| o.as_str() == id));
-        if self.hosts.iter().any(held) && self.scenario.cluster.strangers != Strangers::Refuse {
+        if self.node_hosts().iter().any(held) && self.scenario.cluster.strangers != Strangers::Refuse {
             return;
         }
         let bound = self.cloud.havip(self.now, &id).map(|v| v.bound).unwrap_or_default();

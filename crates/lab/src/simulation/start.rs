@@ -95,7 +95,8 @@ impl World {
             }
         }
         self.tell_health(host);
-        if config.local_node().target.is_none() && !self.hosts[host].witness {
+        let copy = self.hosts[host].copy_of.is_some();
+        if config.local_node().target.is_none() && !self.hosts[host].witness && !copy {
             let target = self.hosts[host].target.parse().expect("made of a prefix and a name");
             let after = Duration::from_millis(self.rng.u64(5..200));
             self.tell(host, after, Event::IdentityLearned { target });

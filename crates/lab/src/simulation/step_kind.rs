@@ -3,7 +3,7 @@
 use super::cloud::FaultRule;
 use super::cluster::Cluster;
 use super::network::Link;
-use havipd_core::model::settings::Binding;
+use havipd_core::model::settings::{Arbiter, Binding};
 use serde::{Deserialize, Serialize};
 
 /// What can happen. Nodes go by name, HAVIPs by number over all groups.
@@ -63,6 +63,15 @@ pub enum StepKind {
     SaveDisk { node: String },
     /// The daemon dies, its disk is the copy again, and `back_ms` later it is started.
     RestoreDisk { node: String, back_ms: u64 },
+    /// A copy of a node's machine is started beside it, disk included: with the instance that its file names, and with none of its
+    /// addresses. So long after that its metadata service says which instance it is; absent: never.
+    Clone {
+        node: String,
+        #[serde(default)]
+        told_ms: Option<u64>,
+    },
+    /// A node's heartbeat addresses move to its copy, which knows by then that it is another machine; or back.
+    MoveAddresses { node: String, back: bool },
     /// Everything between the nodes is sound again.
     HealNetwork,
     /// A node does not reach the cloud; `answers_only`: its calls arrive, the answers do not.
@@ -216,7 +225,11 @@ impl StepKind {
             Self::Switchover { group, .. } | Self::HavipLink { group, .. } => *group < groups,
             Self::HeartbeatAddress { path, .. } => *path < cluster.paths,
             Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
-            Self::File { node, nodes, .. } => nodes.is_empty() || (nodes.len() > 1 && nodes.contains(node)),
+            Self::File { node, nodes, .. } => {
+                nodes.is_empty() || (nodes.len() > 1 && nodes.contains(node) && cluster.members.is_empty())
+            }
+            // The simulated keepalived has no copy.
+            Self::Clone { .. } | Self::MoveAddresses { .. } => cluster.arbiter != Arbiter::Keepalived,
             Self::Reload { keys, .. } => (1..keys.len()).all(|i| !keys[..i].contains(&keys[i])),
             _ => true,
         }
@@ -270,6 +283,8 @@ impl StepKind {
             | Self::Flood { node, .. }
             | Self::SaveDisk { node }
             | Self::RestoreDisk { node, .. }
+            | Self::Clone { node, .. }
+            | Self::MoveAddresses { node, .. }
             | Self::AddressStuck { node, .. } => vec![node],
             Self::Reload { node, priorities, .. } => {
                 std::iter::once(node.as_str()).chain(priorities.iter().map(|(n, _)| n.as_str())).collect()

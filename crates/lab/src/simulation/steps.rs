@@ -42,6 +42,8 @@ impl World {
                 self.crash(host, Some(*back_ms), true, false);
                 self.hosts[host].disk = self.hosts[host].saved.clone().unwrap_or_default();
             }
+            StepKind::Clone { node, told_ms } => self.start_copy(self.node(node), *told_ms),
+            StepKind::MoveAddresses { node, back } => self.move_addresses(self.node(node), *back),
             StepKind::Link { .. }
             | StepKind::HoldDatagrams { .. }
             | StepKind::Partition { .. }
@@ -144,7 +146,7 @@ impl World {
 
     fn partition(&mut self, sides: &[Vec<String>]) {
         let side = |i: usize| sides.iter().position(|s| s.contains(&self.scenario.cluster.machines[i].name));
-        let sides: Vec<Option<usize>> = (0..self.hosts.len()).map(side).collect();
+        let sides: Vec<Option<usize>> = (0..self.nodes()).map(side).collect();
         for from in 0..sides.len() {
             for to in 0..sides.len() {
                 let apart = matches!((sides[from], sides[to]), (Some(a), Some(b)) if a != b);

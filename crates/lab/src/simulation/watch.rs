@@ -73,6 +73,11 @@ impl Watch {
         if let Err(text) = self.settled.see(world, seen) {
             broken.push(("I3", text));
         }
+        self.broke(world, broken);
+    }
+
+    /// Keeps the first promise that was broken, and what was broken in the same instant.
+    pub(super) fn broke(&mut self, world: &World, mut broken: Vec<(&'static str, String)>) {
         if broken.is_empty() {
             return;
         }
@@ -90,9 +95,14 @@ impl Watch {
 
 /// Questions that invariants ask.
 impl World {
-    /// Number of nodes.
+    /// Number of nodes. The hosts after them are copies of their machines.
     pub(super) fn nodes(&self) -> usize {
-        self.hosts.len()
+        self.scenario.cluster.machines.len()
+    }
+
+    /// The hosts of the nodes.
+    pub(super) fn node_hosts(&self) -> &[super::host::Host] {
+        &self.hosts[..self.nodes()]
     }
 
     /// Number of groups.
@@ -172,7 +182,7 @@ impl World {
             || !h.link_up
             || !h.havip_links_down.is_empty()
             || h.refuses
-            || self.hosts.iter().any(|h| !h.paths_lost.is_empty())
+            || self.node_hosts().iter().any(|h| !h.paths_lost.is_empty())
             || !h.reads_late.is_zero()
             || h.effects_stuck
             || h.disk_stuck
@@ -181,7 +191,7 @@ impl World {
             || h.interrupt.is_some()
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
             || links
-            || self.hosts.iter().any(|p| p.process.is_some() && p.digest != h.digest);
+            || self.node_hosts().iter().any(|p| p.process.is_some() && p.digest != h.digest);
         !ill
     }
 
@@ -203,7 +213,7 @@ impl World {
     /// The longest of all dead times that a node may use by now, reloads included.
     pub(super) fn dead_time(&self) -> Duration {
         let of = |h: &super::host::Host| h.config.heartbeat.dead_time();
-        self.hosts.iter().map(of).max().unwrap_or_default().max(self.scenario.cluster.dead_time())
+        self.node_hosts().iter().map(of).max().unwrap_or_default().max(self.scenario.cluster.dead_time())
     }
 
     /// Whether a fault of the cloud hits calls of a node.

@@ -64,12 +64,15 @@ impl World {
         let scenario = Arc::new(scenario.clone());
         let cluster = &scenario.cluster;
         let rng = fastrand::Rng::with_seed(scenario.seed);
+        let mut hosts: Vec<Host> = (0..cluster.machines.len()).map(|i| host(cluster, i)).collect();
+        hosts.extend(super::copies::of(&scenario));
+        let machines = hosts.len();
         let mut world = Self {
             now: BEGINNING,
             queue: BinaryHeap::new(),
             order: 0,
             cloud: cloud(cluster, scenario.seed),
-            hosts: (0..cluster.machines.len()).map(|i| host(cluster, i)).collect(),
+            hosts,
             network: Network::new(cluster.machines.len(), cluster.paths),
             cloud_wake: None,
             cloud_delay: Duration::ZERO,
@@ -80,7 +83,7 @@ impl World {
             halts: 0,
             requests: 0,
             quiet: false,
-            facts: Facts::new(cluster.machines.len(), cluster.groups, cluster.groups * cluster.havips),
+            facts: Facts::new(machines, cluster.groups, cluster.groups * cluster.havips),
             watch: Watch::new(cluster),
             trace: lines.map(Trace::new),
             stats: Stats::default(),
@@ -91,7 +94,7 @@ impl World {
         for (i, step) in scenario.steps.iter().enumerate() {
             world.at(BEGINNING + Duration::from_millis(step.at_ms), Scheduled::Step(i));
         }
-        for i in 0..world.hosts.len() {
+        for i in 0..world.nodes() {
             let after = Duration::from_millis(world.rng.u64(0..50));
             world.after(after, Scheduled::Start { host: i });
         }
@@ -192,7 +195,10 @@ impl World {
     /// Shows something to the invariants.
     pub(super) fn see(&mut self, seen: &Seen<'_>) {
         let mut watch = std::mem::take(&mut self.watch);
-        watch.see(self, seen);
+        match seen.host().filter(|host| *host >= self.nodes()) {
+            Some(copy) => watch.see_copy(self, copy, seen),
+            None => watch.see(self, seen),
+        }
         self.watch = watch;
     }
 
@@ -215,11 +221,12 @@ impl World {
     }
 }
 
-fn host(cluster: &Cluster, index: usize) -> Host {
+pub(super) fn host(cluster: &Cluster, index: usize) -> Host {
     let machine = &cluster.machines[index];
     let config = Arc::new(cluster.config(index));
     Host {
         name: machine.name.clone(),
+        copy_of: None,
         target: cluster.target(index),
         witness: machine.witness,
         clock: Clock::new(BEGINNING, Instant::from_millis(machine.clock_ms), machine.clock_ppm),

@@ -86,7 +86,7 @@ impl Answers {
         now: Instant,
         op: OperationId,
         result: &OperationResult,
-        member: impl Fn(&str) -> bool,
+        member: impl Fn(usize, &str) -> bool,
     ) {
         let Some(asked) = self.open.remove(&op) else { return };
         let Some(of) = self.havips.get_mut(asked.havip) else { return };
@@ -96,7 +96,7 @@ impl Answers {
                     target: h.holder().map(str::to_owned),
                     bound: h.binded_instances.iter().map(|b| b.instance_id.clone()).collect(),
                 };
-                if !holder.bound.iter().all(|id| member(id)) {
+                if !holder.bound.iter().all(|id| member(asked.havip, id)) {
                     of.stranger = Some(now);
                 }
                 if let Some(target) = &holder.target {

@@ -44,7 +44,7 @@ pub(super) fn concerns(kind: &StepKind) -> Concerns {
         | StepKind::DeleteHavip { havip }
         | StepKind::CreateHavip { havip } => Concerns::Record(*havip),
         StepKind::Switchover { .. } => Concerns::Plan,
-        StepKind::Install { .. } | StepKind::SaveDisk { .. } => Concerns::Nothing,
+        StepKind::Install { .. } | StepKind::SaveDisk { .. } | StepKind::Clone { .. } => Concerns::Nothing,
         kind if kind.rotates() => Concerns::Nothing,
         _ => Concerns::Nodes,
     }

@@ -76,6 +76,7 @@ impl EffectsNeedRight {
         let lone = (0..world.nodes()).any(|p| {
             p != host
                 && !cluster.machines[p].witness
+                && cluster.member(group, p)
                 && (world.network.cut(host, p) || world.network.cut(p, host))
                 && world.now.since(world.hosts[host].touched) > world.dead_time() * 2
         });

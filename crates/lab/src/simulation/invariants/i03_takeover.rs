@@ -64,17 +64,20 @@ impl Takeovers {
         let past_start = |h: usize| {
             world.hosts[h].process.as_ref().is_some_and(|p| !p.stopping && world.now.since(p.started) > waits)
         };
-        let majority = cluster.arbiter != Arbiter::Majority || others().count() * 2 > world.nodes();
-        if !self.calm.nodes(world) || !world.winnable() || !majority || !others().all(past_start) {
+        if !self.calm.nodes(world) || !world.winnable() || !others().all(past_start) {
             return;
         }
         for group in 0..world.groups() {
             let active: Vec<usize> =
                 (0..world.nodes()).filter(|h| world.role(*h, group) == Some(Role::Active)).collect();
             let able = |h: usize| {
-                !world.hosts[h].witness && matches!(world.role(h, group), Some(Role::Backup | Role::Releasing))
+                !world.hosts[h].witness
+                    && cluster.member(group, h)
+                    && matches!(world.role(h, group), Some(Role::Backup | Role::Releasing))
             };
-            if active != [victim] || !others().any(able) {
+            let voters = others().filter(|h| cluster.member(group, *h)).count();
+            let majority = cluster.arbiter != Arbiter::Majority || voters * 2 > cluster.voters(group);
+            if active != [victim] || !majority || !others().any(able) {
                 continue;
             }
             for havip in world.havips_of(group).filter(|n| self.calm.havip(world, *n)) {

@@ -95,7 +95,7 @@ impl MovesHaveCauses {
                 | Cause::VrrpBackup
                 | Cause::VrrpFault
         ) || (t.cause == Cause::HigherEpoch && world.beside_keepalived());
-        let calm = world.calm(host).is_some_and(|c| c > world.aftermath()) && majority_in_calm(world);
+        let calm = world.calm(host).is_some_and(|c| c > world.aftermath()) && majority_in_calm(world, t.group.0);
         let since = world.hosts[host].process.as_ref().map_or(world.now, |p| p.started);
         let old = world.now.since(since) > world.aftermath();
         if t.from == Role::Active && calm && old && !planned && world.winnable() {
@@ -188,9 +188,11 @@ fn began(world: &World, host: usize, havip: usize) -> Instant {
 }
 
 /// Under arbiter `majority`: whether a majority of the voters is well.
-fn majority_in_calm(world: &World) -> bool {
-    let well = (0..world.nodes()).filter(|h| world.calm(*h).is_some_and(|c| c > world.aftermath())).count();
-    world.scenario.cluster.arbiter != Arbiter::Majority || well * 2 > world.nodes()
+fn majority_in_calm(world: &World, group: usize) -> bool {
+    let cluster = &world.scenario.cluster;
+    let voters = (0..world.nodes()).filter(|h| cluster.member(group, *h));
+    let well = voters.filter(|h| world.calm(*h).is_some_and(|c| c > world.aftermath())).count();
+    cluster.arbiter != Arbiter::Majority || well * 2 > cluster.voters(group)
 }
 
 impl Invariant for MovesHaveCauses {

@@ -34,7 +34,7 @@ fn told_otherwise(world: &World, host: usize, group: usize) -> bool {
     let me = &world.hosts[host].target;
     world.havips_of(group).any(|n| {
         let Some(streak) = &world.facts.answers(host).of(n).streak else { return false };
-        let member = |t: &String| t != me && world.scenario.cluster.node_with(t).is_some();
+        let member = |t: &String| t != me && world.scenario.cluster.member_with(group, t).is_some();
         streak.holder.target.as_ref().is_some_and(member)
             && world.now.since(streak.at) < RECENT
             && streak.last > streak.first

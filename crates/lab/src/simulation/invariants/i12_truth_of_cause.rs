@@ -95,7 +95,7 @@ fn judge(case: &Case<'_>) -> Result<(), Untrue> {
         // What happened to the host.
         Cause::Away => case.away(),
         Cause::Cloned => case.only(false, "no other machine ran with its state"),
-        Cause::WrongHost => case.only(false, "it is the machine that the cloud knows"),
+        Cause::WrongHost => case.only(case.facts().wrong_host, "it is the machine that the cloud knows"),
         Cause::LinkDown => case.only(case.facts().link_down, "its interface is up"),
         Cause::AddressFailed => case.address_failed(),
         Cause::NoIdentity => case.no_identity(),

@@ -27,7 +27,7 @@ impl Case<'_> {
     }
 
     fn member(&self, target: &str) -> bool {
-        self.world.scenario.cluster.node_with(target).is_some()
+        self.world.scenario.cluster.member_with(self.group, target).is_some()
     }
 
     /// Whether some HAVIP's last reads are like that.

@@ -165,7 +165,8 @@ impl Case<'_> {
         }
         // Its own vote counts like any other: not soon after a start.
         let own = usize::from(self.votes(self.host));
-        let renewed = own + self.others().filter(|v| self.renewed_by(*v)).count();
+        let member = |v: &usize| cluster.member(self.group, *v);
+        let renewed = own + self.others().filter(member).filter(|v| self.renewed_by(*v)).count();
         let voters = self.world.hosts[self.host].config.groups[self.group].members.len();
         if renewed * 2 > voters {
             return Err(format!("{renewed} of {voters} voters answered in time, and stand behind nobody else"));
