@@ -55,6 +55,56 @@ fn every_heartbeat_names_all_that_is_held() {
     }
 }
 
+/// A cluster with so many groups; `preferred` says who goes first in each.
+fn many_groups(nodes: usize, count: usize, preferred: impl Fn(usize) -> usize) -> Pair {
+    let mut pair = Pair::with(nodes, Instant::from_millis(1_000_000), |local| {
+        let mut config = config(nodes, local, Arbiter::Cloud);
+        let usual = config.groups[0].clone();
+        let group = |n: usize| {
+            let mut group = Group { name: format!("g{n}").parse().expect("valid"), ..usual.clone() };
+            group.members[preferred(n)].priority = 200;
+            group
+        };
+        config.groups = (0..count).map(group).collect();
+        config
+    });
+    pair.run(SEC * 10);
+    pair
+}
+
+/// ⚠ §1: what a node does not hold is told of too, within some heartbeats, however much it holds.
+#[test]
+fn every_group_is_told_of_however_many_are_held() {
+    const GROUPS: usize = 60;
+    let mut pair = many_groups(2, GROUPS, |n| usize::from(n < 6));
+    let held = pair.core(0).groups.iter().filter(|g| g.role == Role::Active).count();
+    assert_eq!(held, GROUPS - 6, "{}", pair.story());
+    let since = pair.now;
+    pair.run(SEC);
+    let told: BTreeSet<_> =
+        heartbeats(&pair, since, 0, 1).into_values().flatten().flat_map(|w| w.entries).map(|e| e.group.0).collect();
+    assert_eq!(told.len(), GROUPS);
+}
+
+/// ⚠ §4: that a live member which has not spoken of a group yet is not known to be active in it proves nothing.
+#[test]
+fn a_group_that_a_live_member_has_not_told_of_is_not_vacant() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    // It has just started anew, and its first datagram had no room for this group.
+    pair.partition(0, 1, true);
+    pair.bound.clear();
+    // What was on its way is here.
+    pair.run(DELAY * 2);
+    let since = pair.now;
+    let b = pair.nodes[1].as_mut().expect("it runs");
+    b.peers.iter_mut().for_each(|peer| peer.entries.clear());
+    pair.give(1, Event::TimerExpired);
+    pair.run(DEAD_TIME - INTERVAL * 2);
+    assert!(!pair.became(since, 1, Role::Claiming), "{}", pair.story());
+    let why = &pair.core(1).groups[0].waiting.text;
+    assert!(why.contains("has not said anything of this group yet"), "{why}");
+}
+
 /// ⚠ §3: a holder that hears of a higher epoch which nobody is active with takes the next one, and nothing moves.
 #[test]
 fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {

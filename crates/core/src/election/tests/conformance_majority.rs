@@ -3,6 +3,7 @@
 use super::conformance::heartbeats;
 use super::*;
 use crate::model::event::Command;
+use crate::wire::Grant;
 
 const SEC: Duration = Duration::from_secs(1);
 /// Dead time and lease.
@@ -405,5 +406,30 @@ fn a_lease_that_no_file_of_a_voter_knows_is_not_given() {
     for voter in [1, 2] {
         let given = pair.core(voter).groups[0].voter.given(pair.now + KEEP_FOR);
         assert!(given.is_none(), "{voter}: {given:?}");
+    }
+}
+
+/// ⚠ §3: a holder whose lease runs short takes no number beyond the one that a voter gave to another node.
+#[test]
+fn a_holder_does_not_outnumber_what_a_voter_gave_to_another() {
+    for given in [false, true] {
+        let mut pair = settled();
+        let before = pair.core(0).groups[0].epoch;
+        let others = before.next();
+        for voter in [1, 2] {
+            pair.partition(0, voter, true);
+        }
+        // What was on its way is here.
+        pair.run(DELAY * 2);
+        let a = pair.nodes[0].as_mut().expect("it runs");
+        a.groups[0].seen = others;
+        let successor = a.peers.tag(NodeIndex(1));
+        let web = a.groups[0].tag;
+        let entry = a.peers.of_mut(NodeIndex(2)).and_then(|c| c.entries.get_mut(&web)).expect("it speaks of the group");
+        entry.grant = given.then_some(Grant { node: successor, boot: BootId([9; 16]), epoch: others, seq: 1 });
+        // Until a moment before the lease is over.
+        pair.run(LEASE * 8 / 10);
+        assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
+        assert_eq!(pair.core(0).groups[0].epoch > before, !given, "it renumbers if nobody has that number");
     }
 }
