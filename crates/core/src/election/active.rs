@@ -241,7 +241,7 @@ impl Group {
             && !self.left
             && self.superseded.held.is_none()
             && (self.role.has_right() || self.damping.address_able(step.now))
-            && step.claims_from <= step.now
+            && self.claims_from(step) <= step.now
             && self.vrrp_allows(step)
     }
 

@@ -137,10 +137,11 @@ impl Group {
         if step.alive_until <= step.now {
             return Some("the part of this daemon that carries things out stands still".into());
         }
-        if !step.due(step.claims_from) {
+        let from = self.claims_from(step);
+        if !step.due(from) {
             let text =
                 "this host was paused, or a part of this daemon stood still; nothing is claimed for one dead time";
-            return Some(Waiting::until(step.claims_from, text));
+            return Some(Waiting::until(from, text));
         }
         let held = self.superseded.held.as_ref()?;
         if let Some((_, why)) = held.node.and_then(|n| step.peers.of(n)).and_then(|p| p.unheard(step.now)) {
@@ -250,6 +251,11 @@ impl Group {
         let name = &step.config.node(node).name;
         let up = peer.up(step.now);
         (up && !step.due(until)).then(|| Waiting::until(until, format!("{name} was the holder and may resume")))
+    }
+
+    /// Nothing is claimed before this instant.
+    pub(super) fn claims_from(&self, step: &StepContext<'_>) -> Instant {
+        if self.settings(step).arbiter.grants_leases() { step.leases_from } else { step.claims_from }
     }
 
     /// Others go first; the k-th in rank has its turn after k dead times without a claim.

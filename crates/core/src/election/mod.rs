@@ -386,6 +386,7 @@ impl Core {
             boot: self.boot,
             started: self.started,
             claims_from: self.stall.claims_from(),
+            leases_from: self.stall.leases_from(),
             alive_until,
             peers: &self.peers,
             identity: self.identity.as_ref(),

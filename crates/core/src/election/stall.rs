@@ -20,6 +20,7 @@ const DRAWING: Duration = Duration::from_secs(1);
 pub(crate) struct Stall {
     last_turn: Instant,
     claims_from: Instant,
+    leases_from: Instant,
     effects_seen: Instant,
     rebooted_at: Option<Instant>,
     /// Another boot id is asked for since then, and not here yet.
@@ -34,6 +35,7 @@ impl Stall {
         Self {
             last_turn: now,
             claims_from: Instant::default(),
+            leases_from: Instant::default(),
             effects_seen: now,
             rebooted_at: None,
             drawing: None,
@@ -71,6 +73,11 @@ impl Stall {
         self.claims_from
     }
 
+    /// From when leases may be asked for.
+    pub(crate) fn leases_from(&self) -> Instant {
+        self.claims_from.max(self.leases_from)
+    }
+
     /// Until when another machine counts as running with our state.
     pub(crate) fn cloned_until(&self) -> Instant {
         self.cloned_until
@@ -92,9 +99,17 @@ impl Core {
         }
         if gap > dead_time {
             self.was_away(now, &format!("this host did not run for {} ms", gap.as_millis()), actions);
-        } else if self.frozen(now, dead_time) {
+            return;
+        }
+        if self.behind_most(now, |s| s.clock_stood_still(dead_time)) {
             self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
-        } else if gap > suspicion(interval) {
+            return;
+        }
+        let leases = self.config.groups.iter().any(|g| g.arbiter.grants_leases());
+        if leases && self.behind_most(now, |s| s.clock_stood_still(dead_time) || s.clock_runs_slow()) {
+            self.distrust_leases(now, actions);
+        }
+        if gap > suspicion(interval) {
             // What was sent to us meanwhile may still wait to be read, or was dropped: the next heartbeat tells.
             for peer in self.peers.iter_mut() {
                 peer.session.hear_out(before, now);
@@ -105,15 +120,23 @@ impl Core {
         true
     }
 
-    /// The hypervisor stopped our clocks: most peers' datagrams prove it. That they run slow beside the peers' matters to leases
-    /// alone, which are as long by those clocks. Under the other arbiters, where one peer may be most of them, it is as
-    /// likely that peer's clock, and takes nothing from a holder.
-    fn frozen(&self, now: Instant, lease: Duration) -> bool {
-        let leases = self.config.groups.iter().any(|g| g.arbiter.grants_leases());
-        let lags = |s: &Session| s.clock_stood_still(lease) || leases && s.clock_runs_slow();
+    /// Whether the datagrams of most peers prove it of our clock.
+    fn behind_most(&self, now: Instant, proves: impl Fn(&Session) -> bool) -> bool {
         let up: Vec<_> = self.peers.iter().filter(|p| p.up(now)).collect();
-        let ahead = up.iter().filter(|p| lags(&p.session)).count();
+        let ahead = up.iter().filter(|p| proves(&p.session)).count();
         ahead > 0 && ahead * 2 > up.len()
+    }
+
+    /// Our clock runs slow beside the peers'. ⚠ That matters to leases alone, which are as long by those clocks. Under the other
+    /// arbiters, where one peer may be most of them, it is as likely that peer's clock, and takes nothing from a holder, in
+    /// a file with groups of both kinds neither. (`stood_still::a_slow_clock_takes_leases_alone`)
+    fn distrust_leases(&mut self, now: Instant, actions: &mut Actions) {
+        self.stall.leases_from = now + self.config.heartbeat.dead_time();
+        for peer in self.peers.iter_mut() {
+            peer.session.measure_clock_anew(now);
+        }
+        let text = "the clocks of most peers run faster than ours, by which leases would last too long";
+        self.drop_rights(now, Arbiter::grants_leases, Cause::Away, text, actions);
     }
 
     /// Our right has run out unseen; others may have it. Silence counts from now, and for one dead time we only listen.
@@ -127,8 +150,20 @@ impl Core {
     }
 
     fn drop_every_right(&mut self, now: Instant, cause: Cause, text: &str, actions: &mut Actions) {
+        self.drop_rights(now, |_| true, cause, text, actions);
+    }
+
+    fn drop_rights(
+        &mut self,
+        now: Instant,
+        by: impl Fn(Arbiter) -> bool,
+        cause: Cause,
+        text: &str,
+        actions: &mut Actions,
+    ) {
         self.each_group(now, actions, |group, step| {
-            if group.role.has_right() || group.role == Role::Releasing {
+            let concerned = by(group.settings(step).arbiter);
+            if concerned && (group.role.has_right() || group.role == Role::Releasing) {
                 group.lose(step, Role::Backup, cause, text.to_owned(), None);
             }
         });

@@ -24,6 +24,8 @@ pub(crate) struct StepContext<'a> {
     pub(crate) started: Instant,
     /// Nothing is claimed before this instant (after a pause of this host).
     pub(crate) claims_from: Instant,
+    /// Nor under a lease before this one, which is no earlier (by what the peers' clocks say of ours).
+    pub(crate) leases_from: Instant,
     /// Effects need a step of the effects side before this instant.
     pub(crate) alive_until: Instant,
     pub(crate) peers: &'a Peers,

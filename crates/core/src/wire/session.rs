@@ -328,6 +328,13 @@ impl Session {
         }
     }
 
+    /// Forgets what the peer's datagrams said of our clock.
+    pub fn measure_clock_anew(&mut self, now: Instant) {
+        if let Some(peer) = self.peer.as_mut() {
+            peer.uptime.reset(now);
+        }
+    }
+
     /// The peer is gone for good: dead at once, until it counts again. [`Self::receive`] does this by
     /// itself for [`Leaving::Gone`].
     pub fn gone(&mut self) {

@@ -156,3 +156,29 @@ fn a_guest_that_was_frozen_does_not_outnumber_its_successor() {
         }
     }
 }
+
+/// ⚠ §2: that a clock runs slow takes what was given by lease, and nothing of the groups beside it.
+#[test]
+fn a_slow_clock_takes_leases_alone() {
+    let mut pair = Pair::with(3, Instant::from_millis(1_000_000), |local| {
+        let mut config = config(3, local, Arbiter::Cloud);
+        let leased =
+            Group { name: "leased".parse().expect("valid"), arbiter: Arbiter::Majority, ..config.groups[0].clone() };
+        config.groups.push(leased);
+        config
+    });
+    pair.run(SEC * 40);
+    let roles = |pair: &Pair| pair.core(0).groups.iter().map(|g| g.role).collect::<Vec<_>>();
+    assert_eq!(roles(&pair), [Role::Active, Role::Active], "{}", pair.story());
+    let slow = pair.now;
+    for _ in 0..300 {
+        pair.run(INTERVAL);
+        *pair.behind.entry(0).or_default() += INTERVAL * 3 / 100;
+    }
+    let lost = |name: usize| {
+        pair.log.iter().any(|(at, i, a)| {
+            matches!(a, Action::Record(t) if *at >= slow && *i == 0 && t.group == GroupIndex(name) && t.to == Role::Backup)
+        })
+    };
+    assert_eq!((lost(0), lost(1)), (false, true), "{}", pair.story());
+}
