@@ -95,14 +95,19 @@ impl Daemon {
             &dir.join("credentials.toml"),
             &format!("access-key-id = \"ak-{name}\"\nsecret-access-key = \"sk-{name}\"\n"),
         );
-        fs::write(dir.join("havipd.toml"), configuration()).expect("can be written");
         let daemon = Self { node, dir, run, child: None };
+        daemon.configure(&configuration());
         daemon.systemd_says("");
         // Once and early: a program that was just written may still be open in a child that somebody else starts.
         let script = daemon.dir.join("bin/systemctl");
         fs::write(&script, format!("#!/bin/sh\ncat {:?}\necho\n", daemon.dir.join("jobs"))).expect("can be written");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("can be made executable");
         daemon
+    }
+
+    /// Puts another file in place, for the next start or reload.
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.dir.join("havipd.toml"), text).expect("can be written");
     }
 
     /// Starts it; it goes on from the state that it left.
@@ -201,12 +206,17 @@ impl Daemon {
         self.ask(&json!({"command": "reload"})).map(drop)
     }
 
+    /// Its view of every group.
+    pub(crate) fn groups(&self) -> Result<Vec<Value>, String> {
+        let answer = self.ask(&json!({"command": "status"}))?;
+        Ok(answer["data"]["groups"].as_array().cloned().unwrap_or_default())
+    }
+
     /// Its view of one group.
     pub(crate) fn group(&self, havip: Havip) -> Result<Value, String> {
-        let answer = self.ask(&json!({"command": "status"}))?;
-        let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
-        let found = groups.into_iter().find(|g| g["name"] == json!(group(havip)));
-        found.ok_or_else(|| format!("{} knows no group {}: {answer}", self.node.name(), group(havip)))
+        let groups = self.groups()?;
+        let found = groups.iter().find(|g| g["name"] == json!(group(havip))).cloned();
+        found.ok_or_else(|| format!("{} knows no group {}: {groups:?}", self.node.name(), group(havip)))
     }
 
     pub(crate) fn log(&self) -> PathBuf {
@@ -241,16 +251,22 @@ fn secret(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).expect("can be written");
 }
 
-/// The one file that every node has. A group for each arbiter, so that each case tries both at once.
-fn configuration() -> String {
+/// The beginning of a file: who takes part.
+pub(crate) fn cluster(nodes: &[Node]) -> String {
     let mut text = String::from("[cluster]\nname = \"lab\"\n\n");
-    for (node, priority) in NODES.into_iter().zip([150, 120, 100]) {
+    for (node, priority) in nodes.iter().zip([150, 120, 100]) {
         let (name, address, instance) = (node.name(), node.address(), node.instance());
         let _ = writeln!(
             text,
             "[[node]]\nname = {name:?}\naddress = \"{address}\"\ninstance = {instance:?}\npriority = {priority}\n"
         );
     }
+    text
+}
+
+/// The one file that every node has. A group for each arbiter, so that each case tries both at once.
+pub(crate) fn configuration() -> String {
+    let mut text = cluster(&NODES);
     let audit = AUDIT.as_secs();
     let (interval, multiplier) = (INTERVAL.as_millis(), DEAD_TIME.as_millis() / INTERVAL.as_millis());
     let _ = writeln!(

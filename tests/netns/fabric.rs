@@ -41,6 +41,14 @@ impl Havip {
     }
 }
 
+/// How many HAVIPs there are besides, for cases that give them groups of their own.
+pub(crate) const MORE: u8 = 8;
+
+/// One of those: its id and its address.
+pub(crate) fn more(n: u8) -> (String, Ipv4Addr) {
+    (format!("havip-more{n}"), Ipv4Addr::new(10, 77, 0, 110 + n))
+}
+
 /// Packets went elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Move {
@@ -140,6 +148,9 @@ fn serve(profile: Profile, ready: &SyncSender<Control>, stopped: oneshot::Receiv
     }
     for havip in HAVIPS {
         config = config.with_havip(havip.id(), havip.address());
+    }
+    for (id, address) in (0..MORE).map(more) {
+        config = config.with_havip(&id, address);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

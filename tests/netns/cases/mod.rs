@@ -3,6 +3,7 @@
 mod address;
 mod api;
 mod drill;
+mod groups;
 mod leaving;
 mod moves;
 mod partitions;
@@ -32,6 +33,7 @@ pub(crate) fn cases(profile: &Profile) -> Vec<Case> {
     }
     let mut all = [moves::CASES, leaving::CASES, partitions::CASES, address::CASES, api::CASES].concat();
     all.extend(drill::cases(profile));
+    all.extend(groups::cases(profile));
     all
 }
 
