@@ -2,7 +2,7 @@
 
 use super::Finding;
 use super::facts::{Asked, AskedAnswer, DaemonFacts, Facts};
-use havipd_core::model::role::Role;
+use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Node;
 use havipd_core::status::{Counters, GroupSnapshot, PeerSnapshot};
 use havipd_core::wire::session::SessionState;
@@ -13,12 +13,47 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     let Some(daemon) = &facts.daemon else {
         return facts.asked.iter().map(|(peer, asked)| of_asked(peer, asked)).collect();
     };
-    let mut findings = vec![keys(daemon)];
+    let mut findings: Vec<Finding> = machine(facts, daemon).into_iter().collect();
+    findings.push(keys(daemon));
     let peers = &daemon.after.core.election.peers;
     findings.extend(peers.iter().flat_map(|p| session(facts, daemon, p)));
     let groups = &daemon.after.core.election.groups;
     findings.extend(groups.iter().flat_map(|g| [Some(group(g)), failover(g)].into_iter().flatten()));
     findings
+}
+
+/// A copy of a node's machine has its file, its keys and its state. The copy says so here, and so does the original where
+/// the copy is heard under its name.
+fn machine(facts: &Facts, daemon: &DaemonFacts) -> Option<Finding> {
+    let node = &facts.config.local_node().name;
+    let faults = |cause| daemon.after.core.election.groups.iter().any(|g| g.role == Role::Fault && g.cause == cause);
+    let sockets = &facts.host.sockets;
+    let (text, remedy) = if faults(Cause::WrongHost) {
+        (
+            format!(
+                "this machine is not the one that the file means by node {node}: a copy of it, or another host with its file"
+            ),
+            format!(
+                "stop havipd here if this is a copy of {node}; else correct node.instance or node.eni, or start it as another \
+                 node: havipd --node"
+            ),
+        )
+    } else if faults(Cause::Cloned) {
+        (
+            format!("another machine runs as node {node}, with the same state"),
+            "find the copy in the console and stop havipd there; a minute after its last sign this ends".to_owned(),
+        )
+    } else if !sockets.is_empty() && sockets.iter().all(|(_, error)| error.is_some()) {
+        (
+            format!(
+                "no heartbeat address of node {node} can be used on this machine: it hears nobody, and takes nothing"
+            ),
+            format!("stop havipd here if this is a copy of {node}; else see udp, below"),
+        )
+    } else {
+        return None;
+    };
+    Some(Finding::failed("machine", text, remedy))
 }
 
 /// Datagrams that did not verify while we looked.
@@ -240,6 +275,25 @@ mod tests {
             assert!(found.level == Level::Failed && found.text.contains(says), "{found:?}");
             assert!(found.remedy.contains(remedy), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_copy_of_a_machine_is_named_as_such() {
+        assert!(!judge(&healthy()).iter().any(|f| f.id == "machine"));
+        for (cause, says, remedy) in [
+            (Cause::WrongHost, "not the one that the file means by node a", "if this is a copy of a"),
+            (Cause::Cloned, "another machine runs as node a", "stop havipd there"),
+        ] {
+            let mut facts = healthy();
+            (after(&mut facts).groups[0].role, after(&mut facts).groups[0].cause) = (Role::Fault, cause);
+            let found = find(&judge(&facts), "machine");
+            assert!(found.level == Level::Failed && found.text.contains(says), "{found:?}");
+            assert!(found.remedy.contains(remedy), "{found:?}");
+        }
+        let mut facts = healthy();
+        facts.host.sockets[0].1 = Some("it is not here".to_owned());
+        let found = find(&judge(&facts), "machine");
+        assert!(found.level == Level::Failed && found.text.contains("it hears nobody"), "{found:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::facts::{CloudFacts, Facts};
 use havipd_core::model::cloud::HaVip;
 use havipd_core::model::ids::Target;
 use havipd_core::model::settings::{Binding, Group, Havip, Strangers};
+use havipd_core::status::HavipSnapshot;
 
 /// The cloud binds at most so many targets to one HAVIP.
 const QUOTA: usize = 5;
@@ -23,7 +24,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
                     findings.push(place(&id, cloud, havip, found));
                     findings.extend(subnet(&id, cloud, found));
                     findings.extend(bound(&id, facts, group, havip, found));
-                    findings.extend(repaired(facts, group, havip));
+                    findings.extend(contested(facts, group, havip).or_else(|| repaired(facts, group, havip)));
                 }
                 Some(Err(error)) if error.missing => findings.push(Finding::failed(
                     id,
@@ -48,11 +49,30 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// What the running daemon knows of a HAVIP.
+fn running<'a>(facts: &'a Facts, group: &Group, havip: &Havip) -> Option<&'a HavipSnapshot> {
+    let groups = &facts.daemon.as_ref()?.after.core.election.groups;
+    let of = groups.iter().find(|g| g.name == group.name.as_str())?;
+    of.havips.iter().find(|h| h.id == havip.id.as_str())
+}
+
+/// Two masters outside each other's cluster take the HAVIP from each other: neither keeps it before somebody gives way.
+fn contested(facts: &Facts, group: &Group, havip: &Havip) -> Option<Finding> {
+    let by = running(facts, group, havip)?.contested.as_ref()?;
+    Some(Finding::failed(
+        format!("havip.{}.contested", havip.id),
+        format!("{} is {by}", havip.id),
+        format!(
+            "leave the HAVIP to one of the two: take it out of the other's file or script, or out of this one; havipctl history {} \
+             says when it was taken, the cloud's audit log by whose key",
+            group.name
+        ),
+    ))
+}
+
 /// Somebody attaches another target again and again: each time this node puts the record right, and packets went astray.
 fn repaired(facts: &Facts, group: &Group, havip: &Havip) -> Option<Finding> {
-    let running = &facts.daemon.as_ref()?.after.core.election.groups;
-    let of = running.iter().find(|g| g.name == group.name.as_str())?;
-    let times = of.havips.iter().find(|h| h.id == havip.id.as_str())?.repairs;
+    let times = running(facts, group, havip)?.repairs;
     // Once may have been somebody's slip.
     (times > 1).then(|| {
         Finding::warning(
@@ -221,10 +241,10 @@ mod tests {
 
     #[test]
     fn a_thief_is_told_once_he_comes_again() {
-        let repairs = |times| {
+        let repairs = |times, contested: Option<&str>| {
             let mut facts = healthy();
             let groups = &mut facts.daemon.as_mut().expect("a daemon").after.core.election.groups;
-            groups[0].havips = vec![havipd_core::status::HavipSnapshot {
+            groups[0].havips = vec![HavipSnapshot {
                 id: "havip-x".to_owned(),
                 address: None,
                 present: None,
@@ -233,12 +253,17 @@ mod tests {
                 read_ms: None,
                 error: None,
                 repairs: times,
+                contested: contested.map(str::to_owned),
             }];
             judge(&facts)
         };
-        assert!(!repairs(1).iter().any(|f| f.id.ends_with(".repaired")));
-        let found = find(&repairs(3), "havip.havip-x.repaired");
+        assert!(!repairs(1, None).iter().any(|f| f.id.ends_with(".repaired")));
+        let found = find(&repairs(3, None), "havip.havip-x.repaired");
         assert!(found.level == Level::Warning && found.text.contains("3 times since the start"), "{found:?}");
+        let war = repairs(5, Some("taken by i-z 5 times"));
+        let found = find(&war, "havip.havip-x.contested");
+        assert!(found.level == Level::Failed && found.text == "havip-x is taken by i-z 5 times", "{found:?}");
+        assert!(!war.iter().any(|f| f.id.ends_with(".repaired")), "one line for one trouble");
     }
 
     #[test]

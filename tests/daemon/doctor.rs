@@ -301,3 +301,20 @@ fn a_daemon_that_cannot_be_asked_is_not_replaced_by_a_guess() {
     assert!(matches!(first, (Some(1), Some(75)) | (Some(75), Some(1))), "{first:?}");
     assert_eq!(lab.ctl(0, &["doctor", "--node", "a"]).status.code(), Some(64), "--node goes with --config");
 }
+
+#[test]
+fn a_war_over_a_havip_has_a_line_of_its_own() {
+    let lab = Lab::new(Options::default());
+    let (a, _b) = lab.pair();
+    let thief = "i-stranger1";
+    // Three times may be anybody's slip.
+    for times in 1..=4 {
+        wait_for("a has it", || (lab.holder().as_deref() == Some("i-a")).then_some(()));
+        a.wait_for("a knows", |s| s["groups"][0]["havips"][0]["holder"] == "i-a");
+        // It was detached each time that it was found.
+        lab.cloud.apply(Cloud::Fill { havip: HAVIP.to_owned() }).unwrap();
+        lab.cloud.apply(Cloud::Master { havip: HAVIP.to_owned(), target: thief.to_owned() }).unwrap();
+        a.wait_for("it is seen", |s| s["groups"][0]["havips"][0]["repairs"].as_u64() >= Some(times));
+    }
+    fails(&ask(&lab, 0), &format!("havip.{HAVIP}.contested"), &format!("taken by {thief} 4 times"));
+}

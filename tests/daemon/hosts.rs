@@ -2,7 +2,18 @@
 
 use crate::lab::{Lab, Options, ask};
 use crate::wait::wait_for;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+
+/// What the doctor of a running daemon says of the machine.
+fn of_machine(socket: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+    let output = command.arg("--socket").arg(socket).args(["doctor", "--json"]).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = answer["data"]["findings"].as_array().unwrap();
+    findings.iter().find(|f| f["id"] == "machine").map(ToString::to_string).unwrap_or_default()
+}
 
 #[test]
 fn a_machine_that_is_another_instance_than_the_file_says_is_in_fault() {
@@ -14,6 +25,9 @@ fn a_machine_that_is_another_instance_than_the_file_says_is_in_fault() {
     assert!(detail.contains("this machine is i-a, and node b is i-b"), "{detail}");
     let why = String::from_utf8(lab.ctl(1, &["why", "web"]).stdout).unwrap();
     assert!(why.contains("stop havipd here"), "{why}");
+    let found = of_machine(&b.socket());
+    assert!(found.contains("not the one that the file means by node b"), "{found}");
+    assert_eq!(of_machine(&a.socket()), "");
     assert_eq!(a.group()["role"], "active");
     assert_eq!(lab.holder().as_deref(), Some("i-a"));
 }
@@ -41,6 +55,8 @@ fn a_copy_of_the_active_node_neither_resumes_nor_claims() {
         (web["waiting"].as_str().is_some_and(waits) && read).then(|| web.clone())
     });
     assert_eq!(of_copy["role"], "backup");
+    let found = of_machine(&copy.join("run/control.sock"));
+    assert!(found.contains("stop havipd here if this is a copy of a"), "{found}");
     assert_eq!((a.group()["role"].clone(), b.group()["role"].clone()), (json!("active"), json!("backup")));
     assert_eq!(lab.writes(), writes);
 }

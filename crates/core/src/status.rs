@@ -198,6 +198,8 @@ pub struct HavipSnapshot {
     pub error: Option<String>,
     /// Wrong answers that were repaired while active.
     pub repairs: u64,
+    /// Who, no node of this cluster, takes it again and again, in words; `None` once nobody did for a while.
+    pub contested: Option<String>,
 }
 
 /// What the network and the effects side did that needed no action.

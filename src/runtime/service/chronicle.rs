@@ -176,6 +176,7 @@ mod tests {
             read_ms: None,
             error: None,
             repairs: 0,
+            contested: None,
         };
         let begins = |g: &mut GroupSnapshot| g.havips = vec![havip.clone()];
         let seen = noted(&[&begins, &|g| g.havips[0].repairs += 1, &|g| g.havips[0].repairs += 2]);

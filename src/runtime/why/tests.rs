@@ -57,6 +57,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
             read_ms: Some(90),
             error: None,
             repairs: 0,
+            contested: None,
         }],
     }
 }

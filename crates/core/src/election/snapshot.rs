@@ -169,5 +169,6 @@ fn havip_snapshot(
         read_ms: read.map(|r| ms(now, r.at)),
         error: l.trouble().or_else(|| l.read_errors.as_ref().map(|(_, _, e)| e.to_string())),
         repairs: l.repairs,
+        contested: l.contested_by(),
     }
 }

@@ -137,11 +137,14 @@ impl HavipReconciler {
         match (&self.outcome, &self.read_errors) {
             (Some(Outcome::Failed(failure)), _) => Some(failure.text.clone()),
             (_, Some((_, _, error))) if self.missing() => Some(format!("{error}; {CREATE_IT}")),
-            _ => {
-                let id = self.read.as_ref().map_or("this HAVIP", |r| r.havip.ha_vip_id.as_str());
-                self.contest.alarm(id)
-            }
+            _ => self.contested_by(),
         }
+    }
+
+    /// Who else takes it again and again, and what that may be.
+    pub(crate) fn contested_by(&self) -> Option<String> {
+        let id = self.read.as_ref().map_or("this HAVIP", |r| r.havip.ha_vip_id.as_str());
+        self.contest.alarm(id)
     }
 
     /// Whether a write is under way.
