@@ -230,7 +230,7 @@ fn row(name: &str, sent: u64, stretch: &Stretch, quiet: &Stretch) -> String {
     let seconds = stretch.seconds;
     let extra = stretch.cpu - quiet.cpu / quiet.seconds * seconds;
     let each = extra * 1e6 / stretch.refused.max(1) as f64;
-    let due = seconds / INTERVAL.as_secs_f64();
+    let due = quiet.heartbeats as f64 / quiet.seconds * seconds;
     let lost = 100.0 - stretch.refused as f64 * 100.0 / sent.max(1) as f64;
     format!(
         "| {name} | {seconds:.0} s | {:.0} | {:.0} | {:.1} % | {each:.2} µs | {:.0} % | {} of {due:.0} |",
@@ -251,10 +251,11 @@ fn page(wanted: &Wanted, load: &str, quiet: &Stretch, rows: &str, moved: bool) -
          Made by `cargo bench --bench flood -- {}` at commit {}, {build}, on {}; load average before it began: {load}.\n\
          Datagrams that no peer sent, {} a second asked for, at a backup with {} groups, a heartbeat every {} ms, on\n\
          loopback: sender, both nodes and the emulated cloud share the processors. {verdict}\n\n\
-         | flood | for | sent a second | refused a second | lost before | processor time each | processor in all | regular heartbeats that counted |\n\
+         | flood | for | sent a second | refused a second | lost before | processor time each | processor in all | datagrams of the peer that counted |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
          \"Lost before\" was dropped by the kernel, in a buffer that is no peer's but in the last line. Processor time is the\n\
-         backup's own, kernel included, less the {:.1} % that it takes without a flood, in which {} heartbeats of {:.0} counted.\n",
+         backup's own, kernel included, less the {:.1} % that it takes without a flood. What the peer sends is compared with the {:.1}\n\
+         datagrams a second of that time.\n",
         arguments.join(" "),
         commit(),
         machine(),
@@ -262,8 +263,7 @@ fn page(wanted: &Wanted, load: &str, quiet: &Stretch, rows: &str, moved: bool) -
         MORE + 1,
         INTERVAL.as_millis(),
         quiet.cpu * 100.0 / quiet.seconds,
-        quiet.heartbeats,
-        quiet.seconds / INTERVAL.as_secs_f64(),
+        quiet.heartbeats as f64 / quiet.seconds,
     )
 }
 
