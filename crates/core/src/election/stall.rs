@@ -4,6 +4,7 @@ use super::Core;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::BootId;
 use crate::model::role::{Cause, Role};
+use crate::model::settings::Arbiter;
 
 use crate::model::time::Instant;
 use crate::wire::session::{Session, suspicion};
