@@ -20,7 +20,7 @@ use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupName, NodeName};
 use havipd_core::model::settings::Hooks as HookConfig;
 use havipd_core::model::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -41,10 +41,10 @@ struct Call {
 }
 
 /// What became of one hook.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HookOutcome {
     /// Its key in the configuration.
-    pub hook: &'static str,
+    pub hook: String,
     /// The program.
     pub program: String,
     /// The state it was called for.
@@ -64,7 +64,7 @@ pub struct HookOutcome {
 }
 
 /// What status shows of a group's hooks.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct HookStatus {
     /// The state whose hooks run now.
     pub running: Option<NotifyState>,
@@ -292,7 +292,7 @@ fn run(call: &Call) -> HookOutcome {
         );
     }
     HookOutcome {
-        hook: call.hook,
+        hook: call.hook.to_owned(),
         program: call.argv.first().cloned().unwrap_or_default(),
         state: call.state,
         epoch: call.epoch,

@@ -126,7 +126,7 @@ fn the_hook_of_the_state_runs_first_and_the_generic_one_gets_what_keepalived_giv
     bench.notify(NotifyState::Master, 7);
     let status = bench.idle();
     assert_eq!(bench.read("seen"), "master 0 \nnotify 5: [own arg] [INSTANCE] [web] [MASTER] [150]");
-    let hooks: Vec<_> = status.last.iter().map(|o| (o.hook, o.state, o.epoch, o.result.clone())).collect();
+    let hooks: Vec<_> = status.last.iter().map(|o| (o.hook.as_str(), o.state, o.epoch, o.result.clone())).collect();
     let done = Ended::Exited { code: 0 };
     let expected = ["notify-master", "notify"].map(|hook| (hook, NotifyState::Master, Epoch(7), done.clone()));
     assert_eq!(hooks, expected);

@@ -26,7 +26,8 @@ use havipd_core::model::event::Event;
 use havipd_core::model::ids::{CheckName, GroupIndex, GroupName, NodeName};
 use havipd_core::model::settings::{Check, CheckState, Config, Probe};
 use havipd_core::model::time::Instant;
-use serde::Serialize;
+use havipd_core::status::Reported;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -72,7 +73,7 @@ impl Outcome {
 }
 
 /// How one run of a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunResult {
     /// The service is well.
@@ -86,7 +87,7 @@ pub enum RunResult {
 }
 
 /// How often runs ended how, since the check began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Runs {
     /// The service was well.
     pub passed: u64,
@@ -118,10 +119,10 @@ impl Runs {
 }
 
 /// The last run of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
     /// How it ended.
-    pub result: RunResult,
+    pub result: Reported<RunResult>,
     /// What was seen, in words.
     pub text: String,
     /// How long it took.
@@ -131,15 +132,16 @@ pub struct LastRun {
 }
 
 /// What status shows of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckStatus {
     /// Its name.
     pub name: CheckName,
     /// What it looks at: the key that says so.
-    pub kind: &'static str,
+    pub kind: String,
     /// The groups that it decides in.
     pub groups: Vec<GroupName>,
-    /// It runs here; elsewhere it counts as passing.
+    /// It runs here; elsewhere it counts as passing. The first versions ran all of them.
+    #[serde(default = "on_every_node")]
     pub here: bool,
     /// What it says.
     pub state: CheckState,
@@ -159,6 +161,10 @@ pub struct CheckStatus {
     pub runs: Runs,
     /// Runs that left a process behind which could not be ended, because it left its process group.
     pub left_behind: u64,
+}
+
+const fn on_every_node() -> bool {
+    true
 }
 
 /// Everything that is judged. Locked for moments only, and on one thread.
@@ -366,7 +372,7 @@ impl Entry {
         let name = &self.check.name;
         CheckStatus {
             name: name.clone(),
-            kind: self.check.probe.kind(),
+            kind: self.check.probe.kind().to_owned(),
             groups: groups.iter().filter(|g| g.checks.contains(name)).map(|g| g.name.clone()).collect(),
             here: self.here,
             state: self.judge.state(),
@@ -376,7 +382,7 @@ impl Entry {
             weight: self.judge.weight(),
             flapping: self.judge.flaps(now),
             last: self.last.as_ref().map(|(outcome, took, at)| LastRun {
-                result: outcome.result,
+                result: outcome.result.into(),
                 text: outcome.text.clone(),
                 milliseconds: ms(*took),
                 ago_ms: ms(now.since(*at)),

@@ -1,6 +1,7 @@
 //! What goes over the control socket: requests and replies, each one line of JSON.
 
 use crate::plain;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -9,7 +10,8 @@ pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// Number of what is spoken here. It rises when a reply can no longer be read as before; commands,
 /// members of a command and members of `data` that are new do not raise it: each is refused, or
-/// overlooked, by its name.
+/// overlooked, by its name. Neither does a new value where the type is
+/// [`Reported`](havipd_core::status::Reported); one of any other list does, such as another role.
 pub const PROTOCOL: u32 = 1;
 
 /// What an operator asks of the daemon. Names are resolved by the daemon, which knows the
@@ -207,6 +209,14 @@ impl Response {
         Self { protocol: PROTOCOL, code, message: message.into(), data: Value::Null }
     }
 
+    /// Its data, as what was asked for.
+    ///
+    /// # Errors
+    /// The daemon, which may be of another version, says something else there.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, ProtocolError> {
+        T::deserialize(&self.data).map_err(ProtocolError::Data)
+    }
+
     /// The same with `data` for programs.
     #[must_use]
     pub fn with_data(self, data: Value) -> Self {
@@ -226,6 +236,9 @@ pub enum ProtocolError {
     /// Not a reply.
     #[error("not a reply: {0}")]
     Response(#[source] serde_json::Error),
+    /// A reply to another question.
+    #[error("not what was asked for: {0}")]
+    Data(#[source] serde_json::Error),
     /// A reply with an exit code that is none of ours.
     #[error("{0} is not a result code")]
     Code(u8),

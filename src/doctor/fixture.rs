@@ -86,7 +86,7 @@ pub(crate) fn status() -> Status {
     let group = GroupSnapshot {
         name: "web".into(),
         role: Role::Active,
-        cause: Cause::Confirmed,
+        cause: Cause::Confirmed.into(),
         detail: String::new(),
         since_ms: 60_000,
         epoch: 3,
@@ -101,7 +101,7 @@ pub(crate) fn status() -> Status {
         preemption_suspended: false,
         failed_claim: None,
         failed_move: None,
-        arbiter: havipd_core::model::settings::Arbiter::Cloud,
+        arbiter: havipd_core::model::settings::Arbiter::Cloud.into(),
         right_ms: Some(4_000),
         votes_in_ms: None,
         drained: false,

@@ -218,15 +218,10 @@ fn havips(page: &mut Page, snapshot: &Snapshot, groups: &[&GroupSnapshot], bound
 
 fn peers(page: &mut Page, peers: &[PeerSnapshot]) {
     let mut states = page.series(&t::PEER_STATE);
-    let words = [
-        (SessionState::Up, "up"),
-        (SessionState::OneWay, "one-way"),
-        (SessionState::Down, "down"),
-        (SessionState::Unproven, "unproven"),
-    ];
+    let all = [SessionState::Up, SessionState::OneWay, SessionState::Down, SessionState::Unproven];
     for peer in peers {
-        for (state, word) in words {
-            states.add(&[&peer.node, word], flag(peer.state == state));
+        for state in all {
+            states.add(&[&peer.node, state.as_str()], flag(peer.state == state));
         }
     }
     let mut each = |series: &t::Series, value: &dyn Fn(&PeerSnapshot) -> Option<f64>| {

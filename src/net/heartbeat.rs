@@ -17,7 +17,7 @@ use super::clock::arrival;
 use crate::clock;
 use havipd_core::model::time::Instant;
 use havipd_core::wire::heartbeat::MAX_DATAGRAM;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::collections::BTreeSet;
 use std::io;
@@ -106,7 +106,7 @@ impl Layout<'_> {
 }
 
 /// What happened since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counters {
     /// Datagrams that the kernel took.
     pub sent: u64,
@@ -121,6 +121,7 @@ pub struct Counters {
     /// Datagrams longer than [`MAX_DATAGRAM`], dropped.
     pub oversized: u64,
     /// Datagrams read whole that were not admitted.
+    #[serde(default)]
     pub refused: u64,
     /// Failures to read, each of which has its socket made anew.
     pub receive_failed: u64,
@@ -131,7 +132,7 @@ pub struct Counters {
 }
 
 /// One of the sockets, as status shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Path {
     /// What it is, or is to be, bound to.
     pub address: SocketAddr,

@@ -8,7 +8,7 @@
 use rustix::mm::{MlockAllFlags, mlockall, munlockall};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, capabilities};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::io;
 
 /// Why memory is not locked.
@@ -26,7 +26,7 @@ pub enum MemoryError {
 }
 
 /// How things are with the memory of this process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Memory {
     /// Locking was not asked for.

@@ -194,7 +194,7 @@ fn facts(started: f64, state: &State, status: &Status) -> Facts {
     let NetworkStatus { sockets, datagrams, .. } = &status.core.network;
     let (network, effects) = (&status.core.network, &status.effects);
     Facts {
-        version: status.version,
+        version: env!("CARGO_PKG_VERSION"),
         started,
         config_loaded: state.config_loaded,
         reload_refused: effects.reload_error.is_some(),

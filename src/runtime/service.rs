@@ -335,7 +335,7 @@ impl Service {
             hooks: self.hooks.status(),
             checks: self.checks.status(),
             state: self.state.status(),
-            credentials: client.map(Client::credential_source),
+            credentials: client.map(|client| client.credential_source().to_owned()),
             clock_skew_s: client.map_or(0, Client::clock_skew),
             identity_error: self.identity_error.text(),
             reload_error: self.reload_error.clone(),

@@ -5,13 +5,13 @@ mod change;
 use crate::checks::CheckStatus;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{Arbiter, CheckState, Config};
-use havipd_core::status::{GroupSnapshot, HavipSnapshot, MemberSnapshot, PeerSnapshot, Snapshot, Unfit};
+use havipd_core::status::{GroupSnapshot, HavipSnapshot, MemberSnapshot, PeerSnapshot, Reported, Snapshot, Unfit};
 use havipd_core::wire::session::SessionState;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// An answer in three parts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {
     /// What the node is, and why.
     pub answer: String,
@@ -91,7 +91,7 @@ impl View<'_> {
     fn answer(&self) -> String {
         let (node, g) = (&self.snapshot.node, self.group);
         let name = &g.name;
-        let reason = or_word(&g.detail, g.cause);
+        let reason = or_word(&g.detail, &g.cause);
         let mut text = match g.role {
             _ if !g.member => {
                 let members: Vec<&str> = g.members.iter().map(|m| m.node.as_str()).collect();
@@ -187,7 +187,7 @@ impl View<'_> {
         }
         // In fault it is the answer itself.
         if let Some(failed) = g.failed_claim.as_ref().filter(|f| f.text != g.detail) {
-            let (cause, ago, text) = (failed.cause, age(failed.ago_ms), &failed.text);
+            let (cause, ago, text) = (&failed.cause, age(failed.ago_ms), &failed.text);
             lines.push(format!("the last claim of this node failed {ago} ago ({cause}): {text}"));
         }
         if let Some(failed) = g.failed_move.as_ref() {
@@ -211,9 +211,9 @@ impl View<'_> {
         if peer.same_digest == Some(false) {
             line.push_str("; its configuration has other timing, voters, arbiter, HAVIPs or bindings");
         }
-        match self.member(&peer.node).and_then(|m| m.unfit) {
+        match self.member(&peer.node).and_then(|m| m.unfit.as_ref()) {
             // Said already.
-            None | Some(Unfit::Silent | Unfit::OneWay | Unfit::OtherConfiguration) => {}
+            None | Some(Reported::Known(Unfit::Silent | Unfit::OneWay | Unfit::OtherConfiguration)) => {}
             Some(unfit) => drop(write!(line, "; it {unfit}")),
         }
         line
@@ -233,7 +233,7 @@ fn of_the_election(g: &GroupSnapshot) -> Vec<String> {
         lines.push(format!("this election has {elected}, the cloud has {holder} for {id}, seen {ago} ago"));
     }
     if let Some(vrrp) = &g.vrrp {
-        lines.push(match (vrrp.state, vrrp.since_ms, vrrp.source) {
+        lines.push(match (vrrp.state, vrrp.since_ms, &vrrp.source) {
             (Some(state), Some(ms), Some(source)) => {
                 format!("keepalived is {state} for {}, known for {} ({source})", vrrp.name, age(ms))
             }
@@ -264,7 +264,7 @@ fn waiting(g: &GroupSnapshot) -> String {
     format!("{}{left}", g.waiting)
 }
 
-fn or_word(detail: &str, cause: Cause) -> String {
+fn or_word(detail: &str, cause: &Reported<Cause>) -> String {
     if detail.is_empty() { cause.to_string() } else { detail.to_owned() }
 }
 

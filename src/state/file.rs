@@ -9,7 +9,7 @@ use crate::clock;
 use crate::worker::{Latest, Worker};
 use havipd_core::model::action::Persisted;
 use havipd_core::model::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -21,7 +21,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 const HANGS: Duration = Duration::from_secs(5);
 
 /// How the state file is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StateStatus {
     /// States written since the start.

@@ -1,5 +1,10 @@
 //! What a node reports of itself, as plain data: status, JSON, metrics and `STATUS=` are all made from it, and whoever asks a
 //! daemon reads the same types.
+//!
+//! Daemon and reader may be of different versions. A reader
+//! - overlooks members that it does not know;
+//! - takes the default of a member that the first version did not have: what `serde(default)` says at the member, else `None`;
+//! - shows a value that it does not know of a list that grows as it is: [`Reported`].
 
 use crate::model::event::VrrpSource;
 use crate::model::ids::Target;
@@ -7,11 +12,53 @@ use crate::model::role::{Cause, Role};
 use crate::model::settings::Arbiter;
 use crate::model::vrrp::State;
 use crate::wire::session::{SessionState, SessionStats};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// A value of a list that grows from version to version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Reported<T> {
+    /// One that this version knows.
+    Known(T),
+    /// One of a later version, as it was written.
+    Other(String),
+}
+
+impl<T: Copy> Reported<T> {
+    /// The value, if this version knows it.
+    #[must_use]
+    pub const fn known(&self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(*value),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl<T> From<T> for Reported<T> {
+    fn from(value: T) -> Self {
+        Self::Known(value)
+    }
+}
+
+impl<T: PartialEq> PartialEq<T> for Reported<T> {
+    fn eq(&self, value: &T) -> bool {
+        matches!(self, Self::Known(known) if known == value)
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Reported<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(value) => value.fmt(f),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
 /// Everything there is to know of one node, at one instant. Ages are in milliseconds.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     /// `cluster.name`.
     pub cluster: String,
@@ -36,7 +83,7 @@ pub struct Snapshot {
 }
 
 /// One other node.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeerSnapshot {
     /// Its name.
     pub node: String,
@@ -47,6 +94,7 @@ pub struct PeerSnapshot {
     /// Silence after which it is dead.
     pub dead_time_ms: u64,
     /// Connected, but a heartbeat is missing.
+    #[serde(default)]
     pub suspected: bool,
     /// Whether it runs the same timing, voters, arbiter, HAVIPs and bindings; not known of one that is not connected.
     pub same_digest: Option<bool>,
@@ -57,14 +105,14 @@ pub struct PeerSnapshot {
 }
 
 /// One group.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GroupSnapshot {
     /// Its name.
     pub name: String,
     /// Our role.
     pub role: Role,
     /// Why we have it.
-    pub cause: Cause,
+    pub cause: Reported<Cause>,
     /// The same in words.
     pub detail: String,
     /// Milliseconds since it changed.
@@ -80,8 +128,11 @@ pub struct GroupSnapshot {
     /// Milliseconds until what `waiting` says is over at the latest, where that is known.
     pub waiting_ms: Option<u64>,
     /// Whether this node is a member, a witness included. Where it is none it knows nothing of the group.
+    /// The first versions did not say; there is a group of theirs for members.
+    #[serde(default = "is_member")]
     pub member: bool,
     /// The members, those that go first in rank first.
+    #[serde(default)]
     pub members: Vec<MemberSnapshot>,
     /// Who goes first among those that could take over from the active node now, or have the group if there is none.
     pub successor: Option<String>,
@@ -89,13 +140,14 @@ pub struct GroupSnapshot {
     /// and where keepalived elects.
     pub no_failover: Option<String>,
     /// After a switchover: no preemption until an unplanned move.
+    #[serde(default)]
     pub preemption_suspended: bool,
     /// The last claim of this node, if it failed and none has worked since.
     pub failed_claim: Option<FailedClaimSnapshot>,
     /// The last planned move away from this node, if it failed.
     pub failed_move: Option<FailedMoveSnapshot>,
     /// `arbiter`, resolved.
-    pub arbiter: Arbiter,
+    pub arbiter: Reported<Arbiter>,
     /// Milliseconds of right left, for a node that has it.
     pub right_ms: Option<u64>,
     /// Arbiter `majority`: milliseconds until this node may vote for anybody again after its start.
@@ -103,12 +155,14 @@ pub struct GroupSnapshot {
     /// Arbiter `keepalived`: what keepalived said last.
     pub vrrp: Option<VrrpSnapshot>,
     /// Only observing (`observe`): nothing is touched.
+    #[serde(default)]
     pub observe: bool,
     /// Where the cloud has it otherwise than this election, while only observing.
     pub differs: Option<DifferenceSnapshot>,
     /// `drain` is on.
     pub drained: bool,
     /// Cluster-wide maintenance is on.
+    #[serde(default)]
     pub maintenance: bool,
     /// Milliseconds until this node ends it, if it was told to.
     pub maintenance_ends_ms: Option<u64>,
@@ -117,6 +171,7 @@ pub struct GroupSnapshot {
     /// Moves within `max-moves-window`.
     pub moves: usize,
     /// Moves allowed in that time; 0 is any number.
+    #[serde(default)]
     pub max_moves: u32,
     /// Milliseconds until another unforced move is allowed, while none is.
     pub budget_ms: Option<u64>,
@@ -132,10 +187,10 @@ pub struct GroupSnapshot {
 }
 
 /// A claim, or a repair, that failed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FailedClaimSnapshot {
     /// Why.
-    pub cause: Cause,
+    pub cause: Reported<Cause>,
     /// What was answered, in words.
     pub text: String,
     /// Milliseconds since then.
@@ -143,7 +198,7 @@ pub struct FailedClaimSnapshot {
 }
 
 /// A planned move that did not happen.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FailedMoveSnapshot {
     /// The node that was to be active.
     pub to: String,
@@ -154,7 +209,7 @@ pub struct FailedMoveSnapshot {
 }
 
 /// A disagreement between an election that only observes and the cloud.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DifferenceSnapshot {
     /// The HAVIP.
     pub havip: String,
@@ -167,7 +222,7 @@ pub struct DifferenceSnapshot {
 }
 
 /// What keepalived says of the instance that a group follows.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct VrrpSnapshot {
     /// The vrrp_instance, or `GROUP:` and the sync group.
     pub name: String,
@@ -176,11 +231,11 @@ pub struct VrrpSnapshot {
     /// Milliseconds since then.
     pub since_ms: Option<u64>,
     /// How it is known.
-    pub source: Option<VrrpSource>,
+    pub source: Option<Reported<VrrpSource>>,
 }
 
 /// One HAVIP.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HavipSnapshot {
     /// Its id.
     pub id: String,
@@ -203,7 +258,7 @@ pub struct HavipSnapshot {
 }
 
 /// What the network and the effects side did that needed no action.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Bytes that are no datagram of ours.
     pub foreign: u64,
@@ -222,11 +277,12 @@ pub struct Counters {
     /// Heartbeats that could not be encoded.
     pub unsendable: u64,
     /// Evaluations of every group.
+    #[serde(default)]
     pub steps: u64,
 }
 
 /// Why a member could not take a group over now. The words are part of `status --json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unfit {
     /// The group is none of its.
@@ -281,7 +337,7 @@ impl fmt::Display for Unfit {
 }
 
 /// One member of a group, as a candidate for it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MemberSnapshot {
     /// The node.
     pub node: String,
@@ -293,11 +349,11 @@ pub struct MemberSnapshot {
     pub priority: i32,
     /// Why it could not take the group over now; `None`: it could. Of the node that is active: why it could not go
     /// on.
-    pub unfit: Option<Unfit>,
+    pub unfit: Option<Reported<Unfit>>,
 }
 
 /// A trace as status shows it; milliseconds count from its beginning.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TraceSnapshot {
     /// Milliseconds since it began.
     pub age_ms: f64,
@@ -306,7 +362,7 @@ pub struct TraceSnapshot {
 }
 
 /// Packets of one node that arrived at one other.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeenSnapshot {
     /// Who asked.
     pub from: String,
@@ -318,4 +374,8 @@ pub struct SeenSnapshot {
     pub last_ms: f64,
     /// How many.
     pub answers: u64,
+}
+
+const fn is_member() -> bool {
+    true
 }

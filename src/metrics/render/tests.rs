@@ -27,13 +27,13 @@ fn who_could_take_over_is_counted_where_it_can_be_known() {
     group.active = Some(active);
     group.members.iter_mut().for_each(|m| m.unfit = None);
     assert_eq!(successors(&group), Some(2.0));
-    group.members[1].unfit = Some(Unfit::Drained);
+    group.members[1].unfit = Some(Unfit::Drained.into());
     assert_eq!(successors(&group), Some(1.0));
     group.no_failover = Some("no majority".into());
     assert_eq!(successors(&group), Some(0.0));
-    group.arbiter = Arbiter::Keepalived;
+    group.arbiter = Arbiter::Keepalived.into();
     assert_eq!(successors(&group), None);
-    group.arbiter = Arbiter::Cloud;
+    group.arbiter = Arbiter::Cloud.into();
     group.members.truncate(1);
     assert_eq!(successors(&group), None, "there never is anybody");
 }

@@ -126,7 +126,7 @@ mod tests {
     fn active(group: &mut GroupSnapshot, node: Option<&str>, cause: Cause) {
         group.role = if node == Some("a") { Role::Active } else { Role::Backup };
         group.active = node.map(str::to_owned);
-        group.cause = cause;
+        group.cause = cause.into();
     }
 
     #[test]

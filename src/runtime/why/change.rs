@@ -161,7 +161,7 @@ impl View<'_> {
 
 /// What ends the state that this cause led to.
 fn remedy(g: &GroupSnapshot) -> Option<String> {
-    let text = match g.cause {
+    let text = match g.cause.known()? {
         Cause::Superseded | Cause::LostRace => {
             "the cloud gave the address to another: this node claims again when that one leaves or says that it is \
              not active, or after reclaim-wait"

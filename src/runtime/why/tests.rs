@@ -5,7 +5,13 @@ use havipd_core::status::HavipSnapshot;
 use havipd_core::wire::session::SessionStats;
 
 fn member(node: &str, priority: i32, role: Option<Role>, unfit: Option<Unfit>) -> MemberSnapshot {
-    MemberSnapshot { node: node.into(), witness: unfit == Some(Unfit::Witness), role, priority, unfit }
+    MemberSnapshot {
+        node: node.into(),
+        witness: unfit == Some(Unfit::Witness),
+        role,
+        priority,
+        unfit: unfit.map(Into::into),
+    }
 }
 
 /// Node `b`'s view, with `a` active.
@@ -13,7 +19,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
     GroupSnapshot {
         name: "web".into(),
         role,
-        cause,
+        cause: cause.into(),
         detail: detail.into(),
         since_ms: 1_500,
         epoch: 7,
@@ -32,7 +38,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
         preemption_suspended: false,
         failed_claim: None,
         failed_move: None,
-        arbiter: Arbiter::Majority,
+        arbiter: Arbiter::Majority.into(),
         right_ms: None,
         votes_in_ms: None,
         vrrp: None,
@@ -114,8 +120,8 @@ fn every_reason_comes_with_its_remedy() {
         (GroupSnapshot { drained: true, ..backup() }, "havipctl undrain web"),
         (GroupSnapshot { maintenance: true, ..backup() }, "havipctl maintenance web off"),
         (GroupSnapshot { isolated: true, ..backup() }, "restore this node's network"),
-        (GroupSnapshot { cause: Cause::Superseded, ..backup() }, "reclaim-wait"),
-        (GroupSnapshot { cause: Cause::LeaseLost, ..backup() }, "as soon as a majority hears"),
+        (GroupSnapshot { cause: Cause::Superseded.into(), ..backup() }, "reclaim-wait"),
+        (GroupSnapshot { cause: Cause::LeaseLost.into(), ..backup() }, "as soon as a majority hears"),
         (GroupSnapshot { budget_ms: Some(90_000), ..backup() }, "no preemption for 90.0 s"),
         (group(Role::Fault, Cause::Denied, ""), "grant read, attach and detach"),
         (group(Role::Fault, Cause::LinkDown, ""), "bring the interface up"),
@@ -246,7 +252,7 @@ fn the_clouds_word_against_an_active_node_comes_first() {
 #[test]
 fn a_claim_that_failed_is_not_forgotten_when_the_next_may_be_tried() {
     let failed = havipd_core::status::FailedClaimSnapshot {
-        cause: Cause::Denied,
+        cause: Cause::Denied.into(),
         text: "attach havip-x: 403".into(),
         ago_ms: 90_000,
     };

@@ -60,7 +60,7 @@ impl Core {
         GroupSnapshot {
             name: settings.name.to_string(),
             role: g.role,
-            cause: g.cause,
+            cause: g.cause.into(),
             detail: g.detail.clone(),
             since_ms: ms(now, g.since),
             epoch: owner.map_or(g.epoch, |(_, entry)| entry.epoch).0,
@@ -72,7 +72,7 @@ impl Core {
             no_failover: active.as_ref().and_then(|active| self.no_failover(g, &members, active, now)),
             preemption_suspended: owner.map_or(g.kept.preemption_suspended, |(_, e)| e.flags.has(Flags::SETTLED)),
             failed_claim: g.damping.failed_claim().map(|(at, cause, text)| FailedClaimSnapshot {
-                cause,
+                cause: cause.into(),
                 text: text.to_owned(),
                 ago_ms: ms(now, at),
             }),
@@ -83,7 +83,7 @@ impl Core {
             }),
             members,
             active,
-            arbiter: settings.arbiter,
+            arbiter: settings.arbiter.into(),
             right_ms: right.map(|until| ms(until, now)),
             votes_in_ms: (settings.arbiter.grants_leases() && g.voter.quarantined(now))
                 .then(|| ms(g.voter.quarantine_ends(), now)),
@@ -93,7 +93,7 @@ impl Core {
                     name: settings.vrrp.to_string(),
                     state: said.map(|s| s.report.state),
                     since_ms: said.map(|s| ms(now, s.since)),
-                    source: said.map(|s| s.report.source),
+                    source: said.map(|s| s.report.source.into()),
                 }
             }),
             observe: settings.observe,

@@ -10,10 +10,11 @@ use crate::model::role::{Cause, Role};
 use crate::model::settings::Group as Settings;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
-use crate::status::{MemberSnapshot, Unfit};
+use crate::status::{MemberSnapshot, Reported, Unfit};
 use crate::wire::Flags;
 use crate::wire::session::SessionState;
 use std::cmp::Reverse;
+use std::fmt;
 
 /// Whether `node`, another one than this, could take a group over now; if not, why.
 pub(crate) fn unfit(
@@ -49,7 +50,7 @@ pub(crate) fn unfit(
 }
 
 /// Why nobody else could take a group over, in words: `nobody can take web over: b is drained, w is a witness`.
-pub(crate) fn nobody<'a>(group: &str, others: impl Iterator<Item = (&'a str, Unfit)>) -> String {
+pub(crate) fn nobody<'a>(group: &str, others: impl Iterator<Item = (&'a str, impl fmt::Display)>) -> String {
     let others: Vec<String> = others.map(|(node, unfit)| format!("{node} {unfit}")).collect();
     match others.as_slice() {
         [] => format!("nobody can take {group} over: it has no other member"),
@@ -80,7 +81,8 @@ impl Core {
                     unfit: match here {
                         true => self.unfit_here(g, m.witness, now),
                         false => unfit(&self.peers, now, self.digest, settings, g.tag, m.node),
-                    },
+                    }
+                    .map(Reported::from),
                 }
             })
             .collect();
@@ -119,7 +121,7 @@ impl Core {
         }
         let others = members.iter().filter(|m| m.node != active);
         if others.clone().all(|m| m.unfit.is_some()) {
-            let others = others.filter_map(|m| Some((m.node.as_str(), m.unfit?)));
+            let others = others.filter_map(|m| Some((m.node.as_str(), m.unfit.as_ref()?)));
             return Some(nobody(settings.name.as_str(), others));
         }
         let votes = |n: NodeIndex| n == self.config.local || self.peers.of(n).is_some_and(|p| p.up(now));

@@ -183,7 +183,7 @@ pub struct Notification {
 }
 
 /// keepalived's states, as its notify scripts get them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum NotifyState {
     /// Active, confirmed by the cloud.

@@ -7,7 +7,7 @@ use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, Operat
 use crate::model::settings::Config;
 use crate::model::time::Instant;
 use crate::model::vrrp::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,7 +173,7 @@ pub struct VrrpReport {
 }
 
 /// How a state of keepalived is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VrrpSource {
     /// `havipctl notify`.

@@ -1,13 +1,13 @@
 //! How long things took, counted by fixed bounds: what Prometheus calls a histogram.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Upper bounds of the buckets, in seconds, inclusive; what took longer is only in the total.
 pub const BOUNDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// Durations, counted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Per bound of [`BOUNDS`]: those up to it and above the one before.
     counts: [u64; BOUNDS.len()],

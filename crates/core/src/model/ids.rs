@@ -25,8 +25,8 @@ pub enum IdError {
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        #[serde(transparent)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $type(String);
 
         impl $type {
@@ -46,6 +46,13 @@ macro_rules! name {
                 } else {
                     Err(IdError::Name(s.to_owned()))
                 }
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = IdError;
+            fn try_from(s: String) -> Result<Self, IdError> {
+                s.parse()
             }
         }
 
@@ -136,7 +143,7 @@ cloud_id! {
 }
 
 /// What a HAVIP is bound to: the API's `instanceType` and the id that goes with it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", content = "id")]
 pub enum Target {
     /// A BCC, BBC or DCC instance (API type `SERVER`).

@@ -63,7 +63,7 @@ fn every_node_knows_that_nobody_could_take_over() {
         let g = group(&pair, i);
         assert_eq!((g.successor, g.no_failover.as_deref()), (None, Some(nobody)), "node {i}");
     }
-    assert_eq!(group(&pair, 0).members[1].unfit, Some(Unfit::Drained));
+    assert_eq!(group(&pair, 0).members[1].unfit, Some(Unfit::Drained.into()));
     let said = reply(&mut pair, 0, switchover(1));
     assert_eq!(said.err().as_deref(), Some("b cannot take web over: it is drained"));
     let rehearse = Command::RehearseSwitchover { group: GroupIndex(0), to: None };
@@ -211,9 +211,12 @@ fn a_move_that_failed_says_what_the_other_node_did() {
     let failed = group(&pair, 0).failed_move.expect("it failed");
     assert_eq!((failed.to.as_str(), failed.reason.as_str()), ("b", "declined: it has just failed to claim it"));
     let g = group(&pair, 1);
-    assert_eq!((g.role, g.cause, g.waiting.as_str()), (Role::Fault, Cause::Denied, "the next claim waits"));
+    assert_eq!(
+        (g.role, g.cause.clone(), g.waiting.as_str()),
+        (Role::Fault, Cause::Denied.into(), "the next claim waits")
+    );
     assert!(g.waiting_ms.is_some_and(|ms| ms > 0), "{g:?}");
-    assert_eq!(g.members[1].unfit, Some(Unfit::ClaimFailed), "it knows of itself, too");
+    assert_eq!(g.members[1].unfit, Some(Unfit::ClaimFailed.into()), "it knows of itself, too");
     let why = group(&pair, 0).no_failover.expect("b is in fault");
     assert_eq!(why, "nobody can take web over: b has just failed to claim it");
     pair.api.clear();

@@ -1,7 +1,7 @@
 //! What each path to us delivers: counts, losses and age. Reported, never a reason for anything.
 
 use crate::model::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// How far behind the newest a datagram may be and still be told from one seen before.
@@ -10,7 +10,7 @@ const WINDOW: u64 = 64;
 const MAX_PATHS: usize = 4;
 
 /// One of our addresses, as this peer reaches it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathStats {
     /// Datagrams that came over this path, each once.
     pub received: u64,

@@ -2,7 +2,7 @@
 
 use super::PathStats;
 use crate::model::histogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a datagram was worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Reason {
 }
 
 /// What is known of a peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SessionState {
     /// Heard and echoed within the dead time.
@@ -54,8 +54,21 @@ pub enum SessionState {
     Unproven,
 }
 
+impl SessionState {
+    /// The word of JSON and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::OneWay => "one-way",
+            Self::Down => "down",
+            Self::Unproven => "unproven",
+        }
+    }
+}
+
 /// Counters, all since our start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStats {
     /// Datagrams that counted.
     pub counted: u64,
@@ -76,6 +89,7 @@ pub struct SessionStats {
     /// [`Reason::ImpossibleEcho`].
     pub impossible_echo: u64,
     /// From sending a datagram until its echo came, which waits for the peer's next one.
+    #[serde(default)]
     pub echo: Histogram,
     /// Per address of ours.
     pub paths: Vec<PathStats>,
