@@ -18,13 +18,15 @@ mod wait;
 use crate::config::parse_duration;
 use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
-use crate::control::protocol::{Code, Request, Response};
+use crate::control::protocol::{Code, ProtocolError, Request, Response};
 use crate::plain;
 use crate::process::audience::{self, Watched};
+use crate::status::{Published, Status};
 use crate::systemd::odd_directory;
 use clap::{Parser, Subcommand, ValueEnum};
 use havipd_core::model::settings::LogLevel;
 use say::{Paint, print};
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -284,9 +286,10 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
         return Ok(say::tell(&response, as_json));
     }
     let response = match &arguments.command {
-        Verb::Status { check: true, .. } => status::check(&response.data),
-        Verb::Status { .. } => {
-            return Ok(say::show(&response, as_json, || status::text(&response.data, Paint::of_stdout())));
+        Verb::Status { check: true, .. } => status::check(&response.read()?),
+        Verb::Status { .. } if !as_json => {
+            let status: Status = response.read()?;
+            return Ok(say::show(&response, as_json, || status::text(&status, Paint::of_stdout())));
         }
         Verb::Switchover { group, to, wait: true, .. } => {
             wait::until_moved(&mut client, Some(group), &wait::Order::Switchover { to: to.as_deref() })?
@@ -311,7 +314,11 @@ fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
         if as_json {
             return say::document(&Response::done("").with_data(snapshot));
         }
-        let picture = status::text(&snapshot, paint);
+        let picture = match Published::deserialize(&snapshot) {
+            Ok(Published::Running(status)) => status::text(&status, paint),
+            Ok(Published::Waiting { waiting }) => format!("havipd waits: {waiting}"),
+            Err(error) => ClientError::from(ProtocolError::Data(error)).to_string(),
+        };
         print(&if clear { format!("{HOME}{picture}") } else { format!("{picture}\n") })
     })?;
     if !ended {

@@ -1,5 +1,7 @@
 //! Answers of earlier versions, recorded from real daemons (`tests/data/control`): this `havipctl` still reads them.
 
+use havipd::control::protocol::Response;
+use havipd::status::Status;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -34,6 +36,11 @@ pub(crate) fn told_to(answers: &[&[u8]], mut command: Command) -> Output {
 pub(crate) fn recorded(version: &str, name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/control/{version}/{name}.json"));
     std::fs::read(path).unwrap()
+}
+
+/// The recorded status of a healthy node `b`, whose peer `a` is down.
+pub(crate) fn a_status() -> Status {
+    Response::parse(&recorded("v1", "status")).unwrap().read().unwrap()
 }
 
 #[test]
@@ -76,4 +83,22 @@ fn an_answer_of_a_later_protocol_is_not_guessed_at() {
     assert_eq!(output.status.code(), Some(69));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("answers in protocol 9") && output.stdout.is_empty(), "{text}");
+}
+
+#[test]
+fn what_a_later_daemon_says_besides_is_no_obstacle() {
+    let mut answer: serde_json::Value = serde_json::from_slice(&recorded("v1", "status")).unwrap();
+    answer["data"]["colour"] = "red".into();
+    answer["data"]["groups"][0]["cause"] = "gate-closed".into();
+    let output = told(format!("{answer}\n").as_bytes(), &["status"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("gate-closed") && output.status.success(), "{text}");
+}
+
+#[test]
+fn an_answer_that_is_no_status_is_said_to_be_none() {
+    let output = told(b"{\"protocol\":1,\"code\":0,\"message\":\"\",\"data\":{\"node\":\"a\"}}\n", &["status"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(69), 0), "{text}");
+    assert!(text.contains("do not understand each other") && text.contains("missing field"), "{text}");
 }

@@ -1,6 +1,13 @@
 //! What programs are answered: one shape for everything, whoever answers and whatever the news.
 
-use crate::compat::{recorded, told_to};
+use crate::compat::{a_status, recorded, told_to};
+use havipd::hooks::{HookOutcome, HookStatus};
+use havipd::program::Ended;
+use havipd_core::model::action::NotifyState;
+use havipd_core::model::ids::Epoch;
+use havipd_core::model::role::{Cause, Role};
+use havipd_core::status::GroupSnapshot;
+use havipd_core::wire::session::SessionState;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -105,11 +112,11 @@ fn told(code: u8, message: &str, data: &Value) -> Vec<u8> {
 /// A member of the group havipd may look, and not move: that is no doubt about the cluster.
 #[test]
 fn a_drill_without_rights_ends_with_77_and_says_it_once() {
-    let status = json!({
-        "node": "a", "target": {"id": "i-a"}, "stopping": false, "peers": [{"node": "b", "state": "up"}],
-        "groups": [{"name": "web", "role": "active", "active": "a", "moves": 0, "max_moves": 6,
-            "havips": [{"id": "havip-x", "holder": "i-a", "bound": ["i-a"]}]}],
-    });
+    let mut status = a_status();
+    let election = &mut status.core.election;
+    election.peers.iter_mut().for_each(|peer| peer.state = SessionState::Up);
+    election.groups[0].max_moves = 6;
+    let status = json!(status);
     let (status, rehearsed) = (told(0, "", &status), told(0, "would be handed over to b", &Value::Null));
     let no = told(77, "only root and havipd's own user may do that", &Value::Null);
     let arguments = ["drill", "web", "--yes"];
@@ -132,24 +139,35 @@ fn a_drill_without_rights_ends_with_77_and_says_it_once() {
 
 /// Two groups of the file's end are in trouble, and one of the middle is frozen.
 fn troubled() -> Vec<u8> {
-    let group = |name: &str, role: &str, active: Option<&str>| {
-        json!({"name": name, "role": role, "active": active, "epoch": 3, "since_ms": 10, "cause": "started",
-            "detail": "", "waiting": "", "havips": []})
+    let mut status = a_status();
+    let election = &mut status.core.election;
+    let all_well = election.groups.remove(0);
+    let group = |name: &str, role: Role, active: Option<&str>| GroupSnapshot {
+        name: name.to_owned(),
+        role,
+        active: active.map(str::to_owned),
+        cause: Cause::Started.into(),
+        ..all_well.clone()
     };
-    let mut frozen = group("frozen", "backup", Some("b"));
-    frozen["maintenance"] = json!(true);
-    let mut fault = group("sick", "fault", Some("b"));
-    fault["detail"] = json!("no permission");
-    let groups = [group("good", "active", Some("a")), frozen, group("orphan", "backup", None), fault];
-    let hook = json!({"hook": "notify-master", "program": "/bin/x", "state": "MASTER",
-        "result": {"result": "exited", "code": 3}, "last_line": "no such table"});
-    told(
-        0,
-        "",
-        &json!({"cluster": "c", "node": "a", "groups": groups,
-        "peers": [{"node": "b", "state": "up"}, {"node": "w", "state": "down"}],
-        "effects": {"reload_error": "line 3: no such key", "hooks": {"good": {"last": [hook]}}}}),
-    )
+    let frozen = GroupSnapshot { maintenance: true, ..group("frozen", Role::Backup, Some("c")) };
+    let detail = "no permission".to_owned();
+    let fault = GroupSnapshot { detail, ..group("sick", Role::Fault, Some("c")) };
+    election.groups = vec![group("good", Role::Active, Some("b")), frozen, group("orphan", Role::Backup, None), fault];
+    let hook = HookOutcome {
+        hook: "notify-master".to_owned(),
+        program: "/bin/x".to_owned(),
+        state: NotifyState::Master,
+        epoch: Epoch(3),
+        result: Ended::Exited { code: 3 },
+        milliseconds: 7,
+        left_running: 0,
+        lines_suppressed: 0,
+        last_line: Some("no such table".to_owned()),
+    };
+    let hooks = HookStatus { last: vec![hook], ..HookStatus::default() };
+    status.effects.hooks = [("good".parse().unwrap(), hooks)].into();
+    status.effects.reload_error = Some("line 3: no such key".to_owned());
+    told(0, "", &json!(status))
 }
 
 #[test]
@@ -160,10 +178,10 @@ fn a_status_begins_with_what_is_wrong() {
     let text = String::from_utf8(output.stdout).unwrap();
     let at = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what:?} is not in\n{text}"));
     let order = [
-        "cluster c, node a",
+        "cluster sandbox, node b (i-b)",
         "! sick: fault (started): no permission",
         "! frozen: is in maintenance",
-        "! peer w: the session is down",
+        "! peer a: the session is down",
         "! good: hook notify-master (/bin/x) for MASTER ended with exit code 3: no such table",
         "! last reload: line 3: no such key",
         "\nGROUP",
