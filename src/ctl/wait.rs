@@ -3,7 +3,9 @@
 use crate::clock;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Code, Request, Response};
-use serde_json::Value;
+use crate::status::Status;
+use havipd_core::model::role::Role;
+use havipd_core::status::GroupSnapshot;
 use std::time::Duration;
 
 /// Between two questions.
@@ -45,23 +47,22 @@ pub(super) fn until_moved(
         if status.code != Code::Done {
             return Ok(status);
         }
-        let groups = status.data["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let asked = groups.iter().filter(|g| group.is_none_or(|name| g["name"] == name));
-        let all: Vec<(&str, Progress)> =
-            asked.map(|g| (g["name"].as_str().unwrap_or_default(), progress(&status.data["node"], g))).collect();
+        let status: Status = status.read()?;
+        let election = &status.core.election;
         if let Order::Switchover { to: Some(to) } = order
-            && status.data["node"] == *to
+            && election.node == *to
         {
             return Ok(Response::done(format!("{} is active here already", group.unwrap_or_default())));
         }
+        let asked = || election.groups.iter().filter(|g| group.is_none_or(|name| g.name == name));
+        let all: Vec<(&str, Progress)> = asked().map(|g| (g.name.as_str(), progress(&election.node, g))).collect();
         if all.iter().any(|(_, p)| *p == Progress::Moving) {
             deadline = clock::now() + PATIENCE;
         }
         if let Some(mut response) =
             verdict(&all, matches!(order, Order::Switchover { .. }), clock::left(deadline).is_none())
         {
-            let asked = groups.iter().filter(|g| group.is_none_or(|name| g["name"] == name));
-            response.message.extend(asked.filter_map(failed_move).map(|line| format!("\n{line}")));
+            response.message.extend(asked().filter_map(failed_move).map(|line| format!("\n{line}")));
             return Ok(response);
         }
         pause();
@@ -74,21 +75,18 @@ fn pause() {
 }
 
 /// Why the group is still here: what the node did that it was to go to, and where to ask further.
-fn failed_move(group: &Value) -> Option<String> {
-    let of = |key: &str| group["failed_move"][key].as_str();
-    let (name, to, reason) = (group["name"].as_str()?, of("to")?, of("reason")?);
-    let here = group["role"] == "active";
-    here.then(|| format!("{name}: {to} {reason}; on {to}: havipctl why {name}"))
+fn failed_move(group: &GroupSnapshot) -> Option<String> {
+    let failed = group.failed_move.as_ref().filter(|_| group.role == Role::Active)?;
+    let (name, to, reason) = (&group.name, &failed.to, &failed.reason);
+    Some(format!("{name}: {to} {reason}; on {to}: havipctl why {name}"))
 }
 
-fn progress(here: &Value, group: &Value) -> Progress {
-    match group["role"].as_str() {
-        Some("releasing" | "claiming") => Progress::Moving,
-        Some("active") => Progress::Here,
-        _ => match group["active"].as_str() {
-            Some(node) if *here != node => Progress::Moved(node.to_owned()),
-            _ => Progress::Undecided(group["waiting"].as_str().unwrap_or_default().to_owned()),
-        },
+fn progress(here: &str, group: &GroupSnapshot) -> Progress {
+    match (group.role, &group.active) {
+        (Role::Releasing | Role::Claiming, _) => Progress::Moving,
+        (Role::Active, _) => Progress::Here,
+        (Role::Backup | Role::Fault, Some(node)) if node != here => Progress::Moved(node.clone()),
+        (Role::Backup | Role::Fault, _) => Progress::Undecided(group.waiting.clone()),
     }
 }
 
@@ -124,28 +122,35 @@ fn verdict(all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Respon
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::doctor::fixture;
+    use havipd_core::status::FailedMoveSnapshot;
 
-    fn of(role: &str, active: Option<&str>) -> Progress {
-        progress(&json!("a"), &json!({"role": role, "active": active, "waiting": "for b"}))
+    fn group() -> GroupSnapshot {
+        fixture::status().core.election.groups.remove(0)
+    }
+
+    fn of(role: Role, active: Option<&str>) -> Progress {
+        let active = active.map(str::to_owned);
+        progress("a", &GroupSnapshot { role, active, waiting: "for b".into(), ..group() })
     }
 
     #[test]
     fn a_move_is_over_when_another_node_is_active() {
-        assert_eq!(of("releasing", Some("b")), Progress::Moving);
-        assert_eq!(of("backup", Some("b")), Progress::Moved("b".into()));
-        assert_eq!(of("active", Some("a")), Progress::Here);
-        assert_eq!(of("fault", None), Progress::Undecided("for b".into()));
+        assert_eq!(of(Role::Releasing, Some("b")), Progress::Moving);
+        assert_eq!(of(Role::Backup, Some("b")), Progress::Moved("b".into()));
+        assert_eq!(of(Role::Active, Some("a")), Progress::Here);
+        assert_eq!(of(Role::Fault, None), Progress::Undecided("for b".into()));
     }
 
     #[test]
     fn a_failed_move_names_the_node_and_its_reason() {
-        let group = json!({"name": "web", "role": "active",
-            "failed_move": {"to": "b", "reason": "declined: it has just failed to claim it", "ago_ms": 3}});
+        let reason = "declined: it has just failed to claim it".to_owned();
+        let failed =
+            GroupSnapshot { failed_move: Some(FailedMoveSnapshot { to: "b".into(), reason, ago_ms: 3 }), ..group() };
         let line = "web: b declined: it has just failed to claim it; on b: havipctl why web";
-        assert_eq!(failed_move(&group).as_deref(), Some(line));
-        assert_eq!(failed_move(&json!({"name": "web", "role": "active", "failed_move": null})), None);
-        assert_eq!(failed_move(&json!({"name": "web", "role": "active"})), None, "an older daemon");
+        assert_eq!(failed_move(&failed).as_deref(), Some(line));
+        assert_eq!(failed_move(&GroupSnapshot { role: Role::Backup, ..failed }), None, "it is not here any more");
+        assert_eq!(failed_move(&group()), None);
     }
 
     #[test]
