@@ -2,8 +2,9 @@
 
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Code, Request, Response};
+use crate::status::Status;
 use havipd_core::model::ids::HavipId;
-use serde_json::Value;
+use havipd_core::status::{GroupSnapshot, Snapshot};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -26,9 +27,13 @@ pub(super) fn free(socket: &Path, havip: &HavipId, most: Duration) -> Result<(),
         Ok(reply) if reply.code != Code::Done => {
             refuse(Code::TryAgain, format!("havipd runs here and is not ready to say what it has: {}", reply.message))
         }
-        Ok(reply) => match owner(&reply.data, havip) {
-            None => Ok(()),
-            Some(group) => refuse(
+        Ok(reply) => match reply.read::<Status>().map(|status| owner(&status.core.election, havip)) {
+            Err(error) => {
+                let error = ClientError::from(error);
+                refuse(error.code(), format!("cannot tell whether havipd has {havip} in its care: {error}"))
+            }
+            Ok(None) => Ok(()),
+            Ok(Some(group)) => refuse(
                 Code::No,
                 format!(
                     "havipd runs here and has {havip} in its care (group {group}): use havipctl switchover, drain or \
@@ -40,27 +45,37 @@ pub(super) fn free(socket: &Path, havip: &HavipId, most: Duration) -> Result<(),
 }
 
 /// The group that owns it. One that only observes writes nothing, so it is nobody's rival.
-fn owner<'a>(status: &'a Value, havip: &HavipId) -> Option<&'a str> {
-    let groups = status["groups"].as_array()?;
-    let owns = |group: &&Value| {
-        let has = |all: &Vec<Value>| all.iter().any(|h| h["id"] == havip.as_str());
-        group["observe"] != true && group["havips"].as_array().is_some_and(has)
-    };
-    groups.iter().find(owns).map(|group| group["name"].as_str().unwrap_or_default())
+fn owner(status: &Snapshot, havip: &HavipId) -> Option<String> {
+    let owns = |group: &&GroupSnapshot| !group.observe && group.havips.iter().any(|h| h.id == havip.as_str());
+    status.groups.iter().find(owns).map(|group| group.name.clone())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::doctor::fixture;
+    use havipd_core::status::HavipSnapshot;
 
     #[test]
     fn a_group_that_only_observes_owns_nothing() {
         let id: HavipId = "havip-1".parse().expect("valid");
-        let status = |observe| json!({"groups": [{"name": "web", "observe": observe, "havips": [{"id": "havip-1"}]}]});
-        assert_eq!(owner(&status(false), &id), Some("web"));
-        assert_eq!(owner(&status(true), &id), None);
-        assert_eq!(owner(&json!({"groups": [{"name": "web", "havips": [{"id": "havip-2"}]}]}), &id), None);
-        assert_eq!(owner(&json!({}), &id), None);
+        let status = |observe, havip: &str| {
+            let mut status = fixture::status().core.election;
+            status.groups[0].observe = observe;
+            status.groups[0].havips.push(HavipSnapshot {
+                id: havip.to_owned(),
+                address: None,
+                present: None,
+                holder: None,
+                bound: Vec::new(),
+                read_ms: None,
+                error: None,
+                repairs: 0,
+            });
+            status
+        };
+        assert_eq!(owner(&status(false, "havip-1"), &id).as_deref(), Some("web"));
+        assert_eq!(owner(&status(true, "havip-1"), &id), None);
+        assert_eq!(owner(&status(false, "havip-2"), &id), None);
     }
 }
