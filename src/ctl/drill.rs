@@ -10,12 +10,15 @@ use crate::control::protocol::{Code, Request, Response};
 use crate::journal::{Entry, Step};
 use crate::process::audience::{self, Watched};
 use crate::process::ignores;
+use crate::status::Status;
 use clap::Args;
+use havipd_core::model::role::Role;
+use havipd_core::status::{GroupSnapshot, Snapshot};
 use measure::{Outage, distributions};
 use plan::{Direction, Plan};
 use rustix::process::Signal;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -147,7 +150,7 @@ impl Drill<'_> {
             }
             let direction = if number.is_multiple_of(2) { plan.first } else { plan.first.back() };
             let before = self.status()?;
-            plan::settled(&before, &self.options.group, direction, &plan.here).map_err(Stop::Doubt)?;
+            plan::settled(&before, self.group(&before)?, direction).map_err(Stop::Doubt)?;
             let made = self.make(direction, &plan.here, other.as_deref())?;
             other = Some(if direction == Direction::Away { made.to.clone() } else { made.from.clone() });
             self.tell(&made, number + 1);
@@ -172,16 +175,22 @@ impl Drill<'_> {
         Ok(())
     }
 
-    fn status(&mut self) -> Result<Value, Stop> {
-        Ok(done(self.client.call(&Request::Status)?).map_err(|r| Stop::Refused(r.message, r.code))?.data)
+    fn status(&mut self) -> Result<Snapshot, Stop> {
+        let response = done(self.client.call(&Request::Status)?).map_err(|r| Stop::Refused(r.message, r.code))?;
+        let status: Status = response.read().map_err(ClientError::from)?;
+        Ok(status.core.election)
+    }
+
+    fn group<'a>(&self, status: &'a Snapshot) -> Result<&'a GroupSnapshot, Stop> {
+        plan::group(status, &self.options.group)
     }
 
     /// The status, once the cloud was looked at after the last move; as it is where that takes too long.
-    fn status_after_moves(&mut self) -> Result<Value, Stop> {
+    fn status_after_moves(&mut self) -> Result<Snapshot, Stop> {
         let deadline = clock::now() + LOOK;
         loop {
             let status = self.status()?;
-            let read = plan::group(&status, &self.options.group)["havips"][0]["read_ms"].as_u64();
+            let read = self.group(&status)?.havips.first().and_then(|havip| havip.read_ms);
             let looked = |over| read.is_some_and(|ms| Duration::from_millis(ms) < clock::now().since(over));
             if self.over.is_none_or(looked) || clock::left(deadline).is_none() {
                 return Ok(status);
@@ -226,7 +235,7 @@ impl Drill<'_> {
         self.over = Some(clock::now());
         let from = if direction == Direction::Away { here } else { other.unwrap_or_default() };
         let outages = if traced { self.until_packets_follow(from, &to)? } else { Vec::new() };
-        self.until_settled(direction.back(), here)?;
+        self.until_settled(direction.back())?;
         let steps = self.steps(direction)?;
         Ok(Move { from: from.to_owned(), to, took_ms: took.as_secs_f64() * 1e3, outages, steps })
     }
@@ -261,24 +270,22 @@ impl Drill<'_> {
         loop {
             let status = self.status()?;
             let took = clock::now().since(began);
-            let group = plan::group(&status, &self.options.group);
-            let role = group["role"].as_str().unwrap_or_default();
-            moving |= matches!(role, "releasing" | "claiming");
-            match (direction, role, group["active"].as_str()) {
-                (Direction::Back, "active", _) => return Ok((took, here.to_owned())),
-                (Direction::Away, "backup", Some(active)) if active != here => return Ok((took, active.to_owned())),
-                (Direction::Away, "active", _) if moving => {
-                    let why = group["detail"].as_str().unwrap_or_default();
+            let group = self.group(&status)?;
+            let (active, why) = (group.active.as_deref(), &group.detail);
+            moving |= matches!(group.role, Role::Releasing | Role::Claiming);
+            match (direction, group.role, active) {
+                (Direction::Back, Role::Active, _) => return Ok((took, here.to_owned())),
+                (Direction::Away, Role::Backup, Some(active)) if active != here => {
+                    return Ok((took, active.to_owned()));
+                }
+                (Direction::Away, Role::Active, _) if moving => {
                     return Err(Stop::Doubt(format!("the move failed, and {here} has the right again: {why}")));
                 }
-                (Direction::Back, "backup", active) if moving => {
-                    let (active, why) = (active.unwrap_or("nobody"), group["detail"].as_str().unwrap_or_default());
+                (Direction::Back, Role::Backup, active) if moving => {
+                    let active = active.unwrap_or("nobody");
                     return Err(Stop::Doubt(format!("the move failed, and {active} has the right: {why}")));
                 }
-                (_, "fault", _) => {
-                    let why = group["detail"].as_str().unwrap_or_default();
-                    return Err(Stop::Doubt(format!("{here} is in fault: {why}")));
-                }
+                (_, Role::Fault, _) => return Err(Stop::Doubt(format!("{here} is in fault: {why}"))),
                 _ if took > PATIENCE => {
                     return Err(Stop::Doubt(format!("the move was not over after {} s", PATIENCE.as_secs())));
                 }
@@ -292,8 +299,8 @@ impl Drill<'_> {
         let deadline = clock::now() + SETTLE;
         loop {
             let status = self.status()?;
-            let trace = &plan::group(&status, &self.options.group)["trace"];
-            match measure::outages(trace, from, to) {
+            let seen = self.group(&status)?.trace.as_ref().map_or(&[][..], |trace| &trace.seen);
+            match measure::outages(seen, from, to) {
                 Ok(outages) => return Ok(outages),
                 Err(blind) if clock::left(deadline).is_none() => {
                     return Err(Stop::Doubt(format!("{to} is active, but packets of {blind} do not arrive there")));
@@ -303,11 +310,11 @@ impl Drill<'_> {
         }
     }
 
-    fn until_settled(&mut self, next: Direction, here: &str) -> Result<(), Stop> {
+    fn until_settled(&mut self, next: Direction) -> Result<(), Stop> {
         let deadline = clock::now() + SETTLE;
         loop {
             let status = self.status()?;
-            match plan::settled(&status, &self.options.group, next, here) {
+            match plan::settled(&status, self.group(&status)?, next) {
                 Ok(()) => return Ok(()),
                 Err(doubt) if clock::left(deadline).is_none() => return Err(Stop::Doubt(doubt)),
                 Err(_) => pause(),
@@ -318,8 +325,8 @@ impl Drill<'_> {
     /// This node's own timeline of the move.
     fn steps(&mut self, direction: Direction) -> Result<Vec<Step>, Stop> {
         let response = self.client.call(&Request::History { group: Some(self.options.group.clone()) })?;
-        let entries: Vec<Entry> = serde_json::from_value(response.data).unwrap_or_default();
-        let role = if direction == Direction::Away { "backup" } else { "active" };
+        let entries: Vec<Entry> = response.read().unwrap_or_default();
+        let role = if direction == Direction::Away { Role::Backup } else { Role::Active }.as_str();
         Ok(entries.into_iter().rev().find(|e| e.to == role).map(|e| e.steps).unwrap_or_default())
     }
 
@@ -372,9 +379,9 @@ impl Drill<'_> {
 
     fn place(&mut self) -> Place {
         let Ok(status) = self.status_after_moves() else { return Place::default() };
-        let group = plan::group(&status, &self.options.group);
-        let name = |value: &Value| value.as_str().map(str::to_owned);
-        Place { known: true, active: name(&group["active"]), holder: name(&group["havips"][0]["holder"]) }
+        let Ok(group) = self.group(&status) else { return Place::default() };
+        let holder = group.havips.first().and_then(|havip| havip.holder.clone());
+        Place { known: true, active: group.active.clone(), holder }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Figures of a drill: what each watcher missed, and how they are distributed.
 
+use havipd_core::status::SeenSnapshot;
 use serde::Serialize;
-use serde_json::Value;
 use std::fmt::Write as _;
 
 /// What one node missed of a move.
@@ -38,19 +38,13 @@ impl Distribution {
 ///
 /// # Errors
 /// The first watcher that had seen the old node and does not see the new one.
-pub(super) fn outages(trace: &Value, old: &str, new: &str) -> Result<Vec<Outage>, String> {
-    let seen = trace["seen"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let find = |from: &Value, at: &str| seen.iter().find(|s| s["from"] == *from && s["at"] == at);
+pub(super) fn outages(seen: &[SeenSnapshot], old: &str, new: &str) -> Result<Vec<Outage>, String> {
     let mut all = Vec::new();
-    for watcher in seen.iter().filter(|s| s["at"] == old) {
-        let from = watcher["from"].as_str().unwrap_or_default();
-        if from == new {
-            // It has the address itself now.
-            continue;
-        }
-        let last = watcher["last_ms"].as_f64().unwrap_or_default();
-        let first = find(&watcher["from"], new).and_then(|s| s["first_ms"].as_f64()).ok_or_else(|| from.to_owned())?;
-        all.push(Outage { from: from.to_owned(), ms: (first - last).max(0.0) });
+    // The new node has the address itself now.
+    for watcher in seen.iter().filter(|s| s.at == old && s.from != new) {
+        let from = &watcher.from;
+        let first = seen.iter().find(|s| s.from == *from && s.at == new).ok_or_else(|| from.clone())?.first_ms;
+        all.push(Outage { from: from.clone(), ms: (first - watcher.last_ms).max(0.0) });
     }
     Ok(all)
 }
@@ -87,7 +81,6 @@ pub(super) fn table(all: &[Distribution]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn figures_are_ones_that_were_measured() {
@@ -101,13 +94,19 @@ mod tests {
 
     #[test]
     fn an_outage_is_the_time_between_two_answers() {
-        let seen = |from: &str, at: &str, first: f64, last: f64| json!({"from": from, "at": at, "first_ms": first, "last_ms": last, "answers": 3});
-        let mut trace = json!({"age_ms": 900.0, "seen": [seen("c", "a", 10.0, 510.0), seen("b", "a", 10.0, 505.0)]});
-        assert_eq!(outages(&trace, "a", "b"), Err("c".to_owned()), "c does not see b yet");
-        trace["seen"].as_array_mut().expect("a list").push(seen("c", "b", 551.5, 890.0));
-        let found = outages(&trace, "a", "b").expect("all seen");
+        let one = |from: &str, at: &str, first_ms, last_ms| SeenSnapshot {
+            from: from.into(),
+            at: at.into(),
+            first_ms,
+            last_ms,
+            answers: 3,
+        };
+        let mut seen = vec![one("c", "a", 10.0, 510.0), one("b", "a", 10.0, 505.0)];
+        assert_eq!(outages(&seen, "a", "b"), Err("c".to_owned()), "c does not see b yet");
+        seen.push(one("c", "b", 551.5, 890.0));
+        let found = outages(&seen, "a", "b").expect("all seen");
         assert_eq!(found, [Outage { from: "c".into(), ms: 41.5 }], "b does not watch itself");
-        assert_eq!(outages(&json!(null), "a", "b"), Ok(vec![]));
+        assert_eq!(outages(&[], "a", "b"), Ok(vec![]));
         let moves = [(100.0, found.as_slice()), (200.0, found.as_slice())];
         let all = distributions(moves.into_iter());
         assert_eq!(

@@ -2,7 +2,10 @@
 
 use super::Stop;
 use crate::control::protocol::Code;
-use serde_json::Value;
+use havipd_core::model::ids::Target;
+use havipd_core::model::role::Role;
+use havipd_core::status::{GroupSnapshot, Snapshot};
+use havipd_core::wire::session::SessionState;
 
 /// Which way a move goes, as seen from this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,20 +38,15 @@ pub(super) struct Plan {
 
 impl Plan {
     /// The plan for `repeat` times there and back, or why that cannot work.
-    pub(super) fn of(status: &Value, name: &str, repeat: u32) -> Result<Self, Stop> {
-        let groups = status["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let Some(g) = groups.iter().find(|g| g["name"] == name) else {
-            let known: Vec<&str> = groups.iter().filter_map(|g| g["name"].as_str()).collect();
-            let text = format!("there is no group {name:?}; there are {}", known.join(", "));
-            return Err(Stop::Refused(text, Code::Usage));
-        };
+    pub(super) fn of(status: &Snapshot, name: &str, repeat: u32) -> Result<Self, Stop> {
+        let g = group(status, name)?;
         let no = |text: String| Err(Stop::Refused(text, Code::No));
-        let here = status["node"].as_str().unwrap_or_default().to_owned();
-        let Some(active) = g["active"].as_str().map(str::to_owned) else {
+        let here = status.node.clone();
+        let Some(active) = g.active.clone() else {
             return no(format!("{name} is active on no node that is heard: havipctl why {name}"));
         };
         let first = if active == here { Direction::Away } else { Direction::Back };
-        let (made, most) = (g["moves"].as_u64().unwrap_or_default(), g["max_moves"].as_u64().unwrap_or_default());
+        let (made, most) = (g.moves as u64, u64::from(g.max_moves));
         let needed = u64::from(repeat) * 2;
         if most > 0 && made + needed > most {
             return no(format!(
@@ -56,7 +54,7 @@ impl Plan {
                  a node that fails its checks would keep the address; wait, raise max-moves, or use a smaller --repeat"
             ));
         }
-        if let Err(doubt) = settled(status, name, first, &here) {
+        if let Err(doubt) = settled(status, g, first) {
             return no(doubt);
         }
         let other = (first == Direction::Back).then(|| active.clone());
@@ -64,53 +62,53 @@ impl Plan {
     }
 }
 
-/// The group of that name; null if there is none.
-pub(super) fn group<'a>(status: &'a Value, name: &str) -> &'a Value {
-    let groups = status["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
-    groups.iter().find(|g| g["name"] == name).unwrap_or(&Value::Null)
+/// The group of that name.
+pub(super) fn group<'a>(status: &'a Snapshot, name: &str) -> Result<&'a GroupSnapshot, Stop> {
+    status.groups.iter().find(|g| g.name == name).ok_or_else(|| {
+        let known: Vec<&str> = status.groups.iter().map(|g| g.name.as_str()).collect();
+        Stop::Refused(format!("there is no group {name:?}; there are {}", known.join(", ")), Code::Usage)
+    })
 }
 
 /// Whether everything is as it should be for a move in this direction; else the first doubt.
-pub(super) fn settled(status: &Value, name: &str, next: Direction, here: &str) -> Result<(), String> {
-    let g = group(status, name);
+pub(super) fn settled(status: &Snapshot, g: &GroupSnapshot, next: Direction) -> Result<(), String> {
+    let (name, here) = (&g.name, &status.node);
     for (flag, text) in [
-        ("maintenance", "is in maintenance"),
-        ("observe", "is only observed here: nothing would move"),
-        ("drained", "is drained here"),
-        ("isolated", "is isolated: neither peers nor cloud answer"),
+        (g.maintenance, "is in maintenance"),
+        (g.observe, "is only observed here: nothing would move"),
+        (g.drained, "is drained here"),
+        (g.isolated, "is isolated: neither peers nor cloud answer"),
     ] {
-        if g[flag] == true {
+        if flag {
             return Err(format!("{name} {text}"));
         }
     }
-    if status["stopping"] == true {
+    if status.stopping {
         return Err("havipd is leaving".to_owned());
     }
-    for peer in status["peers"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let node = peer["node"].as_str().unwrap_or_default();
-        if peer["state"] != "up" {
-            return Err(format!("{node} is not heard both ways"));
+    for peer in &status.peers {
+        if peer.state != SessionState::Up {
+            return Err(format!("{} is not heard both ways", peer.node));
         }
-        if peer["same_digest"] == false {
-            return Err(format!("{node} runs other timing, voters, arbiters, HAVIPs or bindings"));
+        if peer.same_digest == Some(false) {
+            return Err(format!("{} runs other timing, voters, arbiters, HAVIPs or bindings", peer.node));
         }
     }
-    let role = g["role"].as_str().unwrap_or_default();
-    match (next, role) {
-        (Direction::Away, "active") => {}
-        (Direction::Back, "backup") if g["active"].as_str().is_some_and(|a| a != here) => return Ok(()),
-        (_, "fault") => return Err(format!("{here} is in fault: {}", g["detail"].as_str().unwrap_or_default())),
-        _ => return Err(format!("{name} is between two nodes: {here} is {role}")),
+    match (next, g.role) {
+        (Direction::Away, Role::Active) => {}
+        (Direction::Back, Role::Backup) if g.active.as_ref().is_some_and(|active| active != here) => return Ok(()),
+        (_, Role::Fault) => return Err(format!("{here} is in fault: {}", g.detail)),
+        (_, role) => return Err(format!("{name} is between two nodes: {here} is {role}")),
     }
-    for havip in g["havips"].as_array().map(Vec::as_slice).unwrap_or_default() {
-        let id = havip["id"].as_str().unwrap_or_default();
-        if let Some(error) = havip["error"].as_str() {
+    let ours = status.target.as_ref().map_or("", Target::id);
+    for havip in &g.havips {
+        let id = &havip.id;
+        if let Some(error) = &havip.error {
             return Err(format!("{id} cannot be read: {error}"));
         }
-        let ours = status["target"]["id"].as_str().unwrap_or_default();
-        let bound = havip["bound"].as_array().is_some_and(|b| b.iter().any(|b| b == ours));
-        if havip["holder"].as_str().map_or(!bound, |holder| holder != ours) {
-            let holder = havip["holder"].as_str().unwrap_or("nobody");
+        let bound = havip.bound.iter().any(|bound| bound == ours);
+        if havip.holder.as_ref().map_or(!bound, |holder| holder != ours) {
+            let holder = havip.holder.as_deref().unwrap_or("nobody");
             return Err(format!("{here} is active, but the cloud names {holder} for {id}"));
         }
     }
@@ -120,21 +118,34 @@ pub(super) fn settled(status: &Value, name: &str, next: Direction, here: &str) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::doctor::fixture;
+    use havipd_core::status::HavipSnapshot;
 
-    fn status() -> Value {
-        json!({
-            "node": "a", "target": {"id": "i-a"}, "stopping": false,
-            "peers": [{"node": "b", "state": "up", "same_digest": true}],
-            "groups": [{"name": "web", "role": "active", "active": "a", "moves": 1, "max_moves": 6,
-                "havips": [{"id": "havip-x", "holder": "i-a", "bound": ["i-a"], "error": null}]}],
-        })
+    fn status() -> Snapshot {
+        let mut status = fixture::status().core.election;
+        status.target = "i-a".parse().ok();
+        status.groups[0].moves = 1;
+        status.groups[0].havips = vec![HavipSnapshot {
+            id: "havip-x".into(),
+            address: None,
+            present: Some(true),
+            holder: Some("i-a".into()),
+            bound: vec!["i-a".into()],
+            read_ms: Some(90),
+            error: None,
+            repairs: 0,
+        }];
+        status
     }
 
-    fn why(change: impl FnOnce(&mut Value)) -> String {
+    fn why(change: impl FnOnce(&mut Snapshot)) -> String {
         let mut status = status();
         change(&mut status);
         Plan::of(&status, "web", 1).expect_err("refused").to_string()
+    }
+
+    fn why_of_group(change: impl FnOnce(&mut GroupSnapshot)) -> String {
+        why(|status| change(&mut status.groups[0]))
     }
 
     #[test]
@@ -142,8 +153,7 @@ mod tests {
         let plan = Plan::of(&status(), "web", 2).expect("a plan");
         assert_eq!((plan.first, plan.other), (Direction::Away, None));
         let mut other = status();
-        other["groups"][0]["role"] = json!("backup");
-        other["groups"][0]["active"] = json!("b");
+        (other.groups[0].role, other.groups[0].active) = (Role::Backup, Some("b".into()));
         let plan = Plan::of(&other, "web", 1).expect("a plan");
         assert_eq!((plan.first, plan.other.as_deref()), (Direction::Back, Some("b")));
     }
@@ -151,15 +161,19 @@ mod tests {
     #[test]
     fn every_doubt_is_told() {
         assert!(Plan::of(&status(), "db", 1).is_err_and(|e| e.code() == Code::Usage));
-        for flag in ["maintenance", "observe", "drained", "isolated"] {
-            assert!(why(|s| s["groups"][0][flag] = json!(true)).contains("web is "), "{flag}");
+        let flags: [fn(&mut GroupSnapshot) -> &mut bool; 4] =
+            [|g| &mut g.maintenance, |g| &mut g.observe, |g| &mut g.drained, |g| &mut g.isolated];
+        for flag in flags {
+            let told = why_of_group(|g| *flag(g) = true);
+            assert!(told.contains("web is "), "{told}");
         }
-        assert!(why(|s| s["peers"][0]["state"] = json!("one-way")).contains("b is not heard both ways"));
-        assert!(why(|s| s["peers"][0]["same_digest"] = json!(false)).contains("b runs other"));
-        assert!(why(|s| s["groups"][0]["active"] = Value::Null).contains("no node that is heard"));
-        assert!(why(|s| s["groups"][0]["role"] = json!("releasing")).contains("between two nodes"));
-        assert!(why(|s| s["groups"][0]["havips"][0]["holder"] = json!("i-b")).contains("the cloud names i-b"));
-        assert!(why(|s| s["groups"][0]["havips"][0]["error"] = json!("503")).contains("503"));
+        assert!(why(|s| s.peers[0].state = SessionState::OneWay).contains("b is not heard both ways"));
+        assert!(why(|s| s.peers[0].same_digest = Some(false)).contains("b runs other"));
+        assert!(why(|s| s.stopping = true).contains("is leaving"));
+        assert!(why_of_group(|g| g.active = None).contains("no node that is heard"));
+        assert!(why_of_group(|g| g.role = Role::Releasing).contains("between two nodes"));
+        assert!(why_of_group(|g| g.havips[0].holder = Some("i-b".into())).contains("the cloud names i-b"));
+        assert!(why_of_group(|g| g.havips[0].error = Some("503".into())).contains("503"));
     }
 
     #[test]
@@ -168,7 +182,7 @@ mod tests {
         let refused = Plan::of(&status(), "web", 3).expect_err("1 + 6 of 6").to_string();
         assert!(refused.contains("1 of 6 are made"), "{refused}");
         let mut free = status();
-        free["groups"][0]["max_moves"] = json!(0);
+        free.groups[0].max_moves = 0;
         assert!(Plan::of(&free, "web", 100).is_ok());
     }
 }
