@@ -5,6 +5,7 @@ use super::Options;
 use crate::control::client::Client;
 use crate::control::protocol::{Code, Request, Response};
 use crate::state;
+use crate::status::Status;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -82,17 +83,23 @@ impl Parts {
         let status = ask(&Request::Status);
         self.put("status.json", status.clone().and_then(json));
         let alive = status.is_ok();
-        let data = status.map(|s| s.data).unwrap_or_default();
-        let groups = data["groups"].as_array().map(Vec::as_slice).unwrap_or_default();
-        for name in groups.iter().filter_map(|g| g["name"].as_str()).take(MOST_WHYS) {
-            let why = ask(&Request::Why { group: name.to_owned() });
-            self.put(&format!("why-{name}.txt"), why.map(|answer| answer.message));
+        // One that still waits for its address has none yet, and has said so.
+        let status = status.ok().filter(|answer| answer.code == Code::Done).map(|answer| answer.read::<Status>());
+        let status = match status {
+            Some(Ok(status)) => status,
+            Some(Err(error)) => {
+                self.notes.push(format!("without what status names: {error}"));
+                return alive;
+            }
+            None => return alive,
+        };
+        for group in status.core.election.groups.iter().take(MOST_WHYS) {
+            let why = ask(&Request::Why { group: group.name.clone() });
+            self.put(&format!("why-{}.txt", group.name), why.map(|answer| answer.message));
         }
         for file in ["status", "limits", "stat", "sched"] {
-            if let Some(pid) = data["pid"].as_u64() {
-                let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"));
-                self.put(&format!("proc-{file}.txt"), text.map_err(|e| e.to_string()));
-            }
+            let text = std::fs::read_to_string(format!("/proc/{}/{file}", status.pid));
+            self.put(&format!("proc-{file}.txt"), text.map_err(|e| e.to_string()));
         }
         alive
     }
