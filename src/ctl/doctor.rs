@@ -62,9 +62,6 @@ enum ExamineError {
     /// This process.
     #[error("cannot start: {0}")]
     Runtime(#[from] io::Error),
-    /// The daemon is of another version.
-    #[error("the daemon's answer is not the doctor's: {0}")]
-    Answer(#[from] serde_json::Error),
 }
 
 impl ExamineError {
@@ -73,7 +70,6 @@ impl ExamineError {
             Self::Client(error) => error.code(),
             Self::Refused(_, code) => *code,
             Self::Runtime(_) => Code::TryAgain,
-            Self::Answer(_) => Code::Unreachable,
         }
     }
 }
@@ -86,7 +82,7 @@ fn examine(socket: &Path, options: &Options) -> Result<(Vec<Finding>, Code), Exa
                 if response.code != Code::Done {
                     return Err(ExamineError::Refused(response.message, response.code));
                 }
-                let findings: Vec<Finding> = serde_json::from_value(response.data)?;
+                let findings: Vec<Finding> = response.read().map_err(ClientError::from)?;
                 let code = verdict(&findings);
                 return Ok((findings, code));
             }

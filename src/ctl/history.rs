@@ -165,8 +165,10 @@ pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> 
     let asked = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
     let (code, why) = match asked {
         Ok(response) if response.code == Code::Done => {
-            let entries = serde_json::from_value(response.data)
-                .map_err(|e| Response::new(Code::Unreachable, format!("the daemon's answer is not a history: {e}")))?;
+            let entries = response.read().map_err(|e| {
+                let error = ClientError::from(e);
+                Response::new(error.code(), error.to_string())
+            })?;
             return Ok(Past { source: Source::Daemon, entries });
         }
         // It does not get on, which does not touch what is written.

@@ -6,7 +6,6 @@
 
 use crate::control::client::ClientError;
 use crate::control::protocol::{Code, Response};
-use serde_json::Value;
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// Says what a command came to.
@@ -96,11 +95,6 @@ impl Paint {
 pub(super) fn plural(count: usize, what: &str) -> String {
     let end = if count == 1 { "" } else { "s" };
     format!("{count} {what}{end}")
-}
-
-/// The elements of a list; of anything else, none.
-pub(super) fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
