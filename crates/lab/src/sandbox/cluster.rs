@@ -17,6 +17,7 @@ use crate::emulator::{Control, Emulator, EmulatorError};
 use crate::simulation::cloud::MasterChange;
 use havipd::clock;
 use havipd_core::model::time::Instant;
+use havipd_core::wire::session::SessionState;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -213,7 +214,7 @@ impl Cluster {
     fn node_facts(&self, number: usize) -> NodeFacts {
         let (plan, node) = (&self.plan.nodes[number], &self.nodes[number]);
         let status = node.status.as_ref();
-        let unknown = |peer| Session { peer, state: "unproven".to_owned() };
+        let unknown = |peer| Session { peer, state: SessionState::Unproven };
         let sessions = || (0..self.nodes.len()).filter(|&n| n != number).map(unknown).collect();
         NodeFacts {
             name: plan.name.clone(),

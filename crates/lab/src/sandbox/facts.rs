@@ -3,6 +3,7 @@
 use super::act::ApiFault;
 use super::script::{Fact, NodeRef};
 use super::timeline::Move;
+use havipd_core::wire::session::SessionState;
 use std::time::Duration;
 
 /// A daemon's process.
@@ -38,8 +39,8 @@ impl Process {
 pub struct Session {
     /// The other node.
     pub peer: usize,
-    /// `up`, `one-way`, `down` or `unproven`.
-    pub state: String,
+    /// How it is.
+    pub state: SessionState,
 }
 
 /// One node.
@@ -160,7 +161,7 @@ impl Facts {
 
     /// Whether a node has a two-way session with another.
     fn hears(&self, node: usize, other: usize) -> bool {
-        self.nodes[node].sessions.iter().any(|s| s.peer == other && s.state == "up")
+        self.nodes[node].sessions.iter().any(|s| s.peer == other && s.state == SessionState::Up)
     }
 
     /// What is the case instead of a fact, for whoever expected it.
@@ -203,7 +204,7 @@ pub(super) mod tests {
             epoch,
             why: String::new(),
             drained: false,
-            sessions: peers.map(|peer| Session { peer, state: "up".to_owned() }).collect(),
+            sessions: peers.map(|peer| Session { peer, state: SessionState::Up }).collect(),
             api: None,
         }
     }
@@ -267,7 +268,7 @@ pub(super) mod tests {
     fn up_means_heard_by_all_that_run() {
         let mut facts = calm();
         assert!(facts.holds(&Fact::Up(1)));
-        facts.nodes[1].sessions[1].state = "one-way".to_owned();
+        facts.nodes[1].sessions[1].state = SessionState::OneWay;
         assert!(!facts.holds(&Fact::Up(1)));
         facts.nodes[2].process = Process::Gone { how: "signal 9".to_owned() };
         assert!(facts.holds(&Fact::Up(1)));

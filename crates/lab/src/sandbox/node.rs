@@ -182,7 +182,7 @@ async fn listen(stderr: ChildStderr, name: String, voice: Voice) {
 async fn ask(socket: PathBuf, names: Vec<String>, voice: Voice) {
     loop {
         let answer = said::ask(&socket, &Request::Status, ASK_PATIENCE).await.ok();
-        let status = answer.and_then(|response| Status::read(response.data, &names).ok());
+        let status = answer.and_then(|response| Status::read(&response, &names).ok());
         if !voice.tell(Heard::Status(status)).await {
             return;
         }

@@ -3,7 +3,9 @@
 use super::facts::Session;
 use super::timeline::Transition;
 use havipd::control::protocol::{ProtocolError, Request, Response, line};
+use havipd_core::model::role::Role;
 use havipd_core::model::time::Instant;
+use havipd_core::status::{PeerSnapshot, Snapshot};
 use serde::Deserialize;
 use std::io;
 use std::path::Path;
@@ -86,8 +88,8 @@ fn steps(timeline: &str, end: Instant) -> Vec<(Instant, String)> {
 /// What the sandbox wants to know of a daemon's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// `backup`, `claiming`, ...
-    pub role: String,
+    /// Its role.
+    pub role: Role,
     /// The term that it knows of.
     pub epoch: u64,
     /// Why it has its role, or what it waits for.
@@ -98,40 +100,20 @@ pub struct Status {
     pub sessions: Vec<Session>,
 }
 
-#[derive(Deserialize)]
-struct RawStatus {
-    peers: Vec<RawPeer>,
-    groups: Vec<RawGroup>,
-}
-
-#[derive(Deserialize)]
-struct RawPeer {
-    node: String,
-    state: String,
-}
-
-#[derive(Deserialize)]
-struct RawGroup {
-    role: String,
-    cause: String,
-    detail: String,
-    epoch: u64,
-    waiting: String,
-    drained: bool,
-}
-
 impl Status {
-    /// Reads the data of an answer to [`Request::Status`]; `names` are the nodes.
+    /// Takes it from an answer to [`Request::Status`]; `names` are the nodes.
     ///
     /// # Errors
     /// It is not the status of a daemon with one group.
-    pub fn read(data: serde_json::Value, names: &[String]) -> Result<Self, AskError> {
-        let raw: RawStatus = serde_json::from_value(data).map_err(AskError::Status)?;
-        let group = raw.groups.into_iter().next().ok_or(AskError::NoGroup)?;
-        let session = |p: RawPeer| Some(Session { peer: names.iter().position(|n| *n == p.node)?, state: p.state });
+    pub fn read(answer: &Response, names: &[String]) -> Result<Self, AskError> {
+        let status: havipd::status::Status = answer.read()?;
+        let Snapshot { groups, peers, .. } = status.core.election;
+        let group = groups.into_iter().next().ok_or(AskError::NoGroup)?;
+        let session =
+            |p: PeerSnapshot| Some(Session { peer: names.iter().position(|n| *n == p.node)?, state: p.state });
         let why = match (group.detail.is_empty(), group.waiting.is_empty()) {
-            (_, false) if group.role == "backup" => group.waiting,
-            (true, _) => group.cause,
+            (_, false) if group.role == Role::Backup => group.waiting,
+            (true, _) => group.cause.to_string(),
             (false, _) => format!("{}: {}", group.cause, group.detail),
         };
         Ok(Self {
@@ -139,7 +121,7 @@ impl Status {
             epoch: group.epoch,
             why,
             drained: group.drained,
-            sessions: raw.peers.into_iter().filter_map(session).collect(),
+            sessions: peers.into_iter().filter_map(session).collect(),
         })
     }
 }
@@ -156,9 +138,6 @@ pub enum AskError {
     /// The request could not be written as JSON.
     #[error("cannot serialise the request: {0}")]
     Serialise(serde_json::Error),
-    /// An answer to a status request that is none.
-    #[error("the daemon's status is not understood: {0}")]
-    Status(serde_json::Error),
     /// A daemon without groups.
     #[error("the daemon has no group")]
     NoGroup,
@@ -186,6 +165,7 @@ pub async fn ask(socket: &Path, request: &Request, patience: Duration) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use havipd_core::wire::session::SessionState;
     use serde_json::json;
 
     fn at(ms: u64) -> Instant {
@@ -225,18 +205,20 @@ mod tests {
     #[test]
     fn a_status_is_read() {
         let names = ["a", "b", "c"].map(str::to_owned);
-        let mut data = json!({
-            "peers": [{"node": "a", "state": "up"}, {"node": "c", "state": "one-way"}, {"node": "x", "state": "up"}],
-            "groups": [{
-                "role": "backup", "cause": "started", "detail": "", "epoch": 4, "waiting": "a is active",
-                "drained": true,
-            }],
-        });
-        let status = Status::read(data.clone(), &names).unwrap();
-        assert_eq!((status.role.as_str(), status.epoch, status.why.as_str()), ("backup", 4, "a is active"));
-        let sessions: Vec<(usize, &str)> = status.sessions.iter().map(|s| (s.peer, s.state.as_str())).collect();
-        assert_eq!((status.drained, sessions), (true, vec![(0, "up"), (2, "one-way")]));
-        data["groups"] = json!([]);
-        assert!(matches!(Status::read(data, &names), Err(AskError::NoGroup)));
+        let recorded = include_bytes!("../../../../tests/data/control/v1/status.json");
+        let mut answer = Response::parse(recorded).unwrap();
+        let status = Status::read(&answer, &names).unwrap();
+        assert_eq!((status.role, status.epoch, status.drained), (Role::Active, 2, false));
+        assert_eq!(status.why, "confirmed: the cloud was read back to name this node");
+        let sessions: Vec<(usize, SessionState)> = status.sessions.iter().map(|s| (s.peer, s.state)).collect();
+        assert_eq!(sessions, [(0, SessionState::Down), (2, SessionState::Up)]);
+        let mut another: havipd::status::Status = answer.read().unwrap();
+        let group = &mut another.core.election.groups[0];
+        (group.role, group.waiting) = (Role::Backup, "a is active".to_owned());
+        answer.data = json!(another);
+        assert_eq!(Status::read(&answer, &names).unwrap().why, "a is active");
+        another.core.election.groups.clear();
+        answer.data = json!(another);
+        assert!(matches!(Status::read(&answer, &names), Err(AskError::NoGroup)));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::facts::{Facts, NodeFacts, Process};
 use super::setup::ADDRESS;
+use havipd_core::wire::session::SessionState;
 
 /// Keys, always on the screen.
 const HELP: [&str; 2] = [
@@ -138,8 +139,8 @@ fn node_line(facts: &Facts, number: usize, node: &NodeFacts, selected: bool) -> 
         _ => Style::Plain,
     };
     let sessions: Vec<String> =
-        node.sessions.iter().map(|s| format!("{}:{}", facts.nodes[s.peer].name, s.state)).collect();
-    let all_up = node.sessions.iter().all(|s| s.state == "up");
+        node.sessions.iter().map(|s| format!("{}:{}", facts.nodes[s.peer].name, s.state.as_str())).collect();
+    let all_up = node.sessions.iter().all(|s| s.state == SessionState::Up);
     let hears = if node.process.runs() { sessions.join(" ") } else { "-".to_owned() };
     let api = node.api.map_or_else(|| "ok".to_owned(), |fault| fault.to_string());
     let api_style = if node.api.is_some() { Style::Bad } else { Style::Plain };
@@ -229,7 +230,7 @@ mod tests {
         facts.nodes[1].role = Some("active".to_owned());
         facts.nodes[1].epoch = 2;
         facts.nodes[1].why = "peer-dead: a was silent for 1000 ms".to_owned();
-        facts.nodes[1].sessions[0].state = "down".to_owned();
+        facts.nodes[1].sessions[0].state = SessionState::Down;
         facts.nodes[2].process = Process::Frozen { pid: 4002 };
         facts.nodes[2].api = Some(ApiFault::Status(500));
         facts.nodes[2].drained = true;

@@ -30,7 +30,7 @@ impl Cluster {
                 let node = &mut self.nodes[node];
                 // The log is faster: an answer may be older than the change that was just logged.
                 if let Some(status) = status.as_ref().filter(|_| at.since(node.changed) >= STATUS_AGE) {
-                    node.role = Some(status.role.clone());
+                    node.role = Some(status.role.to_string());
                 }
                 node.status = status;
                 Vec::new()
