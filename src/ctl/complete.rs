@@ -65,6 +65,7 @@ mod tests {
             read_ms: None,
             error: None,
             repairs: 0,
+            contested: None,
         };
         let with = |(name, havips): &(&str, &[&str])| GroupSnapshot {
             name: (*name).to_owned(),

@@ -285,7 +285,8 @@ mod tests {
             (Cause::Cloned, "another machine runs as node a", "stop havipd there"),
         ] {
             let mut facts = healthy();
-            (after(&mut facts).groups[0].role, after(&mut facts).groups[0].cause) = (Role::Fault, cause);
+            let group = &mut after(&mut facts).groups[0];
+            (group.role, group.cause) = (Role::Fault, cause.into());
             let found = find(&judge(&facts), "machine");
             assert!(found.level == Level::Failed && found.text.contains(says), "{found:?}");
             assert!(found.remedy.contains(remedy), "{found:?}");

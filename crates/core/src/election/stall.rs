@@ -100,25 +100,25 @@ impl Core {
         }
         if gap > dead_time {
             self.was_away(now, &format!("this host did not run for {} ms", gap.as_millis()), actions);
-            return;
+            return true;
         }
         if self.behind_most(now, |s| s.clock_stood_still(dead_time)) {
             self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
-            return;
+            return true;
         }
         let leases = self.config.groups.iter().any(|g| g.arbiter.grants_leases());
-        if leases && self.behind_most(now, |s| s.clock_stood_still(dead_time) || s.clock_runs_slow()) {
+        let slow = leases && self.behind_most(now, |s| s.clock_stood_still(dead_time) || s.clock_runs_slow());
+        if slow {
             self.distrust_leases(now, actions);
         }
-        if gap > suspicion(interval) {
+        let missed = gap > suspicion(interval);
+        if missed {
             // What was sent to us meanwhile may still wait to be read, or was dropped: the next heartbeat tells.
             for peer in self.peers.iter_mut() {
                 peer.session.hear_out(before, now);
             }
-        } else {
-            return false;
         }
-        true
+        slow || missed
     }
 
     /// Whether the datagrams of most peers prove it of our clock.
