@@ -53,8 +53,10 @@ impl Core {
             }
         };
         // A recording authenticates, too, and so does the copy that came over another path: neither is worth a step.
+        // A step that an earlier event is still owed is not widened by it.
         if counts || away || self.changed || self.persist {
-            self.settle(now, Concerns::All, actions);
+            let concerns = if counts || away { Concerns::All } else { Concerns::WhoWaits };
+            self.settle(now, concerns, actions);
         }
     }
 
