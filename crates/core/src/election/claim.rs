@@ -107,10 +107,13 @@ impl Group {
     fn still_listening(&self, step: &mut StepContext<'_>, verdict: &Verdict) -> Option<Waiting> {
         let Verdict::Claim(Cause::PeerDead, _, Some(node)) = verdict else { return None };
         let until = step.peers.of(*node)?.listened_from();
+        if step.due(until) {
+            return None;
+        }
         let name = &step.config.node(*node).name;
         let text =
             format!("{name} may be silent only for us: this node could not hear it, and listens for a dead time");
-        (!step.due(until)).then(|| Waiting::until(until, text))
+        Some(Waiting::until(until, text))
     }
 
     /// What keeps this node from claiming whatever the others do.
