@@ -44,6 +44,11 @@ pub fn diff(old: &Config, new: &Config, in_maintenance: &dyn Fn(&GroupName) -> b
     let (was, is) = (facts(old), facts(new));
     let mut changes = Changes::default();
     let mut refusals = Vec::new();
+    let is_of = |config: &Config, name: &GroupName| {
+        config.groups.iter().any(|g| g.name == *name && g.member(config.local).is_some())
+    };
+    // A node that is no member of a group has no part in what its members must agree on, and does not know of its maintenance.
+    let ours = |name: &GroupName| is_of(old, name) || is_of(new, name);
     if old.local_node().name != new.local_node().name {
         let (a, b) = (&old.local_node().name, &new.local_node().name);
         refusals.push(format!(
@@ -64,7 +69,7 @@ pub fn diff(old: &Config, new: &Config, in_maintenance: &dyn Fn(&GroupName) -> b
                 let running: Vec<String> = fact
                     .groups(old, new)
                     .into_iter()
-                    .filter(|group| !in_maintenance(group))
+                    .filter(|group| ours(group) && !in_maintenance(group))
                     .map(|group| group.as_str().to_owned())
                     .collect();
                 if !running.is_empty() {

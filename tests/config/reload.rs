@@ -284,6 +284,18 @@ fn a_node_needs_maintenance_only_of_the_groups_it_is_in() {
 }
 
 #[test]
+fn what_all_must_agree_on_needs_maintenance_only_of_the_groups_this_node_is_in() {
+    let two = format!(
+        "{}[[group]]\nname = \"h\"\nnodes = [\"b\"]\n[[group.havip]]\nid = \"havip-2\"\n",
+        with("group", "nodes = [\"a\"]")
+    );
+    let slower = two.replacen("#heartbeat\n", "interval = \"1s\"\n", 1);
+    let (old, new) = (good(&two), good(&slower));
+    assert!(diff(&old, &new, &|group| group.as_str() == "g").is_ok());
+    assert!(diff(&old, &new, &|group| group.as_str() == "h").is_err());
+}
+
+#[test]
 fn another_node_of_the_same_file_is_another_daemon() {
     let on_b = Environment { node: Some("b".into()), ..Environment::default() };
     let (a, b) = (check_in(BASE, &on_a()).expect("a").config, check_in(BASE, &on_b).expect("b").config);

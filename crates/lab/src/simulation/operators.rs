@@ -176,6 +176,7 @@ fn why_not(runs: &Config, file: &Config, state: &Snapshot) -> Option<String> {
     if names(runs) != names(file) {
         return Some("other nodes: this takes a restart".to_owned());
     }
-    let maintained = state.groups.iter().all(|g| g.maintenance);
+    let ours = |g: &havipd_core::model::settings::Group| g.member(runs.local).is_some();
+    let maintained = runs.groups.iter().zip(&state.groups).all(|(group, g)| g.maintenance || !ours(group));
     (digest(runs) != digest(file) && !maintained).then(|| "this takes maintenance of all groups".to_owned())
 }
