@@ -174,7 +174,7 @@ impl Core {
         let successor = entry.successor.and_then(|tag| self.node_by_tag(tag));
         let group = &mut self.groups[index.0];
         let own = self.config.groups[index.0].member(self.config.local).is_some();
-        // ⚠ A machine that is not the one of its file knows nothing of what that voter granted. (I1; `s5_a_copy_does_not_vote`)
+        // ⚠ A machine that is not the one of its file knows nothing of what that voter granted. (I1)
         if !own || self.wrong_host.is_some() {
             return;
         }

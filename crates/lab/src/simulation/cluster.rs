@@ -191,6 +191,12 @@ impl Cluster {
         self.machines.iter().position(|m| m.name == name)
     }
 
+    /// Whether the file says which instance a node is: a copy of its machine can know by that what it is.
+    #[must_use]
+    pub fn names_instance(&self, node: &str) -> bool {
+        !self.identity_late && self.machines.iter().any(|m| m.name == node && !m.witness)
+    }
+
     /// Whether a node is a member of a group.
     #[must_use]
     pub fn member(&self, group: usize, node: usize) -> bool {

@@ -47,7 +47,6 @@ cases! {
     s4_an_isolated_holder: "s4-an-isolated-holder",
     s4_groups_not_told_of_yet: "s4-groups-not-told-of-yet",
     s4_the_kth_in_rank: "s4-the-kth-in-rank",
-    s5_a_copy_does_not_vote: "s5-a-copy-does-not-vote",
     s5_groups_with_members_of_their_own: "s5-groups-with-members-of-their-own",
     s5_a_forgotten_long_lease: "s5-a-forgotten-long-lease",
     s5_a_grant_counts_from_its_ask: "s5-a-grant-counts-from-its-ask",

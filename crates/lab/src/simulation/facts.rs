@@ -78,6 +78,8 @@ pub(super) struct Facts {
     answers: Vec<Answers>,
     /// Per group: when the order of ranks last changed.
     pub(super) ranks_set: Instant,
+    /// When an operator last switched maintenance on while no node was in it.
+    pub(super) maintained_from: Instant,
 }
 
 impl Facts {
@@ -90,6 +92,7 @@ impl Facts {
             hosts: (0..nodes).map(|_| host()).collect(),
             answers: (0..nodes).map(|_| Answers::new(havips)).collect(),
             ranks_set: Instant::default(),
+            maintained_from: Instant::default(),
         }
     }
 
@@ -209,6 +212,14 @@ impl World {
     /// Keeps what an event tells a core that runs.
     pub(super) fn note_event(&mut self, host: usize, event: &Event) {
         let now = self.now;
+        if matches!(event, Event::Commanded { command: Command::Maintenance { on: true, .. }, .. }) {
+            let groups = self.scenario.cluster.groups;
+            let maintained =
+                |h: &Host| h.process.as_ref().is_some_and(|p| (0..groups).any(|g| p.core.maintained(GroupIndex(g))));
+            if !self.node_hosts().iter().any(maintained) {
+                self.facts.maintained_from = now;
+            }
+        }
         let facts = self.facts.host_mut(host);
         match event {
             Event::VrrpReported { group, report } => facts.vrrp[group.0] = Some(report.state),

@@ -332,6 +332,7 @@ impl Plan {
         self.add(at, StepKind::Clone { node: node.clone(), told_ms });
         if let Some(told) = told_ms
             && self.rng.bool()
+            && self.cluster.names_instance(&node)
         {
             let from = at + told + 1 + self.span();
             let until = from + self.span();

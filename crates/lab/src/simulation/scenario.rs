@@ -196,7 +196,9 @@ impl Scenario {
             })
         };
         self.steps.iter().find_map(|s| match &s.kind {
-            StepKind::MoveAddresses { node, back: false } if !knows(node, s.at_ms) => {
+            StepKind::MoveAddresses { node, back: false }
+                if !knows(node, s.at_ms) || !self.cluster.names_instance(node) =>
+            {
                 Some(format!("the addresses of {node} move to a copy that does not know yet that it is one"))
             }
             _ => None,

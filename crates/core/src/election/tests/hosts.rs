@@ -29,6 +29,20 @@ fn a_machine_that_is_another_one_lets_go_and_is_in_fault() {
     }
 }
 
+/// The voter that its file names may have granted since to somebody else. (I1)
+#[test]
+fn a_machine_that_is_another_one_grants_nothing() {
+    let mut trio = Pair::new(3, Arbiter::Majority);
+    trio.run(SEC * 40);
+    trio.give(2, other());
+    trio.kill(1);
+    trio.run(SEC * 10);
+    assert_eq!(trio.role(0), Role::Backup, "{}", trio.story());
+    trio.give(2, Event::HostChecked { differs: None });
+    trio.run(SEC * 30);
+    assert_eq!(trio.role(0), Role::Active, "{}", trio.story());
+}
+
 #[test]
 fn who_has_none_of_its_heartbeat_addresses_neither_resumes_nor_claims() {
     let mut pair = Pair::new(2, Arbiter::Cloud);

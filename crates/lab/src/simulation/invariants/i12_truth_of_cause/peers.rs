@@ -2,7 +2,7 @@
 
 use super::super::super::facts::Last;
 use super::{Case, Untrue};
-use havipd_core::model::ids::Epoch;
+use havipd_core::model::ids::{Epoch, GroupIndex};
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
@@ -178,8 +178,11 @@ impl Case<'_> {
     fn votes(&self, voter: usize) -> bool {
         let cluster = &self.world.scenario.cluster;
         let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
-        let process = self.world.hosts[voter].process.as_ref();
-        process.is_some_and(|p| !p.stopping && self.world.now.since(p.started) > waits)
+        let Some(p) = &self.world.hosts[voter].process else { return false };
+        // In maintenance nothing is granted that was not granted before it.
+        let maintained = p.core.maintained(GroupIndex(self.group));
+        let in_time = !maintained || self.world.facts.maintained_from > p.started + waits;
+        !p.stopping && in_time && self.world.now > p.started + waits
     }
 
     /// Whether a voter must have renewed the lease lately.
