@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(find(&judge(&facts), "timers.dead-time").level, Level::Ok);
         facts.host.longest_pause = Some(Duration::from_secs(7));
         let found = find(&judge(&facts), "timers.dead-time");
-        assert!(found.level == Level::Warning && found.text.contains("7s") && found.text.contains("5s"), "{found:?}");
+        assert!(found.level == Level::Warning && found.text.contains("7s") && found.text.contains("3s"), "{found:?}");
         facts.host.stop_timeout = Some(Duration::from_secs(5));
         let found = find(&judge(&facts), "timers.stop");
         assert!(found.level == Level::Warning && found.text.contains("after 5s"), "{found:?}");
