@@ -140,21 +140,21 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l socket -
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l socket -d 'The daemon\'s control socket' -r -F
@@ -162,11 +162,11 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l json -d 'Answ
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l eni -d 'This elastic network interface' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l socket -d 'The daemon\'s control socket' -r -F
@@ -179,11 +179,11 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l json -d 'An
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l instance -d 'This instance (BCC, BBC, DCC)' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l eni -d 'This elastic network interface' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l credentials -d 'A file with access-key-id and secret-access-key; else the environment, else the instance\'s role' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l socket -d 'The daemon\'s control socket' -r -F

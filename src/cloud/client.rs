@@ -43,6 +43,7 @@ use havipd_core::queue::{Subject, Wanted};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OnceCell;
 
 /// How often [`Client::keep_warm`] is worth calling: servers and NAT forget idle connections after a minute or so.
@@ -57,7 +58,7 @@ struct Shared {
     gate: Gate,
     resolver: Resolver,
     metadata: Metadata,
-    /// `endpoint` and `region` of the configuration; the rest follows from the metadata service.
+    /// `endpoint` and `region` of the configuration; else the source of the credentials says, else the metadata service.
     configured: Option<Endpoint>,
     discovered: OnceCell<Endpoint>,
     /// The cloud's clock minus ours, seconds.
@@ -99,7 +100,8 @@ impl WriteLimits {
 impl Client {
     /// A client for `[cloud]`, with credentials from the process's environment where they are asked for.
     ///
-    /// Without `endpoint` and `region` the region is asked of the metadata service by the first call.
+    /// Without `endpoint` and `region` the first call goes by the region that the environment or the credentials name, else
+    /// it asks the metadata service.
     ///
     /// # Errors
     /// [`ClientError`]: `ca-file` or `endpoint` cannot be used, or there are no system roots.
@@ -155,6 +157,15 @@ impl Client {
     #[must_use]
     pub fn clock_skew(&self) -> i64 {
         self.0.skew.load(Ordering::Relaxed)
+    }
+
+    /// Where the endpoint's host answers plain HTTP, `host:port`, though the endpoint is one of HTTPS. The question holds
+    /// nothing but the host's name: no key and no signature.
+    pub async fn answers_without_tls(&self, deadline: Instant) -> Option<String> {
+        let at = self.endpoint("plain HTTP", deadline).await.ok()?.without_tls()?;
+        let patience = self.setup().cloud.request_timeout;
+        let answered = tokio::time::timeout(patience, speaks_http(&at)).await;
+        answered.is_ok_and(|answer| answer.unwrap_or(false)).then_some(at)
     }
 
     /// Which source the credentials come from, in the words of `cloud.credentials.source`.
@@ -393,7 +404,19 @@ impl Setup {
 }
 
 fn of_region(region: &str) -> Result<Endpoint, ClientError> {
-    Endpoint::parse(&format!("https://bcc.{region}.baidubce.com"))
+    let word = !region.is_empty() && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let wrong =
+        || ClientError::Endpoint(format!("https://bcc.{}.baidubce.com", havipd_core::model::plain::line(region)));
+    if word { Endpoint::parse(&format!("https://bcc.{region}.baidubce.com")) } else { Err(wrong()) }
+}
+
+/// Whether an answer to a bare request without TLS is one of HTTP.
+async fn speaks_http(at: &str) -> std::io::Result<bool> {
+    let mut stream = tokio::net::TcpStream::connect(at).await?;
+    stream.write_all(format!("HEAD / HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+    let mut begin = [0; 5];
+    stream.read_exact(&mut begin).await?;
+    Ok(&begin == b"HTTP/")
 }
 
 /// A read, or a write, that starts later would have too little time left for an answer.

@@ -23,6 +23,8 @@ pub struct Credentials {
     pub session_token: Option<Secret>,
     /// When a temporary key ends, seconds since 1970, if its source says so.
     pub expires: Option<i64>,
+    /// The region that it is used in, if its source says so.
+    pub region: Option<String>,
 }
 
 impl Credentials {
@@ -139,7 +141,11 @@ impl CredentialError {
 
 /// Where keys come from; remembers the last good one.
 #[derive(Debug)]
-pub struct Provider(Source);
+pub struct Provider {
+    source: Source,
+    /// The region that the environment names.
+    region: Option<String>,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -160,7 +166,8 @@ impl Provider {
             Ok(None) => Source::NoEnvironment(CredentialError::NotInEnvironment),
             Err(error) => Source::NoEnvironment(error),
         };
-        Self(match source {
+        let region = region_of(&env);
+        let source = match source {
             CredentialSource::Env => from_environment(environment(&env)),
             CredentialSource::File(path) => Source::File(file::FileSource::new(path.clone())),
             CredentialSource::InstanceRole => Source::Role(role::RoleSource::new(metadata)),
@@ -169,13 +176,23 @@ impl Provider {
                 (Ok(None), None) => Source::Role(role::RoleSource::new(metadata)),
                 (found, _) => from_environment(found),
             },
-        })
+        };
+        Self { source, region }
+    }
+
+    /// The region that goes with the keys: as the environment says, else as their file does.
+    pub async fn region(&self) -> Option<String> {
+        match &self.source {
+            _ if self.region.is_some() => self.region.clone(),
+            Source::File(file) => file.current().await.ok()?.region.clone(),
+            Source::Environment(_) | Source::NoEnvironment(_) | Source::Role(_) => None,
+        }
     }
 
     /// Which source it is, in the words of `cloud.credentials.source`.
     #[must_use]
     pub const fn source(&self) -> &'static str {
-        match self.0 {
+        match self.source {
             Source::Environment(_) | Source::NoEnvironment(_) => "env",
             Source::File(_) => "file",
             Source::Role(_) => "instance-role",
@@ -185,7 +202,7 @@ impl Provider {
     /// When the last key ends, seconds since 1970, if it does and its source says so.
     #[must_use]
     pub fn end(&self) -> Option<i64> {
-        match &self.0 {
+        match &self.source {
             Source::Role(role) => role.end(),
             Source::Environment(_) | Source::NoEnvironment(_) | Source::File(_) => None,
         }
@@ -198,7 +215,7 @@ impl Provider {
     /// # Errors
     /// [`CredentialError`] if there is none that could work.
     pub async fn current(&self, now: i64) -> Result<Arc<Credentials>, CredentialError> {
-        match &self.0 {
+        match &self.source {
             Source::Environment(key) => Ok(Arc::clone(key)),
             Source::NoEnvironment(error) => Err(error.clone()),
             Source::File(file) => file.current().await,
@@ -211,7 +228,7 @@ impl Provider {
     /// # Errors
     /// [`CredentialError`] if the source could not be read.
     pub async fn replacement(&self, refused: &Credentials) -> Result<Option<Arc<Credentials>>, CredentialError> {
-        let found = match &self.0 {
+        let found = match &self.source {
             Source::Environment(key) => Arc::clone(key),
             Source::NoEnvironment(error) => return Err(error.clone()),
             Source::File(file) => file.reread().await?,
@@ -238,6 +255,7 @@ fn environment(env: &impl Fn(&str) -> Option<String>) -> Result<Option<Credentia
                     secret_access_key: Secret::from(secret),
                     session_token: tokens.iter().find_map(|token| value(token)).map(Secret::from),
                     expires: None,
+                    region: None,
                 }));
             }
             (Some(_), None) => return Err(CredentialError::HalfInEnvironment { present: id, absent: secret }),
@@ -245,6 +263,19 @@ fn environment(env: &impl Fn(&str) -> Option<String>) -> Result<Option<Credentia
         }
     }
     Ok(None)
+}
+
+/// The region that the environment names, by bce-cli's variable or Terraform's.
+#[must_use]
+pub fn region_of(env: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let value = |name: &str| env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+    ["BCE_REGION", "BAIDUCLOUD_REGION"].into_iter().find_map(value)
+}
+
+/// Where bce-cli keeps its profiles for whoever has `home`.
+#[must_use]
+pub fn of_bce_cli(home: &Path) -> PathBuf {
+    home.join(".bce/config.json")
 }
 
 #[cfg(test)]
@@ -272,6 +303,26 @@ mod tests {
         assert_eq!(key.session_token, Some(Secret::from("bce-token".to_owned())));
         let key = provider(&CredentialSource::Env, &BOTH[..2]).current(0).await.expect("found");
         assert_eq!((key.access_key_id.as_str(), &key.session_token), ("tf", &None));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn either_name_of_the_token_and_the_region_is_understood() {
+        const KEY: [(&str, &str); 2] = [("BCE_ACCESS_KEY_ID", "ak"), ("BCE_SECRET_ACCESS_KEY", "sk")];
+        let of = |more: &'static [(&'static str, &'static str)]| {
+            let vars: Vec<_> = KEY.iter().chain(more).copied().collect();
+            let env = move |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            Provider::new(&CredentialSource::Env, env, Metadata::new("http://127.0.0.1:9").expect("plain HTTP"))
+        };
+        for (more, token, region) in [
+            (&[("BCE_SECURITY_TOKEN", "cli"), ("BCE_REGION", "gz")] as &[_], Some("cli"), Some("gz")),
+            (&[("BCE_SECURITY_TOKEN", "cli"), ("BCE_SESSION_TOKEN", "ours")], Some("ours"), None),
+            (&[("BAIDUCLOUD_REGION", "su"), ("BCE_REGION", " ")], None, Some("su")),
+        ] {
+            let provider = of(more);
+            let key = provider.current(0).await.expect("found");
+            assert_eq!(key.session_token.as_ref().and_then(Secret::expose_str), token, "{more:?}");
+            assert_eq!(provider.region().await.as_deref(), region, "{more:?}");
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -315,6 +366,7 @@ mod tests {
             secret_access_key: Secret::from("s3cret".to_owned()),
             session_token: Some(Secret::from("to/ken=".to_owned())),
             expires: None,
+            region: None,
         };
         let text = key.redact("s3cret signed x-bce-security-token:to%2Fken%3D and to/ken= by ak");
         assert_eq!(text, "[redacted] signed x-bce-security-token:[redacted] and [redacted] by ak");

@@ -245,7 +245,8 @@ settings! {
 
     Cloud "[cloud]"
         keys {
-            /// Gives the endpoint https://bcc.REGION.baidubce.com. Without it, the metadata service is asked.
+            /// Gives the endpoint https://bcc.REGION.baidubce.com. Without it, BCE_REGION of the environment and
+            /// bce-cli's profile count, else the metadata service is asked.
             "region" region: String => region {
                 takes: region(), example: "bj", reload: Restart,
                 cost: "Written down, the start needs no metadata service.",
@@ -319,14 +320,15 @@ settings! {
         keys {
             /// "auto", "env", "file" or "instance-role". auto: the environment if it has them, else "file" if it is
             /// given, else the role of the instance. env: BCE_ACCESS_KEY_ID, BCE_SECRET_ACCESS_KEY and, for
-            /// temporary ones, BCE_SESSION_TOKEN.
+            /// temporary ones, BCE_SESSION_TOKEN or BCE_SECURITY_TOKEN.
             "source" source: &'static str {
                 takes: word(&["auto", "env", "file", "instance-role"]), default: "auto", reload: Accept,
                 shown: |_, cloud| text(source_of(&cloud.credentials)),
                 cost: "instance-role leaves no secret on disk; file and env work where instances have no role.",
             }
-            /// TOML with access-key-id, secret-access-key and, for temporary ones, session-token. Nobody but havipd
-            /// may read it: mode 0600, or 0640 and group havipd. Read again when it changes.
+            /// TOML with access-key-id, secret-access-key and, for temporary ones, session-token; or bce-cli's
+            /// config.json, whose current profile counts. Nobody but havipd may read it: mode 0600, or 0640 and group
+            /// havipd. Read again when it changes.
             "file" file: String {
                 takes: path(), example: "credentials.toml", reload: Accept,
                 shown: |_, cloud| file(file_of(&cloud.credentials)),

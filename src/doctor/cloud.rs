@@ -49,6 +49,11 @@ pub(super) fn obstacle(error: &CallError) -> Option<Obstacle> {
     })
 }
 
+/// Whether nothing at all answered.
+pub(super) fn is_unreachable(error: &CallError) -> bool {
+    obstacle(error) == Some(Obstacle::Unreachable)
+}
+
 /// One line each for endpoint, credentials and permission to read: the first error speaks for all.
 fn access(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
     let errors = cloud.havips.values().filter_map(|r| r.as_ref().err());
@@ -63,6 +68,13 @@ fn access(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
     };
     let text = error.to_string();
     match obstacle {
+        Obstacle::Unreachable if let Some(at) = &cloud.without_tls => {
+            let text =
+                format!("{text}; but {at} answers plain HTTP: this region may not serve HTTPS, or a proxy answers");
+            let remedy = "set cloud.endpoint to an address that serves HTTPS, as a private endpoint of the VPC does; an \
+                          http:// one shows every call to whoever is on the way, though not the secret key";
+            vec![Finding::failed("cloud.endpoint", text, remedy)]
+        }
         Obstacle::Unreachable => {
             let remedy = "check cloud.region or cloud.endpoint, DNS, the route and the firewall for TCP 443, and cloud.ca-file; \
                           without a public address the host needs a service endpoint or NAT";
@@ -298,6 +310,20 @@ mod tests {
             let found = find(&with(&e), id);
             assert!(found.level == level && found.remedy.contains(remedy), "{e:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn an_endpoint_without_https_is_told_from_one_that_does_not_answer() {
+        let mut facts = healthy();
+        let cloud = facts.cloud.as_mut().expect("a member");
+        cloud.havips.values_mut().for_each(|r| *r = Err(error("connect: timed out")));
+        cloud.without_tls = Some("bcc.xx.baidubce.com:80".to_owned());
+        let found = find(&judge(&facts), "cloud.endpoint");
+        assert!(
+            found.level == Level::Failed && found.text.contains("bcc.xx.baidubce.com:80 answers plain HTTP"),
+            "{found:?}"
+        );
+        assert!(found.remedy.contains("serves HTTPS"), "{found:?}");
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub struct CloudFacts {
     pub source: &'static str,
     /// The cloud's clock minus ours, seconds; `None`: it never answered.
     pub skew: Option<i64>,
+    /// Where the endpoint's host answers plain HTTP (`host:port`), looked at if it did not answer by HTTPS.
+    pub without_tls: Option<String>,
     /// How long the first call took.
     pub took: Duration,
     /// `instance-shortid` of the metadata service.

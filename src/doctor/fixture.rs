@@ -162,6 +162,7 @@ pub(crate) fn healthy() -> Facts {
         cloud: Some(CloudFacts {
             source: "env",
             skew: Some(0),
+            without_tls: None,
             took: Duration::from_millis(30),
             instance: Ok("i-a".into()),
             vpc: Ok("vpc-1".into()),

@@ -217,6 +217,7 @@ async fn cloud(config: &Config, client: &Client, local: bool) -> CloudFacts {
     let mut facts = CloudFacts {
         source: client.credential_source(),
         skew: None,
+        without_tls: None,
         took: Duration::ZERO,
         instance: text(instance.map(|i| i.to_string())),
         vpc: text(vpc),
@@ -231,6 +232,9 @@ async fn cloud(config: &Config, client: &Client, local: bool) -> CloudFacts {
     read_havips(config, client, deadline, &mut facts.havips).await;
     facts.took = clock::now().since(began);
     let answered = facts.havips.values().any(|r| r.as_ref().map_or_else(|e| e.status.is_some(), |_| true));
+    if facts.havips.values().filter_map(|r| r.as_ref().err()).any(super::cloud::is_unreachable) {
+        facts.without_tls = client.answers_without_tls(deadline).await;
+    }
     facts.skew = answered.then(|| client.clock_skew());
     facts.target = match &config.local_node().target {
         Some(target) => Ok(target.clone()),

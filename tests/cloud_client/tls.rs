@@ -95,3 +95,20 @@ async fn a_write_whose_right_ends_while_connecting_is_not_sent() {
     assert_eq!(server.seen().connections, 1);
     assert_eq!(server.requests().len(), 0);
 }
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_host_without_https_is_found_out_without_a_key_or_a_signature() {
+    let server = Server::start_as(vec![ok()], Accept::Plain).await;
+    let client = Lab::new(&format!("https://{}", server.address)).client();
+    assert_eq!(client.answers_without_tls(soon()).await, Some(server.address.to_string()));
+    let asked = server.requests();
+    assert_eq!(asked.iter().map(|r| r.method.as_str()).collect::<Vec<_>>(), ["HEAD"]);
+    assert_eq!(asked[0].headers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["Host", "Connection"]);
+
+    let ours = Authority::new();
+    let encrypted = Server::start_as(vec![ok()], Accept::Tls(ours.acceptor())).await;
+    let client = Lab::new(&format!("https://{}", encrypted.address)).client();
+    assert_eq!(client.answers_without_tls(soon()).await, None, "TLS is what it speaks");
+    let client = Lab::new(&format!("http://{}", server.address)).client();
+    assert_eq!(client.answers_without_tls(soon()).await, None, "is asked for where HTTPS is wanted only");
+}

@@ -133,7 +133,10 @@ impl Client {
             return Ok(endpoint.clone());
         }
         let discover = self.0.discovered.get_or_try_init(|| async {
-            let region = self.0.metadata.region().await.map_err(|e| e.to_string())?;
+            let region = match self.setup().credentials.region().await {
+                Some(region) => region,
+                None => self.0.metadata.region().await.map_err(|e| e.to_string())?,
+            };
             of_region(&region).map_err(|e| e.to_string())
         });
         let unknown = |e: String| {

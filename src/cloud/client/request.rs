@@ -38,6 +38,13 @@ impl Endpoint {
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Self { base: format!("{}://{host}", url.scheme()), name, host })
     }
+
+    /// Where the same host would answer without TLS, `host:port`: at port 80 for the usual port of HTTPS, else at the same
+    /// one. `None` for an endpoint that is plain HTTP itself.
+    pub(super) fn without_tls(&self) -> Option<String> {
+        let url = reqwest::Url::parse(&self.base).ok().filter(|url| url.scheme() == "https")?;
+        Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(80)))
+    }
 }
 
 /// A call before it is signed.

@@ -1,4 +1,4 @@
-//! Credentials from a TOML file, read again when it changes.
+//! Credentials from a TOML file, or from the profiles of bce-cli, read again when they change.
 //!
 //! The file may be on a file server that stands still, where a read never ends. So it is read on a thread that may
 //! wait, one read at a time, and a call waits only for a moment where an earlier key may still do.
@@ -156,6 +156,9 @@ fn look(path: &Path) -> Result<Credentials, CredentialError> {
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<Credentials, CredentialError> {
     let wrong = |detail: String| wrong(path, detail);
+    if text.trim_start().starts_with('{') {
+        return of_bce_cli(text).map_err(wrong);
+    }
     // The parser's own text may quote the line, and with it the secret.
     let document: Document = toml::from_str(text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start.min(text.len())].matches('\n').count() + 1);
@@ -174,6 +177,63 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Credentials, CredentialEr
         secret_access_key: Secret::from(present("secret-access-key", document.secret_access_key)?),
         session_token: document.session_token.map(|t| present("session-token", t).map(Secret::from)).transpose()?,
         expires: None,
+        region: None,
+    })
+}
+
+/// What bce-cli keeps in `~/.bce/config.json`; other members are its own.
+#[derive(Deserialize)]
+struct Profiles {
+    #[serde(default)]
+    current: String,
+    profiles: Vec<Profile>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    access_key_id: String,
+    #[serde(default)]
+    secret_access_key: String,
+    #[serde(default)]
+    security_token: String,
+    #[serde(default)]
+    region: String,
+}
+
+/// The key of bce-cli's current profile; the only one counts where none is named so.
+fn of_bce_cli(text: &str) -> Result<Credentials, String> {
+    // As above: what the parser says may hold a secret.
+    let Profiles { current, mut profiles } = serde_json::from_str(text).map_err(|e| {
+        format!(
+            "is wrong in line {}: expected the profiles of bce-cli, {{\"current\": \"...\", \"profiles\": [...]}}",
+            e.line()
+        )
+    })?;
+    let at = match profiles.iter().position(|p| p.name == current) {
+        Some(at) => at,
+        None if profiles.len() == 1 => 0,
+        None => {
+            let there: Vec<String> = profiles.iter().map(|p| format!("{:?}", p.name)).collect();
+            return Err(format!(
+                "has no profile {current:?}, which \"current\" names; there are {}",
+                if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+            ));
+        }
+    };
+    let profile = profiles.swap_remove(at);
+    let filled = |value: String| Some(Zeroizing::new(value).trim().to_owned()).filter(|v| !v.is_empty());
+    let needed = |key: &str, value: Option<String>| {
+        value.ok_or_else(|| format!("has no {key} in profile {:?} of bce-cli: run bce-cli's configure", profile.name))
+    };
+    Ok(Credentials {
+        access_key_id: needed("access_key_id", filled(profile.access_key_id))?,
+        secret_access_key: Secret::from(needed("secret_access_key", filled(profile.secret_access_key))?),
+        session_token: filled(profile.security_token).map(Secret::from),
+        expires: None,
+        region: filled(profile.region),
     })
 }
 
@@ -241,6 +301,30 @@ mod tests {
         for (text, expected) in cases {
             write(&path, text, 0o600);
             let error = FileSource::new(path.clone()).current().await.expect_err("refused").to_string();
+            assert!(error.contains(expected) && !error.contains("hidden"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_current_profile_of_bce_cli_is_a_key() {
+        let of = |text: &str| parse(Path::new("/x/config.json"), text).map_err(|e| e.to_string());
+        let two = r#"{"current":"work","theme":1,"profiles":[
+            {"name":"default","access_key_id":"d","secret_access_key":"hidden","region":"bj"},
+            {"name":"work","access_key_id":"w","secret_access_key":"hidden","security_token":"t","region":"gz"}]}"#;
+        let key = of(two).expect("read");
+        assert_eq!((key.access_key_id.as_str(), key.region.as_deref()), ("w", Some("gz")));
+        assert_eq!(key.session_token, Some(Secret::from("t".to_owned())));
+        let one = r#"{"profiles":[{"access_key_id":"d","secret_access_key":"s","security_token":"","region":""}]}"#;
+        let key = of(one).expect("the only one");
+        assert_eq!((key.access_key_id.as_str(), key.session_token, key.region), ("d", None, None));
+        for (text, expected) in [
+            (two.replace("\"current\":\"work\"", "\"current\":\"home\""), "no profile \"home\""),
+            (r#"{"current":"a","profiles":[]}"#.into(), "there are none"),
+            (two.replace("\"w\"", "\"\""), "no access_key_id in profile \"work\""),
+            (two.replace("\"name\":\"work\",", "\"name\":\"work\",}"), "is wrong in line 3"),
+            (r#"{"profiles":[{"secret_access_key":["hidden"]}]}"#.into(), "is wrong in line 1"),
+        ] {
+            let error = of(&text).expect_err(&text);
             assert!(error.contains(expected) && !error.contains("hidden"), "{error}");
         }
     }

@@ -133,6 +133,7 @@ pub(super) fn parse(json: &[u8]) -> Result<Credentials, CredentialError> {
             .ok_or(CredentialError::RoleMember("secretAccessKey"))?,
         session_token: secret(&["sessiontoken", "securitytoken", "token"]),
         expires: member(members, &["expiration", "expiretime", "expires"]).and_then(instant),
+        region: None,
     })
 }
 
@@ -168,6 +169,31 @@ mod tests {
             assert_eq!(key.secret_access_key, Secret::from("s".to_owned()), "{json}");
             assert_eq!(key.session_token, Some(Secret::from("t".to_owned())), "{json}");
             assert_eq!(key.expires, Some(1_791_374_400), "{json}");
+        }
+    }
+
+    #[test]
+    fn every_pairing_of_the_known_names_parses() {
+        let spelled = |words: &[&str], style: usize| match style {
+            0 => words.concat(),
+            1 => words.join("_").to_lowercase(),
+            2 => words.join("-").to_lowercase(),
+            _ => words[0].to_lowercase() + &words[1..].concat(),
+        };
+        let ids: [&[&str]; 2] = [&["Access", "Key", "Id"], &["Access", "Key"]];
+        let secrets: [&[&str]; 3] = [&["Secret", "Access", "Key"], &["Access", "Key", "Secret"], &["Secret", "Key"]];
+        let tokens: [&[&str]; 3] = [&["Session", "Token"], &["Security", "Token"], &["Token"]];
+        for pairing in 0..2 * 3 * 3 * 4 {
+            let (id, secret, token, style) =
+                (ids[pairing % 2], secrets[pairing / 2 % 3], tokens[pairing / 6 % 3], pairing / 18);
+            let name = |words: &[&str]| spelled(words, style);
+            let members = format!(r#"{{"{}":"a","{}":"s","{}":"t"}}"#, name(id), name(secret), name(token));
+            for json in [members.clone(), format!(r#"{{"requestId":"r","result":{members}}}"#)] {
+                let key = parse(json.as_bytes()).expect(&json);
+                assert_eq!(key.access_key_id, "a", "{json}");
+                assert_eq!(key.secret_access_key, Secret::from("s".to_owned()), "{json}");
+                assert_eq!(key.session_token, Some(Secret::from("t".to_owned())), "{json}");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{Reach, Which};
 use crate::clock;
 use crate::cloud::client::{Client, ClientError, DiscoveryError};
+use crate::cloud::credentials;
 use crate::cloud::metadata::MetadataError;
 use crate::config::LoadError;
 use crate::control::protocol::{Code, Response};
@@ -12,7 +13,7 @@ use havipd_core::model::cloud::{CallError, ErrorClass};
 use havipd_core::model::ids::Target;
 use havipd_core::model::settings::{Cloud, Config, CredentialSource};
 use havipd_core::model::time::Instant;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where the package puts the file.
@@ -23,13 +24,16 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A client, and the configuration if there is one.
 pub(super) fn settings(reach: &Reach) -> Result<(Client, Option<Config>), Response> {
     let without_file = reach.region.is_some() || reach.endpoint.is_some();
+    let env = |name: &str| std::env::var(name).ok();
+    let profiles = env("HOME").map(|home| credentials::of_bce_cli(Path::new(&home))).filter(|path| path.exists());
+    let placed = || profiles.is_some() || credentials::region_of(env).is_some();
     let path = match &reach.config {
         Some(path) => Some(path.as_path()),
-        None if without_file => None,
+        None if without_file || (placed() && !Path::new(CONFIG).exists()) => None,
         None => Some(Path::new(CONFIG)),
     };
     let config = path.map(|path| read(path, reach)).transpose()?;
-    let mut cloud = config.as_ref().map_or_else(bare, |config| config.cloud.clone());
+    let mut cloud = config.as_ref().map_or_else(|| bare(profiles), |config| config.cloud.clone());
     if let Some(region) = &reach.region {
         cloud.region = Some(region.clone());
         cloud.endpoint = None;
@@ -59,8 +63,8 @@ fn read(path: &Path, reach: &Reach) -> Result<Config, Response> {
     }
 }
 
-/// `[cloud]` of a file that says nothing about it.
-fn bare() -> Cloud {
+/// `[cloud]` of a file that says nothing about it. Keys are in the environment, or in bce-cli's `profiles`.
+fn bare(profiles: Option<PathBuf>) -> Cloud {
     Cloud {
         region: None,
         endpoint: None,
@@ -71,7 +75,7 @@ fn bare() -> Cloud {
         operation_timeout: Duration::from_secs(20),
         audit_interval: Duration::from_secs(30),
         requests_per_second: None,
-        credentials: CredentialSource::Auto { file: None },
+        credentials: CredentialSource::Auto { file: profiles },
     }
 }
 

@@ -72,7 +72,8 @@ Exit codes: as `havipctl attach`. That it is not bound in the first place is no 
 /// How the cloud is reached: by havipd.toml, or by these options alone.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Reach {
-    /// Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given.
+    /// Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given,
+    /// unless there is none and BCE_REGION, or bce-cli's profile, names a region.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Which `[[node]]` of the file this host is; else its addresses, else its host name tell.
@@ -84,7 +85,8 @@ pub(super) struct Reach {
     /// The cloud's endpoint, for a private one or the sandbox; wins over the file and --region.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// A file with access-key-id and secret-access-key; else the environment, else the instance's role.
+    /// A file with access-key-id and secret-access-key, or bce-cli's config.json; without a havipd.toml else the
+    /// environment, else ~/.bce/config.json, else the instance's role.
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
     /// Another metadata service, for the sandbox.

@@ -65,6 +65,7 @@ fn errors(first: u8, body: &[u8]) {
         secret_access_key: Secret::from(SECRET.to_owned()),
         session_token: None,
         expires: None,
+        region: None,
     };
     let status = answer.status;
     let error = answer.into_error("read havip-x", write, now, |text| key.redact(text));
