@@ -114,6 +114,7 @@ impl Answer {
             retry_after: self.retry_after.and_then(|text| retry_after(&text, self.date.unwrap_or(now))),
             denied: denied(self.status, &body.code),
             missing: missing(self.status, &body),
+            busy: busy(self.status, &body),
             code: (!body.code.is_empty()).then(|| shown(&body.code)),
         }
     }
@@ -163,14 +164,16 @@ fn throttled(status: u16, body: &ErrorBody) -> bool {
 ///
 /// None of these is documented for HAVIPs. Alibaba's API of the same shape answers with these codes while it attaches or
 /// detaches, and what answers in words only is judged by them, where nothing was carried out (400, 409, 423).
-fn busy(status: u16, body: &ErrorBody) -> bool {
+#[must_use]
+pub fn busy(status: u16, body: &ErrorBody) -> bool {
     const CODES: [&str; 4] = ["taskconflict", "incorrecthavipstatus", "operationconflict", "lasttokenprocessing"];
     const WORDS: [&str; 6] = ["busy", "in progress", "try again", "retry later", "being processed", "another task"];
     let code = body.code.to_ascii_lowercase();
     let text = body.message.to_ascii_lowercase();
     let coded = CODES.iter().any(|known| code.contains(known));
-    (400..500).contains(&status) && coded
-        || matches!(status, 400 | 409 | 423) && WORDS.iter().any(|words| text.contains(words))
+    let told = (400..500).contains(&status) && coded
+        || matches!(status, 400 | 409 | 423) && WORDS.iter().any(|words| text.contains(words));
+    told && !throttled(status, body)
 }
 
 fn denied(status: u16, code: &str) -> bool {
@@ -322,8 +325,16 @@ mod tests {
         let of = |status: u16, code: &str, message: &str| {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
             let error = answer(status, &body).into_error("x", true, 0, str::to_owned);
+            assert!(!error.busy || error.class == Retry, "{message}");
             (error.class, error.missing)
         };
+        let busy = |status: u16, code: &str, message: &str| {
+            let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
+            answer(status, &body).into_error("x", true, 0, str::to_owned).busy
+        };
+        assert!(busy(409, "TaskConflict", "") && busy(400, "BadRequest", "The havip is busy, please try again"));
+        assert!(!busy(400, "RateLimit", "user RateLimit reached, try again later"), "calls are too many, not tasks");
+        assert!(!busy(403, "AccessDenied", "try again with other rights") && !busy(503, "", ""));
         assert_eq!(of(400, "BadRequest", "The havip is busy, please try again"), (Retry, false));
         assert_eq!(of(409, "Conflict", "an operation is in progress"), (Retry, false));
         assert_eq!(of(403, "AccessDenied", "try again with other rights"), (Refused, false));

@@ -226,6 +226,8 @@ pub struct CallError {
     pub denied: bool,
     /// Whether the object of the call does not exist.
     pub missing: bool,
+    /// Whether another task ran on the object: nothing was carried out, and the same call is right in a moment.
+    pub busy: bool,
 }
 
 impl CallError {
@@ -243,6 +245,7 @@ impl CallError {
             retry_after: None,
             denied: false,
             missing: false,
+            busy: false,
         }
     }
 

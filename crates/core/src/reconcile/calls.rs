@@ -20,6 +20,11 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// A call that was not sent is asked for again after this long, however often: nothing has failed. It keeps its place
 /// among those that wait.
 const UNSENT_AGAIN: Duration = Duration::from_millis(100);
+/// A write that was refused since another task ran on the HAVIP is tried again after about this long, however often.
+const BUSY_AGAIN: Duration = Duration::from_millis(200);
+/// For so long such refusals cost a claim none of its time: another node would be refused as well. What lasts longer is
+/// no task that ends.
+const BUSY_MOST: Duration = Duration::from_secs(60);
 /// A detach that nothing waits for gives way to everything else for so long, and is then tried again at the next audit.
 const DETACH_WAITS: Duration = Duration::from_secs(1);
 
@@ -165,23 +170,42 @@ impl HavipReconciler {
                 None
             }
             Err(error) => {
+                let (busy, wait) = (error.busy, error.retry_after.map(|wait| wait.min(patience)));
                 if error.class == ErrorClass::Refused {
                     self.attempt = None;
                     if kind == WriteKind::Detach {
                         self.detach_from = cx.now + DETACH_LATER;
                     }
                 }
-                let wait = error.retry_after.map(|wait| wait.min(patience));
                 self.last_error = Some((kind, error));
+                if busy {
+                    self.busy_again(cx, kind, issued, wait.unwrap_or_default());
+                    return true;
+                }
                 wait
             }
         };
+        self.busy_since = None;
         let backoff = BACKOFF.saturating_mul(1 << self.retries.min(6)).min(BACKOFF_MAX);
         self.retries += 1;
         // The first repetition may follow at once: the read that precedes it shows that it is needed.
         let backoff = if self.retries == 1 { Duration::ZERO } else { cx.jitter.around(backoff) };
         self.retry_at = cx.now + wait.unwrap_or(backoff).max(backoff);
         true
+    }
+
+    /// ⚠ Another task runs on the HAVIP: no delay grows, and the claim does not fail by it. The next try has a token of its
+    /// own, since this one may bring the same refusal.
+    fn busy_again(&mut self, cx: &mut ReconcileContext<'_>, kind: WriteKind, issued: Instant, wait: Duration) {
+        self.attempt = None;
+        self.retry_at = cx.now + cx.jitter.around(BUSY_AGAIN).max(wait);
+        if kind == WriteKind::Detach {
+            self.detach_from = self.retry_at;
+        }
+        if cx.now.since(*self.busy_since.get_or_insert(cx.now)) < BUSY_MOST {
+            self.waited_in_vain(issued, self.retry_at);
+        }
+        cx.wake(self.retry_at);
     }
 
     /// It has done nothing, and nothing has failed: no delay grows, and what it was to do is asked for again.
@@ -191,13 +215,12 @@ impl HavipReconciler {
         }
         self.retry_at = cx.now + UNSENT_AGAIN;
         self.read_at = self.confirmed_at.is_none().then_some(self.retry_at);
-        self.waited_in_vain(cx, issued);
+        self.waited_in_vain(issued, self.retry_at);
         cx.wake(self.retry_at);
     }
 
-    /// No claim fails by the time that its calls wait for their turn, and until they are asked for again.
-    fn waited_in_vain(&mut self, cx: &ReconcileContext<'_>, issued: Instant) {
-        let again = cx.now + UNSENT_AGAIN;
+    /// No claim fails by the time from when a call that could do nothing was issued until it is tried `again`.
+    fn waited_in_vain(&mut self, issued: Instant, again: Instant) {
         self.unconfirmed_since =
             self.unconfirmed_since.map(|since| (since + again.since(issued.max(since))).min(again));
     }
@@ -216,7 +239,7 @@ impl HavipReconciler {
             // The cloud was not asked. What it said last is as true as before, and its silence is not this.
             self.pause = Some((cx.now, UNSENT_AGAIN));
             self.read_at = Some(cx.now);
-            self.waited_in_vain(cx, issued);
+            self.waited_in_vain(issued, cx.now + UNSENT_AGAIN);
             cx.wake(cx.now + UNSENT_AGAIN);
             return true;
         }

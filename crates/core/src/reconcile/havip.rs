@@ -73,6 +73,8 @@ pub struct HavipReconciler {
     pub(super) attempts: u64,
     pub(super) retry_at: Instant,
     pub(super) retries: u32,
+    /// Since when the cloud refuses our writes because another task runs on the HAVIP.
+    pub(super) busy_since: Option<Instant>,
     pub(super) last_error: Option<(WriteKind, CallError)>,
     pub(super) reads: u32,
     pub(super) acted_on: Option<Instant>,
@@ -189,6 +191,7 @@ impl HavipReconciler {
         self.unconfirmed_since = Some(cx.now);
         self.retry_at = cx.now;
         self.retries = 0;
+        self.busy_since = None;
         self.reads = 0;
         self.last_error = None;
         self.acted_on = None;

@@ -62,7 +62,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE|failover")]
     script: Option<String>,
     /// How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves,
-    /// garp-required, garp-steals, strict-errors, eventual, no-flags or unwinnable.
+    /// garp-required, garp-steals, strict-errors, eventual, no-flags, busy or unwinnable.
     #[arg(long, value_name = "NAME", default_value = "attach-moves", value_parser = |name: &str| name.parse::<Profile>())]
     profile: Profile,
     /// Nodes that may hold the HAVIP, 2 to 5.

@@ -5,8 +5,9 @@ use super::host::{Pending, Reach};
 use super::schedule::{Asked, CallEnd, Flight, Scheduled, Wish};
 use super::watch::Seen;
 use super::world::World;
+use havipd::cloud::client::classify::busy;
 use havipd_core::model::action::{Write, WriteKind};
-use havipd_core::model::cloud::{BindRequest, CallError, ErrorClass, HaVip};
+use havipd_core::model::cloud::{BindRequest, Bound, CallError, ErrorBody, ErrorClass, HaVip};
 use havipd_core::model::event::{Event, InstanceState, OperationResult};
 use havipd_core::model::ids::{GroupIndex, HavipId, OperationId, Target};
 use havipd_core::model::time::Instant;
@@ -122,7 +123,7 @@ impl World {
         if let [Wish { what: Asked::Write(write), .. }] = wanted.as_slice() {
             if now >= write.right_until {
                 p.queue.ended(now, call, Ended::Unused);
-                self.note(Some(host), || format!("does not {:?}: the right to it has run out", write.kind));
+                self.note(Some(host), || format!("does not {}: the right to it has run out", verb(write.kind)));
                 let error = CallError::new(ErrorClass::NotSent, "write", "the right to it has run out");
                 self.call_ended(host, incarnation, write.op, OperationResult::Written(Err(error)));
                 return;
@@ -161,7 +162,7 @@ impl World {
         let host = flight.host;
         let outcome = self.cloud.call(self.now, call);
         if call.request.operation().writes() {
-            self.note(Some(host), || format!("cloud: {} -> {:?}", describe(call), outcome.answer));
+            self.note(Some(host), || format!("cloud: {} -> {}", describe(call), said(&outcome.answer)));
             self.cloud_changed();
         }
         if self.hosts[host].reach != Reach::Both {
@@ -302,24 +303,50 @@ fn judge(end: &CallEnd) -> Ended {
 
 fn describe(call: &Call) -> String {
     match &call.request {
-        Request::Attach { havip, body } => format!("attach {havip} {:?}", body.instance_ids),
-        Request::Detach { havip, body } => format!("detach {havip} {:?}", body.instance_ids),
+        Request::Attach { havip, body } => format!("attach {} to {havip}", body.instance_ids.join(", ")),
+        Request::Detach { havip, body } => format!("detach {} from {havip}", body.instance_ids.join(", ")),
         Request::Detail { havip } => format!("read {havip}"),
-        other => format!("{other:?}"),
+        Request::List { vpc, .. } => format!("list havips of {}", vpc.as_deref().unwrap_or("every VPC")),
+        Request::Instance { id } => format!("read {id}"),
+        Request::Enis { .. } | Request::Interface { .. } | Request::InstanceEnis { .. } => "list interfaces".to_owned(),
+        Request::Metadata { .. } => "ask the metadata service".to_owned(),
+    }
+}
+
+fn verb(kind: WriteKind) -> &'static str {
+    match kind {
+        WriteKind::Attach => "attach",
+        WriteKind::Detach => "detach",
+    }
+}
+
+/// An answer in a few words.
+fn said(answer: &Answer) -> String {
+    match answer {
+        Answer::Reply(Ok(_)) => "200".to_owned(),
+        Answer::Reply(Err(error)) => format!("{} {}: {}", error.status, error.code, error.message),
+        Answer::Garbled => "200 without JSON".to_owned(),
+        Answer::Reset => "connection reset".to_owned(),
+        Answer::Never => "never answered".to_owned(),
     }
 }
 
 fn short(result: &OperationResult) -> String {
     match result {
         OperationResult::Havip(Ok(h)) => {
-            let bound: Vec<String> =
-                h.binded_instances.iter().map(|b| format!("{} {:?}", b.instance_id, b.master)).collect();
-            format!("reads back: {}", bound.join(", "))
+            let one = |b: &Bound| {
+                let master = if b.master == Some(true) { " (master)" } else { "" };
+                format!("{}{master}", b.instance_id)
+            };
+            let bound: Vec<String> = h.binded_instances.iter().map(one).collect();
+            format!("reads back: {}", if bound.is_empty() { "nobody is bound".to_owned() } else { bound.join(", ") })
         }
         OperationResult::Havip(Err(e)) => format!("read failed: {e}"),
         OperationResult::Written(Ok(())) => "write answered".to_owned(),
         OperationResult::Written(Err(e)) => format!("write failed: {e}"),
-        OperationResult::Instance(r) => format!("instance: {r:?}"),
+        OperationResult::Instance(Ok(InstanceState::Running)) => "instance: runs".to_owned(),
+        OperationResult::Instance(Ok(InstanceState::NotRunning)) => "instance: does not run".to_owned(),
+        OperationResult::Instance(Err(e)) => format!("instance: {e}"),
     }
 }
 
@@ -371,8 +398,11 @@ fn judged(error: &ErrorReply) -> CallError {
     let throttled = error.status == 429 || error.code.contains("RateLimit") || error.message.contains("RateLimit");
     let missing = !throttled && (error.status == 404 || error.code.contains("NoSuch"));
     let denied = !throttled && matches!(error.status, 401 | 403);
+    let body = ErrorBody { code: error.code.clone(), message: error.message.clone(), ..ErrorBody::default() };
+    let busy = busy(error.status, &body);
     let class = match error.status {
         _ if throttled => ErrorClass::Retry,
+        _ if busy => ErrorClass::Retry,
         500.. => ErrorClass::Ambiguous,
         _ => ErrorClass::Refused,
     };
@@ -385,5 +415,6 @@ fn judged(error: &ErrorReply) -> CallError {
         retry_after: error.retry_after,
         denied,
         missing,
+        busy,
     }
 }

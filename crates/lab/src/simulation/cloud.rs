@@ -35,6 +35,7 @@ use binding::{Binding, Timeline};
 use fault::Faults;
 use havipd_core::model::cloud::BindRequest;
 use havipd_core::model::time::Instant;
+use profile::busy_reply;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -57,6 +58,10 @@ pub struct MasterChange {
 struct Havip {
     spec: HavipSpec,
     timeline: Timeline,
+    /// Until when a task runs on it.
+    busy_until: Instant,
+    /// Writes that were refused for that.
+    refused: u64,
 }
 
 /// A write whose effect is still to come.
@@ -117,7 +122,7 @@ impl CloudModel {
 
     /// Creates a HAVIP with nobody bound; one of the same id is replaced.
     pub fn add_havip(&mut self, now: Instant, spec: HavipSpec) {
-        self.havips.insert(spec.id.clone(), Havip { spec, timeline: Timeline::new(now) });
+        self.havips.insert(spec.id.clone(), Havip { spec, timeline: Timeline::new(now), busy_until: now, refused: 0 });
         self.visible_at.insert(now);
     }
 
@@ -260,10 +265,17 @@ impl CloudModel {
     fn bind(&mut self, now: Instant, attach: bool, havip: &str, body: &BindRequest) -> Result<(), ErrorReply> {
         let targets = self.checked_targets(havip, body, attach)?;
         let profile = self.profile.clone();
-        self.change(now, havip, |binding| {
+        if let Some(busy) = self.havips.get_mut(havip).filter(|h| now < h.busy_until) {
+            busy.refused += 1;
+            return Err(busy_reply(busy.refused));
+        }
+        let result = self.change(now, havip, |binding| {
             if attach { binding.attach(&profile, &targets) } else { binding.detach(&profile, &body.instance_ids) }
-        })
-        .unwrap_or_else(|| Err(self.missing(havip)))
+        });
+        if let (Some(Ok(())), Some(begun)) = (&result, self.havips.get_mut(havip)) {
+            begun.busy_until = now + profile.busy;
+        }
+        result.unwrap_or_else(|| Err(self.missing(havip)))
     }
 
     /// The targets that a write names, if they may be named together and with this HAVIP.

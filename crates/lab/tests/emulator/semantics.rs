@@ -332,3 +332,23 @@ fn third_parties_do_what_the_profile_refuses() {
     assert_eq!(status(&mut model, at(8), &detail()), 404);
     assert_eq!(model.delete_havip(at(9), HAVIP), Err(ModelError::Unknown(HAVIP.to_owned())));
 }
+
+#[test]
+fn busy() {
+    let mut model = model(Profile::busy());
+    let code = |model: &mut CloudModel, millis, call: &Call| match model.call(at(millis), call).answer {
+        Answer::Reply(Ok(_)) => String::new(),
+        Answer::Reply(Err(e)) => format!("{} {}", e.status, e.code),
+        other => panic!("no answer: {other:?}"),
+    };
+    assert_eq!(code(&mut model, 1000, &attach(&["i-a"])), "");
+    for refused in ["400 IncorrectHaVipStatus", "409 OperationConflict", "400 LastTokenProcessing", "400 BadRequest"] {
+        assert_eq!(code(&mut model, 1699, &attach(&["i-b"])), refused);
+    }
+    assert_eq!(code(&mut model, 1699, &detach(&["i-a"])), "409 TaskConflict");
+    assert_eq!(read(&mut model, at(1699))["bindedInstances"][0]["instanceId"], "i-a", "reads are answered");
+    assert_eq!(code(&mut model, 1700, &attach(&["i-b"])), "");
+    assert_eq!(code(&mut model, 2399, &detach(&["i-a"])), "400 IncorrectHaVipStatus");
+    assert_eq!(code(&mut model, 2400, &detach(&["i-a"])), "");
+    assert_eq!(model.traffic_goes_to(at(2400), HAVIP), Some("i-b"));
+}

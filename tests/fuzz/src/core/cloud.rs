@@ -72,6 +72,7 @@ pub fn error(kind: usize) -> CallError {
         retry_after: (kind % 5 == 4).then_some(Duration::from_secs(1)),
         denied: kind % 7 == 5,
         missing: kind % 7 == 6,
+        busy: kind % 7 == 3,
     }
 }
 

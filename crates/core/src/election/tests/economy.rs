@@ -126,6 +126,33 @@ fn a_claim_that_is_not_sent_waits_for_its_turn_and_does_not_fail() {
 }
 
 #[test]
+fn a_havip_that_is_busy_is_asked_again_soon_and_fails_no_claim() {
+    let busy =
+        CallError { status: Some(409), busy: true, ..CallError::new(ErrorClass::Retry, "attach havip-1", "busy") };
+    let mut pair = settled(Arbiter::Majority);
+    pair.writes.insert(1, busy);
+    pair.kill(0);
+    let killed = pair.now;
+    pair.run(SEC * 55);
+    assert_eq!(pair.role(1), Role::Claiming, "{}", pair.story());
+    let own = pair.log.iter().filter(|(at, i, _)| *at > killed && *i == 1);
+    let tries: Vec<(Instant, String)> = own
+        .filter_map(|(at, _, a)| if let Action::Write(w) = a { Some((*at, w.token.clone())) } else { None })
+        .collect();
+    for pair in tries.windows(2) {
+        let gap = pair[1].0.since(pair[0].0);
+        assert!(gap >= Duration::from_millis(100) && gap <= Duration::from_millis(500), "{gap:?}");
+        assert_ne!(pair[1].1, pair[0].1, "a token may bring the same refusal again");
+    }
+    assert!(tries.len() > 100 && !pair.causes(1).contains(&Cause::ClaimTimedOut), "{}", pair.story());
+    // What never ends is no task.
+    pair.run(SEC * 30);
+    assert!(pair.causes(1).contains(&Cause::ClaimTimedOut), "{}", pair.story());
+    pair.writes.clear();
+    until(&mut pair, |p| p.role(1) == Role::Active || p.role(2) == Role::Active);
+}
+
+#[test]
 fn the_account_of_a_claim_says_when_its_write_left() {
     let mut pair = settled(Arbiter::Majority);
     pair.api.insert(1, unsent());

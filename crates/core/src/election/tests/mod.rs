@@ -132,6 +132,8 @@ pub(crate) struct Pair {
     pub(crate) cut: BTreeSet<(usize, usize)>,
     /// What the cloud answers a node instead of doing anything.
     pub(crate) api: BTreeMap<usize, CallError>,
+    /// The same of writes alone.
+    pub(crate) writes: BTreeMap<usize, CallError>,
     /// Who is bound as a node's reads show it, where they lag behind.
     pub(crate) stale: BTreeMap<usize, Vec<String>>,
     /// What each node left on disk.
@@ -168,6 +170,7 @@ impl Pair {
             queue: VecDeque::new(),
             cut: BTreeSet::new(),
             api: BTreeMap::new(),
+            writes: BTreeMap::new(),
             stale: BTreeMap::new(),
             disks: BTreeMap::new(),
             delay: DELAY,
@@ -311,8 +314,9 @@ impl Pair {
                 let result = OperationResult::Havip(answer);
                 self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
-            Action::Write(Write { op, .. }) if self.api.contains_key(&i) => {
-                let result = OperationResult::Written(Err(self.api[&i].clone()));
+            Action::Write(Write { op, .. }) if self.api.contains_key(&i) || self.writes.contains_key(&i) => {
+                let error = self.api.get(&i).unwrap_or_else(|| &self.writes[&i]);
+                let result = OperationResult::Written(Err(error.clone()));
                 self.enqueue(at, i, Event::OperationEnded { op: *op, result });
             }
             Action::ReadInstance { op, .. } => {

@@ -118,6 +118,20 @@ impl Throttling {
     }
 }
 
+/// How a write is refused while another task runs on its HAVIP: by the codes of clouds of the same kind, or by words alone,
+/// one after the other.
+#[must_use]
+pub(super) fn busy_reply(count: u64) -> ErrorReply {
+    let (status, code, message) = match count % 5 {
+        0 => (409, "TaskConflict", "another task runs on the havip"),
+        1 => (400, "IncorrectHaVipStatus", "the status of the havip does not allow this"),
+        2 => (409, "OperationConflict", "the operation conflicts with another one"),
+        3 => (400, "LastTokenProcessing", "the last request with this token is being processed"),
+        _ => (400, "BadRequest", "the havip is busy, please try again later"),
+    };
+    ErrorReply::new(status, code, message)
+}
+
 /// One complete set of answers to what is undocumented.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -158,6 +172,9 @@ pub struct Profile {
     /// How much later packets follow.
     #[serde(rename = "data-delay-ms", with = "super::millis")]
     pub data_delay: Duration,
+    /// How long a write occupies its HAVIP: until then other writes to it are refused.
+    #[serde(rename = "busy-ms", with = "super::millis", default)]
+    pub busy: Duration,
 }
 
 /// No preset has that name.
@@ -178,6 +195,7 @@ impl Profile {
             Self::strict_errors(),
             Self::eventual(),
             Self::no_flags(),
+            Self::busy(),
             Self::unwinnable(),
         ]
     }
@@ -217,6 +235,7 @@ impl Profile {
             tokens_honoured: true,
             read_delay: Duration::ZERO,
             data_delay: Duration::ZERO,
+            busy: Duration::ZERO,
         }
     }
 
@@ -316,6 +335,12 @@ impl Profile {
             master_flag: MasterFlag::Absent,
             ..Self::attach_moves()
         }
+    }
+
+    /// As `first-stays`, and each write is a task of 0.7 s, during which other writes to the HAVIP are refused.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self { name: "busy".to_owned(), busy: Duration::from_millis(700), ..Self::first_stays() }
     }
 
     /// The first one bound stays master and cannot be detached: nothing that a daemon does helps.

@@ -50,7 +50,7 @@ impl Takeovers {
         let cluster = &world.scenario.cluster;
         let profile = world.cloud.profile();
         let moves = profile.on_attach == OnAttach::LastTakesOver || profile.announcements != Announcements::Ignored;
-        let looks = if moves { Duration::ZERO } else { profile.read_delay * 2 };
+        let looks = if moves { Duration::ZERO } else { profile.read_delay * 2 + profile.busy * 2 };
         let interval = world.dead_time() / cluster.dead_multiplier.max(1);
         world.dead_time() * 102 / 100 + interval * 3 + CLAIM + profile.data_delay + looks
     }
