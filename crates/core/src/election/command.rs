@@ -172,7 +172,10 @@ impl Group {
             Some(_) => (self.kept.drained, self.drain_known) = (true, true),
         }
         let successor = rank::successor(step, self.settings(step), self.tag);
-        Ok(match (self.role, successor) {
+        // A drained node is often stopped next; its vote may be one that is needed.
+        let vote =
+            self.no_majority_without_us(step).map_or_else(String::new, |why| format!("; keep it running: {why}"));
+        let text = match (self.role, successor) {
             (Role::Backup | Role::Fault, _) => "drained: stays ineligible".into(),
             (Role::Releasing, _) => "drained: hands over and stays ineligible".into(),
             (Role::Claiming | Role::Active, _) if self.maintained() => {
@@ -184,6 +187,7 @@ impl Group {
             (Role::Claiming | Role::Active, Some(to)) => {
                 format!("drained: hands over to {} and stays ineligible", step.config.node(to).name)
             }
-        })
+        };
+        Ok(text + &vote)
     }
 }

@@ -290,8 +290,26 @@ impl Group {
         succession::nobody(settings.name.as_str(), others)
     }
 
+    /// What an end of this node does to a group whose voters have to be a majority, in words; nothing where enough are left.
+    pub(crate) fn no_majority_without_us(&self, step: &StepContext<'_>) -> Option<String> {
+        let settings = self.settings(step);
+        let others = settings.members.iter().filter(|m| m.node != step.config.local);
+        let left = others.filter(|m| step.peers.of(m.node).is_some_and(|p| p.up(step.now))).count();
+        let (name, voters) = (&settings.name, settings.members.len());
+        let fatal = self.arbiter(step).grants_leases() && self.membership(step).is_some() && left * 2 <= voters;
+        fatal.then(|| {
+            format!(
+                "without this node only {left} of {voters} voters of {name} are left, which is no majority: {name} is then \
+                 active nowhere until another one is back"
+            )
+        })
+    }
+
     /// The process was told to leave: what that means for this group.
     pub(crate) fn begin_leaving(&mut self, step: &mut StepContext<'_>, restart: bool) {
+        if let Some(text) = self.no_majority_without_us(step).filter(|_| !restart) {
+            step.out.push(Action::Warn { group: Some(self.index), text });
+        }
         let settings = self.settings(step);
         let hand_over = match (restart, settings.on_restart, settings.on_stop) {
             (true, OnRestart::Handover, _) | (false, _, OnStop::Handover) => true,

@@ -263,3 +263,30 @@ fn a_silent_peer_is_suspected_first_and_then_nothing_is_known_of_its_configurati
     assert_eq!((peer(&pair).suspected, peer(&pair).state), (false, SessionState::Down));
     assert_eq!(peer(&pair).same_digest, None);
 }
+
+#[test]
+fn the_end_of_a_vote_that_is_needed_is_told_before_it_happens() {
+    let said = |pair: &Pair| {
+        let warns =
+            pair.log.iter().filter(|(_, _, a)| matches!(a, Action::Warn { text, .. } if text.contains("no majority")));
+        warns.count()
+    };
+    let stop = |restart| Event::Commanded { command: Command::Stop { restart }, request: 9 };
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(SEC * 40);
+    pair.give(2, stop(false));
+    pair.run(SEC * 20);
+    assert_eq!((said(&pair), pair.role(0)), (0, Role::Active), "two of three are enough: {}", pair.story());
+    let told = reply(&mut pair, 1, drain()).expect("drained");
+    let expected = "drained: stays ineligible; keep it running: without this node only 1 of 3 voters of web are left, which is no \
+                    majority: web is then active nowhere until another one is back";
+    assert_eq!(told, expected);
+    pair.give(1, stop(true));
+    assert_eq!(said(&pair), 0, "a restart comes back");
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(SEC * 40);
+    pair.kill(2);
+    pair.run(SEC * 20);
+    pair.give(1, stop(false));
+    assert_eq!(said(&pair), 1, "{}", pair.story());
+}
