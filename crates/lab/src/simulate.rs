@@ -23,12 +23,16 @@ const ALL: usize = 10_000_000;
 
 /// Shown below the options.
 pub(crate) const HELP: &str = r#"Examples:
-  havipd-lab simulate --seed 42               what happens in scenario 42 of those that the tests draw
-  havipd-lab simulate --seeds 0..1000         a thousand of them; tells which break a promise
-  havipd-lab simulate --invariants            the promises that every run is held against
-  havipd-lab simulate --seed 42 --print       the same scenario as a file to change
+  havipd-lab simulate --seed 42
+      what happens in scenario 42 of those that the tests draw
+  havipd-lab simulate --seeds 0..1000
+      a thousand of them; tells which break a promise
+  havipd-lab simulate --invariants
+      the promises that every run is held against
+  havipd-lab simulate --seed 42 --print
+      the same scenario as a file to change
   havipd-lab simulate night.toml --config /etc/havipd/havipd.toml --node a
-                                            a script of faults on your own cluster
+      a script of faults on your own cluster
 
 A scenario names nodes as the cluster does, HAVIPs by number from 0:
   name = "the active node dies in a partition"
@@ -44,7 +48,8 @@ A scenario names nodes as the cluster does, HAVIPs by number from 0:
   [expect]
   moves-max = 2
 
-Exit status: 0 every promise was kept, 1 one was broken, 78 the scenario or the configuration is wrong."#;
+Exit status: 0 every promise was kept, 1 one was broken, 78 the scenario
+or the configuration is wrong."#;
 
 /// `havipd-lab simulate`.
 #[derive(Debug, Clone, clap::Args)]
@@ -169,7 +174,8 @@ fn last(trace: &str, count: usize, all: bool) -> String {
     let mut kept: Vec<&str> = vec![];
     for line in trace.lines() {
         let (_, words) = line.split_at_checked(12).unwrap_or(("", line));
-        let again = ["reads back", "announces", "read havip", "instance:"].iter().any(|w| words.contains(w));
+        let again =
+            ["reads back", "announces", "read havip", "list havips", "instance:"].iter().any(|w| words.contains(w));
         if !again {
             // Something happened: from here on even the same answer is news.
             said.clear();

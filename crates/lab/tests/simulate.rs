@@ -98,7 +98,9 @@ fn a_script_is_played_with_its_account() {
     let out = simulate(&[file.to_str().unwrap()]);
     let shown = text(&out.stdout);
     assert_eq!(out.status.code(), Some(0), "{shown}{}", text(&out.stderr));
-    for part in ["STEP Crash", "b backup -> claiming", "b claiming -> active", "crash (seed 0)", "1 move(s)"] {
+    for part in
+        ["STEP { crash = ", "b backup -> claiming", "b claiming -> active", "crash (seed 0)", "1 move, active b"]
+    {
         assert!(shown.contains(part), "{part:?} is not in\n{shown}");
     }
     let short = simulate(&["--trace", "0", file.to_str().unwrap()]);

@@ -93,9 +93,11 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moves: usize = self.moves.iter().map(Vec::len).sum();
+        let counted = |n: usize| if n == 1 { "1 move".to_owned() } else { format!("{n} moves") };
+        let active: Vec<&str> = self.active.iter().map(|node| node.as_deref().unwrap_or("nobody")).collect();
         writeln!(
             f,
-            "{} (seed {}): {:.0} s simulated, {} turns, {} datagrams, {} calls, {} forged, {moves} move(s), active {:?}",
+            "{} (seed {}): {:.0} s simulated, {} turns, {} datagrams, {} calls, {} forged, {}, active {}",
             self.scenario.name,
             self.scenario.seed,
             self.simulated.as_secs_f64(),
@@ -103,7 +105,8 @@ impl fmt::Display for Report {
             self.stats.datagrams,
             self.stats.calls,
             self.stats.forged,
-            self.active,
+            counted(moves),
+            active.join(", "),
         )?;
         match self.converged {
             Some(after) => writeln!(f, "settled {:.1} s after the faults ended", after.as_secs_f64())?,

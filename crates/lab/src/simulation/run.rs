@@ -4,6 +4,7 @@ use super::invariants::i03_convergence::bound;
 use super::report::{Report, Violation};
 use super::scenario::Scenario;
 use super::world::World;
+use std::time::Duration;
 
 /// Lines of the account that a report shows.
 const SHOWN: usize = 120;
@@ -66,10 +67,17 @@ fn unexpected(report: &Report) -> Option<String> {
     if let Some(wanted) = &expect.active
         && let Some(active) = report.active.iter().find(|a| a.as_deref().unwrap_or_default() != wanted)
     {
-        return Some(format!("{active:?} is active in the end, not {wanted:?}"));
+        let word = |node: Option<&str>| node.filter(|name| !name.is_empty()).unwrap_or("nobody").to_owned();
+        return Some(format!("{} is active in the end, not {}", word(active.as_deref()), word(Some(wanted))));
     }
     report.moves.iter().find_map(|moves| {
         let wrong = expect.moves.is_some_and(|n| moves.len() != n) || expect.moves_max.is_some_and(|n| moves.len() > n);
-        wrong.then(|| format!("{} move(s) ({moves:?}), expected {expect:?}", moves.len()))
+        let told = |(at, to): &(Duration, String)| format!("to {to} at {:.1} s", at.as_secs_f64());
+        wrong.then(|| {
+            let most = expect.moves_max.map(|n| format!("at most {n}"));
+            let wanted = expect.moves.map(|n| n.to_string()).or(most).unwrap_or_default();
+            let moves: Vec<String> = moves.iter().map(told).collect();
+            format!("the number of moves is {}, expected {wanted}: {}", moves.len(), moves.join(", "))
+        })
     })
 }

@@ -5,7 +5,7 @@ use super::watch::Seen;
 use super::world::{BEGINNING, World};
 use havipd_core::model::action::{Action, Actions, Persisted};
 use havipd_core::model::cloud::CallClass;
-use havipd_core::model::event::Event;
+use havipd_core::model::event::{Event, Reply};
 use havipd_core::model::ids::BootId;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -141,7 +141,10 @@ impl World {
             }
             Action::RecordLate { step, .. } => self.note(Some(host), || format!("late: {}", step.what)),
             Action::Warn { text, .. } => self.note(Some(host), || format!("warns: {text}")),
-            Action::Reply { reply, .. } => self.note(Some(host), || format!("answers: {reply:?}")),
+            Action::Reply { reply, .. } => self.note(Some(host), || match reply {
+                Reply::Done(text) => format!("answers: {text}"),
+                Reply::Refused(text) => format!("refuses: {text}"),
+            }),
             Action::DrawBootId => {
                 let boot = BootId(self.rng.u128(1..).to_be_bytes());
                 self.note(Some(host), || "draws another boot id".to_owned());

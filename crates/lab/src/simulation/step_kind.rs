@@ -299,3 +299,10 @@ impl StepKind {
         }
     }
 }
+
+impl StepKind {
+    /// As a scenario has it.
+    pub(super) fn text(&self) -> String {
+        toml::Value::try_from(self).map_or_else(|error| error.to_string(), |value| value.to_string())
+    }
+}

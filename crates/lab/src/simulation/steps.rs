@@ -10,7 +10,7 @@ use std::time::Duration;
 
 impl World {
     pub(super) fn carry_out_step(&mut self, kind: &StepKind) {
-        self.note(None, || format!("STEP {kind:?}"));
+        self.note(None, || format!("STEP {}", kind.text()));
         self.see(&Seen::Did { kind });
         match kind {
             StepKind::Start { node } => self.start(self.node(node)),
