@@ -16,6 +16,7 @@ use super::timeline::{Move, Story};
 use crate::emulator::{Control, Emulator, EmulatorError};
 use crate::simulation::cloud::MasterChange;
 use havipd::clock;
+use havipd::control::SOCKET;
 use havipd_core::model::time::Instant;
 use havipd_core::wire::session::SessionState;
 use std::collections::VecDeque;
@@ -83,6 +84,8 @@ struct Node {
     changed: Instant,
     /// When its guest last announced the address.
     announced: Instant,
+    /// When it was continued after a stop; its role is one of before until it speaks.
+    continued: Option<Instant>,
 }
 
 /// All of it; dropping it kills the daemons and removes the directory.
@@ -129,6 +132,11 @@ impl Cluster {
     /// Shows a refusal among the news.
     pub fn complain(&mut self, error: &ActError) {
         self.say(error.to_string());
+    }
+
+    /// Says something to whoever looks.
+    pub fn answer(&mut self, text: &str) {
+        self.say(text.to_owned());
     }
 
     /// The end of each daemon's log.
@@ -227,6 +235,7 @@ impl Cluster {
             drained: status.is_some_and(|s| s.drained),
             sessions: status.map_or_else(sessions, |s| s.sessions.clone()),
             api: node.api.or(self.api_of_all).map(|(fault, _)| fault),
+            socket: node.directory.join("run").join(SOCKET).display().to_string(),
         }
     }
 
@@ -256,6 +265,7 @@ impl Node {
             api: None,
             changed: Instant::default(),
             announced: Instant::default(),
+            continued: None,
         }
     }
 

@@ -66,6 +66,8 @@ pub struct NodeFacts {
     pub sessions: Vec<Session>,
     /// What is wrong with its API.
     pub api: Option<ApiFault>,
+    /// Its control socket.
+    pub socket: String,
 }
 
 /// The emulated cloud; nodes by name, strangers by id.
@@ -206,6 +208,7 @@ pub(super) mod tests {
             drained: false,
             sessions: peers.map(|peer| Session { peer, state: SessionState::Up }).collect(),
             api: None,
+            socket: format!("/x/{name}/control.sock"),
         }
     }
 

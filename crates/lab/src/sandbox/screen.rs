@@ -88,6 +88,8 @@ impl Drop for Terminal {
 enum Meaning {
     Select(usize),
     Do(Act<usize>),
+    /// Nothing is done, and this is why.
+    Say(String),
     Quit,
 }
 
@@ -109,6 +111,7 @@ pub async fn show(cluster: &mut Cluster, terminal: &mut Terminal) -> io::Result<
                     Some(Meaning::Quit) => return Ok(Code::Done.into()),
                     Some(Meaning::Select(node)) => selected = node,
                     Some(Meaning::Do(act)) => do_it(cluster, &act).await,
+                    Some(Meaning::Say(text)) => cluster.answer(&text),
                     None => {}
                 }
                 terminal.draw(&cluster.facts(), selected)?;
@@ -135,7 +138,9 @@ fn meaning(key: Key, facts: &Facts, selected: usize, api_of_all: Option<ApiFault
         Key::Escape | Key::End | Key::Char('q') => return Some(Meaning::Quit),
         Key::Char(digit @ '1'..='9') => {
             let number = usize::try_from(digit.to_digit(10)?).ok()? - 1;
-            return (number < count).then_some(Meaning::Select(number));
+            let there = number < count;
+            let none = || Meaning::Say(format!("there is no node {digit}: they are 1 to {count}"));
+            return Some(if there { Meaning::Select(number) } else { none() });
         }
         Key::Char('k') => Act::Kill(selected),
         Key::Char('s') => Act::Stop(selected),
@@ -143,6 +148,9 @@ fn meaning(key: Key, facts: &Facts, selected: usize, api_of_all: Option<ApiFault
         Key::Char('t') => Act::Terminate(selected),
         Key::Char('r') => Act::Start(selected),
         Key::Char('p') => Act::Partition(vec![selected]),
+        Key::Char('o') if (0..count).all(|n| n == selected || facts.cuts.contains(&(selected, n))) => {
+            return Some(Meaning::Say(format!("what {} sends is lost already; h heals first", node.name)));
+        }
         Key::Char('o') => Act::OneWay { from: selected, to: (0..count).filter(|&n| n != selected).collect() },
         Key::Char('h') => Act::Heal,
         Key::Char('w') => Act::Switchover(selected),
@@ -151,7 +159,10 @@ fn meaning(key: Key, facts: &Facts, selected: usize, api_of_all: Option<ApiFault
         Key::Char('a') => Act::Api { node: Some(selected), fault: next_fault(node.api) },
         Key::Char('A') => Act::Api { node: None, fault: next_fault(api_of_all) },
         Key::Char('P') => Act::Profile(next_profile(&facts.cloud.profile)),
-        _ => return None,
+        Key::Char(other) => {
+            let shown = other.to_string().replace(havipd_core::model::plain::is_odd, "?");
+            return Some(Meaning::Say(format!("the key {shown} does nothing; the two lines below have those that do")));
+        }
     };
     Some(Meaning::Do(act))
 }
@@ -228,7 +239,10 @@ mod tests {
         facts.nodes[1].drained = true;
         assert_eq!(press('d', &facts), Some(Meaning::Do(Act::Undrain(1))));
         assert_eq!(press('3', &facts), Some(Meaning::Select(2)));
-        assert_eq!(press('4', &facts), None);
+        assert_eq!(press('4', &facts), Some(Meaning::Say("there is no node 4: they are 1 to 3".to_owned())));
+        assert!(matches!(press('x', &facts), Some(Meaning::Say(text)) if text.starts_with("the key x does nothing")));
+        facts.cuts = vec![(0, 1), (1, 0), (1, 2), (2, 1)];
+        assert!(matches!(press('o', &facts), Some(Meaning::Say(text)) if text.contains("h heals first")));
         assert_eq!(press('q', &facts), Some(Meaning::Quit));
         for key in [Key::End, Key::Escape] {
             assert_eq!(meaning(key, &facts, 1, None), Some(Meaning::Quit), "{key:?}");

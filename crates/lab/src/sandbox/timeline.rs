@@ -78,7 +78,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Move {
-    /// Its number, from 1.
+    /// How many times packets have gone to another node so far; 0 at the start.
     pub number: usize,
     /// Who had it before; `None` at the start.
     pub from: Option<String>,
@@ -100,9 +100,9 @@ impl Move {
     pub fn title(&self) -> String {
         let Self { number, to, epoch, cause, total_ms, .. } = self;
         match &self.from {
-            Some(from) if from == to => format!("move {number}: {to} again, {total_ms:.1} ms ({cause}, epoch {epoch})"),
+            Some(from) if from == to => format!("{to} again, {total_ms:.1} ms ({cause}, epoch {epoch})"),
             Some(from) => format!("move {number}: {from} -> {to}, {total_ms:.1} ms ({cause}, epoch {epoch})"),
-            None => format!("move {number}: to {to}, {total_ms:.1} ms ({cause}, epoch {epoch})"),
+            None => format!("start: to {to}, {total_ms:.1} ms ({cause}, epoch {epoch})"),
         }
     }
 }
@@ -135,7 +135,6 @@ pub struct Story {
     had_packets: Option<String>,
     settled: Option<(String, u64)>,
     holders: Vec<String>,
-    count: usize,
 }
 
 impl Story {
@@ -249,7 +248,7 @@ impl Story {
         }
         self.settled = Some((to.clone(), epoch));
         let mut moments = std::mem::take(&mut self.pending);
-        moments.sort_by_key(|m| m.at);
+        in_order(&mut moments);
         let zero = zero(&moments).unwrap_or(active_since);
         let end = active_since.max(self.packets_since);
         let relevant = |m: &&Moment| m.at >= zero || matches!(m.what, What::LastHeard { .. });
@@ -259,10 +258,17 @@ impl Story {
         if from.as_ref() != Some(&to) {
             self.holders.push(to.clone());
         }
-        self.count += 1;
         let claim = self.claims.iter().find(|(n, _)| *n == to);
         let cause = claim.map_or_else(|| "unknown".to_owned(), |(_, cause)| cause.clone());
-        Some(Move { number: self.count, from, to, epoch, cause, total_ms: millis(zero, end), steps: shorten(steps) })
+        Some(Move {
+            number: self.packet_moves,
+            from,
+            to,
+            epoch,
+            cause,
+            total_ms: millis(zero, end),
+            steps: shorten(steps),
+        })
     }
 }
 
@@ -272,6 +278,45 @@ fn zero(moments: &[Moment]) -> Option<Instant> {
     let begin = moments.iter().find(begins)?.at;
     let act = moments.iter().rev().find(|m| m.at <= begin && matches!(m.what, What::Act(_)));
     Some(act.map_or(begin, |m| m.at))
+}
+
+/// By time, and causes before their effects where both have the same one: what daemons date is rounded, and what the cloud and
+/// the network see is not.
+fn in_order(moments: &mut [Moment]) {
+    moments.sort_by_key(|m| m.at);
+    for at in 1..moments.len() {
+        // Steps of one write do not overtake each other: one that stands too late goes before the first that follows from it.
+        let late = &moments[at];
+        let Some((node, rank)) = stage(&late.text) else { continue };
+        let follows = |m: &Moment| {
+            late.at.since(m.at) < SAME && stage(&m.text).is_some_and(|(n, r)| r > rank && (n == node || n.is_empty()))
+        };
+        if let Some(first) = (0..at).find(|i| follows(&moments[*i])) {
+            let date = moments[first].at;
+            moments[first..=at].rotate_right(1);
+            moments[first].at = date;
+        }
+    }
+}
+
+/// Which step of a claim's write it is, and whose: no step of one write comes before one of a lower number.
+fn stage(text: &str) -> Option<(&str, u8)> {
+    if text.starts_with("packets go to ") {
+        return Some(("", 4));
+    }
+    if let Some((node, _)) = text.split_once(" claiming (").filter(|(node, _)| !node.contains(' ')) {
+        return Some((node, 0));
+    }
+    let (node, step) = text.split_once(": ")?;
+    let rank = match step {
+        _ if step.starts_with("epoch ") && step.contains(" begins") => 0,
+        _ if step.ends_with(" queued") => 1,
+        _ if step.ends_with(" sent") => 2,
+        _ if step.contains(" reaches the cloud") => 3,
+        _ if step.starts_with("write answered") || step.starts_with("write failed") => 5,
+        _ => return None,
+    };
+    Some((node, rank))
 }
 
 fn millis(zero: Instant, at: Instant) -> f64 {

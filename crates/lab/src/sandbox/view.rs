@@ -1,8 +1,11 @@
 //! Draws [`Facts`] as lines of text; pure, so that tests compare whole screens.
 
-use super::facts::{Facts, NodeFacts, Process};
+use super::facts::{Facts, NodeFacts, Process, Session};
 use super::setup::ADDRESS;
 use havipd_core::wire::session::SessionState;
+
+/// Sessions that the column has room for.
+const FEW: usize = 4;
 
 /// Keys, always on the screen.
 const HELP: [&str; 2] = [
@@ -78,8 +81,9 @@ impl Line {
 #[must_use]
 pub fn render(facts: &Facts, selected: usize, width: usize, height: usize) -> Vec<Line> {
     let mut lines = vec![title(facts)];
-    lines.push(Line::new("   node process        role      epoch  hears            API", Style::Dim));
-    let roomy = facts.nodes.len() * 2 + 14 <= height;
+    let digits = " ".repeat(facts.nodes.len().to_string().len());
+    lines.push(Line::new(format!("{digits}  node process        role      epoch  hears            API"), Style::Dim));
+    let roomy = facts.nodes.len() * 2 + 15 <= height;
     for (number, node) in facts.nodes.iter().enumerate() {
         lines.push(node_line(facts, number, node, number == selected));
         if roomy || number == selected {
@@ -88,6 +92,7 @@ pub fn render(facts: &Facts, selected: usize, width: usize, height: usize) -> Ve
     }
     lines.push(cloud(facts));
     lines.push(network(facts));
+    lines.extend(facts.nodes.get(selected).map(socket));
     let news = if roomy { 2 } else { 1 };
     let room = height.saturating_sub(lines.len() + news + HELP.len());
     lines.extend(last_move(facts, room));
@@ -138,13 +143,21 @@ fn node_line(facts: &Facts, number: usize, node: &NodeFacts, selected: bool) -> 
         "fault" => Style::Bad,
         _ => Style::Plain,
     };
-    let sessions: Vec<String> =
-        node.sessions.iter().map(|s| format!("{}:{}", facts.nodes[s.peer].name, s.state.as_str())).collect();
+    let session = |s: &Session| format!("{}:{}", facts.nodes[s.peer].name, s.state.as_str());
+    // Of many the column shows those that are not as they should be.
+    let sessions: Vec<String> = if node.sessions.len() <= FEW {
+        node.sessions.iter().map(session).collect()
+    } else {
+        let (up, other): (Vec<&Session>, Vec<&Session>) =
+            node.sessions.iter().partition(|s| s.state == SessionState::Up);
+        std::iter::once(format!("{} up", up.len())).chain(other.into_iter().map(session)).collect()
+    };
     let all_up = node.sessions.iter().all(|s| s.state == SessionState::Up);
     let hears = if node.process.runs() { sessions.join(" ") } else { "-".to_owned() };
     let api = node.api.map_or_else(|| "ok".to_owned(), |fault| fault.to_string());
     let api_style = if node.api.is_some() { Style::Bad } else { Style::Plain };
-    let name = format!("{mark}{} {:<4} ", number + 1, node.name);
+    let digits = facts.nodes.len().to_string().len();
+    let name = format!("{mark}{:>digits$} {:<4} ", number + 1, node.name);
     Line::new(name, if selected { Style::Bold } else { Style::Plain })
         .and(format!("{process:<14} "), process_style)
         .and(format!("{role:<9} "), role_style)
@@ -171,6 +184,11 @@ fn cloud(facts: &Facts) -> Line {
         .and(or_nobody(&cloud.master), if agree { Style::Good } else { Style::Change })
         .and("  packets to: ", Style::Plain)
         .and(or_nobody(&cloud.packets), if agree { Style::Good } else { Style::Change })
+}
+
+/// How another terminal asks that node.
+fn socket(node: &NodeFacts) -> Line {
+    Line::new(format!(" socket  havipctl --socket {} status", node.socket), Style::Dim)
 }
 
 fn network(facts: &Facts) -> Line {
@@ -242,7 +260,7 @@ mod tests {
         facts.news = vec!["a is killed (SIGKILL)".to_owned(), "c is frozen (SIGSTOP)".to_owned()];
         let step = |n: usize| Step { ms: 10.0 * f64::from(u32::try_from(n).unwrap()), text: format!("step {n}") };
         facts.last_move = Some(Move {
-            number: 2,
+            number: 1,
             from: Some("a".to_owned()),
             to: "b".to_owned(),
             epoch: 2,
@@ -266,7 +284,7 @@ mod tests {
 
  cloud   192.0.2.100  bound: a  master: a  packets to: a
  network whole
-
+ socket  havipctl --socket /x/a/control.sock status
 
 
 
@@ -296,12 +314,12 @@ mod tests {
 
  cloud   192.0.2.100  bound: b  master: b  packets to: b
  network cut: a | b   c -x-> a
- move 2: a -> b, 1008.0 ms (peer-dead, epoch 2)
+ socket  havipctl --socket /x/b/control.sock status
+ move 1: a -> b, 1008.0 ms (peer-dead, epoch 2)
        0.0 ms  step 0
       10.0 ms  step 1
       20.0 ms  step 2
-      30.0 ms  step 3
-                (4 more)
+                (5 more)
       80.0 ms  step 8
       90.0 ms  step 9
      100.0 ms  step 10
@@ -311,6 +329,28 @@ mod tests {
  1-9 node  k kill  s stop  c cont  t term  r start  p partition  o one-way
  w switch over  d drain  a API  A API of all  h heal all  P profile  q quit";
         assert_eq!(screen(&after_a_move(12), 1, 80, 24), expected[1..]);
+    }
+
+    #[test]
+    fn the_columns_hold_for_sixteen_nodes() {
+        let mut facts = calm();
+        facts.nodes = (0..16)
+            .map(|n| {
+                let name = char::from(b'a' + u8::try_from(n).unwrap()).to_string();
+                let up = |peer| Session { peer, state: SessionState::Up };
+                let sessions = (0..16).filter(|peer| *peer != n).map(up).collect();
+                NodeFacts { name, sessions, ..facts.nodes[1].clone() }
+            })
+            .collect();
+        facts.nodes[9].sessions[2].state = SessionState::Down;
+        let text = screen(&facts, 0, 80, 24);
+        for line in [
+            "    node process        role      epoch  hears            API",
+            "> 1 a    up 4001        backup    1      15 up            ok",
+            " 10 j    up 4001        backup    1      14 up c:down     ok",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line:?} is not in\n{text}");
+        }
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn without_a_terminal_it_prints_what_happens() {
     let mut running = Running::start(TempDir::new().unwrap(), &[]);
     running.says("emulated cloud at http://127.0.0.1:");
     running.says("a active (confirmed, epoch 1)");
-    running.says("move 1: to a");
+    running.says("start: to a");
     running.signal(Signal::TERM);
     let (status, left) = running.end();
     assert_eq!((status.code(), left), (Some(143), Vec::new()));
@@ -57,7 +57,7 @@ fn a_kept_directory_stays_private() {
     use std::os::unix::fs::PermissionsExt;
     let directory = TempDir::new().unwrap();
     let mut running = Running::start(directory, &["--keep"]);
-    running.says("move 1: to a");
+    running.says("start: to a");
     running.signal(Signal::TERM);
     let path = running.directory.path().to_owned();
     let mut running = running;
@@ -78,7 +78,7 @@ fn quiet(mut child: Guard, directory: &TempDir) -> (Option<i32>, String, Vec<Str
 #[test]
 fn a_reader_that_goes_ends_it_though_it_has_nothing_to_say() {
     let mut watched = Running::start(TempDir::new().unwrap(), &[]);
-    watched.says("move 1: to a");
+    watched.says("start: to a");
     for running in [ready(), watched] {
         let daemons = running.daemons();
         assert_eq!(daemons.len(), 3);
@@ -93,7 +93,7 @@ fn the_end_of_its_input_ends_it_and_no_script() {
     let directory = TempDir::new().unwrap();
     let command_of = command(&directory, &[]);
     let mut running = Running::of(directory, command_of, Stdio::piped());
-    running.says("move 1: to a");
+    running.says("start: to a");
     let daemons = running.daemons();
     drop(running.child.0.stdin.take());
     daemons.iter().for_each(ends);
@@ -146,7 +146,7 @@ fn who_waits_for_the_end_needs_no_processor() {
         let directory = TempDir::new().unwrap();
         let command_of = command(&directory, &[]);
         let mut running = Running::of(directory, command_of, stdin);
-        running.says("move 1: to a");
+        running.says("start: to a");
         let thread = ticks(running.child.0.id(), "audience").expect("somebody waits");
         assert!(thread < 5, "{thread} ticks");
         running.signal(Signal::TERM);

@@ -127,10 +127,10 @@ fn keys_act_and_the_terminal_is_as_before() {
     session.shows("\x1b[?1049h");
     session.shows("q quit");
     session.shows("master: ");
-    session.shows("move 1: to a");
+    session.shows("start: to a");
     session.press("1k");
     session.shows("a is killed (SIGKILL)");
-    session.shows("move 2: a -> ");
+    session.shows("move 1: a -> ");
     session.press("r");
     session.shows("a is started");
     session.press("3p");
@@ -170,7 +170,7 @@ fn a_signal_leaves_the_terminal_as_before() {
 fn a_terminal_that_is_closed_ends_it_and_its_daemons() {
     for controlling in [false, true] {
         let mut session = Session::on(Pty::open(), controlling);
-        session.shows("move 1: to a");
+        session.shows("start: to a");
         let daemons = session.daemons();
         let Session { pty, mut child, directory, .. } = session;
         drop(pty);

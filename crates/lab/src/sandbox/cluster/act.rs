@@ -109,7 +109,10 @@ impl Cluster {
         let pid = daemon.pid;
         match signal {
             Signal::STOP => node.process = Process::Frozen { pid },
-            Signal::CONT => node.process = Process::Running { pid },
+            Signal::CONT => {
+                node.process = Process::Running { pid };
+                node.continued = Some(clock::now());
+            }
             _ => {}
         }
         Ok(())
@@ -129,6 +132,7 @@ impl Cluster {
         let daemon =
             started.map_err(|source| ClusterError::Daemon { node: self.plan.nodes[number].name.clone(), source })?;
         node.process = Process::Running { pid: daemon.pid };
+        node.continued = None;
         node.daemon = Some(daemon);
         Ok(())
     }

@@ -32,6 +32,7 @@ impl Cluster {
                 if let Some(status) = status.as_ref().filter(|_| at.since(node.changed) >= STATUS_AGE) {
                     node.role = Some(status.role.to_string());
                 }
+                node.continued = node.continued.filter(|continued| at.since(*continued) < STATUS_AGE);
                 node.status = status;
                 Vec::new()
             }
@@ -58,6 +59,7 @@ impl Cluster {
             self.nodes[node].role = Some(to.clone());
             self.nodes[node].changed = clock::now();
             self.nodes[node].announced = Instant::default();
+            self.nodes[node].continued = None;
         }
         let before = self.story.previous(Some(name)).and_then(|b| self.plan.nodes.iter().position(|n| n.name == b));
         self.look_at_calls();
@@ -97,7 +99,8 @@ impl Cluster {
         }
     }
 
-    /// Sends the gratuitous ARPs that guests would send: with `interface = "none"` no daemon does.
+    /// Sends the gratuitous ARPs that guests would send: with `interface = "none"` no daemon does. One that goes on after a
+    /// stop sends none before its daemon has said what it is now: a daemon checks its leadership before each.
     pub(super) fn announce(&mut self) {
         if self.control.view().profile.announcements == Announcements::Ignored {
             return;
@@ -109,7 +112,7 @@ impl Cluster {
                 Some("active") => ANNOUNCE[1],
                 _ => continue,
             };
-            if node.process.runs() && now.since(node.announced) >= pause {
+            if node.process.runs() && node.continued.is_none() && now.since(node.announced) >= pause {
                 node.announced = now;
                 let _ = self.control.announce(&plan.instance(), HAVIP);
             }

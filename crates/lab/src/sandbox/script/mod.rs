@@ -20,32 +20,44 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The language in one screen, for `--help`.
 pub const HELP: &str = "\
 Examples:
-  havipd-lab sandbox                               three nodes in a live view, with keys that break things
-  havipd-lab sandbox --script failover             unattended: kills, moves and their timelines; 1 if the HAVIP did not follow
-  havipd-lab sandbox --nodes 2 --witness --profile first-stays --script my.txt
+  havipd-lab sandbox
+      three nodes in a live view, with keys that break things
+  havipd-lab sandbox --script failover
+      unattended: kills, moves and their timelines; 1 if the HAVIP did not
+      follow
+  havipd-lab sandbox --nodes 2 --witness --profile first-stays \\
+      --script my.txt
 
-A script has one command a line; # begins a comment. NODE is the name of a node (a, b, c, ...), or
-  active    who is active now          previous  who was, before that
+A script has one command a line; # begins a comment. NODE is the name of
+a node (a, b, c, ...), or
+  active    who is active now
+  previous  who was, before that
   standby   the first node that runs and is not active
 
-  wait FACT                     until it is so             expect FACT     or end with 1
-     FACT: active [NODE]        a daemon is active, the cloud names it, packets go to it
-           holder NODE          the cloud names it as master
-           packets NODE         packets go to it
-           up NODE              its daemon runs and hears every other that runs
-           moves N              packets went to another node N times since the start
-  kill | stop | cont | term | start NODE      SIGKILL, SIGSTOP, SIGCONT, SIGTERM, start again
-  partition NODE[,NODE]         cut off from all others; the API stays in reach
-  partition NODE -> NODE[,NODE] what the first sends to the others is lost
-  api NODE|all STATUS|hang|throttle|ok        break or repair the API
-  heal                          end all partitions and faults of the API
-  switchover NODE               planned move; waits until NODE is active
-  drain NODE | undrain NODE     hand over and stay ineligible; end of that
-  profile NAME                  another profile of the emulated cloud
-  pause DURATION                go on later
-  note TEXT                     say something
-  within DURATION COMMAND       for wait, expect, switchover, drain, undrain: how long it may take
-                                (default 30s; expect: 0s). Durations are like 500ms, 10s, 2m.";
+  wait FACT                  until it is so
+  expect FACT                it is so, or the script ends with 1
+     FACT: active [NODE]     active, the cloud names it, packets go there
+           holder NODE       the cloud names it as master
+           packets NODE      packets go to it
+           up NODE           its daemon runs and hears the others
+           moves N           packets went elsewhere N times so far
+  kill NODE                  SIGKILL
+  stop NODE | cont NODE      SIGSTOP, SIGCONT
+  term NODE | start NODE     SIGTERM; start again
+  partition NODE[,NODE]      cut off from the others, but not from the API
+  partition NODE -> NODE[,NODE]
+                             what the first sends to the others is lost
+  api NODE|all STATUS|hang|throttle|ok
+                             break or repair the API
+  heal                       end all partitions and faults of the API
+  switchover NODE            planned move; waits until NODE is active
+  drain NODE | undrain NODE  hand over, stay ineligible; end of that
+  profile NAME               another profile of the emulated cloud
+  pause DURATION             go on later
+  note TEXT                  say something
+  within DURATION COMMAND    for wait, expect, switchover, drain, undrain:
+                             how long it may take (default 30s; expect:
+                             0s). Durations are like 500ms, 10s, 2m.";
 
 /// A node, as a script names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
