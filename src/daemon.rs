@@ -12,7 +12,7 @@ use crate::runtime::signals::{Signal, Signals};
 use crate::runtime::stale;
 use crate::status::Published;
 use crate::systemd::{
-    DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, odd_directory, stop_timeout, unit_of_this_process,
+    DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, odd_directory, stop_timeout, unit_of_this_process, unit_user,
 };
 use crate::{process, state};
 use clap::Parser;
@@ -37,7 +37,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Keeps a Baidu AI Cloud HAVIP on exactly one healthy node.
 #[derive(Debug, Parser)]
-#[command(name = "havipd", version, about)]
+#[command(name = "havipd", version, about, max_term_width = 80)]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, value_name = "FILE", default_value = "/etc/havipd/havipd.toml")]
@@ -109,7 +109,12 @@ fn check_config(arguments: &Arguments) -> Code {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let known = Known {
         longest_pause: state::peek(&state, state::PATIENCE).ok().flatten().map(|s| s.longest_pause),
-        stop_timeout: runtime.ok().and_then(|runtime| runtime.block_on(unit_stop_timeout())),
+        stop_timeout: runtime.as_ref().ok().and_then(|runtime| runtime.block_on(unit_stop_timeout())),
+        // Whoever else checks a file sees it as the daemon that he starts will.
+        unit_user: runtime
+            .ok()
+            .filter(|_| rustix::process::geteuid().is_root())
+            .and_then(|runtime| runtime.block_on(unit_user(OsStr::new("systemctl"), DEFAULT_UNIT, JOB_PATIENCE))),
     };
     let (code, text) = match load(&arguments.config, arguments.node.clone(), &known) {
         Ok(loaded) => (Code::Done, loaded.report()),
@@ -168,7 +173,7 @@ async fn daemon(arguments: Arguments, logging: &Logging) -> Result<Code, Refusal
     // Without systemd nobody waits for an answer of it.
     let supervised = std::env::var_os("NOTIFY_SOCKET").is_some();
     let stop_timeout = if supervised { unit_stop_timeout().await } else { None };
-    let known = Known { longest_pause, stop_timeout };
+    let known = Known { longest_pause, stop_timeout, unit_user: None };
 
     // A wrong file first: without it nothing else matters.
     let place = || load(&arguments.config, arguments.node.clone(), &known);

@@ -9,7 +9,7 @@
 
 mod job;
 
-pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, stop_timeout, unit_of_this_process};
+pub use job::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, stop_timeout, unit_of_this_process, unit_user};
 
 use crate::clock;
 use crate::worker::{Latest, Worker};

@@ -12,6 +12,8 @@ pub struct Environment {
     pub node: Option<String>,
     /// Every address of every local interface.
     pub local_addresses: Vec<IpAddr>,
+    /// Those of them that end by themselves unless they are renewed, as leases of DHCP do.
+    pub leased_addresses: Vec<IpAddr>,
     /// The host's name, as `uname` gives it.
     pub host_name: Option<String>,
     /// `$CREDENTIALS_DIRECTORY`, where systemd puts what `LoadCredential=` names.
@@ -22,6 +24,8 @@ pub struct Environment {
     pub longest_pause: Option<Duration>,
     /// `TimeoutStopSec` of the unit, if there is one.
     pub stop_timeout: Option<Duration>,
+    /// The number of the user that the unit runs as, where root checks a file for it.
+    pub unit_user: Option<u32>,
 }
 
 /// The files that a configuration names.

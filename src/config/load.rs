@@ -1,6 +1,7 @@
 //! Reads the configuration and what it names from the disk, and learns what the process knows of
 //! itself. Besides `secret_file`, the only place of the configuration with I/O.
 
+use super::access::User;
 use super::check::{LoadError, Loaded, Source, check};
 use super::diagnostic::{Diagnostics, locate};
 use super::environment::{Disk, Environment};
@@ -25,11 +26,13 @@ impl Environment {
         Self {
             node,
             local_addresses,
+            leased_addresses: Vec::new(),
             host_name: rustix::system::uname().nodename().to_str().ok().map(str::to_owned),
             credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
             credentials_in_environment: pairs.iter().any(|(id, secret)| set(id) && set(secret)),
             longest_pause: None,
             stop_timeout: None,
+            unit_user: None,
         }
     }
 }
@@ -49,7 +52,7 @@ pub fn load(path: &Path, env: &Environment) -> Result<Loaded, LoadError> {
     let absolute = std::path::absolute(path).map_err(|e| at(None, format!("cannot be found: {e}")))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
     let source = Source { name: &name, directory, text: &text };
-    check(source, env, &RealDisk(secret_file::Reader::of_process()))
+    check(source, env, &RealDisk(secret_file::Reader::of_process(), env.unit_user.and_then(User::of_host)))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
@@ -67,11 +70,12 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// The disk of this host.
-struct RealDisk(secret_file::Reader);
+struct RealDisk(secret_file::Reader, Option<User>);
 
 impl Disk for RealDisk {
     fn secret(&self, path: &Path) -> Result<Secret, String> {
-        secret_file::read_as(path, &self.0).map_err(|e| e.to_string())
+        let secret = secret_file::read_as(path, &self.0).map_err(|e| e.to_string())?;
+        self.1.as_ref().and_then(|user| user.obstacle(path)).map_or(Ok(secret), Err)
     }
 
     fn credentials(&self, path: &Path) -> Result<(), String> {

@@ -11,6 +11,7 @@
 //! Only `load` and [`secret_file`] touch the disk and the process; the rest is computed from the
 //! text, an [`Environment`] and a [`Disk`].
 
+mod access;
 mod build;
 pub mod check;
 pub mod diagnostic;

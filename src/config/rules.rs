@@ -5,7 +5,7 @@ use super::diagnostic::{Report, Span, quote};
 use super::document::At;
 use super::environment::Environment;
 use super::schema::show;
-use super::settings::{Cloud, Heartbeat, LocalAddress, Node, Root};
+use super::settings::{Cloud, Group, Heartbeat, LocalAddress, Node, Root};
 use havipd_core::model::tag::Tag;
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -199,6 +199,24 @@ fn cloud(cloud: &Cloud, report: &Report) {
         }
         _ => {}
     }
+}
+
+/// An address that goes where the node's own address is, which is a lease: while that is gone, so is the interface.
+pub(super) fn leased(file: &Root, local: usize, env: &Environment, report: &Report) {
+    let node = &file.nodes[local];
+    let own = node.addresses.iter().flat_map(|a| &a.value).find(|a| env.leased_addresses.contains(&a.value.ip));
+    let found = |group: &At<Group>| group.havips.iter().any(|havip| havip.interface.is_none());
+    let (Some(own), None, false) = (own, &node.interface, is_witness(node)) else { return };
+    if node.eni.is_some() || !file.groups.iter().any(found) {
+        return;
+    }
+    let text = format!(
+        "{} is a lease of DHCP here, and a HAVIP without \"interface\" is where that address is: a lease that is lost for 0.3 s \
+         moves the HAVIP",
+        own.value.ip
+    );
+    let help = "set \"interface\" of this [[node]], or of the [[group.havip]]";
+    report.warning(Some(&own.span), text, Some(help.to_owned()));
 }
 
 /// A ceiling by which the audits come too late. All HAVIPs of one VPC are read by one call.

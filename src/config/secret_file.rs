@@ -3,6 +3,7 @@
 //!
 //! The file is opened once and judged by its descriptor, so that what is judged is what is read.
 
+use super::access::{Grant, Whom, grants};
 use havipd_core::model::secret::Secret;
 use rustix::fs::{Mode, OFlags};
 use std::fs::File;
@@ -48,6 +49,8 @@ pub enum SecretFileError {
 pub struct Reader {
     /// Groups that may read: the reader's own, and `havipd`.
     pub groups: Vec<u32>,
+    /// Users that may, besides the owner, by an access control list: the reader itself, and `havipd`.
+    pub users: Vec<u32>,
     /// `$CREDENTIALS_DIRECTORY`. systemd lets the unit's user read its files by an access control
     /// list, whose mask shows where the group's bits are; the directory itself is closed to others.
     pub credentials_directory: Option<PathBuf>,
@@ -58,29 +61,45 @@ impl Reader {
     #[must_use]
     pub fn of_process() -> Self {
         let mut groups = vec![rustix::process::getegid().as_raw()];
-        groups.extend(std::fs::read_to_string("/etc/group").ok().and_then(|text| group_id(&text, "havipd")));
+        groups.extend(std::fs::read_to_string("/etc/group").ok().and_then(|text| number(&text, "havipd")));
+        let mut users = vec![rustix::process::geteuid().as_raw()];
+        users.extend(std::fs::read_to_string("/etc/passwd").ok().and_then(|text| number(&text, "havipd")));
         let credentials_directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Self { groups, credentials_directory }
+        Self { groups, users, credentials_directory }
     }
 
-    /// Whether a file of this mode and group is closed enough.
-    fn judge(&self, path: &Path, mode: u32, group: u32) -> Result<(), SecretFileError> {
+    /// Whether a file of this mode, with these grants, is closed enough.
+    fn judge(&self, path: &Path, mode: u32, group: u32, grants: &[Grant]) -> Result<(), SecretFileError> {
         let mode = mode & 0o7777;
-        if mode & 0o022 != 0 {
+        let by_systemd = self.credentials_directory.as_ref().is_some_and(|dir| path.parent() == Some(dir));
+        // Of a list, the group's bits are its mask; a credential of systemd is refused by it all the same.
+        if mode & 0o002 != 0 || grants.iter().any(|g| g.bits & 2 != 0) || (by_systemd && mode & 0o020 != 0) {
             return Err(SecretFileError::Writable { mode });
         }
         if mode & 0o007 != 0 {
             return Err(SecretFileError::Readable { mode, group, who: "everybody" });
         }
-        let by_systemd = self.credentials_directory.as_ref().is_some_and(|dir| path.parent() == Some(dir));
-        if mode & 0o070 != 0 && !by_systemd && !self.groups.contains(&group) {
-            return Err(SecretFileError::Readable { mode, group, who: "a group that is not havipd's" });
+        let foreign = |grant: &&Grant| {
+            grant.bits != 0
+                && match grant.whom {
+                    Whom::User(id) => id != 0 && !self.users.contains(&id),
+                    Whom::Group(id) => !self.groups.contains(&id),
+                }
+        };
+        match grants.iter().find(foreign).filter(|_| !by_systemd) {
+            Some(Grant { whom: Whom::Group(_), .. }) => {
+                Err(SecretFileError::Readable { mode, group, who: "a group that is not havipd's" })
+            }
+            Some(Grant { whom: Whom::User(_), .. }) => {
+                Err(SecretFileError::Readable { mode, group, who: "another user, by an access control list," })
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
-fn group_id(text: &str, name: &str) -> Option<u32> {
+/// The number of a group or user, which stands in the third field of either file.
+fn number(text: &str, name: &str) -> Option<u32> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
         (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
@@ -107,7 +126,7 @@ pub fn read_as(path: &Path, reader: &Reader) -> Result<Secret, SecretFileError> 
     if !facts.is_file() {
         return Err(SecretFileError::NotAFile);
     }
-    reader.judge(path, facts.mode(), facts.gid())?;
+    reader.judge(path, facts.mode(), facts.gid(), &grants(&file, facts.mode(), facts.gid()))?;
     if facts.len() > LONGEST {
         return Err(SecretFileError::TooLong);
     }
@@ -126,13 +145,34 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn reader(groups: &[u32]) -> Reader {
-        Reader { groups: groups.to_vec(), credentials_directory: Some("/run/credentials/havipd.service".into()) }
+        let credentials_directory = Some("/run/credentials/havipd.service".into());
+        Reader { groups: groups.to_vec(), users: vec![70], credentials_directory }
+    }
+
+    /// Of a file without a list.
+    fn judge(reader: &Reader, path: &Path, mode: u32, group: u32) -> bool {
+        reader.judge(path, mode, group, &[Grant { whom: Whom::Group(group), bits: mode >> 3 & 7 }]).is_ok()
+    }
+
+    #[test]
+    fn a_list_may_let_in_havipd_and_nobody_else() {
+        let own = reader(&[7]);
+        let by = |whom, bits| {
+            let grants = [Grant { whom: Whom::Group(0), bits: 0 }, Grant { whom, bits }];
+            own.judge(Path::new("/etc/havipd/key"), 0o640, 0, &grants).map_err(|e| e.to_string())
+        };
+        assert!(by(Whom::User(70), 4).is_ok() && by(Whom::Group(7), 4).is_ok() && by(Whom::User(71), 0).is_ok());
+        assert!(
+            by(Whom::User(71), 4).is_err_and(|e| e.contains("another user, by an access control list, can read it"))
+        );
+        assert!(by(Whom::Group(8), 4).is_err_and(|e| e.contains("a group that is not havipd's can read it")));
+        assert!(by(Whom::User(70), 6).is_err_and(|e| e.contains("can write it")));
     }
 
     #[test]
     fn only_the_owner_writes_and_only_havipd_reads() {
         let own = reader(&[7]);
-        let judge = |mode, group| own.judge(Path::new("/etc/havipd/key"), mode, group).is_ok();
+        let judge = |mode, group| judge(&own, Path::new("/etc/havipd/key"), mode, group);
         for mode in 0..=0o777_u32 {
             let ok = mode & 0o027 == 0;
             assert_eq!(judge(mode, 7), ok, "{mode:04o} of our own group");
@@ -144,17 +184,17 @@ mod tests {
     fn a_systemd_credential_shows_the_mask_of_its_list() {
         let own = reader(&[7]);
         let inside = Path::new("/run/credentials/havipd.service/key");
-        assert!(own.judge(inside, 0o440, 0).is_ok());
-        assert!(own.judge(inside, 0o444, 0).is_err());
-        assert!(own.judge(inside, 0o660, 0).is_err());
-        assert!(own.judge(Path::new("/run/credentials/other.service/key"), 0o440, 0).is_err());
+        assert!(judge(&own, inside, 0o440, 0));
+        assert!(!judge(&own, inside, 0o444, 0));
+        assert!(!judge(&own, inside, 0o660, 0));
+        assert!(!judge(&own, Path::new("/run/credentials/other.service/key"), 0o440, 0));
     }
 
     #[test]
     fn the_group_is_found_by_its_name() {
         let text = "root:x:0:\nhavipd2:x:5:\nhavipd:x:998:a,b\n";
-        assert_eq!(group_id(text, "havipd"), Some(998));
-        assert_eq!(group_id(text, "nobody"), None);
+        assert_eq!(number(text, "havipd"), Some(998));
+        assert_eq!(number(text, "nobody"), None);
     }
 
     #[test]

@@ -39,14 +39,14 @@ pub(super) struct Reloaded {
 /// # Errors
 /// What is wrong with it, or that this host is none of its nodes yet.
 pub fn load(path: &Path, node: Option<String>, known: &Known) -> Result<config::Loaded, LoadError> {
-    let addresses = match interface::Snapshot::take() {
-        Ok(host) => host.addresses.iter().filter(|a| a.usable()).map(|a| a.address).collect(),
-        Err(error) => {
-            tracing::warn!("cannot tell this host's addresses: {}", crate::errors::chain(&error));
-            Vec::new()
-        }
-    };
-    let mut env = Environment::of_process(node, addresses);
+    let host = interface::Snapshot::take().unwrap_or_else(|error| {
+        tracing::warn!("cannot tell this host's addresses: {}", crate::errors::chain(&error));
+        interface::Snapshot::default()
+    });
+    let usable = || host.addresses.iter().filter(|a| a.usable());
+    let mut env = Environment::of_process(node, usable().map(|a| a.address).collect());
+    env.leased_addresses = usable().filter(|a| a.lifetime.is_some()).map(|a| a.address).collect();
+    env.unit_user = known.unit_user;
     env.longest_pause = known.longest_pause;
     env.stop_timeout = known.stop_timeout;
     config::load(path, &env)
@@ -59,6 +59,8 @@ pub struct Known {
     pub longest_pause: Option<std::time::Duration>,
     /// The unit's TimeoutStopSec.
     pub stop_timeout: Option<std::time::Duration>,
+    /// The number of the user that the unit runs as, where root checks a file for it.
+    pub unit_user: Option<u32>,
 }
 
 /// A reload on its way.

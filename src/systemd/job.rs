@@ -61,6 +61,15 @@ pub async fn stop_timeout(systemctl: &OsStr, unit: &str, patience: Duration) -> 
     stop_timeout_in(&ask(systemctl, &arguments, patience).await.ok()?)
 }
 
+/// The number of the user that the unit runs as, if systemd runs, knows the unit, and it is not root.
+///
+/// Needs a tokio runtime with I/O and time, as [`stop_intent`].
+pub async fn unit_user(systemctl: &OsStr, unit: &str, patience: Duration) -> Option<u32> {
+    let arguments = ["show", "--no-pager", "--property=LoadState", "--property=User", unit];
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    user_in(&ask(systemctl, &arguments, patience).await.ok()?, &users)
+}
+
 async fn ask(systemctl: &OsStr, arguments: &[&str], patience: Duration) -> Result<String, String> {
     let mut command = tokio::process::Command::new(systemctl);
     command
@@ -86,6 +95,15 @@ fn intent_in(jobs: &str, unit: &str) -> StopIntent {
         matches!(words.next(), Some("restart" | "try-restart"))
     });
     if restart { StopIntent::Restart } else { StopIntent::Stop }
+}
+
+/// A user of a unit is a name or a number.
+fn user_in(properties: &str, users: &str) -> Option<u32> {
+    let value = |name: &str| properties.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let user = value("LoadState").filter(|state| *state == "loaded").and(value("User"))?;
+    let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = users.find(|fields| fields.first() == Some(&user) || fields.get(2) == Some(&user))?;
+    found.get(2)?.parse().ok().filter(|uid| *uid != 0)
 }
 
 /// Lines are `PROPERTY=VALUE`; of a unit that is not loaded the value is a default that nobody set.
@@ -125,6 +143,18 @@ mod tests {
         assert_eq!(unit_in("1:name=systemd:/x\n0::/system.slice/h@a.service/sub\n").as_deref(), Some("h@a.service"));
         assert_eq!(unit_in("0::/user.slice/session-1.scope\n"), None);
         assert_eq!(unit_in(""), None);
+    }
+
+    #[test]
+    fn the_user_is_that_of_a_loaded_unit() {
+        let users = "root:x:0:0::/root:/bin/sh\nhavipd:x:990:980::/:/sbin/nologin\n";
+        assert_eq!(user_in("LoadState=loaded\nUser=havipd\n", users), Some(990));
+        assert_eq!(user_in("User=990\nLoadState=loaded\n", users), Some(990));
+        for none in
+            ["LoadState=loaded\nUser=\n", "LoadState=loaded\nUser=root\n", "LoadState=not-found\nUser=havipd\n", ""]
+        {
+            assert_eq!(user_in(none, users), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -494,3 +494,12 @@ fn a_ceiling_by_which_audits_come_too_late_is_said_with_its_numbers() {
         says(&format!("{BASE}\n[cloud]\naudit-interval = \"5s\"\nrequests-per-second = {enough}\n"), &[]);
     }
 }
+
+#[test]
+fn a_lease_that_the_interface_follows_is_a_warning() {
+    let leased = Environment { leased_addresses: vec!["10.0.0.1".parse().expect("ip")], ..on_a() };
+    let warns = |text: &str| said_in(text, &leased).contains("10.0.0.1 is a lease of DHCP here");
+    assert!(warns(BASE) && !said(BASE).contains("lease"));
+    assert!(!warns(&with("node", "interface = \"eth0\"")) && !warns(&with("havip", "interface = \"eth0\"")));
+    assert!(!warns(&with("havip", "interface = \"none\"")));
+}
