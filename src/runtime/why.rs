@@ -183,6 +183,13 @@ impl View<'_> {
             });
             if let Some(error) = &havip.error {
                 lines.push(format!("{id}: {error}"));
+            } else if havip.repairs > 0 {
+                let times = if havip.repairs == 1 { "once".to_owned() } else { format!("{} times", havip.repairs) };
+                lines.push(format!(
+                    "the cloud's record of {id} named another than this node {times} since the start, and was put right; \
+                     `havipctl history {}` says when",
+                    g.name
+                ));
             }
         }
         // In fault it is the answer itself.
