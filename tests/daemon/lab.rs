@@ -93,6 +93,17 @@ impl Lab {
         lab
     }
 
+    /// Where the API really is, `host:port`.
+    pub(crate) fn api(&self) -> &str {
+        self.endpoint.trim_start_matches("http://")
+    }
+
+    /// From now on the file names another way to the API.
+    pub(crate) fn set_endpoint(&mut self, endpoint: String) {
+        self.endpoint = endpoint;
+        self.write_config();
+    }
+
     pub(crate) fn address(&self, node: usize) -> Ipv4Addr {
         address(self.net, node)
     }

@@ -17,6 +17,7 @@ mod hosts;
 mod keepalived;
 mod lab;
 mod logs;
+mod lost_connections;
 mod maintenance;
 mod oneshot;
 mod realtime;
