@@ -253,6 +253,12 @@ impl Group {
             let deadline = step.now + step.config.cloud.request_timeout;
             step.out.push(Action::ReadInstance { op, instance, deadline });
         }
+        let unknown = self.superseded.held.as_ref().filter(|held| held.node.is_none()).map(|held| held.by.clone());
+        if let Some(by) = unknown {
+            // Its own word may have told since whose instance that is.
+            let node = self.member_with(step, &by);
+            self.superseded.held_by(node);
+        }
         let read = self.superseded.over().and_then(|i| self.reconcilers.get(i)).and_then(|l| l.read.clone());
         self.superseded.evidence(step, read.as_deref())
     }

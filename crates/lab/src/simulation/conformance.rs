@@ -40,6 +40,7 @@ cases! {
     s4_a_backup_that_may_not_send: "s4-a-backup-that-may-not-send",
     s4_a_copy_beside_the_holder: "s4-a-copy-beside-the-holder",
     s4_a_deaf_backup: "s4-a-deaf-backup",
+    s4_a_holder_whose_instance_nobody_told: "s4-a-holder-whose-instance-nobody-told",
     s4_a_link_that_is_back: "s4-a-link-that-is-back",
     s4_a_holder_that_was_never_heard: "s4-a-holder-that-was-never-heard",
     s4_a_third_hears_the_holder: "s4-a-third-hears-the-holder",

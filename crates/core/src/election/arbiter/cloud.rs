@@ -47,7 +47,10 @@ impl Group {
                 let until = self.superseded.held.as_ref().map(|h| h.until);
                 return Verdict::Wait(Waiting { text, until });
             }
-            if node.is_some() && !met && !self.superseded.released(holder) {
+            // ⚠ A member whose instance only it itself can tell, and that was never heard, may be any holder that is not known.
+            // (I5, seed 84187)
+            let unheard_of = if node.is_some() { !met } else { self.member_without_instance(step) };
+            if unheard_of && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(step);
                 self.superseded.hold_back(step, settings, i, holder, node);
@@ -86,6 +89,12 @@ impl Group {
         }
         self.displaces = displaces;
         verdict
+    }
+
+    /// Whether neither the file nor a datagram since this start told what some other member is to the cloud.
+    fn member_without_instance(&self, step: &StepContext<'_>) -> bool {
+        let others = self.settings(step).members.iter().filter(|m| !m.witness && m.node != step.config.local);
+        others.into_iter().any(|m| step.target_of(m.node).is_none() && step.peers.of(m.node).is_some_and(|p| !p.met))
     }
 
     /// ⚠ Arbiter `cloud`: a member that is heard hears the active node, and is heard there. So that node is alive, and only the way

@@ -125,6 +125,13 @@ impl Superseded {
         }
     }
 
+    /// Whose instance that is for which we hold back.
+    pub(crate) fn held_by(&mut self, node: Option<NodeIndex>) {
+        if let Some(held) = &mut self.held {
+            held.node = node;
+        }
+    }
+
     /// keepalived has decided for us: what the cloud said before is history.
     pub(crate) fn forgive(&mut self) {
         self.against.clear();
