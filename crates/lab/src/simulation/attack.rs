@@ -63,7 +63,8 @@ impl World {
             return;
         }
         self.stats.forged += 1;
-        let after = Duration::from_micros(self.rng.u64(100..120_000_000));
+        // Not before the daemon has read what it is a copy of: of two that lie unread either may be the first.
+        let after = self.hosts[to].reads_late + Duration::from_micros(self.rng.u64(100..120_000_000));
         self.after(after, Scheduled::Deliver { to, path, from, bytes: bytes.to_vec(), stamp: None });
     }
 

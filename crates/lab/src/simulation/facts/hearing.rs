@@ -11,6 +11,9 @@ use std::time::Duration;
 /// A node forgets a run that has not proven itself after so many of its intervals, or a dead time of its own.
 const FORGOTTEN_AFTER: u32 = 4;
 
+/// So many intervals without a heartbeat are shorter than any lease, which is four at least.
+const GAP: u32 = 3;
+
 /// What is known of a heartbeat where it was sent.
 #[derive(Debug)]
 pub(in crate::simulation) struct Stamp {
@@ -42,6 +45,8 @@ pub(in crate::simulation) struct Last {
     /// When it was there, in the world's time and in the receiver's.
     pub(in crate::simulation) at: Instant,
     pub(in crate::simulation) guest: Instant,
+    /// Since when none of its heartbeats was missed for long.
+    pub(in crate::simulation) unbroken: Instant,
     /// When the newest datagram of ours that it echoes was sent.
     pub(in crate::simulation) echoed: Instant,
     pub(in crate::simulation) stated: Arc<Stated>,
@@ -109,6 +114,10 @@ impl Hearing {
         let before = self.last.as_ref().filter(|l| l.run == stamp.run).map(|l| l.echoed);
         let echoed = names_us.max(before).unwrap_or_default();
         let stated = Arc::clone(&stamp.stated);
-        self.last = Some(Last { run: stamp.run, sent: stamp.sent, at: now, guest, echoed, stated });
+        let unbroken = match &self.last {
+            Some(l) if l.run == stamp.run && now.since(l.at) <= stated.interval * GAP => l.unbroken,
+            _ => now,
+        };
+        self.last = Some(Last { run: stamp.run, sent: stamp.sent, at: now, guest, unbroken, echoed, stated });
     }
 }

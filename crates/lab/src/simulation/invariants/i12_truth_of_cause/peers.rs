@@ -179,10 +179,13 @@ impl Case<'_> {
         let cluster = &self.world.scenario.cluster;
         let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
         let Some(p) = &self.world.hosts[voter].process else { return false };
-        // In maintenance nothing is granted that was not granted before it.
-        let maintained = p.core.maintained(GroupIndex(self.group));
-        let in_time = !maintained || self.world.facts.maintained_from > p.started + waits;
-        !p.stopping && in_time && self.world.now > p.started + waits
+        // In maintenance nothing is granted that was not granted before it, or has run out since.
+        let granted = !p.core.maintained(GroupIndex(self.group)) || {
+            let last = self.world.facts.heard(voter, self.host).last.as_ref();
+            let from = self.world.facts.maintained_from;
+            from > p.started + waits && (voter == self.host || last.is_some_and(|l| l.unbroken < from))
+        };
+        !p.stopping && granted && self.world.now > p.started + waits
     }
 
     /// Whether a voter must have renewed the lease lately.
