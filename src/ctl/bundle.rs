@@ -18,14 +18,19 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub(super) const HELP: &str = "\
-Status, why, history, doctor's findings, the configuration file, the last lines of the log, the unit's state and what
-the kernel says of the process; what cannot be had is left out and named in the file README. Where no daemon answers,
-the history is the journal on disk, and the doctor examines the file. Run it as root, so that every secret is known
+Status, why, history, doctor's findings, the configuration file, the
+last lines of the log, the unit's state and what the kernel says of the
+process; what cannot be had is left out and named in the file README.
+Where no daemon answers, the history is the journal on disk, and the
+doctor examines the file. Run it as root, so that every secret is known
 and can be taken out. Look through it before you pass it on.
 
 Examples:
-  havipctl bundle --out /tmp/havipd.tar && tar -xOf /tmp/havipd.tar | less
-  havipctl bundle --json                 for programs: data.path, data.members, and in data.notes what is missing";
+  havipctl bundle --out /tmp/havipd.tar && tar -xOf /tmp/havipd.tar |
+      less
+  havipctl bundle --json
+      for programs: data.path, data.members, and in data.notes what is
+      missing";
 
 /// How it is called.
 #[derive(Debug, clap::Args)]
@@ -33,9 +38,9 @@ pub(super) struct Options {
     /// Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Configuration file.
-    #[arg(long, value_name = "FILE", default_value = "/etc/havipd/havipd.toml")]
-    config: PathBuf,
+    /// Configuration file; else the one of the running daemon, else /etc/havipd/havipd.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Which `[[node]]` of the file this host is, for the doctor's look at the file where no daemon answers.
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
@@ -55,8 +60,10 @@ enum BundleError {
 
 /// Gathers and writes.
 pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
-    let secrets = Secrets::of(&options.config);
-    let (mut members, mut notes) = gather::all(socket, options);
+    let running = || gather::file_of_daemon(socket);
+    let config = options.config.clone().or_else(running).unwrap_or_else(|| PathBuf::from("/etc/havipd/havipd.toml"));
+    let secrets = Secrets::of(&config);
+    let (mut members, mut notes) = gather::all(socket, options, &config);
     notes.extend(secrets.unknown.iter().cloned());
     members.push(readme(&notes));
     for member in &mut members {

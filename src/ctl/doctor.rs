@@ -16,14 +16,20 @@ use std::path::{Path, PathBuf};
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Examples:
-  havipctl doctor                              the running daemon looks; without one, /etc/havipd/havipd.toml is examined
-  havipctl doctor --config new.toml --node b   a file that no daemon runs with yet
-  havipctl doctor --json                       for programs: data.findings is a list of {id, level, text, remedy}
+  havipctl doctor
+      the running daemon looks; without one, /etc/havipd/havipd.toml is
+      examined
+  havipctl doctor --config new.toml --node b
+      a file that no daemon runs with yet
+  havipctl doctor --json
+      for programs: data.findings is a list of {id, level, text, remedy}
 
-Attach and detach are never tried: the first move proves them, or havipctl drill.
+Attach and detach are never tried: the first move proves them, or
+havipctl drill.
 
-Exit codes: 0 nothing fails (there may be warnings), 1 something fails, 64 wrong arguments, 69 havipd does not answer,
-75 try again, 77 not allowed to ask havipd, 78 the configuration is wrong.";
+Exit codes: 0 nothing fails (there may be warnings), 1 something fails,
+64 wrong arguments, 69 havipd does not answer, 75 try again, 77 not
+allowed to ask havipd, 78 the configuration is wrong.";
 
 /// The file of an installed havipd.
 const DEFAULT_CONFIG: &str = "/etc/havipd/havipd.toml";
@@ -44,7 +50,7 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
     match examine(socket, options) {
         Ok((findings, code)) => {
             let response = Response::new(code, counts(&findings)).with_data(json!({ "findings": findings }));
-            say::show(&response, as_json, || lines(&findings, Paint::of_stdout()))
+            say::show(&response, as_json, || lines(&findings, Paint::of_stdout(), say::columns()))
         }
         Err(error) => say::tell(&Response::new(error.code(), error.to_string()), as_json),
     }
@@ -114,8 +120,11 @@ fn verdict(findings: &[Finding]) -> Code {
     if worst(findings) == Level::Failed { Code::No } else { Code::Done }
 }
 
+/// Where texts begin: after level and id.
+const TEXT: usize = 7 + 2 + 24 + 2;
+
 /// A line each, the remedy below it, and how many there are of each level.
-fn lines(findings: &[Finding], paint: Paint) -> String {
+fn lines(findings: &[Finding], paint: Paint, width: Option<usize>) -> String {
     let mut text = String::new();
     for finding in findings {
         let colour = match finding.level {
@@ -124,9 +133,9 @@ fn lines(findings: &[Finding], paint: Paint) -> String {
             Level::Ok => Colour::Right,
         };
         let level = paint.apply(colour, &format!("{:<7}", finding.level.as_str()));
-        let _ = writeln!(text, "{level}  {:<24}  {}", finding.id, finding.text);
+        let _ = writeln!(text, "{level}  {:<24}  {}", finding.id, say::folded(&finding.text, TEXT, width));
         if !finding.remedy.is_empty() {
-            let _ = writeln!(text, "{:<7}  {:<24}  -> {}", "", "", finding.remedy);
+            let _ = writeln!(text, "{:<7}  {:<24}  -> {}", "", "", say::folded(&finding.remedy, TEXT + 3, width));
         }
     }
     text + &counts(findings)
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn a_line_has_its_remedy_below_it() {
         let findings = [Finding::failed("peer.b", "b is not heard", "look"), Finding::ok("clock", "is right")];
-        let text = lines(&findings, Paint::new(false));
+        let text = lines(&findings, Paint::new(false), None);
         assert_eq!(
             text.lines().map(str::trim_end).collect::<Vec<_>>(),
             [
@@ -155,7 +164,7 @@ mod tests {
                 "1 failed, 0 warnings, 1 ok",
             ]
         );
-        assert!(lines(&findings, Paint::new(true)).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
+        assert!(lines(&findings, Paint::new(true), None).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
         assert_eq!((verdict(&findings), verdict(&findings[1..])), (Code::No, Code::Done));
     }
 }

@@ -30,20 +30,29 @@ use std::time::Duration;
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Examples:
-  havipctl drill web                     once there and back; asks first
-  havipctl drill web --repeat 3 --yes    three times, and the distribution of six moves
-  havipctl drill web --yes --json        for programs
+  havipctl drill web
+      once there and back; asks first
+  havipctl drill web --repeat 3 --yes
+      three times, and the distribution of six moves
+  havipctl drill web --yes --json
+      for programs
 
-Run it on any node that may be active. The moves are real: make before break, as havipctl switchover. Packets are
-watched from every node that does not have the address, where heartbeat.fabric-probe is on. Preemption is off
-afterwards until the next unplanned move, as after any switchover. An interrupt ends it after the move under way, and so does
-a terminal that is closed or a reader that goes; a second interrupt ends it at once.
-Moves count against the group's max-moves (6 within 10 minutes, unless the file says otherwise), and a drill that would
-go beyond it is refused: --repeat 3 is what fits into the default, once in 10 minutes.
+Run it on any node that may be active. The moves are real: make before
+break, as havipctl switchover. Packets are watched from every node that
+does not have the address, where heartbeat.fabric-probe is on.
+Preemption is off afterwards until the next unplanned move, as after any
+switchover. An interrupt ends it after the move under way, and so does a
+terminal that is closed or a reader that goes; a second interrupt ends
+it at once. Moves count against the group's max-moves (6 within 10
+minutes, unless the file says otherwise), and a drill that would go
+beyond it is refused: --repeat 3 is what fits into the default, once in
+10 minutes.
 
-Exit codes: 0 every move was made and the address is where it was, 1 refused, or stopped at a doubt,
-64 wrong arguments, or --yes is missing without a terminal, 69 havipd does not answer, 75 try again, 77 not allowed.
-An answer of the daemon's that forbids the first move ends it with the daemon's own code.";
+Exit codes: 0 every move was made and the address is where it was, 1
+refused, or stopped at a doubt, 64 wrong arguments, or --yes is missing
+without a terminal, 69 havipd does not answer, 75 try again, 77 not
+allowed. An answer of the daemon's that forbids the first move ends it
+with the daemon's own code.";
 
 /// Between two looks at a move.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -59,14 +68,21 @@ const BASELINE: Duration = Duration::from_millis(500);
 /// What to move, and how often.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Which group.
-    group: String,
+    /// Which group; may be left out where there is one.
+    pub(super) group: Option<String>,
     /// How many times there and back; two moves each, and no more moves than the group's max-moves leaves.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     repeat: u32,
     /// Move without asking.
     #[arg(long)]
     yes: bool,
+}
+
+impl Options {
+    /// The group that is drilled; it is known before the drill begins.
+    fn group(&self) -> &str {
+        self.group.as_deref().unwrap_or_default()
+    }
 }
 
 /// One move that was made.
@@ -135,9 +151,9 @@ pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
 
 impl Drill<'_> {
     fn all(&mut self) -> Result<(), Stop> {
-        let plan = Plan::of(&self.status()?, &self.options.group, self.options.repeat)?;
+        let plan = Plan::of(&self.status()?, self.options.group(), self.options.repeat)?;
         if plan.first == Direction::Away {
-            let request = Request::Switchover { group: self.options.group.clone(), to: None, dry_run: true };
+            let request = Request::Switchover { group: self.options.group().to_owned(), to: None, dry_run: true };
             done(self.client.call(&request)?).map_err(|r| Stop::Refused(r.message, r.code))?;
         }
         self.confirm(&plan)?;
@@ -182,7 +198,7 @@ impl Drill<'_> {
     }
 
     fn group<'a>(&self, status: &'a Snapshot) -> Result<&'a GroupSnapshot, Stop> {
-        plan::group(status, &self.options.group)
+        plan::group(status, self.options.group())
     }
 
     /// The status, once the cloud was looked at after the last move; as it is where that takes too long.
@@ -207,7 +223,7 @@ impl Drill<'_> {
             let text = "a drill really moves the address: say --yes where nobody can be asked";
             return Err(Stop::Refused(text.to_owned(), Code::Usage));
         }
-        let (group, moves) = (&self.options.group, self.options.repeat * 2);
+        let (group, moves) = (self.options.group(), self.options.repeat * 2);
         let _ =
             write!(io::stderr(), "{group} is active on {} and will be moved {moves} times. Go on? [y/N] ", plan.active);
         let mut answer = String::new();
@@ -220,7 +236,7 @@ impl Drill<'_> {
 
     /// One move, from the order until everything agrees.
     fn make(&mut self, direction: Direction, here: &str, other: Option<&str>) -> Result<Move, Stop> {
-        let group = self.options.group.clone();
+        let group = self.options.group().to_owned();
         let traced = self.watch_packets()?;
         let began = clock::now();
         let order = match direction {
@@ -242,7 +258,7 @@ impl Drill<'_> {
 
     /// Whether packets can be watched; gives the watchers time to see where they go now.
     fn watch_packets(&mut self) -> Result<bool, Stop> {
-        let response = self.client.call(&Request::Trace { group: self.options.group.clone() })?;
+        let response = self.client.call(&Request::Trace { group: self.options.group().to_owned() })?;
         match response.code {
             Code::Done => {}
             // Whoever may not watch may not move either.
@@ -324,7 +340,7 @@ impl Drill<'_> {
 
     /// This node's own timeline of the move.
     fn steps(&mut self, direction: Direction) -> Result<Vec<Step>, Stop> {
-        let response = self.client.call(&Request::History { group: Some(self.options.group.clone()) })?;
+        let response = self.client.call(&Request::History { group: Some(self.options.group().to_owned()) })?;
         let entries: Vec<Entry> = response.read().unwrap_or_default();
         let role = if direction == Direction::Away { Role::Backup } else { Role::Active }.as_str();
         Ok(entries.into_iter().rev().find(|e| e.to == role).map(|e| e.steps).unwrap_or_default())
@@ -373,7 +389,7 @@ impl Drill<'_> {
             if let Some(stopped) = stopped {
                 let _ = writeln!(text, "stopped after {made} of {wanted} moves: {stopped}");
             }
-            format!("{text}{}", place.text(&self.options.group))
+            format!("{text}{}", place.text(self.options.group()))
         })
     }
 

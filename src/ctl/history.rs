@@ -10,6 +10,7 @@ use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
 use crate::journal::{self, Entry, Step};
+use crate::status::Status;
 use crate::systemd::directory;
 use clap::Args;
 use jiff::{Span, Timestamp, Unit};
@@ -22,18 +23,34 @@ use std::time::Duration;
 /// Shown below `--help`.
 pub(super) const HELP: &str = "\
 Examples:
-  havipctl history web                   the newest changes of role of group web, the last one at the end
-  havipctl history -n 5                  only the newest five; -n all for every one that is still known
-  havipctl history --since 2h            what happened in the last two hours
-  havipctl history web --svg move.svg    and a drawing of the last move of group web
-  havipctl history --state /mnt/havipd   from the state directory of a daemon that does not run, or of a lost machine
-  havipctl history --json                for programs: data.entries; times are RFC 3339, steps in milliseconds
+  havipctl history web
+      the newest changes of role of group web, the last one at the end
+  havipctl history -n 5
+      only the newest five; -n all for every one that is still known
+  havipctl history --since 2h
+      what happened in the last two hours
+  havipctl history web --svg move.svg
+      and a drawing of the last move of group web
+  havipctl history --state /mnt/havipd
+      from the state directory of a daemon that does not run, or of a
+      lost machine
+  havipctl history --json
+      for programs: data.entries; times are RFC 3339, steps in
+      milliseconds
 
-Where no daemon answers, the journal in its state directory is read instead, standard error says so, and data.source
-is \"journal\", not \"daemon\". It may be readable for root and the group havipd only.";
+Where no daemon answers, the journal in its state directory is read
+instead, standard error says so, and data.source is \"journal\", not
+\"daemon\". It may be readable for root and the group havipd only.";
 
 /// Columns of the longest bar.
 const WIDTH: f64 = 40.0;
+/// The same on a terminal of fewer than [`ROOMY`] columns.
+const NARROW: f64 = 16.0;
+const ROOMY: usize = 100;
+/// Columns of a bar's line besides the bar: the time before it, and what stands around it.
+const BEFORE: usize = 2 + 9 + 5 + 2;
+/// Lines of an entry after its first begin here.
+const INDENT: usize = 4;
 /// Entries that people get unless they ask for more: about a screen.
 const SCREEN: usize = 20;
 /// Somebody waits for it; a daemon that hangs has a journal that can be read.
@@ -129,9 +146,12 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
         past.entries.retain(|e| e.time.parse::<Timestamp>().is_ok_and(|t| t >= at));
     }
     if let Some(path) = &options.svg
-        && let Err(error) = draw(&past.entries, path)
+        && let Err(error) = draw(&past.entries, path, socket)
     {
         return say::tell(&Response::new(Code::No, error.to_string()), as_json);
+    }
+    if let Some(path) = options.svg.as_ref().filter(|_| !as_json) {
+        say::complain(&format!("the last move is drawn in {}", path.display()));
     }
     let usual = if as_json || options.since.is_some() { usize::MAX } else { SCREEN };
     let left_out = past.entries.len().saturating_sub(options.most.unwrap_or(usual));
@@ -150,7 +170,7 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
         Ok(data) => Response::done(message).with_data(data),
         Err(error) => Response::new(Code::No, error.to_string()),
     };
-    say::show(&response, as_json, || text(&past.entries, left_out))
+    say::show(&response, as_json, || text(&past.entries, left_out, say::columns()))
 }
 
 /// What the daemon knows; where none answers, or with a state directory, what is on disk.
@@ -202,13 +222,21 @@ fn on_disk(state: &Path, group: Option<&str>, daemon: Option<(Code, String)>) ->
     }
 }
 
-fn draw(entries: &[Entry], path: &Path) -> Result<(), DrawError> {
+fn draw(entries: &[Entry], path: &Path, socket: &Path) -> Result<(), DrawError> {
+    let node = node(socket);
     let last = entries.iter().rev().find(|e| e.steps.len() > 1).ok_or_else(|| DrawError::Nothing(path.to_owned()))?;
-    std::fs::write(path, svg::svg(last)).map_err(|error| DrawError::Write { path: path.to_owned(), error })
+    std::fs::write(path, svg::svg(last, &node)).map_err(|error| DrawError::Write { path: path.to_owned(), error })
+}
+
+/// Whose history it is: the node of the daemon that answers, else this host.
+fn node(socket: &Path) -> String {
+    let status = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&Request::Status)).ok();
+    let name = status.and_then(|answer| answer.read::<Status>().ok()).map(|status| status.core.election.node);
+    name.unwrap_or_else(|| format!("host {}", rustix::system::uname().nodename().to_string_lossy()))
 }
 
 /// All of it as people read it, the newest at the end, as `journalctl` has it.
-fn text(entries: &[Entry], left_out: usize) -> String {
+fn text(entries: &[Entry], left_out: usize, width: Option<usize>) -> String {
     if entries.is_empty() {
         return "no change of role is known".to_owned();
     }
@@ -217,10 +245,10 @@ fn text(entries: &[Entry], left_out: usize) -> String {
         lines.push(format!("({left_out} older ones: -n all)"));
     }
     for (i, entry) in entries.iter().enumerate() {
-        lines.push(line(entry));
+        lines.push(say::folded(&line(entry), INDENT, width));
         let next = entries[i + 1..].iter().find(|e| e.group == entry.group && !e.to.is_empty());
         if !next.is_some_and(|next| goes_on(entry, next)) {
-            lines.extend(bars(entry));
+            lines.extend(bars(entry, width));
         }
     }
     lines.join("\n")
@@ -244,17 +272,20 @@ fn line(entry: &Entry) -> String {
 /// When, to the millisecond.
 fn time(entry: &Entry) -> String {
     let time = entry.time.parse::<Timestamp>().and_then(|time| time.round(Unit::Millisecond));
-    time.map_or_else(|_| entry.time.clone(), |time| time.to_string())
+    time.map_or_else(|_| entry.time.clone(), |time| format!("{time:.3}"))
 }
 
-fn bars(entry: &Entry) -> Vec<String> {
-    let scale = WIDTH / length(entry).max(f64::MIN_POSITIVE);
+fn bars(entry: &Entry, width: Option<usize>) -> Vec<String> {
+    // Where there is little room the words need it more than the bars.
+    let widest = if width.is_some_and(|width| width < ROOMY) { NARROW } else { WIDTH };
+    let scale = widest / length(entry).max(f64::MIN_POSITIVE);
+    let (room, begin) = (columns(widest) + 2, columns(widest) + 2 + BEFORE);
     let bar = |(step, took): (&Step, f64)| {
         // Bars are counted from the left edge; rounding keeps neighbours together.
-        let (begin, end) = ((step.ms * scale).round(), ((step.ms + took) * scale).round());
-        let mut bar = " ".repeat(columns(begin));
-        let _ = write!(bar, "{}", "#".repeat(columns(end - begin).max(1)));
-        format!("  {:>9.1} ms |{bar:<42}| {}", step.ms, step.what)
+        let (left, end) = ((step.ms * scale).round(), ((step.ms + took) * scale).round());
+        let mut bar = " ".repeat(columns(left));
+        let _ = write!(bar, "{}", "#".repeat(columns(end - left).max(1)));
+        format!("  {:>9.1} ms |{bar:<room$}| {}", step.ms, say::folded(&step.what, begin, width))
     };
     spans(&entry.steps).map(bar).collect()
 }
@@ -297,16 +328,19 @@ mod tests {
     #[test]
     fn a_move_is_shown_as_bars_once() {
         let expected = "\
-2026-11-22T10:00:00Z  web  backup -> claiming  epoch 7  (peer-dead, a) a was active and is silent
-2026-11-22T10:00:00Z  web  drained: by an operator
+2026-11-22T10:00:00.000Z  web  backup -> claiming  epoch 7  (peer-dead, a) a was active and is silent
+2026-11-22T10:00:00.000Z  web  drained: by an operator
 2026-11-23T10:00:00.123Z  web  claiming -> active  epoch 7  (confirmed) read back
         0.0 ms |##########                                | claiming <a>
        10.0 ms |          ##############################  | attach sent
        40.0 ms |                                        # | active";
-        assert_eq!(text(&entries(), 0), expected);
-        assert_eq!(text(&entries()[..1], 0).lines().count(), 2, "a claim that did not go on has its own bars");
-        assert_eq!(text(&[], 0), "no change of role is known");
-        assert!(text(&entries()[2..], 2).starts_with("(2 older ones: -n all)\n"));
+        assert_eq!(text(&entries(), 0, None), expected);
+        assert_eq!(text(&entries()[..1], 0, None).lines().count(), 2, "a claim that did not go on has its own bars");
+        assert_eq!(text(&[], 0, None), "no change of role is known");
+        let narrow = text(&entries(), 0, Some(60));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+        assert!(narrow.contains("       10.0 ms |    ############  | attach sent"), "{narrow}");
+        assert!(text(&entries()[2..], 2, None).starts_with("(2 older ones: -n all)\n"));
     }
 
     #[test]
@@ -325,11 +359,12 @@ mod tests {
     fn a_drawing_has_every_step_and_is_well_formed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("move.svg");
-        draw(&entries(), &path).expect("drawn");
+        draw(&entries(), &path, Path::new("/nowhere")).expect("drawn");
         let svg = std::fs::read_to_string(&path).expect("written");
         assert_eq!(svg.matches("<rect").count(), 4);
+        assert!(svg.contains(" on host ") && svg.contains("A bar lasts from its step until the next"), "{svg}");
         assert!(svg.contains("claiming &lt;a&gt;") && svg.ends_with("</svg>\n"), "{svg}");
-        let nothing = draw(&[], &path).expect_err("nothing to draw");
+        let nothing = draw(&[], &path, Path::new("/nowhere")).expect_err("nothing to draw");
         assert!(nothing.to_string().contains("no move is known"), "{nothing}");
     }
 }

@@ -16,18 +16,27 @@ use std::path::{Path, PathBuf};
 /// Shown after the options.
 pub(super) const HELP: &str = "\
 Examples:
-  havipctl import /etc/keepalived/keepalived.conf                    one node's file; its peers become nodes too
-  havipctl import a=web1.conf b=web2.conf --out havipd.toml          one file for each node, with names
-  havipctl import a=web1.conf b=web2.conf --observe                  shadow mode: elect, report, touch nothing
-  havipctl import a=web1.conf b=web2.conf --arbiter keepalived       beside: keepalived elects, havipd has the HAVIP
-  havipctl import a=/etc/keepalived/keepalived.conf b=fetched/b      b's files below a directory that stands for its /
+  havipctl import /etc/keepalived/keepalived.conf
+      one node's file; its peers become nodes too
+  havipctl import a=web1.conf b=web2.conf --out havipd.toml
+      one file for each node, with names
+  havipctl import a=web1.conf b=web2.conf --observe
+      shadow mode: elect, report, touch nothing
+  havipctl import a=web1.conf b=web2.conf --arbiter keepalived
+      beside: keepalived elects, havipd has the HAVIP
+  havipctl import a=/etc/keepalived/keepalived.conf b=fetched/b
+      b's files below a directory that stands for its /
 
-The havipd.toml goes to standard output, the same for all nodes; what was not carried over, and why, to standard
-error and into comments. Ids that keepalived does not know are left open: havipd --check-config names them.
-NAME= is also the config-id for lines that begin with @NAME; without it that is this host's name, as for keepalived.
-Of a DIRECTORY etc/keepalived/keepalived.conf is read, and what that includes comes from the same directory.
+The havipd.toml goes to standard output, the same for all nodes; what
+was not carried over, and why, to standard error and into comments. Ids
+that keepalived does not know are left open: havipd --check-config names
+them. NAME= is also the config-id for lines that begin with @NAME;
+without it that is this host's name, as for keepalived. Of a DIRECTORY
+etc/keepalived/keepalived.conf is read, and what that includes comes
+from the same directory.
 
-Exit codes: 0 written; 1 there is nothing to import; 77 a file may not be read; 78 a file is not keepalived's.";
+Exit codes: 0 written; 1 there is nothing to import; 77 a file may not
+be read; 78 a file is not keepalived's.";
 
 /// Options of `import`.
 #[derive(Debug, Clone, Args)]

@@ -40,7 +40,7 @@ const HOME: &str = "\x1b[H\x1b[J";
 
 /// Asks a running havipd, or tells it what to do.
 #[derive(Debug, Parser)]
-#[command(name = "havipctl", version, about, after_help = help::WHOLE)]
+#[command(name = "havipctl", version, about, max_term_width = 80, after_help = help::WHOLE)]
 pub struct Arguments {
     /// The daemon's control socket.
     #[arg(long, global = true, value_name = "PATH", default_value_os_t = default_socket())]
@@ -57,7 +57,7 @@ enum Verb {
     /// Roles, peers, holder, and how old every fact is.
     #[command(after_help = help::STATUS)]
     Status {
-        /// Show every change as it happens, until interrupted.
+        /// Show every change as it happens, until interrupted; without a terminal only what is new.
         #[arg(long)]
         watch: bool,
         /// Only what somebody should look at; exits 1 if there is anything.
@@ -67,8 +67,8 @@ enum Verb {
     /// In words: why this node is, or is not, active; what says so, and what would change it.
     #[command(after_help = help::WHY)]
     Why {
-        /// Which group.
-        group: String,
+        /// Which group; may be left out where there is one.
+        group: Option<String>,
     },
     /// Past changes of role, with their cause and a timeline of each move in milliseconds.
     ///
@@ -78,8 +78,8 @@ enum Verb {
     /// A planned move: the new node serves before the old one lets go.
     #[command(after_help = help::SWITCHOVER)]
     Switchover {
-        /// Which group.
-        group: String,
+        /// Which group; may be left out where there is one.
+        group: Option<String>,
         /// The node that is to be active; else the next in rank.
         #[arg(long, value_name = "NODE")]
         to: Option<String>,
@@ -108,8 +108,8 @@ enum Verb {
     /// Freeze a group on every node of the cluster, or end that.
     #[command(allow_missing_positional = true, after_help = help::MAINTENANCE)]
     Maintenance {
-        /// Which group.
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        /// Which group; may be left out where there is one.
+        #[arg(conflicts_with = "all")]
         group: Option<String>,
         /// Every group.
         #[arg(long)]
@@ -188,14 +188,24 @@ enum Switch {
 }
 
 impl Verb {
-    /// What the daemon is asked; `None` for what needs no daemon.
+    /// The group that this command needs and that was not named.
+    fn open_group(&mut self) -> Option<&mut Option<String>> {
+        let group = match self {
+            Self::Why { group } | Self::Switchover { group, .. } | Self::Maintenance { group, all: false, .. } => group,
+            Self::Drill(options) => &mut options.group,
+            _ => return None,
+        };
+        Some(group).filter(|group| group.is_none())
+    }
+
+    /// What the daemon is asked; `None` for what needs no daemon. A group that was not named is known by now.
     fn request(&self) -> Option<Request> {
         Some(match self {
             Self::Status { watch: false, .. } => Request::Status,
             Self::Status { watch: true, .. } => Request::Watch,
-            Self::Why { group } => Request::Why { group: group.clone() },
+            Self::Why { group } => Request::Why { group: group.clone().unwrap_or_default() },
             Self::Switchover { group, to, dry_run, .. } => {
-                Request::Switchover { group: group.clone(), to: to.clone(), dry_run: *dry_run }
+                Request::Switchover { group: group.clone().unwrap_or_default(), to: to.clone(), dry_run: *dry_run }
             }
             Self::Drain { group, .. } => Request::Drain { group: group.clone() },
             Self::Undrain { group } => Request::Undrain { group: group.clone() },
@@ -228,14 +238,37 @@ impl Verb {
 /// Runs `havipctl`.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit(misunderstood(&error)),
     };
     if let Some(odd) = odd_directory() {
         return exit(say::tell(&Response::new(Code::Configuration, odd), arguments.json).into());
     }
+    if let Some(group) = arguments.command.open_group()
+        && let Err(response) = only_group(&arguments.socket).map(|only| *group = Some(only))
+    {
+        return exit(say::tell(&response, arguments.json).into());
+    }
     exit(run(&arguments))
+}
+
+/// The group of a daemon that has one.
+fn only_group(socket: &Path) -> Result<String, Response> {
+    let failed = |error: ClientError| Response::new(error.code(), error.to_string());
+    let status =
+        Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&Request::Status)).map_err(failed)?;
+    if status.code != Code::Done {
+        return Err(status);
+    }
+    let status: Status =
+        status.read().map_err(|error| Response::new(Code::Unreachable, ClientError::from(error).to_string()))?;
+    let groups = status.core.election.groups.iter().map(|group| group.name.as_str());
+    match groups.collect::<Vec<_>>().as_slice() {
+        [only] => Ok((*only).to_owned()),
+        [] => Err(Response::new(Code::Usage, "this node knows of no group")),
+        all => Err(Response::new(Code::Usage, format!("say which group: {}", all.join(", ")))),
+    }
 }
 
 fn run(arguments: &Arguments) -> u8 {
@@ -292,7 +325,7 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
             return Ok(say::show(&response, as_json, || status::text(&status, Paint::of_stdout())));
         }
         Verb::Switchover { group, to, wait: true, .. } => {
-            wait::until_moved(&mut client, Some(group), &wait::Order::Switchover { to: to.as_deref() })?
+            wait::until_moved(&mut client, group.as_deref(), &wait::Order::Switchover { to: to.as_deref() })?
         }
         Verb::Drain { group, wait: true } => wait::until_moved(&mut client, group.as_deref(), &wait::Order::Drain)?,
         _ => response,
@@ -309,17 +342,29 @@ fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
     let paint = Paint::of_stdout();
     // A quiet daemon gives nothing to print, and so no occasion to find out that nobody reads it.
     audience::watch(Watched::Both, |gone| std::process::exit(gone.exit_code()));
+    // Without a terminal nobody sees a picture change: the first one is whole, then only what is new in the next.
+    let mut known: Option<Vec<String>> = None;
     let ended = Client::connect(socket, PATIENCE)?.watch(|line| {
         let snapshot: Value = plain::document(serde_json::from_slice(line).unwrap_or_default());
         if as_json {
             return say::document(&Response::done("").with_data(snapshot));
         }
-        let picture = match Published::deserialize(&snapshot) {
-            Ok(Published::Running(status)) => status::text(&status, paint),
-            Ok(Published::Waiting { waiting }) => format!("havipd waits: {waiting}"),
-            Err(error) => ClientError::from(ProtocolError::Data(error)).to_string(),
+        let status = match Published::deserialize(&snapshot) {
+            Ok(Published::Running(status)) => status,
+            Ok(Published::Waiting { waiting }) => return print(&format!("havipd waits: {waiting}")),
+            Err(error) => return print(&ClientError::from(ProtocolError::Data(error)).to_string()),
         };
-        print(&if clear { format!("{HOME}{picture}") } else { format!("{picture}\n") })
+        if clear {
+            return print(&format!("{HOME}{}", status::text(&status, paint)));
+        }
+        let facts = status::facts(&status);
+        match known.replace(facts.clone()) {
+            None => print(&format!("{}\n", status::text(&status, paint))),
+            Some(before) => {
+                let now = jiff::Timestamp::now();
+                facts.iter().filter(|fact| !before.contains(fact)).all(|fact| print(&format!("{now:.3} {fact}")))
+            }
+        }
     })?;
     if !ended {
         // Whoever watched has seen enough.

@@ -16,14 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// For `--help`.
 pub(super) const HELP: &str = "\
 Examples:
-  havipctl notify INSTANCE VI_1 MASTER 150    as keepalived calls it; by hand, to say what it did not
+  havipctl notify INSTANCE VI_1 MASTER 150
+      as keepalived calls it; by hand, to say what it did not
 
 In keepalived.conf, inside a vrrp_instance or a vrrp_sync_group:
   notify \"/usr/bin/havipctl notify\"
-keepalived adds the four words itself. While havipd does not run, the newest state of each name is kept in its \
-state directory, so keepalived has to run this as root or as havipd.
+keepalived adds the four words itself. While havipd does not run, the
+newest state of each name is kept in its state directory, so
+keepalived has to run this as root or as havipd.
 
-Exits 1 if keepalived has said something newer, and 75 if keepalived does not run: the state does not count then.";
+Exits 1 if keepalived has said something newer, and 75 if keepalived
+does not run: the state does not count then.";
 
 /// The four words of keepalived.
 #[derive(Debug, Args)]

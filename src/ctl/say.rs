@@ -52,6 +52,9 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "havipctl: {text}");
 }
 
+/// A column is never made narrower by folding.
+const NARROWEST: usize = 20;
+
 /// What a colour stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -91,6 +94,34 @@ impl Paint {
     }
 }
 
+/// How wide the terminal is on which this is read; nothing where programs read it, a line each.
+pub(super) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// `text` in lines of at most `width` columns, broken between words. The first begins after `begin` columns, the others
+/// are indented by as many.
+pub(super) fn folded(text: &str, begin: usize, width: Option<usize>) -> String {
+    let Some(room) = width.map(|width| width.saturating_sub(begin).max(NARROWEST)) else { return text.to_owned() };
+    let mut folded = String::new();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > room {
+            folded.push('\n');
+            folded.push_str(&" ".repeat(begin));
+            used = 0;
+        } else if used > 0 {
+            folded.push(' ');
+            used += 1;
+        }
+        folded.push_str(word);
+        used += length;
+    }
+    folded
+}
+
 /// "1 warning", "2 warnings".
 pub(super) fn plural(count: usize, what: &str) -> String {
     let end = if count == 1 { "" } else { "s" };
@@ -100,6 +131,17 @@ pub(super) fn plural(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_folded_between_words_and_loses_none() {
+        let text = "one two three four five six seven eight nine ten";
+        assert_eq!(folded(text, 4, None), text);
+        let shown = folded(text, 4, Some(28));
+        assert!(shown.lines().all(|line| line.chars().count() <= 28), "{shown}");
+        assert_eq!(shown.split_whitespace().collect::<Vec<_>>().join(" "), text);
+        assert!(shown.lines().skip(1).all(|line| line.starts_with("    ") && !line.starts_with("     ")), "{shown}");
+        assert_eq!(folded("a-word-that-is-longer-than-any-line", 60, Some(10)), "a-word-that-is-longer-than-any-line");
+    }
 
     #[test]
     fn colours_are_left_out_where_nobody_sees_them() {

@@ -63,6 +63,28 @@ pub(super) fn text(status: &Status, paint: Paint) -> String {
     text.trim_end().to_owned()
 }
 
+/// What is so, one line each, without anything that changes by the passing of time.
+pub(super) fn facts(status: &Status) -> Vec<String> {
+    let election = &status.core.election;
+    let mut facts = Vec::new();
+    for of in &election.groups {
+        let (name, cells) = (&of.name, group(of));
+        let (role, active, epoch, cause) = (&cells[1], &cells[2], &cells[3], &cells[5]);
+        facts.push(format!("{name}: {role}, active {active}, epoch {epoch} ({cause})"));
+        for havip in &of.havips {
+            let here = if havip.present == Some(true) { "on this host" } else { "not on this host" };
+            let holder = havip.holder.as_deref().unwrap_or("nobody known");
+            facts.push(format!("{name}: {} {here}, held by {holder}", havip.id));
+        }
+        facts.extend(of.no_failover.as_ref().map(|why| format!("{name}: {why}")));
+    }
+    facts.extend(election.peers.iter().map(|of| format!("peer {}: session {}", of.node, peer(of)[1])));
+    facts.extend(status.effects.checks.iter().map(|of| format!("check {}: {}", of.name, of.state.as_str())));
+    facts.extend(hooks(&status.effects));
+    facts.extend(troubles(&status.core.network, &status.effects));
+    facts
+}
+
 /// What `--check` answers.
 pub(super) fn check(status: &Status) -> Response {
     let problems = problems(status);
@@ -415,6 +437,23 @@ mod tests {
         status.core.election.groups[0].havips = vec![havip("i-b", Some(true))];
         let text = "web: havip-x: active here, but the cloud names i-b (node b) as holder, read 90 ms ago";
         assert_eq!(problems(&status), [text]);
+    }
+
+    #[test]
+    fn the_passing_of_time_is_no_new_fact() {
+        let of = |since: u64, state: SessionState| {
+            let mut status = fixture::status();
+            status.core.election.groups[0].since_ms = since;
+            status.core.election.groups[0].havips = vec![havip("i-a", Some(true))];
+            status.core.election.groups[0].havips[0].read_ms = Some(since);
+            (status.core.election.peers[0].heard_ms, status.core.election.peers[0].state) = (Some(since), state);
+            facts(&status)
+        };
+        assert_eq!(of(1, SessionState::Up), of(90_000, SessionState::Up));
+        let (before, after) = (of(1, SessionState::Up), of(2, SessionState::Down));
+        let new: Vec<&String> = after.iter().filter(|fact| !before.contains(fact)).collect();
+        assert_eq!(new, ["peer b: session down"]);
+        assert!(before[0].starts_with("web: "), "{before:?}");
     }
 
     #[test]

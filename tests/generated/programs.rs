@@ -38,8 +38,8 @@ fn commands(command: &Command) -> String {
 }
 
 fn page(template: &str, command: Command, more: &[(&str, &str)]) -> String {
-    let man = Man::new(command);
-    let synopsis = body(|w| man.render_synopsis_section(w));
+    let man = Man::new(command.clone());
+    let synopsis = synopsis(&command);
     let options = body(|w| man.render_options_section(w));
     let exit = exit_codes();
     let mut marks = vec![("VERSION", VERSION), ("SYNOPSIS", &*synopsis), ("OPTIONS", &*options), ("EXIT", &*exit)];
@@ -55,9 +55,8 @@ fn subsection(verb: &Command) -> String {
     });
     let more = own.get_after_help().map(ToString::to_string);
     let has_options = own.get_arguments().any(|arg| !arg.is_hide_set());
+    let mut text = format!(".SS {}\n{}\n", verb.get_name(), synopsis(&own));
     let man = Man::new(own.disable_help_flag(true));
-    let mut text = format!(".SS {}\n", verb.get_name());
-    text.push_str(&body(|w| man.render_synopsis_section(w)));
     let _ = writeln!(text, ".PP\n{}", body(|w| man.render_description_section(w)).trim_end());
     if has_options {
         text.push_str(&body(|w| man.render_options_section(w)));
@@ -67,6 +66,36 @@ fn subsection(verb: &Command) -> String {
         let _ = writeln!(text, ".PP\n.nf\n{}\n.fi", lines.join("\n"));
     }
     text
+}
+
+/// How a command is called, with the values that its options take.
+fn synopsis(command: &Command) -> String {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let mut words = vec![format!("\\fB{}\\fR", crate::roff::literal(name))];
+    let shown = || command.get_arguments().filter(|arg| !arg.is_hide_set());
+    for arg in shown().filter(|arg| !arg.is_positional()).chain(shown().filter(|arg| arg.is_positional())) {
+        let mut call = match (arg.get_long(), arg.get_short()) {
+            (Some(long), _) => format!("\\fB{}\\fR", crate::roff::literal(&format!("--{long}"))),
+            (None, Some(short)) => format!("\\fB{}\\fR", crate::roff::literal(&format!("-{short}"))),
+            (None, None) => String::new(),
+        };
+        if arg.get_action().takes_values() {
+            let own = [arg.get_id().as_str().to_uppercase()];
+            let values: Vec<String> = match arg.get_value_names() {
+                Some(names) => names.iter().map(ToString::to_string).collect(),
+                None => own.into(),
+            };
+            let many = arg.get_num_args().is_some_and(|n| n.max_values() > values.len());
+            let values = crate::roff::literal(&values.join(" "));
+            let gap = if call.is_empty() { "" } else { " " };
+            call = format!("{call}{gap}\\fI{values}\\fR{}", if many { " ..." } else { "" });
+        }
+        words.push(if arg.is_required_set() { call } else { format!("[{call}]") });
+    }
+    if command.get_subcommands().next().is_some() {
+        words.push("\\fICOMMAND\\fR ...".to_owned());
+    }
+    words.join(" ")
 }
 
 /// A section without its heading and without what only matters at the start of a file.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 /// Tries havipd out: a cluster on this machine, faults in virtual time, the cloud without an account.
 #[derive(Debug, Parser)]
-#[command(name = "havipd-lab", version, about)]
+#[command(name = "havipd-lab", version, about, max_term_width = 80)]
 pub struct Arguments {
     /// Answer in JSON, errors included, on standard output.
     #[arg(long, global = true)]

@@ -7,7 +7,9 @@ use crate::control::protocol::{Code, Request, Response};
 use crate::state;
 use crate::status::Status;
 use serde_json::Value;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -31,10 +33,29 @@ pub(super) struct Member {
     pub(super) text: String,
 }
 
+/// The configuration file that the running daemon was started with, if one runs and may be looked at.
+pub(super) fn file_of_daemon(socket: &Path) -> Option<PathBuf> {
+    let status = Client::connect(socket, PATIENCE).ok()?.call(&Request::Status).ok()?;
+    let process = PathBuf::from(format!("/proc/{}", status.read::<Status>().ok()?.pid));
+    let arguments = std::fs::read(process.join("cmdline")).ok()?;
+    Some(std::fs::read_link(process.join("cwd")).ok()?.join(named_in(&arguments)?))
+}
+
+/// The value of `--config` in a command line as the kernel has it.
+fn named_in(arguments: &[u8]) -> Option<PathBuf> {
+    let mut words = arguments.split(|byte| *byte == 0);
+    let word = words.find_map(|word| match word.strip_prefix(b"--config")? {
+        [] => Some(None),
+        [b'=', rest @ ..] => Some(Some(rest)),
+        _ => None,
+    })?;
+    let value = word.or_else(|| words.next()).filter(|value| !value.is_empty())?;
+    Some(PathBuf::from(OsStr::from_bytes(value)))
+}
+
 /// Every part, and in words what is missing or is not what it usually is.
-pub(super) fn all(socket: &Path, options: &Options) -> (Vec<Member>, Vec<String>) {
+pub(super) fn all(socket: &Path, options: &Options, config: &Path) -> (Vec<Member>, Vec<String>) {
     let mut parts = Parts::default();
-    let config = &options.config;
     parts.put("havipd.toml", std::fs::read_to_string(config).map_err(|e| format!("{}: {e}", config.display())));
     let alive = parts.of_daemon(socket);
     parts.past(socket, options);
@@ -161,5 +182,19 @@ fn complaint(output: &Output) -> String {
     match text.lines().map(str::trim).rfind(|line| !line.is_empty()) {
         Some(line) => format!("{line} ({})", output.status),
         None => format!("it said nothing ({})", output.status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_daemon_is_what_its_command_line_names() {
+        let of = |line: &str| named_in(line.as_bytes()).map(|path| path.display().to_string());
+        assert_eq!(of("/usr/bin/havipd\0--node\0a\0--config\0/x/y.toml\0").as_deref(), Some("/x/y.toml"));
+        assert_eq!(of("havipd\0--config=y.toml\0").as_deref(), Some("y.toml"));
+        assert_eq!(of("havipd\0--config-other\0z\0--config\0"), None);
+        assert_eq!(of("havipd\0"), None);
     }
 }

@@ -4,12 +4,13 @@ use super::{length, spans, time};
 use crate::journal::Entry;
 use std::fmt::Write as _;
 
-/// One move as a drawing.
-pub(super) fn svg(entry: &Entry) -> String {
+/// One move as a drawing, as `node` saw it.
+pub(super) fn svg(entry: &Entry, node: &str) -> String {
     const ROW: usize = 22;
-    let height = (entry.steps.len() + 2) * ROW;
+    let height = (entry.steps.len() + 3) * ROW;
     let scale = 480.0 / length(entry).max(f64::MIN_POSITIVE);
-    let title = format!("{} {}: {} to {} ({})", time(entry), entry.group, entry.from, entry.to, entry.cause);
+    let Entry { group, from, to, cause, .. } = entry;
+    let title = format!("{} {group} on {node}: {from} to {to} ({cause}), {:.1} ms", time(entry), length(entry));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1000\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
@@ -30,6 +31,8 @@ pub(super) fn svg(entry: &Entry) -> String {
             escaped(&step.what)
         );
     }
+    let legend = "Left: when a step came, counted from the first one. A bar lasts from its step until the next.";
+    let _ = writeln!(svg, "<text x=\"10\" y=\"{}\" fill=\"#555\">{legend}</text>", height - 8);
     svg.push_str("</svg>\n");
     svg
 }

@@ -34,40 +34,53 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shown after the options of `list`.
 pub(super) const LIST_HELP: &str = "\
 Examples:
-  havipctl list                                every HAVIP that the key of havipd.toml may see
-  havipctl list --region bj --vpc vpc-7h2k     without a havipd.toml; the key comes from the environment";
+  havipctl list
+      every HAVIP that the key of havipd.toml may see
+  havipctl list --region bj --vpc vpc-7h2k
+      without a havipd.toml; the key comes from the environment";
 
 /// Shown after the options of `show`.
 pub(super) const SHOW_HELP: &str = "\
 Examples:
   havipctl show havip-w2d4kgc3x0y1
-  havipctl show havip-w2d4kgc3x0y1 --json | jq -r '.data.bindedInstances[].instanceId'";
+  havipctl show havip-w2d4kgc3x0y1 --json |
+      jq -r '.data.bindedInstances[].instanceId'";
 
 /// Shown after the options of `attach`.
 pub(super) const ATTACH_HELP: &str = "\
 Examples:
-  havipctl attach havip-w2d4kgc3x0y1 --wait                    this node; wait until the cloud shows it
-  havipctl attach havip-w2d4kgc3x0y1 --exclusive               move it here: every other target is detached
+  havipctl attach havip-w2d4kgc3x0y1 --wait
+      this node; wait until the cloud shows it
+  havipctl attach havip-w2d4kgc3x0y1 --exclusive
+      move it here: every other target is detached
   havipctl attach havip-w2d4kgc3x0y1 --instance i-Kq3wXz9a --dry-run
-  havipctl attach havip-w2d4kgc3x0y1 --self --region bj --credentials /etc/keepalived/bce.toml --wait
+  havipctl attach havip-w2d4kgc3x0y1 --self --region bj \\
+      --credentials /etc/keepalived/bce.toml --wait
 
 As a script of keepalived:
-  notify_master \"/usr/bin/havipctl attach havip-w2d4kgc3x0y1 --wait --exclusive\"
-Done is what two looks at the cloud, two seconds apart, agree on; never the answer to the attach. Of several runs
-for one HAVIP on this host the newest goes on, the others end with 75. Where the address is on an interface of
-this host and --instance or --eni is not given, it is announced while the cloud names another holder. Where
-standard error is /dev/null, as keepalived has it, the line about the end goes to the system's log.
+  notify_master \"/usr/bin/havipctl attach HAVIP --wait --exclusive\"
+Done is what two looks at the cloud, two seconds apart, agree on; never
+the answer to the attach. Of several runs for one HAVIP on this host the
+newest goes on, the others end with 75. Where the address is on an
+interface of this host and --instance or --eni is not given, it is
+announced while the cloud names another holder. Where standard error is
+/dev/null, as keepalived has it, the line about the end goes to the
+system's log.
 
-Exit codes: 0 it is there; 1 it is not and will not come (the reason says what to do by hand); 69 the cloud did not
-answer; 75 not there in time, or a newer run took over; 77 not allowed; 78 havipd.toml is wrong.";
+Exit codes: 0 it is there; 1 it is not and will not come (the reason
+says what to do by hand); 69 the cloud did not answer; 75 not there in
+time, or a newer run took over; 77 not allowed; 78 havipd.toml is wrong.";
 
 /// Shown after the options of `detach`.
 pub(super) const DETACH_HELP: &str = "\
 Examples:
-  havipctl detach havip-w2d4kgc3x0y1 --wait                     this node
-  havipctl detach havip-w2d4kgc3x0y1 --instance i-Kq3wXz9a      another one, by hand
+  havipctl detach havip-w2d4kgc3x0y1 --wait
+      this node
+  havipctl detach havip-w2d4kgc3x0y1 --instance i-Kq3wXz9a
+      another one, by hand
 
-Exit codes: as `havipctl attach`. That it is not bound in the first place is no error.";
+Exit codes: as `havipctl attach`. That it is not bound in the first
+place is no error.";
 
 /// How the cloud is reached: by havipd.toml, or by these options alone.
 #[derive(Debug, Clone, Args)]
