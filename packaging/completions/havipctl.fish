@@ -91,7 +91,7 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "bundle" -d 'Every
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l socket -d 'The daemon\'s control socket' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l watch -d 'Show every change as it happens, until interrupted'
+complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l watch -d 'Show every change as it happens, until interrupted; without a terminal only what is new'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l check -d 'Only what somebody should look at; exits 1 if there is anything'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -s h -l help -d 'Print help'
@@ -209,7 +209,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l json -d 'A
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l out -d 'Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file; else the one of the running daemon, else /etc/havipd/havipd.toml' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l node -d 'Which `[[node]]` of the file this host is, for the doctor\'s look at the file where no daemon answers' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l state -d 'The state directory of a daemon that does not answer; as STATE_DIRECTORY, else /var/lib/havipd' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l socket -d 'The daemon\'s control socket' -r -F

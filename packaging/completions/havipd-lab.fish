@@ -32,7 +32,7 @@ complete -c havipd-lab -n "__fish_havipd_lab_needs_command" -f -a "simulate" -d 
 complete -c havipd-lab -n "__fish_havipd_lab_needs_command" -f -a "emulator" -d 'The emulated cloud alone, over HTTP, until SIGTERM or SIGINT'
 complete -c havipd-lab -n "__fish_havipd_lab_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l script -d 'Run a script instead of showing the cluster: "failover", a file, or "-" for standard input. Exits with 1 if it fails' -r
-complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags or unwinnable' -r
+complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags, busy or unwinnable' -r
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l nodes -d 'Nodes that may hold the HAVIP, 2 to 5' -r
 complete -c havipd-lab -n "__fish_havipd_lab_using_subcommand sandbox" -l arbiter -d 'Who decides when nodes cannot see each other' -r -f -a "auto\t'Majority with three or more voters, else the cloud'
 cloud\t'The cloud\'s record'
