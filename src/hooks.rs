@@ -282,6 +282,7 @@ fn run(call: &Call) -> HookOutcome {
         grace: GRACE,
         capable: true,
         leftovers: Leftovers::RunOn,
+        leash: None,
     };
     let report = program::run(&program, &mut |line| info!(group = %call.group, hook = call.hook, "hook says: {line}"));
     if report.output_closed {

@@ -11,7 +11,7 @@ use crate::clock;
 use crate::process::{end_with_parent, like_others, processes_of_group};
 use havipd_core::model::time::Instant;
 use output::{Budget, Lines};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
 };
@@ -22,6 +22,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A process that SIGKILL does not end sits in the kernel (a dead disk); it is given up after this.
@@ -52,6 +53,8 @@ pub(crate) struct Program<'a> {
     pub(crate) capable: bool,
     /// What becomes of what it started, and left running, when it ended in time.
     pub(crate) leftovers: Leftovers,
+    /// It is killed when this ends.
+    pub(crate) leash: Option<&'a Leash>,
 }
 
 /// What becomes of processes that a program left running.
@@ -61,6 +64,42 @@ pub(crate) enum Leftovers {
     Killed,
     /// They run on, as under keepalived.
     RunOn,
+    /// They run on if the program ended with exit code 0.
+    RunOnAfterSuccess,
+}
+
+/// How long a program may run at most, whatever its timeout; whoever holds it makes it longer, or ends it.
+#[derive(Debug)]
+pub(crate) struct Leash {
+    until: Mutex<Instant>,
+    changed: OwnedFd,
+}
+
+impl Leash {
+    /// Until `until`.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn new(until: Instant) -> io::Result<Self> {
+        let changed = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { until: Mutex::new(until), changed })
+    }
+
+    /// Another end; what ran into the one before has ended.
+    pub(crate) fn set(&self, until: Instant) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        // That many wake-ups cannot wait that the counter overflows.
+        let _ = rustix::io::write(&self.changed, &1_u64.to_ne_bytes());
+    }
+
+    /// The end.
+    pub(crate) fn until(&self) -> Instant {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self) {
+        let _ = rustix::io::read(&self.changed, &mut [0; 8]);
+    }
 }
 
 /// What became of a run.
@@ -113,6 +152,8 @@ pub enum Ended {
         /// Why, and what to do about it.
         error: String,
     },
+    /// It was killed before its time: it was not to run on.
+    Cut,
     /// Not even SIGKILL ended it: it hangs inside the kernel.
     Stuck,
 }
@@ -139,6 +180,7 @@ impl fmt::Display for Ended {
                 write!(f, "ran into its timeout; {it} ended {how}")
             }
             Self::NotStarted { error } => write!(f, "not started: {error}"),
+            Self::Cut => f.write_str("killed, as leadership has ended"),
             Self::Stuck => {
                 f.write_str("ran into its timeout, and not even SIGKILL ended it: it hangs inside the kernel")
             }
@@ -227,11 +269,18 @@ impl Run {
     fn watch(mut self, program: &Program<'_>, budget: &mut Budget, log: &mut dyn FnMut(&str)) -> (Ended, Left) {
         let mut phase = Phase::Running;
         let mut deadline = clock::now() + program.timeout;
-        let (mut status, mut processes) = (None, 0);
+        let (mut status, mut processes, mut cut) = (None, 0, false);
         loop {
-            self.wait(deadline, status.is_none(), budget, log);
+            let end = program.leash.filter(|_| !cut).map_or(deadline, |leash| leash.until().min(deadline));
+            self.wait(end, status.is_none(), program.leash, budget, log);
             status = status.or_else(|| self.exit_status());
             let over = clock::now() >= deadline;
+            // ⚠ Looked at last, with the time of now: what has ended in time has still ended too late if the leash was shorter.
+            if !cut && program.leash.is_some_and(|leash| clock::now() >= leash.until()) {
+                cut = true;
+                (phase, deadline) = self.end(Duration::ZERO);
+                continue;
+            }
             match phase {
                 Phase::Running if status.is_some() => break,
                 Phase::Running if over => {
@@ -248,10 +297,17 @@ impl Run {
             }
         }
         match (phase, status) {
-            (Phase::Running, Some(status)) if program.leftovers == Leftovers::RunOn => {
-                (ended(&status), self.leave_running(budget, log))
+            (Phase::Running, Some(status)) => {
+                let ended = ended(&status);
+                let run_on = match program.leftovers {
+                    Leftovers::Killed => false,
+                    Leftovers::RunOn => true,
+                    Leftovers::RunOnAfterSuccess => ended.success(),
+                };
+                let left = if run_on { self.leave_running(budget, log) } else { self.leave_nothing(budget, log) };
+                (ended, left)
             }
-            (Phase::Running, Some(status)) => (ended(&status), self.leave_nothing(budget, log)),
+            _ if cut => (Ended::Cut, self.leave_nothing(budget, log)),
             (phase, _) => {
                 let ended = Ended::TimedOut { killed: phase == Phase::Killed, processes };
                 (ended, self.leave_nothing(budget, log))
@@ -281,7 +337,7 @@ impl Run {
         let _ = self.child.wait();
         let deadline = clock::now() + DRAIN;
         while !self.silent() && clock::now() < deadline {
-            self.wait(deadline, false, budget, log);
+            self.wait(deadline, false, None, budget, log);
         }
         for stream in &mut self.streams {
             stream.lines.finish(clock::now(), budget, log);
@@ -316,16 +372,27 @@ impl Run {
     }
 
     /// Waits until the program ends (if `for_exit`), says something, or the deadline comes.
-    fn wait(&mut self, deadline: Instant, for_exit: bool, budget: &mut Budget, log: &mut dyn FnMut(&str)) {
+    fn wait(
+        &mut self,
+        deadline: Instant,
+        for_exit: bool,
+        leash: Option<&Leash>,
+        budget: &mut Budget,
+        log: &mut dyn FnMut(&str),
+    ) {
         let left = clock::left(deadline).unwrap_or_default();
         // Rounded up to the next millisecond by adding one: waking early would only mean another turn.
         let left = Timespec::try_from(left + Duration::from_millis(1)).ok();
         let open: Vec<_> = self.streams.iter().filter_map(|s| s.fd.as_ref()).map(AsFd::as_fd).collect();
         let exit = for_exit.then(|| self.pidfd.as_fd());
-        let mut fds: Vec<_> =
-            open.into_iter().chain(exit).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        let leash_changed = leash.map(|leash| leash.changed.as_fd());
+        let all = open.into_iter().chain(exit).chain(leash_changed);
+        let mut fds: Vec<_> = all.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         // Interrupted or not: the streams are read without blocking, and the caller looks at the clock.
         let _ = poll(&mut fds, left.as_ref());
+        if let Some(leash) = leash {
+            leash.note();
+        }
         for stream in &mut self.streams {
             stream.read(budget, log);
         }

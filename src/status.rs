@@ -2,6 +2,7 @@
 //! one reads it. How readers of another version do that: [`havipd_core::status`].
 
 use crate::checks::CheckStatus;
+use crate::gates::GateStatus;
 use crate::hooks::HookStatus;
 use crate::net::heartbeat;
 use crate::process::memory::Memory;
@@ -99,6 +100,8 @@ pub struct PlaceStatus {
 pub struct EffectsStatus {
     /// Hooks, per group.
     pub hooks: BTreeMap<GroupName, HookStatus>,
+    /// Gates of each group that has run one.
+    pub gates: BTreeMap<GroupName, GateStatus>,
     /// Checks, by name.
     #[serde(default)]
     pub checks: Vec<CheckStatus>,

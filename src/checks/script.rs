@@ -39,7 +39,7 @@ pub(super) fn run(
 ) -> program::Report {
     // A check has nothing to tidy up: SIGKILL at once, so that a run never lasts into the next one.
     let (grace, leftovers) = (Duration::ZERO, Leftovers::Killed);
-    let program = Program { argv, environment, timeout, grace, capable: false, leftovers };
+    let program = Program { argv, environment, timeout, grace, capable: false, leftovers, leash: None };
     program::run(&program, line)
 }
 
@@ -60,7 +60,9 @@ fn outcome(report: program::Report) -> Outcome {
         Ended::Exited { code: code @ (126 | 127) } => Outcome::not_run(format!("exit code {code}{said}")),
         Ended::NotStarted { .. } => Outcome::not_run(report.ended.to_string()),
         Ended::TimedOut { .. } | Ended::Stuck => Outcome::timed_out(format!("{}{said}", in_words(&report.ended))),
-        Ended::Exited { .. } | Ended::Signalled { .. } => Outcome::failed(format!("{}{said}", report.ended)),
+        Ended::Exited { .. } | Ended::Signalled { .. } | Ended::Cut => {
+            Outcome::failed(format!("{}{said}", report.ended))
+        }
     };
     Outcome { left_behind: report.left_behind, ..outcome }
 }

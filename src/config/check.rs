@@ -5,7 +5,7 @@ use super::document::{At, Table};
 use super::environment::{Disk, Environment};
 use super::locate::{Miss, Placed, Unplaced, locate};
 use super::rules_group::Shape;
-use super::settings::{HeartbeatKey as Key, Hooks, Root};
+use super::settings::{Group, HeartbeatKey as Key, Hooks, Root};
 use super::takes::{Command, Membership};
 use super::{build, paths, rules, rules_check, rules_group};
 use havipd_core::model::ids::{GroupName, KeyId};
@@ -234,6 +234,10 @@ impl Files<'_> {
         if holds {
             for hooks in std::iter::once(&file.hooks).chain(file.groups.iter().map(|g| &g.hooks)) {
                 commands(hooks).for_each(|command| self.hook(command, &resolve));
+            }
+            let gates = |g: &Group| [g.before_active.clone(), g.before_release.clone()];
+            for argv in file.groups.iter().flat_map(|group| gates(&group.value)).flatten() {
+                self.program(&argv.map(Command::Argv), "gate", &resolve);
             }
         }
         let keepalived = self.keepalived(file, holds);

@@ -8,10 +8,12 @@ use super::rules::{Unique, is_witness};
 use super::schema::show;
 use super::settings::{Group, Node, Root};
 use super::takes::Membership;
+use havipd_core::model::action::GateRun;
 use havipd_core::model::settings::{Arbiter, Binding, MAJORITY_MULTIPLIER};
 use havipd_core::model::tag::Tag;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 /// The API binds at most this many targets to one HAVIP.
 const MOST_TARGETS: usize = 5;
@@ -46,6 +48,7 @@ pub(super) fn apply(file: &Root, env: &Environment, report: &Report) -> Vec<Opti
             priorities(group, &names, &members, &file.nodes, report);
             let shape = arbiter(group, members, report)?;
             keepalived(file, group, &shape, report);
+            gates(group, &shape, report);
             targets(group, &shape, &file.nodes, report);
             Some(shape)
         })
@@ -188,6 +191,38 @@ fn keepalived(file: &Root, group: &At<Group>, shape: &Shape, report: &Report) {
     }
 }
 
+/// Gates need an arbiter that lets a claim be declined, and one that keeps a second node away meanwhile.
+fn gates(group: &At<Group>, shape: &Shape, report: &Report) {
+    let first = group.before_active.as_ref().map(|at| ("before-active", &at.span));
+    let release = group.before_release.as_ref().map(|at| ("before-release", &at.span));
+    if shape.arbiter == Arbiter::Keepalived {
+        for (key, span) in first.into_iter().chain(release) {
+            let text =
+                format!("{key:?} cannot be used with \"arbiter\" = \"keepalived\": keepalived has decided by then");
+            report.error_with(span, text, "make it a check of keepalived's (track_script), or let havipd elect");
+        }
+    } else if let (Arbiter::Cloud, Some((key, span))) = (shape.arbiter, first) {
+        let text = format!(
+            "{key:?} with \"arbiter\" = \"cloud\": nodes that cannot hear each other may both have passed it, until the \
+             record tells one of them"
+        );
+        let help = "a database wants a third voter: add a [[node]] with witness = true, so that a majority decides";
+        report.warning(Some(span), text, Some(help.to_owned()));
+    }
+    let says_nothing = |key: &str, span: &Span, gate: &str| {
+        report.warning(Some(span), format!("{key:?} says nothing here: the group has no {gate:?}"), None);
+    };
+    if let Some(at) = group.before_active_timeout.as_ref().filter(|at| at.written && first.is_none()) {
+        says_nothing("before-active-timeout", &at.span, "before-active");
+    }
+    if let Some(at) = group.before_release_timeout.as_ref().filter(|at| at.written && release.is_none()) {
+        says_nothing("before-release-timeout", &at.span, "before-release");
+    }
+    if let Some(at) = group.before_release_failed.as_ref().filter(|at| at.written && release.is_none()) {
+        says_nothing("before-release-failed", &at.span, "before-release");
+    }
+}
+
 fn targets(group: &At<Group>, shape: &Shape, nodes: &[At<Node>], report: &Report) {
     let holders: Vec<&At<Node>> = shape.members.iter().map(|&i| &nodes[i]).filter(|n| !is_witness(n)).collect();
     let shared = group.havips.iter().find_map(|h| h.binding.as_ref().filter(|b| b.value == Binding::Shared));
@@ -252,6 +287,19 @@ fn stop_timeout(file: &Root, group: &Group, env: &Environment, report: &Report) 
         report.warning(Some(&keep.span), text, help());
     }
     if let (Some(handover), Some(request)) = (&group.handover_timeout, &file.cloud.request_timeout) {
+        let gate = |on: bool, timeout: &Option<At<Duration>>| {
+            timeout.as_ref().filter(|_| on).map_or(Duration::ZERO, |at| at.value + GateRun::GRACE)
+        };
+        let gates = gate(group.before_release.is_some(), &group.before_release_timeout)
+            + gate(group.before_active.is_some(), &group.before_active_timeout);
+        if !gates.is_zero() && handover.value + request.value + gates > stop {
+            let text = format!(
+                "a handover may take {} with its gates, more than the unit's TimeoutStopSec, {}",
+                show(handover.value + request.value + gates),
+                show(stop)
+            );
+            report.warning(Some(&handover.span), text, help());
+        }
         let both = handover.value + request.value;
         if both > stop {
             let text = format!(

@@ -50,8 +50,8 @@ use super::value::{Address, Endpoint};
 use declare::{count, join};
 use havipd_core::model::ids::{CheckName, ClusterName, EniId, GroupName, HavipId, InstanceId, KeyId, NodeName, Target};
 use havipd_core::model::settings::{
-    self, Binding, CheckState, Config, CredentialSource, HoldOrRelease, Interface, LogFormat, LogLevel, OnRestart,
-    OnStop, Strangers,
+    self, AbortOrContinue, Binding, CheckState, Config, CredentialSource, HoldOrRelease, Interface, LogFormat,
+    LogLevel, OnRestart, OnStop, Strangers,
 };
 use havipd_core::model::vrrp::{self, Vrrp};
 use std::collections::BTreeMap;
@@ -442,6 +442,35 @@ settings! {
                 cost: "Shorter heals a wrong record of the cloud sooner; longer leaves a deliberate move by hand \
                        alone for longer.",
             }
+            /// A gate: a program and its arguments that must end with 0 before the address of a term goes live here, as the
+            /// promotion of a database does. Runs at every claim. Not with arbiter keepalived.
+            "before-active" before_active: Vec<String> {
+                takes: program(), example: ["/etc/havipd/promote"], reload: Accept,
+                shown: |_, group| argv(&group.before_active),
+                cost: "Nothing is served while it runs, and if it fails another node has its turn.",
+            }
+            /// Then it is ended, and the claim is declined: {range}.
+            "before-active-timeout" before_active_timeout: Duration => before_active_timeout {
+                takes: span(s(1), m(10)), default: "30s", reload: Accept,
+                cost: "Longer lets a slow promotion finish; a node whose program hangs keeps the others waiting for that long.",
+            }
+            /// A program that runs on the active node before a planned move away from it, as the demotion of a database does.
+            "before-release" before_release: Vec<String> {
+                takes: program(), example: ["/etc/havipd/demote"], reload: Accept,
+                shown: |_, group| argv(&group.before_release),
+                cost: "The node serves until the program says otherwise; every planned move takes that much longer.",
+            }
+            /// Then it is ended: {range}.
+            "before-release-timeout" before_release_timeout: Duration => before_release_timeout {
+                takes: span(s(1), m(10)), default: "30s", reload: Accept,
+                cost: "Longer drains more connections; the unit's TimeoutStopSec has to be longer still.",
+            }
+            /// What becomes of the planned move if it fails: "abort" (this node stays active) or "continue".
+            "before-release-failed" before_release_failed: AbortOrContinue => before_release_failed {
+                takes: choice!(AbortOrContinue: "abort" = Abort, "continue" = Continue),
+                default: "abort", reload: Accept,
+                cost: "abort never gives away what was not released; continue moves whatever the program says.",
+            }
             /// With arbiter keepalived: the vrrp_instance to follow, or "GROUP:" and the vrrp_sync_group; without
             /// it, the one that is called like the group.
             "vrrp" vrrp: Vrrp {
@@ -471,6 +500,8 @@ settings! {
                 None => Vrrp { kind: vrrp::Kind::Instance, name: of(&group.name)?.to_string() },
             },
             checks: checks_of(group)?,
+            before_active: of(&group.before_active),
+            before_release: of(&group.before_release),
             havips: group.havips.iter().map(|havip| Havip::build(havip)).collect::<Option<_>>()?,
             hooks: Hooks::build(&group.hooks, more.hooks, more.resolve)?,
         };

@@ -100,6 +100,7 @@ pub(crate) fn status() -> Status {
         no_failover: None,
         preemption_suspended: false,
         failed_claim: None,
+        gate: None,
         failed_move: None,
         arbiter: havipd_core::model::settings::Arbiter::Cloud.into(),
         right_ms: Some(4_000),

@@ -31,10 +31,10 @@ mod writes;
 use crate::net::interface::Mac;
 use crate::status::CoreStatus;
 use havipd_core::election::Goodbye;
-use havipd_core::model::action::{Notification, Persisted, Transition, Write};
+use havipd_core::model::action::{GateRun, Notification, Persisted, Transition, Write};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::event::{Event, Reply};
-use havipd_core::model::ids::{Epoch, GroupName, HavipId, InstanceId, OperationId};
+use havipd_core::model::ids::{Epoch, GroupIndex, GroupName, HavipId, InstanceId, NodeName, OperationId};
 use havipd_core::model::settings::Config;
 use havipd_core::model::time::Instant;
 use std::net::Ipv4Addr;
@@ -68,6 +68,10 @@ pub(crate) enum ToEffects {
     ReadInstance { op: OperationId, instance: InstanceId, deadline: Instant },
     /// Attach or detach, unless the group's writes were cancelled after `ticket`.
     Write { group: GroupName, ticket: u64, write: Write },
+    /// Run a gate, or have it run on. With the name of the other node.
+    RunGate { group: GroupName, other: Option<NodeName>, run: GateRun },
+    /// End a run of a gate.
+    StopGate { group: GroupName, index: GroupIndex, op: OperationId },
     /// Run hooks.
     Notify(GroupName, Notification),
     /// Keep on disk.

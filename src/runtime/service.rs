@@ -25,6 +25,7 @@ use crate::cloud::client::{Client, ClientError};
 use crate::control::protocol::Response;
 use crate::control::server::ControlRequest;
 use crate::doctor::Finding;
+use crate::gates::Gates;
 use crate::hooks::{Hooks, Ran};
 use crate::journal::Journal;
 use crate::log::Logging;
@@ -123,6 +124,7 @@ struct Service {
     status: watch::Sender<Arc<Published>>,
     executor: Executor,
     hooks: Hooks,
+    gates: Gates,
     checks: Checks,
     /// Per group, the term that began last here, and when its move did.
     terms: HashMap<GroupName, (Epoch, Instant)>,
@@ -205,6 +207,7 @@ pub async fn run(
     let (to_ran, ran) = mpsc::channel(64);
     let mut service = Service {
         hooks: Hooks::new(setup.config.local_node().name.clone()).telling(to_ran),
+        gates: Gates::new(setup.config.local_node().name.clone(), to_core.clone()),
         checks: Checks::new(setup.config.local_node().name.clone(), to_core.clone()),
         terms: HashMap::new(),
         config: setup.config,
@@ -333,6 +336,7 @@ impl Service {
         let client = self.executor.client.as_ref();
         EffectsStatus {
             hooks: self.hooks.status(),
+            gates: self.gates.status(),
             checks: self.checks.status(),
             state: self.state.status(),
             credentials: client.map(|client| client.credential_source().to_owned()),

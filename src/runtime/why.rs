@@ -192,6 +192,10 @@ impl View<'_> {
                 ));
             }
         }
+        if let Some(gate) = &g.gate {
+            let (key, since, left) = (gate.kind.as_str(), age(gate.for_ms), age(gate.left_ms));
+            lines.push(format!("{key} has been running for {since}; it is ended in {left}"));
+        }
         // In fault it is the answer itself.
         if let Some(failed) = g.failed_claim.as_ref().filter(|f| f.text != g.detail) {
             let (cause, ago, text) = (&failed.cause, age(failed.ago_ms), &failed.text);

@@ -2,6 +2,7 @@
 
 mod checks;
 mod fuzz;
+mod gates;
 mod golden;
 mod identity;
 mod ranges;

@@ -19,6 +19,8 @@ const ROWS: &[Row] = &[
     ("[cloud]", "operation-timeout", "\"1s\"", "\"999ms\"", "\"10m\"", "\"11m\"", "1s to 10m"),
     ("[cloud]", "audit-interval", "\"1s\"", "\"999ms\"", "\"1h\"", "\"61m\"", "1s to 1h"),
     ("[cloud]", "requests-per-second", "0.1", "0.099", "1000", "1000.1", "0.1 to 1000"),
+    ("group", "before-active-timeout", "\"1s\"", "\"999ms\"", "\"10m\"", "\"601s\"", "1s to 10m"),
+    ("group", "before-release-timeout", "\"1s\"", "\"999ms\"", "\"10m\"", "\"601s\"", "1s to 10m"),
     ("group", "preempt-delay", "\"0s\"", "\"-1s\"", "\"24h\"", "\"1441m\"", "0s to 24h"),
     ("group", "keep-for", "\"1s\"", "\"0s\"", "\"10m\"", "\"601s\"", "1s to 10m"),
     ("group", "handover-timeout", "\"1s\"", "\"999ms\"", "\"5m\"", "\"301s\"", "1s to 5m"),

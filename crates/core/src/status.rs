@@ -6,6 +6,7 @@
 //! - takes the default of a member that the first version did not have: what `serde(default)` says at the member, else `None`;
 //! - shows a value that it does not know of a list that grows as it is: [`Reported`].
 
+use crate::model::action::GateKind;
 use crate::model::event::VrrpSource;
 use crate::model::ids::Target;
 use crate::model::role::{Cause, Role};
@@ -144,6 +145,9 @@ pub struct GroupSnapshot {
     pub preemption_suspended: bool,
     /// The last claim of this node, if it failed and none has worked since.
     pub failed_claim: Option<FailedClaimSnapshot>,
+    /// A gate that runs here now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateSnapshot>,
     /// The last planned move away from this node, if it failed.
     pub failed_move: Option<FailedMoveSnapshot>,
     /// `arbiter`, resolved.
@@ -195,6 +199,17 @@ pub struct FailedClaimSnapshot {
     pub text: String,
     /// Milliseconds since then.
     pub ago_ms: u64,
+}
+
+/// A gate that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GateSnapshot {
+    /// Which.
+    pub kind: GateKind,
+    /// Milliseconds since it began.
+    pub for_ms: u64,
+    /// Milliseconds until it is ended.
+    pub left_ms: u64,
 }
 
 /// A planned move that did not happen.

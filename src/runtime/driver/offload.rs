@@ -32,6 +32,13 @@ impl Driver {
                 let group = self.group_name(write.group).clone();
                 ToEffects::Write { ticket: self.cancellations.ticket(&group), group, write }
             }
+            Action::RunGate(run) => {
+                let other = run.other.map(|node| self.core.config().node(node).name.clone());
+                ToEffects::RunGate { group: self.group_name(run.group).clone(), other, run }
+            }
+            Action::StopGate { group: index, op } => {
+                ToEffects::StopGate { group: self.group_name(index).clone(), index, op }
+            }
             Action::Notify(notification) => {
                 ToEffects::Notify(self.group_name(notification.group).clone(), notification)
             }

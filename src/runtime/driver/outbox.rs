@@ -2,8 +2,8 @@
 //!
 //! The core thread never waits for room. When the queue is full:
 //! - a call is not begun; the core hears that it failed, and asks again;
-//! - of the states to keep, and of each group's states for hooks, the newest waits here: an older one says nothing that
-//!   it does not;
+//! - of the states to keep, of each group's states for hooks, and of what its gate is told the newest waits here: an older
+//!   one says nothing that it does not;
 //! - changes of role, warnings and answers wait here in their order. Beyond a bound the oldest go, and what is missing is
 //!   itself written down, group by group;
 //! - last words are not kept: whether they fit is looked at every second.
@@ -25,6 +25,7 @@ pub(super) struct Outbox {
     queue: mpsc::Sender<ToEffects>,
     state: Option<Persisted>,
     notifications: BTreeMap<GroupName, Notification>,
+    gates: BTreeMap<GroupName, ToEffects>,
     lines: VecDeque<ToEffects>,
     /// Lines that even this had no room for, per group.
     missing: BTreeMap<Option<GroupName>, u64>,
@@ -38,6 +39,7 @@ impl Outbox {
             queue,
             state: None,
             notifications: BTreeMap::new(),
+            gates: BTreeMap::new(),
             lines: VecDeque::new(),
             missing: BTreeMap::new(),
             refused: 0,
@@ -85,7 +87,8 @@ impl Outbox {
     }
 
     fn waits(&self) -> bool {
-        self.state.is_some() || !self.notifications.is_empty() || !self.lines.is_empty() || !self.missing.is_empty()
+        let one_by_one = !self.notifications.is_empty() || !self.gates.is_empty();
+        self.state.is_some() || one_by_one || !self.lines.is_empty() || !self.missing.is_empty()
     }
 
     /// Whether something waits that must come before `message`.
@@ -93,6 +96,7 @@ impl Outbox {
         match message {
             ToEffects::Persist(_) => self.state.is_some(),
             ToEffects::Notify(group, _) => self.notifications.contains_key(group),
+            ToEffects::RunGate { group, .. } | ToEffects::StopGate { group, .. } => self.gates.contains_key(group),
             message if is_line(message) => !self.lines.is_empty() || !self.missing.is_empty(),
             _ => false,
         }
@@ -103,6 +107,9 @@ impl Outbox {
         match message {
             ToEffects::Persist(state) => self.state = Some(state),
             ToEffects::Notify(group, notification) => drop(self.notifications.insert(group, notification)),
+            ToEffects::RunGate { ref group, .. } | ToEffects::StopGate { ref group, .. } => {
+                drop(self.gates.insert(group.clone(), message));
+            }
             message if is_line(&message) => {
                 if self.lines.len() >= LINES
                     && let Some(oldest) = self.lines.pop_front()
@@ -120,6 +127,9 @@ impl Outbox {
     fn next(&mut self) -> Option<ToEffects> {
         if let Some(state) = self.state.take() {
             return Some(ToEffects::Persist(state));
+        }
+        if let Some((_, gate)) = self.gates.pop_first() {
+            return Some(gate);
         }
         if let Some((group, notification)) = self.notifications.pop_first() {
             return Some(ToEffects::Notify(group, notification));

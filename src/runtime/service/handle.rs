@@ -52,6 +52,8 @@ impl Service {
             ToEffects::ReadHavip { op, havip, class, deadline } => self.executor.read_havip(op, havip, class, deadline),
             ToEffects::ReadInstance { op, instance, deadline } => self.executor.read_instance(op, instance, deadline),
             ToEffects::Write { group, ticket, write } => self.executor.write(group, ticket, write),
+            ToEffects::RunGate { group, other, run } => self.gates.run(&group, other.as_ref(), run),
+            ToEffects::StopGate { group, index, op } => self.gates.stop(&group, index, op),
             ToEffects::Notify(group, notification) => self.hooks.notify(&group, notification),
             ToEffects::Persist(state) => self.state.store(state),
             ToEffects::Record { group, peer, transition } => {

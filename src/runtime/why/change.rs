@@ -171,6 +171,9 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
             "the claim is repeated by itself, with growing pauses; the cloud's answers are in the log"
         }
         Cause::ClaimRefused => "the cloud refused the claim; it is repeated by itself, with growing pauses",
+        Cause::GateFailed => {
+            "see what before-active says; it is run again by itself, with growing pauses, and other nodes go first meanwhile"
+        }
         Cause::HavipMissing => "correct group.havip.id, or create the HAVIP; then it goes on by itself",
         Cause::Denied => {
             "renew the credentials, and grant read, attach and detach of the HAVIP; then it goes on by itself"

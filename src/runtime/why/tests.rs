@@ -37,6 +37,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
         no_failover: None,
         preemption_suspended: false,
         failed_claim: None,
+        gate: None,
         failed_move: None,
         arbiter: Arbiter::Majority.into(),
         right_ms: None,

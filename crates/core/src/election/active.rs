@@ -153,7 +153,7 @@ impl Group {
 
     /// Reasons of our own, and of better-ranked peers, to hand over.
     fn consider_handover(&mut self, step: &mut StepContext<'_>) {
-        if self.write_on_its_way(step) {
+        if self.releases(step) || self.write_on_its_way(step) {
             return;
         }
         if let Some(node) = self.plan.take_order() {

@@ -244,7 +244,12 @@ impl Group {
         let named = named.filter(|n| self.damping.owner().is_none_or(|owner| owner == *n));
         let node = self.damping.owner().filter(back).or(named).filter(|n| *n != step.config.local)?;
         let peer = step.peers.of(node)?;
-        let able = peer.says(self.tag, step.now)?.flags.has(Flags::ELIGIBLE);
+        let flags = peer.says(self.tag, step.now)?.flags;
+        let able = flags.has(Flags::ELIGIBLE);
+        if flags.has(Flags::UNABLE) {
+            // It has tried, and could not.
+            return None;
+        }
         // Just back from a restart it may still be learning who it is.
         let until = match peer.expected_by {
             Some(at) if at > step.now => at,
@@ -329,8 +334,14 @@ impl Group {
     }
 
     pub(crate) fn step_claiming(&mut self, step: &mut StepContext<'_>) {
-        match self.outcome(step) {
+        let outcome = self.outcome(step);
+        let ended = matches!(outcome, Outcome::Rival(_) | Outcome::Failed(_));
+        if !ended && !self.pass_gate(step) {
+            return;
+        }
+        match outcome {
             Outcome::Pending => {}
+            Outcome::Confirmed if self.gated_record_is_lost(step) => {}
             Outcome::Confirmed => {
                 self.damping.proven_able(self.lacking().is_none());
                 self.superseded.settle();

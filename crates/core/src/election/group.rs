@@ -5,6 +5,7 @@ use super::arbiter::lease::{Asker, Voter};
 use super::arbiter::superseded::Superseded;
 use super::claim::Waiting;
 use super::damping::Damping;
+use super::gate::{Gate, Loss};
 use super::handover::{FailedMove, Plan};
 use super::probe::Fabric;
 use super::rank;
@@ -58,6 +59,7 @@ pub(crate) struct Group {
     pub(crate) vrrp: Vrrp,
     pub(crate) shadow: Shadow,
     pub(crate) plan: Plan,
+    pub(crate) gate: Gate,
     pub(crate) term: Term,
     /// Since when nobody is active and we could be.
     pub(crate) vacant_since: Option<Instant>,
@@ -145,6 +147,7 @@ impl Group {
             vrrp: Vrrp::default(),
             shadow: Shadow::default(),
             plan: Plan::default(),
+            gate: Gate::default(),
             term: Term::default(),
             vacant_since: None,
             eligible_since: None,
@@ -320,6 +323,8 @@ impl Group {
         text: String,
         peer: Option<NodeIndex>,
     ) {
+        let loss = Loss { to, cause, text, peer };
+        let Some(Loss { to, cause, text, peer }) = self.lose_after_gate(step, loss) else { return };
         if self.reconcilers.iter().any(HavipReconciler::is_writing) {
             step.out.push(Action::CancelWrites { group: self.index });
         }
@@ -343,6 +348,7 @@ impl Group {
         detail: String,
         peer: Option<NodeIndex>,
     ) {
+        self.close_gate(step);
         let from = std::mem::replace(&mut self.role, to);
         self.cause = cause;
         self.since = step.now;

@@ -1,5 +1,6 @@
 //! Planned moves: make before break, one at a time per group, and leaving for good or for a restart.
 
+use super::gate::Gate;
 use super::group::Group;
 use super::rank;
 use super::step_context::StepContext;
@@ -107,8 +108,15 @@ impl Group {
         }
     }
 
-    /// Gives the right to `to`: from the first datagram that says so we have it no more.
+    /// Gives the right to `to`, once `before-release` has agreed.
     pub(crate) fn hand_over(&mut self, step: &mut StepContext<'_>, to: NodeIndex, cause: Cause, why: &str) {
+        if !self.release_first(step, to, cause, why) {
+            self.begin_handover(step, to, cause, why);
+        }
+    }
+
+    /// Gives the right to `to`: from the first datagram that says so we have it no more.
+    pub(super) fn begin_handover(&mut self, step: &mut StepContext<'_>, to: NodeIndex, cause: Cause, why: &str) {
         let settings = self.settings(step);
         if self.reconcilers.iter().any(crate::reconcile::HavipReconciler::is_writing) {
             step.out.push(Action::CancelWrites { group: self.index });
@@ -117,7 +125,7 @@ impl Group {
         self.plan = Plan {
             to: Some(to),
             began: step.now,
-            until: step.now + settings.handover_timeout,
+            until: step.now + settings.handover_timeout + Gate::patience(settings),
             claim_by: step.now + (step.dead_time() * 2).min(settings.handover_timeout),
             leaving,
             ..Plan::default()
@@ -327,6 +335,7 @@ impl Group {
             return;
         }
         if self.role == Role::Active && keep {
+            self.close_gate(step);
             self.plan.leaving = Some(Leaving::Keeping { since: step.now });
             self.keep_for = Some(self.pace(step.config, step.digest).keep_for);
             *step.changed = true;
@@ -338,6 +347,19 @@ impl Group {
         self.plan.leaving = Some(Leaving::Done);
     }
 
+    /// `before-release` forbids the handover of a daemon that leaves: as if nobody could take over.
+    pub(super) fn stay_and_leave(&mut self, step: &mut StepContext<'_>) {
+        self.plan.leaving = Some(Leaving::Keeping { since: step.now });
+        self.keep_for = Some(self.pace(step.config, step.digest).keep_for);
+        *step.changed = true;
+    }
+
+    /// No planned move before so long after this one, which failed.
+    pub(super) fn move_failed(&mut self, step: &StepContext<'_>, to: NodeIndex, why: String) {
+        self.failed_move = Some(FailedMove { to, why, at: step.now });
+        self.plan.retry_at = step.now + RETRY.max(step.dead_time());
+    }
+
     /// Ends the group's part once nothing is left to wait for.
     pub(crate) fn leave_when_told(&mut self, step: &mut StepContext<'_>) {
         let Some(leaving) = self.plan.leaving else { return };
@@ -345,8 +367,10 @@ impl Group {
             return;
         }
         match leaving {
+            // ⚠ What keeps its lease until its gate has ended has not left yet.
+            Leaving::Done if self.role.has_right() => return,
             Leaving::Done => {}
-            Leaving::HandingOver if self.role == Role::Releasing => return,
+            Leaving::HandingOver if self.role == Role::Releasing || self.gate.runs() => return,
             Leaving::HandingOver if self.role.has_right() => return self.begin_leaving(step, false),
             Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(step),
             Leaving::HandingOver => {}

@@ -15,6 +15,7 @@ mod command;
 mod damping;
 pub mod drill;
 mod eligibility;
+mod gate;
 mod goodbye;
 mod group;
 mod handover;
@@ -237,6 +238,11 @@ impl Core {
                     g.notify_again(step, epoch);
                 }
             }),
+            Event::GateEnded { group, op, passed, text } => {
+                if !self.groups.get_mut(group.0).is_some_and(|g| g.gate.ended(op, passed, text)) {
+                    self.counters.late_results += 1;
+                }
+            }
             Event::AnnounceFailed { group, havip } => {
                 let interval = self.config.local_address.announce_interval;
                 if let Some(l) = self.loop_mut(group, havip) {
@@ -446,6 +452,7 @@ impl Event {
             | Self::Announced { group, .. }
             | Self::AnnounceFailed { group, .. }
             | Self::NotifyLapsed { group, .. }
+            | Self::GateEnded { group, .. }
             | Self::LinkChanged { group, .. }
             | Self::HealthChanged { group, .. }
             | Self::VrrpReported { group, .. } => Concerns::One(*group),

@@ -10,7 +10,7 @@ use crate::model::cloud::{CallClass, CallError};
 use crate::model::ids::{Epoch, HavipIndex, NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::time::Instant;
-use crate::reconcile::{Desired, Failure, HavipReconciler, LastRead, Outcome, Place, Scope, Serve};
+use crate::reconcile::{Desired, Failure, HavipReconciler, LastRead, Local, Outcome, Place, Scope, Serve};
 use std::time::Duration;
 
 /// Time between two reads while a claim may depend on them.
@@ -188,6 +188,11 @@ impl Group {
 
     fn desired(&self, step: &mut StepContext<'_>) -> Desired {
         match self.role {
+            // Leases keep everybody else away, so nothing at all is done before the gate; a record has to be moved for that.
+            Role::Claiming if self.gate_closed(step) && self.arbiter(step).grants_leases() => match self.local(step) {
+                Local::Nothing => Desired::Nothing,
+                Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.right_until(step) },
+            },
             Role::Claiming | Role::Active => Desired::Serve(self.serve_how(step)),
             Role::Releasing => Desired::Keep { until: self.plan.keep_until() },
             Role::Backup | Role::Fault if self.may_resume_address(step) => Desired::Undecided,
@@ -239,9 +244,11 @@ impl Group {
         Serve {
             epoch: self.epoch,
             right_until: self.right_until(step),
+            local: self.local(step),
             announce: !alone || self.role == Role::Claiming || self.holds_by_record(step),
             announce_within: self.announces_alone(step, alone).then_some(JUST_READ),
-            planned: self.planned,
+            // Without an announcement no patience moves the master.
+            planned: self.planned && self.local(step) == Local::Serve,
             yield_to,
             hands_off,
             leave_bound,

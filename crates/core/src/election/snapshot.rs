@@ -4,8 +4,8 @@ use super::Core;
 use crate::model::role::Role;
 use crate::model::time::Instant;
 use crate::status::{
-    DifferenceSnapshot, FailedClaimSnapshot, FailedMoveSnapshot, GroupSnapshot, HavipSnapshot, MemberSnapshot,
-    PeerSnapshot, Snapshot, VrrpSnapshot,
+    DifferenceSnapshot, FailedClaimSnapshot, FailedMoveSnapshot, GateSnapshot, GroupSnapshot, HavipSnapshot,
+    MemberSnapshot, PeerSnapshot, Snapshot, VrrpSnapshot,
 };
 use crate::wire::Flags;
 
@@ -71,6 +71,11 @@ impl Core {
             successor: members.iter().find(able).map(|m| m.node.clone()),
             no_failover: active.as_ref().and_then(|active| self.no_failover(g, &members, active, now)),
             preemption_suspended: owner.map_or(g.kept.preemption_suspended, |(_, e)| e.flags.has(Flags::SETTLED)),
+            gate: g.gate.now().map(|gate| GateSnapshot {
+                kind: gate.kind,
+                for_ms: ms(now, gate.since),
+                left_ms: ms(gate.deadline, now),
+            }),
             failed_claim: g.damping.failed_claim().map(|(at, cause, text)| FailedClaimSnapshot {
                 cause: cause.into(),
                 text: text.to_owned(),

@@ -90,6 +90,15 @@ pub enum Action {
         /// Not to be done any more after this instant.
         right_until: Instant,
     },
+    /// Run a gate; asked for again with the same number it only may run on until the new `right_until`.
+    RunGate(GateRun),
+    /// End a run of a gate at once, with everything that it started; `GateEnded` follows in any case.
+    StopGate {
+        /// The group.
+        group: GroupIndex,
+        /// The run's number.
+        op: OperationId,
+    },
     /// Run the hooks of a group.
     Notify(Notification),
     /// Keep this on disk, ahead of use; nothing waits for it.
@@ -160,6 +169,57 @@ pub enum WriteKind {
     Attach,
     /// `PUT /v1/havip/{id}?detach`.
     Detach,
+}
+
+/// One run of a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateRun {
+    /// Echoed in the result.
+    pub op: OperationId,
+    /// The group.
+    pub group: GroupIndex,
+    /// Which of its gates.
+    pub kind: GateKind,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The term: a fencing token that only rises.
+    pub epoch: Epoch,
+    /// Why the term began, or why it is to end.
+    pub cause: Cause,
+    /// The node that was active before, as far as is known; of `before-release` the one that is to be.
+    pub other: Option<NodeIndex>,
+    /// The other node is alive and gives, or takes, the address by agreement.
+    pub planned: bool,
+    /// It is ended then.
+    pub deadline: Instant,
+    /// ⚠ It is killed at this instant, by whoever runs it and without being told: leadership may be another's from then on.
+    pub right_until: Instant,
+}
+
+impl GateRun {
+    /// At its deadline it is asked to end, and is killed after this.
+    pub const GRACE: Duration = Duration::from_secs(2);
+}
+
+/// Which gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateKind {
+    /// Before the address of a term goes live.
+    BeforeActive,
+    /// Before a planned move away.
+    BeforeRelease,
+}
+
+impl GateKind {
+    /// Its key in the file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BeforeActive => "before-active",
+            Self::BeforeRelease => "before-release",
+        }
+    }
 }
 
 /// A call of the notify hooks.

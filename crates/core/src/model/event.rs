@@ -91,6 +91,17 @@ pub enum Event {
         /// The epoch of that state.
         epoch: Epoch,
     },
+    /// A run of a gate has ended: nothing of its process group is left.
+    GateEnded {
+        /// The group.
+        group: GroupIndex,
+        /// The number that the action carried.
+        op: OperationId,
+        /// Exit code 0, in time.
+        passed: bool,
+        /// How it ended, and the last that it said.
+        text: String,
+    },
     /// An announcement did not leave this host: it is sent again.
     AnnounceFailed {
         /// The group.

@@ -130,6 +130,8 @@ causes! {
     ClaimTimedOut = "claim-timed-out",
     /// The cloud refused.
     ClaimRefused = "claim-refused",
+    /// `before-active` failed, or did not end in time.
+    GateFailed = "gate-failed",
     /// A rival got there first.
     LostRace = "lost-race",
     /// The cloud does not know the HAVIP.

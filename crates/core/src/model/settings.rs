@@ -9,7 +9,8 @@ mod group;
 
 pub use check::{Check, CheckState, Http, Probe, Rule};
 pub use group::{
-    Arbiter, Binding, Group, Havip, HoldOrRelease, Hooks, Interface, Member, OnRestart, OnStop, Strangers,
+    AbortOrContinue, Arbiter, Binding, Group, Havip, HoldOrRelease, Hooks, Interface, Member, OnRestart, OnStop,
+    Strangers,
 };
 
 use crate::model::ids::{CheckName, ClusterName, GroupIndex, KeyId, NodeIndex, NodeName, Target};

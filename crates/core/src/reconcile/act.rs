@@ -45,7 +45,12 @@ impl HavipReconciler {
             hands_off: &serve.hands_off,
             leave_bound: &serve.leave_bound,
         };
-        let step = next(&read.havip, &facts);
+        let mut step = next(&read.havip, &facts);
+        let named = read.havip.holder() == Some(&me) || matches!(read.havip.binded_instances.as_slice(), [_]);
+        if self.withheld && !named && matches!(step, Next::Ours { .. }) {
+            // A record without a master says nothing before somebody has announced.
+            step = Next::Announce;
+        }
         if read.havip.binds(&me) && self.last_error.as_ref().is_some_and(|(kind, _)| *kind == WriteKind::Attach) {
             // Refused because we are bound already: no later read may make a failure of that.
             self.last_error = None;
@@ -114,6 +119,7 @@ impl HavipReconciler {
             self.reads = 0;
             self.begin_burst(cx);
         }
+        self.unmoved = false;
         self.contest.end(cx.now);
         self.acted_on = Some(read.issued);
         self.read_at = None;
@@ -154,6 +160,10 @@ impl HavipReconciler {
         let pause = READ_AGAIN * self.reads.min(10);
         self.read_at = Some(cx.now + pause);
         cx.wake(cx.now + pause);
+        if self.withheld {
+            self.unmoved = true;
+            return;
+        }
         let refused = self.refused(WriteKind::Detach);
         if let (Some(error), true, Some(master)) = (refused, self.reads > PATIENCE, others.first()) {
             let text = format!(

@@ -3,7 +3,7 @@
 use super::address::Address;
 use super::calls::{Attempt, Reading, Writing};
 use super::contest::Contest;
-use super::{Desired, Failure, Outcome, Place, Serve};
+use super::{Desired, Failure, Local, Outcome, Place, Serve};
 use crate::model::action::WriteKind;
 use crate::model::cloud::{CallClass, CallError, HaVip};
 use crate::model::ids::Target;
@@ -86,6 +86,10 @@ pub struct HavipReconciler {
     pub(super) detach_from: Instant,
     /// When the outcome became `Failed`, beside others that did not.
     failed_at: Option<Instant>,
+    /// This claim has not touched the address so far.
+    pub(super) withheld: bool,
+    /// Bound, and only an announcement can move the master, which is withheld.
+    pub(super) unmoved: bool,
     /// This claim has announced the address without knowing who is master.
     announced: bool,
     pub(super) outcome: Option<Outcome>,
@@ -167,12 +171,38 @@ impl HavipReconciler {
                 self.close();
                 match other {
                     Desired::Keep { until } => self.address.keep(cx, scope.place, *until),
+                    Desired::KeepIfThere { until } => self.keep_if_there(cx, scope, *until),
                     Desired::Nothing => self.address.drop(cx, scope.place),
                     Desired::Serve(_) | Desired::Undecided => {}
                 }
                 self.poll(cx, scope);
             }
         }
+    }
+
+    fn keep_if_there(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, until: Instant) {
+        if self.address.there() {
+            self.address.put(cx, scope.place, until);
+        }
+    }
+
+    /// The address may be announced: what was read before that is read again.
+    fn announce_at_last(&mut self, cx: &ReconcileContext<'_>) {
+        self.begin_burst(cx);
+        if std::mem::take(&mut self.unmoved) {
+            self.reads = 0;
+            self.read_at = Some(cx.now);
+        }
+    }
+
+    /// Whether the record is moved as far as it can be without an announcement.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.is_confirmed() || self.unmoved
+    }
+
+    /// Whether the cloud was read to agree, and no later read says otherwise.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed_at.is_some()
     }
 
     /// Ends whatever was under way: the right to it is gone.
@@ -184,6 +214,7 @@ impl HavipReconciler {
         self.confirmed_at = None;
         self.unconfirmed_since = None;
         self.outcome = None;
+        (self.withheld, self.unmoved) = (false, false);
     }
 
     fn open(&mut self, cx: &mut ReconcileContext<'_>) {
@@ -216,12 +247,29 @@ impl HavipReconciler {
         if cx.now >= serve.right_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
             return;
         }
-        self.address.put(cx, scope.place, serve.right_until);
+        match serve.local {
+            Local::Serve => {
+                if std::mem::take(&mut self.withheld) {
+                    self.announce_at_last(cx);
+                }
+                self.address.put(cx, scope.place, serve.right_until);
+            }
+            Local::KeepIfThere => self.keep_if_there(cx, scope, serve.right_until),
+            Local::Nothing => self.address.drop(cx, scope.place),
+        }
+        if serve.local != Local::Serve {
+            self.withheld = true;
+            // Its time begins when everything may be done for it.
+            self.unconfirmed_since = self.unconfirmed_since.map(|since| if self.unmoved { cx.now } else { since });
+        }
         if self.writing.is_none() {
             self.read_or_act(cx, scope, serve);
         }
         let just_read = |age| self.read.as_ref().is_some_and(|r| r.at + age >= cx.now);
-        if serve.announce_within.is_none_or(just_read) && self.contest.waits(cx.now).is_none() {
+        if serve.local == Local::Serve
+            && serve.announce_within.is_none_or(just_read)
+            && self.contest.waits(cx.now).is_none()
+        {
             self.address.announce(cx, scope.place, serve);
         }
         if let Some(since) = self.unconfirmed_since

@@ -33,6 +33,11 @@ pub enum Desired {
         /// Lifetime to renew it with.
         until: Instant,
     },
+    /// Keep the address if it is there, as `Keep` does, and put it nowhere: the gate of a term has not been passed.
+    KeepIfThere {
+        /// Lifetime to renew it with.
+        until: Instant,
+    },
     /// Leave whatever a previous run of this daemon left on the interface: it may be about to resume.
     Undecided,
     /// Not have them.
@@ -46,6 +51,8 @@ pub struct Serve {
     pub epoch: Epoch,
     /// No effect may start after this instant.
     pub right_until: Instant,
+    /// What becomes of the address meanwhile.
+    pub local: Local,
     /// Whether gratuitous ARP may be sent.
     pub announce: bool,
     /// Only on a read of the HAVIP whose answer came at most so long ago; `None`: on any.
@@ -62,6 +69,17 @@ pub struct Serve {
     pub audit: Duration,
     /// The audits decide whether this node must stop: a member is not heard.
     pub alone: bool,
+}
+
+/// What becomes of the address on this host while the cloud's record is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    /// It is put and announced.
+    Serve,
+    /// It stays where the last term of this node left it, and is not announced: the gate has not been passed.
+    KeepIfThere,
+    /// It is not here: the same, in a term that goes on from nothing of this node's.
+    Nothing,
 }
 
 /// What became of the desired so far, for a whole group.

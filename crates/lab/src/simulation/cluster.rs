@@ -32,6 +32,16 @@ const fn hundred() -> u8 {
     100
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn aborts(failed: &AbortOrContinue) -> bool {
+    *failed == AbortOrContinue::Abort
+}
+
 const fn hour() -> u64 {
     3_600_000
 }
@@ -86,6 +96,15 @@ pub struct Cluster {
     pub members: Vec<Vec<String>>,
     /// How many heartbeat addresses each node has: a path each.
     pub paths: usize,
+    /// `group.before-active-timeout`; 0: there is no `before-active`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub gate_timeout_ms: u64,
+    /// `group.before-release-timeout`; 0: there is no `before-release`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub release_timeout_ms: u64,
+    /// `group.before-release-failed`.
+    #[serde(skip_serializing_if = "aborts")]
+    pub release_failed: AbortOrContinue,
     /// Nodes learn their own target only after they started.
     pub identity_late: bool,
     /// The HAVIPs' addresses come from the cloud, not from the file.
@@ -119,6 +138,9 @@ impl Default for Cluster {
             havips: 1,
             members: vec![],
             paths: 1,
+            gate_timeout_ms: 0,
+            release_timeout_ms: 0,
+            release_failed: AbortOrContinue::Abort,
             identity_late: false,
             address_late: false,
             machines: vec![],
@@ -179,6 +201,9 @@ impl Cluster {
             havips: settings.havips.len(),
             members: vec![],
             paths: config.local_node().addresses.len(),
+            gate_timeout_ms: settings.before_active.as_ref().map_or(0, |_| ms(settings.before_active_timeout)),
+            release_timeout_ms: settings.before_release.as_ref().map_or(0, |_| ms(settings.before_release_timeout)),
+            release_failed: settings.before_release_failed,
             identity_late: settings.members.iter().any(|m| !m.witness && config.node(m.node).target.is_none()),
             address_late: first.is_some_and(|h| h.address.is_none()),
             machines: settings.members.iter().map(machine).collect(),
@@ -269,6 +294,9 @@ impl Cluster {
             }
         }
         self.check_members()?;
+        if self.gate_timeout_ms > 600_000 || self.release_timeout_ms > 600_000 {
+            return Err("gate-timeout-ms or release-timeout-ms is more than 600000".to_owned());
+        }
         if self.requests_per_second.is_some_and(|rate| !(0.1..=1000.0).contains(&rate)) {
             return Err("requests-per-second is not 0.1 to 1000".to_owned());
         }
@@ -286,6 +314,13 @@ impl Cluster {
     #[must_use]
     pub fn dead_time(&self) -> Duration {
         Duration::from_millis(self.interval_ms) * self.dead_multiplier
+    }
+
+    /// How much longer a claim, or a planned move, may take because of its gates.
+    #[must_use]
+    pub fn gates(&self) -> Duration {
+        let one = |ms: u64| if ms > 0 { Duration::from_millis(ms + 3_000) } else { Duration::ZERO };
+        one(self.gate_timeout_ms) + one(self.release_timeout_ms)
     }
 
     /// How long a node's address lives without its daemon.
@@ -414,6 +449,11 @@ impl Cluster {
             max_moves_window: Duration::from_secs(600),
             reclaim_wait: Duration::from_millis(self.reclaim_wait_ms),
             vrrp: Vrrp { kind: Kind::Instance, name: format!("group{number}") },
+            before_active: (self.gate_timeout_ms > 0).then(|| vec!["/gate".to_owned()]),
+            before_active_timeout: Duration::from_millis(self.gate_timeout_ms),
+            before_release: (self.release_timeout_ms > 0).then(|| vec!["/release".to_owned()]),
+            before_release_timeout: Duration::from_millis(self.release_timeout_ms),
+            before_release_failed: self.release_failed,
             observe: false,
             checks: Vec::new(),
             havips: (0..self.havips).map(havip).collect(),

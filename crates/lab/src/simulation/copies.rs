@@ -103,6 +103,9 @@ impl Seen<'_> {
             | Self::Wrote { host, .. }
             | Self::Put { host, .. }
             | Self::Announced { host, .. }
+            | Self::Notified { host, .. }
+            | Self::GateBegan { host }
+            | Self::GateEnded { host, .. }
             | Self::CallBegan { host }
             | Self::Started { host }
             | Self::Forged { host, .. }

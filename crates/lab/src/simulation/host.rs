@@ -163,6 +163,8 @@ pub(super) struct Host {
     pub(super) boots: u64,
     /// Started again so long after it left.
     pub(super) back_after_exit: Option<Duration>,
+    /// The programs that its daemon runs before an address goes live.
+    pub(super) gates: super::gates::Gates,
     /// keepalived, where it elects.
     pub(super) vrrp: Router,
 }

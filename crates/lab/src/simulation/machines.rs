@@ -18,6 +18,7 @@ impl World {
         let seal = |p: &super::host::Process| p.core.goodbyes(now);
         h.last_word = h.process.as_ref().filter(|_| sweep && !h.effects_stuck).map(seal).unwrap_or_default();
         let ran = h.process.take().is_some();
+        h.gates.die();
         h.refused.clear();
         h.backlog.clear();
         h.back_after_exit = None;
@@ -142,6 +143,8 @@ impl World {
             self.carry_out(host, unfinished);
             self.bury_exited(host);
         }
+        // A thread of its own, beside whatever else goes on.
+        self.look_at_all_gates(host);
         if timer_first {
             self.step(host, Event::TimerExpired);
         }

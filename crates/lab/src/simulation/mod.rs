@@ -22,6 +22,7 @@ mod copies;
 mod effects;
 mod facts;
 mod faults;
+mod gates;
 mod host;
 mod invariants;
 mod kernel;
@@ -47,6 +48,7 @@ mod vrrp;
 mod watch;
 mod world;
 
+pub use gates::GateEnd;
 pub use invariants::PROMISES;
 pub use order::Order;
 pub use report::{Report, Violation};

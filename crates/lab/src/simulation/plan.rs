@@ -2,12 +2,13 @@
 
 use super::cluster::Cluster;
 use super::faults::KINDS;
+use super::gates::GateEnd;
 use super::invariants::i03_convergence::bound;
 use super::network::Link;
 use super::random::{SETTLE_MS, least_multiplier, of, shareable};
 use super::scenario::Step;
 use super::step_kind::StepKind;
-use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, Strangers};
+use havipd_core::model::settings::{AbortOrContinue, Arbiter, Binding, HoldOrRelease, Strangers};
 
 /// One plan of so many has many groups, which cost as much time as they are.
 const MANY_GROUPS: u32 = 60;
@@ -353,6 +354,29 @@ impl Plan {
             others.truncate(self.rng.usize(least - 1..self.names.len()));
             others.push(holder);
             self.cluster.members.push(others);
+        }
+    }
+
+    /// Programs that have to succeed before the address goes live, and do not always.
+    pub(super) fn gates(&mut self, quiet_ms: u64) {
+        if self.cluster.arbiter == Arbiter::Keepalived || self.rng.u32(0..4) > 0 {
+            return;
+        }
+        self.cluster.gate_timeout_ms = of(&mut self.rng, &[1_000, 5_000, 30_000]);
+        self.cluster.release_timeout_ms = of(&mut self.rng, &[0, 0, 1_000, 10_000]);
+        self.cluster.release_failed = of(&mut self.rng, &[AbortOrContinue::Abort, AbortOrContinue::Continue]);
+        for node in self.members.clone() {
+            let takes_ms = of(&mut self.rng, &[0, 50, 500]);
+            self.add(0, StepKind::Gate { node, ends: GateEnd::Succeeds, takes_ms, release: false });
+        }
+        for _ in 0..self.rng.u32(0..6) {
+            let (node, at, after) = (self.member(), self.rng.u64(0..quiet_ms), self.span());
+            let release = self.cluster.release_timeout_ms > 0 && self.rng.u32(0..3) == 0;
+            let ends = of(&mut self.rng, &[GateEnd::Succeeds, GateEnd::Fails, GateEnd::Hangs]);
+            // Some outlast a lease, and some their deadline.
+            let takes_ms = self.span().min(self.cluster.gate_timeout_ms * 5 / 4);
+            self.add(at, StepKind::Gate { node: node.clone(), ends, takes_ms, release });
+            self.add(at + after, StepKind::Gate { node, ends: GateEnd::Succeeds, takes_ms: 0, release });
         }
     }
 

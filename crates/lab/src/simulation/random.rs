@@ -41,6 +41,8 @@ impl Scenario {
         };
         plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
         plan.additions(quiet_ms);
+        plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6a09_e667_f3bc_c908);
+        plan.gates(quiet_ms);
         // What all nodes must agree on is changed everywhere before the end of the faults.
         let changes = plan.steps.iter().filter(|s| s.kind.changes_leases()).map(|s| s.at_ms + 1_000).max();
         let quiet_ms = quiet_ms.max(changes.unwrap_or(0));

@@ -126,6 +126,34 @@ pub(super) enum Scheduled {
     FreeAddress {
         host: usize,
     },
+    /// A gate begins.
+    GateBegins {
+        host: usize,
+        incarnation: u64,
+        group: usize,
+        op: OperationId,
+    },
+    /// It ends by itself.
+    GateDone {
+        host: usize,
+        incarnation: u64,
+        group: usize,
+        op: OperationId,
+        passed: bool,
+    },
+    /// It is ended on the core's word.
+    GateStops {
+        host: usize,
+        incarnation: u64,
+        group: usize,
+        op: OperationId,
+    },
+    /// Whoever runs it looks at the clock.
+    GateLook {
+        host: usize,
+        incarnation: u64,
+        group: usize,
+    },
     /// A second of every keepalived.
     Advertise,
     /// keepalived is started.

@@ -5,6 +5,7 @@
 
 use super::cloud::{Fault, FaultRule, Scope};
 use super::cluster::Cluster;
+use super::gates::GateEnd;
 use super::network::Link;
 use super::{Scenario, StepKind, run};
 use havipd_core::model::settings::{Arbiter, HoldOrRelease};
@@ -314,4 +315,29 @@ fn i12_a_cut_from_the_cloud_alone_isolates_nobody() {
 fn i12_a_worker_that_is_stuck_loses_no_lease() {
     let stuck = StepKind::EffectsStuck { node: node("a"), for_ms: 10_000 };
     holds(cluster(3, Arbiter::Majority), &[(20_000, stuck)], NEVER, 40_000);
+}
+
+#[test]
+fn i13_no_gate_runs_in_the_term_of_another() {
+    let gated = Cluster { gate_timeout_ms: 60_000, ..cluster(3, Arbiter::Majority) };
+    let gate = |name: &str| StepKind::Gate { node: node(name), ends: GateEnd::Hangs, takes_ms: 0, release: false };
+    let died = [(0, gate("b")), (20_000, crash("a", None))];
+    // b gives its lease back by itself, and c is there at once; or it loses it.
+    let stop = StepKind::Stop { node: node("b"), restart: false, back_ms: None };
+    let drops = StepKind::LinkState { node: node("b"), up: false };
+    for step in [stop, drops, apart(&["b"], &["a", "c"])] {
+        for at in [24_000, 24_050, 24_100] {
+            let steps = [died.as_slice(), &[(at, step.clone())]].concat();
+            holds(gated.clone(), &steps, NEVER, 60_000);
+        }
+    }
+}
+
+#[test]
+fn i14_nothing_of_a_term_comes_before_its_gate() {
+    for arbiter in [Arbiter::Majority, Arbiter::Cloud] {
+        let gated = Cluster { gate_timeout_ms: 10_000, ..cluster(3, arbiter) };
+        let gate = StepKind::Gate { node: node("b"), ends: GateEnd::Succeeds, takes_ms: 3_000, release: false };
+        holds(gated, &[(0, gate), (20_000, crash("a", None))], NEVER, 40_000);
+    }
 }

@@ -125,7 +125,12 @@ impl World {
             }
             Action::DropAddress { address, .. } => self.drop_address(host, address),
             Action::Announce { group, havip, right_until, .. } => self.announce(host, group, havip, right_until),
-            Action::Notify(n) => self.note(Some(host), || format!("hook {}", n.state.as_str())),
+            Action::RunGate(run) => self.run_gate(host, run),
+            Action::StopGate { group, op } => self.stop_gate(host, group, op),
+            Action::Notify(n) => {
+                self.note(Some(host), || format!("hook {}", n.state.as_str()));
+                self.see(&Seen::Notified { host, notification: &n });
+            }
             Action::Persist(state) => self.store(host, state),
             Action::Record(t) => {
                 if let Some(p) = self.hosts[host].process.as_mut() {
@@ -256,6 +261,7 @@ impl World {
     pub(super) fn bury_exited(&mut self, host: usize) {
         let h = &mut self.hosts[host];
         let Some(p) = h.process.take_if(|p| p.exited && p.unfinished.is_empty()) else { return };
+        h.gates.die();
         if let Some(state) = p.wanted.filter(|_| !h.disk_stuck) {
             h.disk = state;
         }

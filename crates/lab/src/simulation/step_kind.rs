@@ -2,6 +2,7 @@
 
 use super::cloud::FaultRule;
 use super::cluster::Cluster;
+use super::gates::GateEnd;
 use super::network::Link;
 use havipd_core::model::settings::{Arbiter, Binding};
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,16 @@ pub enum StepKind {
         failed: bool,
         #[serde(default)]
         undecided: bool,
+    },
+    /// What the gates of a node do from now on: those before it becomes active, or those before it hands over.
+    Gate {
+        node: String,
+        #[serde(default)]
+        ends: GateEnd,
+        #[serde(default)]
+        takes_ms: u64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        release: bool,
     },
     /// An operator asks a node, or whoever is active, for a planned move of a group.
     Switchover {
@@ -266,6 +277,7 @@ impl StepKind {
             | Self::AddressRemoved { node, .. }
             | Self::LinkState { node, .. }
             | Self::Health { node, .. }
+            | Self::Gate { node, .. }
             | Self::Drain { node, .. }
             | Self::Maintenance { node, .. }
             | Self::StateNumbers { node, .. }

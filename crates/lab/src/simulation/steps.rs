@@ -70,6 +70,13 @@ impl World {
                 self.hosts[host].health = Some((*weight, *failed, *undecided));
                 self.tell_health(host);
             }
+            StepKind::Gate { node, ends, takes_ms, release } => {
+                let host = self.node(node);
+                self.touch(host);
+                let gates = &mut self.hosts[host].gates;
+                let behaviour = super::gates::Behaviour { ends: *ends, takes: Duration::from_millis(*takes_ms) };
+                *(if *release { &mut gates.before_release } else { &mut gates.before_active }) = behaviour;
+            }
             StepKind::KeepalivedDies { node, back } => self.kill_keepalived(self.node(node), *back),
             StepKind::VrrpSplit { on } => {
                 self.vrrp_split = *on;

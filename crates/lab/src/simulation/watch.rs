@@ -6,7 +6,7 @@ use super::invariants::{self, Invariant};
 use super::report::Violation;
 use super::step_kind::StepKind;
 use super::world::World;
-use havipd_core::model::action::{Transition, Write};
+use havipd_core::model::action::{GateRun, Notification, Transition, Write};
 use havipd_core::model::ids::{Epoch, GroupIndex};
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::{Binding, Strangers};
@@ -28,6 +28,12 @@ pub(crate) enum Seen<'a> {
     Put { host: usize, group: GroupIndex, lifetime: Option<Duration> },
     /// An announcement is about to go out.
     Announced { host: usize, group: GroupIndex },
+    /// Hooks are about to run.
+    Notified { host: usize, notification: &'a Notification },
+    /// A gate has begun to run.
+    GateBegan { host: usize },
+    /// One has ended.
+    GateEnded { host: usize, run: &'a GateRun, passed: bool },
     /// Somebody else, or nobody, serves a HAVIP now; [`World::served`] says who.
     Served { havip: usize },
     /// A node calls the cloud.
@@ -189,6 +195,7 @@ impl World {
             || h.address_stuck.is_some()
             || h.reach != super::host::Reach::Both
             || h.interrupt.is_some()
+            || h.gates.ill()
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
             || links
             || self.node_hosts().iter().any(|p| p.process.is_some() && p.digest != h.digest);

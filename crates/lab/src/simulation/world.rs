@@ -176,6 +176,12 @@ impl World {
             Scheduled::Reload { host } => self.bring_reload(host),
             Scheduled::Unstick { host, disk } => self.unstick(host, disk),
             Scheduled::FreeAddress { host } => self.free_address(host),
+            Scheduled::GateBegins { host, incarnation, group, op } => self.gate_begins(host, incarnation, group, op),
+            Scheduled::GateDone { host, incarnation, group, op, passed } => {
+                self.gate_done(host, incarnation, group, op, passed);
+            }
+            Scheduled::GateStops { host, incarnation, group, op } => self.gate_stops(host, incarnation, group, op),
+            Scheduled::GateLook { host, incarnation, group } => self.look_at_gate(host, incarnation, group),
             Scheduled::Advertise => self.advertise(),
             Scheduled::KeepalivedStarts { host } => self.start_keepalived(host),
             Scheduled::VrrpState { host } => self.right_state(host),
@@ -264,6 +270,7 @@ pub(super) fn host(cluster: &Cluster, index: usize) -> Host {
         starts: 0,
         boots: 0,
         back_after_exit: None,
+        gates: super::gates::Gates::default(),
         vrrp: Router::new(BEGINNING),
     }
 }

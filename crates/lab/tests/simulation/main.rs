@@ -7,6 +7,7 @@
 
 mod changes;
 mod exhaustive;
+mod gates;
 mod keepalived;
 mod ledger;
 mod matrix;

@@ -158,6 +158,11 @@ impl Cluster {
             max_moves_window: Duration::from_secs(20),
             reclaim_wait: Duration::from_secs(5),
             vrrp: "web".parse().expect("a name"),
+            before_active: None,
+            before_active_timeout: Duration::from_secs(30),
+            before_release: None,
+            before_release_timeout: Duration::from_secs(30),
+            before_release_failed: AbortOrContinue::Abort,
             observe: false,
             checks: Vec::new(),
             havips: vec![Havip {

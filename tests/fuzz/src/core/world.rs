@@ -245,6 +245,7 @@ impl World {
                 h.roles[t.group.0] = t.to;
                 self.reached.push((i, t.to, t.cause));
             }
+            Action::RunGate(_) | Action::StopGate { .. } => {}
             Action::Notify(_) | Action::RecordLate { .. } | Action::Warn { .. } | Action::Reply { .. } => {}
         }
     }

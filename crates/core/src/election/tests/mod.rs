@@ -69,6 +69,11 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
         max_moves_window: Duration::from_secs(600),
         reclaim_wait: Duration::from_secs(300),
         vrrp: "web".parse().expect("valid"),
+        before_active: None,
+        before_active_timeout: Duration::from_secs(30),
+        before_release: None,
+        before_release_timeout: Duration::from_secs(30),
+        before_release_failed: AbortOrContinue::Abort,
         observe: false,
         checks: Vec::new(),
         havips: vec![Havip {

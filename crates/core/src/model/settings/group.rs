@@ -41,6 +41,16 @@ pub struct Group {
     pub reclaim_wait: Duration,
     /// The vrrp_instance or sync group that `arbiter = "keepalived"` follows.
     pub vrrp: Vrrp,
+    /// `before-active`: the program that has to succeed before the address of a term goes live.
+    pub before_active: Option<Vec<String>>,
+    /// How long it may take.
+    pub before_active_timeout: Duration,
+    /// `before-release`: the program that runs on the active node before a planned move away from it.
+    pub before_release: Option<Vec<String>>,
+    /// How long it may take.
+    pub before_release_timeout: Duration,
+    /// What becomes of the planned move if it fails.
+    pub before_release_failed: AbortOrContinue,
     /// Elect and report, touch nothing.
     pub observe: bool,
     /// The HAVIPs, which move together.
@@ -140,6 +150,16 @@ pub enum HoldOrRelease {
     Hold,
     /// Let go.
     Release,
+}
+
+/// `before-release-failed`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AbortOrContinue {
+    /// The active node stays active.
+    Abort,
+    /// The move goes on.
+    Continue,
 }
 
 /// One `[[group.havip]]`.

@@ -37,6 +37,7 @@ pub(crate) fn bound(cluster: &Cluster, dead_time: Duration) -> Duration {
         + ms(cluster.cold_start_wait_ms.max(cluster.keep_for_ms))
         + ms(cluster.handover_timeout_ms)
         + preempt
+        + cluster.gates() * 3
         + dead_time * 6
 }
 
@@ -70,8 +71,10 @@ impl Settling {
 
     /// Whether a planned move is under way, and not for too long.
     fn moving(&self, world: &World) -> bool {
-        let long =
-            OPERATION + Duration::from_millis(world.scenario.cluster.handover_timeout_ms) + world.dead_time() * 2;
+        let long = world.scenario.cluster.gates()
+            + OPERATION
+            + Duration::from_millis(world.scenario.cluster.handover_timeout_ms)
+            + world.dead_time() * 2;
         self.planned.iter().flatten().any(|since| world.now.since(*since) < long)
     }
 

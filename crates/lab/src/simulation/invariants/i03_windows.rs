@@ -33,7 +33,8 @@ impl Windows {
     }
 
     fn judge(&self, world: &World, group: usize) -> Result<(), String> {
-        let moving = self.planned[group].is_some_and(|at| world.now.since(at) < MOVE + world.dead_time() * 2);
+        let moving = self.planned[group]
+            .is_some_and(|at| world.now.since(at) < MOVE + world.scenario.cluster.gates() + world.dead_time() * 2);
         let strange = |n: usize| {
             let view = world.cloud.havip(world.now, &Cluster::havip_id(n));
             view.is_none_or(|v| v.bound.iter().any(|t| world.scenario.cluster.node_with(&t.id).is_none()))

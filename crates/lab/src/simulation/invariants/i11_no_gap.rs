@@ -21,10 +21,12 @@ pub(super) struct NoGap {
 
 impl NoGap {
     pub(super) fn new(cluster: &Cluster) -> Self {
+        // Where the record has to be moved before the gate runs, nobody serves meanwhile.
+        let gated = cluster.gate_timeout_ms > 0 && cluster.arbiter.follows_record();
         let atomic = cluster.profile.parse::<Profile>().map_or([false; 2], |p| {
             let announced = p.announcements != Announcements::Ignored;
             let attached = p.on_attach == OnAttach::LastTakesOver || p.succession == Succession::FirstRemaining;
-            [announced || attached, announced]
+            [!gated && (announced || attached), !gated && announced]
         });
         Self { atomic, moving: vec![None; cluster.groups] }
     }

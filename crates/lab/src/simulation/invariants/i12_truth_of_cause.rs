@@ -89,6 +89,13 @@ fn judge(case: &Case<'_>) -> Result<(), Untrue> {
         Cause::LostRace => case.lost_race(),
         Cause::ClaimTimedOut => case.claim_timed_out(),
         Cause::ClaimRefused | Cause::DetachRefused => case.refused(),
+        Cause::GateFailed => {
+            let failed = case.world.hosts[case.host].gates.failed.get(&case.group);
+            // Or nothing was heard of it until long after its deadline.
+            let long = Duration::from_millis(case.world.scenario.cluster.gate_timeout_ms);
+            let unheard = case.world.now.since(case.claimed) > long;
+            case.only(failed.is_some_and(|at| *at >= case.claimed) || unheard, "no gate of it failed")
+        }
         Cause::HavipMissing => case.missing(),
         Cause::Denied => case.denied(),
         Cause::StrangerBound => case.stranger_bound(),

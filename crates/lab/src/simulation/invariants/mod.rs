@@ -17,6 +17,8 @@ mod i09_bounds;
 mod i10_clock_rates;
 mod i11_no_gap;
 mod i12_truth_of_cause;
+mod i13_gates_alone;
+mod i14_gate_first;
 pub(super) mod moves;
 
 use super::cluster::Cluster;
@@ -24,7 +26,7 @@ use super::watch::Seen;
 use super::world::World;
 
 /// What is promised, in words: the number of each, and what it says.
-pub const PROMISES: [(&str, &str); 12] = [
+pub const PROMISES: [(&str, &str); 14] = [
     ("I1", "majority: never two nodes with the right at one instant of guest time"),
     ("I2", "no effect is started without the right, and none is retried after losing it"),
     (
@@ -45,6 +47,8 @@ pub const PROMISES: [(&str, &str); 12] = [
     ("I10", "clock steps change nothing"),
     ("I11", "a planned move never leaves the HAVIP without a serving node"),
     ("I12", "the cause of every change of role is true"),
+    ("I13", "majority: no before-active runs while another node's term lasts"),
+    ("I14", "no address, announcement or notify-master of a term before its before-active has succeeded"),
 ];
 
 /// One promise.
@@ -77,5 +81,7 @@ pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
         Box::new(i10_clock_rates::ClockRates::default()),
         Box::new(i11_no_gap::NoGap::new(cluster)),
         Box::new(i12_truth_of_cause::TruthOfCause::default()),
+        Box::new(i13_gates_alone::GatesAlone::new(cluster)),
+        Box::new(i14_gate_first::GateFirst::new(cluster)),
     ]
 }
