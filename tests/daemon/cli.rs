@@ -336,7 +336,8 @@ fn havipctl_ends_with_69_where_no_daemon_is() {
     assert_eq!(code, Some(69));
     assert!(err.contains("havipd does not run"), "{err}");
     assert_eq!(lab.ctl(0, &["dance"]).status.code(), Some(64));
-    assert_eq!(lab.ctl(0, &["maintenance", "on"]).status.code(), Some(64), "a group, or --all");
+    assert_eq!(lab.ctl(0, &["maintenance"]).status.code(), Some(64), "on or off");
+    assert_eq!(lab.ctl(0, &["maintenance", "on"]).status.code(), Some(69), "the daemon knows its only group");
 }
 
 #[test]
