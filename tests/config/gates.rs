@@ -9,7 +9,7 @@ fn a_gate_wants_an_arbiter_that_keeps_others_away() {
         ("before-active = \"/x\"", "\"before-active\" must be a list of a program and its arguments"),
         ("before-active = []", "\"before-active\" must be a list"),
         ("before-active = [\"promote\"]", "the gate \"promote\" is not an absolute path"),
-        ("before-release-failed = \"stay\"", "\"abort\" or \"continue\""),
+        ("before-release-failed = \"stay\"", "must be one of \"abort\", \"continue\""),
         ("before-active-timeout = \"5s\"", "\"before-active-timeout\" says nothing here"),
         ("before-release-timeout = \"5s\"", "\"before-release-timeout\" says nothing here"),
         ("before-release-failed = \"abort\"", "\"before-release-failed\" says nothing here"),
