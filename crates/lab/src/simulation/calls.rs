@@ -5,9 +5,8 @@ use super::host::{Pending, Reach};
 use super::schedule::{Asked, CallEnd, Flight, Scheduled, Wish};
 use super::watch::Seen;
 use super::world::World;
-use havipd::cloud::client::classify::busy;
 use havipd_core::model::action::{Write, WriteKind};
-use havipd_core::model::cloud::{BindRequest, Bound, CallError, ErrorBody, ErrorClass, HaVip};
+use havipd_core::model::cloud::{BindRequest, Bound, CallError, ErrorClass, HaVip};
 use havipd_core::model::event::{Event, InstanceState, OperationResult};
 use havipd_core::model::ids::{GroupIndex, HavipId, OperationId, Target};
 use havipd_core::model::time::Instant;
@@ -395,14 +394,14 @@ fn call_end(operation: Operation, answer: Answer) -> Option<CallEnd> {
 }
 
 fn judged(error: &ErrorReply) -> CallError {
+    // As the profile `busy` refuses: by code, or in words alone.
+    const BUSY: [&str; 4] = ["TaskConflict", "IncorrectHaVipStatus", "OperationConflict", "LastTokenProcessing"];
     let throttled = error.status == 429 || error.code.contains("RateLimit") || error.message.contains("RateLimit");
     let missing = !throttled && (error.status == 404 || error.code.contains("NoSuch"));
     let denied = !throttled && matches!(error.status, 401 | 403);
-    let body = ErrorBody { code: error.code.clone(), message: error.message.clone(), ..ErrorBody::default() };
-    let busy = busy(error.status, &body);
+    let busy = !throttled && (BUSY.contains(&error.code.as_str()) || error.message.contains("is busy"));
     let class = match error.status {
-        _ if throttled => ErrorClass::Retry,
-        _ if busy => ErrorClass::Retry,
+        _ if throttled || busy => ErrorClass::Retry,
         500.. => ErrorClass::Ambiguous,
         _ => ErrorClass::Refused,
     };
