@@ -192,6 +192,13 @@ pub struct Response {
     pub data: Value,
 }
 
+/// The data of the answer to [`Request::Notify`]: the daemon has the state, whether it counts or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notified {
+    /// It counts.
+    pub taken: bool,
+}
+
 const fn first() -> u32 {
     1
 }

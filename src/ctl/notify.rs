@@ -1,7 +1,7 @@
 //! `havipctl notify`: keepalived's notify command. What the daemon cannot be told now, it finds when it starts.
 
 use crate::control::client::Client;
-use crate::control::protocol::{Code, Request, Response};
+use crate::control::protocol::{Code, Notified, Request, Response};
 use crate::keepalived::kept::Kept;
 use crate::keepalived::stamp::Stamp;
 use crate::systemd::directory;
@@ -62,7 +62,7 @@ pub(super) fn run(words: &Words, socket: &Path) -> Response {
     let answer = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
     let why = match answer {
         // The daemon has it, whether it counts or not.
-        Ok(response) if response.code != Code::TryAgain || !response.data["taken"].is_null() => return response,
+        Ok(response) if response.code != Code::TryAgain || response.read::<Notified>().is_ok() => return response,
         Ok(response) => response.message,
         Err(error) => error.to_string(),
     };

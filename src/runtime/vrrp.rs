@@ -1,7 +1,7 @@
 //! Between keepalived and the core: which group follows whom.
 
 use super::ToCore;
-use crate::control::protocol::{Code, Request, Response};
+use crate::control::protocol::{Code, Notified, Request, Response};
 use crate::control::server::Peer;
 use crate::keepalived::follow::{Followed, News, Taken, Told, follow};
 use crate::keepalived::process::is_user_of_keepalived;
@@ -155,5 +155,5 @@ fn told(text: &str, taken: Taken) -> Response {
         }
         Taken::NotRunning(why) => Response::new(Code::TryAgain, format!("{text} does not count now: {why}")),
     };
-    response.with_data(serde_json::json!({ "taken": taken == Taken::Yes }))
+    response.with_data(serde_json::json!(Notified { taken: taken == Taken::Yes }))
 }
