@@ -101,6 +101,7 @@ pub struct EffectsStatus {
     /// Hooks, per group.
     pub hooks: BTreeMap<GroupName, HookStatus>,
     /// Gates of each group that has run one.
+    #[serde(default)]
     pub gates: BTreeMap<GroupName, GateStatus>,
     /// Checks, by name.
     #[serde(default)]
