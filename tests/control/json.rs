@@ -66,7 +66,7 @@ fn every_command_answers_in_json_where_no_daemon_is() {
         (&["detach", "havip-x", "--config", &missing], 78),
         (&["notify", "INSTANCE", "web", "SINGING"], 64),
         (&["dance"], 64),
-        (&["why"], 64),
+        (&["why"], 69),
         (&["maintenance", "web"], 64),
     ];
     for (arguments, code) in cases {

@@ -146,9 +146,10 @@ impl Address {
         self.present == Some(true) || (self.put_at.is_some() && self.asked.is_none())
     }
 
-    /// Leaves the address for `keep_for`, for a restart.
+    /// Leaves the address for `keep_for`, for a restart. ⚠ What the kernel removed meanwhile is not put back: leadership may have
+    /// ended with a handover that failed. (I2, seed 42385)
     pub(crate) fn leave(&mut self, cx: &mut ReconcileContext<'_>, place: Place, keep_for: Duration) {
-        let (Some(ip), true) = (self.ip, self.wanted) else { return };
+        let (Some(ip), true) = (self.ip.filter(|_| self.present != Some(false)), self.wanted) else { return };
         cx.out.push(Action::PutAddress {
             group: place.group,
             havip: place.havip,

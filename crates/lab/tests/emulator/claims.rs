@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// Takes over with exclusive binding as a daemon would: attach, announce, read, detach the others.
 fn claim(model: &mut CloudModel, mut now: Instant, target: &str) -> (Instant, bool) {
+    let busy = model.profile().busy;
     for _ in 0..5 {
         let others: Vec<String> = model
             .havip(now, HAVIP)
@@ -14,10 +15,11 @@ fn claim(model: &mut CloudModel, mut now: Instant, target: &str) -> (Instant, bo
         status(model, now, &attach(&[target]));
         model.announce(now, target, HAVIP);
         for other in others {
+            now += busy;
             status(model, now, &detach(&[&other]));
         }
         model.announce(now, target, HAVIP);
-        now += Duration::from_secs(2);
+        now += Duration::from_secs(2) + busy;
         let view = model.havip(now, HAVIP).expect("exists");
         let alone = view.bound.iter().all(|b| b.id == target);
         if alone && view.traffic.as_deref() == Some(target) {
