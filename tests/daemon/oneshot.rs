@@ -120,7 +120,9 @@ fn attach_and_wait_leaves_the_others_bound_and_says_who_has_it() {
         assert!(moves || text.contains("i-a is bound to havip-test1, but i-b keeps it"), "{name}: {text}");
         assert_eq!(bound(&lab), ["i-a", "i-b"], "{name}");
         assert_eq!(lab.holder().as_deref(), Some(if moves { "i-a" } else { "i-b" }), "{name}");
-        assert_eq!(lab.cloud.calls(0).iter().filter(|c| c.method == "PUT").count(), 2, "{name}: one attach each");
+        // A cloud that is busy with the first one refuses the second for a while.
+        let attaches = lab.cloud.calls(0).iter().filter(|c| c.method == "PUT").count();
+        assert!(attaches == 2 || attaches > 2 && !profile.busy.is_zero(), "{name}: {attaches}, not one attach each");
     });
 }
 
