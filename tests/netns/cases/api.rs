@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     ("API: carried out late", |s| {
         faulty(s, Scope::Write, Fault::Late { delay: Duration::from_millis(700), answered: true }, 2)
     }),
-    ("API: reads are old", |s| faulty(s, Scope::Read, Fault::StaleRead { age: Duration::from_secs(1) }, 6)),
+    ("API: reads are old", old_reads),
     ("API: clock an hour off", clock_off),
     ("API: out of reach", out_of_reach),
     ("API: denied, then allowed", denied),
@@ -41,11 +41,26 @@ fn status(status: u16, code: &str, applied: bool) -> Fault {
 /// So many calls for each HAVIP meet with `fault`; then all is well, and so must the groups be.
 fn faulty(scene: &mut Scene<'_>, scope: Scope, fault: Fault, times: u32) -> Result<(), String> {
     taken_over(scene, |scene| {
-        for havip in HAVIPS {
-            let mut rule = FaultRule::new(scope, fault.clone()).times(times);
-            rule.havip = Some(havip.id().to_owned());
-            scene.lab.fabric.control.add_fault(rule);
-        }
+        meet(scene, scope, &fault, times);
+        Ok(())
+    })
+}
+
+fn meet(scene: &Scene<'_>, scope: Scope, fault: &Fault, times: u32) {
+    for havip in HAVIPS {
+        let mut rule = FaultRule::new(scope, fault.clone()).times(times);
+        rule.havip = Some(havip.id().to_owned());
+        scene.lab.fabric.control.add_fault(rule);
+    }
+}
+
+/// Reads show the record of a second ago. The term that is then cut short has lasted longer: where it has not, they show
+/// the one before it, and nobody could tell.
+fn old_reads(scene: &mut Scene<'_>) -> Result<(), String> {
+    let age = Duration::from_secs(1);
+    taken_over(scene, |scene| {
+        scene.lab.mark().at.after(age * 2).rest_until();
+        meet(scene, Scope::Read, &Fault::StaleRead { age }, 6);
         Ok(())
     })
 }

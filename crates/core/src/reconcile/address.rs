@@ -43,11 +43,12 @@ pub(crate) struct Address {
     unsent: (u32, bool),
 }
 
-/// Time between two renewals of an address that is there: a third of its lifetime, but no more than leaves a dead time of it. ⚠ A
-/// pause shorter than the dead time moves nothing, so it must not take the address off either.
+/// Time between two renewals of an address that is there: a third of its lifetime, but no more than half of what its lifetime
+/// is longer than the dead time. ⚠ A pause shorter than the dead time moves nothing, so it must not take the address off
+/// either; and an address that cannot be renewed for a dead time is handed over before it is gone.
 fn renewal(settings: &LocalAddress, heartbeat: &Heartbeat) -> Duration {
     let lifetime = settings.lifetime.unwrap_or(FOREVER_RENEWED);
-    (lifetime / 3).min(lifetime.saturating_sub(heartbeat.dead_time())).max(heartbeat.interval)
+    (lifetime / 3).min(lifetime.saturating_sub(heartbeat.dead_time()) / 2).max(heartbeat.interval)
 }
 
 impl Address {

@@ -43,6 +43,22 @@ fn a_holder_whose_address_cannot_be_renewed_hands_over_before_it_is_gone() {
     }
 }
 
+/// The kernel's lifetime is two seconds, the dead time one.
+#[test]
+fn an_address_is_renewed_in_time_and_no_more_often() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    let from = pair.now;
+    pair.run(SEC * 10);
+    let puts = pair.log.iter().filter(|(at, i, a)| *at >= from && *i == 0 && matches!(a, Action::PutAddress { .. }));
+    let puts: Vec<_> = puts.map(|(at, _, _)| *at).collect();
+    let gaps = puts.windows(2).map(|w| w[1].since(w[0]));
+    assert!(
+        gaps.clone().all(|gap| gap + SEC * 3 / 2 <= SEC * 2),
+        "a dead time is left, and half of the rest: {puts:?}"
+    );
+    assert!(gaps.count() <= 20, "{} renewals in ten seconds", puts.len());
+}
+
 #[test]
 fn without_anybody_else_the_holder_keeps_the_right_tries_on_and_says_so() {
     let mut pair = settled(2, Arbiter::Cloud);
