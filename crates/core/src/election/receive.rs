@@ -52,7 +52,8 @@ impl Core {
                 false
             }
         };
-        // A recording authenticates, too, and so does the copy that came over another path: neither is worth a step.
+        // A recording authenticates, too, and so does the copy that came over another path, or the first word of a new start:
+        // none is worth a step.
         // A step that an earlier event is still owed is not widened by it.
         if counts || away || self.changed || self.persist {
             let concerns = if counts || away { Concerns::All } else { Concerns::WhoWaits };
@@ -108,7 +109,12 @@ impl Core {
         match peer.session.receive(arrived, path, &heartbeat) {
             Verdict::Counts { proven } => self.take_over(now, arrived, node, heartbeat, proven),
             Verdict::Late => return self.take_entries(now, node, &heartbeat),
-            Verdict::Candidate => self.emit_to(now, node, actions),
+            // ⚠ Anybody who has a recording of an earlier start can make us hear of it again and again. It is answered, which costs
+            // one heartbeat, and is worth no step before it has proven itself. (I7, seed 43101)
+            Verdict::Candidate => {
+                self.emit_to(now, node, actions);
+                return false;
+            }
             Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
             Verdict::Dropped(_) => return false,
         }

@@ -89,6 +89,25 @@ fn a_recording_steps_nothing() {
     assert!(steps(&pair, 1) > before, "the clock goes on");
 }
 
+/// A recording of an earlier start may be the first word of a new one: it is answered, and changes nothing before it has
+/// proven itself.
+#[test]
+fn a_recording_of_an_earlier_start_steps_nothing() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    let recorded = last_sent(&pair, 0);
+    let config = pair.core(0).config.as_ref().clone();
+    pair.kill(0);
+    pair.start(0, config);
+    pair.run(Duration::from_secs(5));
+    let before = steps(&pair, 1);
+    let from = SocketAddr::from(([10, 0, 0, 10], 11200));
+    let event = Event::DatagramReceived { path: Some(0), from, arrived: pair.now, bytes: recorded };
+    let actions = pair.give(1, event);
+    assert!(!actions.is_empty(), "it is answered");
+    assert!(actions.iter().all(|a| matches!(a, Action::SendDatagram { .. })), "{actions:?}");
+    assert_eq!(steps(&pair, 1), before);
+}
+
 /// Of two datagrams the later one overtook the other: what that says of a group is old, and a group that the later one does
 /// not speak of it would still tell of.
 #[test]
