@@ -90,7 +90,7 @@ impl Plan {
             }
             25 => self.flap(at),
             26 => {
-                // Without a halt no daemon whose timers are in time is further behind.
+                // A reload may make the dead time shorter: see `read_in_time`.
                 let dead = self.cluster.interval_ms * u64::from(self.cluster.dead_multiplier);
                 let by_ms = self.rng.u64(1..dead / 2);
                 self.add(at, StepKind::ReadLate { node: node.clone(), by_ms });

@@ -380,6 +380,24 @@ impl Plan {
         }
     }
 
+    /// No daemon is further behind with its reading than half of the shortest dead time that its files ever lead to: one
+    /// whose timers are in time is not, unless something halts it.
+    pub(super) fn read_in_time(&mut self) {
+        let (mut interval, mut multiplier) = (self.cluster.interval_ms, self.cluster.dead_multiplier);
+        for step in &self.steps {
+            if let StepKind::Reload { interval_ms, dead_multiplier, .. } = &step.kind {
+                interval = interval.min(interval_ms.unwrap_or(interval));
+                multiplier = multiplier.min(dead_multiplier.unwrap_or(multiplier));
+            }
+        }
+        let longest = interval * u64::from(multiplier) / 2;
+        for step in &mut self.steps {
+            if let StepKind::ReadLate { by_ms, .. } = &mut step.kind {
+                *by_ms = (*by_ms).min(longest);
+            }
+        }
+    }
+
     /// What came later than the plans; drawn from a generator of its own, so that they do not depend on it.
     pub(super) fn additions(&mut self, quiet_ms: u64) {
         self.cluster.strangers = of(&mut self.rng, &[Strangers::Guard, Strangers::Detach, Strangers::Refuse]);

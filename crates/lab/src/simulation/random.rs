@@ -43,6 +43,7 @@ impl Scenario {
         plan.additions(quiet_ms);
         plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6a09_e667_f3bc_c908);
         plan.gates(quiet_ms);
+        plan.read_in_time();
         // What all nodes must agree on is changed everywhere before the end of the faults.
         let changes = plan.steps.iter().filter(|s| s.kind.changes_leases()).map(|s| s.at_ms + 1_000).max();
         let quiet_ms = quiet_ms.max(changes.unwrap_or(0));
@@ -132,4 +133,32 @@ fn cluster(rng: &mut fastrand::Rng) -> Cluster {
         cluster.profile = Profile::busy().name;
     }
     cluster
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::step_kind::StepKind;
+    use super::*;
+
+    /// Seed 42444 read a holder 970 ms late, and its reloads had made the dead time 1 s.
+    #[test]
+    fn no_plan_reads_later_than_half_a_dead_time_of_its_files() {
+        let mut shortened = 0;
+        for seed in (0..3_000).chain([42_444]) {
+            let scenario = Scenario::random(seed);
+            let usual = (scenario.cluster.interval_ms, scenario.cluster.dead_multiplier);
+            let (mut interval, mut multiplier) = usual;
+            for step in &scenario.steps {
+                if let StepKind::Reload { interval_ms, dead_multiplier, .. } = &step.kind {
+                    interval = interval_ms.unwrap_or(interval);
+                    multiplier = dead_multiplier.unwrap_or(multiplier);
+                }
+                if let StepKind::ReadLate { by_ms, .. } = &step.kind {
+                    assert!(*by_ms <= interval * u64::from(multiplier) / 2, "seed {seed}: {by_ms} ms");
+                    shortened += u32::from((interval, multiplier) != usual);
+                }
+            }
+        }
+        assert!(shortened > 0, "none had both");
+    }
 }
