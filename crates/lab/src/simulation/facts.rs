@@ -213,10 +213,7 @@ impl World {
     pub(super) fn note_event(&mut self, host: usize, event: &Event) {
         let now = self.now;
         if matches!(event, Event::Commanded { command: Command::Maintenance { on: true, .. }, .. }) {
-            let groups = self.scenario.cluster.groups;
-            let maintained =
-                |h: &Host| h.process.as_ref().is_some_and(|p| (0..groups).any(|g| p.core.maintained(GroupIndex(g))));
-            if !self.node_hosts().iter().any(maintained) {
+            if !self.maintained() {
                 self.facts.maintained_from = now;
             }
         }

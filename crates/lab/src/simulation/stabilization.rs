@@ -73,12 +73,7 @@ impl World {
             self.command(host, Command::Drain { group: None, on: false });
         }
         // While a node that is on its way out runs with another file it does not end.
-        let now = |h: usize| self.guest_now(h);
-        let maintained = |h: usize| {
-            let core = self.hosts[h].process.as_ref().map(|p| p.core.snapshot(now(h)));
-            core.is_some_and(|s| s.groups.iter().any(|g| g.maintenance))
-        };
-        if (0..self.nodes()).any(maintained) {
+        if self.maintained() {
             self.after(REMEMBERED, Scheduled::OperatorsDone);
         }
     }

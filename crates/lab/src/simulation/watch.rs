@@ -246,6 +246,20 @@ impl World {
         super::invariants::i03_convergence::bound(&self.scenario.cluster, self.dead_time())
     }
 
+    /// Whether any node that runs says that maintenance is on.
+    pub(super) fn maintained(&self) -> bool {
+        let on = |h: &super::host::Host| {
+            let core = h.process.as_ref().map(|p| &p.core);
+            core.is_some_and(|core| (0..self.groups()).any(|g| core.maintained(GroupIndex(g))))
+        };
+        self.node_hosts().iter().any(on)
+    }
+
+    /// Whether any node has taken a file since its machine began in which something is another that all must agree on.
+    pub(super) fn files_changed(&self) -> bool {
+        (0..self.nodes()).any(|h| self.facts.host(h).digest_set.is_some())
+    }
+
     /// Whether strangers are bound to a HAVIP whom only an operator may take off.
     pub(super) fn kept_by_strangers(&self, havip: usize) -> bool {
         let cluster = &self.scenario.cluster;

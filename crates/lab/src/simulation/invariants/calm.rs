@@ -59,12 +59,14 @@ pub(super) struct Calm {
     cloud: Vec<Option<Instant>>,
     /// Drains and maintenance that last.
     held_back: Vec<String>,
+    /// An operator's word to end maintenance may have been refused, since files were changed under it.
+    perhaps_refused: bool,
 }
 
 impl Calm {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let havips = cluster.groups * cluster.havips;
-        Self { nodes: None, daemons: None, cloud: vec![None; havips], held_back: vec![] }
+        Self { nodes: None, daemons: None, cloud: vec![None; havips], held_back: vec![], perhaps_refused: false }
     }
 
     /// To be asked after the questions about the time before.
@@ -76,6 +78,12 @@ impl Calm {
                 (self.nodes, self.daemons) = (Some(world.now), Some(world.now));
                 self.cloud.fill(Some(world.now));
                 self.held_back.clear();
+                self.perhaps_refused = false;
+            }
+            Seen::Tick if self.perhaps_refused && !world.maintained() => {
+                self.held_back.retain(|n| !n.is_empty());
+                self.perhaps_refused = false;
+                self.nodes = Some(world.now);
             }
             _ => {}
         }
@@ -91,7 +99,12 @@ impl Calm {
             }
             // It is the whole group's, wherever it was ended.
             StepKind::Maintenance { on, .. } => {
-                self.held_back.retain(|n| !n.is_empty());
+                // ⚠ Not before most voters have had the same file for a dead time (docs/protocol.md, §5): an operator who
+                // comes too early is refused, and it stays on.
+                self.perhaps_refused = !on && world.files_changed();
+                if !self.perhaps_refused {
+                    self.held_back.retain(|n| !n.is_empty());
+                }
                 if *on {
                     self.held_back.push(String::new());
                 }
