@@ -32,6 +32,10 @@ pub(crate) struct Address {
     put_at: Option<Instant>,
     /// Since when it is asked for without being had: the oldest put, or renewal, that nothing has borne out.
     asked: Option<Instant>,
+    /// Until when the kernel leaves it there at least, by the oldest put that waits for its answer.
+    would_last_until: Instant,
+    /// The same by the last one that was borne out; `None` while none of this run was.
+    lasts_until: Option<Instant>,
     /// What the kernel said to the last one, if that was no.
     refused: Option<String>,
     dropped_at: Option<Instant>,
@@ -84,7 +88,10 @@ impl Address {
         };
         if cx.due(again) && cx.now < right_until {
             self.put_at = Some(cx.now);
-            self.asked.get_or_insert(cx.now);
+            if self.asked.is_none() {
+                self.asked = Some(cx.now);
+                self.would_last_until = cx.config.local_address.lifetime.map_or(Instant::FAR_FUTURE, |l| cx.now + l);
+            }
             self.dropped_at = None;
             cx.out.push(Action::PutAddress {
                 group: place.group,
@@ -98,10 +105,11 @@ impl Address {
     }
 
     /// Renews the address while the kernel has it. ⚠ What the kernel removed meanwhile is not put back: the successor may serve
-    /// by now. (I2, seed 81446)
+    /// by now. (I2, seed 81446) A host that stands still between this step and the renewal has not heard of the removal, so the
+    /// renewal is not done once the lifetime before it has ended. (I2, seed 43565)
     pub(crate) fn keep(&mut self, cx: &mut ReconcileContext<'_>, place: Place, until: Instant) {
         if self.present != Some(false) {
-            self.put(cx, place, until);
+            self.put(cx, place, self.lasts_until.map_or(until, |lasts| until.min(lasts)));
         }
     }
 
@@ -127,7 +135,9 @@ impl Address {
     }
 
     fn had(&mut self) {
-        self.asked = None;
+        if self.asked.take().is_some() {
+            self.lasts_until = Some(self.would_last_until);
+        }
         self.refused = None;
     }
 
@@ -164,7 +174,7 @@ impl Address {
     pub(crate) fn drop(&mut self, cx: &mut ReconcileContext<'_>, place: Place) {
         self.burst_left = 0;
         self.announce_at = None;
-        self.had();
+        (self.asked, self.refused) = (None, None);
         let Some(ip) = self.ip.filter(|_| self.wanted) else { return };
         let maybe_there = self.present == Some(true) || (self.put_at.is_some() && self.dropped_at.is_none());
         if !maybe_there {
