@@ -59,6 +59,25 @@ fn an_address_is_renewed_in_time_and_no_more_often() {
     assert!(gaps.count() <= 20, "{} renewals in ten seconds", puts.len());
 }
 
+/// A host that stands still between the step and the renewal has not heard what the kernel removed meanwhile. (I2, seed 43565)
+#[test]
+fn who_hands_over_renews_no_later_than_the_lifetime_before() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    let from = pair.now;
+    let lifetime = pair.core(0).config().local_address.lifetime.expect("it has one");
+    pair.no_address.insert(0, Some(NO.to_owned()));
+    pair.run(SEC + INTERVAL * 4);
+    let own = pair.log.iter().filter(|(at, i, _)| *at >= from && *i == 0);
+    let since = own.skip_while(|(_, _, a)| !matches!(a, Action::Record(t) if t.to == Role::Releasing));
+    let until = since.filter_map(|(_, _, a)| match a {
+        Action::PutAddress { right_until, .. } => Some(*right_until),
+        _ => None,
+    });
+    let until: Vec<Instant> = until.collect();
+    assert!(!until.is_empty(), "{}", pair.story());
+    assert!(until.iter().all(|at| *at <= from + lifetime), "{until:?}, {from:?}, {lifetime:?}");
+}
+
 #[test]
 fn without_anybody_else_the_holder_keeps_the_right_tries_on_and_says_so() {
     let mut pair = settled(2, Arbiter::Cloud);
