@@ -212,10 +212,9 @@ impl World {
     /// Keeps what an event tells a core that runs.
     pub(super) fn note_event(&mut self, host: usize, event: &Event) {
         let now = self.now;
-        if matches!(event, Event::Commanded { command: Command::Maintenance { on: true, .. }, .. }) {
-            if !self.maintained() {
-                self.facts.maintained_from = now;
-            }
+        let maintains = matches!(event, Event::Commanded { command: Command::Maintenance { on: true, .. }, .. });
+        if maintains && !self.maintained() {
+            self.facts.maintained_from = now;
         }
         let facts = self.facts.host_mut(host);
         match event {
