@@ -178,7 +178,7 @@ fn numbers_are_played_one_after_the_other() {
 fn what_is_promised_is_listed() {
     let out = simulate(&["--invariants"]);
     let numbers: Vec<&str> = text(&out.stdout).lines().filter_map(|l| l.split(' ').next()).collect();
-    assert_eq!(numbers, ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12"]);
+    assert_eq!(numbers, ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I13", "I14"]);
     let json = data(&simulate(&["--invariants", "--json"]));
     assert_eq!(json["promises"][6]["name"], "I7");
 }

@@ -176,7 +176,7 @@ fn json_is_one_object_a_line() {
         directory_free.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(lines[0]["note"], "begin");
     let told = lines.iter().find_map(|l| l.get("move")).expect("a move");
-    assert_eq!((told["to"].as_str(), told["number"].as_u64()), (Some("a"), Some(1)));
+    assert_eq!((told["to"].as_str(), told["number"].as_u64()), (Some("a"), Some(0)), "the start is no move");
     assert!(told["steps"].as_array().is_some_and(|s| s.iter().all(|s| s["ms"].is_number())));
 }
 
