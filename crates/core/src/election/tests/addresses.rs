@@ -1,6 +1,7 @@
 //! An address that cannot be put: the kernel says no, or what asks it gets no answer.
 
 use super::*;
+use crate::model::event::Command;
 
 const SEC: Duration = Duration::from_secs(1);
 const NO: &str = "cannot put 10.0.0.100 on interface 2: no buffer space";
@@ -76,6 +77,20 @@ fn who_hands_over_renews_no_later_than_the_lifetime_before() {
     let until: Vec<Instant> = until.collect();
     assert!(!until.is_empty(), "{}", pair.story());
     assert!(until.iter().all(|at| *at <= from + lifetime), "{until:?}, {from:?}, {lifetime:?}");
+}
+
+#[test]
+fn who_hands_over_does_not_put_back_what_was_removed() {
+    let mut pair = settled(2, Arbiter::Cloud);
+    let to = Some(NodeIndex(1));
+    pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(0), to }, request: 1 });
+    pair.partition(0, 1, true);
+    expires(&mut pair, 0);
+    let from = pair.now;
+    pair.run(INTERVAL * 5);
+    assert_eq!(pair.role(0), Role::Releasing, "{}", pair.story());
+    let put = |(at, i, a): &&(Instant, usize, Action)| *at >= from && *i == 0 && matches!(a, Action::PutAddress { .. });
+    assert!(!pair.log.iter().any(|a| put(&a)), "{}", pair.story());
 }
 
 #[test]
