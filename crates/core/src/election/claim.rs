@@ -8,7 +8,7 @@ use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::time::Instant;
 use crate::reconcile::{Failure, HavipReconciler, Outcome};
-use crate::wire::Flags;
+use crate::wire::{Entry, Flags};
 
 /// Why nothing is claimed just now. It is for people: the state is evaluated again each step.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -168,7 +168,9 @@ impl Group {
     pub(crate) fn offered(&self, step: &StepContext<'_>) -> Option<(NodeIndex, String)> {
         let me = step.peers.me();
         step.peers.iter().find_map(|p| {
-            let entry = p.releases(self.tag, step.now).filter(|e| e.successor == Some(me))?;
+            // ⚠ An offer of a term that another one has followed is of the past: taken up, it would end the later one. (I5, seed 44730)
+            let of_now = |e: &&Entry| e.successor == Some(me) && !self.damping.is_past(e.epoch);
+            let entry = p.releases(self.tag, step.now).filter(of_now)?;
             p.up(step.now).then(|| {
                 let name = &step.config.node(p.node).name;
                 (p.node, format!("{name} hands over epoch {}", entry.epoch))

@@ -66,6 +66,11 @@ impl Damping {
         epoch > self.term
     }
 
+    /// Whether a later term than `epoch` is known.
+    pub(crate) fn is_past(&self, epoch: Epoch) -> bool {
+        epoch < self.term
+    }
+
     /// Who was active last, as far as this node knows.
     pub(crate) fn owner(&self) -> Option<NodeIndex> {
         self.owner
