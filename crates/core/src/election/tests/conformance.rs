@@ -375,6 +375,22 @@ fn a_term_of_no_length_is_counted() {
     assert_eq!((moves(&pair, 0), pair.role(0)), (before + 2, Role::Active), "{}", pair.story());
 }
 
+/// ⚠ §7: an offer is taken up while its term is the last one that is known, and no more once another has followed.
+#[test]
+fn an_offer_of_a_term_of_the_past_is_not_taken_up() {
+    for past in [false, true] {
+        let mut pair = settled(2, Arbiter::Cloud);
+        let (term, tag) = (pair.core(0).groups[0].epoch, pair.core(0).groups[0].tag);
+        let b = pair.nodes[1].as_mut().expect("it runs");
+        let me = b.peers.me();
+        let entry = b.peers.of_mut(NodeIndex(0)).and_then(|p| p.entries.get_mut(&tag)).expect("it was heard");
+        (entry.role, entry.successor) = (Role::Releasing, Some(me));
+        entry.epoch = Epoch(term.0 - u64::from(past));
+        pair.give(1, Event::HostChecked { differs: None });
+        assert_eq!(pair.role(1), if past { Role::Backup } else { Role::Claiming }, "{}", pair.story());
+    }
+}
+
 /// I4: a node whose claims were refused tries again by itself.
 #[test]
 fn a_claim_that_was_refused_is_made_again() {
