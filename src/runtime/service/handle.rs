@@ -198,7 +198,7 @@ impl Service {
             return;
         }
         let state = Arc::clone(&self.state);
-        // The core tells what to store right after this, so it is waited for in a task of its own.
+        // What to store came before the answer (see `Action::Persist`), and is waited for in a task of its own.
         tokio::spawn(async move {
             let disk = Arc::clone(&state);
             let stored = tokio::task::spawn_blocking(move || disk.flush(STORED)).await.unwrap_or(false);

@@ -101,7 +101,7 @@ pub enum Action {
     },
     /// Run the hooks of a group.
     Notify(Notification),
-    /// Keep this on disk, ahead of use; nothing waits for it.
+    /// Keep this on disk, ahead of use; nothing waits for it. It comes before each [`Action::Reply`] of its step.
     Persist(Persisted),
     /// A transition, for the log and the journal.
     Record(Transition),

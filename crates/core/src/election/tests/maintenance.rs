@@ -391,3 +391,23 @@ fn what_cannot_be_right_in_a_file_is_forgotten_and_named() {
     let web = &state.groups["web"];
     assert_eq!((web.epoch_reserved, web.maintenance), (0, 0));
 }
+
+/// Whoever answers can see by then what is not on the disk yet.
+#[test]
+fn what_an_order_leaves_for_the_disk_comes_before_its_answer() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(Duration::from_secs(3));
+    let orders = [
+        Command::Maintenance { group: None, on: true, lasts: None },
+        Command::Maintenance { group: None, on: false, lasts: None },
+        Command::Drain { group: None, on: true },
+        Command::Drain { group: None, on: false },
+    ];
+    for command in orders {
+        let actions = pair.give(1, Event::Commanded { command: command.clone(), request: 7 });
+        let place = |what: fn(&Action) -> bool| actions.iter().position(what);
+        let (stored, answered) =
+            (place(|a| matches!(a, Action::Persist(_))), place(|a| matches!(a, Action::Reply { .. })));
+        assert!(stored.is_some() && stored < answered, "{command:?}: {actions:?}");
+    }
+}
