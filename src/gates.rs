@@ -150,7 +150,7 @@ impl Gates {
 impl Slot {
     fn run(&mut self, order: Order) {
         match &self.current {
-            Some((op, leash)) if *op == order.run.op => return leash.set(order.run.right_until),
+            Some((op, leash)) if *op == order.run.op => return leash.set(order.run.leadership_until),
             // The core waits for nothing of that one any more.
             Some((_, leash)) => leash.set(clock::now()),
             None => {}
@@ -184,7 +184,7 @@ impl Slot {
         }
         let order = self.pending.take()?;
         self.begun = Some(order.run.op);
-        let Ok(leash) = Leash::new(order.run.right_until) else {
+        let Ok(leash) = Leash::new(order.run.leadership_until) else {
             return Some(Work::Refuse(order.run.group, order.run.op, "not started: no descriptor is left for it"));
         };
         let leash = Arc::new(leash);

@@ -243,7 +243,7 @@ fn work(latest: &Latest<Slot>, node: &NodeName, group: &GroupName, listener: Opt
         let mut lapsed = false;
         for call in calls(node, group, &notification, &config) {
             // Immediately before it acts: the thread may have waited, and the guest been suspended.
-            lapsed = outcomes.is_empty() && clock::now() >= notification.right_until;
+            lapsed = outcomes.is_empty() && clock::now() >= notification.leadership_until;
             if lapsed {
                 info!(%group, state = notification.state.as_str(), "hooks not run: leadership had ended by then");
                 break;

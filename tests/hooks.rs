@@ -82,7 +82,7 @@ fn notification(state: NotifyState, epoch: u64) -> Notification {
         epoch: Epoch(epoch),
         cause: Cause::PeerDead,
         holder: Some("i-holder".to_owned()),
-        right_until: Instant::FAR_FUTURE,
+        leadership_until: Instant::FAR_FUTURE,
     }
 }
 
@@ -98,13 +98,13 @@ fn gone(pid: u32) {
 
 /// As in a guest that was suspended before the hook could begin.
 #[test]
-fn a_state_whose_right_has_run_out_is_not_told_and_that_is_said() {
+fn a_state_whose_leadership_has_run_out_is_not_told_and_that_is_said() {
     let mut bench = Bench::new();
     bench.config.notify = bench.script("any", r#"echo "$5" >> $D/seen"#);
     let (listener, mut ran) = tokio::sync::mpsc::channel(4);
     let mut hooks = Hooks::new("node-1".parse().unwrap()).telling(listener);
     hooks.apply(&[(web(), bench.config.clone())].into());
-    let late = Notification { right_until: havipd::clock::now(), ..notification(NotifyState::Master, 7) };
+    let late = Notification { leadership_until: havipd::clock::now(), ..notification(NotifyState::Master, 7) };
     hooks.notify(&web(), late);
     let said = ran.blocking_recv().unwrap();
     assert_eq!((said.group, said.epoch, said.lapsed), (web(), Epoch(7), true));

@@ -79,7 +79,7 @@ struct Setup {
 /// was suspended finds them over, and sends nothing late.
 #[derive(Debug, Clone)]
 pub struct WriteLimits {
-    /// When the right to it ends: it is not sent any more from this instant on.
+    /// When leadership ends: it is not sent any more from this instant on.
     pub start_by: Instant,
     /// The call has ended by then.
     pub deadline: Instant,

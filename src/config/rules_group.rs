@@ -64,7 +64,7 @@ fn lasting(file: &Root, report: &Report) {
     let short = file.heartbeat.dead_multiplier.as_ref().filter(|n| n.value < MAJORITY_MULTIPLIER);
     if let Some(multiplier) = short {
         let text = format!(
-            "\"dead-multiplier\" = {} is too low for \"arbiter\" = \"majority\": one lost heartbeat would cost the right",
+            "\"dead-multiplier\" = {} is too low for \"arbiter\" = \"majority\": one lost heartbeat would cost leadership",
             multiplier.value
         );
         let help = format!("make it {MAJORITY_MULTIPLIER} or more; a shorter \"interval\" keeps the dead time short");

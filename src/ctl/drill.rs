@@ -295,11 +295,11 @@ impl Drill<'_> {
                     return Ok((took, active.to_owned()));
                 }
                 (Direction::Away, Role::Active, _) if moving => {
-                    return Err(Stop::Doubt(format!("the move failed, and {here} has the right again: {why}")));
+                    return Err(Stop::Doubt(format!("the move failed, and {here} has leadership again: {why}")));
                 }
                 (Direction::Back, Role::Backup, active) if moving => {
                     let active = active.unwrap_or("nobody");
-                    return Err(Stop::Doubt(format!("the move failed, and {active} has the right: {why}")));
+                    return Err(Stop::Doubt(format!("the move failed, and {active} has leadership: {why}")));
                 }
                 (_, Role::Fault, _) => return Err(Stop::Doubt(format!("{here} is in fault: {why}"))),
                 _ if took > PATIENCE => {

@@ -119,8 +119,9 @@ fn dead_time(facts: &Facts) -> Finding {
     let longest = facts.host.longest_pause.unwrap_or_default();
     let remedy = "raise heartbeat.dead-multiplier or heartbeat.interval on every node";
     if longest >= dead {
-        let text =
-            format!("this host once stood still for {longest:.0?}, and is dead after {dead:?}: it will lose its right");
+        let text = format!(
+            "this host once stood still for {longest:.0?}, and is dead after {dead:?}: it will lose its leadership"
+        );
         return Finding::warning(id, text, remedy);
     }
     if dead < USUAL_PAUSE {

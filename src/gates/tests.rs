@@ -41,7 +41,7 @@ impl Bench {
             other: Some(NodeIndex(1)),
             planned: false,
             deadline: now + timeout,
-            right_until: now + LONG,
+            leadership_until: now + LONG,
         }
     }
 
@@ -191,11 +191,11 @@ fn a_program_that_outlasts_its_leadership_is_killed_with_all_that_it_started() {
     let pid = bench.path("pid");
     let script = format!("trap '' TERM; sleep 60 & echo $! > {}; wait; sleep 60", pid.display());
     let order = bench.order(1, &script, LONG);
-    let short = GateRun { right_until: clock::now() + Duration::from_secs(1), ..order.clone() };
+    let short = GateRun { leadership_until: clock::now() + Duration::from_secs(1), ..order.clone() };
     bench.run(short);
     bench.wait_for("pid");
     // Nobody tells it anything: the lease was renewed once, and then no more.
-    bench.run(GateRun { right_until: clock::now() + Duration::from_millis(1_500), ..order });
+    bench.run(GateRun { leadership_until: clock::now() + Duration::from_millis(1_500), ..order });
     let (_, passed, text) = bench.next();
     assert!(!passed && text.contains("killed, as leadership has ended"), "{text}");
     ends(bench.pid("pid"));
@@ -207,7 +207,7 @@ fn a_lease_that_is_renewed_lets_a_program_end() {
     let go = bench.path("go");
     let script = format!("until [ -e {} ]; do sleep 0.01; done", go.display());
     let order = bench.order(1, &script, LONG);
-    bench.run(GateRun { right_until: clock::now() + Duration::from_secs(20), ..order.clone() });
+    bench.run(GateRun { leadership_until: clock::now() + Duration::from_secs(20), ..order.clone() });
     bench.run(order);
     std::fs::write(go, "").expect("written");
     assert!(bench.next().1);

@@ -162,7 +162,7 @@ fn groups(page: &mut Page, groups: &[&GroupSnapshot], tally: &Tally) {
     each(&t::SUCCESSORS, &successors);
     each(&t::OBSERVE, &|g| when(g.observe));
     each(&t::ISOLATED, &|g| when(g.isolated));
-    each(&t::RIGHT, &|g| g.right_ms.map(seconds));
+    each(&t::LEADERSHIP, &|g| g.right_ms.map(seconds));
     let mut active = page.series(&t::ACTIVE_NODE);
     for group in groups {
         if let Some(node) = &group.active {

@@ -75,7 +75,7 @@ series! {
         "Nodes that could take over if the active one failed now; absent with one member, and where keepalived elects.";
     OBSERVE: Gauge "havipd_group_observe" ["group"] "1 while the group only observes and touches nothing.";
     ISOLATED: Gauge "havipd_group_isolated" ["group"] "1 while neither peers nor cloud answer.";
-    RIGHT: Gauge "havipd_group_right_seconds" ["group"] "How long the right of this node lasts; absent without one.";
+    LEADERSHIP: Gauge "havipd_group_right_seconds" ["group"] "How long leadership of this node lasts; absent without one.";
     CLAIMS: Counter "havipd_claims_total" ["group", "cause", "result"]
         "Claims that ended: why they began, and \"won\" or why they failed.";
     CLAIM_STEPS: Histogram "havipd_claim_step_duration_seconds" ["step", "planned"]

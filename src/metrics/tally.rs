@@ -93,7 +93,7 @@ impl Tally {
     }
 }
 
-/// Whether a right that is given away for this reason is given away because somebody wants that.
+/// Whether leadership that is given away for this reason is given away because somebody wants that.
 fn asked_for(cause: Cause) -> bool {
     matches!(cause, Cause::Switchover | Cause::Drained | Cause::Stopping)
 }
@@ -103,7 +103,7 @@ fn of_handover(cause: Cause) -> bool {
     matches!(cause, Cause::HandedOver | Cause::HandoverFailed)
 }
 
-/// Whether a claim that began so moves the right, without anybody's wish.
+/// Whether a claim that began so moves leadership, without anybody's wish.
 fn moves_by_itself(cause: Cause) -> bool {
     !of_handover(cause) && cause != Cause::Resumed
 }

@@ -72,7 +72,7 @@ pub struct Put {
     /// Kernel lifetime from when it is put, rounded up to whole seconds and at least one; `None` is for ever.
     pub lifetime: Option<Duration>,
     /// Not to be done any more from this instant on.
-    pub right_until: Instant,
+    pub leadership_until: Instant,
 }
 
 /// What became of a [`Put`].
@@ -80,8 +80,8 @@ pub struct Put {
 pub enum PutOutcome {
     /// It is there, its lifetime begun anew.
     Done,
-    /// The right had run out: nothing was done, or it was undone at once.
-    RightLost,
+    /// Leadership had run out: nothing was done, or it was undone at once.
+    LeadershipLost,
 }
 
 /// A way to the kernel's addresses, in the network namespace of the thread that opened it.
@@ -112,18 +112,18 @@ impl Addresses {
     /// # Errors
     /// As [`Self::put`].
     pub fn put_by(&mut self, put: &Put, mut now: impl FnMut() -> Instant) -> Result<PutOutcome, AddressError> {
-        let Put { address, interface, right_until, .. } = *put;
+        let Put { address, interface, leadership_until, .. } = *put;
         let body = RouteNetlinkMessage::NewAddress(message(put));
-        if now() >= right_until {
-            return Ok(PutOutcome::RightLost);
+        if now() >= leadership_until {
+            return Ok(PutOutcome::LeadershipLost);
         }
         self.netlink
             .request("a new address", NLM_F_CREATE | NLM_F_REPLACE, body)
             .map_err(|source| AddressError::Put { address, interface, source })?;
         // The kernel may have made us wait for its lock.
-        if now() >= right_until {
+        if now() >= leadership_until {
             self.remove(address)?;
-            return Ok(PutOutcome::RightLost);
+            return Ok(PutOutcome::LeadershipLost);
         }
         Ok(PutOutcome::Done)
     }

@@ -41,8 +41,8 @@ pub enum AnnounceError {
 pub enum Announced {
     /// The frame is with the interface.
     Sent,
-    /// The right had run out: nothing was sent.
-    RightLost,
+    /// Leadership had run out: nothing was sent.
+    LeadershipLost,
 }
 
 /// Sends announcements; receives nothing.
@@ -66,17 +66,22 @@ impl Announcer {
         Ok(Self { socket: open().map_err(AnnounceError::Open)? })
     }
 
-    /// Sends one announcement of `address` out of `link`, without waiting, unless `right_until` has come.
+    /// Sends one announcement of `address` out of `link`, without waiting, unless `leadership_until` has come.
     ///
     /// # Errors
     /// The interface does no ARP, or the kernel does not take the frame.
-    pub fn announce(&self, link: &Link, address: Ipv4Addr, right_until: Instant) -> Result<Announced, AnnounceError> {
+    pub fn announce(
+        &self,
+        link: &Link,
+        address: Ipv4Addr,
+        leadership_until: Instant,
+    ) -> Result<Announced, AnnounceError> {
         let mac = link.mac.filter(|_| link.ethernet);
         let mac = mac.ok_or_else(|| AnnounceError::NotEthernet(link.name.clone(), address))?;
         let frame = frame(mac, address);
         let to = destination(link.index);
-        if clock::now() >= right_until {
-            return Ok(Announced::RightLost);
+        if clock::now() >= leadership_until {
+            return Ok(Announced::LeadershipLost);
         }
         match self.socket.send_to(&frame, &to) {
             Ok(_) => Ok(Announced::Sent),

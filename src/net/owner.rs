@@ -41,8 +41,8 @@ pub enum Kind {
 pub enum Outcome {
     /// The kernel has done it.
     Done,
-    /// A put whose right had run out: nothing was done, or it was undone at once.
-    RightLost,
+    /// A put whose leadership had run out: nothing was done, or it was undone at once.
+    LeadershipLost,
     /// A put that a drop overtook: nothing was done.
     Cancelled,
     /// A newer command of the same kind for the same address took its place in the queue.
@@ -126,7 +126,7 @@ impl AddressOwner {
         Ok((Self { worker, reports }, receiver))
     }
 
-    /// Has an address put on an interface, or its lifetime renewed, unless its right runs out first.
+    /// Has an address put on an interface, or its lifetime renewed, unless its leadership runs out first.
     pub fn put(&self, put: Put) -> CommandId {
         self.worker.change(|queue| {
             let (id, replaced) = queue.put(put);
@@ -237,7 +237,7 @@ impl Hands {
         let mut addresses = self.addresses.take().map_or_else(Addresses::open, Ok).map_err(failed)?;
         let mut strays = Vec::new();
         let outcome = match addresses.put(put)? {
-            PutOutcome::RightLost => Outcome::RightLost,
+            PutOutcome::LeadershipLost => Outcome::LeadershipLost,
             PutOutcome::Done => {
                 // Before the first put of this run it may be where an earlier run, or another file, had it.
                 let before = self.placed.insert(address, interface);
@@ -277,7 +277,7 @@ mod tests {
     const B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 101);
 
     fn put(address: Ipv4Addr, interface: u32) -> Put {
-        Put { address, interface, lifetime: None, right_until: Instant::FAR_FUTURE }
+        Put { address, interface, lifetime: None, leadership_until: Instant::FAR_FUTURE }
     }
 
     fn everything(mut queue: Queue) -> Vec<Command> {

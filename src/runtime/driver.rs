@@ -317,9 +317,9 @@ impl Driver {
                     self.note_sent(now, to, sent);
                 }
             }
-            Action::PutAddress { group, havip, address, lifetime, right_until } => {
+            Action::PutAddress { group, havip, address, lifetime, leadership_until } => {
                 if let Some(interface) = self.places.link(group, havip).map(|l| l.index) {
-                    self.owner.put(Put { address, interface, lifetime, right_until });
+                    self.owner.put(Put { address, interface, lifetime, leadership_until });
                 }
             }
             Action::DropAddress { address, .. } => {
@@ -328,8 +328,8 @@ impl Driver {
                 }
                 self.owner.drop_address(address);
             }
-            Action::Announce { group, havip, address, right_until } => {
-                self.announce(now, group, havip, address, right_until);
+            Action::Announce { group, havip, address, leadership_until } => {
+                self.announce(now, group, havip, address, leadership_until);
             }
             Action::DrawBootId => {
                 let mut bits = [0; 16];

@@ -97,7 +97,7 @@ impl View<'_> {
                 let members: Vec<&str> = g.members.iter().map(|m| m.node.as_str()).collect();
                 return format!("{node} is no member of {name}: its nodes are {}", members.join(", "));
             }
-            Role::Active | Role::Claiming | Role::Releasing => self.with_the_right(&reason),
+            Role::Active | Role::Claiming | Role::Releasing => self.with_leadership(&reason),
             Role::Fault => format!("{node} is not eligible for {name}: {reason}"),
             Role::Backup if self.witness() => {
                 let active = g.active.as_ref().map_or_else(|| "nobody is active".into(), |a| format!("{a} is active"));
@@ -117,7 +117,7 @@ impl View<'_> {
     }
 
     /// The cloud's word goes first where it is against us: the rest is what we believed before.
-    fn with_the_right(&self, reason: &str) -> String {
+    fn with_leadership(&self, reason: &str) -> String {
         let (node, name) = (&self.snapshot.node, &self.group.name);
         match (self.group.role, self.lost_to_another()) {
             (Role::Active, Some((havip, holder))) => format!(
@@ -128,7 +128,7 @@ impl View<'_> {
             ),
             (Role::Active, None) => format!("{node} is active for {name}: {reason}"),
             (Role::Releasing, _) => format!("{node} is handing {name} over: {reason}"),
-            _ => format!("{node} has the right to {name} and is making the cloud agree: {reason}"),
+            _ => format!("{node} has leadership of {name} and is making the cloud agree: {reason}"),
         }
     }
 
@@ -252,7 +252,7 @@ fn of_the_election(g: &GroupSnapshot) -> Vec<String> {
         });
     }
     match g.right_ms {
-        Some(ms) if g.arbiter == Arbiter::Majority && g.role.has_right() => {
+        Some(ms) if g.arbiter == Arbiter::Majority && g.role.has_leadership() => {
             lines.push(format!("the lease of a majority runs for another {}", age(ms)));
         }
         _ => {}

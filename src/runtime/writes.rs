@@ -1,4 +1,4 @@
-//! Attach and detach: one after the other per HAVIP, given up at once when the right to them is gone.
+//! Attach and detach: one after the other per HAVIP, given up at once when leadership is gone.
 
 use super::ToCore;
 use crate::clock;
@@ -60,7 +60,7 @@ impl Writes {
                 biased;
                 () = job.cancellations.cancelled(&job.group, job.ticket) => {
                     let what = format!("write {}", job.write.havip);
-                    Err(CallError::new(ErrorClass::Ambiguous, what, "given up: the right to it is gone"))
+                    Err(CallError::new(ErrorClass::Ambiguous, what, "given up: leadership is gone"))
                 }
                 result = job.run(before) => result,
             };
@@ -77,12 +77,16 @@ impl Job {
             // An error is the end, too: the sender was dropped.
             let _ = before.await;
         }
-        let Write { havip, kind, class, targets, token, right_until, deadline, .. } = &self.write;
+        let Write { havip, kind, class, targets, token, leadership_until, deadline, .. } = &self.write;
         let (op, core) = (self.write.op, self.core.clone());
         // For the account of the move: nothing depends on its arrival. When full: that step is not in the account.
         let tell = move || drop(core.try_send(ToCore::Event(Event::OperationSent { op, at: clock::now() })));
-        let limits =
-            WriteLimits { start_by: *right_until, deadline: *deadline, class: *class, sent: Some(Sent::new(tell)) };
+        let limits = WriteLimits {
+            start_by: *leadership_until,
+            deadline: *deadline,
+            class: *class,
+            sent: Some(Sent::new(tell)),
+        };
         self.client.write(*kind, havip, targets, token, limits).await
     }
 }

@@ -142,7 +142,7 @@ async fn a_write_over_a_connection_that_the_server_has_closed_goes_over_a_new_on
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_write_whose_right_has_ended_is_not_sent() {
+async fn a_write_whose_leadership_has_ended_is_not_sent() {
     let server = Server::start(vec![done()]).await;
     let lab = Lab::new(&server.url());
     let client = lab.client();

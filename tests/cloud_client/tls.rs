@@ -82,7 +82,7 @@ async fn a_ca_file_without_certificates_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_write_whose_right_ends_while_connecting_is_not_sent() {
+async fn a_write_whose_leadership_ends_while_connecting_is_not_sent() {
     let ours = Authority::new();
     let slow = Accept::SlowTls(ours.acceptor(), Duration::from_millis(400));
     let server = Server::start_as(vec![ok()], slow).await;
@@ -91,7 +91,7 @@ async fn a_write_whose_right_ends_while_connecting_is_not_sent() {
     let limits = WriteLimits::new(clock::now() + Duration::from_millis(200), soon());
     let error = lab.client().attach(&havip(), &targets(), "t", limits).await.expect_err("too late");
     assert_eq!(error.class, NotSent, "{error}");
-    assert!(error.detail.contains("the right to it has run out"), "{error}");
+    assert!(error.detail.contains("leadership has run out"), "{error}");
     assert_eq!(server.seen().connections, 1);
     assert_eq!(server.requests().len(), 0);
 }

@@ -311,7 +311,7 @@ fn arbiters_fit_their_voters() {
     says(
         &format!("{short}{third}"),
         &[
-            r#"havipd.toml:15:19: error: "dead-multiplier" = 3 is too low for "arbiter" = "majority": one lost heartbeat would cost the right (make it 4 or more; a shorter "interval" keeps the dead time short)"#,
+            r#"havipd.toml:15:19: error: "dead-multiplier" = 3 is too low for "arbiter" = "majority": one lost heartbeat would cost leadership (make it 4 or more; a shorter "interval" keeps the dead time short)"#,
         ],
     );
     let loaded = check_in(&format!("{BASE}{third}"), &on_a()).expect("right");

@@ -257,7 +257,7 @@ fn havipctl_rehearses_moves_and_waits_for_them() {
     let answer: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&answer["code"], &answer["message"]), (&json!(0), &json!("web is active on a")));
 
-    // A successor that is told of the move and then cannot attach: the right comes back, and the wait says so.
+    // A successor that is told of the move and then cannot attach: leadership comes back, and the wait says so.
     assert_eq!(lab.ctl(1, &["undrain"]).status.code(), Some(0));
     a.wait_for("b may take over", |_| lab.ctl(0, &["switchover", "web", "--dry-run"]).status.success());
     let denied = havipd_lab::emulator::Permission::ReadOnly;

@@ -123,7 +123,7 @@ fn it_refuses_what_cannot_work_and_asks_first() {
 fn it_stops_at_the_first_doubt_and_says_where_the_address_is() {
     let lab = Lab::new(Options { group: "max-moves = 0".into(), ..Options::default() });
     let (a, _b) = lab.pair();
-    // b may look and not take: the right comes back.
+    // b may look and not take: leadership comes back.
     let command = Cloud::Permission { access_key: "ak-b".to_owned(), permission: Permission::ReadOnly };
     lab.cloud.apply(command).unwrap();
     let (code, report, _) = drill(&lab, 0, &["--repeat", "5", "--yes"]);

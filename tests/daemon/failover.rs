@@ -38,11 +38,11 @@ fn three_nodes_elect_by_majority_and_a_minority_holds_nothing() {
     b.wait_role("active");
     assert_eq!(lab.holder().as_deref(), Some("i-b"));
     c.signal(9);
-    b.wait_for("has lost the right", |s| s["groups"][0]["cause"] == "lease-lost");
+    b.wait_for("has lost leadership", |s| s["groups"][0]["cause"] == "lease-lost");
 }
 
 #[test]
-fn a_node_that_was_stopped_for_longer_than_the_dead_time_wakes_up_without_the_right() {
+fn a_node_that_was_stopped_for_longer_than_the_dead_time_wakes_up_without_leadership() {
     let lab = Lab::new(Options::default());
     let (a, b) = lab.pair();
     a.signal(19);

@@ -11,7 +11,7 @@ use std::time::Duration;
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 
 fn put(address: Ipv4Addr, interface: u32, seconds: Option<u64>) -> Put {
-    Put { address, interface, lifetime: seconds.map(Duration::from_secs), right_until: Instant::FAR_FUTURE }
+    Put { address, interface, lifetime: seconds.map(Duration::from_secs), leadership_until: Instant::FAR_FUTURE }
 }
 
 fn all() -> Vec<String> {
@@ -64,33 +64,33 @@ fn the_kernel_takes_an_address_off_that_nobody_renews() {
 }
 
 #[test]
-fn nothing_is_put_once_the_right_has_run_out() {
+fn nothing_is_put_once_leadership_has_run_out() {
     in_namespace(|| async {
         let interface = interface("eth0");
         let mut addresses = Addresses::open().unwrap();
-        let late = Put { right_until: now(), ..put(VIP, interface, None) };
-        assert_eq!(addresses.put(&late).unwrap(), PutOutcome::RightLost);
+        let late = Put { leadership_until: now(), ..put(VIP, interface, None) };
+        assert_eq!(addresses.put(&late).unwrap(), PutOutcome::LeadershipLost);
         assert_eq!(addresses.find(VIP).unwrap(), []);
 
         let (owner, mut reports) = AddressOwner::start().unwrap();
         let id = owner.put(late);
         let report = within(reports.recv()).await.unwrap();
         assert_eq!((report.id, report.kind, report.address), (id, Kind::Put, VIP));
-        assert!(matches!(report.outcome, Outcome::RightLost), "{report:?}");
+        assert!(matches!(report.outcome, Outcome::LeadershipLost), "{report:?}");
         assert_eq!(addresses.find(VIP).unwrap(), []);
     });
 }
 
-/// The kernel makes callers wait for its lock: the right is looked at again once it has answered.
+/// The kernel makes callers wait for its lock: leadership is looked at again once it has answered.
 #[test]
-fn a_put_that_outlasts_its_right_is_undone() {
+fn a_put_that_outlasts_its_leadership_is_undone() {
     in_namespace(|| async {
         let interface = interface("eth0");
         let mut addresses = Addresses::open().unwrap();
-        let right_until = now() + Duration::from_secs(60);
-        let mut times = [now(), right_until].into_iter();
-        let late = Put { right_until, ..put(VIP, interface, None) };
-        assert_eq!(addresses.put_by(&late, || times.next().unwrap()).unwrap(), PutOutcome::RightLost);
+        let leadership_until = now() + Duration::from_secs(60);
+        let mut times = [now(), leadership_until].into_iter();
+        let late = Put { leadership_until, ..put(VIP, interface, None) };
+        assert_eq!(addresses.put_by(&late, || times.next().unwrap()).unwrap(), PutOutcome::LeadershipLost);
         assert_eq!(addresses.find(VIP).unwrap(), []);
     });
 }

@@ -26,8 +26,8 @@ fn the_other_end_of_the_wire_sees_the_announcement() {
         let mut wire = listen();
         let announcer = Announcer::open().unwrap();
 
-        // One whose right has run out is never seen: the first to arrive is the second.
-        assert_eq!(announcer.announce(&eth0, Ipv4Addr::BROADCAST, now()).unwrap(), Announced::RightLost);
+        // One whose leadership has run out is never seen: the first to arrive is the second.
+        assert_eq!(announcer.announce(&eth0, Ipv4Addr::BROADCAST, now()).unwrap(), Announced::LeadershipLost);
         assert_eq!(announcer.announce(&eth0, VIP, Instant::FAR_FUTURE).unwrap(), Announced::Sent);
 
         let mut frame = [0; 128];

@@ -121,7 +121,7 @@ fn a_probe_reaches_the_socket_of_a_havip_as_soon_as_the_address_is_here() {
         let mut sockets = HeartbeatSockets::open(layout(&[at("10.0.0.11:11200")], &[VIP]));
         assert!(sockets.paths()[1].up, "bound before the address is here: {:?}", sockets.paths());
         assert_eq!(sockets.paths_up(), [true], "which is no path");
-        let put = Put { address: VIP, interface, lifetime: None, right_until: Instant::FAR_FUTURE };
+        let put = Put { address: VIP, interface, lifetime: None, leadership_until: Instant::FAR_FUTURE };
         Addresses::open().unwrap().put(&put).unwrap();
         let peer = peer();
         peer.send_to(b"probe", (VIP, PORT)).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 
 fn put(interface: u32) -> Put {
-    Put { address: VIP, interface, lifetime: Some(Duration::from_secs(60)), right_until: Instant::FAR_FUTURE }
+    Put { address: VIP, interface, lifetime: Some(Duration::from_secs(60)), leadership_until: Instant::FAR_FUTURE }
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub struct GroupSnapshot {
     pub failed_move: Option<FailedMoveSnapshot>,
     /// `arbiter`, resolved.
     pub arbiter: Reported<Arbiter>,
-    /// Milliseconds of right left, for a node that has it.
+    /// Milliseconds of leadership left, for a node that has it.
     pub right_ms: Option<u64>,
     /// Arbiter `majority`: milliseconds until this node may vote for anybody again after its start.
     pub votes_in_ms: Option<u64>,
@@ -219,7 +219,7 @@ pub struct FailedMoveSnapshot {
     pub to: String,
     /// What it did, or did not do, in words.
     pub reason: String,
-    /// Milliseconds since the right came back.
+    /// Milliseconds since leadership came back.
     pub ago_ms: u64,
 }
 

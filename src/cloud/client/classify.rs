@@ -37,8 +37,8 @@ pub struct Answer {
 pub(super) enum Lost {
     /// Nothing of a request left this host: name, connection or TLS failed, or time ran out before.
     NotSent(String),
-    /// The right to it ran out before it could be sent.
-    RightEnded,
+    /// Leadership ran out before it could be sent.
+    LeadershipEnded,
     /// It may have arrived.
     Sent(String),
     /// An answer came whose body is longer than we take.
@@ -124,7 +124,7 @@ impl Lost {
     /// The error that it is.
     pub(super) fn into_error(self, what: &str, write: bool) -> CallError {
         let (class, status, detail) = match self {
-            Self::RightEnded => return CallError::new(ErrorClass::NotSent, what, super::request::RightEnded),
+            Self::LeadershipEnded => return CallError::new(ErrorClass::NotSent, what, super::request::LeadershipEnded),
             Self::NotSent(detail) => (ErrorClass::Retry, None, detail),
             Self::Sent(detail) if write => (ErrorClass::Ambiguous, None, detail),
             Self::Sent(detail) => (ErrorClass::Retry, None, detail),

@@ -2,7 +2,7 @@
 
 use super::classify::{Answer, Lost, clean};
 use super::gate::Permit;
-use super::request::{Call, Endpoint, RightEnded};
+use super::request::{Call, Endpoint, LeadershipEnded};
 use super::{Client, of_region};
 use crate::clock;
 use crate::cloud::credentials::{CredentialError, Credentials};
@@ -78,7 +78,7 @@ impl Client {
         let (mut time_corrected, mut key_replaced) = (false, false);
         loop {
             if call.start_by.is_some_and(|at| clock::now() >= at) {
-                return Err(CallError::new(ErrorClass::NotSent, &call.what, RightEnded));
+                return Err(CallError::new(ErrorClass::NotSent, &call.what, LeadershipEnded));
             }
             // What waited for a name or a key while the guest was suspended is not begun late.
             if call.is_write() && clock::now() >= deadline {

@@ -76,7 +76,7 @@ impl Client {
         };
         match &outcome {
             Ok(_) => self.0.kept.answered(),
-            Err(Lost::RightEnded | Lost::TooLong(_)) => {}
+            Err(Lost::LeadershipEnded | Lost::TooLong(_)) => {}
             Err(Lost::NotSent(_) | Lost::Sent(_)) => {
                 if self.0.kept.forget()
                     && let Ok(fresh) = setup.settings.build(self.0.resolver.clone())

@@ -173,7 +173,7 @@ impl Call {
         let exchange = async {
             match request.send().await {
                 Ok(response) => read(response).await,
-                Err(e) if ends_right(&e) => Err(Lost::RightEnded),
+                Err(e) if ends_leadership(&e) => Err(Lost::LeadershipEnded),
                 Err(e) if e.is_connect() || e.is_builder() => Err(Lost::NotSent(chain(&e.without_url()))),
                 Err(e) => Err(lost(chain(&e.without_url()))),
             }
@@ -186,8 +186,8 @@ impl Call {
 }
 
 /// Whether the body refused to go out.
-fn ends_right(error: &dyn std::error::Error) -> bool {
-    std::iter::successors(error.source(), |e| e.source()).any(|e| e.is::<RightEnded>())
+fn ends_leadership(error: &dyn std::error::Error) -> bool {
+    std::iter::successors(error.source(), |e| e.source()).any(|e| e.is::<LeadershipEnded>())
 }
 
 async fn read(mut response: reqwest::Response) -> Result<Answer, Lost> {
@@ -223,18 +223,21 @@ struct TracedBody {
     tell: Option<Sent>,
 }
 
-/// The right to a write ended while a connection was being made for it.
+/// Leadership ended while a connection was being made for it.
 #[derive(Debug, thiserror::Error)]
-#[error("the right to it has run out")]
-pub(super) struct RightEnded;
+#[error("leadership has run out")]
+pub(super) struct LeadershipEnded;
 
 impl Body for TracedBody {
     type Data = Bytes;
-    type Error = RightEnded;
+    type Error = LeadershipEnded;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RightEnded>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, LeadershipEnded>>> {
         if self.bytes.is_some() && self.start_by.is_some_and(|at| clock::now() >= at) {
-            return Poll::Ready(Some(Err(RightEnded)));
+            return Poll::Ready(Some(Err(LeadershipEnded)));
         }
         self.sent.store(true, Ordering::Release);
         if let Some(Sent(tell)) = self.tell.take() {
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_was_suspended_sends_no_write_whose_right_has_run_out() {
+    fn a_guest_that_was_suspended_sends_no_write_whose_leadership_has_run_out() {
         let body = || TracedBody {
             bytes: Some(Bytes::from_static(b"{}")),
             sent: Arc::default(),
@@ -286,7 +289,7 @@ mod tests {
         let mut context = Context::from_waker(std::task::Waker::noop());
         assert!(matches!(Pin::new(&mut in_time).poll_frame(&mut context), Poll::Ready(Some(Ok(_)))));
         clock::suspended::suspend(std::time::Duration::from_secs(11));
-        assert!(matches!(Pin::new(&mut late).poll_frame(&mut context), Poll::Ready(Some(Err(RightEnded)))));
+        assert!(matches!(Pin::new(&mut late).poll_frame(&mut context), Poll::Ready(Some(Err(LeadershipEnded)))));
         assert!(!late.sent.load(Ordering::Acquire), "it has certainly not been carried out");
     }
 

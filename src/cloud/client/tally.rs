@@ -61,7 +61,7 @@ fn result(outcome: &Result<Answer, Lost>) -> &'static str {
             400..500 => "refused",
             _ => "server-error",
         },
-        Err(Lost::NotSent(_) | Lost::RightEnded) => "not-sent",
+        Err(Lost::NotSent(_) | Lost::LeadershipEnded) => "not-sent",
         Err(Lost::Sent(_)) => "no-answer",
         Err(Lost::TooLong(_)) => "too-long",
     }

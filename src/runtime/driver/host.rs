@@ -19,12 +19,12 @@ impl Driver {
         group: GroupIndex,
         havip: HavipIndex,
         address: Ipv4Addr,
-        right_until: Instant,
+        leadership_until: Instant,
     ) {
-        let sent = self.send_announcement(group, havip, address, right_until);
+        let sent = self.send_announcement(group, havip, address, leadership_until);
         let event = match sent {
             Ok(Announced::Sent) => Event::Announced { group, address },
-            Ok(Announced::RightLost) => Event::AnnounceFailed { group, havip },
+            Ok(Announced::LeadershipLost) => Event::AnnounceFailed { group, havip },
             Err(text) => {
                 self.complain(now, text);
                 Event::AnnounceFailed { group, havip }
@@ -39,13 +39,13 @@ impl Driver {
         group: GroupIndex,
         havip: HavipIndex,
         address: Ipv4Addr,
-        right_until: Instant,
+        leadership_until: Instant,
     ) -> Result<Announced, String> {
         let Some(link) = self.places.link(group, havip) else {
             return Err(format!("{address} cannot be announced: its interface is not known"));
         };
         let announcer = self.announcer.take().map_or_else(Announcer::open, Ok).map_err(|e| chain(&e))?;
-        let sent = announcer.announce(link, address, right_until).map_err(|e| chain(&e))?;
+        let sent = announcer.announce(link, address, leadership_until).map_err(|e| chain(&e))?;
         self.announcer = Some(announcer);
         Ok(sent)
     }
@@ -65,7 +65,7 @@ impl Driver {
                 Some(text)
             }
             // Nothing was done, so these answer nothing.
-            Outcome::RightLost | Outcome::Cancelled | Outcome::Replaced => return,
+            Outcome::LeadershipLost | Outcome::Cancelled | Outcome::Replaced => return,
         };
         if report.kind == Kind::Put
             && let Some((group, havip)) = self.places.of(report.address)

@@ -177,7 +177,7 @@ mod tests {
             epoch,
             cause,
             holder: None,
-            right_until: Instant::FAR_FUTURE,
+            leadership_until: Instant::FAR_FUTURE,
         };
         ToEffects::Notify(group.parse().expect("a name"), notification)
     }

@@ -198,5 +198,5 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
         Cause::Away => "this host was paused; it claims again after one dead time",
         _ => return None,
     };
-    (!g.role.has_right()).then(|| text.to_owned())
+    (!g.role.has_leadership()).then(|| text.to_owned())
 }

@@ -27,7 +27,7 @@ impl Group {
             return;
         }
         self.judge_isolation(step);
-        if !self.role.has_right() {
+        if !self.role.has_leadership() {
             return;
         }
         if let Outcome::Failed(failure) = self.outcome(step) {
@@ -53,7 +53,7 @@ impl Group {
         }
         let heard = *self.outnumbered.get_or_insert(step.now) + suspicion(step.config.heartbeat.interval);
         let majority = self.arbiter(step).grants_leases();
-        let short = majority && self.right_until(step) < step.now + step.dead_time() / 2;
+        let short = majority && self.leadership_until(step) < step.now + step.dead_time() / 2;
         let from = if majority { heard } else { heard.max(self.renumbers_from) };
         if self.granted_to_another(step) || !(short || step.due(from)) {
             return;
@@ -194,7 +194,7 @@ impl Group {
         }
     }
 
-    /// A better-ranked peer that asks for the right and may have it.
+    /// A better-ranked peer that asks for leadership and may have it.
     fn preemptor(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
         if self.kept.preemption_suspended {
             return None;
@@ -240,7 +240,7 @@ impl Group {
             && !step.stopping
             && !self.left
             && self.superseded.held.is_none()
-            && (self.role.has_right() || self.damping.address_able(step.now))
+            && (self.role.has_leadership() || self.damping.address_able(step.now))
             && self.claims_from(step) <= step.now
             && self.vrrp_allows(step)
     }

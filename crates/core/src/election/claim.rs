@@ -1,4 +1,4 @@
-//! Backup and Claiming: when the right may be asked for, and what becomes of it.
+//! Backup and Claiming: when leadership may be asked for, and what becomes of it.
 
 use super::group::Group;
 use super::peer::Peer;
@@ -164,7 +164,7 @@ impl Group {
         self.goes_before_active(step).then_some(since + settings.preempt_delay).filter(|at| *at > step.now)
     }
 
-    /// A node that has the right offers it to us.
+    /// A node that has leadership offers it to us.
     pub(crate) fn offered(&self, step: &StepContext<'_>) -> Option<(NodeIndex, String)> {
         let me = step.peers.me();
         step.peers.iter().find_map(|p| {
@@ -178,7 +178,7 @@ impl Group {
         })
     }
 
-    /// Somebody has the right, or it is reserved for somebody.
+    /// Somebody has leadership, or it is reserved for somebody.
     pub(super) fn somebody_else(&self, step: &mut StepContext<'_>) -> Option<Waiting> {
         for peer in step.peers.iter() {
             let name = step.config.node(peer.node).name.as_str();
@@ -285,7 +285,7 @@ impl Group {
         let last = self.settings(step).members.iter().find_map(|m| {
             let peer = step.peers.of(m.node)?;
             let entry = peer.entries.get(&self.tag)?;
-            (entry.role.has_right() || entry.role == Role::Releasing).then_some((peer, entry))
+            (entry.role.has_leadership() || entry.role == Role::Releasing).then_some((peer, entry))
         });
         match last {
             Some((peer, entry)) => {
@@ -329,7 +329,7 @@ impl Group {
         self.become_role(step, Role::Claiming, cause, why, peer);
     }
 
-    /// After a switchover the suspension of preemption goes with the right; an unplanned move ends it.
+    /// After a switchover the suspension of preemption goes with leadership; an unplanned move ends it.
     fn peer_settled(&self, step: &StepContext<'_>, node: NodeIndex) -> bool {
         let entry = step.peers.of(node).and_then(|p| p.entries.get(&self.tag));
         entry.is_some_and(|e| e.flags.has(Flags::SETTLED))

@@ -1,4 +1,4 @@
-//! What `havipctl drill` needs of the core: to have the right fetched, and to see where packets go meanwhile.
+//! What `havipctl drill` needs of the core: to have leadership fetched, and to see where packets go meanwhile.
 //!
 //! A planned move begins where the active node is; the way back has to be asked for over the network.
 //! That is one flag of the group's entry, [`Flags::FETCHES`], set for a bounded time: the holder hands
@@ -29,7 +29,7 @@ use std::time::Duration;
 pub(super) const EVERY: Duration = Duration::from_millis(20);
 /// A trace ends by itself.
 const LONGEST: Duration = Duration::from_secs(60);
-/// A request to be handed the right lasts this many dead times.
+/// A request to be handed leadership lasts this many dead times.
 const PATIENCE: u32 = 2;
 
 /// Where packets went, as each node saw it.
@@ -178,7 +178,7 @@ impl Core {
 }
 
 impl Group {
-    /// An operator here wants the right, which a peer has.
+    /// An operator here wants leadership, which a peer has.
     pub(crate) fn fetch(&mut self, step: &mut StepContext<'_>) -> Reply {
         let name = &self.settings(step).name;
         if self.role == Role::Active {
@@ -207,13 +207,13 @@ impl Group {
         Reply::Done(format!("{owner} is asked to hand {name} over"))
     }
 
-    /// Whether our entry asks for the right on behalf of an operator.
+    /// Whether our entry asks for leadership on behalf of an operator.
     pub(crate) fn fetches(&self, step: &mut StepContext<'_>) -> bool {
         let asked = self.role == Role::Backup && self.fetch_until.is_some_and(|until| !step.due(until));
         asked && self.may_be_active(step) && !self.maintained()
     }
 
-    /// A peer whose operator wants the right there.
+    /// A peer whose operator wants leadership there.
     pub(crate) fn fetcher(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
         let wants = step.peers.iter().filter(|p| p.up(step.now) && !p.returning(step.now));
         let asks = |flags: Flags| flags.has(Flags::FETCHES) && flags.has(Flags::ELIGIBLE);

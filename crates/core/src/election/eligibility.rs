@@ -33,9 +33,9 @@ impl Group {
         }
     }
 
-    /// Notes whether the addresses that we have the right to can be put on this host.
+    /// Notes whether the addresses that leadership gives us can be put on this host.
     fn judge_addresses(&mut self, step: &mut StepContext<'_>) {
-        if !self.role.has_right() {
+        if !self.role.has_leadership() {
             return;
         }
         let settings = self.settings(step);
@@ -63,7 +63,7 @@ impl Group {
                 || p.releases(self.tag, step.now).is_some()
                 || p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::ELIGIBLE))
         };
-        let bars = self.role.has_right() || step.peers.iter().any(able);
+        let bars = self.role.has_leadership() || step.peers.iter().any(able);
         (bars && !self.arbiter(step).is_external()).then_some((Cause::AddressFailed, text))
     }
 
@@ -107,7 +107,7 @@ impl Group {
             return Some((cause, text));
         }
         // A holder that restarts with the new file goes on as one: in maintenance the files differ for a while.
-        let goes_on = self.role.has_right() || (self.maintained() && self.may_yet_resume(step));
+        let goes_on = self.role.has_leadership() || (self.maintained() && self.may_yet_resume(step));
         if !goes_on
             && let Some(text) = self.mismatch(step).or_else(|| self.unsettled.clone().filter(|_| !self.maintained()))
         {
@@ -128,9 +128,9 @@ impl Group {
 
     /// What looking at the cloud without a claim showed: every HAVIP is gone, or no permission to see one.
     ///
-    /// With the right it is an alarm: an error proves nothing, and an address that nobody else can have does no harm.
+    /// With leadership it is an alarm: an error proves nothing, and an address that nobody else can have does no harm.
     fn cloud_fault(&self) -> Option<(Cause, String)> {
-        if self.role.has_right() {
+        if self.role.has_leadership() {
             return None;
         }
         let gone = self.reconcilers.iter().all(HavipReconciler::missing);

@@ -6,7 +6,7 @@
 //! announcement alone moves it, this node is bound first. A gate that fails ends the claim, like a refusal of the cloud.
 //!
 //! ⚠ Under `majority` no `before-active` runs while another node has a term. Whoever runs it kills it when the lease ends,
-//! without being told ([`GateRun::right_until`]); and a lease that could be given back earlier is kept until it is
+//! without being told ([`GateRun::leadership_until`]); and a lease that could be given back earlier is kept until it is
 //! known that the program has ended ([`Group::lose_after_gate`]). (I13; `lease-given-back-beside-its-gate`)
 
 use super::group::Group;
@@ -210,7 +210,8 @@ impl Group {
     /// node is heard with a later term.
     pub(super) fn lose_after_gate(&mut self, step: &mut StepContext<'_>, loss: Loss) -> Option<Loss> {
         let runs = self.gate.now().is_some_and(|gate| gate.kind == GateKind::BeforeActive);
-        let lost = matches!(loss.cause, Cause::HigherEpoch | Cause::LowerRank) || self.right_until(step) <= step.now;
+        let lost =
+            matches!(loss.cause, Cause::HigherEpoch | Cause::LowerRank) || self.leadership_until(step) <= step.now;
         if !runs || lost || !self.arbiter(step).grants_leases() || self.gate.result.is_some() {
             return Some(loss);
         }
@@ -263,7 +264,7 @@ impl Group {
             other,
             planned,
             deadline: step.now + timeout,
-            right_until: self.right_until(step),
+            leadership_until: self.leadership_until(step),
         };
         self.gate.result = None;
         self.gate.running = Some(Running { run, since: step.now, asked: None, why });
@@ -276,17 +277,17 @@ impl Group {
             self.gate.running = None;
             return Some(result);
         }
-        let right_until = self.right_until(step);
+        let leadership_until = self.leadership_until(step);
         let running = self.gate.running.as_mut()?;
         let over = running.run.deadline + GateRun::GRACE + REPORT;
         if step.due(over) {
             return Some((false, "it did not end in time, and nothing was heard of it".to_owned()));
         }
         let interval = step.config.heartbeat.interval;
-        let again = running.asked.is_none_or(|(at, until)| step.now >= at + interval || right_until < until);
+        let again = running.asked.is_none_or(|(at, until)| step.now >= at + interval || leadership_until < until);
         if again {
-            running.asked = Some((step.now, right_until));
-            running.run.right_until = right_until;
+            running.asked = Some((step.now, leadership_until));
+            running.run.leadership_until = leadership_until;
             step.out.push(Action::RunGate(running.run.clone()));
         }
         step.wake(step.now + interval);

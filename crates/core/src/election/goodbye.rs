@@ -29,7 +29,7 @@ impl Core {
     pub fn goodbye_basis(&self) -> (Vec<BootId>, Vec<bool>) {
         let peers = self.peers.iter().map(|p| p.session.peer_boot().unwrap_or(BootId::NONE));
         let boots = std::iter::once(self.boot).chain(peers).collect();
-        (boots, self.groups.iter().map(|g| g.role.has_right()).collect())
+        (boots, self.groups.iter().map(|g| g.role.has_leadership()).collect())
     }
 
     /// The last word to every peer that has proven itself, in the order in which it is to be sent.
@@ -80,7 +80,7 @@ impl Core {
         all
     }
 
-    /// Of every group: no right, no ask, no wish for what was offered.
+    /// Of every group: no leadership, no ask, no wish for what was offered.
     fn last_entries(&self, to: NodeIndex) -> Vec<Entry> {
         let own = self.config.local;
         let entry = |g: &super::group::Group| {
@@ -88,8 +88,8 @@ impl Core {
             let member = settings.member(own).filter(|_| settings.member(to).is_some())?;
             Some(Entry {
                 group: g.tag,
-                // Who had the right gives it away, to nobody in particular.
-                role: if g.role.has_right() { Role::Releasing } else { Role::Backup },
+                // Who had leadership gives it away, to nobody in particular.
+                role: if g.role.has_leadership() { Role::Releasing } else { Role::Backup },
                 flags: Flags::DECLINES,
                 priority: member.priority,
                 effective: member.priority.into(),

@@ -83,13 +83,13 @@ pub(crate) struct Group {
     pub(super) wait_told: Option<Instant>,
     pub(crate) timeline: Vec<Step>,
     pub(crate) left: bool,
-    /// The right came by a handover: the old holder still serves.
+    /// Leadership came by a handover: the old holder still serves.
     pub(crate) planned: bool,
     /// An ask that found no majority is not repeated before.
     pub(crate) ask_again_at: Instant,
     /// Asks in a row that were refused for a higher epoch.
     pub(crate) refusals: u32,
-    /// An operator here wants the right, until then.
+    /// An operator here wants leadership, until then.
     pub(crate) fetch_until: Option<Instant>,
     /// Leaving with the address kept for so long.
     pub(crate) keep_for: Option<Duration>,
@@ -192,18 +192,18 @@ impl Group {
         (configured + i32::from(self.health.weight)).clamp(1, 254)
     }
 
-    /// Brings the group up to date. The order matters: first what takes the right away, then what
+    /// Brings the group up to date. The order matters: first what takes leadership away, then what
     /// gives it, then the effects that follow from the outcome.
     pub(crate) fn step(&mut self, step: &mut StepContext<'_>) {
         self.note_peers(step);
         self.settle_digest(step);
         self.end_maintenance(step);
         self.judge_eligibility(step);
-        if self.role.has_right() {
+        if self.role.has_leadership() {
             self.yield_to_peers(step);
         }
-        if self.role.has_right() {
-            self.check_right(step);
+        if self.role.has_leadership() {
+            self.check_leadership(step);
         }
         match self.role {
             Role::Backup | Role::Fault => self.step_backup(step),
@@ -268,7 +268,7 @@ impl Group {
         }
     }
 
-    /// Gives way to a higher epoch, and within one epoch to the member that the file puts first. Who hands over has no right
+    /// Gives way to a higher epoch, and within one epoch to the member that the file puts first. Who hands over has no leadership
     /// to give up: `step_releasing` waits until somebody serves.
     fn yield_to_peers(&mut self, step: &mut StepContext<'_>) {
         let settings = self.settings(step);
@@ -287,14 +287,14 @@ impl Group {
         self.lose(step, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
     }
 
-    /// Takes the right away when what it stands on is gone.
-    fn check_right(&mut self, step: &mut StepContext<'_>) {
-        if self.right_until(step) <= step.now {
+    /// Takes leadership away when what it stands on is gone.
+    fn check_leadership(&mut self, step: &mut StepContext<'_>) {
+        if self.leadership_until(step) <= step.now {
             let (cause, text) = self.why_it_ran_out(step);
             self.lose(step, Role::Backup, cause, text.into(), None);
             return;
         }
-        step.wake(self.right_until(step));
+        step.wake(self.leadership_until(step));
         if let Some((cause, text)) = self.ineligible.clone()
             && !matches!(cause, Cause::CheckFailed | Cause::AddressFailed)
         {
@@ -305,7 +305,7 @@ impl Group {
     }
 
     /// Until when effects may start on our word.
-    pub(crate) fn right_until(&self, step: &StepContext<'_>) -> Instant {
+    pub(crate) fn leadership_until(&self, step: &StepContext<'_>) -> Instant {
         self.granted_until(step.config, step.now, step.alive_until).unwrap_or_default()
     }
 
@@ -314,7 +314,7 @@ impl Group {
         self.kept.maintenance % 2 == 1
     }
 
-    /// Leaves a role that has the right.
+    /// Leaves a role that has leadership.
     pub(crate) fn lose(
         &mut self,
         step: &mut StepContext<'_>,
@@ -331,10 +331,10 @@ impl Group {
         // A claim that follows at once begins with nothing of this one, least of all its end.
         self.reconcilers.iter_mut().for_each(HavipReconciler::close);
         self.relinquish(step);
-        // A daemon that is leaving goes on leaving, without the right.
+        // A daemon that is leaving goes on leaving, without leadership.
         self.plan = self.plan.after();
         self.vacant_since = None;
-        // Whoever lost the right must prove itself for `preempt-delay` again before it asks for it back.
+        // Whoever lost leadership must prove itself for `preempt-delay` again before it asks for it back.
         self.eligible_since = None;
         self.become_role(step, to, cause, text, peer);
     }
@@ -398,8 +398,9 @@ impl Group {
         let (group, epoch, cause) = (self.index, self.epoch, self.cause);
         let priority = self.effective(step);
         // A notification that waits while leadership ends, as in a suspended guest, must not be acted on late.
-        let right_until = if state == NotifyState::Master { self.right_until(step) } else { Instant::FAR_FUTURE };
-        step.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder, right_until }));
+        let leadership_until =
+            if state == NotifyState::Master { self.leadership_until(step) } else { Instant::FAR_FUTURE };
+        step.out.push(Action::Notify(Notification { group, state, priority, epoch, cause, holder, leadership_until }));
     }
 
     /// Hooks were not told of the term `epoch` in time: they are told again if it still lasts.

@@ -19,7 +19,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// The same alarm is not repeated sooner.
 const ALARM_EVERY: Duration = Duration::from_secs(60);
 
-/// A planned move after which the right came back.
+/// A planned move after which leadership came back.
 #[derive(Debug, Clone)]
 pub(crate) struct FailedMove {
     pub(crate) to: NodeIndex,
@@ -35,12 +35,12 @@ pub(crate) struct Plan {
     /// An operator ordered a switchover to this node; a write of ours is waited for.
     ordered: Option<NodeIndex>,
     began: Instant,
-    /// The right goes back at the latest then.
+    /// Leadership goes back at the latest then.
     until: Instant,
     /// Without a claim of the successor by then it goes back.
     claim_by: Instant,
     retry_at: Instant,
-    /// Why the right comes back.
+    /// Why leadership comes back.
     failed: String,
     alarmed: Option<Instant>,
     /// How the process leaves, once told to.
@@ -108,14 +108,14 @@ impl Group {
         }
     }
 
-    /// Gives the right to `to`, once `before-release` has agreed.
+    /// Gives leadership to `to`, once `before-release` has agreed.
     pub(crate) fn hand_over(&mut self, step: &mut StepContext<'_>, to: NodeIndex, cause: Cause, why: &str) {
         if !self.release_first(step, to, cause, why) {
             self.begin_handover(step, to, cause, why);
         }
     }
 
-    /// Gives the right to `to`: from the first datagram that says so we have it no more.
+    /// Gives leadership to `to`: from the first datagram that says so we have it no more.
     pub(super) fn begin_handover(&mut self, step: &mut StepContext<'_>, to: NodeIndex, cause: Cause, why: &str) {
         let settings = self.settings(step);
         if self.reconcilers.iter().any(crate::reconcile::HavipReconciler::is_writing) {
@@ -153,7 +153,7 @@ impl Group {
         let peer = step.peers.of(to);
         let entry = peer.and_then(|p| p.says(self.tag, step.now));
         let up = peer.is_some_and(|p| p.up(step.now));
-        let claiming = entry.is_some_and(|e| e.role.has_right() && e.epoch > self.epoch);
+        let claiming = entry.is_some_and(|e| e.role.has_leadership() && e.epoch > self.epoch);
         let declines = entry.is_some_and(|e| e.flags.has(Flags::DECLINES));
         let reason = match () {
             () if declines => {
@@ -172,7 +172,7 @@ impl Group {
         self.take_back(step, to, why);
     }
 
-    /// The right goes back to us, as a new claim: at once, or when a majority has granted it.
+    /// Leadership goes back to us, as a new claim: at once, or when a majority has granted it.
     fn take_back(&mut self, step: &mut StepContext<'_>, to: NodeIndex, why: String) {
         if step.stopping {
             self.end_handover(step, Cause::HandoverFailed, why, Some(to));
@@ -193,11 +193,11 @@ impl Group {
         self.step_taking_back(step);
     }
 
-    /// Keeps the address until the right is back; without it, two leases at most.
+    /// Keeps the address until leadership is back; without it, two leases at most.
     fn step_taking_back(&mut self, step: &mut StepContext<'_>) {
         let settings = self.settings(step);
         let majority = settings.arbiter.grants_leases();
-        let granted = self.asker.right_until(step.now, settings.members.len()).is_some();
+        let granted = self.asker.leadership_until(step.now, settings.members.len()).is_some();
         if !majority || granted {
             let retry_at = step.now + RETRY.max(step.dead_time());
             let why = std::mem::take(&mut self.plan.failed);
@@ -256,7 +256,7 @@ impl Group {
         )
     }
 
-    /// Who would have the right after a switchover, or what there is to say instead.
+    /// Who would have leadership after a switchover, or what there is to say instead.
     fn switchover_to(&self, step: &StepContext<'_>, to: Option<NodeIndex>) -> Result<NodeIndex, Reply> {
         let settings = self.settings(step);
         let name = &settings.name;
@@ -341,7 +341,7 @@ impl Group {
             *step.changed = true;
             return;
         }
-        if self.role.has_right() {
+        if self.role.has_leadership() {
             self.lose(step, Role::Backup, Cause::Stopping, "stopping".into(), None);
         }
         self.plan.leaving = Some(Leaving::Done);
@@ -368,18 +368,18 @@ impl Group {
         }
         match leaving {
             // ⚠ What keeps its lease until its gate has ended has not left yet.
-            Leaving::Done if self.role.has_right() => return,
+            Leaving::Done if self.role.has_leadership() => return,
             Leaving::Done => {}
             Leaving::HandingOver if self.role == Role::Releasing || self.gate.runs() => return,
-            Leaving::HandingOver if self.role.has_right() => return self.begin_leaving(step, false),
+            Leaving::HandingOver if self.role.has_leadership() => return self.begin_leaving(step, false),
             Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(step),
             Leaving::HandingOver => {}
             // What was to be kept is lost: there is nothing to leave for the next start.
-            Leaving::Keeping { .. } if !self.role.has_right() => self.keep_for = None,
+            Leaving::Keeping { .. } if !self.role.has_leadership() => self.keep_for = None,
             Leaving::Keeping { since } => {
                 let long = step.now + self.keep_for.unwrap_or_default() / 2;
                 let settings = self.settings(step);
-                let lease = self.asker.right_until(step.now, settings.members.len());
+                let lease = self.asker.leadership_until(step.now, settings.members.len());
                 let granted = !settings.arbiter.grants_leases() || lease.is_some_and(|until| until >= long);
                 if !granted && !step.due(since + step.dead_time() * 2) {
                     return;

@@ -1,4 +1,4 @@
-//! The core: who has the right to be active, and what follows from it. Sans-IO.
+//! The core: who has leadership, and what follows from it. Sans-IO.
 //!
 //! One event goes in, a list of actions comes out, and the caller carries all of them out before
 //! the next event. The core reads no clock, opens no socket and rolls no dice: time comes with

@@ -82,12 +82,12 @@ impl Peer {
         self.entries.get(&group).filter(|_| self.alive(now))
     }
 
-    /// It has, or is just taking, the right in a group.
+    /// It has, or is just taking, leadership in a group.
     pub(crate) fn owns(&self, group: Tag, now: Instant) -> Option<&Entry> {
-        self.says(group, now).filter(|e| e.role.has_right() && !e.flags.has(Flags::ISOLATED))
+        self.says(group, now).filter(|e| e.role.has_leadership() && !e.flags.has(Flags::ISOLATED))
     }
 
-    /// It gives the right in a group away.
+    /// It gives leadership in a group away.
     pub(crate) fn releases(&self, group: Tag, now: Instant) -> Option<&Entry> {
         self.says(group, now).filter(|e| e.role == Role::Releasing)
     }

@@ -190,7 +190,7 @@ impl Core {
         }
         let asked =
             entry.ask.map(|lease| Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease });
-        // In maintenance nothing new is given, but whoever has the right keeps it: the files differ meanwhile.
+        // In maintenance nothing new is given, but whoever has leadership keeps it: the files differ meanwhile.
         let (maintained, only_renews) = (group.maintained(), group.only_renews());
         let longest = group.longest_lease(&self.config, self.digest);
         let may = |ask: &Ask| {
@@ -284,7 +284,7 @@ impl Core {
         let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
         self.each_group(now, actions, |group, step| {
             let here = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if here && group.role.has_right() && group.fabric.arrived != Some(group.epoch) {
+            if here && group.role.has_leadership() && group.fabric.arrived != Some(group.epoch) {
                 group.fabric.arrived = Some(group.epoch);
                 group.step_done(step, format!("first packet here: the fabric probe of {from}"));
             }

@@ -225,7 +225,7 @@ impl Core {
         self.peers.iter().flat_map(of_peer).collect()
     }
 
-    /// What we say of each group: those with a right, a grant or an ask in every heartbeat, the others in rotation.
+    /// What we say of each group: those with leadership, a grant or an ask in every heartbeat, the others in rotation.
     fn entries(&mut self, now: Instant, to: NodeIndex, actions: &mut Actions) -> Vec<Entry> {
         let mut must = Vec::new();
         let mut may = Vec::new();

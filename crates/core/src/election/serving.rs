@@ -27,7 +27,7 @@ const ENDED: Duration = Duration::from_secs(5);
 /// Whoever misses a member announces right after a read only.
 const JUST_READ: Duration = Duration::from_millis(100);
 
-/// The longest wait that is taken from the cloud's `Retry-After` while a member is not heard: the right of a holder rests
+/// The longest wait that is taken from the cloud's `Retry-After` while a member is not heard: leadership of a holder rests
 /// on its audits then.
 const PATIENCE_ALONE: Duration = Duration::from_secs(2);
 /// And while all are.
@@ -147,7 +147,7 @@ impl Group {
         step.out.push(Action::Warn { group: Some(self.index), text });
     }
 
-    /// How often to look at the cloud without having the right, and what depends on it.
+    /// How often to look at the cloud without having leadership, and what depends on it.
     fn read_rate(&self, step: &mut StepContext<'_>) -> (Duration, CallClass) {
         if matches!(self.ineligible, Some((Cause::HavipMissing | Cause::Denied, _))) {
             // Nobody may be able to take over until the cloud's answer is another one.
@@ -191,7 +191,7 @@ impl Group {
             // Leases keep everybody else away, so nothing at all is done before the gate; a record has to be moved for that.
             Role::Claiming if self.gate_closed(step) && self.arbiter(step).grants_leases() => match self.local(step) {
                 Local::Nothing => Desired::Nothing,
-                Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.right_until(step) },
+                Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.leadership_until(step) },
             },
             Role::Claiming | Role::Active => Desired::Serve(self.serve_how(step)),
             Role::Releasing => Desired::Keep { until: self.plan.keep_until() },
@@ -243,7 +243,7 @@ impl Group {
         let audit = if alone { Duration::from_secs(1) } else { step.config.cloud.audit_interval };
         Serve {
             epoch: self.epoch,
-            right_until: self.right_until(step),
+            leadership_until: self.leadership_until(step),
             local: self.local(step),
             announce: !alone || self.role == Role::Claiming || self.holds_by_record(step),
             announce_within: self.announces_alone(step, alone).then_some(JUST_READ),

@@ -49,14 +49,15 @@ impl Core {
         let settings = &self.config.groups[g.index.0];
         let name = |n: crate::model::ids::NodeIndex| self.config.node(n).name.to_string();
         let owner = self.peers.iter().find_map(|p| Some((p.node, p.owns(g.tag, now)?)));
-        let owner = owner.filter(|_| !g.role.has_right());
-        let active = if g.role.has_right() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
+        let owner = owner.filter(|_| !g.role.has_leadership());
+        let active =
+            if g.role.has_leadership() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
         let members = self.members_snapshot(g, now);
         let able = |m: &&MemberSnapshot| m.unfit.is_none() && active.as_ref() != Some(&m.node);
         let waiting = Some(&g.waiting).filter(|_| g.role != Role::Active);
         let member = settings.member(self.config.local).is_some();
         let configured = settings.member(self.config.local).map_or(0, |m| i32::from(m.priority));
-        let right = self.right_of(g, now).filter(|_| g.role.has_right());
+        let right = self.leadership_of(g, now).filter(|_| g.role.has_leadership());
         GroupSnapshot {
             name: settings.name.to_string(),
             role: g.role,
@@ -81,7 +82,7 @@ impl Core {
                 text: text.to_owned(),
                 ago_ms: ms(now, at),
             }),
-            failed_move: g.failed_move.as_ref().filter(|_| g.role.has_right()).map(|f| FailedMoveSnapshot {
+            failed_move: g.failed_move.as_ref().filter(|_| g.role.has_leadership()).map(|f| FailedMoveSnapshot {
                 to: name(f.to),
                 reason: f.why.clone(),
                 ago_ms: ms(now, f.at),
@@ -126,23 +127,23 @@ impl Core {
     }
 
     /// Until when a group's right lasts.
-    fn right_of(&self, g: &super::group::Group, now: Instant) -> Option<Instant> {
+    fn leadership_of(&self, g: &super::group::Group, now: Instant) -> Option<Instant> {
         let alive = self.stall.alive_until(now, self.config.heartbeat.dead_time());
         g.granted_until(&self.config, now, alive)
     }
 
-    /// The instant until which this node has the right in group `index`; `None` without it.
+    /// The instant until which this node has leadership in group `index`; `None` without it.
     ///
     /// For invariant checkers: everything the core does follows from the actions alone.
     #[must_use]
-    pub fn right_until(&self, index: crate::model::ids::GroupIndex, now: Instant) -> Option<Instant> {
-        let group = self.groups.get(index.0).filter(|g| g.role.has_right())?;
-        self.right_of(group, now).filter(|until| *until > now)
+    pub fn leadership_until(&self, index: crate::model::ids::GroupIndex, now: Instant) -> Option<Instant> {
+        let group = self.groups.get(index.0).filter(|g| g.role.has_leadership())?;
+        self.leadership_of(group, now).filter(|until| *until > now)
     }
 
     /// The epoch that this node has, asks for or had last in group `index`.
     ///
-    /// For invariant checkers, like [`Self::right_until`].
+    /// For invariant checkers, like [`Self::leadership_until`].
     #[must_use]
     pub fn epoch(&self, index: crate::model::ids::GroupIndex) -> Option<crate::model::ids::Epoch> {
         self.groups.get(index.0).map(|g| g.epoch)
@@ -150,7 +151,7 @@ impl Core {
 
     /// Whether cluster-wide maintenance of group `index` is on, as far as this node has heard.
     ///
-    /// For invariant checkers, like [`Self::right_until`].
+    /// For invariant checkers, like [`Self::leadership_until`].
     #[must_use]
     pub fn maintained(&self, index: crate::model::ids::GroupIndex) -> bool {
         self.groups.get(index.0).is_some_and(super::group::Group::maintained)

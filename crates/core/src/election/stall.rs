@@ -137,7 +137,7 @@ impl Core {
             peer.session.measure_clock_anew(now);
         }
         let text = "the clocks of most peers run faster than ours, by which leases would last too long";
-        self.drop_rights(now, Arbiter::grants_leases, Cause::Away, text, actions);
+        self.drop_leadership_where(now, Arbiter::grants_leases, Cause::Away, text, actions);
     }
 
     /// Our right has run out unseen; others may have it. Silence counts from now, and for one dead time we only listen.
@@ -147,14 +147,14 @@ impl Core {
         for peer in self.peers.iter_mut() {
             peer.session.silence_restarts(now);
         }
-        self.drop_every_right(now, Cause::Away, text, actions);
+        self.drop_leadership(now, Cause::Away, text, actions);
     }
 
-    fn drop_every_right(&mut self, now: Instant, cause: Cause, text: &str, actions: &mut Actions) {
-        self.drop_rights(now, |_| true, cause, text, actions);
+    fn drop_leadership(&mut self, now: Instant, cause: Cause, text: &str, actions: &mut Actions) {
+        self.drop_leadership_where(now, |_| true, cause, text, actions);
     }
 
-    fn drop_rights(
+    fn drop_leadership_where(
         &mut self,
         now: Instant,
         by: impl Fn(Arbiter) -> bool,
@@ -164,7 +164,7 @@ impl Core {
     ) {
         self.each_group(now, actions, |group, step| {
             let concerned = by(group.settings(step).arbiter);
-            if concerned && (group.role.has_right() || group.role == Role::Releasing) {
+            if concerned && (group.role.has_leadership() || group.role == Role::Releasing) {
                 group.lose(step, Role::Backup, cause, text.to_owned(), None);
             }
         });
@@ -197,7 +197,7 @@ impl Core {
             peer.said.clear();
         }
         self.sender.renumber();
-        self.drop_every_right(now, Cause::Cloned, "a peer echoed a number that we never sent", actions);
+        self.drop_leadership(now, Cause::Cloned, "a peer echoed a number that we never sent", actions);
         self.changed = true;
     }
 }

@@ -100,7 +100,7 @@ impl Core {
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
             Some(_) if g.damping.unable_until(now).is_some() => Some(Unfit::ClaimFailed),
             Some(_) => Some(Unfit::Fault),
-            None if g.eligible_since.is_none() && !g.role.has_right() => Some(Unfit::NotYet),
+            None if g.eligible_since.is_none() && !g.role.has_leadership() => Some(Unfit::NotYet),
             None => None,
         }
     }

@@ -63,7 +63,7 @@ impl Group {
 
     /// Effects of a claim that were begun in this step, each once.
     pub(super) fn note_effects(&mut self, step: &mut StepContext<'_>, from: usize) {
-        if !self.role.has_right() {
+        if !self.role.has_leadership() {
             return;
         }
         let writes = step.out.iter().skip(from).filter_map(|action| match action {
@@ -83,7 +83,7 @@ impl Group {
     /// A write of ours has left this host. False when it is not ours.
     pub(crate) fn note_sent(&mut self, step: &mut StepContext<'_>, op: OperationId, at: Instant) -> bool {
         let Some((kind, targets)) = self.reconcilers.iter_mut().find_map(|l| l.write_sent(op)) else { return false };
-        if self.role.has_right() {
+        if self.role.has_leadership() {
             self.step_done_at(step, at, format!("{} sent", write_of(kind, &targets)));
         }
         true
@@ -91,7 +91,7 @@ impl Group {
 
     /// Whether an announcement would be the first one of this term.
     pub(crate) fn announces_first(&self) -> bool {
-        self.role.has_right() && self.announced != Some(self.epoch)
+        self.role.has_leadership() && self.announced != Some(self.epoch)
     }
 
     /// The kernel has sent an announcement of ours: the first one of a term is a step.

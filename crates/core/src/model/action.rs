@@ -52,7 +52,7 @@ pub enum Action {
     },
     /// Attach or detach.
     Write(Write),
-    /// Give up every write of a group that has not ended: the right to it is gone.
+    /// Give up every write of a group that has not ended: leadership is gone.
     CancelWrites {
         /// The group.
         group: GroupIndex,
@@ -68,7 +68,7 @@ pub enum Action {
         /// Kernel lifetime from now; `None` is for ever.
         lifetime: Option<Duration>,
         /// Not to be done any more after this instant.
-        right_until: Instant,
+        leadership_until: Instant,
     },
     /// Take a HAVIP's address off this host, wherever it is.
     DropAddress {
@@ -88,9 +88,9 @@ pub enum Action {
         /// The address.
         address: Ipv4Addr,
         /// Not to be done any more after this instant.
-        right_until: Instant,
+        leadership_until: Instant,
     },
-    /// Run a gate; asked for again with the same number it only may run on until the new `right_until`.
+    /// Run a gate; asked for again with the same number it only may run on until the new `leadership_until`.
     RunGate(GateRun),
     /// End a run of a gate at once, with everything that it started; `GateEnded` follows in any case.
     StopGate {
@@ -156,7 +156,7 @@ pub struct Write {
     /// `clientToken`: the same for every retry of one attempt, at most 64 ASCII characters.
     pub token: String,
     /// Not to be started any more after this instant.
-    pub right_until: Instant,
+    pub leadership_until: Instant,
     /// The call must have ended by then.
     pub deadline: Instant,
 }
@@ -193,7 +193,7 @@ pub struct GateRun {
     /// It is ended then.
     pub deadline: Instant,
     /// ⚠ It is killed at this instant, by whoever runs it and without being told: leadership may be another's from then on.
-    pub right_until: Instant,
+    pub leadership_until: Instant,
 }
 
 impl GateRun {
@@ -239,7 +239,7 @@ pub struct Notification {
     pub holder: Option<String>,
     /// No hook starts from this instant on: `NotifyLapsed` then asks the core whether the state still holds.
     #[serde(skip)]
-    pub right_until: Instant,
+    pub leadership_until: Instant,
 }
 
 /// keepalived's states, as its notify scripts get them.

@@ -193,7 +193,7 @@ pub enum CallClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {
-    /// Not sent, for a reason of this host's own: no allowance by the moment by which it had to start, the right to it ran
+    /// Not sent, for a reason of this host's own: no allowance by the moment by which it had to start, leadership ran
     /// out, or too much waits. It says nothing about the cloud, least of all that the cloud is silent.
     NotSent,
     /// Certainly not carried out; worth another try.

@@ -218,7 +218,7 @@ impl fmt::Debug for BootId {
     }
 }
 
-/// Number of a term: one more than the highest seen when the right to be active was asked for.
+/// Number of a term: one more than the highest seen when leadership was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);

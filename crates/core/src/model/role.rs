@@ -18,22 +18,22 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Waits, without the right.
+    /// Waits, without leadership.
     Backup,
-    /// Has the right and is making kernel and cloud agree with it.
+    /// Has leadership and is making kernel and cloud agree with it.
     Claiming,
-    /// Has the right, and the cloud was read to agree.
+    /// Has leadership, and the cloud was read to agree.
     Active,
-    /// Gave the right to another and keeps the address, silently, until that one serves.
+    /// Gave leadership to another and keeps the address, silently, until that one serves.
     Releasing,
     /// Not eligible.
     Fault,
 }
 
 impl Role {
-    /// Whether this role comes with the right to act on the address and on the cloud.
+    /// Whether this role comes with leadership: acts on the address and on the cloud.
     #[must_use]
-    pub const fn has_right(self) -> bool {
+    pub const fn has_leadership(self) -> bool {
         matches!(self, Self::Claiming | Self::Active)
     }
 
@@ -112,7 +112,7 @@ causes! {
     Stopping = "stopping",
     /// The other node serves now.
     HandoverComplete = "handover-complete",
-    /// The other node declined, or time ran out: the right is ours again.
+    /// The other node declined, or time ran out: leadership is ours again.
     HandoverFailed = "handover-failed",
     /// A node with a higher epoch is active.
     HigherEpoch = "higher-epoch",

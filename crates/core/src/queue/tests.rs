@@ -145,7 +145,7 @@ fn a_read_that_hangs_holds_up_the_next_one_for_half_a_second_only() {
 }
 
 #[test]
-fn a_claim_that_waits_keeps_its_turn_however_often_its_right_runs_out() {
+fn a_claim_that_waits_keeps_its_turn_however_often_its_leadership_runs_out() {
     let mut bench = Bench::new(None);
     // The cloud pushes back until one call a second is all there is.
     for _ in 0..12 {

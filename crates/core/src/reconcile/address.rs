@@ -68,13 +68,13 @@ impl Address {
     }
 
     /// A reload made it another address, or no address of this host: nothing that was known of it holds any more. Who
-    /// has the right announces the new one `announcements` times.
+    /// has leadership announces the new one `announcements` times.
     pub(crate) fn replace(&mut self, now: Instant, ip: Option<Ipv4Addr>, wanted: bool, announcements: u32) {
         *self = Self { burst_left: announcements, announce_at: Some(now), ..Self::new(ip, wanted) };
     }
 
     /// Puts the address on, or renews its lifetime in time.
-    pub(crate) fn put(&mut self, cx: &mut ReconcileContext<'_>, place: Place, right_until: Instant) {
+    pub(crate) fn put(&mut self, cx: &mut ReconcileContext<'_>, place: Place, leadership_until: Instant) {
         let (Some(ip), true) = (self.ip, self.wanted) else { return };
         let interval = cx.config.heartbeat.interval;
         // What did not help for an interval need not be repeated more often.
@@ -86,7 +86,7 @@ impl Address {
             (Some(at), Some(true)) if self.asked.is_none() => at + renewal,
             (Some(at), _) => at + interval,
         };
-        if cx.due(again) && cx.now < right_until {
+        if cx.due(again) && cx.now < leadership_until {
             self.put_at = Some(cx.now);
             if self.asked.is_none() {
                 self.asked = Some(cx.now);
@@ -98,7 +98,7 @@ impl Address {
                 havip: place.havip,
                 address: ip,
                 lifetime: cx.config.local_address.lifetime,
-                right_until,
+                leadership_until,
             });
             cx.wake(cx.now + interval);
         }
@@ -166,7 +166,7 @@ impl Address {
             havip: place.havip,
             address: ip,
             lifetime: Some(keep_for),
-            right_until: cx.now + keep_for,
+            leadership_until: cx.now + keep_for,
         });
     }
 
@@ -203,11 +203,12 @@ impl Address {
     /// Sends the announcement that is due, if one is; none while the address is not there.
     pub(crate) fn announce(&mut self, cx: &mut ReconcileContext<'_>, place: Place, serve: &Serve) {
         let (Some(ip), Some(at), true) = (self.ip, self.announce_at, self.wanted) else { return };
-        if self.put_at.is_none() || !self.there() || !serve.announce || !cx.due(at) || cx.now >= serve.right_until {
+        if self.put_at.is_none() || !self.there() || !serve.announce || !cx.due(at) || cx.now >= serve.leadership_until
+        {
             return;
         }
-        let right_until = serve.right_until;
-        cx.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, right_until });
+        let leadership_until = serve.leadership_until;
+        cx.out.push(Action::Announce { group: place.group, havip: place.havip, address: ip, leadership_until });
         self.in_burst = self.burst_left > 0;
         self.burst_left = self.burst_left.saturating_sub(1);
         // What is not heard to have failed was sent.

@@ -129,7 +129,7 @@ impl HavipReconciler {
             class,
             targets,
             token,
-            right_until: serve.right_until.min(cx.now + patience),
+            leadership_until: serve.leadership_until.min(cx.now + patience),
             deadline: cx.now + cx.config.cloud.request_timeout,
         }));
     }

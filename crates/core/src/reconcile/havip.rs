@@ -205,7 +205,7 @@ impl HavipReconciler {
         self.confirmed_at.is_some()
     }
 
-    /// Ends whatever was under way: the right to it is gone.
+    /// Ends whatever was under way: leadership is gone.
     pub(crate) fn close(&mut self) {
         self.writing = None;
         self.attempt = None;
@@ -244,7 +244,7 @@ impl HavipReconciler {
                 self.open(cx);
             }
         }
-        if cx.now >= serve.right_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
+        if cx.now >= serve.leadership_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
             return;
         }
         match serve.local {
@@ -252,9 +252,9 @@ impl HavipReconciler {
                 if std::mem::take(&mut self.withheld) {
                     self.announce_at_last(cx);
                 }
-                self.address.put(cx, scope.place, serve.right_until);
+                self.address.put(cx, scope.place, serve.leadership_until);
             }
-            Local::KeepIfThere => self.keep_if_there(cx, scope, serve.right_until),
+            Local::KeepIfThere => self.keep_if_there(cx, scope, serve.leadership_until),
             Local::Nothing => self.address.drop(cx, scope.place),
         }
         if serve.local != Local::Serve {

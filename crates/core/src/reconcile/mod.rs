@@ -50,7 +50,7 @@ pub struct Serve {
     /// The term.
     pub epoch: Epoch,
     /// No effect may start after this instant.
-    pub right_until: Instant,
+    pub leadership_until: Instant,
     /// What becomes of the address meanwhile.
     pub local: Local,
     /// Whether gratuitous ARP may be sent.

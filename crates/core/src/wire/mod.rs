@@ -116,15 +116,15 @@ pub struct Entry {
     pub seen: Epoch,
     /// `Releasing`: who is to be active.
     pub successor: Option<Tag>,
-    /// Asks for, or renews, the right for `epoch` and this long.
+    /// Asks for, or renews, leadership for `epoch` and this long.
     pub ask: Option<Duration>,
-    /// The right that the sender, as a voter, has given.
+    /// Leadership that the sender, as a voter, has given.
     pub grant: Option<Grant>,
     /// Number of the last change of maintenance that the sender knows: odd is on, zero is never.
     pub maintenance: u32,
 }
 
-/// The right, as given by one voter.
+/// Leadership, as given by one voter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
     /// Who has it.

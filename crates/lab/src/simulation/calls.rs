@@ -56,7 +56,7 @@ impl World {
         let (subject, start_by) = match &wish.what {
             Asked::Havip(id) => (Subject::Havip(id.clone()), start_by),
             Asked::Instance(_) => (Subject::Other, start_by),
-            Asked::Write(w) => (Subject::Write(w.havip.clone(), w.kind), start_by.min(w.right_until)),
+            Asked::Write(w) => (Subject::Write(w.havip.clone(), w.kind), start_by.min(w.leadership_until)),
         };
         let wanted = Wanted { class: wish.class, subject, start_by };
         pending.ticket = Some(p.queue.push(now, wanted, wish));
@@ -120,10 +120,10 @@ impl World {
         };
         let mut made = Call::new(caller, request);
         if let [Wish { what: Asked::Write(write), .. }] = wanted.as_slice() {
-            if now >= write.right_until {
+            if now >= write.leadership_until {
                 p.queue.ended(now, call, Ended::Unused);
-                self.note(Some(host), || format!("does not {}: the right to it has run out", verb(write.kind)));
-                let error = CallError::new(ErrorClass::NotSent, "write", "the right to it has run out");
+                self.note(Some(host), || format!("does not {}: leadership has run out", verb(write.kind)));
+                let error = CallError::new(ErrorClass::NotSent, "write", "leadership has run out");
                 self.call_ended(host, incarnation, write.op, OperationResult::Written(Err(error)));
                 return;
             }
@@ -228,7 +228,7 @@ impl World {
         self.decide_calls(host, incarnation);
     }
 
-    /// The right to a group's writes is gone: those that wait are not made, and nobody waits for the others.
+    /// Leadership is gone: the group's writes that wait are not made, and nobody waits for the others.
     pub(super) fn cancel_writes(&mut self, host: usize, group: GroupIndex) {
         let h = &mut self.hosts[host];
         let now = h.clock.read(self.now);

@@ -120,7 +120,7 @@ impl Watch {
     pub(super) fn see_copy(&mut self, world: &World, copy: usize, seen: &Seen<'_>) {
         let name = &world.hosts[copy].name;
         let broken = match seen {
-            Seen::Became { transition: t, .. } if t.to.has_right() => (
+            Seen::Became { transition: t, .. } if t.to.has_leadership() => (
                 "I5",
                 format!("{name} became {} ({}: {}) beside the node that it is a copy of", t.to, t.cause, t.detail),
             ),

@@ -123,10 +123,10 @@ impl World {
         self.step(to, event);
     }
 
-    pub(super) fn announce(&mut self, host: usize, group: GroupIndex, havip: HavipIndex, right_until: Instant) {
+    pub(super) fn announce(&mut self, host: usize, group: GroupIndex, havip: HavipIndex, leadership_until: Instant) {
         let failed = Event::AnnounceFailed { group, havip };
-        if self.hosts[host].clock.read(self.now) >= right_until {
-            self.note(Some(host), || "does not announce: the right to it has run out".to_owned());
+        if self.hosts[host].clock.read(self.now) >= leadership_until {
+            self.note(Some(host), || "does not announce: leadership has run out".to_owned());
             return self.tell(host, Duration::ZERO, failed);
         }
         self.see(&Seen::Announced { host, group });

@@ -87,7 +87,7 @@ impl World {
         let (group, op) = (run.group.0, run.op);
         let gates = &mut self.hosts[host].gates;
         if let Some(running) = gates.running.get_mut(&group).filter(|r| r.run.op == op) {
-            running.run.right_until = run.right_until;
+            running.run.leadership_until = run.leadership_until;
             return self.look_at_gate_later(host, group);
         }
         if gates.newest.get(&group).is_some_and(|newest| *newest >= op) {
@@ -118,7 +118,7 @@ impl World {
         }
         let now = self.guest_now(host);
         let Some(running) = self.hosts[host].gates.running.get_mut(&group).filter(|r| r.run.op == op) else { return };
-        if now >= running.run.right_until {
+        if now >= running.run.leadership_until {
             return self.gate_ends(host, group, false, "not run: leadership has ended");
         }
         running.begun = true;
@@ -165,7 +165,7 @@ impl World {
     fn look_at_gate_later(&mut self, host: usize, group: usize) {
         let h = &self.hosts[host];
         let Some(running) = h.gates.running.get(&group) else { return };
-        let at = running.run.right_until.min(running.run.deadline + GateRun::GRACE);
+        let at = running.run.leadership_until.min(running.run.deadline + GateRun::GRACE);
         if let Some(at) = h.clock.world_at(at) {
             let incarnation = self.incarnation(host);
             self.at(at, Scheduled::GateLook { host, incarnation, group });
@@ -179,7 +179,7 @@ impl World {
         }
         let now = self.guest_now(host);
         let Some(running) = self.hosts[host].gates.running.get(&group).filter(|r| r.begun) else { return };
-        if now >= running.run.right_until {
+        if now >= running.run.leadership_until {
             self.gate_ends(host, group, false, "killed, as leadership has ended");
         } else if now >= running.run.deadline + GateRun::GRACE {
             self.gate_ends(host, group, false, "ran into its timeout");

@@ -89,7 +89,7 @@ pub(super) struct Process {
     pub(super) progress: u64,
     /// When each group's role changed last.
     pub(super) since: Vec<Instant>,
-    /// When the right in each group began, if it lasts.
+    /// When leadership in each group began, if it lasts.
     pub(super) term_since: Vec<Instant>,
     pub(super) started: Instant,
     pub(super) stopping: bool,

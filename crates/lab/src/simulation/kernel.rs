@@ -21,11 +21,11 @@ impl World {
         group: GroupIndex,
         address: Ipv4Addr,
         lifetime: Option<Duration>,
-        right_until: Instant,
+        leadership_until: Instant,
     ) {
         let now = self.hosts[host].clock.read(self.now);
-        if now >= right_until {
-            self.note(Some(host), || format!("does not put {address}: the right to it has run out"));
+        if now >= leadership_until {
+            self.note(Some(host), || format!("does not put {address}: leadership has run out"));
             return;
         }
         if let Some(how) = self.hosts[host].address_stuck {

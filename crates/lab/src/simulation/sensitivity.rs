@@ -56,14 +56,14 @@ fn holds(cluster: Cluster, steps: &[(u64, StepKind)], quiet: u64, end: u64) {
 }
 
 #[test]
-fn i01_one_right() {
+fn i01_one_leader() {
     let three = cluster(3, Arbiter::Majority);
     holds(three.clone(), &[(20_000, apart(&["a"], &["b", "c"]))], NEVER, 40_000);
     holds(three, &[(20_000, StepKind::Pause { node: node("a"), for_ms: 5_000 })], NEVER, 40_000);
 }
 
 #[test]
-fn i02_effects_need_the_right() {
+fn i02_effects_need_leadership() {
     // b is alone when it stands still.
     let steps = [(20_000, crash("a", None)), (40_000, StepKind::Pause { node: node("b"), for_ms: 5_000 })];
     holds(cluster(2, Arbiter::Cloud), &steps, NEVER, 60_000);

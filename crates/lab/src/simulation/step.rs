@@ -117,14 +117,16 @@ impl World {
                 self.note(Some(host), || "cancels its writes".to_owned());
                 self.cancel_writes(host, group);
             }
-            Action::PutAddress { group, address, lifetime, right_until, .. } => {
-                self.put_address(host, group, address, lifetime, right_until);
+            Action::PutAddress { group, address, lifetime, leadership_until, .. } => {
+                self.put_address(host, group, address, lifetime, leadership_until);
             }
             Action::DropAddress { address, .. } if self.hosts[host].address_stuck.is_some() => {
                 self.note(Some(host), || format!("cannot drop {address}"));
             }
             Action::DropAddress { address, .. } => self.drop_address(host, address),
-            Action::Announce { group, havip, right_until, .. } => self.announce(host, group, havip, right_until),
+            Action::Announce { group, havip, leadership_until, .. } => {
+                self.announce(host, group, havip, leadership_until)
+            }
             Action::RunGate(run) => self.run_gate(host, run),
             Action::StopGate { group, op } => self.stop_gate(host, group, op),
             Action::Notify(n) => {
@@ -135,7 +137,7 @@ impl World {
             Action::Record(t) => {
                 if let Some(p) = self.hosts[host].process.as_mut() {
                     p.done[t.group.0] = t.to;
-                    if t.to.has_right() && !t.from.has_right() {
+                    if t.to.has_leadership() && !t.from.has_leadership() {
                         p.term_since[t.group.0] = self.now;
                     }
                 }

@@ -141,10 +141,10 @@ impl World {
         self.hosts[host].process.as_ref()?.core.epoch(GroupIndex(group))
     }
 
-    /// Until when a node has the right, on its own clock.
-    pub(super) fn right_until(&self, host: usize, group: usize) -> Option<Instant> {
+    /// Until when a node has leadership, on its own clock.
+    pub(super) fn leadership_until(&self, host: usize, group: usize) -> Option<Instant> {
         let p = self.hosts[host].process.as_ref()?;
-        p.core.right_until(GroupIndex(group), self.guest_now(host))
+        p.core.leadership_until(GroupIndex(group), self.guest_now(host))
     }
 
     /// The one node that is Active in a group.

@@ -174,7 +174,7 @@ fn a_voter_more_and_a_voter_less_move_nothing() {
 }
 
 /// The file of three and the file of five at once, in every division of the five: both sides may have a majority of
-/// their own voters, and never do two have the right. In the end all have the one of five, and one is active.
+/// their own voters, and never do two have leadership. In the end all have the one of five, and one is active.
 /// Meanwhile somebody tries to end maintenance on one side.
 #[test]
 fn two_files_at_once_never_make_two() {

@@ -122,8 +122,8 @@ fn compete(cluster: &Cluster, later_ms: u64, every_ms: u64, depth: usize) -> usi
     // Both have waited for each other as long as a start does, and look at the cloud once more before they claim.
     scenario.order = Some(Order { from_ms: cluster.cold_start_wait_ms - 20, every_ms, choices: vec![] });
     every_order(&mut scenario, depth, |scenario, report| {
-        let with_right = report.roles[0].iter().flatten().filter(|r| r.has_right()).count();
-        assert_eq!(with_right, 1, "{report}{}", havipd_lab::simulation::replay(scenario, 400).trace);
+        let leaders = report.roles[0].iter().flatten().filter(|r| r.has_leadership()).count();
+        assert_eq!(leaders, 1, "{report}{}", havipd_lab::simulation::replay(scenario, 400).trace);
         assert!(report.roles[0].contains(&Some(Role::Active)), "{report}");
     })
 }

@@ -315,7 +315,7 @@ fn a_switchover_that_cannot_work_is_refused() {
     for cluster in few() {
         let steps = [(SETTLED, crash("b")), (SETTLED + 20_000, switchover(Some("b")))];
         play("switchover to the dead", cluster.clone(), &steps, 110_000, "a", 0);
-        // Asked, and then the successor dies: the right comes back.
+        // Asked, and then the successor dies: leadership comes back.
         let steps = [(SETTLED, switchover(Some("b"))), (SETTLED + 1, crash("b"))];
         let moved = survive("switchover to the dying", cluster, steps.to_vec(), 110_000);
         assert!(moved <= 2, "{moved} moves");

@@ -30,25 +30,25 @@ pub fn actions(world: &World, i: usize, actions: &[Action]) {
             Action::SendDatagram { bytes, .. } => understood(world, bytes),
             Action::ReadHavip { deadline, .. } => in_time("a look at the HAVIP", *deadline),
             Action::ReadInstance { deadline, .. } => in_time("a look at an instance", *deadline),
-            Action::PutAddress { group, right_until, .. } => {
-                in_time("the right to an address", *right_until);
+            Action::PutAddress { group, leadership_until, .. } => {
+                in_time("leadership to an address", *leadership_until);
                 let role = roles[group.0];
                 // Who hands over, or leaves for a restart, may renew it, and do nothing else.
-                let keeps = role.has_right() || role == Role::Releasing || stops(world, i);
+                let keeps = role.has_leadership() || role == Role::Releasing || stops(world, i);
                 assert!(keeps, "an address as {role}");
             }
-            Action::Announce { group, right_until, .. } => {
-                in_time("the right to announce", *right_until);
-                assert!(roles[group.0].has_right(), "an announcement as {}", roles[group.0]);
+            Action::Announce { group, leadership_until, .. } => {
+                in_time("leadership to announce", *leadership_until);
+                assert!(roles[group.0].has_leadership(), "an announcement as {}", roles[group.0]);
             }
             Action::Write(write) => {
-                in_time("the right to a write", write.right_until);
+                in_time("leadership to a write", write.leadership_until);
                 in_time("a write", write.deadline);
                 assert!((1..=5).contains(&write.targets.len()), "{} targets", write.targets.len());
                 let kind = write.targets[0].api_type();
                 assert!(write.targets.iter().all(|t| t.api_type() == kind), "{:?} in one write", write.targets);
                 assert!(write.token.len() <= 64 && write.token.is_ascii(), "token {:?}", write.token);
-                assert!(roles[write.group.0].has_right(), "a write as {}", roles[write.group.0]);
+                assert!(roles[write.group.0].has_leadership(), "a write as {}", roles[write.group.0]);
             }
             Action::Record(t) => {
                 assert_eq!(t.from, roles[t.group.0], "a change from a role that it was not: {t:?}");
@@ -86,7 +86,7 @@ pub fn timers(world: &World, i: usize) {
     assert!(next > now, "a timer that went off at {now:?} is set to {next:?}");
 }
 
-/// Under arbiter `majority` nobody else has the right that this node has.
+/// Under arbiter `majority` nobody else has the leadership that this node has.
 ///
 /// # Panics
 /// When somebody has.
@@ -94,7 +94,7 @@ pub fn rights(world: &World, i: usize) {
     if world.cluster.arbiter != Arbiter::Majority || world.cluster.lies {
         return;
     }
-    let right = |n: usize, g| world.hosts[n].core.as_ref().and_then(|c| c.right_until(GroupIndex(g), world.now));
+    let right = |n: usize, g| world.hosts[n].core.as_ref().and_then(|c| c.leadership_until(GroupIndex(g), world.now));
     for group in 0..world.cluster.groups {
         let Some(ours) = right(i, group) else { continue };
         for other in (0..world.hosts.len()).filter(|n| *n != i) {

@@ -4,9 +4,9 @@
 //! copy, pause, answer, command, reload and restart, so that what no plan foresees is met as well.
 //! Promises that hold whatever happens, and panic when they do not:
 //!
-//! - arbiter `majority`: never two nodes with the right at one instant. All nodes share one clock here,
+//! - arbiter `majority`: never two nodes with leadership at one instant. All nodes share one clock here,
 //!   and nobody has the key but they; an input that lets them lie to each other (`lies`) is not judged by this.
-//! - No write, address or announcement is ordered without the right, but the renewal of an address by who hands over
+//! - No write, address or announcement is ordered without leadership, but the renewal of an address by who hands over
 //!   or leaves for a restart.
 //! - No effect is ordered whose time is over, no list of actions is long, no timer goes off in vain.
 //! - What is sent is understood by who has the key; a role changes only from what it was.

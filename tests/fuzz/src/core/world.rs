@@ -293,7 +293,7 @@ impl World {
             return;
         }
         let call = h.calls.remove(at);
-        let over = matches!(&call.work, Work::Write(w) if w.right_until <= self.now);
+        let over = matches!(&call.work, Work::Write(w) if w.leadership_until <= self.now);
         let result = match kind {
             _ if over => failed(&call.work, 0),
             None if h.cut_off => failed(&call.work, 0),

@@ -130,7 +130,7 @@ impl Group {
     fn left_after(&self, step: &StepContext<'_>, read: &LastRead) -> bool {
         step.peers.iter().any(|p| {
             p.gone
-                && p.entries.get(&self.tag).is_some_and(|e| e.role.has_right())
+                && p.entries.get(&self.tag).is_some_and(|e| e.role.has_leadership())
                 && p.session.last_heard().is_some_and(|at| read.issued < at)
         })
     }

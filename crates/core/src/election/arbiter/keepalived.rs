@@ -1,8 +1,8 @@
 //! Arbiter `keepalived`: keepalived elects, this daemon owns the HAVIP.
 //!
-//! A MASTER that keepalived has just decided on is a right against everybody, also against a node that is active: that
+//! A MASTER that keepalived has just decided on gives leadership against everybody, also against a node that is active: that
 //! one has just lost keepalived's election, or the routers do not hear each other. ⚠ Such a decision is used up when
-//! the right is lost: in a split of VRRP both sides stay MASTER for as long as it lasts, and would take the HAVIP from
+//! leadership is lost: in a split of VRRP both sides stay MASTER for as long as it lasts, and would take the HAVIP from
 //! each other for ever. From then on a MASTER is no more than the wish to be active: it waits for every node that
 //! is active and goes by the cloud's record, as with arbiter `cloud`. A new decision ends that, be it another MASTER or
 //! the word that a router of lower priority was heard; so does the other side when it becomes BACKUP. So the HAVIP
@@ -24,7 +24,7 @@ use crate::reconcile::HavipReconciler;
 #[derive(Debug)]
 pub(crate) struct Vrrp {
     said: Option<Said>,
-    /// Its MASTER gives no right against a node that is active.
+    /// Its MASTER gives no leadership against a node that is active.
     spent: bool,
 }
 
@@ -52,7 +52,7 @@ impl Vrrp {
         self.said.map(|s| s.report.state)
     }
 
-    /// The right that came with it is lost.
+    /// Leadership that came with it is lost.
     pub(crate) fn spend(&mut self) {
         self.spent = true;
     }
@@ -148,7 +148,7 @@ impl Group {
         }
     }
 
-    /// Whether the right stands on a decision that is not used up: it goes before everybody.
+    /// Whether leadership rests on a decision that is not used up: it goes before everybody.
     pub(crate) fn decided(&self, step: &StepContext<'_>) -> bool {
         self.arbiter(step).is_external() && !self.vrrp.spent
     }

@@ -1,6 +1,6 @@
 //! Arbiter `majority`: explicit grants, renewed by every heartbeat, counted from when they were asked for.
 //!
-//! A voter gives the right for one group to one node at a time, for as long as the asker's
+//! A voter gives leadership for one group to one node at a time, for as long as the asker's
 //! datagram says; its word names that datagram. The asker counts the grant from the moment that it
 //! *sent* it, less a margin for the rate at which clocks may differ, so a late answer is worth
 //! less, and an echo alone is worth nothing.
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Share of the lease that the asker counts: clock rates may differ by less than one per cent.
 const ASKER_SHARE: f64 = 0.98;
 
-/// The right as this node, as a voter, gave it.
+/// Leadership as this node, as a voter, gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) node: NodeIndex,
@@ -152,7 +152,7 @@ impl Voter {
         free && ask.epoch == self.highest && self.highest_to.is_some_and(|to| to != asker)
     }
 
-    /// The owner of the grant spoke without asking: it has no right any more. True when that frees or turns the grant.
+    /// The owner of the grant spoke without asking: it has no leadership any more. True when that frees or turns the grant.
     pub(crate) fn gave_up(&mut self, node: NodeIndex, boot: BootId, seq: u64, successor: Option<NodeIndex>) -> bool {
         let Some(given) = self.given.as_mut().filter(|g| g.node == node && g.boot == boot && seq > g.seq) else {
             return false;
@@ -259,7 +259,7 @@ impl Asker {
     }
 
     /// Until when a majority of `voters` stands behind us; `None` without one.
-    pub(crate) fn right_until(&self, now: Instant, voters: usize) -> Option<Instant> {
+    pub(crate) fn leadership_until(&self, now: Instant, voters: usize) -> Option<Instant> {
         let mut best: Vec<Instant> = self.votes.values().copied().filter(|t| *t > now).collect();
         best.sort_unstable_by(|a, b| b.cmp(a));
         best.get(voters / 2).copied()
@@ -271,9 +271,9 @@ impl Asker {
     }
 }
 
-/// Whether an entry says that its sender has no right and asks for none.
+/// Whether an entry says that its sender has no leadership and asks for none.
 pub(crate) fn has_given_up(entry: &Entry) -> bool {
-    entry.ask.is_none() && !entry.role.has_right()
+    entry.ask.is_none() && !entry.role.has_leadership()
 }
 
 #[cfg(test)]
@@ -390,14 +390,14 @@ mod tests {
     }
 
     #[test]
-    fn the_right_lasts_to_the_majority_th_best_grant_and_counts_from_sending() {
+    fn leadership_lasts_to_the_majority_th_best_grant_and_counts_from_sending() {
         let mut asker = Asker::default();
         asker.begin(at(0), Epoch(4));
         asker.count(A, Epoch(4), at(0), LEASE);
         asker.count(B, Epoch(3), at(1), LEASE);
-        assert_eq!(asker.right_until(at(0), 3), None, "epoch 3 was asked for by an earlier attempt");
+        assert_eq!(asker.leadership_until(at(0), 3), None, "epoch 3 was asked for by an earlier attempt");
         asker.count(B, Epoch(4), at(1), LEASE);
-        assert_eq!(asker.right_until(at(1), 3), Some(Instant::from_millis(4900)));
-        assert_eq!(asker.right_until(at(5), 3), None);
+        assert_eq!(asker.leadership_until(at(1), 3), Some(Instant::from_millis(4900)));
+        assert_eq!(asker.leadership_until(at(5), 3), None);
     }
 }

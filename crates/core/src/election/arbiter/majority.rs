@@ -29,7 +29,7 @@ impl Group {
             }
             Some(since) => {
                 let voters = self.settings(step).members.len();
-                if self.asker.right_until(step.now, voters).is_some() {
+                if self.asker.leadership_until(step.now, voters).is_some() {
                     self.begin_claim(step, cause, why, peer);
                     return;
                 }
@@ -47,7 +47,7 @@ impl Group {
     }
 
     /// How long until the next ask after one that found no majority. The first refusal says only that our number was
-    /// old, so the next ask follows at once. Another one means that somebody whom we do not hear has the right: each ask
+    /// old, so the next ask follows at once. Another one means that somebody whom we do not hear has leadership: each ask
     /// costs an epoch there as well as here, so they become rare.
     fn wait_to_ask(&mut self, step: &mut StepContext<'_>, refused: bool) -> Duration {
         let leases = match self.refusals {

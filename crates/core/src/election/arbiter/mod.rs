@@ -49,7 +49,7 @@ impl Group {
         let settings = &config.groups[self.index.0];
         match settings.arbiter {
             Arbiter::Majority => {
-                self.asker.right_until(now, settings.members.len()).map(|lease| lease.min(alive_until))
+                self.asker.leadership_until(now, settings.members.len()).map(|lease| lease.min(alive_until))
             }
             Arbiter::Cloud | Arbiter::Keepalived => Some(alive_until),
         }

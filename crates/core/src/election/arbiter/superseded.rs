@@ -66,7 +66,7 @@ pub(crate) struct Superseded {
 }
 
 impl Superseded {
-    /// Active: whether this read of a HAVIP, with an earlier one of it, takes the right away. Gives the holder.
+    /// Active: whether this read of a HAVIP, with an earlier one of it, takes leadership away. Gives the holder.
     pub(crate) fn watch(
         &mut self,
         step: &mut StepContext<'_>,

@@ -71,7 +71,7 @@ fn who_hands_over_renews_no_later_than_the_lifetime_before() {
     let own = pair.log.iter().filter(|(at, i, _)| *at >= from && *i == 0);
     let since = own.skip_while(|(_, _, a)| !matches!(a, Action::Record(t) if t.to == Role::Releasing));
     let until = since.filter_map(|(_, _, a)| match a {
-        Action::PutAddress { right_until, .. } => Some(*right_until),
+        Action::PutAddress { leadership_until, .. } => Some(*leadership_until),
         _ => None,
     });
     let until: Vec<Instant> = until.collect();
@@ -94,7 +94,7 @@ fn who_hands_over_does_not_put_back_what_was_removed() {
 }
 
 #[test]
-fn without_anybody_else_the_holder_keeps_the_right_tries_on_and_says_so() {
+fn without_anybody_else_the_holder_keeps_leadership_tries_on_and_says_so() {
     let mut pair = settled(2, Arbiter::Cloud);
     pair.kill(1);
     pair.run(SEC * 10);

@@ -171,7 +171,7 @@ fn a_state_that_lapsed_before_it_was_told_is_told_again_if_it_still_holds() {
     let epoch = pair.core(0).groups[0].epoch;
     let again = told(&pair.give(0, Event::NotifyLapsed { group: GroupIndex(0), epoch })).expect("it is still active");
     assert_eq!((again.state, again.epoch), (crate::model::action::NotifyState::Master, epoch));
-    assert!(again.right_until > pair.now && again.right_until <= pair.now + INTERVAL * 10, "{again:?}");
+    assert!(again.leadership_until > pair.now && again.leadership_until <= pair.now + INTERVAL * 10, "{again:?}");
     let before = Event::NotifyLapsed { group: GroupIndex(0), epoch: Epoch(epoch.0 - 1) };
     assert_eq!(told(&pair.give(0, before)), None, "another term's");
     assert_eq!(told(&pair.give(1, Event::NotifyLapsed { group: GroupIndex(0), epoch })), None, "another's");

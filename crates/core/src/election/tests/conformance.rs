@@ -147,7 +147,7 @@ fn the_kth_in_rank_has_its_turn_after_k_dead_times() {
     assert_eq!((pair.role(0), pair.role(1), pair.role(2)), (Role::Backup, Role::Active, Role::Backup));
 }
 
-/// ⚠ §4: a holder that reports to be isolated has no right and blocks nobody.
+/// ⚠ §4: a holder that reports to be isolated has no leadership and blocks nobody.
 #[test]
 fn an_isolated_holder_blocks_nobody() {
     let mut pair = settled(2, Arbiter::Cloud);
@@ -253,20 +253,20 @@ fn two_reads_supersede_and_none_right_after_a_write_of_ours() {
     assert_eq!(pair.causes(0).last(), Some(&Cause::Superseded));
 }
 
-/// ⚠ §6: every effect carries the deadline of its right, at most a dead time ahead, and the address a lifetime.
+/// ⚠ §6: every effect carries the deadline of its leadership, at most a dead time ahead, and the address a lifetime.
 #[test]
-fn every_effect_carries_its_rights_deadline() {
+fn every_effect_carries_the_deadline_of_leadership() {
     let pair = settled(2, Arbiter::Cloud);
     let mut seen = [0; 4];
     for (at, _, action) in &pair.log {
         let (kind, until) = match action {
-            Action::Write(write) => (0, write.right_until),
-            Action::PutAddress { right_until, lifetime, .. } => {
+            Action::Write(write) => (0, write.leadership_until),
+            Action::PutAddress { leadership_until, lifetime, .. } => {
                 assert_eq!(*lifetime, Some(SEC * 2));
-                (1, *right_until)
+                (1, *leadership_until)
             }
-            Action::Announce { right_until, .. } => (2, *right_until),
-            // What a host sends after it stood still is no news of who has the right.
+            Action::Announce { leadership_until, .. } => (2, *leadership_until),
+            // What a host sends after it stood still is no news of who has leadership.
             Action::SendDatagram { until, .. } => (3, *until),
             _ => continue,
         };
@@ -276,9 +276,9 @@ fn every_effect_carries_its_rights_deadline() {
     assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
 }
 
-/// ⚠ §6: whoever loses the right gives its writes up before anything else.
+/// ⚠ §6: whoever loses leadership gives its writes up before anything else.
 #[test]
-fn a_write_is_given_up_with_the_right() {
+fn a_write_is_given_up_with_leadership() {
     let mut pair = Pair::new(1, Arbiter::Majority);
     pair.run(SEC * 14);
     pair.unanswered.insert(0);
@@ -302,7 +302,7 @@ fn a_write_that_lands_late_is_found_by_an_audit() {
     assert_eq!(pair.moves(), 0);
 }
 
-/// ⚠ §7: from its first word that it releases the old node has no right, and keeps the address without acting.
+/// ⚠ §7: from its first word that it releases the old node has no leadership, and keeps the address without acting.
 #[test]
 fn a_releasing_node_keeps_the_address_and_does_nothing_else() {
     let mut pair = settled(2, Arbiter::Cloud);
@@ -310,7 +310,7 @@ fn a_releasing_node_keeps_the_address_and_does_nothing_else() {
     pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(0), to }, request: 1 });
     let since = pair.now;
     assert_eq!(pair.role(0), Role::Releasing);
-    assert_eq!(pair.core(0).right_until(GroupIndex(0), pair.now), None);
+    assert_eq!(pair.core(0).leadership_until(GroupIndex(0), pair.now), None);
     pair.run(SEC * 3);
     let own = pair.log.iter().filter(|(at, i, _)| *at >= since && *i == 0);
     let acts = own.filter(|(_, _, a)| matches!(a, Action::Write(_) | Action::Announce { .. })).count();

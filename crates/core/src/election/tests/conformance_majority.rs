@@ -19,10 +19,10 @@ fn settled() -> Pair {
 }
 
 fn right(pair: &Pair, node: usize) -> Option<Instant> {
-    pair.core(node).right_until(WEB, pair.clock(node))
+    pair.core(node).leadership_until(WEB, pair.clock(node))
 }
 
-/// ⚠ §3: asking is Backup; Claiming begins with the right.
+/// ⚠ §3: asking is Backup; Claiming begins with leadership.
 #[test]
 fn who_asks_is_backup_until_a_majority_has_granted() {
     let mut pair = settled();
@@ -110,7 +110,7 @@ fn the_wait_counts_from_the_boot_of_the_machine_if_it_is_another_one() {
     }
 }
 
-/// §5: without a majority the right is gone within the lease, and the address at once.
+/// §5: without a majority leadership is gone within the lease, and the address at once.
 #[test]
 fn a_holder_that_is_cut_off_takes_the_address_off_at_once() {
     let mut pair = settled();
@@ -145,9 +145,9 @@ fn a_grant_that_is_handed_over_is_kept_for_the_successor() {
     assert_eq!(right(&pair, 0), None);
 }
 
-/// ⚠ §7: the old node needs a new claim, and a majority for it, before it has the right again.
+/// ⚠ §7: the old node needs a new claim, and a majority for it, before it has leadership again.
 #[test]
-fn the_right_comes_back_from_a_failed_handover_with_a_majority_only() {
+fn leadership_comes_back_from_a_failed_handover_with_a_majority_only() {
     let mut pair = settled();
     let to = Some(NodeIndex(1));
     pair.give(0, Event::Commanded { command: Command::Switchover { group: WEB, to }, request: 1 });
@@ -177,7 +177,7 @@ fn a_restart_takes_a_long_grant_along() {
     assert!([1, 2].iter().all(|i| !pair.became(since, *i, Role::Claiming)), "{}", pair.story());
 }
 
-/// §5, §7: the holder's own vote comes back with it. Without that one more node out of touch would cost the right.
+/// §5, §7: the holder's own vote comes back with it. Without that one more node out of touch would cost leadership.
 #[test]
 fn a_restarted_holder_has_its_own_vote() {
     let mut pair = settled();
@@ -193,7 +193,7 @@ fn a_restarted_holder_has_its_own_vote() {
 }
 
 /// ⚠ §5, §7: a voter that was stopped in order knows all that it gave, so even before its quarantine is over it follows
-/// its owner's handover. Without that the successor had one vote too few, and lost the right once the old owner was gone.
+/// its owner's handover. Without that the successor had one vote too few, and lost leadership once the old owner was gone.
 #[test]
 fn a_restarted_voter_follows_a_handover() {
     for successor in [1, 2] {
@@ -214,9 +214,9 @@ fn a_restarted_voter_follows_a_handover() {
     }
 }
 
-/// §7: a holder that loses the right while it leaves, leaves without it.
+/// §7: a holder that loses leadership while it leaves, leaves without it.
 #[test]
-fn who_loses_the_right_while_it_leaves_leaves_all_the_same() {
+fn who_loses_leadership_while_it_leaves_leaves_all_the_same() {
     for restart in [true, false] {
         let mut pair = settled();
         pair.give(0, Event::Commanded { command: Command::Stop { restart }, request: 1 });
@@ -253,7 +253,7 @@ fn a_claimant_that_is_refused_uses_up_few_epochs() {
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
 }
 
-/// §4: whose claim fails frees its grants, its own vote for itself too, and the next in rank has the right at once.
+/// §4: whose claim fails frees its grants, its own vote for itself too, and the next in rank has leadership at once.
 #[test]
 fn a_claim_that_fails_frees_its_grants_at_once() {
     let mut pair = settled();
@@ -316,7 +316,7 @@ fn a_planned_move_waits_for_a_write_that_is_on_its_way() {
 }
 
 /// ⚠ §5, I6: other lengths come to a cluster node by node, in any order, under maintenance: longer ones than a lease of
-/// before lasts, and shorter ones than the interval of before. The holder keeps its right throughout, by reloads and by
+/// before lasts, and shorter ones than the interval of before. The holder keeps its leadership throughout, by reloads and by
 /// restarts, and in the end all go by the new ones.
 #[test]
 fn other_lengths_come_under_maintenance() {

@@ -50,7 +50,7 @@ fn the_holder_hands_over_to_the_node_whose_operator_asks() {
 }
 
 #[test]
-fn a_request_for_the_right_does_not_outlive_its_time() {
+fn a_request_for_leadership_does_not_outlive_its_time() {
     let mut pair = cluster(2);
     pair.partition(0, 1, true);
     let reply = order(&mut pair, 1, Command::Fetch { group: GROUP });

@@ -76,7 +76,7 @@ fn a_new_master_does_not_wait_for_the_old_ones_word() {
 }
 
 #[test]
-fn fault_stop_and_deleted_take_the_right_and_say_why() {
+fn fault_stop_and_deleted_take_leadership_and_say_why() {
     for state in [State::Fault, State::Stop, State::Deleted] {
         let mut pair = settled();
         elect(&mut pair, 0, state);

@@ -229,7 +229,7 @@ impl Pair {
         }
     }
 
-    /// Moves of the right: how often a node other than the last one became active.
+    /// Moves of leadership: how often a node other than the last one became active.
     pub(crate) fn moves(&self) -> usize {
         let mut active = self.log.iter().filter_map(|(_, i, a)| match a {
             Action::Record(t) if t.to == Role::Active => Some(*i),

@@ -6,7 +6,7 @@ use super::*;
 const SEC: Duration = Duration::from_secs(1);
 const DEAD_TIME: Duration = SEC;
 
-/// ⚠ §2: a node that was away has no right, starts every peer's silence anew, and claims nothing for one dead time.
+/// ⚠ §2: a node that was away has no leadership, starts every peer's silence anew, and claims nothing for one dead time.
 #[test]
 fn a_node_that_was_away_gives_up_and_listens_for_one_dead_time() {
     let mut pair = Pair::new(1, Arbiter::Cloud);

@@ -90,7 +90,7 @@ impl CloudAlone {
             self.forget(world, group);
         } else if t.cause == Cause::Away && self.frozen.is_some_and(|at| world.now.since(at) < SHOWS_LATE) {
             self.forget(world, t.group.0);
-        } else if holds && t.from == Role::Active && !t.to.has_right() {
+        } else if holds && t.from == Role::Active && !t.to.has_leadership() {
             return Err(format!(
                 "{} became {} ({}: {}) though only the cloud misbehaves",
                 world.name(host),

@@ -80,9 +80,9 @@ impl MovesHaveCauses {
         Self { pair, calm: Calm::new(cluster), apart: None, last: vec![None; cluster.groups] }
     }
 
-    /// A node in calm loses the right, or is about to, without a plan.
+    /// A node in calm loses leadership, or is about to, without a plan.
     fn judge_loss(world: &World, host: usize, t: &Transition) -> Result<(), String> {
-        if !t.from.has_right() || t.to.has_right() {
+        if !t.from.has_leadership() || t.to.has_leadership() {
             return Ok(());
         }
         let planned = matches!(
@@ -112,7 +112,7 @@ impl MovesHaveCauses {
 
     /// Somebody takes over from a node in calm without having been offered it.
     fn judge_gain(&self, world: &World, host: usize, t: &Transition) -> Result<(), String> {
-        if t.to != Role::Claiming || t.from.has_right() {
+        if t.to != Role::Claiming || t.from.has_leadership() {
             return Ok(());
         }
         let Some(holder) = self.last[t.group.0].filter(|h| *h != host) else { return Ok(()) };
@@ -140,7 +140,7 @@ impl MovesHaveCauses {
             moved = self.last[group].replace(host).is_some_and(|l| l != host);
         }
         let Some(apart) = &mut self.apart else { return Ok(()) };
-        let lost = t.from.has_right() && !t.to.has_right();
+        let lost = t.from.has_leadership() && !t.to.has_leadership();
         apart.moves[group] += usize::from(moved);
         apart.losses[group] += usize::from(lost && (t.from == Role::Active || t.cause == Cause::Superseded));
         let judged = world.havips_of(group).any(|n| apart.servers[n].is_some());

@@ -2,7 +2,7 @@
 //!
 //! Watched from such a step, taken in calm, until nothing more can come of it, or until something
 //! else happens. Another node that claims within that time has moved the address; a reload that
-//! changes priorities may lead to a preemption, which is a planned move. Nor does the holder lose the right and claim
+//! changes priorities may lead to a preemption, which is a planned move. Nor does the holder lose leadership and claim
 //! it again, but for the stop itself; in a rotation of heartbeat keys nobody loses it.
 
 use super::super::step_kind::StepKind;
@@ -58,7 +58,7 @@ impl Invariant for NoNeedlessMoves {
             Seen::Did { kind: StepKind::Install { .. } } => {}
             Seen::Did { kind } => self.begin(world, kind),
             Seen::Quiet => self.watched = None,
-            Seen::Became { host, transition: t } if t.from.has_right() && !t.to.has_right() => {
+            Seen::Became { host, transition: t } if t.from.has_leadership() && !t.to.has_leadership() => {
                 let stopping = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);
                 let holds = |w: &&Watched| w.rotation || w.holders[t.group.0] == Some(*host);
                 let watched = self.watched.as_ref().filter(|w| world.now < w.until && !stopping).filter(holds);

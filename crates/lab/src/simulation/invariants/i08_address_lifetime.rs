@@ -1,5 +1,5 @@
 //! I8: the address of a dead, hung or frozen holder is gone within its lifetime + 2 s of guest time,
-//! and that of a live daemon that has lost the right at once.
+//! and that of a live daemon that has lost leadership at once.
 //!
 //! Judged from the kernel's addresses and the roles that were recorded. What a start finds on its host may stay for
 //! `keep-for`, a start that keeps its place on a stop keeps it, and neither outlives its lifetime.
@@ -57,7 +57,7 @@ impl AddressLifetime {
             let keeps = cluster.on_restart == OnRestart::Keep || cluster.on_stop == OnStop::Keep;
             let leaving = keeps && h.process.as_ref().is_some_and(|p| p.stopping);
             let role = world.role(host, group);
-            let entitled = role.is_some_and(|r| r.has_right() || r == Role::Releasing) || leaving || starting;
+            let entitled = role.is_some_and(|r| r.has_leadership() || r == Role::Releasing) || leaving || starting;
             if entitled || !live {
                 self.entitled[host][group] = now;
             }
@@ -73,7 +73,7 @@ impl AddressLifetime {
                 let idle = now.since(self.entitled[host][group]);
                 if live && idle > AT_ONCE {
                     return Err(format!(
-                        "{} runs without the right and has HAVIP {havip} for {idle:?}",
+                        "{} runs without leadership and has HAVIP {havip} for {idle:?}",
                         world.name(host)
                     ));
                 }

@@ -4,7 +4,7 @@
 //! decides nothing either: tests/simulation compares two runs that differ in that alone. What is left is their
 //! rate, which whoever corrects a clock changes. Watched from such a change, taken in calm, until nothing more can
 //! come of it, or until something else happens: as long as any two rates differ by less than one per cent nobody
-//! loses the right, and nobody claims.
+//! loses leadership, and nobody claims.
 
 use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
@@ -44,8 +44,8 @@ impl Invariant for ClockRates {
             Seen::Did { kind } => self.begin(world, kind),
             Seen::Quiet | Seen::Started { .. } => self.until = None,
             Seen::Became { host, transition: t } if self.until.is_some_and(|u| world.now < u) => {
-                let lost = t.from == Role::Active && !t.to.has_right() && t.to != Role::Releasing;
-                let claims = t.to == Role::Claiming && !t.from.has_right() && t.cause != Cause::HandedOver;
+                let lost = t.from == Role::Active && !t.to.has_leadership() && t.to != Role::Releasing;
+                let claims = t.to == Role::Claiming && !t.from.has_leadership() && t.cause != Cause::HandedOver;
                 if lost || (claims && t.from != Role::Releasing) {
                     let name = world.name(*host);
                     return Err(format!(

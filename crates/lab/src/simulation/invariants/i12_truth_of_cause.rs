@@ -26,7 +26,7 @@ struct Case<'a> {
     t: &'a Transition,
     /// When this host last began to claim in the group.
     claimed: Instant,
-    /// What it lost the right for since its start, if it did.
+    /// What it lost leadership for since its start, if it did.
     lost_for: Option<Cause>,
     /// What its last fault was.
     fault: Option<Cause>,
@@ -147,7 +147,7 @@ impl Invariant for TruthOfCause {
                     past.claimed = world.now;
                 }
                 let Past { claimed, lost_for, fault } = *past;
-                if t.from.has_right() && !t.to.has_right() {
+                if t.from.has_leadership() && !t.to.has_leadership() {
                     past.lost_for = Some(t.cause);
                 }
                 if t.to == Role::Fault {

@@ -52,7 +52,7 @@ impl Invariant for GatesAlone {
                     continue;
                 }
                 let other =
-                    |o: &usize| *o != host && world.right_until(*o, group).is_some() && !self.excused(world, *o);
+                    |o: &usize| *o != host && world.leadership_until(*o, group).is_some() && !self.excused(world, *o);
                 if let Some(other) = (0..world.nodes()).find(other) {
                     return Err(format!(
                         "group {group}: a gate runs on {} in the term of {}",

@@ -36,7 +36,7 @@ impl GateFirst {
     }
 
     fn judge(&self, world: &World, host: usize, group: usize, what: &str) -> Result<(), String> {
-        let right = world.role_so_far(host, group).is_some_and(Role::has_right);
+        let right = world.role_so_far(host, group).is_some_and(Role::has_leadership);
         match self.terms.get(&(host, group)).filter(|t| right && !t.passed) {
             Some(term) => {
                 Err(format!("{} {what} in term {} before its gate has succeeded", world.name(host), term.epoch))

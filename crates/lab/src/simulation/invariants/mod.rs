@@ -1,8 +1,8 @@
 //! What must hold, one file each. They see what happens in the world and say so when it must not.
 
 mod calm;
-mod i01_one_right;
-mod i02_effects_need_right;
+mod i01_one_leader;
+mod i02_effects_need_leadership;
 pub(super) mod i03_convergence;
 mod i03_takeover;
 mod i03_windows;
@@ -27,8 +27,8 @@ use super::world::World;
 
 /// What is promised, in words: the number of each, and what it says.
 pub const PROMISES: [(&str, &str); 14] = [
-    ("I1", "majority: never two nodes with the right at one instant of guest time"),
-    ("I2", "no effect is started without the right, and none is retried after losing it"),
+    ("I1", "majority: never two nodes with leadership at one instant of guest time"),
+    ("I2", "no effect is started without leadership, and none is retried after losing it"),
     (
         "I3",
         "from a quiet network on: cloud holder = elected node = the one node with the address, within a bound; after \
@@ -66,8 +66,8 @@ pub(super) trait Invariant: std::fmt::Debug {
 /// All of them but the convergence of I3, which also measures; of I10 half is a comparison of two runs.
 pub(super) fn all(cluster: &Cluster) -> Vec<Box<dyn Invariant>> {
     vec![
-        Box::new(i01_one_right::OneRight::new(cluster)),
-        Box::new(i02_effects_need_right::EffectsNeedRight::new(cluster)),
+        Box::new(i01_one_leader::OneLeader::new(cluster)),
+        Box::new(i02_effects_need_leadership::EffectsNeedLeadership::new(cluster)),
         Box::new(i03_takeover::Takeovers::new(cluster)),
         Box::new(i03_windows::Windows::new(cluster)),
         Box::new(i04_no_human::NoHuman::default()),

@@ -89,7 +89,7 @@ impl Case<'_> {
     /// Not won for as long as an operation may take: the last answers do not name this node, or calls failed.
     pub(super) fn claim_timed_out(&self) -> Result<(), Untrue> {
         let tries = self.world.hosts[self.host].config.cloud.operation_timeout;
-        if !self.t.from.has_right() {
+        if !self.t.from.has_leadership() {
             return self.lost_before();
         }
         if self.t.from == Role::Claiming && self.world.now.since(self.claimed) * 101 / 100 < tries {
@@ -104,7 +104,7 @@ impl Case<'_> {
 
     /// A call failed lately. What this node was unable for stays its fault for a while.
     pub(super) fn refused(&self) -> Result<(), Untrue> {
-        if !self.t.from.has_right() {
+        if !self.t.from.has_leadership() {
             return self.lost_before();
         }
         self.only(self.havips().any(|of| of.write_failed.is_some()), "no write of it was refused")
@@ -120,7 +120,7 @@ impl Case<'_> {
 
     /// A target that is no member's was read to be bound.
     pub(super) fn stranger_bound(&self) -> Result<(), Untrue> {
-        if !self.t.from.has_right() && self.lost_for == Some(self.t.cause) {
+        if !self.t.from.has_leadership() && self.lost_for == Some(self.t.cause) {
             return Ok(());
         }
         let stranger = |of: &OfHavip| of.stranger.is_some();
@@ -131,8 +131,8 @@ impl Case<'_> {
         self.only(unknown || self.havips().any(stranger), "every target that was read is a member's")
     }
 
-    /// It lost the right for that reason.
+    /// It lost leadership for that reason.
     fn lost_before(&self) -> Result<(), Untrue> {
-        self.only(self.lost_for == Some(self.t.cause), "it did not lose the right for that")
+        self.only(self.lost_for == Some(self.t.cause), "it did not lose leadership for that")
     }
 }

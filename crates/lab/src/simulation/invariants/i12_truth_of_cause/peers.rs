@@ -78,13 +78,13 @@ impl Case<'_> {
     pub(super) fn nobody_active(&self) -> Result<(), Untrue> {
         let owner = self.others().find(|p| {
             let Some(last) = self.heard(*p) else { return false };
-            let right = self.stated(last).is_some_and(|(role, _)| role.has_right());
+            let right = self.stated(last).is_some_and(|(role, _)| role.has_leadership());
             // What does not fit into one datagram comes with the next.
             let split = if self.world.groups() > FIT { last.stated.interval * 3 / 2 } else { Duration::ZERO };
             let began = self.world.hosts[*p].process.as_ref().map(|p| p.term_since[self.group]);
             right && began.is_none_or(|began| last.sent.since(began) >= split)
         });
-        owner.map_or(Ok(()), |p| Err(format!("{} is heard to have the right", self.name(p))))
+        owner.map_or(Ok(()), |p| Err(format!("{} is heard to have leadership", self.name(p))))
     }
 
     /// It is heard, and when it sent that the cloud had not answered it for long.
@@ -111,11 +111,11 @@ impl Case<'_> {
         }
     }
 
-    /// The peer is heard to have the right, with such an epoch.
+    /// The peer is heard to have leadership, with such an epoch.
     pub(super) fn owner_heard(&self, epochs: impl Fn(Epoch, Epoch) -> bool) -> Result<(), Untrue> {
         let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
         match self.heard(peer).and_then(|last| self.stated(last)) {
-            Some((role, epoch)) if role.has_right() && epochs(epoch, self.t.epoch) => Ok(()),
+            Some((role, epoch)) if role.has_leadership() && epochs(epoch, self.t.epoch) => Ok(()),
             stated => Err(format!("{} states {stated:?}, and the epoch here is {}", self.name(peer), self.t.epoch)),
         }
     }

@@ -1,4 +1,4 @@
-//! I1: under arbiter `majority` two nodes never have the right at one instant of guest time.
+//! I1: under arbiter `majority` two nodes never have leadership at one instant of guest time.
 //!
 //! A right begins or grows only in a step, so every step is compared with all other nodes. A guest whose clocks the
 //! hypervisor stopped does not count while they stand. Afterwards only the lease that it had by then is excused: until
@@ -16,14 +16,14 @@ use havipd_core::model::time::Instant;
 use std::time::Duration;
 
 #[derive(Debug)]
-pub(super) struct OneRight {
+pub(super) struct OneLeader {
     majority: bool,
     /// Per node and group: when the lease that it had when its clocks stopped ends at the latest, by the guest's clock. A
     /// request that was on its way may still be granted.
     kept: Vec<Vec<Option<Instant>>>,
 }
 
-impl OneRight {
+impl OneLeader {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let majority = cluster.arbiter == Arbiter::Majority;
         Self { majority, kept: vec![vec![None; cluster.groups]; cluster.machines.len()] }
@@ -41,7 +41,7 @@ impl OneRight {
         let keep = Duration::from_millis(if leaves { world.scenario.cluster.keep_for_ms } else { 0 });
         let asked = world.guest_now(host) + h.config.heartbeat.dead_time().max(keep);
         for group in 0..world.groups() {
-            let until = world.right_until(host, group).unwrap_or_default().max(asked);
+            let until = world.leadership_until(host, group).unwrap_or_default().max(asked);
             self.kept[host][group] = Some(until);
         }
     }
@@ -51,7 +51,7 @@ impl OneRight {
     }
 }
 
-impl Invariant for OneRight {
+impl Invariant for OneLeader {
     fn name(&self) -> &'static str {
         "I1"
     }
@@ -69,7 +69,7 @@ impl Invariant for OneRight {
                 self.kept[host].fill(None);
                 return Ok(());
             }
-            Seen::Became { host, transition } if !transition.to.has_right() => {
+            Seen::Became { host, transition } if !transition.to.has_leadership() => {
                 self.kept[host][transition.group.0] = None;
                 return Ok(());
             }
@@ -77,14 +77,14 @@ impl Invariant for OneRight {
             _ => return Ok(()),
         };
         for group in 0..world.groups() {
-            let Some(ours) = world.right_until(host, group) else { continue };
+            let Some(ours) = world.leadership_until(host, group) else { continue };
             for other in (0..world.nodes()).filter(|o| *o != host) {
-                let Some(theirs) = world.right_until(other, group) else { continue };
+                let Some(theirs) = world.leadership_until(other, group) else { continue };
                 if !self.excused(world, host, group) && !self.excused(world, other, group) {
                     let ours = ours.since(world.guest_now(host));
                     let theirs = theirs.since(world.guest_now(other));
                     return Err(format!(
-                        "group {group}: {} has the right for {ours:?} and {} for {theirs:?}",
+                        "group {group}: {} has leadership for {ours:?} and {} for {theirs:?}",
                         world.name(host),
                         world.name(other),
                     ));

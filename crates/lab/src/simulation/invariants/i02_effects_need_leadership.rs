@@ -1,6 +1,6 @@
-//! I2: no effect is started without the right, and none is retried after losing it.
+//! I2: no effect is started without leadership, and none is retried after losing it.
 //!
-//! Judged at the instant at which the executor starts it: the core that ordered it must have the right
+//! Judged at the instant at which the executor starts it: the core that ordered it must have leadership
 //! then, as far as the actions before it in the same turn go. A node that hands over or leaves for a
 //! restart may renew an address, and do nothing else.
 //!
@@ -24,7 +24,7 @@ use std::time::Duration;
 const RECORD_AGE: Duration = Duration::from_millis(5_000 + 3_500);
 
 #[derive(Debug)]
-pub(super) struct EffectsNeedRight {
+pub(super) struct EffectsNeedLeadership {
     /// Whom the cloud names for each HAVIP, and since when.
     named: Vec<(Option<String>, Instant)>,
     /// Under `majority`, per group: the last term that anybody began, and whose it is.
@@ -33,7 +33,7 @@ pub(super) struct EffectsNeedRight {
     frozen: Vec<Option<Instant>>,
 }
 
-impl EffectsNeedRight {
+impl EffectsNeedLeadership {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let majority = cluster.arbiter == Arbiter::Majority;
         Self {
@@ -102,8 +102,11 @@ impl EffectsNeedRight {
 fn judge_absence(world: &World, host: usize, group: usize, what: &str) -> Result<(), String> {
     let h = &world.hosts[host];
     let Some(((went_on, _), p)) = h.away.zip(h.process.as_ref()) else { return Ok(()) };
-    if p.done[group].has_right() && p.term_since[group] < went_on {
-        return Err(format!("{} starts {what} for group {group} by a right from before it was away", world.name(host)));
+    if p.done[group].has_leadership() && p.term_since[group] < went_on {
+        return Err(format!(
+            "{} starts {what} for group {group} by leadership from before it was away",
+            world.name(host)
+        ));
     }
     Ok(())
 }
@@ -111,15 +114,15 @@ fn judge_absence(world: &World, host: usize, group: usize, what: &str) -> Result
 fn judge(world: &World, host: usize, group: usize, what: &str) -> Result<(), String> {
     judge_absence(world, host, group, what)?;
     let (done, after) = (world.role_so_far(host, group), world.role(host, group));
-    let lost_later = after.is_some_and(|r| !r.has_right());
-    if done.is_some_and(Role::has_right) && (lost_later || world.right_until(host, group).is_some()) {
+    let lost_later = after.is_some_and(|r| !r.has_leadership());
+    if done.is_some_and(Role::has_leadership) && (lost_later || world.leadership_until(host, group).is_some()) {
         return Ok(());
     }
     let role = done.map_or("nothing", Role::as_str);
-    Err(format!("{} starts {what} for group {group} as {role}, without the right", world.name(host)))
+    Err(format!("{} starts {what} for group {group} as {role}, without leadership", world.name(host)))
 }
 
-impl Invariant for EffectsNeedRight {
+impl Invariant for EffectsNeedLeadership {
     fn name(&self) -> &'static str {
         "I2"
     }
@@ -147,13 +150,13 @@ impl Invariant for EffectsNeedRight {
                     return self.judge_term(world, *host, group.0, "putting an address");
                 }
                 let there = world.havips_of(group.0).any(|n| world.has_address(*host, n));
-                let right = world.role_so_far(*host, group.0).is_some_and(Role::has_right);
+                let right = world.role_so_far(*host, group.0).is_some_and(Role::has_leadership);
                 if there || right {
                     return Ok(());
                 }
                 Err(format!("{} puts an address that it does not have on its way out", world.name(*host)))
             }
-            Seen::Became { host, transition: t } if t.to == Role::Claiming && !t.from.has_right() => {
+            Seen::Became { host, transition: t } if t.to == Role::Claiming && !t.from.has_leadership() => {
                 if let Some(terms) = &mut self.terms {
                     terms[t.group.0] = (t.epoch, *host);
                 }
