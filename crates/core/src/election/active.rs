@@ -62,7 +62,7 @@ impl Group {
         self.renumbers_from = step.now + step.dead_time();
         self.epoch = self.seen.next();
         self.seen = self.epoch;
-        self.asker.renumber(self.epoch);
+        self.lease.renumber(self.epoch);
         *step.changed = true;
     }
 
@@ -164,7 +164,7 @@ impl Group {
             return;
         }
         let settings = self.settings(step);
-        let over = self.damping.over_budget(step.now, settings);
+        let over = self.moves.over_budget(step.now, settings);
         if self.is_drained() {
             self.hand_over_if_possible(step, Cause::Drained, "drained by an operator");
         } else if let Some((cause, text)) = self.ineligible.clone() {
@@ -240,7 +240,7 @@ impl Group {
             && !step.stopping
             && !self.left
             && self.superseded.held.is_none()
-            && (self.role.has_leadership() || self.damping.address_able(step.now))
+            && (self.role.has_leadership() || self.backoff.address_is_over(step.now))
             && self.claims_from(step) <= step.now
             && self.vrrp_allows(step)
     }

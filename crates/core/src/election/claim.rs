@@ -42,8 +42,8 @@ pub(super) enum Verdict {
 impl Group {
     pub(crate) fn step_backup(&mut self, step: &mut StepContext<'_>) {
         if self.role == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
-            self.asker.stop();
-            let again = self.damping.unable_until(step.now).filter(|_| self.role == Role::Fault);
+            self.lease.stop();
+            let again = self.backoff.claim_until(step.now).filter(|_| self.role == Role::Fault);
             self.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
             return;
         }
@@ -169,7 +169,7 @@ impl Group {
         let me = step.peers.me();
         step.peers.iter().find_map(|p| {
             // ⚠ An offer of a term that another one has followed is of the past: taken up, it would end the later one. (I5, seed 44730)
-            let of_now = |e: &&Entry| e.successor == Some(me) && !self.damping.is_past(e.epoch);
+            let of_now = |e: &&Entry| e.successor == Some(me) && !self.moves.is_past(e.epoch);
             let entry = p.releases(self.tag, step.now).filter(of_now)?;
             p.up(step.now).then(|| {
                 let name = &step.config.node(p.node).name;
@@ -214,7 +214,7 @@ impl Group {
     pub(super) fn may_yet_resume(&self, step: &StepContext<'_>) -> bool {
         let me = step.identity.map(Target::id);
         self.cause == Cause::Started
-            && self.damping.owner().is_none()
+            && self.moves.owner().is_none()
             && step.now < step.started + self.settings(step).keep_for
             && self.reconcilers.iter().all(|l| l.holder().is_none_or(|h| Some(h) == me))
     }
@@ -222,7 +222,7 @@ impl Group {
     /// The cloud names us, and no peer has had a newer term since our start: go on where the last run ended.
     pub(super) fn resumes(&self, step: &StepContext<'_>) -> bool {
         self.cause == Cause::Started
-            && self.damping.owner().is_none()
+            && self.moves.owner().is_none()
             && !self.reconcilers.is_empty()
             && self.reconcilers.iter().all(|l| l.holder().is_some() && l.holder() == step.identity.map(Target::id))
     }
@@ -243,8 +243,8 @@ impl Group {
         let back = |n: &NodeIndex| step.peers.of(*n).and_then(|p| p.expected_by).is_some_and(|at| at > step.now);
         let named = self.reconcilers.iter().find_map(HavipReconciler::holder).and_then(|h| self.member_with(step, h));
         // The read may be an audit interval old: where the heartbeats told of another term since, they are right.
-        let named = named.filter(|n| self.damping.owner().is_none_or(|owner| owner == *n));
-        let node = self.damping.owner().filter(back).or(named).filter(|n| *n != step.config.local)?;
+        let named = named.filter(|n| self.moves.owner().is_none_or(|owner| owner == *n));
+        let node = self.moves.owner().filter(back).or(named).filter(|n| *n != step.config.local)?;
         let peer = step.peers.of(node)?;
         let flags = peer.says(self.tag, step.now)?.flags;
         let able = flags.has(Flags::ELIGIBLE);
@@ -345,7 +345,7 @@ impl Group {
             Outcome::Pending => {}
             Outcome::Confirmed if self.gated_record_is_lost(step) => {}
             Outcome::Confirmed => {
-                self.damping.proven_able(self.lacking().is_none());
+                self.backoff.claim_worked(self.lacking().is_none());
                 self.superseded.settle();
                 self.vacant_since = None;
                 let detail = match self.settings(step).observe {
@@ -367,11 +367,11 @@ impl Group {
         }
     }
 
-    /// The claim, or a repair, failed: unable for a while, so that somebody else may try.
+    /// The claim, or a repair, failed: a backoff begins, so that somebody else may try.
     pub(crate) fn give_up(&mut self, step: &mut StepContext<'_>, failure: &Failure) {
-        self.damping.set_unable(step, failure);
+        self.backoff.claim_failed(step, failure);
         if self.reconcilers.iter().any(|l| *l.outcome() == Outcome::Confirmed) {
-            self.damping.pass_on();
+            self.backoff.pass_on();
         }
         self.lose(step, Role::Fault, failure.cause, failure.text.clone(), None);
     }

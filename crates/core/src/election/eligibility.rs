@@ -46,18 +46,18 @@ impl Group {
             .find_map(|(l, h)| Some((&h.id, l.address.failing(&mut step.context())?)));
         if let Some((id, why)) = failing {
             let text = format!("the address of {id} cannot be put on this host: {why}");
-            if self.damping.address_failed(step, &text, settings.reclaim_wait) {
+            if self.backoff.address_failed(step, &text, settings.reclaim_wait) {
                 step.out.push(Action::Warn { group: Some(self.index), text });
             }
         } else if self.reconcilers.iter().all(|l| !l.address.wanted || l.address.there()) {
-            self.damping.address_works();
+            self.backoff.address_works();
         }
     }
 
     /// An address that cannot be put bars this node while somebody else could serve. Where nobody can it goes on
     /// trying; and keepalived decides by itself.
     fn address_fault(&self, step: &mut StepContext<'_>) -> Option<(Cause, String)> {
-        let text = self.damping.address_fault(step)?;
+        let text = self.backoff.address_fault(step)?;
         let able = |p: &super::peer::Peer| {
             p.owns(self.tag, step.now).is_some()
                 || p.releases(self.tag, step.now).is_some()
@@ -103,13 +103,14 @@ impl Group {
             let text = if self.health_detail.is_empty() { "a check fails" } else { &self.health_detail };
             return Some((Cause::CheckFailed, text.to_owned()));
         }
-        if let Some((cause, text)) = self.damping.fault(step) {
+        if let Some((cause, text)) = self.backoff.claim_fault(step) {
             return Some((cause, text));
         }
         // A holder that restarts with the new file goes on as one: in maintenance the files differ for a while.
         let goes_on = self.role.has_leadership() || (self.maintained() && self.may_yet_resume(step));
         if !goes_on
-            && let Some(text) = self.mismatch(step).or_else(|| self.unsettled.clone().filter(|_| !self.maintained()))
+            && let Some(text) =
+                self.mismatch(step).or_else(|| self.adoption_waits.clone().filter(|_| !self.maintained()))
         {
             return Some((Cause::ConfigMismatch, text));
         }

@@ -124,7 +124,7 @@ impl Group {
                 return false;
             }
             let here = matches!(self.cause, Cause::Resumed | Cause::HandoverFailed);
-            let other = if here { Some(step.config.local) } else { self.damping.owner() };
+            let other = if here { Some(step.config.local) } else { self.moves.owner() };
             let (cause, planned) = (self.cause, self.planned);
             let timeout = settings.before_active_timeout;
             self.begin_run(step, GateKind::BeforeActive, argv.clone(), (cause, other, planned, timeout), String::new());

@@ -96,7 +96,7 @@ impl Core {
                 epoch: g.epoch,
                 seen: g.seen,
                 successor: None,
-                ask: None,
+                lease_request: None,
                 grant: None,
                 maintenance: g.maintenance_said(),
             })

@@ -1,12 +1,13 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
 
 use super::arbiter::keepalived::Vrrp;
-use super::arbiter::lease::{Asker, Voter};
+use super::arbiter::lease::{Lease, Voter};
 use super::arbiter::superseded::Superseded;
+use super::backoff::Backoff;
 use super::claim::Waiting;
-use super::damping::Damping;
 use super::gate::{Gate, Loss};
 use super::handover::{FailedMove, Plan};
+use super::moves::Moves;
 use super::probe::Fabric;
 use super::rank;
 use super::reach::Reach;
@@ -52,10 +53,11 @@ pub(crate) struct Group {
     pub(crate) health_detail: String,
     pub(crate) reconcilers: Vec<HavipReconciler>,
     pub(crate) voter: Voter,
-    pub(crate) asker: Asker,
+    pub(crate) lease: Lease,
     pub(crate) superseded: Superseded,
     pub(crate) reach: Reach,
-    pub(crate) damping: Damping,
+    pub(crate) moves: Moves,
+    pub(crate) backoff: Backoff,
     pub(crate) vrrp: Vrrp,
     pub(crate) shadow: Shadow,
     pub(crate) plan: Plan,
@@ -71,9 +73,9 @@ pub(crate) struct Group {
     /// The last planned move away from here, if it failed.
     pub(crate) failed_move: Option<FailedMove>,
     /// Most of the voters were not heard with this node's file yet, in words.
-    pub(crate) unsettled: Option<String>,
+    pub(crate) adoption_waits: Option<String>,
     /// The file that most of the voters of before have, too; those before it may have given what lasts.
-    pub(crate) adopted: Option<Digest>,
+    pub(crate) adopting: Option<Digest>,
     /// Maintenance is over by its time, but may not end yet.
     pub(crate) postponed: bool,
     /// The holders that a claim under arbiter `cloud` displaces.
@@ -140,10 +142,11 @@ impl Group {
             health: Health::default(),
             health_detail: String::new(),
             voter,
-            asker: Asker::default(),
+            lease: Lease::default(),
             superseded: Superseded::default(),
             reach: Reach::default(),
-            damping: Damping::default(),
+            moves: Moves::default(),
+            backoff: Backoff::default(),
             vrrp: Vrrp::default(),
             shadow: Shadow::default(),
             plan: Plan::default(),
@@ -154,8 +157,8 @@ impl Group {
             ineligible: None,
             waiting: Waiting::default(),
             failed_move: None,
-            unsettled: None,
-            adopted: None,
+            adoption_waits: None,
+            adopting: None,
             postponed: false,
             displaces: vec![],
             isolated_since: None,
@@ -196,7 +199,7 @@ impl Group {
     /// gives it, then the effects that follow from the outcome.
     pub(crate) fn step(&mut self, step: &mut StepContext<'_>) {
         self.note_peers(step);
-        self.settle_digest(step);
+        self.adopt_digest(step);
         self.end_maintenance(step);
         self.judge_eligibility(step);
         if self.role.has_leadership() {
@@ -215,7 +218,7 @@ impl Group {
         self.serve(step);
         if self.reconcilers.iter_mut().any(|l| std::mem::take(&mut l.contested)) {
             // Taken away and back is as much of a move as one between members.
-            self.damping.note_contest(step.now);
+            self.moves.note_contest(step.now);
         }
         self.note_effects(step, from);
         if self.role == Role::Claiming && self.outcome(step) != Outcome::Pending {
@@ -239,7 +242,7 @@ impl Group {
                 let term = Some((peer.node, entry.epoch));
                 if entry.role == Role::Active && peer.owns(self.tag, step.now).is_some() {
                     owner = term;
-                } else if entry.role == Role::Releasing && self.damping.missed(entry.epoch) {
+                } else if entry.role == Role::Releasing && self.moves.missed(entry.epoch) {
                     before = term;
                 }
             }
@@ -247,14 +250,14 @@ impl Group {
         let ours = Some((step.config.local, self.epoch));
         if self.role == Role::Active {
             owner = ours;
-        } else if self.role == Role::Releasing && self.damping.missed(self.epoch) {
+        } else if self.role == Role::Releasing && self.moves.missed(self.epoch) {
             before = ours;
         }
         let hears = step.peers.iter().any(|p| p.up(step.now) && p.owns(self.tag, step.now).is_some());
         if std::mem::replace(&mut self.hears_active, hears) != hears {
             (self.hears_since, *step.changed) = (step.now, true);
         }
-        if owner.or(before).is_some_and(|(owner, term)| self.damping.note_owner(step.now, owner, term)) {
+        if owner.or(before).is_some_and(|(owner, term)| self.moves.note_owner(step.now, owner, term)) {
             self.moved_at = step.now;
         }
         self.reserve_epochs(step);

@@ -131,8 +131,8 @@ impl Group {
             ..Plan::default()
         };
         self.failed_move = None;
-        self.asker.stop();
-        self.voter.gave_up(step.config.local, step.boot, u64::MAX, Some(to));
+        self.lease.stop();
+        self.voter.relinquished(step.config.local, step.boot, u64::MAX, Some(to));
         self.timeline.clear();
         let name = &step.config.node(to).name;
         self.become_role(step, Role::Releasing, cause, format!("{why}; to {name}"), Some(to));
@@ -179,7 +179,7 @@ impl Group {
             return;
         }
         // There and back, whether or not we heard of it: for a flapping link it would be tried without end.
-        self.damping.note_owner(step.now, to, self.seen);
+        self.moves.note_owner(step.now, to, self.seen);
         self.epoch = self.seen.next();
         self.seen = self.epoch;
         self.plan.to = None;
@@ -187,7 +187,7 @@ impl Group {
         self.plan.until = step.now + step.dead_time() * 2;
         self.displaces = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
         if self.arbiter(step).grants_leases() {
-            self.asker.begin(step.now, self.epoch);
+            self.lease.begin(step.now, self.epoch);
             *step.changed = true;
         }
         self.step_taking_back(step);
@@ -197,7 +197,7 @@ impl Group {
     fn step_taking_back(&mut self, step: &mut StepContext<'_>) {
         let settings = self.settings(step);
         let majority = settings.arbiter.grants_leases();
-        let granted = self.asker.leadership_until(step.now, settings.members.len()).is_some();
+        let granted = self.lease.until(step.now, settings.members.len()).is_some();
         if !majority || granted {
             let retry_at = step.now + RETRY.max(step.dead_time());
             let why = std::mem::take(&mut self.plan.failed);
@@ -205,7 +205,7 @@ impl Group {
             self.planned = false;
             self.become_role(step, Role::Claiming, Cause::HandoverFailed, why, None);
         } else if step.due(self.plan.until) {
-            self.asker.stop();
+            self.lease.stop();
             let why = std::mem::take(&mut self.plan.failed);
             self.end_handover(step, Cause::HandoverFailed, why, None);
         }
@@ -379,7 +379,7 @@ impl Group {
             Leaving::Keeping { since } => {
                 let long = step.now + self.keep_for.unwrap_or_default() / 2;
                 let settings = self.settings(step);
-                let lease = self.asker.leadership_until(step.now, settings.members.len());
+                let lease = self.lease.until(step.now, settings.members.len());
                 let granted = !settings.arbiter.grants_leases() || lease.is_some_and(|until| until >= long);
                 if !granted && !step.due(since + step.dead_time() * 2) {
                     return;

@@ -82,7 +82,7 @@ impl Group {
             self.epoch = Epoch(u64::from(self.role.has_leadership()));
             self.seen = self.epoch;
             self.kept.epoch_reserved = 0;
-            self.asker.begin_again(self.epoch);
+            self.lease.begin_again(self.epoch);
             self.voter.forget_numbers();
             self.reserve_epochs(step);
         }

@@ -10,9 +10,9 @@ pub mod snapshot;
 
 mod active;
 mod arbiter;
+mod backoff;
 mod claim;
 mod command;
-mod damping;
 pub mod drill;
 mod eligibility;
 mod gate;
@@ -20,6 +20,7 @@ mod goodbye;
 mod group;
 mod handover;
 pub mod maintenance;
+mod moves;
 mod paths;
 pub(crate) mod peer;
 mod probe;

@@ -1,6 +1,6 @@
 //! What a datagram changes: sessions, what peers said, and grants.
 
-use super::arbiter::lease::{Ask, has_given_up};
+use super::arbiter::lease::{LeaseRequest, relinquishes};
 use super::{Concerns, Core};
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, NodeIndex};
@@ -188,12 +188,17 @@ impl Core {
         if entry.flags.has(Flags::DECLINES) {
             news |= group.voter.declined(node);
         }
-        let asked =
-            entry.ask.map(|lease| Ask { node, boot: heartbeat.boot, epoch: entry.epoch, seq: heartbeat.seq, lease });
+        let asked = entry.lease_request.map(|lease| LeaseRequest {
+            node,
+            boot: heartbeat.boot,
+            epoch: entry.epoch,
+            seq: heartbeat.seq,
+            lease,
+        });
         // In maintenance nothing new is given, but whoever has leadership keeps it: the files differ meanwhile.
         let (maintained, only_renews) = (group.maintained(), group.only_renews());
         let longest = group.longest_lease(&self.config, self.digest);
-        let may = |ask: &Ask| {
+        let may = |ask: &LeaseRequest| {
             (maintained || same_digest) && ask.lease <= longest && (!only_renews || group.voter.renews(now, ask))
         };
         if let Some(ask) = asked.filter(may) {
@@ -204,21 +209,21 @@ impl Core {
                 group.seen = ask.epoch.next();
                 news = true;
             }
-            news |= group.voter.ask(now, ask);
-        } else if asked.is_none() && has_given_up(entry) {
+            news |= group.voter.judge(now, ask);
+        } else if asked.is_none() && relinquishes(entry) {
             let successor = match heartbeat.leaving {
                 Leaving::Restarting(_) => Some(node),
                 Leaving::No | Leaving::Gone => successor,
             };
-            news |= group.voter.gave_up(node, heartbeat.boot, heartbeat.seq, successor);
+            news |= group.voter.relinquished(node, heartbeat.boot, heartbeat.seq, successor);
         }
-        if let (Leaving::Restarting(_), Some(_)) = (heartbeat.leaving, entry.ask) {
+        if let (Leaving::Restarting(_), Some(_)) = (heartbeat.leaving, entry.lease_request) {
             group.voter.expect_next_start(node, heartbeat.boot);
         }
         self.changed |= news;
     }
 
-    /// As an asker: counts the grant that the peer says it gave us.
+    /// As a candidate: counts the grant that the peer says it gave us.
     fn count_vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry) {
         let me = self.peers.me();
         let Some(grant) = entry.grant.filter(|g| g.node == me && g.boot == self.boot) else { return };
@@ -226,9 +231,9 @@ impl Core {
         if sent > now {
             return;
         }
-        let asker = &mut self.groups[index.0].asker;
-        if let Some(lease) = asker.stated_at(sent) {
-            asker.count(node, grant.epoch, sent, lease);
+        let ours = &mut self.groups[index.0].lease;
+        if let Some(lease) = ours.stated_at(sent) {
+            ours.count(node, grant.epoch, sent, lease);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Heartbeats: when they go out, and what they say.
 
 use super::Core;
-use super::arbiter::lease::Ask;
+use super::arbiter::lease::LeaseRequest;
 use super::group::Group;
 use super::peer::Peer;
 use super::step_context::StepContext;
@@ -130,15 +130,15 @@ impl Core {
             let Some(lease) = self.states_lease(i, now) else { continue };
             let node = self.config.local;
             let group = &mut self.groups[i];
-            let epoch = group.asker.epoch();
-            let ask = Ask { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
+            let epoch = group.lease.epoch();
+            let ask = LeaseRequest { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
             if !group.only_renews() || group.voter.renews(now, &ask) {
-                group.voter.ask(now, ask);
+                group.voter.judge(now, ask);
             }
             // Only what answers this very ask: an older grant runs out when it did before.
-            let given = group.voter.given(now).filter(|g| g.node == node && g.boot == self.boot);
+            let given = group.voter.granted(now).filter(|g| g.node == node && g.boot == self.boot);
             if given.is_some_and(|g| g.epoch == epoch && g.seq == self.sender.own_seq && g.kept_for.is_none()) {
-                group.asker.count(node, epoch, now, lease);
+                group.lease.count(node, epoch, now, lease);
             }
         }
     }
@@ -146,10 +146,10 @@ impl Core {
     /// What our entry asks for, in a datagram that goes out now: our dead time, or longer while we leave for a restart.
     fn states_lease(&mut self, i: usize, now: Instant) -> Option<Duration> {
         let group = &mut self.groups[i];
-        group.asker.asking_since()?;
+        group.lease.requested_since()?;
         let usual = group.pace(&self.config, self.digest).lease;
         let lease = group.keep_for.map_or(usual, |long| long.max(usual));
-        group.asker.state(now, lease);
+        group.lease.state(now, lease);
         Some(lease)
     }
 
@@ -238,8 +238,9 @@ impl Core {
                 return;
             }
             let entry = group.entry(step, leases[group.index.0]);
-            let fixed =
-                entry.role != Role::Backup && entry.role != Role::Fault || entry.grant.is_some() || entry.ask.is_some();
+            let fixed = entry.role != Role::Backup && entry.role != Role::Fault
+                || entry.grant.is_some()
+                || entry.lease_request.is_some();
             let fresh = step.now.since(group.since.max(group.hears_since)) < step.config.heartbeat.interval * 3;
             if fixed || fresh { must.push(entry) } else { may.push(entry) }
         });
@@ -259,7 +260,7 @@ impl Core {
     /// What we gave as a voter, for the next start.
     fn keep_grants(&mut self, now: Instant) {
         let grant = |g: &Group| {
-            let given = g.voter.given(now)?;
+            let given = g.voter.granted(now)?;
             Some(KeptGrant {
                 group: self.config.groups[g.index.0].name.to_string(),
                 node: self.config.node(given.node).name.to_string(),
@@ -304,7 +305,7 @@ impl Group {
         let flags = Flags::default()
             .with(Flags::ELIGIBLE, able)
             .with(Flags::ISOLATED, self.isolated())
-            .with(Flags::UNABLE, self.damping.unable_until(step.now).is_some())
+            .with(Flags::UNABLE, self.backoff.claim_until(step.now).is_some())
             .with(Flags::DRAINED, self.is_drained())
             .with(Flags::WANTS, self.wants(step))
             .with(Flags::DECLINES, offered && (!able || self.role == Role::Fault))
@@ -325,8 +326,8 @@ impl Group {
             epoch: self.epoch,
             seen: self.seen.max(Epoch(0)),
             successor: self.plan.successor().map(|n| step.peers.tag(n)),
-            ask: lease,
-            grant: self.voter.word(step),
+            lease_request: lease,
+            grant: self.voter.stated(step),
             maintenance: self.maintenance_said(),
         }
     }

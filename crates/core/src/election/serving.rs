@@ -69,7 +69,7 @@ impl Group {
     fn passes_on(&self, step: &StepContext<'_>, failure: &Failure) -> bool {
         self.role == Role::Claiming
             && failure.cause != Cause::HavipMissing
-            && !self.damping.passed_on()
+            && !self.backoff.passed_on()
             && rank::successor(step, self.settings(step), self.tag).is_some()
     }
 

@@ -57,7 +57,7 @@ impl Group {
     /// What differs now; the outer `None`: it cannot be told.
     fn difference(&self, step: &StepContext<'_>) -> Option<Option<Difference>> {
         // Before anybody was ever elected there is nothing to compare.
-        self.damping.owner()?;
+        self.moves.owner()?;
         let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some()).map(|p| p.node);
         let elected = if self.role == Role::Active { Some(step.config.local) } else { owner };
         let target = elected.and_then(|n| step.target_of(n)).map(Target::id);

@@ -77,7 +77,7 @@ impl Core {
                 for_ms: ms(now, gate.since),
                 left_ms: ms(gate.deadline, now),
             }),
-            failed_claim: g.damping.failed_claim().map(|(at, cause, text)| FailedClaimSnapshot {
+            failed_claim: g.backoff.failed_claim().map(|(at, cause, text)| FailedClaimSnapshot {
                 cause: cause.into(),
                 text: text.to_owned(),
                 ago_ms: ms(now, at),
@@ -116,9 +116,9 @@ impl Core {
                 .maintenance_left(now)
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             isolated: g.isolated(),
-            moves: g.damping.moves_in(now, settings.max_moves_window),
+            moves: g.moves.within(now, settings.max_moves_window),
             max_moves: settings.max_moves,
-            budget_ms: g.damping.budget_back(now, settings).map(|at| ms(at, now)),
+            budget_ms: g.moves.budget_back(now, settings).map(|at| ms(at, now)),
             trace: self.trace_snapshot(g, now),
             fabric: g.fabric.answered.map(|(n, _)| name(n)),
             fabric_ms: g.fabric.answered.map(|(_, at)| ms(now, at)),

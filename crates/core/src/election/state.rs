@@ -54,7 +54,7 @@ impl Group {
             (self.kept.maintenance, self.kept.maintenance_end) = (before.maintenance, before.maintenance_end);
         }
         // The record of before goes first: under it nothing fresh is given until its voters have gone over.
-        self.kept.settled = before.settled.or_else(|| self.kept.settled.take());
+        self.kept.adopted = before.adopted.or_else(|| self.kept.adopted.take());
         self.kept.preemption_suspended |= before.preemption_suspended;
         for havip in before.once_held {
             if !self.kept.once_held.contains(&havip) {

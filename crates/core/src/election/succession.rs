@@ -98,7 +98,7 @@ impl Core {
             _ if g.is_drained() => Some(Unfit::Drained),
             Some((Cause::ConfigMismatch, _)) => Some(Unfit::OtherConfiguration),
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
-            Some(_) if g.damping.unable_until(now).is_some() => Some(Unfit::ClaimFailed),
+            Some(_) if g.backoff.claim_until(now).is_some() => Some(Unfit::ClaimFailed),
             Some(_) => Some(Unfit::Fault),
             None if g.eligible_since.is_none() && !g.role.has_leadership() => Some(Unfit::NotYet),
             None => None,

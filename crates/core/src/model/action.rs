@@ -1,10 +1,10 @@
 //! What the core wants done, as data. Actions are imperatives; whoever drives the core carries
 //! them out in the order given, before the next event.
 
+use super::adopted::Adopted;
 use super::event::Reply;
 use super::maintenance::MaintenanceEnd;
 use super::role::{Cause, Role};
-use super::settled::Settled;
 use crate::model::cloud::CallClass;
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
 use crate::model::time::Instant;
@@ -345,8 +345,8 @@ pub struct PersistedGroup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance_end: Option<MaintenanceEnd>,
     /// What the voters agreed on last (arbiter `majority`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub settled: Option<Settled>,
+    #[serde(alias = "settled", skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
     /// Preemption is off after a switchover, until the next unplanned move.
     pub preemption_suspended: bool,
     /// HAVIPs that a node of this cluster was seen to hold (`strangers = "guard"`).

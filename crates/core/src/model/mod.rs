@@ -1,6 +1,7 @@
 //! The words that every part shares. They know nothing of the parts.
 
 pub mod action;
+pub mod adopted;
 pub mod cloud;
 pub mod digest;
 pub mod event;
@@ -11,7 +12,6 @@ pub mod plain;
 pub mod role;
 pub mod secret;
 pub mod settings;
-pub mod settled;
 pub(crate) mod step;
 pub mod tag;
 pub mod time;

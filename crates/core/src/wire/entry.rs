@@ -20,7 +20,7 @@ pub(super) fn len(entry: &Entry) -> usize {
     let part = |present: bool, len: usize| if present { len } else { 0 };
     MIN_LEN
         + part(entry.successor.is_some(), 8)
-        + part(entry.ask.is_some(), 4)
+        + part(entry.lease_request.is_some(), 4)
         + part(entry.grant.is_some(), 40)
         + part(entry.maintenance != 0, 4)
 }
@@ -39,7 +39,7 @@ pub(super) fn put(out: &mut Vec<u8>, entry: &Entry) -> Result<(), &'static str> 
     }
     let part = |present: bool, bit: u8| if present { bit } else { 0 };
     let parts = part(entry.successor.is_some(), PART_SUCCESSOR)
-        | part(entry.ask.is_some(), PART_ASK)
+        | part(entry.lease_request.is_some(), PART_ASK)
         | part(entry.grant.is_some(), PART_GRANT)
         | part(entry.maintenance != 0, PART_MAINTENANCE);
     out.extend_from_slice(&entry.group.0.to_be_bytes());
@@ -52,7 +52,7 @@ pub(super) fn put(out: &mut Vec<u8>, entry: &Entry) -> Result<(), &'static str> 
     if let Some(successor) = entry.successor {
         out.extend_from_slice(&successor.0.to_be_bytes());
     }
-    if let Some(lease) = entry.ask {
+    if let Some(lease) = entry.lease_request {
         out.extend_from_slice(&micros(lease).ok_or("the lease asked for")?);
     }
     if let Some(grant) = entry.grant {
@@ -108,7 +108,7 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
         epoch,
         seen,
         successor: None,
-        ask: None,
+        lease_request: None,
         grant: None,
         maintenance: 0,
     };
@@ -116,7 +116,7 @@ pub(super) fn read(c: &mut Cursor<'_>) -> Result<Entry, Malformed> {
         entry.successor = Some(Tag(c.u64("a successor")?));
     }
     if parts & PART_ASK != 0 {
-        entry.ask = Some(Duration::from_micros(c.u32("a lease")?.into()));
+        entry.lease_request = Some(Duration::from_micros(c.u32("a lease")?.into()));
     }
     if parts & PART_GRANT != 0 {
         entry.grant = Some(Grant {

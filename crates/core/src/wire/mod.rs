@@ -117,7 +117,7 @@ pub struct Entry {
     /// `Releasing`: who is to be active.
     pub successor: Option<Tag>,
     /// Asks for, or renews, leadership for `epoch` and this long.
-    pub ask: Option<Duration>,
+    pub lease_request: Option<Duration>,
     /// Leadership that the sender, as a voter, has given.
     pub grant: Option<Grant>,
     /// Number of the last change of maintenance that the sender knows: odd is on, zero is never.

@@ -67,7 +67,7 @@ fn entry() -> impl Strategy<Value = Entry> {
             epoch: Epoch(epoch),
             seen: Epoch(seen),
             successor,
-            ask,
+            lease_request: ask,
             grant,
             maintenance,
         },
@@ -237,7 +237,7 @@ fn what_the_layout_cannot_carry_is_not_sent() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let good = heartbeat().new_tree(&mut runner).expect("a value").current();
     let good = Heartbeat { entries: Vec::new(), ..good };
-    let lease = |ask| Entry { ask: Some(ask), ..entry_of() };
+    let lease = |ask| Entry { lease_request: Some(ask), ..entry_of() };
     let cases = [
         Heartbeat { key: KeyId(3), ..good.clone() },
         Heartbeat { accepts: Vec::new(), ..good.clone() },
@@ -270,7 +270,7 @@ fn entry_of() -> Entry {
         epoch: Epoch(0),
         seen: Epoch(0),
         successor: None,
-        ask: None,
+        lease_request: None,
         grant: None,
         maintenance: 0,
     }

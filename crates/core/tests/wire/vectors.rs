@@ -147,7 +147,7 @@ fn entry(v: &VectorEntry) -> Entry {
         epoch: Epoch(v.epoch),
         seen: Epoch(v.seen),
         successor: v.successor.as_deref().map(node),
-        ask: v.ask_us.map(Duration::from_micros),
+        lease_request: v.ask_us.map(Duration::from_micros),
         grant: v.grant.as_ref().map(|g| Grant {
             node: node(&g.node),
             boot: BootId(bytes(&g.boot)),

@@ -100,7 +100,7 @@ fn change_entry(e: &mut Entry, bytes: &mut Cursor<'_>) {
         5 => e.epoch = epoch(bytes, e.epoch),
         6 => e.seen = epoch(bytes, e.seen),
         7 => e.successor = bytes.yes().then(|| names[bytes.below(3)]),
-        8 => e.ask = bytes.yes().then(|| span(bytes)),
+        8 => e.lease_request = bytes.yes().then(|| span(bytes)),
         9 => {
             let (node, boot) = (names[bytes.below(3)], BootId([bytes.byte(); 16]));
             let (epoch, seq) = (epoch(bytes, e.epoch), number(bytes, 1));

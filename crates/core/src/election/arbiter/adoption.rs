@@ -14,26 +14,26 @@
 
 use crate::election::group::Group;
 use crate::election::step_context::StepContext;
+use crate::model::adopted::{Adopted, Pace};
 use crate::model::digest::Digest;
 use crate::model::ids::NodeIndex;
 use crate::model::settings::Config;
-use crate::model::settled::{Pace, Settled};
 use std::time::Duration;
 
 impl Group {
     /// Compares the file in force with the one that was agreed on, and takes it over once most of the voters have it.
-    pub(in crate::election) fn settle_digest(&mut self, step: &mut StepContext<'_>) {
+    pub(in crate::election) fn adopt_digest(&mut self, step: &mut StepContext<'_>) {
         let (settings, config) = (self.settings(step), step.config);
         if !settings.arbiter.grants_leases() {
-            self.unsettled = None;
+            self.adoption_waits = None;
             return;
         }
-        self.unsettled = match &self.kept.settled {
-            Some(settled) if settled.is(step.digest) || self.adopted == Some(step.digest) => None,
-            Some(Settled { voters: before, .. }) => {
+        self.adoption_waits = match &self.kept.adopted {
+            Some(adopted) if adopted.is(step.digest) || self.adopting == Some(step.digest) => None,
+            Some(Adopted { voters: before, .. }) => {
                 let with = before.iter().filter_map(|name| config.node_named(name));
-                let with = with.filter(|n| self.went_over(step, *n)).count();
-                let all = settings.members.iter().all(|m| self.went_over(step, m.node));
+                let with = with.filter(|n| self.has_adopted(step, *n)).count();
+                let all = settings.members.iter().all(|m| self.has_adopted(step, m.node));
                 (with * 2 <= before.len() && !all).then(|| {
                     let count = before.len();
                     format!(
@@ -45,13 +45,13 @@ impl Group {
             }
             None => None,
         };
-        if self.unsettled.is_some() || self.kept.settled.as_ref().is_some_and(|s| s.is(step.digest)) {
-            self.adopted = None;
+        if self.adoption_waits.is_some() || self.kept.adopted.as_ref().is_some_and(|s| s.is(step.digest)) {
+            self.adopting = None;
             return;
         }
         let pace = Pace::of(config, settings);
-        if let Some(before) = &self.kept.settled {
-            if self.adopted.replace(step.digest) != Some(step.digest) {
+        if let Some(before) = &self.kept.adopted {
+            if self.adopting.replace(step.digest) != Some(step.digest) {
                 self.voter.hold_back(step.now + before.longest(pace));
             }
             // A start before then is to wait as long again.
@@ -60,36 +60,36 @@ impl Group {
             }
         }
         let voters = settings.members.iter().map(|m| config.node(m.node).name.to_string()).collect();
-        self.kept.settled = Some(Settled { digest: step.digest.0, voters, pace: Some(pace) });
+        self.kept.adopted = Some(Adopted { digest: step.digest.0, voters, pace: Some(pace) });
         *step.persist = true;
     }
 
     /// What this node goes by while others may have the file before: the pace of that one.
     pub(crate) fn pace(&self, config: &Config, digest: Digest) -> Pace {
         let settings = &config.groups[self.index.0];
-        let changing = self.maintained() || self.unsettled.is_some();
-        let of_before = self.settled_before(digest).filter(|_| changing && settings.arbiter.grants_leases());
-        of_before.and_then(Settled::pace).unwrap_or(Pace::of(config, settings))
+        let changing = self.maintained() || self.adoption_waits.is_some();
+        let of_before = self.adopted_before(digest).filter(|_| changing && settings.arbiter.grants_leases());
+        of_before.and_then(Adopted::pace).unwrap_or(Pace::of(config, settings))
     }
 
     /// The file that was agreed on, if ours is another one.
-    pub(crate) fn settled_before(&self, digest: Digest) -> Option<&Settled> {
-        self.kept.settled.as_ref().filter(|s| !s.is(digest))
+    pub(crate) fn adopted_before(&self, digest: Digest) -> Option<&Adopted> {
+        self.kept.adopted.as_ref().filter(|s| !s.is(digest))
     }
 
     /// ⚠ The longest lease that this voter gives or gave: none is longer than a file of its own says, so after a crash
     /// it knows how long to wait.
     pub(crate) fn longest_lease(&self, config: &Config, digest: Digest) -> Duration {
         let ours = Pace::of(config, &config.groups[self.index.0]);
-        self.settled_before(digest).map_or(ours.longest(), |before| before.longest(ours))
+        self.adopted_before(digest).map_or(ours.longest(), |before| before.longest(ours))
     }
 
     /// Whether a voter has left the file before: it runs with ours, and votes for nobody who runs with another.
-    fn went_over(&self, step: &mut StepContext<'_>, voter: NodeIndex) -> bool {
+    fn has_adopted(&self, step: &mut StepContext<'_>, voter: NodeIndex) -> bool {
         let (ours, local) = (Some(step.digest), step.config.local);
         let with_ours = |n: NodeIndex| n == local || step.peers.of(n).is_some_and(|p| p.digest == ours);
         if voter == local {
-            return self.voter.stands_behind(step.now).is_none_or(with_ours);
+            return self.voter.votes_for(step.now).is_none_or(with_ours);
         }
         let Some(peer) = step.peers.of(voter).filter(|p| p.met && p.digest == ours) else { return false };
         let given = peer.entries.get(&self.tag).and_then(|e| e.grant.as_ref());
@@ -100,17 +100,17 @@ impl Group {
 
     /// Whether this node, as a voter, gives nothing but renewals.
     pub(in crate::election) fn only_renews(&self) -> bool {
-        self.maintained() || self.unsettled.is_some()
+        self.maintained() || self.adoption_waits.is_some()
     }
 
     /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
     /// bindings.
     pub(in crate::election) fn differs(&self, step: &StepContext<'_>) -> Option<String> {
-        self.mismatch(step).or_else(|| self.unsettled.clone())
+        self.mismatch(step).or_else(|| self.adoption_waits.clone())
     }
 
     /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.
     pub(in crate::election) fn maintenance_said(&self) -> u32 {
-        if self.unsettled.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
+        if self.adoption_waits.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
     }
 }

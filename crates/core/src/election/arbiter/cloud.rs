@@ -68,7 +68,7 @@ impl Group {
             if node.is_none() && guarded {
                 let text = format!("{holder} has {id} and is no member; detach it by hand, or set strangers");
                 let failure = Failure { cause: Cause::StrangerBound, text: text.clone(), retry_after: None };
-                self.damping.set_unable(step, &failure);
+                self.backoff.claim_failed(step, &failure);
                 return Verdict::Wait(text.into());
             }
             displaces.push(holder.to_owned());

@@ -155,7 +155,7 @@ impl Group {
 
     /// Whom this claim replaces: whoever the cloud named last, and whoever was active last.
     fn displaced_by_keepalived(&self, step: &StepContext<'_>) -> Vec<String> {
-        let owner = self.damping.owner().filter(|n| *n != step.config.local);
+        let owner = self.moves.owner().filter(|n| *n != step.config.local);
         let owner = owner.and_then(|n| step.target_of(n)).map(|t| t.id().to_owned());
         self.reconcilers.iter().filter_map(HavipReconciler::holder).map(str::to_owned).chain(owner).collect()
     }

@@ -18,18 +18,18 @@ impl Group {
         why: String,
         peer: Option<NodeIndex>,
     ) {
-        match self.asker.asking_since() {
+        match self.lease.requested_since() {
             None if !step.due(self.ask_again_at) => {}
             None => {
                 self.epoch = self.seen.next();
-                self.asker.begin(step.now, self.epoch);
+                self.lease.begin(step.now, self.epoch);
                 self.note_silence(step, cause, peer);
                 self.step_done(step, format!("asks a majority for epoch {} ({cause})", self.epoch));
                 *step.changed = true;
             }
             Some(since) => {
                 let voters = self.settings(step).members.len();
-                if self.asker.leadership_until(step.now, voters).is_some() {
+                if self.lease.until(step.now, voters).is_some() {
                     self.begin_claim(step, cause, why, peer);
                     return;
                 }
@@ -41,7 +41,7 @@ impl Group {
                 }
             }
         }
-        let votes = self.asker.votes(step.now);
+        let votes = self.lease.votes(step.now);
         let (epoch, needed) = (self.epoch, self.settings(step).members.len() / 2 + 1);
         self.waiting = format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
     }
@@ -60,9 +60,9 @@ impl Group {
     }
 
     pub(in crate::election) fn stop_asking(&mut self, step: &mut StepContext<'_>) {
-        if self.asker.asking_since().is_some() {
-            self.asker.stop();
-            self.voter.gave_up(step.config.local, step.boot, u64::MAX, None);
+        if self.lease.requested_since().is_some() {
+            self.lease.stop();
+            self.voter.relinquished(step.config.local, step.boot, u64::MAX, None);
             *step.changed = true;
         }
     }

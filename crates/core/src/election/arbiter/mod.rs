@@ -48,9 +48,7 @@ impl Group {
     pub(super) fn granted_until(&self, config: &Config, now: Instant, alive_until: Instant) -> Option<Instant> {
         let settings = &config.groups[self.index.0];
         match settings.arbiter {
-            Arbiter::Majority => {
-                self.asker.leadership_until(now, settings.members.len()).map(|lease| lease.min(alive_until))
-            }
+            Arbiter::Majority => self.lease.until(now, settings.members.len()).map(|lease| lease.min(alive_until)),
             Arbiter::Cloud | Arbiter::Keepalived => Some(alive_until),
         }
     }
@@ -71,8 +69,8 @@ impl Group {
 
     /// Leadership is lost: nothing that the arbiter gave may be used again.
     pub(super) fn relinquish(&mut self, step: &StepContext<'_>) {
-        self.asker.stop();
-        self.voter.gave_up(step.config.local, step.boot, u64::MAX, None);
+        self.lease.stop();
+        self.voter.relinquished(step.config.local, step.boot, u64::MAX, None);
         self.vrrp.spend();
         self.displaces.clear();
     }

@@ -39,7 +39,7 @@ struct Against {
 
 /// We hold back.
 #[derive(Debug, Clone)]
-pub(crate) struct HeldBack {
+pub(crate) struct HoldDown {
     /// The target that the cloud names.
     pub(crate) by: String,
     /// For this HAVIP of the group: what it says of another is no evidence.
@@ -58,7 +58,7 @@ pub(crate) struct HeldBack {
 #[derive(Debug, Default)]
 pub(crate) struct Superseded {
     against: BTreeMap<usize, Against>,
-    pub(crate) held: Option<HeldBack>,
+    pub(crate) held: Option<HoldDown>,
     /// How often the wait ran out without new evidence.
     waits: u32,
     /// The target that we held back for and do no more, and since when we had: what it has may be claimed.
@@ -154,7 +154,7 @@ impl Superseded {
             return;
         }
         let wait = group.reclaim_wait.saturating_mul(4_u32.saturating_pow(self.waits)).min(LONGEST_WAIT);
-        self.held = Some(HeldBack {
+        self.held = Some(HoldDown {
             by: by.to_owned(),
             havip,
             node,

@@ -155,7 +155,7 @@ fn an_old_read_lets_nobody_wait_for_the_holder_before() {
         let killed = pair.now;
         pair.run(Duration::from_millis(1_300));
         assert!(pair.became(killed, 0, Role::Claiming), "{arbiter:?} {}", pair.story());
-        assert_eq!(pair.core(1).groups[0].asker.asking_since(), None, "{arbiter:?}");
+        assert_eq!(pair.core(1).groups[0].lease.requested_since(), None, "{arbiter:?}");
     }
 }
 

@@ -358,7 +358,7 @@ fn planned_moves_that_fail_are_counted() {
 #[test]
 fn a_term_of_no_length_is_counted() {
     let mut pair = settled(2, Arbiter::Cloud);
-    let moves = |pair: &Pair, i: usize| pair.core(i).groups[0].damping.moves_in(pair.now, SEC * 600);
+    let moves = |pair: &Pair, i: usize| pair.core(i).groups[0].moves.within(pair.now, SEC * 600);
     let before = moves(&pair, 0);
     let (b, tag) = (pair.core(1).groups[0].epoch, pair.core(1).groups[0].tag);
     let to = Some(NodeIndex(1));

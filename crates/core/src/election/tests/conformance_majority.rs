@@ -44,8 +44,8 @@ fn a_voter_renews_nothing_across_digests() {
     other.groups[0].havips[0].binding = Binding::Shared;
     pair.give(1, Event::ConfigReloaded(Arc::new(other)));
     pair.run(SEC * 3);
-    assert!(pair.core(1).groups[0].voter.given(pair.now).is_none());
-    assert!(pair.core(2).groups[0].voter.given(pair.now).is_some());
+    assert!(pair.core(1).groups[0].voter.granted(pair.now).is_none());
+    assert!(pair.core(2).groups[0].voter.granted(pair.now).is_some());
     assert_eq!(pair.role(0), Role::Active);
 }
 
@@ -70,7 +70,7 @@ fn a_voter_that_has_just_started_grants_nothing() {
         let mut pair = Pair::new(3, Arbiter::Majority);
         pair.run(KEEP_FOR - INTERVAL);
         assert!((0..3).all(|i| pair.role(i) == Role::Backup), "{}", pair.story());
-        assert!((0..3).all(|i| pair.core(i).groups[0].voter.given(pair.now).is_none()));
+        assert!((0..3).all(|i| pair.core(i).groups[0].voter.granted(pair.now).is_none()));
         pair.run(SEC * 3);
         assert_eq!(pair.role(0), Role::Active);
         pair.kill(2);
@@ -80,9 +80,9 @@ fn a_voter_that_has_just_started_grants_nothing() {
         pair.start(2, config(3, 2, Arbiter::Majority));
         let started = pair.now;
         pair.run(KEEP_FOR - INTERVAL);
-        assert!(pair.core(2).groups[0].voter.given(pair.now).is_none());
+        assert!(pair.core(2).groups[0].voter.granted(pair.now).is_none());
         pair.run(INTERVAL * 3);
-        assert!(pair.core(2).groups[0].voter.given(pair.now).is_some());
+        assert!(pair.core(2).groups[0].voter.granted(pair.now).is_some());
         assert!(!pair.became(started, 0, Role::Backup));
     }
 }
@@ -138,7 +138,7 @@ fn a_grant_that_is_handed_over_is_kept_for_the_successor() {
     pair.give(0, Event::Commanded { command: Command::Switchover { group: WEB, to }, request: 1 });
     pair.run(INTERVAL);
     for voter in [0, 2] {
-        let given = pair.core(voter).groups[0].voter.given(pair.now).copied();
+        let given = pair.core(voter).groups[0].voter.granted(pair.now).copied();
         let given = given.unwrap_or_else(|| panic!("{voter}: the reservation stands"));
         assert_eq!((given.node, given.kept_for), (NodeIndex(0), to), "{voter}");
     }
@@ -168,7 +168,7 @@ fn a_restart_takes_a_long_grant_along() {
     pair.run(INTERVAL * 5);
     assert!(pair.nodes[0].is_none(), "as soon as it is granted: {}", pair.story());
     for voter in [1, 2] {
-        assert!(pair.core(voter).groups[0].voter.given(pair.now + SEC * 10).is_some(), "{voter}");
+        assert!(pair.core(voter).groups[0].voter.granted(pair.now + SEC * 10).is_some(), "{voter}");
     }
     pair.run(SEC * 9);
     pair.start(0, config(3, 0, Arbiter::Majority));
@@ -349,7 +349,7 @@ fn other_lengths_come_under_maintenance() {
             pair.run(SEC * 40);
             let lost = pair.became(since, 0, Role::Fault) || (!restarts && pair.became(since, 0, Role::Backup));
             assert!(!lost && pair.moves() == 0 && pair.role(0) == Role::Active, "{what} {}", pair.story());
-            assert!((0..3).all(|i| pair.core(i).groups[0].adopted.is_none()), "{what}");
+            assert!((0..3).all(|i| pair.core(i).groups[0].adopting.is_none()), "{what}");
             let until = right(&pair, 0).expect("it is active").since(pair.now);
             let lease = interval * multiplier;
             assert!(until > lease / 4 && until < lease, "{what}: the new lease is in use, {until:?}");
@@ -376,7 +376,7 @@ fn a_voter_gives_no_longer_lease_than_its_own_file_says() {
     pair.run(SEC);
     assert!(pair.nodes[0].is_none() && !pair.became(since, 0, Role::Backup), "{}", pair.story());
     for voter in [1, 2] {
-        let given = |span| pair.core(voter).groups[0].voter.given(pair.now + span).is_some();
+        let given = |span| pair.core(voter).groups[0].voter.granted(pair.now + span).is_some();
         assert!(given(KEEP_FOR - SEC * 2) && !given(KEEP_FOR), "{voter}");
     }
     // The holder's address lasts no longer, either.
@@ -391,7 +391,7 @@ fn a_voter_gives_no_longer_lease_than_its_own_file_says() {
     pair.disks.remove(&0);
     pair.start(0, longer);
     pair.run(SEC * 60);
-    assert!([1, 2].iter().all(|i| pair.core(*i).groups[0].voter.given(pair.now).is_none()), "{}", pair.story());
+    assert!([1, 2].iter().all(|i| pair.core(*i).groups[0].voter.granted(pair.now).is_none()), "{}", pair.story());
 }
 
 /// ⚠ §5: whatever a peer of the same digest asks for, a voter waits after a crash for what its own files say.
@@ -404,7 +404,7 @@ fn a_lease_that_no_file_of_a_voter_knows_is_not_given() {
     core.config = Arc::new(file);
     pair.run(SEC * 3);
     for voter in [1, 2] {
-        let given = pair.core(voter).groups[0].voter.given(pair.now + KEEP_FOR);
+        let given = pair.core(voter).groups[0].voter.granted(pair.now + KEEP_FOR);
         assert!(given.is_none(), "{voter}: {given:?}");
     }
 }

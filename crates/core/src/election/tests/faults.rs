@@ -222,7 +222,7 @@ fn what_another_cluster_takes_again_and_again_is_no_war() {
     let alarmed =
         |(_, _, a): &(Instant, usize, Action)| matches!(a, Action::Warn { text, .. } if text.contains("taken by i-z"));
     assert!(pair.log.iter().any(alarmed), "{}", pair.story());
-    assert!(pair.core(0).groups[0].damping.moves_in(pair.now, SEC * 3600) > 3);
+    assert!(pair.core(0).groups[0].moves.within(pair.now, SEC * 3600) > 3);
     // It has let go: the next read but one finds the HAVIP ours, whatever was waited for.
     pair.bound = vec!["i-a".into()];
     pair.run(SEC * 10);

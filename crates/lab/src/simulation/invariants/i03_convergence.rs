@@ -53,7 +53,7 @@ impl Settling {
                 let planned = &mut self.planned[t.group.0];
                 *planned = if begins { planned.or(Some(world.now)) } else { planned.filter(|_| !ends) };
             }
-            Seen::Tick | Seen::End if self.quiet.is_some() => match unsettled(world) {
+            Seen::Tick | Seen::End if self.quiet.is_some() => match adoption_waits(world) {
                 None => {
                     self.since.get_or_insert(world.now);
                     self.planned.fill(None);
@@ -102,7 +102,7 @@ fn winnable(cluster: &Cluster) -> bool {
 }
 
 /// Why all is not as it should be, if so.
-pub(super) fn unsettled(world: &World) -> Option<String> {
+pub(super) fn adoption_waits(world: &World) -> Option<String> {
     (0..world.groups()).find_map(|group| group_unsettled(world, group))
 }
 

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// What the voters agreed on last, as far as this one knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
-pub struct Settled {
+pub struct Adopted {
     /// Of the file.
     #[serde(with = "hex::serde")]
     pub(crate) digest: [u8; 16],
@@ -52,7 +52,7 @@ impl Pace {
     }
 }
 
-impl Settled {
+impl Adopted {
     /// Whether it is the file with this digest.
     pub(crate) fn is(&self, digest: Digest) -> bool {
         self.digest == digest.0
@@ -82,10 +82,10 @@ mod tests {
             Pace { keep_for: Duration::MAX, ..ours },
         ];
         for pace in nonsense {
-            let settled = Settled { pace: Some(pace), ..Settled::default() };
-            assert_eq!((settled.pace(), settled.longest(ours)), (None, s(15)), "{pace:?}");
+            let adopted = Adopted { pace: Some(pace), ..Adopted::default() };
+            assert_eq!((adopted.pace(), adopted.longest(ours)), (None, s(15)), "{pace:?}");
         }
-        let longer = Settled { pace: Some(Pace { keep_for: s(120), ..ours }), ..Settled::default() };
+        let longer = Adopted { pace: Some(Pace { keep_for: s(120), ..ours }), ..Adopted::default() };
         assert_eq!(longer.longest(ours), s(120));
     }
 }
