@@ -1,5 +1,6 @@
 //! Active: what the cloud says against us, isolation, and the reasons to hand over.
 
+use super::arbiter::superseded::AUDIT_AGE;
 use super::group::Group;
 use super::rank;
 use super::serving::holder_or_alone;
@@ -14,8 +15,6 @@ use crate::wire::Flags;
 use crate::wire::session::suspicion;
 use std::time::Duration;
 
-/// Without a peer the active node announces only on an audit this recent.
-pub(crate) const AUDIT_AGE: Duration = Duration::from_secs(5);
 /// Nothing is handed over sooner after a write that is not answered.
 const ON_ITS_WAY: Duration = Duration::from_secs(1);
 

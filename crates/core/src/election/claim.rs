@@ -1,6 +1,7 @@
 //! Backup and Claiming: when leadership may be asked for, and what becomes of it.
 
 use super::group::Group;
+use super::group::waiting::{Verdict, Waiting};
 use super::peer::Peer;
 use super::rank;
 use super::step_context::StepContext;
@@ -9,35 +10,6 @@ use crate::model::role::{Cause, Role};
 use crate::model::time::Instant;
 use crate::reconcile::{Failure, HavipReconciler, Outcome};
 use crate::wire::{Entry, Flags};
-
-/// Why nothing is claimed just now. It is for people: the state is evaluated again each step.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    /// In words; empty where nothing is waited for.
-    pub(crate) text: String,
-    /// When it is over at the latest, where that is known.
-    pub(crate) until: Option<Instant>,
-}
-
-impl Waiting {
-    pub(crate) fn until(at: Instant, text: impl Into<String>) -> Self {
-        Self { text: text.into(), until: Some(at) }
-    }
-}
-
-impl<T: Into<String>> From<T> for Waiting {
-    fn from(text: T) -> Self {
-        Self { text: text.into(), until: None }
-    }
-}
-
-/// Whether a claim may be made now.
-pub(super) enum Verdict {
-    /// Not now.
-    Wait(Waiting),
-    /// Yes, and why.
-    Claim(Cause, String, Option<NodeIndex>),
-}
 
 impl Group {
     pub(crate) fn step_backup(&mut self, step: &mut StepContext<'_>) {
@@ -322,7 +294,7 @@ impl Group {
             *step.persist = true;
         }
         self.waiting = Waiting::default();
-        self.reach = super::reach::Reach::default();
+        self.reach = super::group::reach::Reach::default();
         self.note_silence(step, cause, peer);
         let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
         self.step_done(step, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));

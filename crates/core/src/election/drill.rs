@@ -11,6 +11,7 @@
 
 use super::Core;
 use super::group::Group;
+use super::group::fabric::{Relay, Seen, Trace};
 use super::step_context::StepContext;
 use crate::model::action::{Action, Actions};
 use crate::model::event::Reply;
@@ -31,33 +32,6 @@ pub(super) const EVERY: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(60);
 /// A request to be handed leadership lasts this many dead times.
 const PATIENCE: u32 = 2;
-
-/// Where packets went, as each node saw it.
-#[derive(Debug, Clone)]
-pub(crate) struct Trace {
-    began: Instant,
-    until: Instant,
-    next: Instant,
-    nonce: [u8; 16],
-    /// By who asked and who answered.
-    seen: BTreeMap<(NodeIndex, NodeIndex), Seen>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Seen {
-    first: Instant,
-    last: Instant,
-    answers: u64,
-}
-
-/// A question that a peer had us pass on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Relay {
-    asker: Tag,
-    back: SocketAddr,
-    path: usize,
-    nonce: [u8; 16],
-}
 
 impl Core {
     /// Begins to watch where the packets of a group go.

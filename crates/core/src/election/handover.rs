@@ -1,97 +1,21 @@
 //! Planned moves: make before break, one at a time per group, and leaving for good or for a restart.
 
-use super::gate::Gate;
 use super::group::Group;
+use super::group::gate::Gate;
+use super::group::plan::{FailedMove, Leaving, Plan};
 use super::rank;
 use super::step_context::StepContext;
 use super::succession;
 use crate::model::action::Action;
 use crate::model::event::Reply;
-use crate::model::ids::{GroupIndex, NodeIndex};
+use crate::model::ids::NodeIndex;
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{OnRestart, OnStop};
-use crate::model::time::Instant;
 use crate::wire::Flags;
 use std::time::Duration;
 
 /// After a handover that failed, the next one is not begun before this.
 const RETRY: Duration = Duration::from_secs(10);
-/// The same alarm is not repeated sooner.
-const ALARM_EVERY: Duration = Duration::from_secs(60);
-
-/// A planned move after which leadership came back.
-#[derive(Debug, Clone)]
-pub(crate) struct FailedMove {
-    pub(crate) to: NodeIndex,
-    /// What that node did, in words: `declined: is drained`.
-    pub(crate) why: String,
-    pub(crate) at: Instant,
-}
-
-/// The planned move of one group.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    to: Option<NodeIndex>,
-    /// An operator ordered a switchover to this node; a write of ours is waited for.
-    ordered: Option<NodeIndex>,
-    began: Instant,
-    /// Leadership goes back at the latest then.
-    until: Instant,
-    /// Without a claim of the successor by then it goes back.
-    claim_by: Instant,
-    retry_at: Instant,
-    /// Why leadership comes back.
-    failed: String,
-    alarmed: Option<Instant>,
-    /// How the process leaves, once told to.
-    leaving: Option<Leaving>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    /// Nothing here to be left; or left already.
-    Done,
-    /// Waiting for a handover.
-    HandingOver,
-    /// Waiting until voters granted the long lease for the restart.
-    Keeping { since: Instant },
-}
-
-impl Plan {
-    pub(crate) fn successor(&self) -> Option<NodeIndex> {
-        self.to
-    }
-
-    /// Until when the address may stay in `Releasing`.
-    pub(crate) fn keep_until(&self) -> Instant {
-        self.until
-    }
-
-    /// Whether the addresses stay where they are although the role would not keep them: we are leaving.
-    pub(crate) fn leaves_address(&self, cause: Cause) -> bool {
-        self.leaving == Some(Leaving::HandingOver) && cause == Cause::HandoverFailed
-    }
-
-    /// No move is planned any more; how the process leaves stays.
-    pub(crate) fn after(&self) -> Self {
-        Self { leaving: self.leaving, ..Self::default() }
-    }
-
-    pub(crate) fn take_order(&mut self) -> Option<NodeIndex> {
-        self.ordered.take()
-    }
-
-    pub(crate) fn retry_at(&self) -> Instant {
-        self.retry_at
-    }
-
-    pub(crate) fn alarm(&mut self, step: &mut StepContext<'_>, group: GroupIndex, text: &str) {
-        if self.alarmed.is_none_or(|at| step.now.since(at) >= ALARM_EVERY) {
-            self.alarmed = Some(step.now);
-            step.out.push(Action::Warn { group: Some(group), text: text.to_owned() });
-        }
-    }
-}
 
 impl Group {
     /// Hands over to the best successor, if there is one.
@@ -133,7 +57,7 @@ impl Group {
         self.failed_move = None;
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, Some(to));
-        self.timeline.clear();
+        self.timeline.begin(Vec::new());
         let name = &step.config.node(to).name;
         self.become_role(step, Role::Releasing, cause, format!("{why}; to {name}"), Some(to));
     }

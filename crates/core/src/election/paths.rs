@@ -7,12 +7,10 @@
 //! (docs/decisions/0010-a-node-that-knows-it-is-deaf.md)
 
 use super::Core;
-use super::peer::Peer;
 use crate::model::event::OwnPath;
 use crate::model::ids::NodeIndex;
 use crate::model::settings::Config;
 use crate::model::time::Instant;
-use crate::wire::session::suspicion;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -23,17 +21,6 @@ pub(crate) struct Paths {
     own: Vec<OwnPath>,
     /// Addresses that this host refuses to send to, with what it says.
     refused: BTreeMap<SocketAddr, String>,
-}
-
-/// How this node hears one peer, as far as this host itself goes.
-#[derive(Debug, Default)]
-pub(crate) struct Hearing {
-    /// Why it cannot, and since when.
-    deaf: Option<(Instant, String)>,
-    /// The peer's silence counts no sooner.
-    counts_from: Instant,
-    /// The silence that was listened to from its beginning again, by when the peer was heard last before it.
-    listened_to: Option<Option<Instant>>,
 }
 
 impl Paths {
@@ -89,32 +76,5 @@ impl Core {
             let deaf = self.paths.deaf_to(&self.config, peer.node);
             peer.note_hearing(now, deaf);
         }
-    }
-}
-
-impl Peer {
-    /// Whoever can hear again listens for a whole dead time; but once in a silence, for a path that comes and goes must not keep
-    /// it waiting for a dead peer for ever: then it is the time in which the next heartbeat would come.
-    fn note_hearing(&mut self, now: Instant, deaf: Option<String>) {
-        let was = self.hearing.deaf.take();
-        if was.is_some() && deaf.is_none() {
-            let heard = Some(self.session.last_heard());
-            let again = self.hearing.listened_to == heard;
-            let listen = if again { suspicion(self.session.peer_interval()) } else { self.session.dead_time() };
-            self.hearing.listened_to = heard;
-            self.hearing.counts_from = self.hearing.counts_from.max(now + listen);
-        }
-        self.hearing.deaf = deaf.map(|why| (was.map_or(now, |(since, _)| since), why));
-    }
-
-    /// Since when, and why, this node can neither hear it nor be sure to be heard, if it is silent.
-    pub(crate) fn unheard(&self, now: Instant) -> Option<(Instant, &str)> {
-        let (since, why) = self.hearing.deaf.as_ref().filter(|_| !self.alive(now) && !self.gone)?;
-        Some((*since, why))
-    }
-
-    /// From when on its silence counts, as far as this host's own paths go.
-    pub(crate) fn listened_from(&self) -> Instant {
-        self.hearing.counts_from
     }
 }

@@ -1,13 +1,12 @@
 //! What is known of the other nodes: their sessions and what they said last.
 
-use crate::election::paths::Hearing;
 use crate::model::digest::Digest;
 use crate::model::ids::{BootId, NodeIndex, Target};
 use crate::model::role::Role;
 use crate::model::settings::Config;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
-use crate::wire::session::{Session, SessionState};
+use crate::wire::session::{Session, SessionState, suspicion};
 use crate::wire::{Entry, Flags};
 use std::collections::BTreeMap;
 
@@ -34,7 +33,7 @@ pub(crate) struct Peer {
     /// It said that it restarts, and may resume until then, whether or not it is back.
     pub(crate) expected_by: Option<Instant>,
     /// Whether this host lets us hear it.
-    pub(super) hearing: Hearing,
+    hearing: Hearing,
 }
 
 impl Peer {
@@ -90,6 +89,44 @@ impl Peer {
     /// It gives leadership in a group away.
     pub(crate) fn releases(&self, group: Tag, now: Instant) -> Option<&Entry> {
         self.says(group, now).filter(|e| e.role == Role::Releasing)
+    }
+}
+
+/// How this node hears one peer, as far as this host itself goes.
+#[derive(Debug, Default)]
+pub(crate) struct Hearing {
+    /// Why it cannot, and since when.
+    deaf: Option<(Instant, String)>,
+    /// The peer's silence counts no sooner.
+    counts_from: Instant,
+    /// The silence that was listened to from its beginning again, by when the peer was heard last before it.
+    listened_to: Option<Option<Instant>>,
+}
+
+impl Peer {
+    /// Whoever can hear again listens for a whole dead time; but once in a silence, for a path that comes and goes must not keep
+    /// it waiting for a dead peer for ever: then it is the time in which the next heartbeat would come.
+    pub(super) fn note_hearing(&mut self, now: Instant, deaf: Option<String>) {
+        let was = self.hearing.deaf.take();
+        if was.is_some() && deaf.is_none() {
+            let heard = Some(self.session.last_heard());
+            let again = self.hearing.listened_to == heard;
+            let listen = if again { suspicion(self.session.peer_interval()) } else { self.session.dead_time() };
+            self.hearing.listened_to = heard;
+            self.hearing.counts_from = self.hearing.counts_from.max(now + listen);
+        }
+        self.hearing.deaf = deaf.map(|why| (was.map_or(now, |(since, _)| since), why));
+    }
+
+    /// Since when, and why, this node can neither hear it nor be sure to be heard, if it is silent.
+    pub(crate) fn unheard(&self, now: Instant) -> Option<(Instant, &str)> {
+        let (since, why) = self.hearing.deaf.as_ref().filter(|_| !self.alive(now) && !self.gone)?;
+        Some((*since, why))
+    }
+
+    /// From when on its silence counts, as far as this host's own paths go.
+    pub(crate) fn listened_from(&self) -> Instant {
+        self.hearing.counts_from
     }
 }
 

@@ -5,9 +5,7 @@
 //! first packet on a new holder, and while we hold back it shows that the address is served.
 
 use super::Core;
-use super::drill::{Relay, Trace};
 use crate::model::action::{Action, Actions};
-use crate::model::ids::{Epoch, NodeIndex};
 use crate::model::role::Role;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
@@ -20,21 +18,6 @@ use std::time::Duration;
 const OFTEN: Duration = Duration::from_secs(1);
 /// For this long after a change.
 const WATCHFUL: Duration = Duration::from_secs(60);
-
-/// What one group's probes told.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Fabric {
-    nonce: [u8; 16],
-    next: Instant,
-    /// Watched closely, for a drill.
-    pub(crate) trace: Option<Trace>,
-    /// The last question that was passed on for a peer.
-    pub(crate) relay: Option<Relay>,
-    /// The term in which the first packet arrived here.
-    pub(crate) arrived: Option<Epoch>,
-    /// Who answered last, and when.
-    pub(crate) answered: Option<(NodeIndex, Instant)>,
-}
 
 impl Core {
     /// Sends the questions that are due.

@@ -12,32 +12,17 @@ use super::step_context::StepContext;
 use crate::model::ids::NodeIndex;
 use crate::model::time::Instant;
 use crate::wire::Flags;
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// What our own network showed of itself while a peer counted for nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Reach {
-    /// Per peer that is silent, or isolated by its own word: when the cloud first answered during that.
-    answered: BTreeMap<NodeIndex, Instant>,
-    /// Per peer that is heard and says that it is isolated: since when we hear that.
-    isolated: BTreeMap<NodeIndex, Instant>,
-}
 
 impl Group {
     /// Notes what the last reads say of our own network.
     pub(crate) fn note_reach(&mut self, step: &StepContext<'_>) {
         let answers: Vec<Option<Instant>> = self.reconcilers.iter().map(|l| l.answered_at).collect();
         let cut_off = answers.contains(&None);
+        let answers: Vec<Instant> = answers.into_iter().flatten().collect();
         for peer in step.peers.iter() {
             let since = self.counts_for_nothing_since(step, peer);
-            let kept = self.reach.answered.get(&peer.node).copied();
-            let answered = kept.into_iter().chain(answers.iter().flatten().copied()).filter(|at| *at >= since).min();
-            match answered {
-                Some(at) if !cut_off => self.reach.answered.insert(peer.node, at),
-                // An older answer is no answer during this silence; one that failed ends what it showed.
-                _ => self.reach.answered.remove(&peer.node),
-            };
+            self.reach.note(peer.node, since, &answers, cut_off);
         }
     }
 
@@ -47,10 +32,10 @@ impl Group {
         let silent = peer.session.suspected_at().filter(|at| *at <= step.now);
         let isolated = peer.entries.get(&self.tag).is_some_and(|e| e.flags.has(Flags::ISOLATED));
         if silent.is_some() || !isolated {
-            self.reach.isolated.remove(&peer.node);
+            self.reach.not_isolated(peer.node);
             return silent.unwrap_or(Instant::FAR_FUTURE);
         }
-        *self.reach.isolated.entry(peer.node).or_insert(step.now)
+        self.reach.heard_isolated(peer.node, step.now)
     }
 
     /// From when the silence of `node` counts; `None` if the cloud has not answered during it.
@@ -62,6 +47,6 @@ impl Group {
             return Some(step.now);
         }
         let listened: Duration = peer.session.peer_interval().saturating_mul(3) / 2;
-        self.reach.answered.get(&node).map(|at| (*at + listened).max(peer.listened_from()))
+        self.reach.answered(node).map(|at| (at + listened).max(peer.listened_from()))
     }
 }

@@ -1,7 +1,7 @@
 //! Taking over a new configuration without a change of role.
 
 use super::Core;
-use super::arbiter::keepalived::Vrrp;
+use super::arbiter::vrrp::Vrrp;
 use super::group::Group;
 use super::peer::Peer;
 use crate::model::action::{Action, Actions};

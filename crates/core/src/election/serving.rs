@@ -1,15 +1,14 @@
 //! What the role wants of the ownership reconcilers, and what they made of it.
 
-use super::active::AUDIT_AGE;
+use super::arbiter::superseded::AUDIT_AGE;
 use super::group::Group;
 use super::peer::Peer;
 use super::rank;
 use super::step_context::StepContext;
 use crate::model::action::Action;
 use crate::model::cloud::{CallClass, CallError};
-use crate::model::ids::{Epoch, HavipIndex, NodeIndex, Target};
+use crate::model::ids::{HavipIndex, NodeIndex, Target};
 use crate::model::role::{Cause, Role};
-use crate::model::time::Instant;
 use crate::reconcile::{Desired, Failure, HavipReconciler, LastRead, Local, Outcome, Place, Scope, Serve};
 use std::time::Duration;
 
@@ -32,13 +31,6 @@ const JUST_READ: Duration = Duration::from_millis(100);
 const PATIENCE_ALONE: Duration = Duration::from_secs(2);
 /// And while all are.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Whose term is known, and the read that a change of that is worth.
-#[derive(Debug, Default)]
-pub(crate) struct Term {
-    of: Option<(NodeIndex, Epoch)>,
-    read_at: Option<Instant>,
-}
 
 impl Group {
     /// What became of the claim so far, over all HAVIPs.
@@ -100,7 +92,7 @@ impl Group {
                 members: &members,
                 once_held: self.kept.once_held.contains(&havip.id),
                 read_every,
-                read_once: self.term.read_at,
+                read_once: self.reads.once(),
                 read_class,
                 patience,
             };
@@ -138,10 +130,9 @@ impl Group {
     pub(crate) fn note_wait(&mut self, step: &mut StepContext<'_>, error: &CallError) {
         let patience = self.patience(step);
         let Some(asked) = error.retry_after.filter(|asked| *asked > patience) else { return };
-        if self.wait_told.is_some_and(|at| step.now.since(at) < PATIENCE) {
+        if !self.reads.tells(step.now, PATIENCE) {
             return;
         }
-        self.wait_told = Some(step.now);
         let (what, asked, patience) = (&error.what, asked.as_secs(), patience.as_secs());
         let text = format!("{what}: the cloud asks for a pause of {asked} s; it is asked again after {patience} s");
         step.out.push(Action::Warn { group: Some(self.index), text });
@@ -180,10 +171,8 @@ impl Group {
             Some(peer) => peer.owns(self.tag, step.now).map(|e| (peer.node, e.epoch)),
             None => None,
         };
-        if of != self.term.of {
-            let after = if of.is_some() { BEGUN } else { ENDED.max(step.dead_time() * 2) };
-            self.term = Term { of, read_at: Some(step.now + after) };
-        }
+        let after = if of.is_some() { BEGUN } else { ENDED.max(step.dead_time() * 2) };
+        self.reads.note_term(of, step.now + after);
     }
 
     fn desired(&self, step: &mut StepContext<'_>) -> Desired {

@@ -10,20 +10,6 @@ use crate::model::event::OperationResult;
 use crate::model::ids::{NodeIndex, OperationId, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::time::Instant;
-use std::time::Duration;
-
-/// Steps kept of one timeline.
-const TIMELINE_MAX: usize = 64;
-/// Steps of a move that come in after its role was decided are its own for so long.
-pub(super) const LATE: Duration = Duration::from_secs(10);
-
-/// A move whose role is decided already.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Late {
-    /// When its timeline began.
-    pub(super) start: Instant,
-    pub(super) until: Instant,
-}
 
 impl Group {
     /// Adds a step to the running timeline, or to that of the move that has just ended.
@@ -33,13 +19,12 @@ impl Group {
 
     fn step_done_at(&mut self, step: &mut StepContext<'_>, at: Instant, what: String) {
         let entry = Step { at, what };
-        match self.late.filter(|late| self.role == Role::Active && step.now < late.until) {
-            Some(Late { start, .. }) => {
+        match self.timeline.late(step.now).filter(|_| self.role == Role::Active) {
+            Some(start) => {
                 let (group, epoch) = (self.index, self.epoch);
                 step.out.push(Action::RecordLate { group, epoch, start, step: entry });
             }
-            None if self.timeline.len() < TIMELINE_MAX => self.timeline.push(entry),
-            None => {}
+            None => self.timeline.add(entry),
         }
     }
 
@@ -47,7 +32,7 @@ impl Group {
     pub(crate) fn note_silence(&mut self, step: &StepContext<'_>, cause: Cause, peer: Option<NodeIndex>) {
         let Some(peer) = peer.and_then(|n| step.peers.of(n)).filter(|_| cause == Cause::PeerDead) else { return };
         let Some(heard) = peer.session.last_heard() else { return };
-        if self.timeline.first().is_some_and(|s| s.at == heard) {
+        if self.timeline.steps().first().is_some_and(|s| s.at == heard) {
             return;
         }
         let name = &step.config.node(peer.node).name;
@@ -58,7 +43,7 @@ impl Group {
             (suspected, format!("{name} suspected: a heartbeat is missing")),
             (dead.min(step.now), format!("{name} dead")),
         ];
-        self.timeline = past.map(|(at, what)| Step { at, what }).into();
+        self.timeline.begin(past.map(|(at, what)| Step { at, what }).into());
     }
 
     /// Effects of a claim that were begun in this step, each once.
@@ -73,8 +58,7 @@ impl Group {
         let steps: Vec<String> = writes.collect();
         for what in steps {
             // One that waits is asked for again and again.
-            let last = self.timeline.iter().rev().find(|s| s.what.ends_with(" queued") || s.what.ends_with(" sent"));
-            if last.is_none_or(|entry| entry.what != what) {
+            if self.timeline.last_write() != Some(what.as_str()) {
                 self.step_done(step, what);
             }
         }
@@ -91,20 +75,21 @@ impl Group {
 
     /// Whether an announcement would be the first one of this term.
     pub(crate) fn announces_first(&self) -> bool {
-        self.role.has_leadership() && self.announced != Some(self.epoch)
+        self.role.has_leadership() && !self.timeline.is_announced(self.epoch)
     }
 
     /// The kernel has sent an announcement of ours: the first one of a term is a step.
     pub(crate) fn note_announced(&mut self, step: &mut StepContext<'_>, address: std::net::Ipv4Addr) {
         if self.announces_first() {
-            self.announced = Some(self.epoch);
+            self.timeline.note_announced(self.epoch);
             self.step_done(step, format!("{address} announced"));
         }
     }
 
     /// The kernel has an address of ours.
     pub(crate) fn note_address(&mut self, step: &mut StepContext<'_>, address: Option<std::net::Ipv4Addr>) {
-        if let Some(address) = address.filter(|_| self.role == Role::Claiming || self.late.is_some()) {
+        if let Some(address) = address.filter(|_| self.role == Role::Claiming || self.timeline.of_this_term().is_some())
+        {
             self.step_done(step, format!("{address} added"));
         }
     }
@@ -123,7 +108,7 @@ impl Group {
             OperationResult::Instance(_) => return,
         };
         let written = matches!(result, OperationResult::Written(_));
-        let late = self.late.is_some_and(|late| step.now < late.until) && written;
+        let late = self.timeline.late(step.now).is_some() && written;
         if late || matches!(self.role, Role::Claiming | Role::Releasing) {
             self.step_done(step, what);
         }

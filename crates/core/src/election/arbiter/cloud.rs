@@ -3,8 +3,8 @@
 //! `claim.rs` asks here once everything else speaks for a claim. A read that is too old, or that was issued before
 //! the holder was so much as suspected, is no opinion.
 
-use crate::election::claim::{Verdict, Waiting};
 use crate::election::group::Group;
+use crate::election::group::waiting::{Verdict, Waiting};
 use crate::election::peer::Peer;
 use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};

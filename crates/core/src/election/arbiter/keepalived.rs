@@ -9,66 +9,16 @@
 //! follows whom keepalived keeps when the split ends, although that node hears of no change of its own state.
 
 use crate::election::Core;
-use crate::election::claim::Verdict;
 use crate::election::group::Group;
+use crate::election::group::waiting::Verdict;
 use crate::election::step_context::StepContext;
 use crate::model::action::Actions;
-use crate::model::event::{VrrpReport, VrrpSource};
+use crate::model::event::VrrpReport;
 use crate::model::ids::GroupIndex;
 use crate::model::role::Cause;
 use crate::model::time::Instant;
 use crate::model::vrrp::State;
 use crate::reconcile::HavipReconciler;
-
-/// What keepalived said last of the instance that a group follows.
-#[derive(Debug)]
-pub(crate) struct Vrrp {
-    said: Option<Said>,
-    /// Its MASTER gives no leadership against a node that is active.
-    spent: bool,
-}
-
-/// The state, and where it is from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Said {
-    pub(crate) report: VrrpReport,
-    /// Since when it is the same.
-    pub(crate) since: Instant,
-}
-
-impl Default for Vrrp {
-    /// What an earlier run knew was an earlier decision.
-    fn default() -> Self {
-        Self { said: None, spent: true }
-    }
-}
-
-impl Vrrp {
-    pub(crate) fn said(&self) -> Option<Said> {
-        self.said
-    }
-
-    fn state(&self) -> Option<State> {
-        self.said.map(|s| s.report.state)
-    }
-
-    /// Leadership that came with it is lost.
-    pub(crate) fn spend(&mut self) {
-        self.spent = true;
-    }
-
-    /// Whether this is a decision that nobody has acted on yet.
-    fn take(&mut self, now: Instant, report: VrrpReport) -> bool {
-        let before = self.state();
-        let since = self.said.filter(|s| s.report.state == report.state).map_or(now, |s| s.since);
-        self.said = Some(Said { report, since });
-        // Its own MASTER got lost on the way.
-        let missed = matches!(before, Some(State::Backup | State::Fault)) && report.source != VrrpSource::Kept;
-        let decision = report.state == State::Master && (report.decided || missed);
-        self.spent &= !decision;
-        decision
-    }
-}
 
 impl Core {
     pub(in crate::election) fn vrrp_reported(
@@ -114,7 +64,7 @@ impl Group {
 
     /// Whether an address of the last run may still be resumed with.
     pub(crate) fn vrrp_open(&self, step: &StepContext<'_>) -> bool {
-        self.vrrp_allows(step) || self.vrrp.said.is_none()
+        self.vrrp_allows(step) || self.vrrp.said().is_none()
     }
 
     /// Whether to claim on keepalived's word.
@@ -125,7 +75,7 @@ impl Group {
             Some(State::Master) => {}
             Some(other) => return Verdict::Wait(format!("keepalived is {other} for {vrrp}").into()),
         }
-        if !self.vrrp.spent {
+        if !self.vrrp.is_spent() {
             self.displaces = self.displaced_by_keepalived(step);
             let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some()).map(|p| p.node);
             return Verdict::Claim(Cause::VrrpMaster, format!("keepalived became MASTER for {vrrp}"), owner);
@@ -150,7 +100,7 @@ impl Group {
 
     /// Whether leadership rests on a decision that is not used up: it goes before everybody.
     pub(crate) fn decided(&self, step: &StepContext<'_>) -> bool {
-        self.arbiter(step).is_external() && !self.vrrp.spent
+        self.arbiter(step).is_external() && !self.vrrp.is_spent()
     }
 
     /// Whom this claim replaces: whoever the cloud named last, and whoever was active last.

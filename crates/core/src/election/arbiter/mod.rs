@@ -10,9 +10,10 @@ pub(super) mod keepalived;
 pub(super) mod lease;
 mod majority;
 pub(super) mod superseded;
+pub(super) mod vrrp;
 
-use super::claim::Verdict;
 use super::group::Group;
+use super::group::waiting::Verdict;
 use super::step_context::StepContext;
 use crate::model::ids::NodeIndex;
 use crate::model::role::Cause;

@@ -4,7 +4,6 @@
 //! second apart name another member; afterwards it holds back until something new is known, so
 //! that a lasting partition costs one move per wait and never a tug of war.
 
-use crate::election::active::AUDIT_AGE;
 use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, OperationId, Target};
 use crate::model::settings::Group;
@@ -13,6 +12,8 @@ use crate::reconcile::LastRead;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A read of the record counts for so long: without a peer the active node announces only on one this recent.
+pub(in crate::election) const AUDIT_AGE: Duration = Duration::from_secs(5);
 /// A read this soon after a write of ours proves nothing about others.
 const OWN_WRITE: Duration = Duration::from_secs(5);
 /// Two reads must be this far apart.

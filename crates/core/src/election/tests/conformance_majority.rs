@@ -32,7 +32,7 @@ fn who_asks_is_backup_until_a_majority_has_granted() {
     pair.run(SEC * 20);
     assert_eq!(pair.role(1), Role::Backup, "{}", pair.story());
     assert!(!pair.became(since, 1, Role::Claiming));
-    let asked = pair.core(1).groups[0].timeline.iter().any(|s| s.what.contains("asks a majority"));
+    let asked = pair.core(1).groups[0].timeline.steps().iter().any(|s| s.what.contains("asks a majority"));
     assert!(asked, "{:?}", pair.core(1).groups[0].timeline);
 }
 

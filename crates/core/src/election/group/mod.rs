@@ -1,22 +1,26 @@
 //! One group: its role, what it is based on, and the step that brings it up to date.
+//!
+//! What a group keeps is in parts, a file each below this one, and none of them knows the group. What it does about it is in
+//! `claim`, `active`, `handover`, `gating`, `serving` and the arbiters.
 
-use super::arbiter::keepalived::Vrrp;
+pub(crate) mod backoff;
+pub(crate) mod difference;
+pub(crate) mod fabric;
+pub(crate) mod gate;
+pub(crate) mod moves;
+pub(crate) mod plan;
+pub(crate) mod reach;
+pub(crate) mod reads;
+pub(crate) mod timeline;
+pub(crate) mod waiting;
+
 use super::arbiter::lease::{Lease, Voter};
 use super::arbiter::superseded::Superseded;
-use super::backoff::Backoff;
-use super::claim::Waiting;
-use super::gate::{Gate, Loss};
-use super::handover::{FailedMove, Plan};
-use super::moves::Moves;
-use super::probe::Fabric;
+use super::arbiter::vrrp::Vrrp;
 use super::rank;
-use super::reach::Reach;
-use super::serving::Term;
-use super::shadow::Shadow;
 use super::step_context::StepContext;
-use super::timeline::{LATE, Late};
 use crate::health::Health;
-use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Step, Transition};
+use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Transition};
 use crate::model::digest::Digest;
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::model::role::{Cause, Role};
@@ -24,7 +28,17 @@ use crate::model::settings::{Group as Settings, Interface, Member};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::reconcile::{HavipReconciler, Outcome};
+use backoff::Backoff;
+use difference::Observed;
+use fabric::Fabric;
+use gate::{Gate, Loss};
+use moves::Moves;
+use plan::{FailedMove, Plan};
+use reach::Reach;
+use reads::Reads;
 use std::time::Duration;
+use timeline::Timeline;
+use waiting::Waiting;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
@@ -59,10 +73,10 @@ pub(crate) struct Group {
     pub(crate) moves: Moves,
     pub(crate) backoff: Backoff,
     pub(crate) vrrp: Vrrp,
-    pub(crate) shadow: Shadow,
+    pub(crate) observed: Observed,
     pub(crate) plan: Plan,
     pub(crate) gate: Gate,
-    pub(crate) term: Term,
+    pub(crate) reads: Reads,
     /// Since when nobody is active and we could be.
     pub(crate) vacant_since: Option<Instant>,
     pub(crate) eligible_since: Option<Instant>,
@@ -81,9 +95,7 @@ pub(crate) struct Group {
     /// The holders that a claim under arbiter `cloud` displaces.
     pub(crate) displaces: Vec<String>,
     pub(crate) isolated_since: Option<Instant>,
-    /// When it was last said that the cloud asks for too long a pause.
-    pub(super) wait_told: Option<Instant>,
-    pub(crate) timeline: Vec<Step>,
+    pub(crate) timeline: Timeline,
     pub(crate) left: bool,
     /// Leadership came by a handover: the old holder still serves.
     pub(crate) planned: bool,
@@ -102,10 +114,6 @@ pub(crate) struct Group {
     pub(crate) renumbers_from: Instant,
     /// Since when there is one.
     pub(crate) outnumbered: Option<Instant>,
-    /// The term in which the addresses were announced first.
-    pub(super) announced: Option<Epoch>,
-    /// The move that ended with the present term: its steps may come in late.
-    pub(super) late: Option<Late>,
     notified: Option<NotifyState>,
     /// The numbers begin again: those of before are left aside until maintenance ends.
     pub(super) resets: bool,
@@ -148,10 +156,10 @@ impl Group {
             moves: Moves::default(),
             backoff: Backoff::default(),
             vrrp: Vrrp::default(),
-            shadow: Shadow::default(),
+            observed: Observed::default(),
             plan: Plan::default(),
             gate: Gate::default(),
-            term: Term::default(),
+            reads: Reads::default(),
             vacant_since: None,
             eligible_since: None,
             ineligible: None,
@@ -162,15 +170,12 @@ impl Group {
             postponed: false,
             displaces: vec![],
             isolated_since: None,
-            wait_told: None,
-            timeline: Vec::new(),
+            timeline: Timeline::default(),
             left: false,
             planned: false,
             ask_again_at: now,
             refusals: 0,
             fetch_until: None,
-            late: None,
-            announced: None,
             keep_for: None,
             fabric: Fabric::default(),
             moved_at: now,
@@ -358,13 +363,8 @@ impl Group {
         self.detail.clone_from(&detail);
         *step.changed = true;
         self.step_done(step, format!("{to} ({cause})"));
-        let timeline = match to {
-            Role::Claiming | Role::Releasing => self.timeline.clone(),
-            _ => std::mem::take(&mut self.timeline),
-        };
+        let timeline = self.timeline.decided(to, step.now);
         self.fetch_until = self.fetch_until.filter(|_| to == Role::Backup);
-        let start = timeline.first().map_or(step.now, |s| s.at);
-        self.late = (to == Role::Active).then_some(Late { start, until: step.now + LATE });
         let (group, epoch, at) = (self.index, self.epoch, step.now);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(step);

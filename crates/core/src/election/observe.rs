@@ -2,41 +2,24 @@
 //!
 //! Somebody else moves the HAVIP, keepalived with scripts, say. Whoever wants to know what havipd would have done runs it
 //! beside that: each disagreement between this election and the cloud's record is recorded when it is seen and when
-//! it ends. Only looks that are younger than the last change of who is elected are compared with it.
+//! it ends. Only reads that are younger than the last change of who is elected are compared with it.
 
 use super::group::Group;
+use super::group::difference::Difference;
 use super::step_context::StepContext;
 use crate::model::action::{Action, Transition};
-use crate::model::ids::{NodeIndex, Target};
+use crate::model::ids::Target;
 use crate::model::role::{Cause, Role};
-use crate::model::time::Instant;
-
-/// Where the cloud has it otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// Whom this election has active.
-    pub(crate) elected: Option<NodeIndex>,
-    /// Position of the HAVIP.
-    pub(crate) havip: usize,
-    /// Whom the cloud names.
-    pub(crate) holder: Option<String>,
-}
-
-/// The disagreement that lasts, if one does.
-#[derive(Debug, Default)]
-pub(crate) struct Shadow {
-    pub(crate) differs: Option<(Difference, Instant)>,
-}
 
 impl Group {
     /// Compares this election with the cloud's record, and records where they begin or cease to differ.
     pub(crate) fn compare_with_cloud(&mut self, step: &mut StepContext<'_>) {
         if !self.settings(step).observe {
-            self.shadow.differs = None;
+            self.observed.differs = None;
             return;
         }
         let Some(now) = self.difference(step) else { return };
-        let was = self.shadow.differs.as_ref();
+        let was = self.observed.differs.as_ref();
         if was.map(|(difference, _)| difference) == now.as_ref() {
             return;
         }
@@ -48,7 +31,7 @@ impl Group {
             ),
             (None, None) => return,
         };
-        self.shadow.differs = now.map(|difference| (difference, step.now));
+        self.observed.differs = now.map(|difference| (difference, step.now));
         let (at, group, role, epoch) = (step.now, self.index, self.role, self.epoch);
         let (from, to, peer, timeline) = (role, role, None, vec![]);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));

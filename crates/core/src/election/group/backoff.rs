@@ -1,6 +1,6 @@
 //! Waiting longer after each failure: claims that failed, addresses that could not be put.
 
-use super::step_context::StepContext;
+use crate::election::step_context::StepContext;
 use crate::model::role::Cause;
 use crate::model::time::Instant;
 use crate::reconcile::Failure;
