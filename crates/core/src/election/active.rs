@@ -2,6 +2,7 @@
 
 use super::arbiter::superseded::AUDIT_AGE;
 use super::group::Group;
+use super::group::state::State;
 use super::rank;
 use super::serving::holder_or_alone;
 use super::step_context::StepContext;
@@ -26,7 +27,7 @@ impl Group {
             return;
         }
         self.judge_isolation(step);
-        if !self.role.has_leadership() {
+        if !self.role().has_leadership() {
             return;
         }
         if let Outcome::Failed(failure) = self.outcome(step) {
@@ -34,7 +35,7 @@ impl Group {
             return;
         }
         if let Some(trouble) = self.lacking() {
-            self.plan.alarm(step, self.index, &format!("{trouble}; staying active"));
+            self.alarm(step, &format!("{trouble}; staying active"));
         }
         self.consider_handover(step);
     }
@@ -46,19 +47,23 @@ impl Group {
     /// the other arbiters once in a dead time is enough: of two that are active and do not hear each other, each hears
     /// through others what the other took.
     fn renumber(&mut self, step: &mut StepContext<'_>) {
-        if self.seen <= self.epoch {
-            self.outnumbered = None;
+        let (seen, epoch) = (self.seen, self.epoch);
+        let Some(term) = self.state.term_mut() else { return };
+        if seen <= epoch {
+            term.outnumbered = None;
             return;
         }
-        let heard = *self.outnumbered.get_or_insert(step.now) + suspicion(step.config.heartbeat.interval);
+        let heard = *term.outnumbered.get_or_insert(step.now) + suspicion(step.config.heartbeat.interval);
+        let again = heard.max(term.renumbers_from);
         let majority = self.arbiter(step).grants_leases();
         let short = majority && self.leadership_until(step) < step.now + step.dead_time() / 2;
-        let from = if majority { heard } else { heard.max(self.renumbers_from) };
+        let from = if majority { heard } else { again };
         if self.granted_to_another(step) || !(short || step.due(from)) {
             return;
         }
-        self.outnumbered = None;
-        self.renumbers_from = step.now + step.dead_time();
+        if let Some(term) = self.state.term_mut() {
+            (term.outnumbered, term.renumbers_from) = (None, step.now + step.dead_time());
+        }
         self.epoch = self.seen.next();
         self.seen = self.epoch;
         self.lease.renumber(self.epoch);
@@ -73,12 +78,12 @@ impl Group {
 
     /// Whom we replaced is back: should it fall silent again, it may be claiming.
     fn forget_displaced(&mut self, step: &StepContext<'_>) {
-        let mut displaces = std::mem::take(&mut self.displaces);
-        displaces.retain(|id| {
+        let mut term = self.state.take_term();
+        term.displaces.retain(|id| {
             let node = self.member_with(step, id);
             !node.and_then(|n| step.peers.of(n)).is_some_and(|p| p.up(step.now))
         });
-        self.displaces = displaces;
+        self.state = State::Active(term);
     }
 
     /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear, or one that nothing contradicts
@@ -120,12 +125,13 @@ impl Group {
         let silent = |l: &HavipReconciler| l.silence.filter(|(looks, _)| *looks > 1).map(|(_, since)| since);
         let no_cloud =
             self.reconcilers.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
-        self.isolated_since = match no_cloud {
-            Some(since) if no_peer && !settings.arbiter.grants_leases() => {
-                step.due(since + AUDIT_AGE).then_some(self.isolated_since.unwrap_or(step.now))
-            }
-            _ => None,
+        let isolated = match no_cloud {
+            Some(since) if no_peer && !settings.arbiter.grants_leases() => step.due(since + AUDIT_AGE),
+            _ => false,
         };
+        if let Some(term) = self.state.term_mut() {
+            term.isolated_since = isolated.then_some(term.isolated_since.unwrap_or(step.now));
+        }
         if was != self.isolated() {
             *step.changed = true;
             let text = if was { "isolated no longer" } else { "isolated: neither peers nor cloud answer" };
@@ -141,7 +147,7 @@ impl Group {
     }
 
     pub(crate) fn isolated(&self) -> bool {
-        self.isolated_since.is_some()
+        self.state.term().is_some_and(|term| term.isolated_since.is_some())
     }
 
     /// Whether a write of ours may not have been carried out yet: it would undo what a successor does. One that is not
@@ -155,11 +161,11 @@ impl Group {
         if self.releases(step) || self.write_on_its_way(step) {
             return;
         }
-        if let Some(node) = self.plan.take_order() {
+        if let Some(node) = self.state.term_mut().and_then(|term| term.ordered.take()) {
             return self.switch_over_to(step, node);
         }
         // Where keepalived elects it has reasons of its own.
-        if self.maintained() || step.stopping || self.arbiter(step).is_external() || !step.due(self.plan.retry_at()) {
+        if self.maintained() || step.stopping || self.arbiter(step).is_external() || !self.may_retry(step) {
             return;
         }
         let settings = self.settings(step);
@@ -171,7 +177,7 @@ impl Group {
                 // Who has no address serves nobody: like a dead holder it is replaced whatever the budget says.
                 self.hand_over_if_possible(step, cause, &text);
             } else if over {
-                self.plan.alarm(step, self.index, "a check fails, but max-moves is reached: staying");
+                self.alarm(step, "a check fails, but max-moves is reached: staying");
             } else if rank::successor(step, settings, self.tag).is_some() {
                 self.hand_over_if_possible(step, cause, &text);
             } else if settings.when_all_fail == HoldOrRelease::Release {
@@ -184,7 +190,7 @@ impl Group {
             self.hand_over(step, node, Cause::Switchover, &text);
         } else if let Some(node) = self.preemptor(step) {
             if over {
-                self.plan.alarm(step, self.index, "a better-ranked node is back, but max-moves is reached: staying");
+                self.alarm(step, "a better-ranked node is back, but max-moves is reached: staying");
             } else {
                 let name = &step.config.node(node).name;
                 let text = format!("{name} goes first in rank");
@@ -212,7 +218,7 @@ impl Group {
     /// Whether our entry asks the active node to hand over to us.
     pub(crate) fn wants(&self, step: &mut StepContext<'_>) -> bool {
         let settings = self.settings(step);
-        let (Role::Backup, true, Some(since)) = (self.role, settings.preempt, self.eligible_since) else {
+        let (Role::Backup, true, Some(since)) = (self.role(), settings.preempt, self.eligible_since) else {
             return false;
         };
         self.goes_before_active(step) && self.may_be_active(step) && step.due(since + settings.preempt_delay)
@@ -237,9 +243,9 @@ impl Group {
             && !self.is_drained()
             && !self.health.undecided
             && !step.stopping
-            && !self.left
+            && !self.leave.done
             && self.superseded.held.is_none()
-            && (self.role.has_leadership() || self.backoff.address_is_over(step.now))
+            && (self.role().has_leadership() || self.backoff.address_is_over(step.now))
             && self.claims_from(step) <= step.now
             && self.vrrp_allows(step)
     }

@@ -1,7 +1,8 @@
 //! Backup and Claiming: when leadership may be asked for, and what becomes of it.
 
 use super::group::Group;
-use super::group::waiting::{Verdict, Waiting};
+use super::group::state::{State, Term};
+use super::group::waiting::{Claim, Verdict, Waiting};
 use super::peer::Peer;
 use super::rank;
 use super::step_context::StepContext;
@@ -13,9 +14,9 @@ use crate::wire::{Entry, Flags};
 
 impl Group {
     pub(crate) fn step_backup(&mut self, step: &mut StepContext<'_>) {
-        if self.role == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
+        if self.role() == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
             self.lease.stop();
-            let again = self.backoff.claim_until(step.now).filter(|_| self.role == Role::Fault);
+            let again = self.backoff.claim_until(step.now).filter(|_| self.role() == Role::Fault);
             self.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
             return;
         }
@@ -36,7 +37,7 @@ impl Group {
                 }
                 self.waiting = why;
             }
-            Verdict::Claim(cause, why, peer) => self.request(step, cause, why, peer),
+            Verdict::Claim(claim) => self.request(step, claim),
         }
     }
 
@@ -52,15 +53,14 @@ impl Group {
             return self.may_claim_by_keepalived(step);
         }
         if let Some((node, text)) = self.offered(step) {
-            let planned = Cause::HandedOver;
-            return Verdict::Claim(planned, text, Some(node));
+            return Claim::new(Cause::HandedOver, text, Some(node)).into();
         }
         if let Some(reason) = self.somebody_else(step) {
             self.vacant_since = None;
             return Verdict::Wait(reason);
         }
         if self.resumes(step) {
-            return Verdict::Claim(Cause::Resumed, "the cloud still names us as holder".into(), None);
+            return Claim::new(Cause::Resumed, "the cloud still names us as holder", None).into();
         }
         if let Some(reason) = self.cold_start(step) {
             return Verdict::Wait(reason);
@@ -77,7 +77,7 @@ impl Group {
     /// A node that could not hear a peer, and can again, listens before it takes that silence for death: the votes of others
     /// may be here before the peer's next heartbeat. (I12, `peer-dead`; seed 81124)
     fn still_listening(&self, step: &mut StepContext<'_>, verdict: &Verdict) -> Option<Waiting> {
-        let Verdict::Claim(Cause::PeerDead, _, Some(node)) = verdict else { return None };
+        let Verdict::Claim(Claim { cause: Cause::PeerDead, peer: Some(node), .. }) = verdict else { return None };
         let until = step.peers.of(*node)?.listened_from();
         if step.due(until) {
             return None;
@@ -90,7 +90,7 @@ impl Group {
 
     /// What keeps this node from claiming whatever the others do.
     fn barred(&self, step: &mut StepContext<'_>) -> Option<Waiting> {
-        if step.stopping || self.left {
+        if step.stopping || self.leave.done {
             return Some("this daemon is stopping".into());
         }
         if !self.drain_known {
@@ -253,7 +253,7 @@ impl Group {
         })
     }
 
-    pub(super) fn reason_for_vacancy(&self, step: &StepContext<'_>) -> Verdict {
+    pub(super) fn reason_for_vacancy(&self, step: &StepContext<'_>) -> Claim {
         let last = self.settings(step).members.iter().find_map(|m| {
             let peer = step.peers.of(m.node)?;
             let entry = peer.entries.get(&self.tag)?;
@@ -267,28 +267,21 @@ impl Group {
                     () if entry.flags.has(Flags::ISOLATED) => (Cause::PeerIsolated, "has neither peers nor cloud"),
                     () => (Cause::PeerDead, "is silent for its dead time"),
                 };
-                Verdict::Claim(cause, format!("{name} was active and {how}"), Some(peer.node))
+                Claim::new(cause, format!("{name} was active and {how}"), Some(peer.node))
             }
-            None if self.arbiter(step).is_external() => {
-                Verdict::Claim(Cause::NoActive, "nobody is active".into(), None)
-            }
-            None => Verdict::Claim(Cause::NoActive, "nobody is active and we are first in rank".into(), None),
+            None if self.arbiter(step).is_external() => Claim::new(Cause::NoActive, "nobody is active", None),
+            None => Claim::new(Cause::NoActive, "nobody is active and we are first in rank", None),
         }
     }
 
     /// Leadership was granted: the term begins.
-    pub(super) fn begin_claim(
-        &mut self,
-        step: &mut StepContext<'_>,
-        cause: Cause,
-        why: String,
-        peer: Option<NodeIndex>,
-    ) {
+    pub(super) fn begin_claim(&mut self, step: &mut StepContext<'_>, claim: Claim) {
+        let Claim { cause, why, peer, displaces } = claim;
         self.seen = self.seen.max(self.epoch);
         self.reserve_epochs(step);
         self.refusals = 0;
-        self.planned = cause == Cause::HandedOver;
-        let settled = self.planned && peer.is_some_and(|p| self.peer_settled(step, p));
+        let planned = cause == Cause::HandedOver;
+        let settled = planned && peer.is_some_and(|p| self.peer_settled(step, p));
         if self.kept.preemption_suspended != settled {
             self.kept.preemption_suspended = settled;
             *step.persist = true;
@@ -298,7 +291,7 @@ impl Group {
         self.note_silence(step, cause, peer);
         let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
         self.step_done(step, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
-        self.become_role(step, Role::Claiming, cause, why, peer);
+        self.become_role(step, State::Claiming(Term::new(planned, displaces)), cause, why, peer);
     }
 
     /// After a switchover the suspension of preemption goes with leadership; an unplanned move ends it.
@@ -325,7 +318,8 @@ impl Group {
                     false => "the cloud was read back to name this node",
                 };
                 let detail = detail.to_owned();
-                self.become_role(step, Role::Active, Cause::Confirmed, detail, None);
+                let term = self.state.take_term();
+                self.become_role(step, State::Active(term), Cause::Confirmed, detail, None);
             }
             Outcome::Rival(by) => {
                 let node = self.member_with(step, &by);

@@ -175,7 +175,7 @@ impl Group {
         // A drained node is often stopped next; its vote may be one that is needed.
         let vote =
             self.no_majority_without_us(step).map_or_else(String::new, |why| format!("; keep it running: {why}"));
-        let text = match (self.role, successor) {
+        let text = match (self.role(), successor) {
             (Role::Backup | Role::Fault, _) => "drained: stays ineligible".into(),
             (Role::Releasing, _) => "drained: hands over and stays ineligible".into(),
             (Role::Claiming | Role::Active, _) if self.maintained() => {

@@ -55,7 +55,7 @@ impl Core {
     pub(super) fn trace_due(&mut self, now: Instant, actions: &mut Actions) {
         let me = self.peers.me();
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
-            let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
+            let serves = matches!(group.role(), Role::Claiming | Role::Active | Role::Releasing);
             let Some(trace) = group.fabric.trace.as_mut().filter(|t| now < t.until) else { continue };
             if now < trace.next {
                 self.timers.wake(trace.next);
@@ -93,7 +93,7 @@ impl Core {
     pub(super) fn pass_on(&mut self, path: usize, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
         let me = self.peers.me();
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
-            let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
+            let serves = matches!(group.role(), Role::Claiming | Role::Active | Role::Releasing);
             let at = settings.havips.iter().position(|h| Tag::havip(&h.id) == probe.havip);
             let address = |i: usize| group.reconcilers[i].address.ip.filter(|_| group.reconcilers[i].address.wanted);
             let Some(ip) = at.filter(|_| !serves).and_then(address) else { continue };
@@ -155,18 +155,18 @@ impl Group {
     /// An operator here wants leadership, which a peer has.
     pub(crate) fn fetch(&mut self, step: &mut StepContext<'_>) -> Reply {
         let name = &self.settings(step).name;
-        if self.role == Role::Active {
+        if self.role() == Role::Active {
             return Reply::Done(format!("{name} is active here already"));
         }
         if self.maintained() {
             let text = format!("{name} is in maintenance; havipctl maintenance {name} off ends it");
             return Reply::Refused(text);
         }
-        if self.role != Role::Backup || !self.may_be_active(step) {
+        if self.role() != Role::Backup || !self.may_be_active(step) {
             let why = match self.membership(step) {
                 None => "it is no member",
                 Some(member) if member.witness => "it is a witness",
-                Some(_) if self.role == Role::Fault => &self.detail,
+                Some(_) if self.role() == Role::Fault => &self.detail,
                 Some(_) if self.waiting.text.is_empty() => "it is not eligible yet",
                 Some(_) => &self.waiting.text,
             };
@@ -183,7 +183,7 @@ impl Group {
 
     /// Whether our entry asks for leadership on behalf of an operator.
     pub(crate) fn fetches(&self, step: &mut StepContext<'_>) -> bool {
-        let asked = self.role == Role::Backup && self.fetch_until.is_some_and(|until| !step.due(until));
+        let asked = self.role() == Role::Backup && self.fetch_until.is_some_and(|until| !step.due(until));
         asked && self.may_be_active(step) && !self.maintained()
     }
 

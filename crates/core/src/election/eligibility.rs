@@ -1,6 +1,7 @@
 //! Whether this node could be active at all, and if not, why and what to do about it.
 
 use super::group::Group;
+use super::group::state::State;
 use super::step_context::StepContext;
 use crate::model::action::Action;
 use crate::model::ids::Epoch;
@@ -18,16 +19,16 @@ impl Group {
         self.ineligible = fault;
         // `preempt-delay` counts from when nothing at all stood in the way.
         self.eligible_since = if self.may_be_active(step) { self.eligible_since.or(Some(step.now)) } else { None };
-        match (&self.ineligible, self.role) {
+        match (&self.ineligible, self.role()) {
             (Some((cause, text)), Role::Backup) => {
                 let (cause, text) = (*cause, text.clone());
-                self.become_role(step, Role::Fault, cause, text, None);
+                self.become_role(step, State::Fault, cause, text, None);
             }
             (None, Role::Fault) => {
                 // A start goes on where it was: an address of the last run may still be resumed with.
                 let starting = self.cause == Cause::NoIdentity && self.epoch == Epoch(0);
                 let cause = if starting { Cause::Started } else { Cause::Recovered };
-                self.become_role(step, Role::Backup, cause, "the reason is gone".into(), None);
+                self.become_role(step, State::Backup, cause, "the reason is gone".into(), None);
             }
             _ => {}
         }
@@ -35,7 +36,7 @@ impl Group {
 
     /// Notes whether the addresses that leadership gives us can be put on this host.
     fn judge_addresses(&mut self, step: &mut StepContext<'_>) {
-        if !self.role.has_leadership() {
+        if !self.role().has_leadership() {
             return;
         }
         let settings = self.settings(step);
@@ -63,7 +64,7 @@ impl Group {
                 || p.releases(self.tag, step.now).is_some()
                 || p.says(self.tag, step.now).is_some_and(|e| e.flags.has(Flags::ELIGIBLE))
         };
-        let bars = self.role.has_leadership() || step.peers.iter().any(able);
+        let bars = self.role().has_leadership() || step.peers.iter().any(able);
         (bars && !self.arbiter(step).is_external()).then_some((Cause::AddressFailed, text))
     }
 
@@ -107,7 +108,7 @@ impl Group {
             return Some((cause, text));
         }
         // A holder that restarts with the new file goes on as one: in maintenance the files differ for a while.
-        let goes_on = self.role.has_leadership() || (self.maintained() && self.may_yet_resume(step));
+        let goes_on = self.role().has_leadership() || (self.maintained() && self.may_yet_resume(step));
         if !goes_on
             && let Some(text) =
                 self.mismatch(step).or_else(|| self.adoption_waits.clone().filter(|_| !self.maintained()))
@@ -131,7 +132,7 @@ impl Group {
     ///
     /// With leadership it is an alarm: an error proves nothing, and an address that nobody else can have does no harm.
     fn cloud_fault(&self) -> Option<(Cause, String)> {
-        if self.role.has_leadership() {
+        if self.role().has_leadership() {
             return None;
         }
         let gone = self.reconcilers.iter().all(HavipReconciler::missing);

@@ -31,7 +31,7 @@ impl Group {
     /// What a claim does about the address.
     pub(crate) fn local(&self, step: &StepContext<'_>) -> Local {
         match self.cause {
-            _ if self.role != Role::Claiming || !self.gate_closed(step) => Local::Serve,
+            _ if self.role() != Role::Claiming || !self.gate_closed(step) => Local::Serve,
             // The address may still be served here: by the last run of this daemon, or by the term that was to be handed over.
             Cause::Resumed | Cause::HandoverFailed => Local::KeepIfThere,
             _ => Local::Nothing,
@@ -52,7 +52,7 @@ impl Group {
             }
             let here = matches!(self.cause, Cause::Resumed | Cause::HandoverFailed);
             let other = if here { Some(step.config.local) } else { self.moves.owner() };
-            let (cause, planned) = (self.cause, self.planned);
+            let (cause, planned) = (self.cause, self.state.term().is_some_and(|term| term.planned));
             let timeout = settings.before_active_timeout;
             self.begin_run(step, GateKind::BeforeActive, argv.clone(), (cause, other, planned, timeout), String::new());
             self.step_done(step, "before-active begins".to_owned());

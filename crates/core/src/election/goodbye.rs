@@ -29,7 +29,7 @@ impl Core {
     pub fn goodbye_basis(&self) -> (Vec<BootId>, Vec<bool>) {
         let peers = self.peers.iter().map(|p| p.session.peer_boot().unwrap_or(BootId::NONE));
         let boots = std::iter::once(self.boot).chain(peers).collect();
-        (boots, self.groups.iter().map(|g| g.role.has_leadership()).collect())
+        (boots, self.groups.iter().map(|g| g.role().has_leadership()).collect())
     }
 
     /// The last word to every peer that has proven itself, in the order in which it is to be sent.
@@ -89,7 +89,7 @@ impl Core {
             Some(Entry {
                 group: g.tag,
                 // Who had leadership gives it away, to nobody in particular.
-                role: if g.role.has_leadership() { Role::Releasing } else { Role::Backup },
+                role: if g.role().has_leadership() { Role::Releasing } else { Role::Backup },
                 flags: Flags::DECLINES,
                 priority: member.priority,
                 effective: member.priority.into(),

@@ -2,7 +2,8 @@
 
 use super::group::Group;
 use super::group::gate::Gate;
-use super::group::plan::{FailedMove, Leaving, Plan};
+use super::group::leave::{FailedMove, Leaving};
+use super::group::state::{Handover, Stage, State, Term};
 use super::rank;
 use super::step_context::StepContext;
 use super::succession;
@@ -11,6 +12,7 @@ use crate::model::event::Reply;
 use crate::model::ids::NodeIndex;
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{OnRestart, OnStop};
+use crate::model::time::Instant;
 use crate::wire::Flags;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ impl Group {
                 true
             }
             None => {
-                self.plan.alarm(step, self.index, &format!("{why}: nobody can take over; staying active"));
+                self.alarm(step, &format!("{why}: nobody can take over; staying active"));
                 false
             }
         }
@@ -45,35 +47,35 @@ impl Group {
         if self.reconcilers.iter().any(crate::reconcile::HavipReconciler::is_writing) {
             step.out.push(Action::CancelWrites { group: self.index });
         }
-        let leaving = self.plan.leaving;
-        self.plan = Plan {
-            to: Some(to),
+        let handover = Handover {
             began: step.now,
             until: step.now + settings.handover_timeout + Gate::patience(settings),
-            claim_by: step.now + (step.dead_time() * 2).min(settings.handover_timeout),
-            leaving,
-            ..Plan::default()
+            stage: Stage::Offered { to, claim_by: step.now + (step.dead_time() * 2).min(settings.handover_timeout) },
         };
         self.failed_move = None;
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, Some(to));
         self.timeline.begin(Vec::new());
         let name = &step.config.node(to).name;
-        self.become_role(step, Role::Releasing, cause, format!("{why}; to {name}"), Some(to));
+        self.become_role(step, State::Releasing(handover), cause, format!("{why}; to {name}"), Some(to));
     }
 
     pub(crate) fn step_releasing(&mut self, step: &mut StepContext<'_>) {
+        let Some(Handover { began, until, stage }) = self.state.handover().cloned() else { return };
         let owner = step
             .peers
             .iter()
             .find(|p| p.owns(self.tag, step.now).is_some_and(|e| e.epoch > self.epoch && e.flags.has(Flags::SERVING)));
         if let Some(owner) = owner {
             let (node, name) = (owner.node, &step.config.node(owner.node).name);
-            let text = format!("{name} took over in {} ms", step.now.since(self.plan.began).as_millis());
+            let text = format!("{name} took over in {} ms", step.now.since(began).as_millis());
             self.end_handover(step, Cause::HandoverComplete, text, Some(node));
             return;
         }
-        let Some(to) = self.plan.to else { return self.step_taking_back(step) };
+        let (to, claim_by) = match stage {
+            Stage::Offered { to, claim_by } => (to, claim_by),
+            Stage::TakingBack { why, displaces } => return self.step_taking_back(step, until, why, displaces),
+        };
         let peer = step.peers.of(to);
         let entry = peer.and_then(|p| p.says(self.tag, step.now));
         let up = peer.is_some_and(|p| p.up(step.now));
@@ -87,17 +89,17 @@ impl Group {
                 }
             }
             () if !up && !claiming => "is not heard any more".to_owned(),
-            () if !claiming && step.due(self.plan.claim_by) => "did not claim in time".to_owned(),
-            () if step.due(self.plan.until) => "did not serve within handover-timeout".to_owned(),
+            () if !claiming && step.due(claim_by) => "did not claim in time".to_owned(),
+            () if step.due(until) => "did not serve within handover-timeout".to_owned(),
             () => return,
         };
         let why = format!("{} {reason}", step.config.node(to).name);
         self.failed_move = Some(FailedMove { to, why: reason, at: step.now });
-        self.take_back(step, to, why);
+        self.take_back(step, began, to, why);
     }
 
     /// Leadership goes back to us, as a new claim: at once, or when a majority has granted it.
-    fn take_back(&mut self, step: &mut StepContext<'_>, to: NodeIndex, why: String) {
+    fn take_back(&mut self, step: &mut StepContext<'_>, began: Instant, to: NodeIndex, why: String) {
         if step.stopping {
             self.end_handover(step, Cause::HandoverFailed, why, Some(to));
             return;
@@ -106,39 +108,35 @@ impl Group {
         self.moves.note_owner(step.now, to, self.seen);
         self.epoch = self.seen.next();
         self.seen = self.epoch;
-        self.plan.to = None;
-        self.plan.failed = why;
-        self.plan.until = step.now + step.dead_time() * 2;
-        self.displaces = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
+        let displaces: Vec<String> = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
+        let until = step.now + step.dead_time() * 2;
+        let stage = Stage::TakingBack { why: why.clone(), displaces: displaces.clone() };
+        self.state = State::Releasing(Handover { began, until, stage });
         if self.arbiter(step).grants_leases() {
             self.lease.begin(step.now, self.epoch);
             *step.changed = true;
         }
-        self.step_taking_back(step);
+        self.step_taking_back(step, until, why, displaces);
     }
 
     /// Keeps the address until leadership is back; without it, two leases at most.
-    fn step_taking_back(&mut self, step: &mut StepContext<'_>) {
+    fn step_taking_back(&mut self, step: &mut StepContext<'_>, until: Instant, why: String, displaces: Vec<String>) {
         let settings = self.settings(step);
         let majority = settings.arbiter.grants_leases();
         let granted = self.lease.until(step.now, settings.members.len()).is_some();
         if !majority || granted {
-            let retry_at = step.now + RETRY.max(step.dead_time());
-            let why = std::mem::take(&mut self.plan.failed);
-            self.plan = Plan { retry_at, leaving: self.plan.leaving, ..Plan::default() };
-            self.planned = false;
-            self.become_role(step, Role::Claiming, Cause::HandoverFailed, why, None);
-        } else if step.due(self.plan.until) {
+            let mut term = Term::new(false, displaces);
+            term.retry_at = step.now + RETRY.max(step.dead_time());
+            self.become_role(step, State::Claiming(term), Cause::HandoverFailed, why, None);
+        } else if step.due(until) {
             self.lease.stop();
-            let why = std::mem::take(&mut self.plan.failed);
             self.end_handover(step, Cause::HandoverFailed, why, None);
         }
     }
 
     fn end_handover(&mut self, step: &mut StepContext<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
-        self.plan = self.plan.after();
         self.vacant_since = None;
-        self.become_role(step, Role::Backup, cause, text, peer);
+        self.become_role(step, State::Backup, cause, text, peer);
     }
 
     /// An operator's switchover.
@@ -149,10 +147,10 @@ impl Group {
         };
         self.kept.preemption_suspended = true;
         *step.persist = true;
-        if self.write_on_its_way(step) {
-            self.plan.ordered = Some(candidate);
-        } else {
-            self.hand_over(step, candidate, Cause::Switchover, "an operator asked for it");
+        let waits = self.write_on_its_way(step);
+        match self.state.term_mut() {
+            Some(term) if waits => term.ordered = Some(candidate),
+            _ => self.hand_over(step, candidate, Cause::Switchover, "an operator asked for it"),
         }
         let (name, to) = (&self.settings(step).name, &step.config.node(candidate).name);
         Reply::Done(format!("{name} is being handed over to {to}"))
@@ -188,7 +186,7 @@ impl Group {
             let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp);
             return Err(Reply::Refused(text));
         }
-        if self.role != Role::Active {
+        if self.role() != Role::Active {
             let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());
             let who = owner.map_or("no node that is heard", |p| step.config.node(p.node).name.as_str());
             return Err(Reply::Refused(format!("{name} is active on {who}, not here: run it there")));
@@ -250,58 +248,78 @@ impl Group {
         // keepalived elects: nobody else can take over on our word.
         let hand_over = hand_over && !self.arbiter(step).is_external();
         let keep = restart || settings.on_stop != OnStop::Release;
-        if self.role == Role::Releasing {
-            self.plan.leaving = Some(Leaving::HandingOver);
+        if self.role() == Role::Releasing {
+            self.leave.how = Some(Leaving::HandingOver);
             return;
         }
-        if self.role == Role::Active && hand_over && self.hand_over_if_possible(step, Cause::Stopping, "stopping") {
-            self.plan.leaving = Some(Leaving::HandingOver);
+        if self.role() == Role::Active && hand_over && self.hand_over_if_possible(step, Cause::Stopping, "stopping") {
+            self.leave.how = Some(Leaving::HandingOver);
             return;
         }
-        if self.role == Role::Active && keep {
+        if self.role() == Role::Active && keep {
             self.close_gate(step);
-            self.plan.leaving = Some(Leaving::Keeping { since: step.now });
-            self.keep_for = Some(self.pace(step.config, step.digest).keep_for);
+            self.leave.how = Some(Leaving::Keeping { since: step.now });
+            self.leave.keep_for = Some(self.pace(step.config, step.digest).keep_for);
             *step.changed = true;
             return;
         }
-        if self.role.has_leadership() {
+        if self.role().has_leadership() {
             self.lose(step, Role::Backup, Cause::Stopping, "stopping".into(), None);
         }
-        self.plan.leaving = Some(Leaving::Done);
+        self.leave.how = Some(Leaving::Done);
     }
 
     /// `before-release` forbids the handover of a daemon that leaves: as if nobody could take over.
     pub(super) fn stay_and_leave(&mut self, step: &mut StepContext<'_>) {
-        self.plan.leaving = Some(Leaving::Keeping { since: step.now });
-        self.keep_for = Some(self.pace(step.config, step.digest).keep_for);
+        self.leave.how = Some(Leaving::Keeping { since: step.now });
+        self.leave.keep_for = Some(self.pace(step.config, step.digest).keep_for);
         *step.changed = true;
     }
 
     /// No planned move before so long after this one, which failed.
     pub(super) fn move_failed(&mut self, step: &StepContext<'_>, to: NodeIndex, why: String) {
         self.failed_move = Some(FailedMove { to, why, at: step.now });
-        self.plan.retry_at = step.now + RETRY.max(step.dead_time());
+        if let Some(term) = self.state.term_mut() {
+            term.retry_at = step.now + RETRY.max(step.dead_time());
+        }
+    }
+
+    /// Whether a planned move may be made again, after one that failed.
+    pub(super) fn may_retry(&self, step: &mut StepContext<'_>) -> bool {
+        self.state.term().is_none_or(|term| step.due(term.retry_at))
+    }
+
+    /// Says, now and then, that something is amiss though this node stays active.
+    pub(super) fn alarm(&mut self, step: &mut StepContext<'_>, text: &str) {
+        let group = self.index;
+        if let Some(term) = self.state.term_mut() {
+            term.alarm(step, group, text);
+        }
+    }
+
+    /// Whether the addresses stay where they are although the role would not keep them: this node is leaving.
+    pub(super) fn leaves_address(&self) -> bool {
+        self.leave.how == Some(Leaving::HandingOver) && self.cause == Cause::HandoverFailed
     }
 
     /// Ends the group's part once nothing is left to wait for.
     pub(crate) fn leave_when_told(&mut self, step: &mut StepContext<'_>) {
-        let Some(leaving) = self.plan.leaving else { return };
-        if self.left {
+        let Some(leaving) = self.leave.how else { return };
+        if self.leave.done {
             return;
         }
         match leaving {
             // ⚠ What keeps its lease until its gate has ended has not left yet.
-            Leaving::Done if self.role.has_leadership() => return,
+            Leaving::Done if self.role().has_leadership() => return,
             Leaving::Done => {}
-            Leaving::HandingOver if self.role == Role::Releasing || self.gate.runs() => return,
-            Leaving::HandingOver if self.role.has_leadership() => return self.begin_leaving(step, false),
+            Leaving::HandingOver if self.role() == Role::Releasing || self.gate.runs() => return,
+            Leaving::HandingOver if self.role().has_leadership() => return self.begin_leaving(step, false),
             Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(step),
             Leaving::HandingOver => {}
             // What was to be kept is lost: there is nothing to leave for the next start.
-            Leaving::Keeping { .. } if !self.role.has_leadership() => self.keep_for = None,
+            Leaving::Keeping { .. } if !self.role().has_leadership() => self.leave.keep_for = None,
             Leaving::Keeping { since } => {
-                let long = step.now + self.keep_for.unwrap_or_default() / 2;
+                let long = step.now + self.leave.keep_for.unwrap_or_default() / 2;
                 let settings = self.settings(step);
                 let lease = self.lease.until(step.now, settings.members.len());
                 let granted = !settings.arbiter.grants_leases() || lease.is_some_and(|until| until >= long);
@@ -311,7 +329,7 @@ impl Group {
                 self.leave_address(step);
             }
         }
-        self.left = true;
+        self.leave.done = true;
         self.notify(step);
         *step.changed = true;
     }
@@ -319,7 +337,7 @@ impl Group {
     /// Leaves the addresses under their kernel lifetime of `keep-for`.
     fn leave_address(&mut self, step: &mut StepContext<'_>) {
         let settings = self.settings(step);
-        let keep_for = *self.keep_for.get_or_insert(self.pace(step.config, step.digest).keep_for);
+        let keep_for = *self.leave.keep_for.get_or_insert(self.pace(step.config, step.digest).keep_for);
         if settings.observe {
             return;
         }

@@ -79,7 +79,7 @@ impl Group {
         }
         self.resets = true;
         if high > Epoch::CREDIBLE {
-            self.epoch = Epoch(u64::from(self.role.has_leadership()));
+            self.epoch = Epoch(u64::from(self.role().has_leadership()));
             self.seen = self.epoch;
             self.kept.epoch_reserved = 0;
             self.lease.begin_again(self.epoch);

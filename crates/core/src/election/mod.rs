@@ -344,10 +344,10 @@ impl Core {
                 return;
             }
             for _ in 0..SETTLE_MAX {
-                let before = (group.role, group.epoch);
+                let before = (group.role(), group.epoch);
                 step.timers.begin(timer);
                 group.step(step);
-                if before == (group.role, group.epoch) {
+                if before == (group.role(), group.epoch) {
                     break;
                 }
             }

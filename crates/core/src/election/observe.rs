@@ -32,7 +32,7 @@ impl Group {
             (None, None) => return,
         };
         self.observed.differs = now.map(|difference| (difference, step.now));
-        let (at, group, role, epoch) = (step.now, self.index, self.role, self.epoch);
+        let (at, group, role, epoch) = (step.now, self.index, self.role(), self.epoch);
         let (from, to, peer, timeline) = (role, role, None, vec![]);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
     }
@@ -42,7 +42,7 @@ impl Group {
         // Before anybody was ever elected there is nothing to compare.
         self.moves.owner()?;
         let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some()).map(|p| p.node);
-        let elected = if self.role == Role::Active { Some(step.config.local) } else { owner };
+        let elected = if self.role() == Role::Active { Some(step.config.local) } else { owner };
         let target = elected.and_then(|n| step.target_of(n)).map(Target::id);
         for (havip, l) in self.reconcilers.iter().enumerate() {
             let read = l.read.as_ref().filter(|r| r.issued >= self.moved_at)?;

@@ -28,7 +28,7 @@ impl Core {
         for group in &mut self.groups {
             let settings = &self.config.groups[group.index.0];
             let member = settings.member(self.config.local).is_some_and(|m| !m.witness);
-            let serves = matches!(group.role, Role::Claiming | Role::Active | Role::Releasing);
+            let serves = matches!(group.role(), Role::Claiming | Role::Active | Role::Releasing);
             if !member || serves || settings.observe {
                 group.fabric.next = now;
                 continue;

@@ -289,7 +289,7 @@ impl Core {
         let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
         self.each_group(now, actions, |group, step| {
             let here = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if here && group.role.has_leadership() && group.fabric.arrived != Some(group.epoch) {
+            if here && group.role().has_leadership() && group.fabric.arrived != Some(group.epoch) {
                 group.fabric.arrived = Some(group.epoch);
                 group.step_done(step, format!("first packet here: the fabric probe of {from}"));
             }

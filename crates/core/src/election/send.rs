@@ -3,6 +3,7 @@
 use super::Core;
 use super::arbiter::lease::LeaseRequest;
 use super::group::Group;
+use super::group::state::Handover;
 use super::peer::Peer;
 use super::step_context::StepContext;
 use crate::model::action::{Action, Actions, KeptGrant};
@@ -148,7 +149,7 @@ impl Core {
         let group = &mut self.groups[i];
         group.lease.requested_since()?;
         let usual = group.pace(&self.config, self.digest).lease;
-        let lease = group.keep_for.map_or(usual, |long| long.max(usual));
+        let lease = group.leave.keep_for.map_or(usual, |long| long.max(usual));
         group.lease.state(now, lease);
         Some(lease)
     }
@@ -272,10 +273,10 @@ impl Core {
 
     /// Says good-bye once every group has left: for good, or until the next start.
     pub(super) fn exit_when_left(&mut self, now: Instant, actions: &mut Actions) {
-        if !self.stopping || self.exited || !self.groups.iter().all(|g| g.left) {
+        if !self.stopping || self.exited || !self.groups.iter().all(|g| g.leave.done) {
             return;
         }
-        let kept = self.groups.iter().filter_map(|g| g.keep_for).max();
+        let kept = self.groups.iter().filter_map(|g| g.leave.keep_for).max();
         self.sender.leave(kept.map_or(Leaving::Gone, Leaving::Restarting));
         let peers: Vec<NodeIndex> = self.peers.iter().map(|p| p.node).collect();
         for node in peers {
@@ -300,7 +301,7 @@ impl Group {
         let settings = self.settings(step);
         let offered = self.offered(step).is_some();
         let able = self.may_be_active(step);
-        let serving = self.role == Role::Active && self.reconcilers.iter().all(|l: &HavipReconciler| l.address.on());
+        let serving = self.role() == Role::Active && self.reconcilers.iter().all(|l: &HavipReconciler| l.address.on());
         let cloud = self.reconcilers.iter().all(|l| l.read_errors.is_none() && l.read.is_some());
         let flags = Flags::default()
             .with(Flags::ELIGIBLE, able)
@@ -308,10 +309,10 @@ impl Group {
             .with(Flags::UNABLE, self.backoff.claim_until(step.now).is_some())
             .with(Flags::DRAINED, self.is_drained())
             .with(Flags::WANTS, self.wants(step))
-            .with(Flags::DECLINES, offered && (!able || self.role == Role::Fault))
+            .with(Flags::DECLINES, offered && (!able || self.role() == Role::Fault))
             .with(Flags::FAILING, self.health.failed)
             .with(Flags::MAINTENANCE, self.maintained())
-            .with(Flags::SERVING, serving || (settings.observe && self.role == Role::Active))
+            .with(Flags::SERVING, serving || (settings.observe && self.role() == Role::Active))
             .with(Flags::CLOUD, cloud)
             .with(Flags::SETTLED, self.kept.preemption_suspended)
             .with(Flags::FETCHES, self.fetches(step))
@@ -319,13 +320,13 @@ impl Group {
         let effective = self.effective(step);
         Entry {
             group: self.tag,
-            role: self.role,
+            role: self.role(),
             flags,
             priority: self.membership(step).map_or(0, |m| m.priority),
             effective: i16::try_from(effective).unwrap_or(i16::MAX),
             epoch: self.epoch,
             seen: self.seen.max(Epoch(0)),
-            successor: self.plan.successor().map(|n| step.peers.tag(n)),
+            successor: self.state.handover().and_then(Handover::successor).map(|n| step.peers.tag(n)),
             lease_request: lease,
             grant: self.voter.stated(step),
             maintenance: self.maintenance_said(),

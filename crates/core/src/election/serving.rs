@@ -2,6 +2,7 @@
 
 use super::arbiter::superseded::AUDIT_AGE;
 use super::group::Group;
+use super::group::state::{State, Term};
 use super::peer::Peer;
 use super::rank;
 use super::step_context::StepContext;
@@ -59,7 +60,7 @@ impl Group {
 
     /// Whether a claim that got only some of the HAVIPs is given up for somebody who may get all of them.
     fn passes_on(&self, step: &StepContext<'_>, failure: &Failure) -> bool {
-        self.role == Role::Claiming
+        self.role() == Role::Claiming
             && failure.cause != Cause::HavipMissing
             && !self.backoff.passed_on()
             && rank::successor(step, self.settings(step), self.tag).is_some()
@@ -73,7 +74,7 @@ impl Group {
     /// Runs the reconciler of every HAVIP with what the role wants now.
     pub(crate) fn serve(&mut self, step: &mut StepContext<'_>) {
         let nothing = self.membership(step).is_none_or(|m| m.witness);
-        if nothing || self.left || self.plan.leaves_address(self.cause) {
+        if nothing || self.leave.done || self.leaves_address() {
             return;
         }
         let settings = self.settings(step);
@@ -123,7 +124,7 @@ impl Group {
     pub(crate) fn patience(&self, step: &StepContext<'_>) -> Duration {
         let others = self.settings(step).members.iter().filter(|m| !m.witness).filter_map(|m| step.peers.of(m.node));
         let silent = others.into_iter().any(|p| !p.up(step.now) || p.suspected(step.now));
-        if silent || self.role == Role::Claiming { PATIENCE_ALONE } else { PATIENCE }
+        if silent || self.role() == Role::Claiming { PATIENCE_ALONE } else { PATIENCE }
     }
 
     /// Says, now and then, that the cloud asks for a longer pause than this node takes.
@@ -150,7 +151,7 @@ impl Group {
             ((step.dead_time() / 4).clamp(SOON, LOOK_WAITING), CallClass::Standby)
         } else if self.settings(step).observe {
             (LOOK_WAITING, CallClass::Background)
-        } else if waiting_for_cloud || self.role == Role::Releasing || self.waits_to_resume(step) {
+        } else if waiting_for_cloud || self.role() == Role::Releasing || self.waits_to_resume(step) {
             (LOOK_WAITING, CallClass::Standby)
         } else {
             (step.config.cloud.audit_interval, CallClass::Background)
@@ -167,7 +168,7 @@ impl Group {
     fn note_term(&mut self, step: &StepContext<'_>) {
         let is_active = |p: &&Peer| p.owns(self.tag, step.now).is_some_and(|e| e.role == Role::Active);
         let of = match step.peers.iter().find(is_active) {
-            _ if self.role == Role::Active => Some((step.config.local, self.epoch)),
+            _ if self.role() == Role::Active => Some((step.config.local, self.epoch)),
             Some(peer) => peer.owns(self.tag, step.now).map(|e| (peer.node, e.epoch)),
             None => None,
         };
@@ -176,16 +177,18 @@ impl Group {
     }
 
     fn desired(&self, step: &mut StepContext<'_>) -> Desired {
-        match self.role {
+        match &self.state {
             // Leases keep everybody else away, so nothing at all is done before the gate; a record has to be moved for that.
-            Role::Claiming if self.gate_closed(step) && self.arbiter(step).grants_leases() => match self.local(step) {
-                Local::Nothing => Desired::Nothing,
-                Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.leadership_until(step) },
-            },
-            Role::Claiming | Role::Active => Desired::Serve(self.serve_how(step)),
-            Role::Releasing => Desired::Keep { until: self.plan.keep_until() },
-            Role::Backup | Role::Fault if self.may_resume_address(step) => Desired::Undecided,
-            Role::Backup | Role::Fault => Desired::Nothing,
+            State::Claiming(_) if self.gate_closed(step) && self.arbiter(step).grants_leases() => {
+                match self.local(step) {
+                    Local::Nothing => Desired::Nothing,
+                    Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.leadership_until(step) },
+                }
+            }
+            State::Claiming(term) | State::Active(term) => Desired::Serve(self.serve_how(step, term)),
+            State::Releasing(handover) => Desired::Keep { until: handover.until },
+            State::Backup | State::Fault if self.may_resume_address(step) => Desired::Undecided,
+            State::Backup | State::Fault => Desired::Nothing,
         }
     }
 
@@ -199,7 +202,7 @@ impl Group {
     }
 
     /// How the HAVIPs are to be had now.
-    pub(crate) fn serve_how(&self, step: &mut StepContext<'_>) -> Serve {
+    fn serve_how(&self, step: &mut StepContext<'_>, term: &Term) -> Serve {
         let settings = self.settings(step);
         let by_cloud = settings.arbiter.follows_record();
         // keepalived may be quicker than our dead time: whoever misses a heartbeat may just have been elected.
@@ -208,48 +211,48 @@ impl Group {
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != step.config.local);
         let target = |n: NodeIndex| step.target_of(n).map(|t| t.id().to_owned());
         // Once active, whoever is read as holder is a wrong answer to be repaired, or the election's to judge.
-        let yield_to = if by_cloud && !self.planned && !self.decided(step) && self.role == Role::Claiming {
+        let yield_to = if by_cloud && !term.planned && !self.decided(step) && self.role() == Role::Claiming {
             let before = |n| rank::configured_before(step, settings, n, step.config.local);
             let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
-            ids.filter(|id| !self.displaces.contains(id)).collect()
+            ids.filter(|id| !term.displaces.contains(id)).collect()
         } else {
             vec![]
         };
         let alone = by_cloud && others().any(|m| unseen(m.node));
-        let hands_off = if by_cloud && self.role == Role::Active {
+        let hands_off = if by_cloud && self.role() == Role::Active {
             others().filter(|m| unseen(m.node)).filter_map(|m| target(m.node)).collect()
         } else {
             vec![]
         };
         // Bound without being master may be the first we see of a claim by somebody whom we do not hear.
         let silent = |n: NodeIndex| step.peers.of(n).is_some_and(|p| !p.up(step.now) && !p.gone);
-        let mut leave_bound: Vec<String> = if by_cloud && self.role == Role::Active {
+        let mut leave_bound: Vec<String> = if by_cloud && self.role() == Role::Active {
             others().filter(|m| silent(m.node)).filter_map(|m| target(m.node)).collect()
         } else {
             vec![]
         };
-        leave_bound.retain(|id| !self.displaces.contains(id));
+        leave_bound.retain(|id| !term.displaces.contains(id));
         let audit = if alone { Duration::from_secs(1) } else { step.config.cloud.audit_interval };
         Serve {
             epoch: self.epoch,
             leadership_until: self.leadership_until(step),
             local: self.local(step),
-            announce: !alone || self.role == Role::Claiming || self.holds_by_record(step),
+            announce: !alone || self.role() == Role::Claiming || self.holds_by_record(step),
             announce_within: self.announces_alone(step, alone).then_some(JUST_READ),
             // Without an announcement no patience moves the master.
-            planned: self.planned && self.local(step) == Local::Serve,
+            planned: term.planned && self.local(step) == Local::Serve,
             yield_to,
             hands_off,
             leave_bound,
             audit,
-            alone: alone && self.role == Role::Active,
+            alone: alone && self.role() == Role::Active,
         }
     }
 
     /// The slow refresh of a holder that misses a member: whoever takes over unheard is not to lose the packets again by
     /// an announcement that our last read does not forbid yet. What follows a claim of ours is no such.
     fn announces_alone(&self, step: &StepContext<'_>, alone: bool) -> bool {
-        alone && self.role == Role::Active && step.now.since(self.since) > AUDIT_AGE
+        alone && self.role() == Role::Active && step.now.since(self.since) > AUDIT_AGE
     }
 
     /// The last audit is recent and says that we are the holder.

@@ -49,18 +49,18 @@ impl Core {
         let settings = &self.config.groups[g.index.0];
         let name = |n: crate::model::ids::NodeIndex| self.config.node(n).name.to_string();
         let owner = self.peers.iter().find_map(|p| Some((p.node, p.owns(g.tag, now)?)));
-        let owner = owner.filter(|_| !g.role.has_leadership());
+        let owner = owner.filter(|_| !g.role().has_leadership());
         let active =
-            if g.role.has_leadership() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
+            if g.role().has_leadership() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
         let members = self.members_snapshot(g, now);
         let able = |m: &&MemberSnapshot| m.unfit.is_none() && active.as_ref() != Some(&m.node);
-        let waiting = Some(&g.waiting).filter(|_| g.role != Role::Active);
+        let waiting = Some(&g.waiting).filter(|_| g.role() != Role::Active);
         let member = settings.member(self.config.local).is_some();
         let configured = settings.member(self.config.local).map_or(0, |m| i32::from(m.priority));
-        let right = self.leadership_of(g, now).filter(|_| g.role.has_leadership());
+        let right = self.leadership_of(g, now).filter(|_| g.role().has_leadership());
         GroupSnapshot {
             name: settings.name.to_string(),
-            role: g.role,
+            role: g.role(),
             cause: g.cause.into(),
             detail: g.detail.clone(),
             since_ms: ms(now, g.since),
@@ -82,7 +82,7 @@ impl Core {
                 text: text.to_owned(),
                 ago_ms: ms(now, at),
             }),
-            failed_move: g.failed_move.as_ref().filter(|_| g.role.has_leadership()).map(|f| FailedMoveSnapshot {
+            failed_move: g.failed_move.as_ref().filter(|_| g.role().has_leadership()).map(|f| FailedMoveSnapshot {
                 to: name(f.to),
                 reason: f.why.clone(),
                 ago_ms: ms(now, f.at),
@@ -137,7 +137,7 @@ impl Core {
     /// For invariant checkers: everything the core does follows from the actions alone.
     #[must_use]
     pub fn leadership_until(&self, index: crate::model::ids::GroupIndex, now: Instant) -> Option<Instant> {
-        let group = self.groups.get(index.0).filter(|g| g.role.has_leadership())?;
+        let group = self.groups.get(index.0).filter(|g| g.role().has_leadership())?;
         self.leadership_of(group, now).filter(|until| *until > now)
     }
 

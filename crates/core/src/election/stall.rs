@@ -164,7 +164,7 @@ impl Core {
     ) {
         self.each_group(now, actions, |group, step| {
             let concerned = by(group.settings(step).arbiter);
-            if concerned && (group.role.has_leadership() || group.role == Role::Releasing) {
+            if concerned && (group.role().has_leadership() || group.role() == Role::Releasing) {
                 group.lose(step, Role::Backup, cause, text.to_owned(), None);
             }
         });

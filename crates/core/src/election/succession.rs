@@ -72,7 +72,7 @@ impl Core {
                 MemberSnapshot {
                     node: self.config.node(m.node).name.to_string(),
                     witness: m.witness,
-                    role: if here { Some(g.role) } else { said.map(|e| e.role) },
+                    role: if here { Some(g.role()) } else { said.map(|e| e.role) },
                     priority: match said {
                         _ if here => (configured + i32::from(g.health.weight)).clamp(1, 254),
                         Some(entry) => i32::from(entry.effective),
@@ -94,13 +94,13 @@ impl Core {
     fn unfit_here(&self, g: &Group, witness: bool, now: Instant) -> Option<Unfit> {
         match &g.ineligible {
             _ if witness => Some(Unfit::Witness),
-            _ if self.stopping || g.left => Some(Unfit::Leaving),
+            _ if self.stopping || g.leave.done => Some(Unfit::Leaving),
             _ if g.is_drained() => Some(Unfit::Drained),
             Some((Cause::ConfigMismatch, _)) => Some(Unfit::OtherConfiguration),
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
             Some(_) if g.backoff.claim_until(now).is_some() => Some(Unfit::ClaimFailed),
             Some(_) => Some(Unfit::Fault),
-            None if g.eligible_since.is_none() && !g.role.has_leadership() => Some(Unfit::NotYet),
+            None if g.eligible_since.is_none() && !g.role().has_leadership() => Some(Unfit::NotYet),
             None => None,
         }
     }

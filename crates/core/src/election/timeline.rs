@@ -19,7 +19,7 @@ impl Group {
 
     fn step_done_at(&mut self, step: &mut StepContext<'_>, at: Instant, what: String) {
         let entry = Step { at, what };
-        match self.timeline.late(step.now).filter(|_| self.role == Role::Active) {
+        match self.timeline.late(step.now).filter(|_| self.role() == Role::Active) {
             Some(start) => {
                 let (group, epoch) = (self.index, self.epoch);
                 step.out.push(Action::RecordLate { group, epoch, start, step: entry });
@@ -48,7 +48,7 @@ impl Group {
 
     /// Effects of a claim that were begun in this step, each once.
     pub(super) fn note_effects(&mut self, step: &mut StepContext<'_>, from: usize) {
-        if !self.role.has_leadership() {
+        if !self.role().has_leadership() {
             return;
         }
         let writes = step.out.iter().skip(from).filter_map(|action| match action {
@@ -67,7 +67,7 @@ impl Group {
     /// A write of ours has left this host. False when it is not ours.
     pub(crate) fn note_sent(&mut self, step: &mut StepContext<'_>, op: OperationId, at: Instant) -> bool {
         let Some((kind, targets)) = self.reconcilers.iter_mut().find_map(|l| l.write_sent(op)) else { return false };
-        if self.role.has_leadership() {
+        if self.role().has_leadership() {
             self.step_done_at(step, at, format!("{} sent", write_of(kind, &targets)));
         }
         true
@@ -75,7 +75,7 @@ impl Group {
 
     /// Whether an announcement would be the first one of this term.
     pub(crate) fn announces_first(&self) -> bool {
-        self.role.has_leadership() && !self.timeline.is_announced(self.epoch)
+        self.role().has_leadership() && !self.timeline.is_announced(self.epoch)
     }
 
     /// The kernel has sent an announcement of ours: the first one of a term is a step.
@@ -88,7 +88,8 @@ impl Group {
 
     /// The kernel has an address of ours.
     pub(crate) fn note_address(&mut self, step: &mut StepContext<'_>, address: Option<std::net::Ipv4Addr>) {
-        if let Some(address) = address.filter(|_| self.role == Role::Claiming || self.timeline.of_this_term().is_some())
+        if let Some(address) =
+            address.filter(|_| self.role() == Role::Claiming || self.timeline.of_this_term().is_some())
         {
             self.step_done(step, format!("{address} added"));
         }
@@ -109,7 +110,7 @@ impl Group {
         };
         let written = matches!(result, OperationResult::Written(_));
         let late = self.timeline.late(step.now).is_some() && written;
-        if late || matches!(self.role, Role::Claiming | Role::Releasing) {
+        if late || matches!(self.role(), Role::Claiming | Role::Releasing) {
             self.step_done(step, what);
         }
     }

@@ -4,7 +4,7 @@
 //! the holder was so much as suspected, is no opinion.
 
 use crate::election::group::Group;
-use crate::election::group::waiting::{Verdict, Waiting};
+use crate::election::group::waiting::{Claim, Verdict, Waiting};
 use crate::election::peer::Peer;
 use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
@@ -74,21 +74,18 @@ impl Group {
             displaces.push(holder.to_owned());
             silent.extend(node);
         }
-        let verdict = self.reason_for_vacancy(step);
-        if let Verdict::Claim(_, _, Some(last)) = &verdict {
-            silent.push(*last);
-        }
+        let claim = self.reason_for_vacancy(step);
+        silent.extend(claim.peer);
         if let Some(why) = silent.into_iter().find_map(|node| self.silent_only_for_us(step, node)) {
             return Verdict::Wait(why);
         }
-        if let Verdict::Claim(_, _, Some(last)) = &verdict
-            && let Some(target) = step.target_of(*last)
-            && self.may_lag_behind(step, *last, &reads)
+        if let Some(last) = claim.peer
+            && let Some(target) = step.target_of(last)
+            && self.may_lag_behind(step, last, &reads)
         {
             displaces.push(target.id().to_owned());
         }
-        self.displaces = displaces;
-        verdict
+        Claim { displaces, ..claim }.into()
     }
 
     /// Whether neither the file nor a datagram since this start told what some other member is to the cloud.
@@ -149,7 +146,7 @@ impl Group {
         let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());
         match owner {
             Some(peer) => peer.suspected(step.now),
-            None => !self.is_drained() && self.role == Role::Backup,
+            None => !self.is_drained() && self.role() == Role::Backup,
         }
     }
 

@@ -10,7 +10,7 @@
 
 use crate::election::Core;
 use crate::election::group::Group;
-use crate::election::group::waiting::Verdict;
+use crate::election::group::waiting::{Claim, Verdict};
 use crate::election::step_context::StepContext;
 use crate::model::action::Actions;
 use crate::model::event::VrrpReport;
@@ -76,23 +76,25 @@ impl Group {
             Some(other) => return Verdict::Wait(format!("keepalived is {other} for {vrrp}").into()),
         }
         if !self.vrrp.is_spent() {
-            self.displaces = self.displaced_by_keepalived(step);
+            let displaces = self.displaced_by_keepalived(step);
             let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some()).map(|p| p.node);
-            return Verdict::Claim(Cause::VrrpMaster, format!("keepalived became MASTER for {vrrp}"), owner);
+            let claim = Claim::new(Cause::VrrpMaster, format!("keepalived became MASTER for {vrrp}"), owner);
+            return Claim { displaces, ..claim }.into();
         }
         if let Some(reason) = self.somebody_else(step) {
             let text = format!("{}, and keepalived was MASTER here before that", reason.text);
             return Verdict::Wait(text.into());
         }
         if self.resumes(step) {
-            return Verdict::Claim(Cause::Resumed, "the cloud still names us, and keepalived is MASTER".into(), None);
+            return Claim::new(Cause::Resumed, "the cloud still names us, and keepalived is MASTER", None).into();
         }
         if let Some(reason) = self.cold_start(step) {
             return Verdict::Wait(reason);
         }
         match self.ask_cloud(step) {
-            Verdict::Claim(_, why, peer) => {
-                Verdict::Claim(Cause::VrrpMaster, format!("keepalived is MASTER for {vrrp}, and {why}"), peer)
+            Verdict::Claim(claim) => {
+                let why = format!("keepalived is MASTER for {vrrp}, and {}", claim.why);
+                Claim { cause: Cause::VrrpMaster, why, ..claim }.into()
             }
             wait => wait,
         }

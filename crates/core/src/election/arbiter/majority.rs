@@ -1,9 +1,8 @@
 //! Arbiter `majority`: asking the voters for a lease once a claim may be made; then the term begins.
 
 use crate::election::group::Group;
+use crate::election::group::waiting::Claim;
 use crate::election::step_context::StepContext;
-use crate::model::ids::NodeIndex;
-use crate::model::role::Cause;
 use std::time::Duration;
 
 /// The wait between asks that are refused is doubled so often: eight leases at most.
@@ -11,26 +10,20 @@ const REFUSALS_MAX: u32 = 3;
 
 impl Group {
     /// Asks the voters until enough of them grant the lease, or one refuses.
-    pub(super) fn request_leases(
-        &mut self,
-        step: &mut StepContext<'_>,
-        cause: Cause,
-        why: String,
-        peer: Option<NodeIndex>,
-    ) {
+    pub(super) fn request_leases(&mut self, step: &mut StepContext<'_>, claim: Claim) {
         match self.lease.requested_since() {
             None if !step.due(self.ask_again_at) => {}
             None => {
                 self.epoch = self.seen.next();
                 self.lease.begin(step.now, self.epoch);
-                self.note_silence(step, cause, peer);
-                self.step_done(step, format!("asks a majority for epoch {} ({cause})", self.epoch));
+                self.note_silence(step, claim.cause, claim.peer);
+                self.step_done(step, format!("asks a majority for epoch {} ({})", self.epoch, claim.cause));
                 *step.changed = true;
             }
             Some(since) => {
                 let voters = self.settings(step).members.len();
                 if self.lease.until(step.now, voters).is_some() {
-                    self.begin_claim(step, cause, why, peer);
+                    self.begin_claim(step, claim);
                     return;
                 }
                 let refused = self.seen >= self.epoch.next();

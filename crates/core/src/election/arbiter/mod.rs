@@ -13,9 +13,8 @@ pub(super) mod superseded;
 pub(super) mod vrrp;
 
 use super::group::Group;
-use super::group::waiting::Verdict;
+use super::group::waiting::{Claim, Verdict};
 use super::step_context::StepContext;
-use crate::model::ids::NodeIndex;
 use crate::model::role::Cause;
 use crate::model::settings::{Arbiter, Config};
 use crate::model::time::Instant;
@@ -29,17 +28,17 @@ impl Group {
     pub(super) fn consult(&mut self, step: &mut StepContext<'_>) -> Verdict {
         match self.arbiter(step) {
             Arbiter::Cloud => self.ask_cloud(step),
-            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(step),
+            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(step).into(),
         }
     }
 
     /// Asks for leadership: voters answer by their grants, the others have answered already.
-    pub(super) fn request(&mut self, step: &mut StepContext<'_>, cause: Cause, why: String, peer: Option<NodeIndex>) {
+    pub(super) fn request(&mut self, step: &mut StepContext<'_>, claim: Claim) {
         match self.arbiter(step) {
-            Arbiter::Majority => self.request_leases(step, cause, why, peer),
+            Arbiter::Majority => self.request_leases(step, claim),
             Arbiter::Cloud | Arbiter::Keepalived => {
                 self.epoch = self.seen.next();
-                self.begin_claim(step, cause, why, peer);
+                self.begin_claim(step, claim);
             }
         }
     }
@@ -73,7 +72,6 @@ impl Group {
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, None);
         self.vrrp.spend();
-        self.displaces.clear();
     }
 
     /// When the arbiter can first say yes: voters that start together with us wait before they vote.

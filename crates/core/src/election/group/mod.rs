@@ -7,10 +7,11 @@ pub(crate) mod backoff;
 pub(crate) mod difference;
 pub(crate) mod fabric;
 pub(crate) mod gate;
+pub(crate) mod leave;
 pub(crate) mod moves;
-pub(crate) mod plan;
 pub(crate) mod reach;
 pub(crate) mod reads;
+pub(crate) mod state;
 pub(crate) mod timeline;
 pub(crate) mod waiting;
 
@@ -32,11 +33,11 @@ use backoff::Backoff;
 use difference::Observed;
 use fabric::Fabric;
 use gate::{Gate, Loss};
+use leave::{FailedMove, Leave};
 use moves::Moves;
-use plan::{FailedMove, Plan};
 use reach::Reach;
 use reads::Reads;
-use std::time::Duration;
+use state::State;
 use timeline::Timeline;
 use waiting::Waiting;
 
@@ -48,7 +49,7 @@ const EPOCH_BLOCK: u64 = 1000;
 pub(crate) struct Group {
     pub(crate) index: GroupIndex,
     pub(crate) tag: Tag,
-    pub(crate) role: Role,
+    pub(crate) state: State,
     pub(crate) cause: Cause,
     pub(crate) detail: String,
     pub(crate) since: Instant,
@@ -74,7 +75,7 @@ pub(crate) struct Group {
     pub(crate) backoff: Backoff,
     pub(crate) vrrp: Vrrp,
     pub(crate) observed: Observed,
-    pub(crate) plan: Plan,
+    pub(crate) leave: Leave,
     pub(crate) gate: Gate,
     pub(crate) reads: Reads,
     /// Since when nobody is active and we could be.
@@ -92,28 +93,16 @@ pub(crate) struct Group {
     pub(crate) adopting: Option<Digest>,
     /// Maintenance is over by its time, but may not end yet.
     pub(crate) postponed: bool,
-    /// The holders that a claim under arbiter `cloud` displaces.
-    pub(crate) displaces: Vec<String>,
-    pub(crate) isolated_since: Option<Instant>,
     pub(crate) timeline: Timeline,
-    pub(crate) left: bool,
-    /// Leadership came by a handover: the old holder still serves.
-    pub(crate) planned: bool,
     /// An ask that found no majority is not repeated before.
     pub(crate) ask_again_at: Instant,
     /// Asks in a row that were refused for a higher epoch.
     pub(crate) refusals: u32,
     /// An operator here wants leadership, until then.
     pub(crate) fetch_until: Option<Instant>,
-    /// Leaving with the address kept for so long.
-    pub(crate) keep_for: Option<Duration>,
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
-    /// A higher epoch without an owner is no reason to take another number before.
-    pub(crate) renumbers_from: Instant,
-    /// Since when there is one.
-    pub(crate) outnumbered: Option<Instant>,
     notified: Option<NotifyState>,
     /// The numbers begin again: those of before are left aside until maintenance ends.
     pub(super) resets: bool,
@@ -136,7 +125,7 @@ impl Group {
         Self {
             index,
             tag: Tag::group(&settings.name),
-            role: Role::Backup,
+            state: State::Backup,
             cause: Cause::Started,
             detail: String::new(),
             since: now,
@@ -157,7 +146,7 @@ impl Group {
             backoff: Backoff::default(),
             vrrp: Vrrp::default(),
             observed: Observed::default(),
-            plan: Plan::default(),
+            leave: Leave::default(),
             gate: Gate::default(),
             reads: Reads::default(),
             vacant_since: None,
@@ -168,22 +157,19 @@ impl Group {
             adoption_waits: None,
             adopting: None,
             postponed: false,
-            displaces: vec![],
-            isolated_since: None,
             timeline: Timeline::default(),
-            left: false,
-            planned: false,
             ask_again_at: now,
             refusals: 0,
             fetch_until: None,
-            keep_for: None,
             fabric: Fabric::default(),
             moved_at: now,
-            renumbers_from: now,
-            outnumbered: None,
             notified: None,
             resets: false,
         }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.state.role()
     }
 
     pub(crate) fn settings<'a>(&self, step: &StepContext<'a>) -> &'a Settings {
@@ -207,13 +193,13 @@ impl Group {
         self.adopt_digest(step);
         self.end_maintenance(step);
         self.judge_eligibility(step);
-        if self.role.has_leadership() {
+        if self.role().has_leadership() {
             self.yield_to_peers(step);
         }
-        if self.role.has_leadership() {
+        if self.role().has_leadership() {
             self.check_leadership(step);
         }
-        match self.role {
+        match self.role() {
             Role::Backup | Role::Fault => self.step_backup(step),
             Role::Claiming => self.step_claiming(step),
             Role::Active => self.step_active(step),
@@ -226,7 +212,7 @@ impl Group {
             self.moves.note_contest(step.now);
         }
         self.note_effects(step, from);
-        if self.role == Role::Claiming && self.outcome(step) != Outcome::Pending {
+        if self.role() == Role::Claiming && self.outcome(step) != Outcome::Pending {
             // The read that just came in decided: the role must not wait for the next event to say so.
             self.step_claiming(step);
         }
@@ -253,9 +239,9 @@ impl Group {
             }
         }
         let ours = Some((step.config.local, self.epoch));
-        if self.role == Role::Active {
+        if self.role() == Role::Active {
             owner = ours;
-        } else if self.role == Role::Releasing && self.moves.missed(self.epoch) {
+        } else if self.role() == Role::Releasing && self.moves.missed(self.epoch) {
             before = ours;
         }
         let hears = step.peers.iter().any(|p| p.up(step.now) && p.owns(self.tag, step.now).is_some());
@@ -339,11 +325,10 @@ impl Group {
         // A claim that follows at once begins with nothing of this one, least of all its end.
         self.reconcilers.iter_mut().for_each(HavipReconciler::close);
         self.relinquish(step);
-        // A daemon that is leaving goes on leaving, without leadership.
-        self.plan = self.plan.after();
         self.vacant_since = None;
         // Whoever lost leadership must prove itself for `preempt-delay` again before it asks for it back.
         self.eligible_since = None;
+        let to = if to == Role::Fault { State::Fault } else { State::Backup };
         self.become_role(step, to, cause, text, peer);
     }
 
@@ -351,13 +336,14 @@ impl Group {
     pub(crate) fn become_role(
         &mut self,
         step: &mut StepContext<'_>,
-        to: Role,
+        to: State,
         cause: Cause,
         detail: String,
         peer: Option<NodeIndex>,
     ) {
         self.close_gate(step);
-        let from = std::mem::replace(&mut self.role, to);
+        let from = std::mem::replace(&mut self.state, to).role();
+        let to = self.role();
         self.cause = cause;
         self.since = step.now;
         self.detail.clone_from(&detail);
@@ -372,7 +358,7 @@ impl Group {
 
     /// Whoever starts as backup, and stays it, tells its hooks so: before a crash it may have been active.
     fn notify_start(&mut self, step: &mut StepContext<'_>) {
-        if self.role != Role::Backup || self.notified.is_some() || step.stopping {
+        if self.role() != Role::Backup || self.notified.is_some() || step.stopping {
             return;
         }
         // Until then it may go on as what it was.
@@ -384,14 +370,15 @@ impl Group {
 
     /// Runs the hooks if the state that they know has changed.
     pub(crate) fn notify(&mut self, step: &mut StepContext<'_>) {
-        let state = match self.role {
-            _ if self.left => NotifyState::Stop,
+        let state = match self.role() {
+            _ if self.leave.done => NotifyState::Stop,
             Role::Active => NotifyState::Master,
             Role::Fault => NotifyState::Fault,
             Role::Backup | Role::Claiming | Role::Releasing => NotifyState::Backup,
         };
         // keepalived's MASTER lasts until the other one serves.
-        let between = matches!(self.role, Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.left;
+        let between =
+            matches!(self.role(), Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.leave.done;
         let nothing = self.settings(step).observe || self.membership(step).is_none_or(|m| m.witness);
         if between || nothing || self.notified == Some(state) {
             return;
@@ -408,7 +395,7 @@ impl Group {
 
     /// Hooks were not told of the term `epoch` in time: they are told again if it still lasts.
     pub(crate) fn notify_again(&mut self, step: &mut StepContext<'_>, epoch: Epoch) {
-        if self.role == Role::Active && self.epoch == epoch {
+        if self.role() == Role::Active && self.epoch == epoch {
             self.notified = None;
             self.notify(step);
         }

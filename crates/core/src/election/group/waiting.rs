@@ -30,6 +30,30 @@ impl<T: Into<String>> From<T> for Waiting {
 pub(crate) enum Verdict {
     /// Not now.
     Wait(Waiting),
-    /// Yes, and why.
-    Claim(Cause, String, Option<NodeIndex>),
+    /// Yes.
+    Claim(Claim),
+}
+
+/// Why a claim is made.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) cause: Cause,
+    /// In words.
+    pub(crate) why: String,
+    /// Who led before.
+    pub(crate) peer: Option<NodeIndex>,
+    /// The holders that it displaces, where the cloud's record counts.
+    pub(crate) displaces: Vec<String>,
+}
+
+impl Claim {
+    pub(crate) fn new(cause: Cause, why: impl Into<String>, peer: Option<NodeIndex>) -> Self {
+        Self { cause, why: why.into(), peer, displaces: Vec::new() }
+    }
+}
+
+impl From<Claim> for Verdict {
+    fn from(claim: Claim) -> Self {
+        Self::Claim(claim)
+    }
 }

@@ -77,7 +77,7 @@ fn many_groups(nodes: usize, count: usize, preferred: impl Fn(usize) -> usize) -
 fn every_group_is_told_of_however_many_are_held() {
     const GROUPS: usize = 60;
     let mut pair = many_groups(2, GROUPS, |n| usize::from(n < 6));
-    let held = pair.core(0).groups.iter().filter(|g| g.role == Role::Active).count();
+    let held = pair.core(0).groups.iter().filter(|g| g.role() == Role::Active).count();
     assert_eq!(held, GROUPS - 6, "{}", pair.story());
     let since = pair.now;
     pair.run(SEC);

@@ -18,7 +18,7 @@ fn a_machine_that_is_another_one_lets_go_and_is_in_fault() {
         let actions = pair.give(0, other());
         assert!(actions.iter().any(|a| matches!(a, Action::DropAddress { .. })), "{arbiter:?} {actions:?}");
         let web = &pair.core(0).groups[0];
-        assert_eq!((web.role, web.cause), (Role::Fault, Cause::WrongHost), "{arbiter:?}");
+        assert_eq!((web.role(), web.cause), (Role::Fault, Cause::WrongHost), "{arbiter:?}");
         assert!(web.detail.contains("this machine is i-z"), "{}", web.detail);
         pair.run(SEC * 10);
         assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{arbiter:?} {}", pair.story());

@@ -215,7 +215,7 @@ impl Pair {
     }
 
     pub(crate) fn role(&self, i: usize) -> Role {
-        self.core(i).groups[0].role
+        self.core(i).groups[0].role()
     }
 
     /// Cuts, or heals, both directions between two nodes.

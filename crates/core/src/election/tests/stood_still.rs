@@ -168,7 +168,7 @@ fn a_slow_clock_takes_leases_alone() {
         config
     });
     pair.run(SEC * 40);
-    let roles = |pair: &Pair| pair.core(0).groups.iter().map(|g| g.role).collect::<Vec<_>>();
+    let roles = |pair: &Pair| pair.core(0).groups.iter().map(|g| g.role()).collect::<Vec<_>>();
     assert_eq!(roles(&pair), [Role::Active, Role::Active], "{}", pair.story());
     let slow = pair.now;
     for _ in 0..300 {
