@@ -4,11 +4,12 @@
 //! - a call is not begun; the core hears that it failed, and asks again;
 //! - of the states to keep, of each group's states for hooks, and of what its gate is told the newest waits here: an older
 //!   one says nothing that it does not;
-//! - changes of role, warnings and answers wait here in their order. Beyond a bound the oldest go, and what is missing is
-//!   itself written down, group by group;
+//! - changes of role, warnings and answers wait here in their order. Beyond a bound the oldest changes and warnings go, and
+//!   what is missing is itself written down, group by group. An answer stays: somebody waits for it;
 //! - last words are not kept: whether they fit is looked at every second.
 //!
-//! What waits is issued again with each step, before anything new of its kind.
+//! What waits is issued again with each step, before anything new of its kind. An answer waits for the state, too: whoever
+//! gives it looks at what the disk has (see `Action::Persist`).
 
 use super::ToEffects;
 use havipd_core::model::action::{Notification, Persisted};
@@ -51,6 +52,11 @@ impl Outbox {
     #[must_use]
     pub(super) fn send(&mut self, message: ToEffects) -> Option<ToEffects> {
         self.issue_again();
+        self.offer(message)
+    }
+
+    /// Room may have come since what waits was last issued: nothing overtakes what must come before it.
+    fn offer(&mut self, message: ToEffects) -> Option<ToEffects> {
         if self.waits_before(&message) {
             return self.keep(message);
         }
@@ -97,6 +103,7 @@ impl Outbox {
             ToEffects::Persist(_) => self.state.is_some(),
             ToEffects::Notify(group, _) => self.notifications.contains_key(group),
             ToEffects::RunGate { group, .. } | ToEffects::StopGate { group, .. } => self.gates.contains_key(group),
+            ToEffects::Reply { .. } if self.state.is_some() => true,
             message if is_line(message) => !self.lines.is_empty() || !self.missing.is_empty(),
             _ => false,
         }
@@ -111,16 +118,25 @@ impl Outbox {
                 drop(self.gates.insert(group.clone(), message));
             }
             message if is_line(&message) => {
-                if self.lines.len() >= LINES
-                    && let Some(oldest) = self.lines.pop_front()
-                {
-                    *self.missing.entry(group_of(oldest)).or_default() += 1;
+                if self.lines.len() >= LINES {
+                    self.drop_oldest();
                 }
                 self.lines.push_back(message);
             }
             message => return Some(message),
         }
         None
+    }
+
+    /// Answers are as many as operators wait for, so there is something else to drop; if not, the one who has waited longest
+    /// has given up by now.
+    fn drop_oldest(&mut self) {
+        let oldest = self.lines.iter().position(|line| !matches!(line, ToEffects::Reply { .. })).unwrap_or(0);
+        if let Some(line) = self.lines.remove(oldest)
+            && !matches!(line, ToEffects::Reply { .. })
+        {
+            *self.missing.entry(group_of(line)).or_default() += 1;
+        }
     }
 
     /// What comes next of what waits: what is missing comes before the lines that follow it.
@@ -159,6 +175,7 @@ fn group_of(message: ToEffects) -> Option<GroupName> {
 mod tests {
     use super::*;
     use havipd_core::model::action::NotifyState;
+    use havipd_core::model::event::Reply;
     use havipd_core::model::ids::{Epoch, GroupIndex};
     use havipd_core::model::role::Cause;
     use havipd_core::model::time::Instant;
@@ -187,11 +204,16 @@ mod tests {
         ToEffects::RecordLate { group, epoch: Epoch(n), ms: 0.0, what: String::new() }
     }
 
+    fn answer(request: u64) -> ToEffects {
+        ToEffects::Reply { request, reply: Reply::Done(String::new()) }
+    }
+
     fn what(message: &ToEffects) -> String {
         match message {
             ToEffects::Persist(state) => format!("state {}", state.longest_pause.as_millis()),
             ToEffects::Notify(group, n) => format!("{group} {}", n.state.as_str()),
             ToEffects::RecordLate { epoch, .. } => format!("line {epoch}"),
+            ToEffects::Reply { request, .. } => format!("answer {request}"),
             ToEffects::Missing { group, lines } => {
                 format!("{lines} of {} missing", group.as_ref().map_or("nothing", |g| g.as_str()))
             }
@@ -238,6 +260,33 @@ mod tests {
         let told = all(&mut outbox, &mut queue);
         assert_eq!(told[..3], ["line 0", "10 of web missing", "line 11"]);
         assert_eq!((told.len(), told.last().map(String::as_str)), (LINES + 2, Some(&*format!("line {count}"))));
+    }
+
+    /// Else an operator hears that an order is in force, and not that a restart forgets it.
+    #[test]
+    fn an_answer_does_not_overtake_the_state_that_waits_for_room() {
+        let (sender, mut queue) = mpsc::channel(2);
+        let mut outbox = Outbox::new(sender);
+        for message in [line(1), line(2), state(1)] {
+            assert!(outbox.send(message).is_none(), "kept");
+        }
+        // The effects side takes something just after what waits was looked at.
+        outbox.issue_again();
+        assert_eq!(queue.try_recv().as_ref().map(what), Ok("line 1".to_owned()));
+        assert!(outbox.offer(answer(1)).is_none(), "kept");
+        assert_eq!(all(&mut outbox, &mut queue), ["line 2", "state 1", "answer 1"]);
+    }
+
+    #[test]
+    fn an_answer_is_not_among_what_no_room_is_left_for() {
+        let (sender, mut queue) = mpsc::channel(1);
+        let mut outbox = Outbox::new(sender);
+        assert!([line(0), answer(1), line(1), answer(2)].into_iter().all(|m| outbox.send(m).is_none()), "kept");
+        let count = LINES as u64;
+        assert!((2..=count).all(|n| outbox.send(line(n)).is_none()), "kept");
+        let told = all(&mut outbox, &mut queue);
+        assert_eq!(told[..5], ["line 0", "2 of web missing", "answer 1", "answer 2", "line 3"]);
+        assert_eq!(told.last().map(String::as_str), Some(&*format!("line {count}")));
     }
 
     #[tokio::test]
