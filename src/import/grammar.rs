@@ -23,9 +23,16 @@ pub(super) struct Level {
     values: &'static [&'static str],
     blocks: &'static [(&'static str, &'static Self)],
     other: &'static [&'static str],
+    /// Those with which keepalived does not start if nothing stands behind them.
+    needs: &'static [&'static str],
 }
 
 impl Level {
+    /// Whether keepalived ends where nothing stands behind that keyword.
+    pub(super) fn needs_value(&self, key: &str) -> bool {
+        self.needs.contains(&key)
+    }
+
     /// What follows that keyword; `None` if it is none here.
     pub(super) fn shape(&self, key: &str) -> Option<Shape> {
         if self.lines.contains(&key) {
@@ -40,8 +47,8 @@ impl Level {
     }
 }
 
-const fn lines(lines: &'static [&'static str]) -> Level {
-    Level { lines, values: &[], blocks: &[], other: &[] }
+const fn lines(lines: &'static [&'static str], needs: &'static [&'static str]) -> Level {
+    Level { lines, values: &[], blocks: &[], other: &[], needs }
 }
 
 /// What stands in no block.
@@ -70,45 +77,68 @@ pub(super) static ROOT: Level = Level {
         ("bfd_instance", &BFD),
     ],
     other: &["virtual_server", "virtual_server_group", "SSL"],
+    needs: &[
+        "child_wait_time",
+        "vrrp_script",
+        "vrrp_track_process",
+        "track_process",
+        "vrrp_track_file",
+        "track_file",
+        "bfd_instance",
+    ],
 };
 
-static TRACK_GROUP: Level = Level { lines: &[], values: &["group"], blocks: &[], other: &[] };
+static TRACK_GROUP: Level = Level { lines: &[], values: &["group"], blocks: &[], other: &[], needs: &[] };
 
-static GARP: Level =
-    Level { lines: &["garp_interval", "gna_interval", "interface"], values: &["interfaces"], blocks: &[], other: &[] };
+static GARP: Level = Level {
+    lines: &["garp_interval", "gna_interval", "interface"],
+    values: &["interfaces"],
+    blocks: &[],
+    other: &[],
+    needs: &["garp_interval", "gna_interval", "interface"],
+};
 
-static SCRIPT: Level = lines(&["script", "interval", "timeout", "weight", "rise", "fall", "user", "init_fail"]);
+static SCRIPT: Level = lines(
+    &["script", "interval", "timeout", "weight", "rise", "fall", "user", "init_fail"],
+    &["interval", "timeout", "weight", "rise", "fall", "user"],
+);
 
-static PROCESS: Level = lines(&[
-    "process",
-    "param_match",
-    "weight",
-    "quorum",
-    "quorum_max",
-    "delay",
-    "terminate_delay",
-    "fork_delay",
-    "full_command",
-]);
+static PROCESS: Level = lines(
+    &[
+        "process",
+        "param_match",
+        "weight",
+        "quorum",
+        "quorum_max",
+        "delay",
+        "terminate_delay",
+        "fork_delay",
+        "full_command",
+    ],
+    &["process", "quorum", "quorum_max", "delay", "terminate_delay", "fork_delay"],
+);
 
-static FILE: Level = lines(&["file", "weight", "init_file"]);
+static FILE: Level = lines(&["file", "weight", "init_file"], &[]);
 
-static BFD: Level = lines(&[
-    "source_ip",
-    "neighbor_ip",
-    "neighbour_ip",
-    "min_rx",
-    "min_tx",
-    "idle_tx",
-    "multiplier",
-    "passive",
-    "ttl",
-    "hoplimit",
-    "max_hops",
-    "weight",
-    "vrrp",
-    "checker",
-]);
+static BFD: Level = lines(
+    &[
+        "source_ip",
+        "neighbor_ip",
+        "neighbour_ip",
+        "min_rx",
+        "min_tx",
+        "idle_tx",
+        "multiplier",
+        "passive",
+        "ttl",
+        "hoplimit",
+        "max_hops",
+        "weight",
+        "vrrp",
+        "checker",
+    ],
+    &["weight"],
+);
 
 static SYNC: Level = Level {
     lines: &[
@@ -125,9 +155,10 @@ static SYNC: Level = Level {
     values: &["group", "track_interface", "track_script", "track_file", "track_process", "track_bfd"],
     blocks: &[],
     other: &[],
+    needs: &["notify_backup", "notify_master", "notify_fault", "notify_stop", "notify"],
 };
 
-static AUTHENTICATION: Level = lines(&["auth_type", "auth_pass"]);
+static AUTHENTICATION: Level = lines(&["auth_type", "auth_pass"], &["auth_type", "auth_pass"]);
 
 static INSTANCE: Level = Level {
     lines: &[
@@ -199,6 +230,35 @@ static INSTANCE: Level = Level {
     ],
     blocks: &[("authentication", &AUTHENTICATION)],
     other: &[],
+    needs: &[
+        "state",
+        "interface",
+        "vrf",
+        "mcast_src_ip",
+        "unicast_src_ip",
+        "mcast_dst_ip",
+        "virtual_router_id",
+        "unicast_ttl",
+        "version",
+        "priority",
+        "advert_int",
+        "preempt_delay",
+        "debug",
+        "notify_backup",
+        "notify_master",
+        "notify_fault",
+        "notify_stop",
+        "notify",
+        "notify_master_rx_lower_pri",
+        "lvs_sync_daemon_interface",
+        "garp_master_delay",
+        "garp_master_refresh",
+        "garp_master_repeat",
+        "garp_master_refresh_repeat",
+        "garp_lower_prio_delay",
+        "garp_lower_prio_repeat",
+        "down_timer_adverts",
+    ],
 };
 
 static GLOBAL: Level = Level {
@@ -340,4 +400,41 @@ static GLOBAL: Level = Level {
     values: &["notification_email"],
     blocks: &[],
     other: &[],
+    needs: &[
+        "process_name",
+        "vrrp_process_name",
+        "checker_process_name",
+        "lvs_process_name",
+        "bfd_process_name",
+        "smtp_server",
+        "smtp_connect_timeout",
+        "vrrp_mcast_group4",
+        "vrrp_mcast_group6",
+        "vrrp_garp_master_delay",
+        "vrrp_garp_master_repeat",
+        "vrrp_garp_master_refresh",
+        "vrrp_garp_master_refresh_repeat",
+        "vrrp_garp_lower_prio_delay",
+        "vrrp_garp_lower_prio_repeat",
+        "vrrp_down_timer_adverts",
+        "vrrp_garp_interval",
+        "vrrp_gna_interval",
+        "vrrp_version",
+        "nftables_priority",
+        "nftables_ipvs_priority",
+        "nftables_ipvs_start_fwmark",
+        "vrrp_rlimit_rttime",
+        "vrrp_rlimit_rtime",
+        "checker_rlimit_rttime",
+        "checker_rlimit_rtime",
+        "bfd_rlimit_rttime",
+        "bfd_rlimit_rtime",
+        "vrrp_startup_delay",
+        "vmac_prefix",
+        "vmac_addr_prefix",
+        "umask",
+        "random_seed",
+        "config_save_dir",
+        "child_wait_time",
+    ],
 };

@@ -100,6 +100,10 @@ fn heartbeat(nodes: &[Node], count: usize, notes: &mut Notes) -> (u64, u32, Opti
         notes.add(Kind::Assumed, None, "advert_int", why);
     }
     let timer = instances(nodes).map(|i| i.down_timer).max().unwrap_or(DOWN_TIMER);
+    if instances(nodes).any(|i| i.down_timer != timer) {
+        let why = format!("there is one for the whole cluster: {timer}, the longest");
+        notes.add(Kind::Assumed, None, "down_timer_adverts", why);
+    }
     let longest = u32::try_from(LONGEST_DEAD / interval).unwrap_or(u32::MAX);
     // From three nodes on a majority decides.
     let least = if count < 3 { 2 } else { MAJORITY_MULTIPLIER };

@@ -99,6 +99,13 @@ impl Parser<'_> {
             self.note(Kind::Lost, &place, &key, "keepalived knows no such keyword here, and passes over it");
             return;
         };
+        if level.needs_value(&key) && words.len() == 1 {
+            let why = "keepalived does not start with this file: nothing stands behind it";
+            self.note(Kind::Assumed, &place, &key, why);
+            if matches!(shape, Shape::Line) {
+                return;
+            }
+        }
         let name = words[1..].join(" ");
         let title = format!("{key} {name}").trim_end().to_owned();
         let mut block = Vec::new();
@@ -240,7 +247,8 @@ mod tests {
             ("vrrp_instance V {\n state x\n", "vrrp_instance V[state x]", "} of vrrp_instance V k.conf:1"),
             ("vrrp_instance V {\n}\n}\nuse_pid_dir", "vrrp_instance V[]; use_pid_dir", "} k.conf:3"),
             ("vrrp_instance V {\n foo {\n x\n }\n state y\n}", "vrrp_instance V[]", "foo k.conf:2"),
-            ("vrrp_instance V {\n priority {\n 7\n }", "vrrp_instance V[priority]", "{ k.conf:2"),
+            ("vrrp_instance V {\n nopreempt {\n 7\n }", "vrrp_instance V[nopreempt]", "{ k.conf:2"),
+            ("vrrp_instance V {\n priority {\n 7\n }", "vrrp_instance V[]", "priority k.conf:2"),
             (
                 "vrrp_instance V {\n vrrp_instance W {\n state x\n }",
                 "vrrp_instance V[state x]",

@@ -89,7 +89,7 @@ impl Reader {
         };
         match key {
             "interface" if value.len() > 15 => refuse("no interface has a name of more than 15 characters", BEFORE),
-            "interface" => self.instance.interface = statement.value().map(str::to_owned),
+            "interface" => self.instance.interface = Some(value.to_owned()).filter(|name| !name.is_empty()),
             "state" => {
                 match (value, self.state) {
                     ("MASTER", _) => self.state = Some(State::Master),
