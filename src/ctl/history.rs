@@ -10,6 +10,7 @@ use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
 use crate::journal::{self, Entry, Step};
+use crate::plain;
 use crate::status::Status;
 use crate::systemd::directory;
 use clap::Args;
@@ -217,7 +218,12 @@ fn on_disk(state: &Path, group: Option<&str>, daemon: Option<(Code, String)>) ->
     };
     match journal::read(state, group) {
         Ok(_) if !journal::is_in(state) => Err(refused(format!("there is no journal in {}", state.display()))),
-        Ok(entries) => Ok(Past { source: Source::Journal { directory: state.to_owned(), why }, entries }),
+        Ok(entries) => {
+            // Whoever wrote there need not have been a havipd.
+            let entries = serde_json::to_value(entries).map(plain::document).and_then(serde_json::from_value);
+            let entries = entries.map_err(|error| refused(error.to_string()))?;
+            Ok(Past { source: Source::Journal { directory: state.to_owned(), why }, entries })
+        }
         Err(error) => Err(refused(format!("the journal in {} cannot be read: {error}", state.display()))),
     }
 }

@@ -133,9 +133,9 @@ fn forward(
     let notice = Notice::from_words(kind, name, state, priority.as_deref())
         .map_err(|error| Response::new(Code::Usage, error.to_string()))?;
     let Some(running) = running.filter(|r| r.groups.contains_key(&notice.vrrp)) else {
-        return Err(Response::done(format!("no group follows {}", notice.vrrp)));
+        return Err(Response::done(format!("no group follows {}", notice.vrrp.shown())));
     };
-    let text = format!("{} is {}", notice.vrrp, notice.word.as_str());
+    let text = format!("{} is {}", notice.vrrp.shown(), notice.word.as_str());
     let (answer, taken) = oneshot::channel();
     let told = Told { notice, stamp: Stamp::of(peer.pid), answer };
     running.told.try_send(told).map_err(|_| Response::new(Code::TryAgain, "too many states wait"))?;

@@ -183,7 +183,7 @@ impl Group {
         let settings = self.settings(step);
         let name = &settings.name;
         if self.arbiter(step).is_external() {
-            let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp);
+            let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp.shown());
             return Err(Reply::Refused(text));
         }
         if self.role() != Role::Active {

@@ -96,7 +96,7 @@ impl Core {
             vrrp: (settings.arbiter.is_external()).then(|| {
                 let said = g.vrrp.said();
                 VrrpSnapshot {
-                    name: settings.vrrp.to_string(),
+                    name: settings.vrrp.shown(),
                     state: said.map(|s| s.report.state),
                     since_ms: said.map(|s| ms(now, s.since)),
                     source: said.map(|s| s.report.source.into()),

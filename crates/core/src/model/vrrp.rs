@@ -12,6 +12,7 @@ mod lines;
 
 pub use lines::{Lines, MAX_LINE};
 
+use super::plain;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -209,6 +210,15 @@ impl FromStr for Vrrp {
     }
 }
 
+impl Vrrp {
+    /// As people read it: keepalived takes any name, also one that turns the direction of writing.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        plain::line(&self.to_string())
+    }
+}
+
+/// As havipd.toml writes it.
 impl fmt::Display for Vrrp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
@@ -340,6 +350,15 @@ mod tests {
         for cut in ["INST", "INSTANCE \"VI", "INSTANCE \"VI_1\" MAS", "GROUP \"g\" MASTER 1"] {
             assert_eq!(read(&format!("{cut}INSTANCE \"VI_1\" BACKUP 100")), backup, "{cut}");
         }
+    }
+
+    #[test]
+    fn a_name_that_turns_the_writing_is_one_and_is_shown_as_it_is() {
+        let name = "web\u{202e}revo\u{2066}\u{200f}";
+        let vrrp = Vrrp::new(Kind::Group, name).expect("keepalived has it");
+        assert_eq!((vrrp.name.as_str(), vrrp.shown().as_str()), (name, "GROUP:web\u{fffd}revo\u{fffd}\u{fffd}"));
+        let wrong = NoticeError::State(name.to_owned()).to_string();
+        assert!(!wrong.contains(plain::is_odd), "{wrong}");
     }
 
     #[test]

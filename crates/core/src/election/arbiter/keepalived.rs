@@ -42,7 +42,7 @@ impl Group {
     /// Whether keepalived has somebody else in mind, or nobody: a reason to let go, unless everything is frozen.
     pub(crate) fn outvoted(&self, step: &StepContext<'_>) -> Option<String> {
         let state = self.vrrp.state().filter(|_| self.arbiter(step).is_external() && !self.maintained())?;
-        (state != State::Master).then(|| format!("keepalived is {state} for {}", self.settings(step).vrrp))
+        (state != State::Master).then(|| format!("keepalived is {state} for {}", self.settings(step).vrrp.shown()))
     }
 
     /// What keepalived could not be active with either.
@@ -69,7 +69,7 @@ impl Group {
 
     /// Whether to claim on keepalived's word.
     pub(crate) fn may_claim_by_keepalived(&mut self, step: &mut StepContext<'_>) -> Verdict {
-        let vrrp = &self.settings(step).vrrp;
+        let vrrp = self.settings(step).vrrp.shown();
         match self.vrrp.state() {
             None => return Verdict::Wait(format!("keepalived has not told its state of {vrrp} yet").into()),
             Some(State::Master) => {}
