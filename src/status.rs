@@ -196,11 +196,13 @@ impl CoreStatus {
         } else {
             for group in &snapshot.groups {
                 let _ = write!(text, "{} {}", group.name, group.role);
-                match (&group.active, group.role) {
-                    (_, Role::Fault) => drop(write!(text, " ({})", group.detail)),
-                    (Some(active), Role::Backup) => drop(write!(text, " (active: {active})")),
-                    _ => {}
-                }
+                let more = match (&group.active, group.role) {
+                    (_, Role::Fault) => format!(" ({})", group.detail),
+                    (Some(active), Role::Backup) if group.confirmed().is_some() => format!(" (active: {active})"),
+                    (Some(claims), Role::Backup) => format!(" ({claims} claims)"),
+                    _ => String::new(),
+                };
+                text.push_str(&more);
                 text.push_str(", ");
             }
         }

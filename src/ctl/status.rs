@@ -136,7 +136,10 @@ fn group(group: &GroupSnapshot) -> Vec<String> {
     vec![
         group.name.clone(),
         role,
-        or_dash(group.active.as_ref()),
+        match (&group.active, group.confirmed()) {
+            (Some(claims), None) => format!("{claims} claims"),
+            (active, _) => or_dash(active.as_ref()),
+        },
         group.epoch.to_string(),
         age(group.since_ms),
         group.cause.to_string(),

@@ -82,10 +82,12 @@ fn failed_move(group: &GroupSnapshot) -> Option<String> {
 }
 
 fn progress(here: &str, group: &GroupSnapshot) -> Progress {
-    match (group.role, &group.active) {
+    match (group.role, group.confirmed()) {
         (Role::Releasing | Role::Claiming, _) => Progress::Moving,
         (Role::Active, _) => Progress::Here,
-        (Role::Backup | Role::Fault, Some(node)) if node != here => Progress::Moved(node.clone()),
+        (Role::Backup | Role::Fault, Some(node)) if node != here => Progress::Moved(node.to_owned()),
+        // Somebody claims, which may yet fail.
+        (Role::Backup | Role::Fault, None) if group.active.is_some() => Progress::Moving,
         (Role::Backup | Role::Fault, _) => Progress::Undecided(group.waiting.clone()),
     }
 }
@@ -123,7 +125,7 @@ fn verdict(all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Respon
 mod tests {
     use super::*;
     use crate::doctor::fixture;
-    use havipd_core::status::FailedMoveSnapshot;
+    use havipd_core::status::{FailedMoveSnapshot, MemberSnapshot};
 
     fn group() -> GroupSnapshot {
         fixture::status().core.election.groups.remove(0)
@@ -140,6 +142,25 @@ mod tests {
         assert_eq!(of(Role::Backup, Some("b")), Progress::Moved("b".into()));
         assert_eq!(of(Role::Active, Some("a")), Progress::Here);
         assert_eq!(of(Role::Fault, None), Progress::Undecided("for b".into()));
+    }
+
+    #[test]
+    fn a_move_is_not_over_while_the_other_node_only_claims() {
+        let member = |role| MemberSnapshot {
+            node: "b".to_owned(),
+            witness: false,
+            role: Some(role),
+            priority: 100,
+            unfit: None,
+        };
+        let with = |role| GroupSnapshot {
+            role: Role::Backup,
+            active: Some("b".to_owned()),
+            members: vec![member(role)],
+            ..group()
+        };
+        assert_eq!(progress("a", &with(Role::Claiming)), Progress::Moving);
+        assert_eq!(progress("a", &with(Role::Active)), Progress::Moved("b".to_owned()));
     }
 
     #[test]

@@ -100,7 +100,11 @@ impl View<'_> {
             Role::Active | Role::Claiming | Role::Releasing => self.with_leadership(&reason),
             Role::Fault => format!("{node} is not eligible for {name}: {reason}"),
             Role::Backup if self.witness() => {
-                let active = g.active.as_ref().map_or_else(|| "nobody is active".into(), |a| format!("{a} is active"));
+                let active = match (&g.active, g.confirmed()) {
+                    (_, Some(active)) => format!("{active} is active"),
+                    (Some(claims), None) => format!("{claims} claims"),
+                    (None, None) => "nobody is active".to_owned(),
+                };
                 return format!(
                     "{node} is a witness of {name}: it votes and is never active; {active}, epoch {}",
                     g.epoch

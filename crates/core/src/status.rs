@@ -122,7 +122,7 @@ pub struct GroupSnapshot {
     pub epoch: u64,
     /// Configured priority plus check weights.
     pub priority: i32,
-    /// Who is active, as far as we know.
+    /// Who is active or claims, as far as we know.
     pub active: Option<String>,
     /// Why this node does not claim now, in words; empty while it is active.
     pub waiting: String,
@@ -389,6 +389,17 @@ pub struct SeenSnapshot {
     pub last_ms: f64,
     /// How many.
     pub answers: u64,
+}
+
+impl GroupSnapshot {
+    /// [`Self::active`], unless that node only claims, which may yet fail.
+    #[must_use]
+    pub fn confirmed(&self) -> Option<&str> {
+        let active = self.active.as_deref()?;
+        let its_member = || self.members.iter().find(|m| m.node == active).and_then(|m| m.role);
+        let role = if self.role.has_leadership() { Some(self.role) } else { its_member() };
+        role.is_none_or(|role| matches!(role, Role::Active | Role::Releasing)).then_some(active)
+    }
 }
 
 const fn is_member() -> bool {

@@ -4,7 +4,7 @@
 //! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
 
 use crate::journal::Entry;
-use havipd_core::model::role::{Cause, Role};
+use havipd_core::model::role::Cause;
 use havipd_core::status::{GroupSnapshot, Snapshot};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Chronicle {
         let mut news = Vec::new();
         for group in &snapshot.groups {
             let mut now = Seen {
-                active: settled(group, &snapshot.node),
+                active: group.confirmed().map(str::to_owned),
                 drained: group.drained,
                 maintenance: group.maintenance,
                 repairs: group.havips.iter().map(|h| h.repairs).collect(),
@@ -49,17 +49,6 @@ impl Chronicle {
         self.groups.retain(|name, _| snapshot.groups.iter().any(|g| g.name == *name));
         news
     }
-}
-
-/// Who is active: one that only claims may yet fail.
-fn settled(group: &GroupSnapshot, here: &str) -> Option<String> {
-    let active = group.active.as_ref()?;
-    let role = if active == here {
-        Some(group.role)
-    } else {
-        group.members.iter().find(|m| m.node == *active).and_then(|m| m.role)
-    };
-    role.is_none_or(|role| matches!(role, Role::Active | Role::Releasing)).then(|| active.clone())
 }
 
 fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
@@ -93,7 +82,7 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
     // A node that becomes active, or hands over in order, has said so with its own role.
     let told = |active: &str| active == here || group.cause == Cause::HandoverComplete;
     match (&before.active, &group.active) {
-        (Some(old), Some(new)) if old != new && !told(new) && settled(group, here).is_some() => {
+        (Some(old), Some(new)) if old != new && !told(new) && group.confirmed().is_some() => {
             all.push(entry("moved", format!("{new} is active (epoch {}), before it {old}", group.epoch), Some(new)));
         }
         _ => {}
@@ -105,6 +94,7 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
 mod tests {
     use super::*;
     use crate::doctor::fixture;
+    use havipd_core::model::role::Role;
     use havipd_core::status::{HavipSnapshot, MemberSnapshot};
 
     /// What `changes` to a group, one after the other, are noted as.
