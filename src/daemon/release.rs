@@ -15,8 +15,8 @@ use std::path::Path;
 
 /// Does nothing after an end in order: what was left in place then was left on purpose.
 pub(super) fn run(config: &Path, node: Option<String>) -> Code {
-    if let Some(result) = std::env::var_os("SERVICE_RESULT").filter(|result| result == "success") {
-        tracing::debug!(?result, "the daemon ended in order: nothing to release");
+    if std::env::var_os("SERVICE_RESULT").is_some_and(|result| result == "success") {
+        tracing::debug!("the daemon ended in order: nothing to release");
         return Code::Done;
     }
     let runtime_directory = directory("RUNTIME_DIRECTORY", "/run/havipd");

@@ -40,12 +40,13 @@ async fn run(program: &str, arguments: &[String], change: [&str; 3]) {
     command.args(arguments).args(change).stdin(Stdio::null()).kill_on_drop(true);
     let ended = match command.spawn() {
         Ok(mut child) => tokio::time::timeout(RUN_MAX, child.wait()).await,
-        Err(error) => return tracing::warn!(program, %error, "could not be started"),
+        Err(error) => return tracing::warn!(program, "could not be started: {error}"),
     };
+    let change = change.join(" ");
     match ended {
         Ok(Ok(status)) if status.success() => {}
-        Ok(Ok(status)) => tracing::warn!(program, ?change, %status, "ended with an error"),
-        Ok(Err(error)) => tracing::warn!(program, ?change, %error, "could not be waited for"),
-        Err(_) => tracing::warn!(program, ?change, "took too long and was killed"),
+        Ok(Ok(status)) => tracing::warn!(program, change, "ended with an error: {status}"),
+        Ok(Err(error)) => tracing::warn!(program, change, "could not be waited for: {error}"),
+        Err(_) => tracing::warn!(program, change, "took too long and was killed"),
     }
 }

@@ -14,6 +14,7 @@ use havipd_core::model::time::Instant;
 use havipd_core::wire::Datagram;
 use havipd_core::wire::auth::KeyRing;
 use havipd_core::wire::heartbeat::{MAX_DATAGRAM, decode, encode};
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -102,13 +103,14 @@ impl World {
         let steps = p.core.snapshot(now).counters.steps;
         p.core.handle(now, Event::DatagramReceived { path, from, arrived: now, bytes }, &mut actions);
         let steps = p.core.snapshot(now).counters.steps - steps;
-        let effects: Vec<&Action> = actions.iter().filter(|a| !matches!(a, Action::SendDatagram { .. })).collect();
+        let effects = actions.iter().filter(|a| !matches!(a, Action::SendDatagram { .. })).count();
         let mut changed = String::new();
         if !admitted && (steps > 0 || !actions.is_empty()) {
-            let _ = write!(changed, "it does not authenticate, and led to {steps} steps and {actions:?}; ");
+            let _ =
+                write!(changed, "it does not authenticate, and led to {steps} steps and {} actions; ", actions.len());
         }
-        if !effects.is_empty() {
-            let _ = write!(changed, "it led to {effects:?}");
+        if effects > 0 {
+            let _ = write!(changed, "it led to {effects} actions; ");
         }
         let after = self.standing(host).unwrap_or_default();
         if after != before {
@@ -125,19 +127,13 @@ impl World {
         let p = h.process.as_ref()?;
         let now: Instant = h.clock.read(self.now);
         let s = p.core.snapshot(now);
-        let mut text = String::new();
-        for g in &s.groups {
-            let _ = write!(
-                text,
-                "{} {} {} {:?} {:?} {} {} {}; ",
-                g.name, g.role, g.epoch, g.active, g.right_ms, g.drained, g.maintenance, g.isolated
-            );
-        }
-        for p in &s.peers {
-            let _ = write!(text, "{} {:?} {:?} {} {:?}; ", p.node, p.state, p.heard_ms, p.dead_time_ms, p.target);
-        }
+        let groups = s
+            .groups
+            .iter()
+            .map(|g| json!([g.name, g.role, g.epoch, g.active, g.right_ms, g.drained, g.maintenance, g.isolated]));
+        let peers = s.peers.iter().map(|p| json!([p.node, p.state, p.heard_ms, p.dead_time_ms, p.target]));
         let addresses = (0..self.served.len()).filter(|n| h.addresses.contains_key(&Cluster::havip_address(*n)));
-        let _ = write!(text, "{:?}", addresses.collect::<Vec<_>>());
-        Some(text)
+        let all: [Vec<Value>; 3] = [groups.collect(), peers.collect(), addresses.map(Value::from).collect()];
+        Some(json!(all).to_string())
     }
 }

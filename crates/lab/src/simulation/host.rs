@@ -14,6 +14,7 @@ use havipd_core::model::role::Role;
 use havipd_core::model::time::Instant;
 use havipd_core::queue::{CallId, Queue, Ticket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,15 @@ pub(super) enum Halt {
     Stopped,
     /// The hypervisor stopped the whole guest.
     Frozen,
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stopped => "SIGSTOP",
+            Self::Frozen => "the whole guest",
+        })
+    }
 }
 
 /// Whether calls of a node reach the cloud.
@@ -45,6 +55,15 @@ pub(super) enum AddressStuck {
     Hangs,
     /// The kernel says no.
     Refuses,
+}
+
+impl fmt::Display for AddressStuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hangs => "nothing answers",
+            Self::Refuses => "the kernel refuses",
+        })
+    }
 }
 
 /// A call that has not ended.

@@ -29,7 +29,7 @@ impl World {
             return;
         }
         if let Some(how) = self.hosts[host].address_stuck {
-            self.note(Some(host), || format!("cannot put {address} ({how:?})"));
+            self.note(Some(host), || format!("cannot put {address} ({how})"));
             if let (AddressStuck::Refuses, Some((group, havip))) = (how, self.place_of(address)) {
                 let error = Some("refused by the kernel".to_owned());
                 self.tell(host, NETLINK, Event::AddressAnswered { group, havip, error });

@@ -112,7 +112,7 @@ impl World {
         if halt == Halt::Frozen {
             self.hosts[host].clock.stop(self.now);
         }
-        self.note(Some(host), || format!("stands still ({halt:?}) for {span:?}"));
+        self.note(Some(host), || format!("stands still ({halt}) for {span:?}"));
         self.after(span, Scheduled::GoOn { host, halt: self.halts });
         self.note_service();
     }

@@ -127,17 +127,30 @@ pub(super) fn group_unsettled(world: &World, group: usize) -> Option<String> {
             (0..world.nodes()).filter(|h| world.has_address(*h, havip)).map(|h| world.name(h)).collect();
         let name = world.name(holder);
         if with != [name] {
-            return Some(format!("HAVIP {havip}: {name} is active, its address is on {with:?}"));
+            return Some(format!(
+                "HAVIP {havip}: {name} is active, its address is on {}",
+                or_nobody(Some(&*with.join(", ")))
+            ));
         }
         let target = world.scenario.cluster.target(holder);
         let view = world.cloud.havip(world.now, &Cluster::havip_id(havip))?;
         let alone = world.binding(holder, group) == Binding::Shared || view.bound.len() == 1;
         if view.traffic.as_ref() != Some(&target) {
-            return Some(format!("HAVIP {havip}: {name} is active, packets go to {:?}", view.traffic));
+            return Some(format!(
+                "HAVIP {havip}: {name} is active, packets go to {}",
+                or_nobody(view.traffic.as_deref())
+            ));
         }
         if view.master.as_ref() != Some(&target) {
-            return Some(format!("HAVIP {havip}: {name} is active, the cloud names {:?}", view.master));
+            return Some(format!(
+                "HAVIP {havip}: {name} is active, the cloud names {}",
+                or_nobody(view.master.as_deref())
+            ));
         }
         (!alone).then(|| format!("HAVIP {havip}: {name} is active and not bound alone"))
     })
+}
+
+fn or_nobody(name: Option<&str>) -> &str {
+    name.filter(|name| !name.is_empty()).unwrap_or("nobody")
 }

@@ -42,7 +42,7 @@ impl NoNeedlessMoves {
         self.watched = (harmless && calm && world.winnable()).then(|| Watched {
             until: world.now + keep + world.dead_time() * 2,
             holders: (0..world.groups()).map(|g| world.active(g)).collect(),
-            what: format!("{kind:?}"),
+            what: kind.text(),
             rotation: kind.rotates(),
         });
     }

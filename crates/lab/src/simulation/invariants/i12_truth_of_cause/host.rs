@@ -61,7 +61,7 @@ impl Case<'_> {
         let state = self.facts().vrrp[self.group];
         match state.is_some_and(is) {
             true => Ok(()),
-            false => Err(format!("keepalived told it {state:?}")),
+            false => Err(format!("keepalived told it {}", state.map_or("nothing", State::as_str))),
         }
     }
 

@@ -107,7 +107,7 @@ impl Case<'_> {
         let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
         match self.heard(peer).and_then(|last| self.stated(last)) {
             Some((Role::Releasing, _)) => Ok(()),
-            stated => Err(format!("{} states {stated:?}", self.name(peer))),
+            stated => Err(format!("{} states {}", self.name(peer), in_words(stated))),
         }
     }
 
@@ -116,7 +116,9 @@ impl Case<'_> {
         let Some(peer) = self.peer() else { return Err("it names no peer".to_owned()) };
         match self.heard(peer).and_then(|last| self.stated(last)) {
             Some((role, epoch)) if role.has_leadership() && epochs(epoch, self.t.epoch) => Ok(()),
-            stated => Err(format!("{} states {stated:?}, and the epoch here is {}", self.name(peer), self.t.epoch)),
+            stated => {
+                Err(format!("{} states {}, and the epoch here is {}", self.name(peer), in_words(stated), self.t.epoch))
+            }
         }
     }
 
@@ -214,4 +216,9 @@ impl Case<'_> {
         });
         self.only(differs || self.facts().digest_set.is_some(), "every node heard has the same digest")
     }
+}
+
+/// What a node was heard to say of its role.
+fn in_words(stated: Option<(Role, Epoch)>) -> String {
+    stated.map_or_else(|| "nothing".to_owned(), |(role, epoch)| format!("{role} of epoch {epoch}"))
 }
