@@ -108,7 +108,7 @@ pub fn check(source: Source<'_>, env: &Environment, disk: &dyn Disk) -> Result<L
     let place = find_self(&file, env, &report);
     let local = place.as_ref().ok().map(|(index, _)| *index);
     if let Some(local) = local {
-        rules::leased(&file, local, env, &report);
+        rules::follows_address(&file, local, env, &report);
     }
     let files = Files { source, env, disk, report: &report };
     let outside = files.look(&file, local);

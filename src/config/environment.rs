@@ -12,8 +12,8 @@ pub struct Environment {
     pub node: Option<String>,
     /// Every address of every local interface.
     pub local_addresses: Vec<IpAddr>,
-    /// Those of them that end by themselves unless they are renewed, as leases of DHCP do.
-    pub leased_addresses: Vec<IpAddr>,
+    /// Those of them that an interface can lose: all but the loopback's.
+    pub losable_addresses: Vec<IpAddr>,
     /// The host's name, as `uname` gives it.
     pub host_name: Option<String>,
     /// `$CREDENTIALS_DIRECTORY`, where systemd puts what `LoadCredential=` names.

@@ -26,7 +26,7 @@ impl Environment {
         Self {
             node,
             local_addresses,
-            leased_addresses: Vec::new(),
+            losable_addresses: Vec::new(),
             host_name: rustix::system::uname().nodename().to_str().ok().map(str::to_owned),
             credentials_directory: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
             credentials_in_environment: pairs.iter().any(|(id, secret)| set(id) && set(secret)),

@@ -201,18 +201,19 @@ fn cloud(cloud: &Cloud, report: &Report) {
     }
 }
 
-/// An address that goes where the node's own address is, which is a lease: while that is gone, so is the interface.
-pub(super) fn leased(file: &Root, local: usize, env: &Environment, report: &Report) {
+/// A HAVIP goes where the node's own address is: while that is gone, for as long as a lease is renewed or a network is
+/// configured anew, so is the interface.
+pub(super) fn follows_address(file: &Root, local: usize, env: &Environment, report: &Report) {
     let node = &file.nodes[local];
-    let own = node.addresses.iter().flat_map(|a| &a.value).find(|a| env.leased_addresses.contains(&a.value.ip));
+    let own = node.addresses.iter().flat_map(|a| &a.value).find(|a| env.losable_addresses.contains(&a.value.ip));
     let found = |group: &At<Group>| group.havips.iter().any(|havip| havip.interface.is_none());
     let (Some(own), None, false) = (own, &node.interface, is_witness(node)) else { return };
     if node.eni.is_some() || !file.groups.iter().any(found) {
         return;
     }
     let text = format!(
-        "{} is a lease of DHCP here, and a HAVIP without \"interface\" is where that address is: a lease that is lost for 0.3 s \
-         moves the HAVIP",
+        "a HAVIP without \"interface\" is where {} is: should that address be gone for 0.3 s, as with a lease of DHCP that ends \
+         or a network that is configured anew, the HAVIP moves",
         own.value.ip
     );
     let help = "set \"interface\" of this [[node]], or of the [[group.havip]]";

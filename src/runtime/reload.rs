@@ -45,7 +45,7 @@ pub fn load(path: &Path, node: Option<String>, known: &Known) -> Result<config::
     });
     let usable = || host.addresses.iter().filter(|a| a.usable());
     let mut env = Environment::of_process(node, usable().map(|a| a.address).collect());
-    env.leased_addresses = usable().filter(|a| a.lifetime.is_some()).map(|a| a.address).collect();
+    env.losable_addresses = usable().map(|a| a.address).filter(|a| !a.is_loopback()).collect();
     env.unit_user = known.unit_user;
     env.longest_pause = known.longest_pause;
     env.stop_timeout = known.stop_timeout;

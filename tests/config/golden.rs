@@ -496,10 +496,11 @@ fn a_ceiling_by_which_audits_come_too_late_is_said_with_its_numbers() {
 }
 
 #[test]
-fn a_lease_that_the_interface_follows_is_a_warning() {
-    let leased = Environment { leased_addresses: vec!["10.0.0.1".parse().expect("ip")], ..on_a() };
-    let warns = |text: &str| said_in(text, &leased).contains("10.0.0.1 is a lease of DHCP here");
-    assert!(warns(BASE) && !said(BASE).contains("lease"));
+fn an_address_that_the_interface_follows_is_a_warning() {
+    let there = Environment { losable_addresses: vec!["10.0.0.1".parse().expect("ip")], ..on_a() };
+    let warns =
+        |text: &str| said_in(text, &there).contains("is where 10.0.0.1 is: should that address be gone for 0.3 s");
+    assert!(warns(BASE) && !said(BASE).contains("gone for"));
     assert!(!warns(&with("node", "interface = \"eth0\"")) && !warns(&with("havip", "interface = \"eth0\"")));
     assert!(!warns(&with("havip", "interface = \"none\"")));
 }
