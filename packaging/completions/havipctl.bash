@@ -196,7 +196,7 @@ _havipctl() {
                     return 0
                     ;;
                 --region)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "bd bj cd fsh fwh gz hkg sin su" -- "${cur}"))
                     return 0
                     ;;
                 --endpoint)
@@ -212,7 +212,7 @@ _havipctl() {
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "10s 30s 1m 2m" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -284,7 +284,7 @@ _havipctl() {
                     return 0
                     ;;
                 --region)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "bd bj cd fsh fwh gz hkg sin su" -- "${cur}"))
                     return 0
                     ;;
                 --endpoint)
@@ -300,7 +300,7 @@ _havipctl() {
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "10s 30s 1m 2m" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -366,7 +366,7 @@ _havipctl() {
             fi
             case "${prev}" in
                 --repeat)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "1 2 3" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -710,15 +710,15 @@ _havipctl() {
             fi
             case "${prev}" in
                 --since)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "15m 1h 2h 12h 1d 7d" -- "${cur}"))
                     return 0
                     ;;
                 --lines)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "5 10 50 100 all" -- "${cur}"))
                     return 0
                     ;;
                 -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "5 10 50 100 all" -- "${cur}"))
                     return 0
                     ;;
                 --svg)
@@ -812,7 +812,7 @@ _havipctl() {
                     return 0
                     ;;
                 --region)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "bd bj cd fsh fwh gz hkg sin su" -- "${cur}"))
                     return 0
                     ;;
                 --endpoint)
@@ -828,7 +828,7 @@ _havipctl() {
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "10s 30s 1m 2m" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -868,7 +868,7 @@ _havipctl() {
             fi
             case "${prev}" in
                 --for)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "30m 1h 2h 4h 8h 24h" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -883,7 +883,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__notify)
-            opts="-h --socket --json --help"
+            opts="-h --socket --json --help INSTANCE GROUP MASTER BACKUP FAULT STOP DELETED MASTER_RX_LOWER_PRI MASTER_PRIORITY BACKUP_PRIORITY"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -952,7 +952,7 @@ _havipctl() {
                     return 0
                     ;;
                 --region)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "bd bj cd fsh fwh gz hkg sin su" -- "${cur}"))
                     return 0
                     ;;
                 --endpoint)
@@ -968,7 +968,7 @@ _havipctl() {
                     return 0
                     ;;
                 --timeout)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "10s 30s 1m 2m" -- "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -1079,7 +1079,7 @@ _havipctl() {
     esac
 }
 
-# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
+# Groups, nodes, targets and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {
     _havipctl "$@"
     local i word name verb="" option="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
@@ -1094,18 +1094,23 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --config | --credentials | --endpoint | --eni | --for | --instance | --lines | --metadata-endpoint | --node | --region | --repeat | --since | --socket | --state | --svg | --timeout | --to) option="${word}" ;;
+            --arbiter | --cluster | --config | --credentials | --endpoint | --eni | --for | --instance | --lines | --metadata-endpoint | --node | --out | --region | --repeat | --since | --socket | --state | --svg | --timeout | --to | --vpc | -n) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
     done
     case "${verb} ${option}" in
-        "switchover --to") kind=nodes; if [[ "${cur}" == "=" ]]; then cur=""; fi ;;
+        *" --to" | *" --node") kind=nodes ;;
+        *" --instance") kind=instances ;;
+        *" --eni") kind=enis ;;
         "why " | "history " | "switchover " | "drain " | "undrain " | "maintenance " | "drill ") if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
         "show " | "attach " | "detach ") if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=havips; fi ;;
     esac
+    if [[ "${cur}" == "=" ]]; then cur=""; fi
     if [[ -n "${kind}" ]]; then
         COMPREPLY=()
+        # No files instead.
+        compopt +o default +o bashdefault 2>/dev/null
         # Not by compgen -W, which evaluates what it is given.
         while IFS= read -r name; do
             if [[ "${name}" == "${cur}"* ]]; then COMPREPLY+=("${name}"); fi

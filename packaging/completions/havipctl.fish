@@ -33,7 +33,7 @@ function __fish_havipctl_words
             continue
         end
         switch $word
-            case --config --credentials --endpoint --eni --for --instance --lines --metadata-endpoint --node --region --repeat --since --socket --state --svg --timeout --to
+            case --arbiter --cluster --config --credentials --endpoint --eni --for --instance --lines --metadata-endpoint --node --out --region --repeat --since --socket --state --svg --timeout --to --vpc -n
                 set value yes
             case '-*'
             case '*'
@@ -49,7 +49,7 @@ function __fish_havipctl_first_of
     and contains -- $words[1] $argv
 end
 
-# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
+# Groups, nodes, targets and HAVIPs come from the running daemon; without one there are none.
 function __fish_havipctl_live
     set -l words (commandline -opc)
     set -l socket
@@ -98,8 +98,17 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand status" -s h -l help -
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l since -d 'Only what is newer: a duration such as 90m, 2h or 7d, or a time such as 2026-11-23T04:00:00Z' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s n -l lines -d 'Only the newest N, or all. Unless given: 20, and all of them with --since or --json' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l since -d 'Only what is newer: a duration such as 90m, 2h or 7d, or a time such as 2026-11-23T04:00:00Z' -r -f -a "15m\t''
+1h\t''
+2h\t''
+12h\t''
+1d\t''
+7d\t''"
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s n -l lines -d 'Only the newest N, or all. Unless given: 20, and all of them with --since or --json' -r -f -a "5\t''
+10\t''
+50\t''
+100\t''
+all\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l svg -d 'Also draw the last move into this file' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l state -d 'Read the journal in this state directory and ask no daemon' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l socket -d 'The daemon\'s control socket' -r -F
@@ -118,7 +127,12 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -s h -l help -d
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l for -d 'Off again by itself after this long: 1s to 720h, such as 30m or 2h. The node of this havipctl sees to it, across restarts; if it is down then, once it is back' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l for -d 'Off again by itself after this long: 1s to 720h, such as 30m or 2h. The node of this havipctl sees to it, across restarts; if it is down then, once it is back' -r -f -a "30m\t''
+1h\t''
+2h\t''
+4h\t''
+8h\t''
+24h\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l all -d 'Every group'
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
@@ -128,7 +142,9 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l node -d 'Wh
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l repeat -d 'How many times there and back; two moves each, and no more moves than the group\'s max-moves leaves' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l repeat -d 'How many times there and back; two moves each, and no more moves than the group\'s max-moves leaves' -r -f -a "1\t''
+2\t''
+3\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l yes -d 'Move without asking'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drill" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
@@ -142,21 +158,43 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand log-level" -s h -l hel
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l vpc -d 'Only those of one VPC' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r -f -a "bd\t''
+bj\t''
+cd\t''
+fsh\t''
+fwh\t''
+gz\t''
+hkg\t''
+sin\t''
+su\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r -f -a "10s\t''
+30s\t''
+1m\t''
+2m\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand list" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r -f -a "bd\t''
+bj\t''
+cd\t''
+fsh\t''
+fwh\t''
+gz\t''
+hkg\t''
+sin\t''
+su\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r -f -a "10s\t''
+30s\t''
+1m\t''
+2m\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand show" -s h -l help -d 'Print help'
@@ -164,11 +202,22 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l instance -d
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l eni -d 'This elastic network interface' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r -f -a "bd\t''
+bj\t''
+cd\t''
+fsh\t''
+fwh\t''
+gz\t''
+hkg\t''
+sin\t''
+su\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r -f -a "10s\t''
+30s\t''
+1m\t''
+2m\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l self -d 'The instance that the metadata service says this host is; the default where there is no havipd.toml'
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach" -l wait -d 'Wait until the cloud shows that the target has it'
@@ -181,11 +230,22 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l instance -d
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l eni -d 'This elastic network interface' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l config -d 'Take `[cloud]` and this node from that file; /etc/havipd/havipd.toml if neither --region nor --endpoint is given, unless there is none and BCE_REGION, or bce-cli\'s profile, names a region' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l node -d 'Which `[[node]]` of the file this host is; else its addresses, else its host name tell' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l region -d 'The cloud\'s region (bj, gz, su, ...); wins over the file' -r -f -a "bd\t''
+bj\t''
+cd\t''
+fsh\t''
+fwh\t''
+gz\t''
+hkg\t''
+sin\t''
+su\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l endpoint -d 'The cloud\'s endpoint, for a private one or the sandbox; wins over the file and --region' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l credentials -d 'A file with access-key-id and secret-access-key, or bce-cli\'s config.json; without a havipd.toml else the environment, else ~/.bce/config.json, else the instance\'s role' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l metadata-endpoint -d 'Another metadata service, for the sandbox' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l timeout -d 'Everything together may take this long: a number and ms, s, m or h [default: 30s; 10s where nothing is written]' -r -f -a "10s\t''
+30s\t''
+1m\t''
+2m\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l self -d 'The instance that the metadata service says this host is; the default where there is no havipd.toml'
 complete -c havipctl -n "__fish_havipctl_using_subcommand detach" -l wait -d 'Wait until the cloud shows that the target is not bound any more'
@@ -245,5 +305,10 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand status why history swi
 complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain undrain maintenance drill" -f -a "(__fish_havipctl_live groups)"
 complete -c havipctl -n "__fish_havipctl_first_of show attach detach" -f -a "(__fish_havipctl_live havips)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand doctor list show attach detach bundle" -l node -x -a "(__fish_havipctl_live nodes)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach detach" -l instance -x -a "(__fish_havipctl_live instances)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand attach detach" -l eni -x -a "(__fish_havipctl_live enis)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off reset"
 complete -c havipctl -n "__fish_havipctl_first_of log-level" -f -a "error warn info debug trace"
+complete -c havipctl -n "__fish_havipctl_first_of notify" -f -a "INSTANCE GROUP"
+complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -f -a "MASTER BACKUP FAULT STOP DELETED MASTER_RX_LOWER_PRI MASTER_PRIORITY BACKUP_PRIORITY"

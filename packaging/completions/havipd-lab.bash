@@ -156,11 +156,11 @@ _havipd__lab() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "attach-moves first-stays garp-moves garp-required garp-steals strict-errors eventual no-flags busy unwinnable" -- "${cur}"))
                     return 0
                     ;;
                 --nodes)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "2 3 4 5" -- "${cur}"))
                     return 0
                     ;;
                 --arbiter)
@@ -168,7 +168,7 @@ _havipd__lab() {
                     return 0
                     ;;
                 --interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "50ms 100ms 300ms 1s" -- "${cur}"))
                     return 0
                     ;;
                 --havipd)
@@ -210,7 +210,7 @@ _havipd__lab() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "attach-moves first-stays garp-moves garp-required garp-steals strict-errors eventual no-flags busy unwinnable" -- "${cur}"))
                     return 0
                     ;;
                 --trace)

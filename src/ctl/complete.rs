@@ -4,7 +4,7 @@ use super::print;
 use crate::control::client::Client;
 use crate::control::protocol::{Code, Request};
 use crate::status::Status;
-use havipd_core::model::ids::{GroupName, HavipId, NodeName};
+use havipd_core::model::ids::{GroupName, HavipId, NodeName, Target};
 use havipd_core::status::Snapshot;
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +21,10 @@ pub(super) enum Names {
     Nodes,
     /// HAVIPs of its groups.
     Havips,
+    /// Instances that are nodes.
+    Instances,
+    /// Network interfaces that are.
+    Enis,
 }
 
 /// Prints them, one a line; without a daemon, nothing.
@@ -38,11 +42,15 @@ fn of(names: Names, status: &Snapshot) -> Vec<&str> {
     let groups = status.groups.iter().map(|group| group.name.as_str());
     let nodes = std::iter::once(&status.node).chain(status.peers.iter().map(|peer| &peer.node)).map(String::as_str);
     let havips = status.groups.iter().flat_map(|group| &group.havips).map(|havip| havip.id.as_str());
+    let targets = || status.target.iter().chain(status.peers.iter().filter_map(|peer| peer.target.as_ref()));
     // Nothing else reaches a shell, whoever answers there.
     match names {
         Names::Groups => groups.filter(|name| name.parse::<GroupName>().is_ok()).collect(),
         Names::Nodes => nodes.filter(|name| name.parse::<NodeName>().is_ok()).collect(),
         Names::Havips => havips.filter(|id| id.parse::<HavipId>().is_ok()).collect(),
+        // Read as ids already.
+        Names::Instances => targets().filter(|t| matches!(t, Target::Instance(_))).map(Target::id).collect(),
+        Names::Enis => targets().filter(|t| matches!(t, Target::Eni(_))).map(Target::id).collect(),
     }
 }
 

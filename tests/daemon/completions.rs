@@ -116,6 +116,9 @@ fn groups_nodes_and_havips_are_those_of_the_running_daemon() {
         assert_eq!(offers(&["attach", "--wait", "havip-m"]), ids[..2], "{shell:?}");
         assert_eq!(offers(&["detach", "--instance", "i-a", "havip-t"]), [HAVIP], "{shell:?}");
         assert!(!offers(&["show", HAVIP, ""]).contains(&HAVIP.to_owned()), "{shell:?}: only the first word is one");
+        assert_eq!(offers(&["attach", HAVIP, "--instance", ""]), ["i-a", "i-b"], "{shell:?}");
+        assert_eq!(offers(&["doctor", "--node", ""]), ["a", "b"], "{shell:?}");
+        assert_eq!(offers(&["history", "-n", "5", "w"]), ["web"], "{shell:?}");
         // fish repeats what is typed already.
         let joined: Vec<_> =
             offers(&["switchover", "--to="]).iter().map(|n| n.trim_start_matches("--to=").to_owned()).collect();
@@ -156,6 +159,15 @@ fn commands_options_levels_and_files_are_offered() {
         has(&["havipctl", "why", "--js"], "--json");
         has(&["havipctl", "switchover", "web", "--"], "--dry-run");
         has(&["havipctl", "log-level", ""], "debug");
+        has(&["havipctl", "history", "--since", ""], "2h");
+        has(&["havipctl", "history", "-n", ""], "all");
+        has(&["havipctl", "maintenance", "web", "on", "--for", "3"], "30m");
+        has(&["havipctl", "list", "--region", "b"], "bj");
+        has(&["havipctl", "notify", ""], "INSTANCE");
+        has(&["havipctl", "notify", "INSTANCE", "VI_1", "MAS"], "MASTER");
+        has(&["havipctl", "import", "--arbiter", ""], "keepalived");
+        has(&["havipd-lab", "sandbox", "--profile", "g"], "garp-moves");
+        has(&["havipd-lab", "sandbox", "--nodes", ""], "5");
         has(&["havipctl", "bundle", "--out", ""], "file.toml");
         has(&["havipctl", "bundle", "--config", "f"], "file.toml");
         has(&["havipd", "--check"], "--check-config");

@@ -12,7 +12,7 @@ const OF_HAVIPS: [&str; 3] = ["show", "attach", "detach"];
 /// Commands whose words are files.
 const OF_FILES: [&str; 3] = ["import", "sandbox", "simulate"];
 
-const BASH: &str = r#"# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
+const BASH: &str = r#"# Groups, nodes, targets and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {
     _havipctl "$@"
     local i word name verb="" option="" count=0 kind="" cur="${COMP_WORDS[COMP_CWORD]}"
@@ -33,12 +33,17 @@ _havipctl_live() {
         esac
     done
     case "${verb} ${option}" in
-        "switchover --to") kind=nodes; if [[ "${cur}" == "=" ]]; then cur=""; fi ;;
+        *" --to" | *" --node") kind=nodes ;;
+        *" --instance") kind=instances ;;
+        *" --eni") kind=enis ;;
         GROUPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
         HAVIPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=havips; fi ;;
     esac
+    if [[ "${cur}" == "=" ]]; then cur=""; fi
     if [[ -n "${kind}" ]]; then
         COMPREPLY=()
+        # No files instead.
+        compopt +o default +o bashdefault 2>/dev/null
         # Not by compgen -W, which evaluates what it is given.
         while IFS= read -r name; do
             if [[ "${name}" == "${cur}"* ]]; then COMPREPLY+=("${name}"); fi
@@ -48,7 +53,7 @@ _havipctl_live() {
 
 "#;
 
-const ZSH: &str = r#"# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
+const ZSH: &str = r#"# Groups, nodes, targets and HAVIPs come from the running daemon; without one there are none.
 _havipctl_live() {
     local kind=$1
     shift
@@ -61,6 +66,8 @@ _havipctl_live() {
 (( $+functions[_havipctl_groups] )) || _havipctl_groups() { _havipctl_live groups "$@" }
 (( $+functions[_havipctl_nodes] )) || _havipctl_nodes() { _havipctl_live nodes "$@" }
 (( $+functions[_havipctl_havips] )) || _havipctl_havips() { _havipctl_live havips "$@" }
+(( $+functions[_havipctl_instances] )) || _havipctl_instances() { _havipctl_live instances "$@" }
+(( $+functions[_havipctl_enis] )) || _havipctl_enis() { _havipctl_live enis "$@" }
 
 "#;
 
@@ -94,7 +101,7 @@ function __fish_havipctl_first_of
     and contains -- $words[1] $argv
 end
 
-# Groups, nodes and HAVIPs come from the running daemon; without one there are none.
+# Groups, nodes, targets and HAVIPs come from the running daemon; without one there are none.
 function __fish_havipctl_live
     set -l words (commandline -opc)
     set -l socket
@@ -129,12 +136,19 @@ fn bash(script: &str, command: &Command) -> String {
     format!("{before}{function}{}", after.replace("complete -F _havipctl ", "complete -F _havipctl_live "))
 }
 
+/// Whether a line of zsh's script is that of an option.
+fn option(line: &str, name: &str) -> bool {
+    line.trim_start().strip_prefix("'--").and_then(|rest| rest.strip_prefix(name)).is_some_and(|r| r.starts_with("=["))
+}
+
 fn zsh(script: &str) -> String {
     let at = script.find("_havipctl() {").expect("clap defines its function");
     let (before, after) = script.split_at(at);
     let after = after.replacen("    case $state in\n", &format!("{ZSH_OPTIONS}    case $state in\n"), 1);
-    let after = after.replace("NODE:_default'", "NODE:_havipctl_nodes'");
     let named = |line: &str| match line {
+        _ if option(line, "to") || option(line, "node") => line.replace(":_default'", ":_havipctl_nodes'"),
+        _ if option(line, "instance") => line.replace(":_default'", ":_havipctl_instances'"),
+        _ if option(line, "eni") => line.replace(":_default'", ":_havipctl_enis'"),
         _ if line.contains(":group -- ") => line.replace(":_default'", ":_havipctl_groups'"),
         _ if line.contains(":havip -- ") => line.replace(":_default'", ":_havipctl_havips'"),
         _ => line.to_owned(),
@@ -157,7 +171,12 @@ fn fish(script: &str, command: &Command) -> String {
     put(&format!("using_subcommand {}", wordless.join(" ")), "-f");
     put(&format!("first_of {}", OF_GROUPS.join(" ")), "-f -a \"(__fish_havipctl_live groups)\"");
     put(&format!("first_of {}", OF_HAVIPS.join(" ")), "-f -a \"(__fish_havipctl_live havips)\"");
-    put("using_subcommand switchover", "-l to -x -a \"(__fish_havipctl_live nodes)\"");
+    for (option, names) in [("to", "nodes"), ("node", "nodes"), ("instance", "instances"), ("eni", "enis")] {
+        let takes = |verb: &&Command| verb.get_arguments().any(|arg| arg.get_long() == Some(option));
+        let of: Vec<&str> = command.get_subcommands().filter(takes).map(Command::get_name).collect();
+        let what = format!("-l {option} -x -a \"(__fish_havipctl_live {names})\"");
+        put(&format!("using_subcommand {}", of.join(" ")), &what);
+    }
     for verb in command.get_subcommands() {
         for word in verb.get_positionals() {
             let names: Vec<_> = word.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
@@ -171,13 +190,14 @@ fn fish(script: &str, command: &Command) -> String {
     text
 }
 
-/// Options with a value, of all the commands whose words are counted.
+/// Options with a value, of every command.
 fn values(command: &Command) -> Vec<String> {
-    let counts = |verb: &str| OF_GROUPS.contains(&verb) || OF_HAVIPS.contains(&verb);
-    let counted = command.get_subcommands().filter(|verb| counts(verb.get_name()));
-    let all = command.get_arguments().chain(counted.flat_map(Command::get_arguments));
-    let takes = all.filter(|arg| arg.get_action().takes_values()).filter_map(Arg::get_long);
-    let mut names: Vec<String> = takes.map(|name| format!("--{name}")).collect();
+    let all = command.get_arguments().chain(command.get_subcommands().flat_map(Command::get_arguments));
+    let names = |arg: &Arg| {
+        let long = arg.get_long().map(|name| format!("--{name}"));
+        long.into_iter().chain(arg.get_short().map(|letter| format!("-{letter}")))
+    };
+    let mut names: Vec<String> = all.filter(|arg| arg.get_action().takes_values()).flat_map(names).collect();
     names.sort();
     names.dedup();
     names

@@ -8,6 +8,7 @@ mod live;
 mod programs;
 mod roff;
 mod shipped;
+mod values;
 
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
@@ -44,6 +45,7 @@ fn completion(program: &'static str, shell: Shell) -> String {
     let visible: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
     let arguments: Vec<_> = command.get_arguments().cloned().collect();
     command = clap::Command::new(program).version(env!("CARGO_PKG_VERSION")).args(arguments).subcommands(visible);
+    command = values::offer(command);
     let mut text = Vec::new();
     generate(shell, &mut command, program, &mut text);
     let text = String::from_utf8(text).expect("completions are text");
