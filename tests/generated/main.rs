@@ -49,6 +49,8 @@ fn completion(program: &'static str, shell: Shell) -> String {
     let mut text = Vec::new();
     generate(shell, &mut command, program, &mut text);
     let text = String::from_utf8(text).expect("completions are text");
+    // clap calls the commands of a program with a hyphen one thing and looks for another, so bash would offer nothing.
+    let text = text.replace("havipd__subcmd__lab", "havipd__lab");
     let text = if program == "havipctl" { live::add(&text, shell, &command) } else { text };
     // Blanks at the ends of lines, which git complains about.
     text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
