@@ -350,6 +350,20 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_of_another_disk_drives_no_terminal() {
+        let state = tempfile::tempdir().expect("a directory");
+        let odd = "x\u{1b}[2J\u{202e}\ny";
+        let mut entry = entries().remove(0);
+        (entry.group, entry.cause, entry.detail) = (odd.to_owned(), odd.to_owned(), odd.to_owned());
+        entry.steps[0].what = odd.to_owned();
+        let file = serde_json::to_string(&entry).expect("JSON") + "\n";
+        std::fs::write(state.path().join("history.jsonl"), file).expect("written");
+        let past = on_disk(state.path(), None, None).ok().expect("read");
+        let shown = text(&past.entries, 0, None).replace('\n', "");
+        assert!(shown.contains("x [2J") && !shown.contains(plain::is_odd), "{shown:?}");
+    }
+
+    #[test]
     fn what_is_wanted_is_read_or_refused() {
         for text in ["90m", "2h", "7d", "1h 30m", "2026-11-23T00:00:00Z"] {
             assert!(since(text).is_ok_and(|s| s.0 < Timestamp::now()), "{text}");
