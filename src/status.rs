@@ -235,6 +235,7 @@ mod tests {
             read_ms: Some(90),
             error: None,
             repairs: 0,
+            repaired: None,
             contested: None,
         });
         status

@@ -73,6 +73,7 @@ mod tests {
             read_ms: None,
             error: None,
             repairs: 0,
+            repaired: None,
             contested: None,
         };
         let with = |(name, havips): &(&str, &[&str])| GroupSnapshot {

@@ -12,7 +12,7 @@ use havipd_core::model::ids::{GroupName, Target};
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::CheckState;
 use havipd_core::model::vrrp::State;
-use havipd_core::status::{GroupSnapshot, PeerSnapshot, Snapshot};
+use havipd_core::status::{GroupSnapshot, PeerSnapshot, RepairsSnapshot, Snapshot};
 use havipd_core::wire::session::SessionState;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -337,6 +337,12 @@ fn of_group(election: &Snapshot, group: &GroupSnapshot) -> Vec<String> {
         if havip.present == Some(false) {
             wrong.push(format!("{id}: this node is active, but the address is not on it"));
         }
+        // Once may be anybody's slip. Who is at war with this node has a line of its own.
+        if let Some(repaired) = havip.repaired.as_ref().filter(|r| r.times > 1 && havip.contested.is_none()) {
+            let by = repaired.by.as_deref().map(|by| known(election, by));
+            let repaired = RepairsSnapshot { by, ..repaired.clone() };
+            wrong.push(format!("{id}: {repaired}"));
+        }
     }
     wrong.into_iter().map(|text| format!("{}: {text}", group.name)).collect()
 }
@@ -402,6 +408,7 @@ mod tests {
             read_ms: Some(90),
             error: None,
             repairs: 0,
+            repaired: None,
             contested: None,
         }
     }
@@ -440,6 +447,28 @@ mod tests {
         status.core.election.groups[0].havips = vec![havip("i-b", Some(true))];
         let text = "web: havip-x: active here, but the cloud names i-b (node b) as holder, read 90 ms ago";
         assert_eq!(problems(&status), [text]);
+    }
+
+    #[test]
+    fn who_takes_it_again_and_again_is_a_problem() {
+        let taken = |times, by: Option<&str>, contested: Option<&str>| {
+            let mut status = fixture::status();
+            status.core.election.target = "i-a".parse().ok();
+            status.core.election.peers[0].target = "i-b".parse().ok();
+            let by = by.map(str::to_owned);
+            let mut havip = havip("i-a", Some(true));
+            havip.repaired = Some(RepairsSnapshot { times, over_ms: 130_000, ago_ms: 5, by });
+            havip.contested = contested.map(str::to_owned);
+            status.core.election.groups[0].havips = vec![havip];
+            problems(&status)
+        };
+        assert_eq!(taken(1, Some("i-x"), None), [""; 0], "once may be a slip");
+        assert_eq!(taken(4, Some("i-x"), None), ["web: havip-x: repaired 4 times in 3 minutes, last bound: i-x"]);
+        assert_eq!(
+            taken(2, Some("i-b"), None),
+            ["web: havip-x: repaired 2 times in 3 minutes, last bound: i-b (node b)"]
+        );
+        assert_eq!(taken(5, Some("i-x"), Some("taken by i-x")), [""; 0], "that has a line of its own");
     }
 
     #[test]

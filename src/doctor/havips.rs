@@ -253,6 +253,7 @@ mod tests {
                 read_ms: None,
                 error: None,
                 repairs: times,
+                repaired: None,
                 contested: contested.map(str::to_owned),
             }];
             judge(&facts)

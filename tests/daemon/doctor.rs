@@ -315,6 +315,17 @@ fn a_war_over_a_havip_has_a_line_of_its_own() {
         lab.cloud.apply(Cloud::Fill { havip: HAVIP.to_owned() }).unwrap();
         lab.cloud.apply(Cloud::Master { havip: HAVIP.to_owned(), target: thief.to_owned() }).unwrap();
         a.wait_for("it is seen", |s| s["groups"][0]["havips"][0]["repairs"].as_u64() >= Some(times));
+        if times == 2 {
+            let check = lab.ctl(0, &["status", "--check"]);
+            let (code, said) = (check.status.code(), String::from_utf8(check.stdout).unwrap());
+            let line = format!("web: {HAVIP}: repaired 2 times in 1 minute, last bound: {thief}\n");
+            assert!(code == Some(1) && said.contains(&line), "{code:?} {said}");
+            wait_for("the history has it", || {
+                let history = lab.ctl(0, &["history", "web", "-n", "all"]).stdout;
+                let line = format!("holder of {HAVIP}; last bound: {thief}; put right");
+                String::from_utf8(history).unwrap().contains(&line).then_some(())
+            });
+        }
     }
     fails(&ask(&lab, 0), &format!("havip.{HAVIP}.contested"), &format!("taken by {thief} 4 times"));
 }

@@ -268,8 +268,35 @@ pub struct HavipSnapshot {
     pub error: Option<String>,
     /// Wrong answers that were repaired while active.
     pub repairs: u64,
+    /// Those of late that followed each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<RepairsSnapshot>,
     /// Who, no node of this cluster, takes it again and again, in words; `None` once nobody did for a while.
     pub contested: Option<String>,
+}
+
+/// The cloud named another than the active node, and that was put right, again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairsSnapshot {
+    /// How often.
+    pub times: u64,
+    /// Milliseconds from the first time to the last.
+    pub over_ms: u64,
+    /// Milliseconds since the last time.
+    pub ago_ms: u64,
+    /// Who was bound instead the last time, as the cloud names it; `None`: nobody was.
+    pub by: Option<String>,
+}
+
+impl fmt::Display for RepairsSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.times, self.over_ms.div_ceil(60_000).max(1)) {
+            (1, _) => f.write_str("repaired once")?,
+            (times, 1) => write!(f, "repaired {times} times in 1 minute")?,
+            (times, minutes) => write!(f, "repaired {times} times in {minutes} minutes")?,
+        }
+        write!(f, ", last bound: {}", self.by.as_deref().unwrap_or("nobody"))
+    }
 }
 
 /// What the network and the effects side did that needed no action.

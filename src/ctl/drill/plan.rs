@@ -134,6 +134,7 @@ mod tests {
             read_ms: Some(90),
             error: None,
             repairs: 0,
+            repaired: None,
             contested: None,
         }];
         status

@@ -71,6 +71,7 @@ mod tests {
                 read_ms: None,
                 error: None,
                 repairs: 0,
+                repaired: None,
                 contested: None,
             });
             status

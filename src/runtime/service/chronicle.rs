@@ -72,8 +72,9 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
     for (havip, before) in group.havips.iter().zip(&before.repairs).filter(|(h, before)| h.repairs > **before) {
         let times = havip.repairs - before;
         let detail = format!(
-            "the cloud did not name this node as holder of {}; put right {}, {} since the start",
+            "the cloud did not name this node as holder of {}; last bound: {}; put right {}, {} since the start",
             havip.id,
+            havip.repaired.as_ref().and_then(|r| r.by.as_deref()).unwrap_or("nobody"),
             if times == 1 { "once".to_owned() } else { format!("{times} times") },
             havip.repairs
         );
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
     use crate::doctor::fixture;
     use havipd_core::model::role::Role;
-    use havipd_core::status::{HavipSnapshot, MemberSnapshot};
+    use havipd_core::status::{HavipSnapshot, MemberSnapshot, RepairsSnapshot};
 
     /// What `changes` to a group, one after the other, are noted as.
     fn noted(changes: &[&dyn Fn(&mut GroupSnapshot)]) -> Vec<String> {
@@ -166,11 +167,18 @@ mod tests {
             read_ms: None,
             error: None,
             repairs: 0,
+            repaired: None,
             contested: None,
         };
         let begins = |g: &mut GroupSnapshot| g.havips = vec![havip.clone()];
-        let seen = noted(&[&begins, &|g| g.havips[0].repairs += 1, &|g| g.havips[0].repairs += 2]);
+        let taken = |g: &mut GroupSnapshot| {
+            g.havips[0].repairs += 1;
+            let by = Some("i-x".to_owned());
+            g.havips[0].repaired = Some(RepairsSnapshot { times: 1, over_ms: 0, ago_ms: 0, by });
+        };
+        let seen = noted(&[&begins, &taken, &|g| g.havips[0].repairs += 2]);
         assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(seen[0].ends_with("of havip-x; last bound: i-x; put right once, 1 since the start"), "{seen:?}");
         assert!(
             seen[1].starts_with("repaired: ") && seen[1].ends_with("put right 2 times, 3 since the start"),
             "{seen:?}"

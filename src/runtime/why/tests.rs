@@ -64,6 +64,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
             read_ms: Some(90),
             error: None,
             repairs: 0,
+            repaired: None,
             contested: None,
         }],
     }

@@ -174,7 +174,8 @@ fn havip_snapshot(
             .unwrap_or_default(),
         read_ms: read.map(|r| ms(now, r.at)),
         error: l.trouble().or_else(|| l.read_errors.as_ref().map(|(_, _, e)| e.to_string())),
-        repairs: l.repairs,
+        repairs: l.repairs.total,
+        repaired: l.repairs.snapshot(now),
         contested: l.contested_by(),
     }
 }

@@ -28,8 +28,7 @@ const LOOK_WAITING: Duration = Duration::from_secs(5);
 /// Who took the HAVIP from us, if that is nobody of this cluster.
 fn taken_by<'a>(read: &'a LastRead, facts: &Facts<'_>) -> Option<&'a str> {
     let bound = || read.havip.binded_instances.iter().map(|b| b.instance_id.as_str()).find(|id| *id != facts.me);
-    let by = read.havip.holder().filter(|id| *id != facts.me).or_else(bound)?;
-    (!facts.members.contains(&by)).then_some(by)
+    read.havip.holder().filter(|id| *id != facts.me).or_else(bound)
 }
 
 impl HavipReconciler {
@@ -56,10 +55,11 @@ impl HavipReconciler {
             self.last_error = None;
         }
         if !matches!(step, Next::Ours { .. } | Next::HandsOff) && self.confirmed_at.take().is_some() {
-            self.repairs += 1;
+            let by = taken_by(read, &facts);
+            self.repairs.note(cx.now, by);
             self.unconfirmed_since = Some(cx.now);
             self.reads = 0;
-            if let Some(by) = taken_by(read, &facts) {
+            if let Some(by) = by.filter(|by| !facts.members.contains(by)) {
                 self.contest.begin(cx.now, by);
                 self.contested = true;
             }

@@ -3,6 +3,7 @@
 use super::address::Address;
 use super::calls::{Attempt, Reading, Writing};
 use super::contest::Contest;
+use super::repairs::Repairs;
 use super::{Desired, Failure, Local, Outcome, Place, Serve};
 use crate::model::action::WriteKind;
 use crate::model::cloud::{CallClass, CallError, HaVip};
@@ -56,7 +57,7 @@ pub struct HavipReconciler {
     /// Looks in a row that were sent and that nothing answered: how many, since when.
     pub(crate) silence: Option<(u32, Instant)>,
     /// Wrong answers of the cloud that were repaired while active.
-    pub(crate) repairs: u64,
+    pub(crate) repairs: Repairs,
     /// A repair against a target that is no member's has begun, and the group has not counted it yet.
     pub(crate) contested: bool,
     pub(super) contest: Contest,

@@ -12,6 +12,7 @@ mod calls;
 mod contest;
 mod decide;
 mod havip;
+mod repairs;
 mod token;
 
 pub use decide::{Facts, Next, next};
