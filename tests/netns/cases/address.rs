@@ -30,6 +30,11 @@ fn put_on_a_backup(scene: &mut Scene<'_>) -> Result<(), String> {
         put(scene, havip, *backup);
         let settled = scene.lab.settle(havip, &NODES)?;
         scene.stayed(havip, node, mark, settled)?;
+        let line = format!("took off {}/32 on eth0, which havipd had not put there", havip.address());
+        wait("it is said, since nobody asked for it", PATIENCE, || {
+            let log = std::fs::read_to_string(scene.lab.daemon(*backup).log()).unwrap_or_default();
+            log.contains(&line).then_some(()).ok_or_else(|| format!("no line {line:?}"))
+        })?;
     }
     Ok(())
 }
