@@ -195,12 +195,11 @@ impl Core {
             seq: heartbeat.seq,
             lease,
         });
-        // In maintenance nothing new is given, but whoever has leadership keeps it: the files differ meanwhile.
-        let (maintained, only_renews) = (group.maintained(), group.only_renews());
+        // In maintenance whoever has leadership keeps it, with another file as well: the files differ meanwhile.
+        let renews = same_digest || group.maintained();
+        let grants = same_digest && group.grants_afresh(entry.role.has_leadership());
         let longest = group.longest_lease(&self.config, self.digest);
-        let may = |ask: &LeaseRequest| {
-            (maintained || same_digest) && ask.lease <= longest && (!only_renews || group.voter.renews(now, ask))
-        };
+        let may = |ask: &LeaseRequest| ask.lease <= longest && (grants || renews && group.voter.renews(now, ask));
         if let Some(ask) = asked.filter(may) {
             // ⚠ Two nodes that do not hear each other may take one number, and one of them lead in it. This voter would refuse
             // that leader for ever, and nobody would know before another voter is lost. So it names a number above, which

@@ -65,6 +65,8 @@ pub(super) struct HostFacts {
     pub(super) reloaded: Option<Instant>,
     /// It took a file with another digest.
     pub(super) digest_set: Option<Instant>,
+    /// The shortest dead time of the files that it had before in the present maintenance.
+    pub(super) dead_time_before: Option<Duration>,
 }
 
 /// All facts.
@@ -171,6 +173,13 @@ impl Facts {
         h.stood.push_back(Stood { until: now, span: now.since(since), halt });
     }
 
+    /// It takes a file with another digest than the one before, whose dead time is given.
+    pub(super) fn took_file(&mut self, now: Instant, host: usize, before: Duration) {
+        let h = &mut self.hosts[host];
+        h.digest_set = Some(now);
+        h.dead_time_before = Some(h.dead_time_before.map_or(before, |shortest| shortest.min(before)));
+    }
+
     /// Its effects side sticks, or goes on.
     pub(super) fn stuck(&mut self, now: Instant, host: usize, sticks: bool) {
         let h = &mut self.hosts[host];
@@ -215,6 +224,7 @@ impl World {
         let maintains = matches!(event, Event::Commanded { command: Command::Maintenance { on: true, .. }, .. });
         if maintains && !self.maintained() {
             self.facts.maintained_from = now;
+            self.facts.hosts.iter_mut().for_each(|h| h.dead_time_before = None);
         }
         let facts = self.facts.host_mut(host);
         match event {

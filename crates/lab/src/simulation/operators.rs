@@ -115,10 +115,11 @@ impl World {
     /// The file is in force. What all must agree on may be another from here on.
     pub(super) fn takes_file(&mut self, host: usize) {
         let h = &mut self.hosts[host];
+        let before = h.config.heartbeat.dead_time();
         h.config = Arc::clone(&h.file);
         let digest = digest(&h.config);
         if std::mem::replace(&mut h.digest, digest) != digest {
-            self.facts.host_mut(host).digest_set = Some(self.now);
+            self.facts.took_file(self.now, host, before);
             self.touch_all();
         }
     }

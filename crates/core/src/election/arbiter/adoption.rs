@@ -98,9 +98,13 @@ impl Group {
         given.is_none_or(|g| node(g.node).is_some_and(with_ours)) && step.due(peer.digest_since + step.dead_time())
     }
 
-    /// Whether this node, as a voter, gives nothing but renewals.
-    pub(in crate::election) fn only_renews(&self) -> bool {
-        self.maintained() || self.adoption_waits.is_some()
+    /// Whether this node, as a voter, gives more than renewals to a node with its file that leads already, or does not.
+    ///
+    /// In maintenance nobody comes to lead. ⚠ But whoever leads may need this vote, which it had not until now, or which has run
+    /// out: the next fault would cost its lease. It has a majority without it, so no second one begins with it. (I1, I12;
+    /// `maintenance::a_free_voter_votes_for_who_leads`)
+    pub(in crate::election) fn grants_afresh(&self, leads: bool) -> bool {
+        self.adoption_waits.is_none() && (leads || !self.maintained())
     }
 
     /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or

@@ -179,6 +179,30 @@ fn nobody_leaves_it_by_the_word_of_another_digest() {
     assert_eq!(on(&equal), [false, false]);
 }
 
+/// ⚠ c cannot hear a until its grant has run out. The end of b would have cost a its lease.
+#[test]
+fn a_free_voter_votes_for_who_leads() {
+    for file_differs in [false, true] {
+        let mut pair = majority_in_maintenance(None);
+        let since = pair.now;
+        pair.partition(0, 2, true);
+        pair.run(SEC * 5);
+        let grant = |pair: &Pair| pair.core(2).groups[0].voter.granted(pair.clock(2)).map(|g| g.node);
+        assert_eq!(grant(&pair), None);
+        if file_differs {
+            pair.give(0, shared(3, 0, Arbiter::Majority));
+        }
+        pair.partition(0, 2, false);
+        pair.run(SEC);
+        assert_eq!((pair.role(0), grant(&pair).is_some()), (Role::Active, !file_differs), "{}", pair.story());
+        // It is no vote for a node that does not lead yet.
+        assert!(!pair.core(2).groups[0].grants_afresh(false));
+        pair.kill(1);
+        pair.run(SEC * 5);
+        assert_eq!(pair.became(since, 0, Role::Backup), file_differs, "{}", pair.story());
+    }
+}
+
 /// Stops node `i` in order and starts it with this file.
 fn restart(pair: &mut Pair, i: usize, file: Config) {
     pair.give(i, Event::Commanded { command: Command::Stop { restart: true }, request: 1 });

@@ -51,7 +51,7 @@ impl Case<'_> {
         }
     }
 
-    fn maintained(&self) -> bool {
+    pub(super) fn maintained(&self) -> bool {
         let process = self.world.hosts[self.host].process.as_ref();
         process.is_some_and(|p| p.core.maintained(GroupIndex(self.group)))
     }

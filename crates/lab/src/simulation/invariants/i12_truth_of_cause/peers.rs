@@ -181,20 +181,27 @@ impl Case<'_> {
         let cluster = &self.world.scenario.cluster;
         let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
         let Some(p) = &self.world.hosts[voter].process else { return false };
-        // In maintenance nothing is granted that was not granted before it, or has run out since.
-        let granted = !p.core.maintained(GroupIndex(self.group)) || {
-            let last = self.world.facts.heard(voter, self.host).last.as_ref();
-            let from = self.world.facts.maintained_from;
+        // Where the files change one by one, a voter renews what it granted by the one before, and grants nothing fresh.
+        let (facts, from) = (&self.world.facts, self.world.facts.maintained_from);
+        let changed = facts.host(voter).digest_set.is_some_and(|at| at >= from);
+        let granted = !(changed && p.core.maintained(GroupIndex(self.group))) || {
+            let last = facts.heard(voter, self.host).last.as_ref();
             from > p.started + waits && (voter == self.host || last.is_some_and(|l| l.unbroken < from))
         };
         !p.stopping && granted && self.world.now > p.started + waits
+    }
+
+    /// How long the leases of this node are: until maintenance is over no longer than by the file before.
+    fn lease(&self) -> Duration {
+        let before = self.facts().dead_time_before.filter(|_| self.maintained());
+        self.dead_time().min(before.unwrap_or(Duration::MAX))
     }
 
     /// Whether a voter must have renewed the lease lately.
     fn renewed_by(&self, voter: usize) -> bool {
         let host = &self.world.hosts[voter];
         let Some(last) = self.heard(voter) else { return false };
-        let lease = self.dead_time() * LEASE_SHARE / 100;
+        let lease = self.lease() * LEASE_SHARE / 100;
         // One of several datagrams may be lost, and the groups in it are renewed with the next.
         let split = if self.world.groups() > FIT { last.stated.interval } else { Duration::ZERO };
         let answered = self.world.now.since(last.echoed) + split < lease;
