@@ -17,12 +17,14 @@ use std::sync::Arc;
 impl Core {
     /// Why the core cannot take `new` over, if so: a live peer would not be understood any more.
     ///
-    /// What a peer accepts is known from its newest heartbeat. One whose heartbeats come is judged by that; one that
+    /// What a peer accepts, and what it sends with, is known from its newest heartbeat. One whose heartbeats come is judged by that; one that
     /// misses some may have another file by now, so the answer is to wait until it is heard or dead. See
     /// [`Self::reload_warnings`] for the dead.
     #[must_use]
     pub fn reload_refusal(&self, new: &Config, now: Instant) -> Option<String> {
-        let lost = self.without_common_key(new).into_iter().find(|p| p.alive(now))?;
+        let Some(lost) = self.without_common_key(new).into_iter().find(|p| p.alive(now)) else {
+            return self.not_understood(new, now);
+        };
         let name = &self.config.node(lost.node).name;
         let (ago, accepts) = said_of_keys(lost, now);
         let heard = lost.session.suspected_at().is_some_and(|at| now < at) && !lost.returning(now);
@@ -37,6 +39,21 @@ impl Core {
                  accepted {accepts} then, and may have another file by now; try again once it is heard, or dead"
             )
         })
+    }
+
+    /// A live peer that still sends with a key that `new` has not, in words. ⚠ That it accepts another one is not enough: until it has
+    /// heard which keys are accepted here, which it does not over a link that is slow or broken that way, nothing that it
+    /// sends could be read. It would be taken for dead. (I12, `peer-dead`; seed 45188)
+    fn not_understood(&self, new: &Config, now: Instant) -> Option<String> {
+        let has = |key| new.heartbeat.keys.iter().any(|k| k.id == key);
+        let old = |p: &Peer| p.session.peer_sends_with().filter(|key| !has(*key));
+        let (peer, key) = self.peers.iter().filter(|p| p.alive(now)).find_map(|p| Some((p, old(p)?)))?;
+        let (name, (ago, _)) = (&self.config.node(peer.node).name, said_of_keys(peer, now));
+        Some(format!(
+            "heartbeat.keys: {name} still sends with key {}, as in its newest heartbeat, {ago} ago; set heartbeat.send-key \
+             there to a key that stays, and try again once it has heard that this node accepts that one",
+            key.0
+        ))
     }
 
     /// What the operator of a reload should know: peers that are dead here and accepted none of the new keys when they

@@ -208,6 +208,12 @@ impl Session {
         pending.or(established).or_else(|| self.candidates.accepts()).unwrap_or_default()
     }
 
+    /// The key that the last datagram that counted was made with.
+    #[must_use]
+    pub fn peer_sends_with(&self) -> Option<KeyId> {
+        self.peer.as_ref().map(|peer| peer.key)
+    }
+
     /// What is known of the peer.
     ///
     /// That it does not hear us is judged by what it says: its silence is no sign of deafness, so a peer

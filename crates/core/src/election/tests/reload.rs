@@ -110,3 +110,24 @@ fn keys_may_go_when_the_newest_heartbeat_of_a_live_peer_has_another() {
     assert!(pair.core(0).snapshot(pair.now).peers[0].state == crate::wire::session::SessionState::Up);
     assert_eq!(pair.core(0).reload_warnings(&new, pair.now), Vec::<String>::new());
 }
+
+/// ⚠ b does not hear a, so it does not know that a accepts the new key, and sends with the old one.
+#[test]
+fn a_key_that_a_live_peer_sends_with_stays() {
+    let mut pair = Pair::with(2, Instant::from_millis(1_000_000), |i| with_keys(i, &[1]));
+    pair.run(SEC * 40);
+    pair.cut.insert((0, 1));
+    for i in 0..2 {
+        pair.give(i, Event::ConfigReloaded(Arc::new(with_keys(i, &[2, 1]))));
+    }
+    pair.run(INTERVAL * 2);
+    let new = with_keys(0, &[2]);
+    let text = pair.core(0).reload_refusal(&new, pair.now).expect("b could not be read");
+    assert!(text.contains("b still sends with key 1") && text.contains("set heartbeat.send-key"), "{text}");
+    pair.cut.clear();
+    pair.run(INTERVAL * 4);
+    assert_eq!(pair.core(0).reload_refusal(&new, pair.now), None);
+    pair.give(0, Event::ConfigReloaded(Arc::new(new)));
+    pair.run(SEC * 5);
+    assert_eq!((pair.role(0), pair.moves()), (Role::Active, 0), "{}", pair.story());
+}

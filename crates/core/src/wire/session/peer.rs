@@ -25,6 +25,8 @@ pub(super) struct Peer {
     pub(super) deaf_since: Instant,
     pub(super) interval: Duration,
     pub(super) accepts: Vec<KeyId>,
+    /// The key that its last datagram was made with.
+    pub(super) key: KeyId,
     pub(super) leaving: Leaving,
     pub(super) uptime: UptimeTracker,
 }
@@ -44,6 +46,7 @@ impl Peer {
             deaf_since: sent.at(hb.echo.seq).unwrap_or(now),
             interval: hb.interval,
             accepts: Vec::new(),
+            key: hb.key,
             leaving: Leaving::No,
             uptime: UptimeTracker::default(),
         }
@@ -57,6 +60,7 @@ impl Peer {
         self.heard_out = false;
         self.interval = hb.interval;
         self.accepts.clone_from(&hb.accepts);
+        self.key = hb.key;
         self.leaving = hb.leaving;
         if !names_us {
             return;
