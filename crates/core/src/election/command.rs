@@ -4,7 +4,7 @@ use super::Core;
 use super::group::Group;
 use super::rank;
 use super::step_context::StepContext;
-use crate::model::action::{Action, Actions};
+use crate::model::action::{Action, Actions, GateKind};
 use crate::model::event::{Command, Reply};
 use crate::model::ids::GroupIndex;
 use crate::model::role::Role;
@@ -158,7 +158,14 @@ impl Group {
     fn drain(&mut self, step: &StepContext<'_>, on: bool) -> Result<String, String> {
         if !on {
             (self.kept.drained, self.drain_known) = (false, true);
-            return Ok("eligible again".into());
+            // What it has stopped only the gate of a new term starts again.
+            let goes_on = self.gate.now().is_some_and(|gate| gate.kind == GateKind::BeforeRelease);
+            let text = if goes_on {
+                "eligible again; before-release runs already, so the handover goes on"
+            } else {
+                "eligible again"
+            };
+            return Ok(text.into());
         }
         let name = &self.settings(step).name;
         match self.membership(step) {

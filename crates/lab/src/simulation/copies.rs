@@ -104,6 +104,7 @@ impl Seen<'_> {
             | Self::Put { host, .. }
             | Self::Announced { host, .. }
             | Self::Notified { host, .. }
+            | Self::GateAsked { host, .. }
             | Self::GateBegan { host }
             | Self::GateEnded { host, .. }
             | Self::CallBegan { host }

@@ -94,6 +94,8 @@ impl World {
             return;
         }
         gates.newest.insert(group, op);
+        self.see(&Seen::GateAsked { host, run: &run });
+        let gates = &mut self.hosts[host].gates;
         // The one before is killed first.
         gates.running.insert(group, Running { run, begun: false });
         let after = Duration::from_micros(self.rng.u64(100..20_000));

@@ -30,6 +30,8 @@ pub(crate) enum Seen<'a> {
     Announced { host: usize, group: GroupIndex },
     /// Hooks are about to run.
     Notified { host: usize, notification: &'a Notification },
+    /// A core asks for the run of a gate: the facts are those of the decision.
+    GateAsked { host: usize, run: &'a GateRun },
     /// A gate has begun to run.
     GateBegan { host: usize },
     /// One has ended.

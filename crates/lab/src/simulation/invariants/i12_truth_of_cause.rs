@@ -11,7 +11,7 @@ mod peers;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use havipd_core::model::action::Transition;
+use havipd_core::model::action::{GateKind, Transition};
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::time::Instant;
 use havipd_core::model::vrrp::State;
@@ -37,12 +37,21 @@ struct Past {
     claimed: Instant,
     lost_for: Option<Cause>,
     fault: Option<Cause>,
+    /// The cause of a planned move that was true when `before-release` was asked for.
+    released_for: Option<Cause>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct TruthOfCause {
     /// Per node and group.
     past: BTreeMap<(usize, usize), Past>,
+}
+
+impl Past {
+    fn case<'a>(self, world: &'a World, host: usize, t: &'a Transition) -> Case<'a> {
+        let Self { claimed, lost_for, fault, .. } = self;
+        Case { world, host, group: t.group.0, t, claimed, lost_for, fault }
+    }
 }
 
 impl Case<'_> {
@@ -141,20 +150,36 @@ impl Invariant for TruthOfCause {
                 self.past.retain(|(h, _), _| h != host);
                 Ok(())
             }
+            // A planned move goes on once `before-release` has begun, whatever becomes of its reason: that has to be true by then.
+            Seen::GateAsked { host, run } if run.kind == GateKind::BeforeRelease => {
+                let (group, epoch, cause, peer) = (run.group, run.epoch, run.cause, run.other);
+                let (at, detail) = (world.guest_now(*host), String::new());
+                let (from, to) = (Role::Active, Role::Releasing);
+                let t = Transition { at, group, from, to, epoch, cause, detail, peer, timeline: vec![] };
+                let past = self.past.entry((*host, group.0)).or_default();
+                past.released_for = None;
+                if judge(&past.case(world, *host, &t)).is_ok() {
+                    past.released_for = Some(cause);
+                }
+                Ok(())
+            }
             Seen::Decided { host, transition: t } => {
                 let past = self.past.entry((*host, t.group.0)).or_default();
                 if t.to == Role::Claiming && t.from != Role::Claiming {
                     past.claimed = world.now;
                 }
-                let Past { claimed, lost_for, fault } = *past;
+                let before = *past;
                 if t.from.has_leadership() && !t.to.has_leadership() {
                     past.lost_for = Some(t.cause);
                 }
                 if t.to == Role::Fault {
                     past.fault = Some(t.cause);
                 }
-                let case = Case { world, host: *host, group: t.group.0, t, claimed, lost_for, fault };
-                judge(&case).map_err(|instead| {
+                past.released_for = None;
+                if t.to == Role::Releasing && before.released_for == Some(t.cause) {
+                    return Ok(());
+                }
+                judge(&before.case(world, *host, t)).map_err(|instead| {
                     let name = world.name(*host);
                     format!("{name} became {} ({}: {}), and that is not true: {instead}", t.to, t.cause, t.detail)
                 })
