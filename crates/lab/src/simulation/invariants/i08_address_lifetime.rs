@@ -2,13 +2,14 @@
 //! and that of a live daemon that has lost leadership at once.
 //!
 //! Judged from the kernel's addresses and the roles that were recorded. What a start finds on its host may stay for
-//! `keep-for`, a start that keeps its place on a stop keeps it, and neither outlives its lifetime.
+//! `keep-for`, a start that keeps its place on a stop keeps it, and so does one whose handover failed in a stop; none of these
+//! outlives its lifetime.
 
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use havipd_core::model::role::Role;
+use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{OnRestart, OnStop};
 use havipd_core::model::time::Instant;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub(super) struct AddressLifetime {
     started: Vec<Instant>,
     /// Per node and HAVIP: that start found the address on the host.
     found: Vec<Vec<bool>>,
+    /// Per node and group: its handover failed in a stop, so nobody serves. The daemon may run on for other groups.
+    kept: Vec<Vec<bool>>,
 }
 
 impl AddressLifetime {
@@ -41,6 +44,7 @@ impl AddressLifetime {
             entitled: vec![vec![Instant::default(); cluster.groups]; nodes],
             started: vec![Instant::default(); nodes],
             found: vec![vec![false; havips]; nodes],
+            kept: vec![vec![false; cluster.groups]; nodes],
         }
     }
 
@@ -55,7 +59,7 @@ impl AddressLifetime {
             let starting = found && now.since(self.started[host]) < keep + AT_ONCE;
             let cluster = &world.scenario.cluster;
             let keeps = cluster.on_restart == OnRestart::Keep || cluster.on_stop == OnStop::Keep;
-            let leaving = keeps && h.process.as_ref().is_some_and(|p| p.stopping);
+            let leaving = self.kept[host][group] || keeps && h.process.as_ref().is_some_and(|p| p.stopping);
             let role = world.role(host, group);
             let entitled = role.is_some_and(|r| r.has_leadership() || r == Role::Releasing) || leaving || starting;
             if entitled || !live {
@@ -101,8 +105,13 @@ impl Invariant for AddressLifetime {
                     self.may_until[*host][havip] = self.may_until[*host][havip].max(until);
                 }
             }
+            Seen::Became { host, transition: t } => {
+                let stopping = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);
+                self.kept[*host][t.group.0] = stopping && t.to == Role::Backup && t.cause == Cause::HandoverFailed;
+            }
             // Nothing is left of the last run, as after a boot, which begins the clock again.
             Seen::Started { host } => {
+                self.kept[*host].fill(false);
                 self.started[*host] = world.guest_now(*host);
                 for havip in 0..self.havips {
                     self.found[*host][havip] = world.has_address(*host, havip);
