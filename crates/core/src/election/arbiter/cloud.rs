@@ -10,7 +10,7 @@ use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{Arbiter, Strangers};
-use crate::reconcile::{Failure, LastRead};
+use crate::reconcile::{Failure, HavipReconciler, LastRead};
 use crate::wire::Flags;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +130,18 @@ impl Group {
                 && p.entries.get(&self.tag).is_some_and(|e| e.role.has_leadership())
                 && p.session.last_heard().is_some_and(|at| read.issued < at)
         })
+    }
+
+    /// ⚠ A member that the record names, and whose term was not heard, has taken a number all the same, and the address has moved to it.
+    /// A claim over it with the same number would be no later one: what that node says, or what of it arrives late, would end
+    /// the term of this one. And of the moves this node would see every second one only. (I5, seeds 44647 and 47187)
+    pub(super) fn note_unheard_term(&mut self, step: &StepContext<'_>) {
+        let holders = self.reconcilers.iter().filter_map(HavipReconciler::holder);
+        let Some(node) = holders.filter_map(|holder| self.member_with(step, holder)).next() else { return };
+        if node != step.config.local && self.moves.owner() != Some(node) {
+            self.seen = self.seen.next();
+            self.moves.note_owner(step.now, node, self.seen);
+        }
     }
 
     /// The member whose target that is.

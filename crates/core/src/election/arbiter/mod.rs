@@ -37,6 +37,7 @@ impl Group {
         match self.arbiter(step) {
             Arbiter::Majority => self.request_leases(step, claim),
             Arbiter::Cloud | Arbiter::Keepalived => {
+                self.note_unheard_term(step);
                 self.epoch = self.seen.next();
                 self.begin_claim(step, claim);
             }

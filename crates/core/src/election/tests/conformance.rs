@@ -432,3 +432,29 @@ fn a_clock_that_was_set_changes_nothing() {
     assert_eq!(one, story(5_000));
     assert_eq!(one, story(9_000_000_000));
 }
+
+/// ⚠ b hears a, and a does not hear b: that b had a term in between a knows from the record alone.
+#[test]
+fn a_claim_over_a_term_that_was_not_heard_is_a_later_one() {
+    let mut pair = Pair::new(2, Arbiter::Cloud);
+    pair.run(SEC * 10);
+    pair.cut.insert((1, 0));
+    pair.run(SEC * 3);
+    let link = |up| Event::LinkChanged { group: GroupIndex(0), havip: HavipIndex(0), up, missing: None };
+    pair.give(0, link(false));
+    pair.run(SEC * 3);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Fault, Role::Active), "{}", pair.story());
+    let since = pair.now;
+    pair.give(0, link(true));
+    while !pair.role(0).has_leadership() {
+        pair.run(INTERVAL / 10);
+        assert!(pair.now.since(since) < SEC * 60, "{}", pair.story());
+    }
+    let [a, b] = [0, 1].map(|i| pair.core(i).groups[0].epoch);
+    assert!(a > b, "{a} {b} {}", pair.story());
+    pair.run(SEC * 5);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
+    // Both count the move there, and the one back.
+    let counted = [0, 1].map(|i| pair.core(i).groups[0].moves.within(pair.clock(i), SEC * 600));
+    assert_eq!(counted, [2, 2], "{}", pair.story());
+}
