@@ -358,7 +358,7 @@ mod tests {
         entry.steps[0].what = odd.to_owned();
         let file = serde_json::to_string(&entry).expect("JSON") + "\n";
         std::fs::write(state.path().join("history.jsonl"), file).expect("written");
-        let past = on_disk(state.path(), None, None).ok().expect("read");
+        let Ok(past) = on_disk(state.path(), None, None) else { panic!("it is read") };
         let shown = text(&past.entries, 0, None).replace('\n', "");
         assert!(shown.contains("x [2J") && !shown.contains(plain::is_odd), "{shown:?}");
     }

@@ -172,7 +172,7 @@ impl Group {
         let over = self.moves.over_budget(step.now, settings);
         if self.is_drained() {
             self.hand_over_if_possible(step, Cause::Drained, "drained by an operator");
-        } else if let Some((cause, text)) = self.ineligible.clone() {
+        } else if let Some((cause, text)) = self.eligibility.fault.clone() {
             if cause == Cause::AddressFailed {
                 // Who has no address serves nobody: like a dead holder it is replaced whatever the budget says.
                 self.hand_over_if_possible(step, cause, &text);
@@ -218,7 +218,7 @@ impl Group {
     /// Whether our entry asks the active node to hand over to us.
     pub(crate) fn wants(&self, step: &mut StepContext<'_>) -> bool {
         let settings = self.settings(step);
-        let (Role::Backup, true, Some(since)) = (self.role(), settings.preempt, self.eligible_since) else {
+        let (Role::Backup, true, Some(since)) = (self.role(), settings.preempt, self.eligibility.since) else {
             return false;
         };
         self.goes_before_active(step) && self.may_be_active(step) && step.due(since + settings.preempt_delay)
@@ -238,7 +238,7 @@ impl Group {
 
     /// Whether our entry says that this node could be active.
     pub(crate) fn may_be_active(&self, step: &StepContext<'_>) -> bool {
-        self.ineligible.is_none()
+        self.eligibility.fault.is_none()
             && self.membership(step).is_some_and(|m| !m.witness)
             && !self.is_drained()
             && !self.health.undecided

@@ -17,7 +17,7 @@ impl Group {
         if self.role() == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
             self.lease.stop();
             let again = self.backoff.claim_until(step.now).filter(|_| self.role() == Role::Fault);
-            self.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
+            self.candidacy.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
             return;
         }
         if let Some(news) = self.new_evidence(step) {
@@ -31,11 +31,11 @@ impl Group {
         match self.may_claim(step) {
             Verdict::Wait(why) => {
                 self.stop_asking(step);
-                if std::mem::take(&mut self.refusals) > 0 {
+                if std::mem::take(&mut self.candidacy.refusals) > 0 {
                     // Whatever it was that we did not hear, we know better now.
-                    self.ask_again_at = step.now;
+                    self.candidacy.again_at = step.now;
                 }
-                self.waiting = why;
+                self.candidacy.waiting = why;
             }
             Verdict::Claim(claim) => self.request(step, claim),
         }
@@ -43,7 +43,7 @@ impl Group {
 
     fn may_claim(&mut self, step: &mut StepContext<'_>) -> Verdict {
         if let Some(reason) = self.barred(step) {
-            self.vacant_since = None;
+            self.candidacy.vacant_since = None;
             return Verdict::Wait(reason);
         }
         if self.maintained() && !self.resumes(step) {
@@ -56,7 +56,7 @@ impl Group {
             return Claim::new(Cause::HandedOver, text, Some(node)).into();
         }
         if let Some(reason) = self.somebody_else(step) {
-            self.vacant_since = None;
+            self.candidacy.vacant_since = None;
             return Verdict::Wait(reason);
         }
         if self.resumes(step) {
@@ -66,7 +66,7 @@ impl Group {
             return Verdict::Wait(reason);
         }
         // The turns by rank are counted from when a claim could first have succeeded.
-        let since = (*self.vacant_since.get_or_insert(step.now)).max(self.first_answer(step));
+        let since = (*self.candidacy.vacant_since.get_or_insert(step.now)).max(self.first_answer(step));
         if let Some(reason) = self.outranked(step, since).or_else(|| self.may_resume(step, since)) {
             return Verdict::Wait(reason);
         }
@@ -132,7 +132,7 @@ impl Group {
     /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
     fn until_it_preempts(&self, step: &StepContext<'_>) -> Option<Instant> {
         let settings = self.settings(step);
-        let since = self.eligible_since.filter(|_| settings.preempt && !self.arbiter(step).is_external())?;
+        let since = self.eligibility.since.filter(|_| settings.preempt && !self.arbiter(step).is_external())?;
         self.goes_before_active(step).then_some(since + settings.preempt_delay).filter(|at| *at > step.now)
     }
 
@@ -279,14 +279,14 @@ impl Group {
         let Claim { cause, why, peer, displaces } = claim;
         self.seen = self.seen.max(self.epoch);
         self.reserve_epochs(step);
-        self.refusals = 0;
+        self.candidacy.refusals = 0;
         let planned = cause == Cause::HandedOver;
         let settled = planned && peer.is_some_and(|p| self.peer_settled(step, p));
         if self.kept.preemption_suspended != settled {
             self.kept.preemption_suspended = settled;
             *step.persist = true;
         }
-        self.waiting = Waiting::default();
+        self.candidacy.waiting = Waiting::default();
         self.reach = super::group::reach::Reach::default();
         self.note_silence(step, cause, peer);
         let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
@@ -312,7 +312,7 @@ impl Group {
             Outcome::Confirmed => {
                 self.backoff.claim_worked(self.lacking().is_none());
                 self.superseded.settle();
-                self.vacant_since = None;
+                self.candidacy.vacant_since = None;
                 let detail = match self.settings(step).observe {
                     true => "elected; only observing, so nothing was touched",
                     false => "the cloud was read back to name this node",

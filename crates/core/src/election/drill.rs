@@ -167,8 +167,8 @@ impl Group {
                 None => "it is no member",
                 Some(member) if member.witness => "it is a witness",
                 Some(_) if self.role() == Role::Fault => &self.detail,
-                Some(_) if self.waiting.text.is_empty() => "it is not eligible yet",
-                Some(_) => &self.waiting.text,
+                Some(_) if self.candidacy.waiting.text.is_empty() => "it is not eligible yet",
+                Some(_) => &self.candidacy.waiting.text,
             };
             return Reply::Refused(format!("this node cannot take {name} over now: {why}"));
         }
@@ -176,14 +176,14 @@ impl Group {
         let Some(owner) = owner.map(|p| step.config.node(p.node).name.clone()) else {
             return Reply::Refused(format!("{name} is active on no node that hears this one"));
         };
-        self.fetch_until = Some(step.now + step.dead_time() * PATIENCE);
+        self.candidacy.fetch_until = Some(step.now + step.dead_time() * PATIENCE);
         *step.changed = true;
         Reply::Done(format!("{owner} is asked to hand {name} over"))
     }
 
     /// Whether our entry asks for leadership on behalf of an operator.
     pub(crate) fn fetches(&self, step: &mut StepContext<'_>) -> bool {
-        let asked = self.role() == Role::Backup && self.fetch_until.is_some_and(|until| !step.due(until));
+        let asked = self.role() == Role::Backup && self.candidacy.fetch_until.is_some_and(|until| !step.due(until));
         asked && self.may_be_active(step) && !self.maintained()
     }
 

@@ -16,10 +16,11 @@ impl Group {
     pub(crate) fn judge_eligibility(&mut self, step: &mut StepContext<'_>) {
         self.judge_addresses(step);
         let fault = self.fault(step);
-        self.ineligible = fault;
+        self.eligibility.fault = fault;
         // `preempt-delay` counts from when nothing at all stood in the way.
-        self.eligible_since = if self.may_be_active(step) { self.eligible_since.or(Some(step.now)) } else { None };
-        match (&self.ineligible, self.role()) {
+        self.eligibility.since =
+            if self.may_be_active(step) { self.eligibility.since.or(Some(step.now)) } else { None };
+        match (&self.eligibility.fault, self.role()) {
             (Some((cause, text)), Role::Backup) => {
                 let (cause, text) = (*cause, text.clone());
                 self.become_role(step, State::Fault, cause, text, None);
@@ -111,7 +112,7 @@ impl Group {
         let goes_on = self.role().has_leadership() || (self.maintained() && self.may_yet_resume(step));
         if !goes_on
             && let Some(text) =
-                self.mismatch(step).or_else(|| self.adoption_waits.clone().filter(|_| !self.maintained()))
+                self.mismatch(step).or_else(|| self.adoption.waits.clone().filter(|_| !self.maintained()))
         {
             return Some((Cause::ConfigMismatch, text));
         }

@@ -135,7 +135,7 @@ impl Group {
     }
 
     fn end_handover(&mut self, step: &mut StepContext<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
-        self.vacant_since = None;
+        self.candidacy.vacant_since = None;
         self.become_role(step, State::Backup, cause, text, peer);
     }
 

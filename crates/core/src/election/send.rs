@@ -133,7 +133,7 @@ impl Core {
             let group = &mut self.groups[i];
             let epoch = group.lease.epoch();
             let ask = LeaseRequest { node, boot: self.boot, epoch, seq: self.sender.own_seq, lease };
-            if group.grants_afresh(group.role.has_leadership()) || group.voter.renews(now, &ask) {
+            if group.grants_afresh(group.role().has_leadership()) || group.voter.renews(now, &ask) {
                 group.voter.judge(now, ask);
             }
             // Only what answers this very ask: an older grant runs out when it did before.

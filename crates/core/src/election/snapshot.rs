@@ -54,7 +54,7 @@ impl Core {
             if g.role().has_leadership() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
         let members = self.members_snapshot(g, now);
         let able = |m: &&MemberSnapshot| m.unfit.is_none() && active.as_ref() != Some(&m.node);
-        let waiting = Some(&g.waiting).filter(|_| g.role() != Role::Active);
+        let waiting = Some(&g.candidacy.waiting).filter(|_| g.role() != Role::Active);
         let member = settings.member(self.config.local).is_some();
         let configured = settings.member(self.config.local).map_or(0, |m| i32::from(m.priority));
         let right = self.leadership_of(g, now).filter(|_| g.role().has_leadership());

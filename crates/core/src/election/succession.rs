@@ -92,7 +92,7 @@ impl Core {
     }
 
     fn unfit_here(&self, g: &Group, witness: bool, now: Instant) -> Option<Unfit> {
-        match &g.ineligible {
+        match &g.eligibility.fault {
             _ if witness => Some(Unfit::Witness),
             _ if self.stopping || g.leave.done => Some(Unfit::Leaving),
             _ if g.is_drained() => Some(Unfit::Drained),
@@ -100,7 +100,7 @@ impl Core {
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
             Some(_) if g.backoff.claim_until(now).is_some() => Some(Unfit::ClaimFailed),
             Some(_) => Some(Unfit::Fault),
-            None if g.eligible_since.is_none() && !g.role().has_leadership() => Some(Unfit::NotYet),
+            None if g.eligibility.since.is_none() && !g.role().has_leadership() => Some(Unfit::NotYet),
             None => None,
         }
     }

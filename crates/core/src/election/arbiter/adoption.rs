@@ -25,11 +25,11 @@ impl Group {
     pub(in crate::election) fn adopt_digest(&mut self, step: &mut StepContext<'_>) {
         let (settings, config) = (self.settings(step), step.config);
         if !settings.arbiter.grants_leases() {
-            self.adoption_waits = None;
+            self.adoption.waits = None;
             return;
         }
-        self.adoption_waits = match &self.kept.adopted {
-            Some(adopted) if adopted.is(step.digest) || self.adopting == Some(step.digest) => None,
+        self.adoption.waits = match &self.kept.adopted {
+            Some(adopted) if adopted.is(step.digest) || self.adoption.adopting == Some(step.digest) => None,
             Some(Adopted { voters: before, .. }) => {
                 let with = before.iter().filter_map(|name| config.node_named(name));
                 let with = with.filter(|n| self.has_adopted(step, *n)).count();
@@ -45,13 +45,13 @@ impl Group {
             }
             None => None,
         };
-        if self.adoption_waits.is_some() || self.kept.adopted.as_ref().is_some_and(|s| s.is(step.digest)) {
-            self.adopting = None;
+        if self.adoption.waits.is_some() || self.kept.adopted.as_ref().is_some_and(|s| s.is(step.digest)) {
+            self.adoption.adopting = None;
             return;
         }
         let pace = Pace::of(config, settings);
         if let Some(before) = &self.kept.adopted {
-            if self.adopting.replace(step.digest) != Some(step.digest) {
+            if self.adoption.adopting.replace(step.digest) != Some(step.digest) {
                 self.voter.hold_back(step.now + before.longest(pace));
             }
             // A start before then is to wait as long again.
@@ -67,7 +67,7 @@ impl Group {
     /// What this node goes by while others may have the file before: the pace of that one.
     pub(crate) fn pace(&self, config: &Config, digest: Digest) -> Pace {
         let settings = &config.groups[self.index.0];
-        let changing = self.maintained() || self.adoption_waits.is_some();
+        let changing = self.maintained() || self.adoption.waits.is_some();
         let of_before = self.adopted_before(digest).filter(|_| changing && settings.arbiter.grants_leases());
         of_before.and_then(Adopted::pace).unwrap_or(Pace::of(config, settings))
     }
@@ -104,17 +104,17 @@ impl Group {
     /// out: the next fault would cost its lease. It has a majority without it, so no second one begins with it. (I1, I12;
     /// `maintenance::a_free_voter_votes_for_who_leads`)
     pub(in crate::election) fn grants_afresh(&self, leads: bool) -> bool {
-        self.adoption_waits.is_none() && (leads || !self.maintained())
+        self.adoption.waits.is_none() && (leads || !self.maintained())
     }
 
     /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
     /// bindings.
     pub(in crate::election) fn differs(&self, step: &StepContext<'_>) -> Option<String> {
-        self.mismatch(step).or_else(|| self.adoption_waits.clone())
+        self.mismatch(step).or_else(|| self.adoption.waits.clone())
     }
 
     /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.
     pub(in crate::election) fn maintenance_said(&self) -> u32 {
-        if self.adoption_waits.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
+        if self.adoption.waits.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
     }
 }

@@ -12,7 +12,7 @@ impl Group {
     /// Asks the voters until enough of them grant the lease, or one refuses.
     pub(super) fn request_leases(&mut self, step: &mut StepContext<'_>, claim: Claim) {
         match self.lease.requested_since() {
-            None if !step.due(self.ask_again_at) => {}
+            None if !step.due(self.candidacy.again_at) => {}
             None => {
                 self.epoch = self.seen.next();
                 self.lease.begin(step.now, self.epoch);
@@ -29,26 +29,27 @@ impl Group {
                 let refused = self.seen >= self.epoch.next();
                 if refused || step.due(since + step.dead_time()) {
                     self.stop_asking(step);
-                    self.ask_again_at = step.now + self.wait_to_ask(step, refused);
-                    step.wake(self.ask_again_at);
+                    self.candidacy.again_at = step.now + self.wait_to_ask(step, refused);
+                    step.wake(self.candidacy.again_at);
                 }
             }
         }
         let votes = self.lease.votes(step.now);
         let (epoch, needed) = (self.epoch, self.settings(step).members.len() / 2 + 1);
-        self.waiting = format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
+        self.candidacy.waiting =
+            format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
     }
 
     /// How long until the next ask after one that found no majority. The first refusal says only that our number was
     /// old, so the next ask follows at once. Another one means that somebody whom we do not hear has leadership: each ask
     /// costs an epoch there as well as here, so they become rare.
     fn wait_to_ask(&mut self, step: &mut StepContext<'_>, refused: bool) -> Duration {
-        let leases = match self.refusals {
+        let leases = match self.candidacy.refusals {
             _ if !refused => 1,
             0 => 0,
             n => 1 << n.min(REFUSALS_MAX),
         };
-        self.refusals += u32::from(refused);
+        self.candidacy.refusals += u32::from(refused);
         step.part_of(step.dead_time() * leases)
     }
 

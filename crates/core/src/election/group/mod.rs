@@ -3,7 +3,9 @@
 //! What a group keeps is in parts, a file each below this one, and none of them knows the group. What it does about it is in
 //! `claim`, `active`, `handover`, `gating`, `serving` and the arbiters.
 
+pub(crate) mod adoption;
 pub(crate) mod backoff;
+pub(crate) mod candidacy;
 pub(crate) mod difference;
 pub(crate) mod fabric;
 pub(crate) mod gate;
@@ -22,14 +24,15 @@ use super::rank;
 use super::step_context::StepContext;
 use crate::health::Health;
 use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Transition};
-use crate::model::digest::Digest;
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{Group as Settings, Interface, Member};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::reconcile::{HavipReconciler, Outcome};
+use adoption::Adoption;
 use backoff::Backoff;
+use candidacy::{Candidacy, Eligibility};
 use difference::Observed;
 use fabric::Fabric;
 use gate::{Gate, Loss};
@@ -39,7 +42,6 @@ use reach::Reach;
 use reads::Reads;
 use state::State;
 use timeline::Timeline;
-use waiting::Waiting;
 
 /// Epochs are reserved on disk this many at a time.
 const EPOCH_BLOCK: u64 = 1000;
@@ -78,28 +80,14 @@ pub(crate) struct Group {
     pub(crate) leave: Leave,
     pub(crate) gate: Gate,
     pub(crate) reads: Reads,
-    /// Since when nobody is active and we could be.
-    pub(crate) vacant_since: Option<Instant>,
-    pub(crate) eligible_since: Option<Instant>,
-    /// Cause and text of not being eligible.
-    pub(crate) ineligible: Option<(Cause, String)>,
-    /// Why nothing is claimed just now.
-    pub(crate) waiting: Waiting,
+    pub(crate) eligibility: Eligibility,
+    pub(crate) candidacy: Candidacy,
     /// The last planned move away from here, if it failed.
     pub(crate) failed_move: Option<FailedMove>,
-    /// Most of the voters were not heard with this node's file yet, in words.
-    pub(crate) adoption_waits: Option<String>,
-    /// The file that most of the voters of before have, too; those before it may have given what lasts.
-    pub(crate) adopting: Option<Digest>,
+    pub(crate) adoption: Adoption,
     /// Maintenance is over by its time, but may not end yet.
     pub(crate) postponed: bool,
     pub(crate) timeline: Timeline,
-    /// An ask that found no majority is not repeated before.
-    pub(crate) ask_again_at: Instant,
-    /// Asks in a row that were refused for a higher epoch.
-    pub(crate) refusals: u32,
-    /// An operator here wants leadership, until then.
-    pub(crate) fetch_until: Option<Instant>,
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
@@ -149,18 +137,12 @@ impl Group {
             leave: Leave::default(),
             gate: Gate::default(),
             reads: Reads::default(),
-            vacant_since: None,
-            eligible_since: None,
-            ineligible: None,
-            waiting: Waiting::default(),
+            eligibility: Eligibility::default(),
+            candidacy: Candidacy { again_at: now, ..Candidacy::default() },
             failed_move: None,
-            adoption_waits: None,
-            adopting: None,
+            adoption: Adoption::default(),
             postponed: false,
             timeline: Timeline::default(),
-            ask_again_at: now,
-            refusals: 0,
-            fetch_until: None,
             fabric: Fabric::default(),
             moved_at: now,
             notified: None,
@@ -289,7 +271,7 @@ impl Group {
             return;
         }
         step.wake(self.leadership_until(step));
-        if let Some((cause, text)) = self.ineligible.clone()
+        if let Some((cause, text)) = self.eligibility.fault.clone()
             && !matches!(cause, Cause::CheckFailed | Cause::AddressFailed)
         {
             self.lose(step, Role::Fault, cause, text, None);
@@ -325,9 +307,9 @@ impl Group {
         // A claim that follows at once begins with nothing of this one, least of all its end.
         self.reconcilers.iter_mut().for_each(HavipReconciler::close);
         self.relinquish(step);
-        self.vacant_since = None;
+        self.candidacy.vacant_since = None;
         // Whoever lost leadership must prove itself for `preempt-delay` again before it asks for it back.
-        self.eligible_since = None;
+        self.eligibility.since = None;
         let to = if to == Role::Fault { State::Fault } else { State::Backup };
         self.become_role(step, to, cause, text, peer);
     }
@@ -350,7 +332,7 @@ impl Group {
         *step.changed = true;
         self.step_done(step, format!("{to} ({cause})"));
         let timeline = self.timeline.decided(to, step.now);
-        self.fetch_until = self.fetch_until.filter(|_| to == Role::Backup);
+        self.candidacy.fetch_until = self.candidacy.fetch_until.filter(|_| to == Role::Backup);
         let (group, epoch, at) = (self.index, self.epoch, step.now);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(step);

@@ -247,7 +247,7 @@ fn a_claimant_that_is_refused_uses_up_few_epochs() {
     // Once it hears the holder again it is as quick as any other.
     pair.partition(0, 1, false);
     pair.run(SEC * 2);
-    assert_eq!(pair.core(1).groups[0].refusals, 0);
+    assert_eq!(pair.core(1).groups[0].candidacy.refusals, 0);
     pair.kill(0);
     pair.run(SEC * 2);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
@@ -349,7 +349,7 @@ fn other_lengths_come_under_maintenance() {
             pair.run(SEC * 40);
             let lost = pair.became(since, 0, Role::Fault) || (!restarts && pair.became(since, 0, Role::Backup));
             assert!(!lost && pair.moves() == 0 && pair.role(0) == Role::Active, "{what} {}", pair.story());
-            assert!((0..3).all(|i| pair.core(i).groups[0].adopting.is_none()), "{what}");
+            assert!((0..3).all(|i| pair.core(i).groups[0].adoption.adopting.is_none()), "{what}");
             let until = right(&pair, 0).expect("it is active").since(pair.now);
             let lease = interval * multiplier;
             assert!(until > lease / 4 && until < lease, "{what}: the new lease is in use, {until:?}");

@@ -273,7 +273,7 @@ fn voters_that_renew_by_the_file_before_have_not_gone_over() {
     pair.cut.clear();
     restart(&mut pair, 0, config(5, 0, Arbiter::Majority));
     pair.run(SEC * 5);
-    assert!((0..3).all(|i| pair.core(i).groups[0].adoption_waits.is_none()), "{}", pair.story());
+    assert!((0..3).all(|i| pair.core(i).groups[0].adoption.waits.is_none()), "{}", pair.story());
     off(&mut pair, 1).expect("the files are equal");
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
 }
@@ -305,10 +305,10 @@ fn a_start_with_more_voters_makes_no_second_majority() {
     pair.kill(1);
     pair.start(1, config(5, 1, Arbiter::Majority));
     let until = pair.now + SEC * 5;
-    while pair.core(2).groups[0].adoption_waits.is_some() && pair.now < until {
+    while pair.core(2).groups[0].adoption.waits.is_some() && pair.now < until {
         pair.run(SEC / 100);
     }
-    assert!(pair.core(2).groups[0].adoption_waits.is_none(), "{}", pair.story());
+    assert!(pair.core(2).groups[0].adoption.waits.is_none(), "{}", pair.story());
     assert!(pair.core(2).groups[0].voter.quarantined(pair.clock(2)), "{}", pair.story());
     // A start before then waits as long again: the new file is not on record yet.
     let digest = pair.core(2).digest;
@@ -323,7 +323,7 @@ fn a_start_with_more_voters_makes_no_second_majority() {
     pair.run(SEC * 60);
     let active = (0..5).filter(|i| pair.role(*i) == Role::Active).count();
     assert_eq!((active, pair.role(2)), (1, Role::Backup), "{}", pair.story());
-    assert!((0..5).all(|i| pair.core(i).groups[0].adoption_waits.is_none()));
+    assert!((0..5).all(|i| pair.core(i).groups[0].adoption.waits.is_none()));
 }
 
 /// The numbers of `node`'s state directory, for its next start.

@@ -53,7 +53,7 @@ impl Settling {
                 let planned = &mut self.planned[t.group.0];
                 *planned = if begins { planned.or(Some(world.now)) } else { planned.filter(|_| !ends) };
             }
-            Seen::Tick | Seen::End if self.quiet.is_some() => match adoption_waits(world) {
+            Seen::Tick | Seen::End if self.quiet.is_some() => match not_converged(world) {
                 None => {
                     self.since.get_or_insert(world.now);
                     self.planned.fill(None);
@@ -102,12 +102,12 @@ fn winnable(cluster: &Cluster) -> bool {
 }
 
 /// Why all is not as it should be, if so.
-pub(super) fn adoption_waits(world: &World) -> Option<String> {
-    (0..world.groups()).find_map(|group| group_unsettled(world, group))
+pub(super) fn not_converged(world: &World) -> Option<String> {
+    (0..world.groups()).find_map(|group| group_not_converged(world, group))
 }
 
 /// The same for one group.
-pub(super) fn group_unsettled(world: &World, group: usize) -> Option<String> {
+pub(super) fn group_not_converged(world: &World, group: usize) -> Option<String> {
     let is = |role: Role| (0..world.nodes()).filter(move |h| world.role(*h, group) == Some(role));
     let active: Vec<usize> = is(Role::Active).collect();
     let [holder] = active[..] else {

@@ -9,7 +9,7 @@ use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
 use super::calm::Calm;
-use super::i03_convergence::group_unsettled;
+use super::i03_convergence::group_not_converged;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
@@ -44,7 +44,8 @@ impl Windows {
             return Ok(());
         }
         let long = world.calm_enough();
-        group_unsettled(world, group).map_or(Ok(()), |why| Err(format!("nothing went wrong for {long:?}, and {why}")))
+        group_not_converged(world, group)
+            .map_or(Ok(()), |why| Err(format!("nothing went wrong for {long:?}, and {why}")))
     }
 }
 

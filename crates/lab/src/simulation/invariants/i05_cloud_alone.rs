@@ -15,7 +15,7 @@ use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
 use super::calm::{Concerns, concerns};
-use super::i03_convergence::group_unsettled;
+use super::i03_convergence::group_not_converged;
 use havipd_core::model::action::Transition;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::time::Instant;
@@ -52,7 +52,7 @@ impl CloudAlone {
 
     fn look(&mut self, world: &World, group: usize) {
         let calm = (0..world.nodes()).all(|h| world.calm(h).is_some()) && !world.cloud.has_late_writes();
-        if !calm || !world.winnable() || group_unsettled(world, group).is_some() {
+        if !calm || !world.winnable() || group_not_converged(world, group).is_some() {
             self.since[group] = None;
             return;
         }
