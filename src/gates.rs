@@ -16,6 +16,7 @@ use crate::worker::{Latest, Worker};
 use havipd_core::model::action::{GateKind, GateRun};
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{Epoch, GroupIndex, GroupName, NodeName, OperationId};
+use havipd_core::model::plural::plural;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -298,7 +299,7 @@ fn report(group: &GroupName, outcome: &GateOutcome) {
     let gate = kind.as_str();
     let suppressed = outcome.lines_suppressed;
     if suppressed > 0 {
-        warn!(%group, gate, program, "{suppressed} more lines of its output suppressed");
+        warn!(%group, gate, program, "{} of its output suppressed", plural(suppressed, "more line"));
     }
     if outcome.left_behind {
         warn!(%group, gate, program, "a process of it left its process group, and cannot be ended");

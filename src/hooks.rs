@@ -18,6 +18,7 @@ use crate::program::{self, Ended, Leftovers, MOST_LEFT, Program};
 use crate::worker::{Latest, Worker};
 use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupName, NodeName};
+use havipd_core::model::plural::plural;
 use havipd_core::model::settings::Hooks as HookConfig;
 use havipd_core::model::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -358,7 +359,7 @@ fn report(group: &GroupName, outcome: &HookOutcome) {
     let (state, milliseconds) = (state.as_str(), outcome.milliseconds);
     let suppressed = outcome.lines_suppressed;
     if suppressed > 0 {
-        warn!(%group, hook, program, "{suppressed} more lines of its output suppressed");
+        warn!(%group, hook, program, "{} of its output suppressed", plural(suppressed, "more line"));
     }
     if outcome.left_running > 0 {
         let left_running = outcome.left_running;

@@ -12,6 +12,7 @@ mod file;
 use crate::worker::{Latest, Worker};
 use havipd_core::model::action::Transition;
 use havipd_core::model::ids::GroupName;
+use havipd_core::model::plural::{are, plural};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -107,6 +108,13 @@ impl Entry {
 }
 
 impl Entry {
+    /// When it happened, to the millisecond.
+    #[must_use]
+    pub fn shown_time(&self) -> String {
+        let time = self.time.parse::<jiff::Timestamp>().and_then(|time| time.round(jiff::Unit::Millisecond));
+        time.map_or_else(|_| self.time.clone(), |time| format!("{time:.3}"))
+    }
+
     /// The entry for something that has just happened to a group without a change of role.
     #[must_use]
     pub fn happened(group: &str, epoch: u64, cause: &str, detail: String, peer: Option<&str>) -> Self {
@@ -264,7 +272,8 @@ fn work(latest: &Latest<Waiting>, directory: &Path) {
 /// Writes down what is missing, and takes it out of `missing`.
 fn name_missing(directory: &Path, missing: &mut BTreeMap<String, u64>, most: u64) -> io::Result<()> {
     while let Some((group, lines)) = missing.first_key_value() {
-        let detail = format!("{lines} lines of this history are missing here: the disk, or this daemon, stood still");
+        let (told, are) = (plural(lines, "line"), are(*lines));
+        let detail = format!("{told} of this history {are} missing here: the disk, or this daemon, stood still");
         append(directory, &Line::Entry(Entry::happened(group, 0, "missing", detail, None)), most)?;
         missing.pop_first();
     }

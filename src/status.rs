@@ -9,6 +9,7 @@ use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
 use crate::state::StateStatus;
 use havipd_core::model::ids::GroupName;
+use havipd_core::model::plural::plural;
 use havipd_core::model::role::Role;
 use havipd_core::status::Snapshot;
 use havipd_core::wire::session::SessionState;
@@ -207,7 +208,7 @@ impl CoreStatus {
             }
         }
         let up = snapshot.peers.iter().filter(|p| p.state == SessionState::Up).count();
-        let _ = write!(text, "{up} of {} peers up", snapshot.peers.len());
+        let _ = write!(text, "{up} of {} up", plural(snapshot.peers.len(), "peer"));
         text
     }
 }

@@ -9,6 +9,7 @@ use super::settings::{Group, HeartbeatKey as Key, Hooks, Root};
 use super::takes::{Command, Membership};
 use super::{build, paths, rules, rules_check, rules_group};
 use havipd_core::model::ids::{GroupName, KeyId};
+use havipd_core::model::plural::plural;
 use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::{Arbiter, Config, HeartbeatKey, Keepalived};
 use std::collections::BTreeMap;
@@ -62,8 +63,8 @@ impl Loaded {
         for entry in &self.arbiters {
             let word = entry.arbiter.as_str();
             let auto = if entry.auto { ", chosen by auto" } else { "" };
-            let plural = if entry.voters == 1 { "" } else { "s" };
-            lines.push(format!("group {}: arbiter {word}{auto} with {} voter{plural}", entry.group, entry.voters));
+            let voters = plural(entry.voters, "voter");
+            lines.push(format!("group {}: arbiter {word}{auto} with {voters}", entry.group));
         }
         lines.join("\n")
     }

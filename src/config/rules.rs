@@ -6,6 +6,7 @@ use super::document::At;
 use super::environment::Environment;
 use super::schema::show;
 use super::settings::{Cloud, Group, Heartbeat, LocalAddress, Node, Root};
+use havipd_core::model::plural::plural;
 use havipd_core::model::tag::Tag;
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -232,8 +233,10 @@ fn ceiling(file: &Root, report: &Report) {
         () => return,
     };
     let text = format!(
-        "\"requests-per-second\" = {limit} lets the {havips} HAVIPs of {groups} groups be read every {every:.1} s at best, \
-         not every {wanted} ({when})"
+        "\"requests-per-second\" = {limit} lets {} of {} be read every {every:.1} s at best, \
+         not every {wanted} ({when})",
+        plural(havips, "HAVIP"),
+        plural(groups, "group")
     );
     let help = "a superseded holder steps down that much later; \"adaptive\" is as much as the cloud takes";
     report.warning(Some(&rate.span), text, Some(help.to_owned()));

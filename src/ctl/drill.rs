@@ -376,7 +376,7 @@ impl Drill<'_> {
         let place = self.place();
         let figures = distributions(self.moves.iter().map(|m| (m.took_ms, m.outages.as_slice())));
         let (made, wanted) = (self.moves.len(), self.options.repeat * 2);
-        let message = stopped.clone().unwrap_or_else(|| format!("{made} moves were made"));
+        let message = stopped.clone().unwrap_or_else(|| format!("{} made", say::plural(made, "move")));
         let data = json!({
             "moves": self.moves, "summary": figures, "stopped": stopped, "now": place, "not_watched": self.blind,
         });

@@ -14,7 +14,7 @@ use crate::plain;
 use crate::status::Status;
 use crate::systemd::directory;
 use clap::Args;
-use jiff::{Span, Timestamp, Unit};
+use jiff::{Span, Timestamp};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io;
@@ -266,7 +266,7 @@ fn goes_on(entry: &Entry, next: &Entry) -> bool {
 }
 
 fn line(entry: &Entry) -> String {
-    let time = time(entry);
+    let time = entry.shown_time();
     let peer = entry.peer.as_ref().map(|p| format!(", {p}")).unwrap_or_default();
     let Entry { group, from, to, epoch, cause, detail, .. } = entry;
     if to.is_empty() {
@@ -276,11 +276,6 @@ fn line(entry: &Entry) -> String {
 }
 
 /// When, to the millisecond.
-fn time(entry: &Entry) -> String {
-    let time = entry.time.parse::<Timestamp>().and_then(|time| time.round(Unit::Millisecond));
-    time.map_or_else(|_| entry.time.clone(), |time| format!("{time:.3}"))
-}
-
 fn bars(entry: &Entry, width: Option<usize>) -> Vec<String> {
     // Where there is little room the words need it more than the bars.
     let widest = if width.is_some_and(|width| width < ROOMY) { NARROW } else { WIDTH };

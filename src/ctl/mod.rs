@@ -332,7 +332,9 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
     };
     // What a check finds is what was asked for, and no complaint.
     Ok(match arguments.command {
-        Verb::Status { .. } => say::show(&response, as_json, || response.message.clone()),
+        Verb::Status { .. } | Verb::Why { .. } => {
+            say::show(&response, as_json, || say::fitted(&response.message, say::columns()))
+        }
         _ => say::tell(&response, as_json),
     })
 }

@@ -6,7 +6,9 @@
 
 use crate::control::client::ClientError;
 use crate::control::protocol::{Code, Response};
+pub(super) use havipd_core::model::plural::plural;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 
 /// Says what a command came to.
 pub fn tell(response: &Response, as_json: bool) -> Code {
@@ -49,7 +51,7 @@ pub fn print(text: &str) -> bool {
 /// A line for people, beside whatever is printed.
 pub(super) fn complain(text: &str) {
     // Nowhere is left to say that this failed.
-    let _ = writeln!(io::stderr(), "havipctl: {text}");
+    let _ = writeln!(io::stderr(), "{}", fitted(&format!("havipctl: {text}"), columns_of(io::stderr())));
 }
 
 /// A column is never made narrower by folding.
@@ -96,8 +98,22 @@ impl Paint {
 
 /// How wide the terminal is on which this is read; nothing where programs read it, a line each.
 pub(super) fn columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    columns_of(io::stdout())
+}
+
+fn columns_of(terminal: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+/// Each line of `text` as [`folded`] has it: what follows stands two columns deeper than the line begins.
+pub(super) fn fitted(text: &str, width: Option<usize>) -> String {
+    let fit = |line: &str| {
+        let words = line.trim_start();
+        let begin = line.chars().count() - words.chars().count();
+        format!("{}{}", " ".repeat(begin), folded(words, begin + 2, width))
+    };
+    text.lines().map(fit).collect::<Vec<_>>().join("\n")
 }
 
 /// `text` in lines of at most `width` columns, broken between words. The first begins after `begin` columns, the others
@@ -122,12 +138,6 @@ pub(super) fn folded(text: &str, begin: usize, width: Option<usize>) -> String {
     folded
 }
 
-/// "1 warning", "2 warnings".
-pub(super) fn plural(count: usize, what: &str) -> String {
-    let end = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{end}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +151,13 @@ mod tests {
         assert_eq!(shown.split_whitespace().collect::<Vec<_>>().join(" "), text);
         assert!(shown.lines().skip(1).all(|line| line.starts_with("    ") && !line.starts_with("     ")), "{shown}");
         assert_eq!(folded("a-word-that-is-longer-than-any-line", 60, Some(10)), "a-word-that-is-longer-than-any-line");
+    }
+
+    #[test]
+    fn every_line_is_folded_where_it_begins() {
+        let text = "one two three four five six\n  - seven eight nine ten eleven\n\nx";
+        let shown = "one two three four\n  five six\n  - seven eight nine\n    ten eleven\n\nx";
+        assert_eq!((fitted(text, Some(22)).as_str(), fitted(text, None).as_str()), (shown, text));
     }
 
     #[test]

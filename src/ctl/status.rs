@@ -9,6 +9,7 @@ use crate::process::realtime::Realtime;
 use crate::program::Ended;
 use crate::status::{EffectsStatus, NetworkStatus, Status};
 use havipd_core::model::ids::{GroupName, Target};
+use havipd_core::model::plural::plural;
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::CheckState;
 use havipd_core::model::vrrp::State;
@@ -277,7 +278,10 @@ fn checks(effects: &EffectsStatus) -> Vec<String> {
         }
         if check.left_behind > 0 {
             let runs = check.left_behind;
-            wrong.push(format!("check {name} left a process behind in {runs} runs: it leaves its process group"));
+            wrong.push(format!(
+                "check {name} left a process behind in {}: it leaves its process group",
+                plural(runs, "run")
+            ));
         }
     }
     wrong

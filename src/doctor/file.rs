@@ -3,6 +3,7 @@
 use super::Finding;
 use super::facts::{CertificateFact, Facts};
 use crate::certificates::Ending;
+use havipd_core::model::plural::plural;
 use havipd_core::model::settings::{Group, OnStop};
 use std::time::Duration;
 
@@ -101,13 +102,14 @@ fn certificate(fact: &CertificateFact) -> Finding {
                 |_| "a day beyond all calendars".to_owned(),
                 |t| t.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
             );
-            let days = left.unsigned_abs() / DAY;
+            let whole = left.unsigned_abs() / DAY;
+            let days = plural(whole, "day");
             match left {
-                ..0 => Finding::failed(id, format!("{path}: {subject} ended on {day}, {days} days ago"), remedy),
-                _ if days < SOON => {
-                    Finding::warning(id, format!("{path}: {subject} ends on {day}, in {days} days"), remedy)
+                ..0 => Finding::failed(id, format!("{path}: {subject} ended on {day}, {days} ago"), remedy),
+                _ if whole < SOON => {
+                    Finding::warning(id, format!("{path}: {subject} ends on {day}, in {days}"), remedy)
                 }
-                _ => Finding::ok(id, format!("{path}: what ends first, {subject}, does on {day}, in {days} days")),
+                _ => Finding::ok(id, format!("{path}: what ends first, {subject}, does on {day}, in {days}")),
             }
         }
     }

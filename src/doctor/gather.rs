@@ -191,7 +191,8 @@ async fn writes(state: PathBuf) -> BTreeMap<String, LastWrite> {
 
 /// What a change of role says of the permission to attach.
 fn last_write(entry: journal::Entry) -> Option<LastWrite> {
-    let journal::Entry { time, from, to, cause, detail, steps, .. } = entry;
+    let time = entry.shown_time();
+    let journal::Entry { from, to, cause, detail, steps, .. } = entry;
     // Who only observes, or has the address already, is confirmed without a write.
     let done = |what: &str| steps.iter().any(|s| s.what.starts_with(what));
     if to == "active" && from == "claiming" && done("attach of ") && done("write answered") {

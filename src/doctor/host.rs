@@ -247,8 +247,10 @@ fn losses(facts: &Facts) -> Vec<Finding> {
         ));
     }
     if effects.history_lost > 0 {
-        let text =
-            format!("{} changes of role are not in the history: the disk was too slow, or full", effects.history_lost);
+        let text = match effects.history_lost {
+            1 => "1 change of role is not in the history: the disk was too slow, or full".to_owned(),
+            n => format!("{n} changes of role are not in the history: the disk was too slow, or full"),
+        };
         findings.push(Finding::warning("history", text, "look at the state directory"));
     }
     findings

@@ -123,7 +123,8 @@ impl<W: Write> Write for Drain<W> {
 
 fn loss_report(lost: u64, json: bool, journal: bool) -> String {
     let now = jiff::Timestamp::now();
-    let text = "log lines were dropped: they were not read fast enough";
+    let (were, they) = if lost == 1 { ("line was", "it was") } else { ("lines were", "they were") };
+    let text = format!("log {were} dropped: {they} not read fast enough");
     let prefix = if journal { priority(Level::WARN) } else { "" };
     if !json {
         let time = if journal { String::new() } else { format!("{now} ") };

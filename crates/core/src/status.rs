@@ -9,6 +9,7 @@
 use crate::model::action::GateKind;
 use crate::model::event::VrrpSource;
 use crate::model::ids::Target;
+use crate::model::plural::plural;
 use crate::model::role::{Cause, Role};
 use crate::model::settings::Arbiter;
 use crate::model::vrrp::State;
@@ -290,10 +291,12 @@ pub struct RepairsSnapshot {
 
 impl fmt::Display for RepairsSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.times, self.over_ms.div_ceil(60_000).max(1)) {
-            (1, _) => f.write_str("repaired once")?,
-            (times, 1) => write!(f, "repaired {times} times in 1 minute")?,
-            (times, minutes) => write!(f, "repaired {times} times in {minutes} minutes")?,
+        match self.times {
+            1 => f.write_str("repaired once")?,
+            times => {
+                let minutes = plural(self.over_ms.div_ceil(60_000).max(1), "minute");
+                write!(f, "repaired {times} times in {minutes}")?;
+            }
         }
         write!(f, ", last bound: {}", self.by.as_deref().unwrap_or("nobody"))
     }

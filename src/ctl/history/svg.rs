@@ -1,6 +1,6 @@
 //! A move as a drawing.
 
-use super::{length, spans, time};
+use super::{length, spans};
 use crate::journal::Entry;
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ pub(super) fn svg(entry: &Entry, node: &str) -> String {
     let height = (entry.steps.len() + 3) * ROW;
     let scale = 480.0 / length(entry).max(f64::MIN_POSITIVE);
     let Entry { group, from, to, cause, .. } = entry;
-    let title = format!("{} {group} on {node}: {from} to {to} ({cause}), {:.1} ms", time(entry), length(entry));
+    let title = format!("{} {group} on {node}: {from} to {to} ({cause}), {:.1} ms", entry.shown_time(), length(entry));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1000\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\

@@ -16,6 +16,7 @@ use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_o
 use havipd_core::model::action::NotifyState;
 use havipd_core::model::event::{Command, Event};
 use havipd_core::model::ids::GroupName;
+use havipd_core::model::plural::{are, plural};
 use havipd_core::model::role::Role;
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -88,7 +89,8 @@ impl Service {
 
     /// What the core said, and nobody could take down.
     fn missing(&self, group: Option<&GroupName>, lines: u64) {
-        warn(group, &format!("{lines} lines of log and history are missing: this part of the daemon stood still"));
+        let (told, are) = (plural(lines, "line"), are(lines));
+        warn(group, &format!("{told} of log and history {are} missing: this part of the daemon stood still"));
         if let Some(group) = group {
             self.journal.note_lost(group, lines);
         }

@@ -61,7 +61,13 @@ impl Service {
         });
         tokio::spawn(async move {
             let response = match tokio::time::timeout(PATIENCE, reading).await {
-                Ok(Ok(Ok(entries))) => with_data(format!("{} entries", entries.len()), &entries),
+                Ok(Ok(Ok(entries))) => with_data(
+                    match entries.len() {
+                        1 => "1 entry".to_owned(),
+                        n => format!("{n} entries"),
+                    },
+                    &entries,
+                ),
                 Ok(Ok(Err(error))) => Response::new(Code::No, format!("the history cannot be read: {error}")),
                 _ => Response::new(Code::TryAgain, "the state directory does not answer"),
             };

@@ -9,6 +9,7 @@ pub mod histogram;
 pub mod ids;
 pub mod maintenance;
 pub mod plain;
+pub mod plural;
 pub mod role;
 pub mod secret;
 pub mod settings;

@@ -5,6 +5,7 @@
 //! packets it makes a [`Move`] of that, counted from whatever was done last before the first
 //! change of role. All times are of the host's boot-time clock, which daemons, cloud and sandbox share.
 
+use havipd_core::model::plural::plural;
 use havipd_core::model::time::Instant;
 use serde::Serialize;
 use std::fmt;
@@ -331,7 +332,7 @@ fn shorten(mut steps: Vec<Step>) -> Vec<Step> {
         let left_out = steps.len() - STEPS_MAX / 2;
         steps.truncate(STEPS_MAX / 2);
         let ms = tail.first().map_or(0.0, |s| s.ms);
-        steps.push(Step { ms, text: format!("({left_out} steps left out)") });
+        steps.push(Step { ms, text: format!("({} left out)", plural(left_out, "step")) });
         steps.extend(tail);
     }
     steps

@@ -4,6 +4,7 @@ use super::cluster::Cluster;
 use super::invariants::i03_convergence::bound;
 use super::order::Order;
 use super::step_kind::StepKind;
+use havipd_core::model::plural::plural;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -169,8 +170,11 @@ impl Scenario {
         let (havips, paths) = (self.cluster.groups * self.cluster.havips, self.cluster.paths);
         if let Some(step) = self.steps.iter().find(|s| !s.kind.fits(&self.cluster)) {
             let what = format!(
-                "{:?}: there are {} group(s), {havips} HAVIP(s) and {paths} path(s)",
-                step.kind, self.cluster.groups
+                "{}: the cluster has {}, {} and {}",
+                step.kind.text(),
+                plural(self.cluster.groups, "group"),
+                plural(havips, "HAVIP"),
+                plural(paths, "path")
             );
             return Err(ScenarioError::Cluster { scenario: scenario(), what });
         }

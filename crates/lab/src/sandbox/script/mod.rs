@@ -8,6 +8,7 @@ mod parse;
 pub use parse::parse;
 
 use super::act::Act;
+use havipd_core::model::plural::plural;
 use std::fmt;
 use std::time::Duration;
 
@@ -122,7 +123,7 @@ impl<N: fmt::Display> fmt::Display for Fact<N> {
             Self::Holder(n) => write!(f, "the cloud names {n} as master"),
             Self::Packets(n) => write!(f, "packets go to {n}"),
             Self::Up(n) => write!(f, "{n} is up and hears the others"),
-            Self::Moves(number) => write!(f, "packets moved {number} times"),
+            Self::Moves(number) => write!(f, "packets moved {}", plural(number, "time")),
         }
     }
 }
