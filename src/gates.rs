@@ -42,6 +42,62 @@ pub struct GateStatus {
     pub runs: u64,
     /// Those that did not end with exit code 0.
     pub failures: u64,
+    /// How the runs of each ended. The first versions did not say.
+    pub results: BTreeMap<GateKind, GateRuns>,
+}
+
+impl GateStatus {
+    fn record(&mut self, outcome: GateOutcome) {
+        self.running = None;
+        self.runs += 1;
+        self.failures += u64::from(!outcome.result.success());
+        self.results.entry(outcome.kind).or_default().count(&outcome);
+        self.last = Some(outcome);
+    }
+
+    /// The last run, if it failed. One that was killed because leadership ended says nothing of its program.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&GateOutcome> {
+        self.last.as_ref().filter(|last| !last.result.success() && last.result != Ended::Cut)
+    }
+}
+
+/// How often runs of a gate ended how, since the daemon started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GateRuns {
+    /// By itself with exit code 0.
+    pub passed: u64,
+    /// By itself with another one, or by a signal.
+    pub failed: u64,
+    /// By us, at its deadline.
+    pub timed_out: u64,
+    /// It could not be started.
+    pub not_run: u64,
+    /// By us, when leadership ended.
+    pub cut: u64,
+    /// Milliseconds that all of them took.
+    pub milliseconds: u64,
+}
+
+impl GateRuns {
+    const fn count(&mut self, outcome: &GateOutcome) {
+        match outcome.result {
+            Ended::Exited { code: 0 } => self.passed += 1,
+            Ended::Exited { .. } | Ended::Signalled { .. } => self.failed += 1,
+            Ended::TimedOut { .. } | Ended::Stuck => self.timed_out += 1,
+            Ended::NotStarted { .. } => self.not_run += 1,
+            Ended::Cut => self.cut += 1,
+        }
+        self.milliseconds += outcome.milliseconds;
+    }
+
+    /// Each with its word, for the metrics.
+    #[must_use]
+    pub const fn by_result(&self) -> [(&'static str, u64); 5] {
+        let Self { passed, failed, timed_out, not_run, cut, .. } = *self;
+        [("passed", passed), ("failed", failed), ("timed-out", timed_out), ("not-run", not_run), ("cut", cut)]
+    }
 }
 
 /// What became of one run.
@@ -136,7 +192,7 @@ impl Gates {
         tokio::spawn(async move { drop(core.send(event).await) });
     }
 
-    /// How the gates of each group are doing.
+    /// How the gates of each group are doing, also of one that a reload took away.
     #[must_use]
     pub fn status(&self) -> BTreeMap<GroupName, GateStatus> {
         self.actors.iter().map(|(name, actor)| (name.clone(), actor.read(|slot| slot.status.clone()))).collect()
@@ -208,14 +264,11 @@ fn work(latest: &Latest<Slot>, node: &NodeName, group: &GroupName, core: &mpsc::
             Work::Run(order, leash) => {
                 let outcome = run(node, group, &order, &leash);
                 report(group, &outcome);
-                let text = in_words(&outcome);
+                let text = outcome.in_words();
                 let passed = outcome.result.success();
                 latest.change(|slot| {
                     slot.current = None;
-                    slot.status.running = None;
-                    slot.status.runs += 1;
-                    slot.status.failures += u64::from(!passed);
-                    slot.status.last = Some(outcome);
+                    slot.status.record(outcome);
                 });
                 ended(order.run.group, order.run.op, passed, text)
             }
@@ -287,11 +340,14 @@ fn environment(
     environment
 }
 
-/// How it ended and the last that it said, as log, `why` and history have it.
-fn in_words(outcome: &GateOutcome) -> String {
-    let GateOutcome { result, milliseconds, tail, .. } = outcome;
-    let said = if tail.is_empty() { String::new() } else { format!("; it said: {}", tail.join(" | ")) };
-    format!("{result} after {milliseconds} ms{said}")
+impl GateOutcome {
+    /// How it ended and the last that it said, as log, `why` and history have it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let Self { result, milliseconds, tail, .. } = self;
+        let said = if tail.is_empty() { String::new() } else { format!("; it said: {}", tail.join(" | ")) };
+        format!("{result} after {milliseconds} ms{said}")
+    }
 }
 
 fn report(group: &GroupName, outcome: &GateOutcome) {

@@ -77,10 +77,12 @@ pub(super) fn facts(status: &Status) -> Vec<String> {
             let holder = havip.holder.as_deref().unwrap_or("nobody known");
             facts.push(format!("{name}: {} {here}, held by {holder}", havip.id));
         }
+        facts.extend(of.gate.as_ref().map(|gate| format!("{name}: {} runs", gate.kind.as_str())));
         facts.extend(of.no_failover.as_ref().map(|why| format!("{name}: {why}")));
     }
     facts.extend(election.peers.iter().map(|of| format!("peer {}: session {}", of.node, peer(of)[1])));
     facts.extend(status.effects.checks.iter().map(|of| format!("check {}: {}", of.name, of.state.as_str())));
+    facts.extend(gates(&status.effects));
     facts.extend(hooks(&status.effects));
     facts.extend(troubles(&status.core.network, &status.effects));
     facts
@@ -154,6 +156,10 @@ fn details(text: &mut String, group: &GroupSnapshot) {
     }
     if !group.detail.is_empty() {
         let _ = writeln!(text, "  {name}: {}", group.detail);
+    }
+    if let Some(gate) = &group.gate {
+        let (gate, since, left) = (gate.kind.as_str(), age(gate.for_ms), age(gate.left_ms));
+        let _ = writeln!(text, "  {name}: {gate} has been running for {since}; it is ended in {left}");
     }
     if !group.waiting.is_empty() {
         let _ = writeln!(text, "  {name}: not active: {}{}", group.waiting, left(group));
@@ -244,6 +250,7 @@ pub(super) fn problems(status: &Status) -> Vec<String> {
     for peer in election.peers.iter().filter(|p| p.state != SessionState::Up) {
         all.push(format!("peer {}: the session is {}", peer.node, peer.state.as_str()));
     }
+    all.extend(gates(&status.effects));
     all.extend(hooks(&status.effects));
     all.extend(checks(&status.effects));
     all.extend(troubles(&status.core.network, &status.effects));
@@ -285,6 +292,16 @@ fn checks(effects: &EffectsStatus) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Gates whose last run failed.
+fn gates(effects: &EffectsStatus) -> Vec<String> {
+    let failed = effects.gates.iter().filter_map(|(group, gates)| Some((group, gates.last_failure()?)));
+    let said = failed.map(|(group, last)| {
+        let (gate, program, how) = (last.kind.as_str(), &last.program, last.in_words());
+        format!("{group}: {gate} ({program}) failed: {how}")
+    });
+    said.collect()
 }
 
 /// Hooks of the last state of each group that did not end well.
@@ -399,8 +416,11 @@ fn table(text: &mut String, head: &[&str], rows: &[Row], paint: Paint) {
 mod tests {
     use super::*;
     use crate::doctor::fixture;
+    use crate::gates::{GateOutcome, GateStatus};
+    use havipd_core::model::action::GateKind;
+    use havipd_core::model::ids::Epoch;
     use havipd_core::model::role::Cause;
-    use havipd_core::status::HavipSnapshot;
+    use havipd_core::status::{GateSnapshot, HavipSnapshot};
 
     fn havip(holder: &str, present: Option<bool>) -> HavipSnapshot {
         HavipSnapshot {
@@ -473,6 +493,35 @@ mod tests {
             ["web: havip-x: repaired 2 times in 3 minutes, last bound: i-b (node b)"]
         );
         assert_eq!(taken(5, Some("i-x"), Some("taken by i-x")), [""; 0], "that has a line of its own");
+    }
+
+    #[test]
+    fn a_gate_that_runs_and_one_that_failed_are_named() {
+        let mut status = fixture::status();
+        let gate = GateSnapshot { kind: GateKind::BeforeActive, for_ms: 1500, left_ms: 28_500 };
+        status.core.election.groups[0].gate = Some(gate);
+        let shown = text(&status, Paint::new(false));
+        assert!(shown.contains("\n  web: before-active has been running for 1.5 s; it is ended in 28 s\n"), "{shown}");
+        assert!(facts(&status).contains(&"web: before-active runs".to_owned()));
+        let last = GateOutcome {
+            kind: GateKind::BeforeRelease,
+            program: "/demote".into(),
+            epoch: Epoch(3),
+            result: Ended::Exited { code: 4 },
+            milliseconds: 40,
+            left_running: 0,
+            left_behind: false,
+            lines_suppressed: 0,
+            tail: vec!["replicas".into(), "lag".into()],
+        };
+        let ended = |result| GateStatus { last: Some(GateOutcome { result, ..last.clone() }), ..GateStatus::default() };
+        let line = "web: before-release (/demote) failed: exit code 4 after 40 ms; it said: replicas | lag";
+        for (result, wrong) in
+            [(Ended::Exited { code: 4 }, vec![line]), (Ended::Exited { code: 0 }, vec![]), (Ended::Cut, vec![])]
+        {
+            status.effects.gates = [("web".parse().unwrap(), ended(result))].into();
+            assert_eq!(problems(&status), wrong);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How far a move is.
 #[derive(Debug, PartialEq, Eq)]
 enum Progress {
-    /// The handover runs; the daemon ends it by its `handover-timeout`.
+    /// The handover, or a gate before it, runs; the daemon ends each by its own time limit.
     Moving,
     /// Nothing is decided.
     Undecided(String),
@@ -83,6 +83,8 @@ fn failed_move(group: &GroupSnapshot) -> Option<String> {
 
 fn progress(here: &str, group: &GroupSnapshot) -> Progress {
     match (group.role, group.confirmed()) {
+        // Before a planned move `before-release` runs on a node that is active.
+        _ if group.gate.is_some() => Progress::Moving,
         (Role::Releasing | Role::Claiming, _) => Progress::Moving,
         (Role::Active, _) => Progress::Here,
         (Role::Backup | Role::Fault, Some(node)) if node != here => Progress::Moved(node.to_owned()),
@@ -125,7 +127,8 @@ fn verdict(all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Respon
 mod tests {
     use super::*;
     use crate::doctor::fixture;
-    use havipd_core::status::{FailedMoveSnapshot, MemberSnapshot};
+    use havipd_core::model::action::GateKind;
+    use havipd_core::status::{FailedMoveSnapshot, GateSnapshot, MemberSnapshot};
 
     fn group() -> GroupSnapshot {
         fixture::status().core.election.groups.remove(0)
@@ -142,6 +145,9 @@ mod tests {
         assert_eq!(of(Role::Backup, Some("b")), Progress::Moved("b".into()));
         assert_eq!(of(Role::Active, Some("a")), Progress::Here);
         assert_eq!(of(Role::Fault, None), Progress::Undecided("for b".into()));
+        let gate = Some(GateSnapshot { kind: GateKind::BeforeRelease, for_ms: 10, left_ms: 90_000 });
+        let releases = GroupSnapshot { role: Role::Active, active: Some("a".into()), gate, ..group() };
+        assert_eq!(progress("a", &releases), Progress::Moving);
     }
 
     #[test]

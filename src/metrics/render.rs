@@ -4,6 +4,8 @@ use super::table as t;
 use super::tally::Tally;
 use super::text::Page;
 use crate::checks::CheckStatus;
+use crate::gates::GateStatus;
+use havipd_core::model::action::GateKind;
 use havipd_core::model::histogram::Histogram;
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::{Arbiter, CheckState};
@@ -42,6 +44,8 @@ pub struct Facts {
     pub received: u64,
     /// Hooks, per group: ended, of these failed, and states overtaken.
     pub hooks: Vec<(String, u64, u64, u64)>,
+    /// Gates, per group.
+    pub gates: Vec<(String, GateStatus)>,
     /// Checks that run here.
     pub checks: Vec<CheckStatus>,
     /// Calls of the API.
@@ -322,6 +326,7 @@ fn host(page: &mut Page, facts: &Facts) {
     for (group, ended, failed, _) in &facts.hooks {
         runs.add(&[group, "ok"], ended.saturating_sub(*failed)).add(&[group, "failed"], failed);
     }
+    gates(page, &facts.gates);
     checks(page, &facts.checks);
     let mut replaced = page.series(&t::HOOKS_REPLACED);
     for (group, _, _, states) in &facts.hooks {
@@ -334,6 +339,34 @@ fn host(page: &mut Page, facts: &Facts) {
     page.one(&t::STATE_UNSAVED, flag(facts.state_unsaved));
     page.one(&t::HISTORY_LOST, facts.history_lost);
     page.one(&t::LOG_LOST, facts.log_lines_lost);
+}
+
+fn gates(page: &mut Page, all: &[(String, GateStatus)]) {
+    let mut running = page.series(&t::GATE_RUNNING);
+    for (group, status) in all {
+        for kind in [GateKind::BeforeActive, GateKind::BeforeRelease] {
+            running.add(&[group, kind.as_str()], flag(status.running == Some(kind)));
+        }
+    }
+    let mut runs = page.series(&t::GATE_RUNS);
+    for (group, status) in all {
+        for (kind, of_kind) in &status.results {
+            for (word, count) in of_kind.by_result() {
+                runs.add(&[group, kind.as_str(), word], count);
+            }
+        }
+    }
+    let mut seconds = page.series(&t::GATE_SECONDS);
+    for (group, status) in all {
+        for (kind, of_kind) in &status.results {
+            let took = Duration::from_millis(of_kind.milliseconds);
+            seconds.add(&[group, kind.as_str()], took.as_secs_f64());
+        }
+    }
+    let mut failing = page.series(&t::GATE_FAILING);
+    for (group, status) in all.iter().filter(|(_, status)| status.last.is_some()) {
+        failing.add(&[group], flag(status.last_failure().is_some()));
+    }
 }
 
 fn checks(page: &mut Page, all: &[CheckStatus]) {
@@ -359,7 +392,7 @@ fn checks(page: &mut Page, all: &[CheckStatus]) {
     }
     let mut seconds = page.series(&t::CHECK_SECONDS);
     for check in all {
-        seconds.add(&[check.name.as_str()], std::time::Duration::from_millis(check.runs.milliseconds).as_secs_f64());
+        seconds.add(&[check.name.as_str()], Duration::from_millis(check.runs.milliseconds).as_secs_f64());
     }
 }
 

@@ -119,6 +119,13 @@ series! {
     SKEW: Gauge "havipd_cloud_clock_skew_seconds" [] "The cloud's clock minus this host's.";
 
     HOOKS: Counter "havipd_hook_runs_total" ["group", "result"] "Hooks that ended, by \"ok\" or \"failed\".";
+    GATE_RUNNING: Gauge "havipd_gate_running" ["group", "gate"]
+        "1 while a gate of the group runs on this node, by its key; absent until the group has run one.";
+    GATE_RUNS: Counter "havipd_gate_runs_total" ["group", "gate", "result"]
+        "Runs of a gate that ended, by \"passed\", \"failed\", \"timed-out\", \"not-run\", or \"cut\" when leadership ended.";
+    GATE_SECONDS: Counter "havipd_gate_run_seconds_total" ["group", "gate"] "What the runs of a gate took together.";
+    GATE_FAILING: Gauge "havipd_gate_failing" ["group"]
+        "1 if the last gate of the group that ended on this node failed; absent until one has.";
     CHECK_STATE: Gauge "havipd_check_state" ["check", "state"]
         "1 for what a check says on this node, 0 for what it does not: \"up\", \"down\" or \"unknown\".";
     CHECK_FLAPPING: Gauge "havipd_check_flapping" ["check"] "1 while a check keeps changing between up and down.";

@@ -211,6 +211,7 @@ fn facts(started: f64, state: &State, status: &Status) -> Facts {
         ],
         received: datagrams.received,
         hooks: effects.hooks.iter().map(|(g, h)| (g.to_string(), h.runs, h.failures, h.replaced)).collect(),
+        gates: effects.gates.iter().map(|(group, gates)| (group.to_string(), gates.clone())).collect(),
         checks: effects.checks.iter().filter(|c| c.here).cloned().collect(),
         calls: state.client.as_ref().map(Client::calls).unwrap_or_default(),
         credentials_end: state.client.as_ref().and_then(Client::credentials_end),

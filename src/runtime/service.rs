@@ -334,9 +334,11 @@ impl Service {
 
     fn effects_status(&self) -> EffectsStatus {
         let client = self.executor.client.as_ref();
+        let mut gates = self.gates.status();
+        gates.retain(|group, _| self.config.group_named(group.as_str()).is_some());
         EffectsStatus {
             hooks: self.hooks.status(),
-            gates: self.gates.status(),
+            gates,
             checks: self.checks.status(),
             state: self.state.status(),
             credentials: client.map(|client| client.credential_source().to_owned()),

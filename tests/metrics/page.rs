@@ -16,6 +16,7 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
     let hook = lab.dir.path().join("hook");
     script(&hook, "#!/bin/sh\nexit 0\n");
     lab.options.tables = format!("[hooks]\nnotify = {hook:?}\n");
+    lab.options.group = "before-active = [\"/bin/true\"]".to_owned();
     lab.write_config();
     let a = lab.start(0);
     wait_page(listen, "a serves metrics", |_| true);
@@ -41,6 +42,9 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
         ("havipd_claims_total{group=\"web\",cause=\"no-active\",result=\"won\"}", 1.0),
         ("havipd_claim_step_duration_seconds_count{step=\"write\",planned=\"false\"}", 1.0),
         ("havipd_api_calls_total{operation=\"attach\",result=\"ok\"}", 1.0),
+        ("havipd_gate_running{group=\"web\",gate=\"before-active\"}", 0.0),
+        ("havipd_gate_runs_total{group=\"web\",gate=\"before-active\",result=\"passed\"}", 1.0),
+        ("havipd_gate_failing{group=\"web\"}", 0.0),
         ("havipd_authentication_failures_total{kind=\"bad-tag\"}", 0.0),
         ("havipd_heartbeat_interval_seconds", 0.05),
         ("havipd_dead_time_seconds", 0.5),
@@ -63,7 +67,7 @@ fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
     let check = "[[check]]\nname = \"web\"\nscript = [\"/bin/true\"]\n";
     let options = Options {
         dead_multiplier: Some(20),
-        group: "checks = [\"web\"]".into(),
+        group: "checks = [\"web\"]\nbefore-active = [\"/bin/true\"]".into(),
         tables: check.into(),
         ..Options::default()
     };

@@ -1,6 +1,8 @@
 //! The page says what is so, and nothing of what is gone.
 
 use super::*;
+use crate::gates::{GateOutcome, GateRuns};
+use crate::program::Ended;
 use havipd_core::model::action::Transition;
 use havipd_core::model::ids::{Epoch, GroupIndex};
 use havipd_core::model::role::Cause;
@@ -59,6 +61,47 @@ fn a_node_says_of_a_group_only_what_it_can_know() {
 /// Lines of a page that name something, whatever they say of it.
 fn about(page: &str, what: &str) -> usize {
     page.lines().filter(|l| l.contains(&format!("=\"{what}\""))).count()
+}
+
+#[test]
+fn a_gate_is_counted_by_how_its_runs_ended() {
+    let outcome = GateOutcome {
+        kind: GateKind::BeforeRelease,
+        program: "/demote".into(),
+        epoch: Epoch(3),
+        result: Ended::Exited { code: 1 },
+        milliseconds: 40,
+        left_running: 0,
+        left_behind: false,
+        lines_suppressed: 0,
+        tail: Vec::new(),
+    };
+    let runs = GateRuns { passed: 2, failed: 1, milliseconds: 1500, ..GateRuns::default() };
+    let mut gates = GateStatus {
+        running: Some(GateKind::BeforeActive),
+        last: Some(outcome.clone()),
+        results: [(GateKind::BeforeRelease, runs)].into(),
+        ..GateStatus::default()
+    };
+    let shown = |gates: &GateStatus| {
+        let facts = Facts { gates: vec![("db".into(), gates.clone())], ..Facts::default() };
+        page(&snapshot(), &facts, &Tally::default())
+    };
+    let text = shown(&gates);
+    for line in [
+        "havipd_gate_running{group=\"db\",gate=\"before-active\"} 1\n",
+        "havipd_gate_running{group=\"db\",gate=\"before-release\"} 0\n",
+        "havipd_gate_runs_total{group=\"db\",gate=\"before-release\",result=\"passed\"} 2\n",
+        "havipd_gate_runs_total{group=\"db\",gate=\"before-release\",result=\"timed-out\"} 0\n",
+        "havipd_gate_run_seconds_total{group=\"db\",gate=\"before-release\"} 1.5\n",
+        "havipd_gate_failing{group=\"db\"} 1\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    gates.last = Some(GateOutcome { result: Ended::Cut, ..outcome });
+    assert!(shown(&gates).contains("havipd_gate_failing{group=\"db\"} 0\n"), "its program did nothing wrong");
+    gates.last = None;
+    assert!(!shown(&gates).contains("havipd_gate_failing"));
 }
 
 #[test]
