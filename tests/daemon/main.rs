@@ -12,6 +12,7 @@ mod doctor;
 mod drill;
 mod failover;
 mod flood;
+mod gates;
 mod history;
 mod hosts;
 mod keepalived;
