@@ -2,6 +2,7 @@
 
 mod address;
 mod api;
+mod checks;
 mod drill;
 mod groups;
 mod leaving;
@@ -33,6 +34,7 @@ pub(crate) fn cases(profile: &Profile) -> Vec<Case> {
     }
     let mut all = [moves::CASES, leaving::CASES, partitions::CASES, address::CASES, api::CASES].concat();
     all.extend(drill::cases(profile));
+    all.extend(checks::cases(profile));
     all.extend(groups::cases(profile));
     all
 }
