@@ -138,10 +138,10 @@ fn nothing_is_attached_before_the_gate_has_succeeded_and_its_epochs_only_rise() 
     let gated = Gated::new(3, &keys, "keep-for = \"2s\"\n");
     gated.does("before-active", "a", UNTIL_GO);
     let (a, b, c) = (gated.lab.start(0), gated.lab.start(1), gated.lab.start(2));
-    let status = a.wait_for("is in its gate", in_gate("before-active"));
+    let runs = |s: &Value| in_gate("before-active")(s) && s["effects"]["gates"]["web"]["running"] == "before-active";
+    let status = a.wait_for("is in its gate", runs);
     assert_eq!(status["groups"][0]["role"], "claiming");
     assert_eq!(status["groups"][0]["arbiter"], "majority");
-    assert_eq!(status["effects"]["gates"]["web"]["running"], "before-active");
     let (_, why) = gated.said(0, &["why", "web"]);
     assert!(why.contains("before-active has been running for"), "{why}");
     let (_, shown) = gated.said(0, &["status"]);
@@ -444,7 +444,7 @@ fn a_move_that_is_waited_for_lasts_as_long_as_its_gates_and_their_failure_is_tol
     gated.does("before-active", "b", "echo promoting\nsleep 2\nexit 6\n");
     let (code, text) = gated.said(0, &["switchover", "web", "--to", "b", "--wait"]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("b declined: it has just failed to claim it; on b: havipctl why web"), "{text}");
+    assert!(text.contains("b declined: it has just failed to pass its gate; on b: havipctl why web"), "{text}");
     let (_, why) = gated.said(1, &["why", "web"]);
     assert!(why.contains("before-active: exit code 6") && why.contains("promoting"), "{why}");
     let calls = gated.calls();

@@ -352,10 +352,14 @@ pub enum Unfit {
     CheckFailed,
     /// Its last claim failed, and it waits before the next one.
     ClaimFailed,
+    /// The gate of its last claim failed, and it waits before the next one.
+    GateFailed,
     /// It is in fault for another reason.
     Fault,
     /// Neither peers nor cloud answer it.
     Isolated,
+    /// A check of it has not decided yet.
+    CheckUndecided,
     /// Nothing of these, and it says that it could not: it starts, holds back or listens.
     NotYet,
 }
@@ -374,6 +378,8 @@ impl fmt::Display for Unfit {
             Self::OtherConfiguration => "runs another configuration",
             Self::CheckFailed => "fails a check",
             Self::ClaimFailed => "has just failed to claim it",
+            Self::GateFailed => "has just failed to pass its gate",
+            Self::CheckUndecided => "has a check that has not decided yet",
             Self::Fault => "is in fault",
             Self::Isolated => "hears neither peers nor cloud",
             Self::NotYet => "is not eligible yet",

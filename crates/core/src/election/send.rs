@@ -316,7 +316,9 @@ impl Group {
             .with(Flags::CLOUD, cloud)
             .with(Flags::SETTLED, self.kept.preemption_suspended)
             .with(Flags::FETCHES, self.fetches(step))
-            .with(Flags::HEARS_ACTIVE, self.hears_active);
+            .with(Flags::HEARS_ACTIVE, self.hears_active)
+            .with(Flags::GATE_FAILED, self.backoff.waits_for_gate(step.now))
+            .with(Flags::UNDECIDED, self.health.undecided);
         let effective = self.effective(step);
         Entry {
             group: self.tag,

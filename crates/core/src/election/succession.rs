@@ -42,9 +42,11 @@ pub(crate) fn unfit(
         () if entry.flags.has(Flags::DRAINED) => Some(Unfit::Drained),
         () if peer.digest.is_some_and(|d| d != digest) => Some(Unfit::OtherConfiguration),
         () if entry.flags.has(Flags::FAILING) => Some(Unfit::CheckFailed),
+        () if entry.flags.has(Flags::UNABLE) && entry.flags.has(Flags::GATE_FAILED) => Some(Unfit::GateFailed),
         () if entry.flags.has(Flags::UNABLE) => Some(Unfit::ClaimFailed),
         () if entry.role == Role::Fault => Some(Unfit::Fault),
         () if entry.flags.has(Flags::ISOLATED) => Some(Unfit::Isolated),
+        () if entry.flags.has(Flags::UNDECIDED) => Some(Unfit::CheckUndecided),
         () => Some(Unfit::NotYet),
     }
 }
@@ -98,8 +100,10 @@ impl Core {
             _ if g.is_drained() => Some(Unfit::Drained),
             Some((Cause::ConfigMismatch, _)) => Some(Unfit::OtherConfiguration),
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),
+            Some(_) if g.backoff.waits_for_gate(now) => Some(Unfit::GateFailed),
             Some(_) if g.backoff.claim_until(now).is_some() => Some(Unfit::ClaimFailed),
             Some(_) => Some(Unfit::Fault),
+            None if g.health.undecided && !g.role().has_leadership() => Some(Unfit::CheckUndecided),
             None if g.eligibility.since.is_none() && !g.role().has_leadership() => Some(Unfit::NotYet),
             None => None,
         }

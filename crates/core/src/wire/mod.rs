@@ -168,6 +168,10 @@ impl Flags {
     pub const FETCHES: Self = Self(1 << 11);
     /// Hears a node that is active, and is heard by it.
     pub const HEARS_ACTIVE: Self = Self(1 << 12);
+    /// Its last claim failed by its gate; said with [`Flags::UNABLE`].
+    pub const GATE_FAILED: Self = Self(1 << 13);
+    /// A check has not decided yet.
+    pub const UNDECIDED: Self = Self(1 << 14);
 
     /// Whether every bit of `other` is set.
     #[must_use]

@@ -62,6 +62,11 @@ impl Backoff {
         self.claim.as_ref().map(|f| f.until).filter(|until| *until > now)
     }
 
+    /// Whether no other claim may be tried yet because the gate of the last one failed.
+    pub(crate) fn waits_for_gate(&self, now: Instant) -> bool {
+        self.claim.as_ref().is_some_and(|f| f.cause == Cause::GateFailed && f.until > now)
+    }
+
     /// The last claim that failed, if none has worked since: when, the cause, and what was answered.
     pub(crate) fn failed_claim(&self) -> Option<(Instant, Cause, &str)> {
         self.claim.as_ref().map(|f| (f.since, f.cause, f.text.as_str()))

@@ -38,13 +38,16 @@ fn said(role: Role, flags: Flags) -> Option<Unfit> {
 #[test]
 fn what_a_node_says_of_itself_is_told_by_its_first_reason() {
     let flags = |all: &[Flags]| all.iter().fold(Flags::default(), |f, flag| f.with(*flag, true));
-    let all = [Flags::ELIGIBLE, Flags::DRAINED, Flags::FAILING, Flags::UNABLE, Flags::ISOLATED];
+    let all = [Flags::ELIGIBLE, Flags::DRAINED, Flags::FAILING, Flags::UNABLE, Flags::ISOLATED, Flags::UNDECIDED];
     assert_eq!(said(Role::Backup, flags(&all[..1])), None, "eligible, whatever else it does not say");
     assert_eq!(said(Role::Fault, flags(&all[1..])), Some(Unfit::Drained));
     assert_eq!(said(Role::Fault, flags(&all[2..])), Some(Unfit::CheckFailed));
     assert_eq!(said(Role::Fault, flags(&all[3..])), Some(Unfit::ClaimFailed));
     assert_eq!(said(Role::Fault, flags(&all[4..])), Some(Unfit::Fault));
     assert_eq!(said(Role::Backup, flags(&all[4..])), Some(Unfit::Isolated));
+    assert_eq!(said(Role::Backup, flags(&all[5..])), Some(Unfit::CheckUndecided));
+    let gate = Flags::UNABLE.with(Flags::GATE_FAILED, true);
+    assert_eq!(said(Role::Fault, gate), Some(Unfit::GateFailed));
     assert_eq!(said(Role::Backup, Flags::default()), Some(Unfit::NotYet));
 }
 
