@@ -309,7 +309,12 @@ impl Service {
             self.journal.write(entry);
         }
         self.probe_the_way(core.election.peers.iter().any(|peer| peer.suspected));
-        let status = Status::new((*core).clone(), self.effects_status());
+        let effects = self.effects_status();
+        // The log has them already.
+        for entry in self.chronicle.note_checks(&core.election, &effects.checks) {
+            self.journal.write(entry);
+        }
+        let status = Status::new((*core).clone(), effects);
         let published = Arc::new(Published::Running(Box::new(status)));
         self.measure.published(clock::now(), Arc::clone(&published));
         self.status.send_replace(published);

@@ -77,6 +77,11 @@ fn a_service_that_dies_moves_the_group_to_a_node_whose_service_lives() {
 
     let _again = Service::start(&place("a"));
     a.wait_role("backup");
+    let told = wait_for("its history has both", || {
+        let text = String::from_utf8(lab.ctl(0, &["history", "web"]).stdout).unwrap();
+        (text.contains("check-fails") && text.contains("check of-a passes")).then_some(text)
+    });
+    assert!(told.contains("check of-a fails: "), "{told}");
 }
 
 #[test]

@@ -1,10 +1,13 @@
-//! What explains a change of role, or is one elsewhere: who is active now as seen from here, drain, maintenance.
+//! What explains a change of role, or is one elsewhere: who is active now as seen from here, drain, maintenance, checks.
 //!
 //! A bystander's own role does not change when a HAVIP goes from one node to another, and nobody's does when
 //! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
 
+use crate::checks::CheckStatus;
 use crate::journal::Entry;
+use havipd_core::model::ids::CheckName;
 use havipd_core::model::role::Cause;
+use havipd_core::model::settings::CheckState;
 use havipd_core::status::{GroupSnapshot, Snapshot};
 use std::collections::BTreeMap;
 
@@ -12,6 +15,14 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Chronicle {
     groups: BTreeMap<String, Seen>,
+    checks: BTreeMap<CheckName, Judged>,
+}
+
+/// What a check of this node said, and whether it flapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Judged {
+    state: CheckState,
+    flapping: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +58,36 @@ impl Chronicle {
             }
         }
         self.groups.retain(|name, _| snapshot.groups.iter().any(|g| g.name == *name));
+        news
+    }
+}
+
+impl Chronicle {
+    /// The same of the checks of this node, in the history of each group that uses them. Between two looks one may have
+    /// failed and recovered: the log has every change.
+    pub(super) fn note_checks(&mut self, snapshot: &Snapshot, checks: &[CheckStatus]) -> Vec<Entry> {
+        let mut news = Vec::new();
+        for check in checks {
+            let now = Judged { state: check.state, flapping: check.flapping };
+            let Some(before) = self.checks.insert(check.name.clone(), now) else { continue };
+            // One that flaps changes all the time: that it does is the news, and that it does no more.
+            let quiet = before.flapping && now.flapping;
+            let cause = match now.state {
+                _ if now.flapping && !before.flapping => "check-flaps",
+                CheckState::Up if !quiet && now != before => "check-passes",
+                CheckState::Down if !quiet && now != before => "check-fails",
+                _ => continue,
+            };
+            let said = check.last.as_ref().map(|last| format!(": {}", last.text)).unwrap_or_default();
+            let detail = match cause {
+                "check-flaps" => format!("check {} keeps changing between passing and failing", check.name),
+                "check-passes" => format!("check {} passes{said}", check.name),
+                _ => format!("check {} fails{said}", check.name),
+            };
+            let used = snapshot.groups.iter().filter(|g| check.groups.iter().any(|name| name.as_str() == g.name));
+            news.extend(used.map(|g| Entry::happened(&g.name, g.epoch, cause, detail.clone(), None)));
+        }
+        self.checks.retain(|name, _| checks.iter().any(|check| check.name == *name));
         news
     }
 }
@@ -94,6 +135,7 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::Runs;
     use crate::doctor::fixture;
     use havipd_core::model::role::Role;
     use havipd_core::status::{HavipSnapshot, MemberSnapshot, RepairsSnapshot};
@@ -139,6 +181,40 @@ mod tests {
         assert_eq!(seen, [""; 0], "it failed");
         let seen = noted(&[&claims(Role::Claiming), &claims(Role::Active)]);
         assert_eq!(seen.len(), 1, "{seen:?}");
+    }
+
+    #[test]
+    fn a_check_is_noted_in_the_history_of_its_groups_and_one_that_flaps_only_once() {
+        let snapshot = fixture::status().core.election;
+        let check = |state, flapping| CheckStatus {
+            name: "nginx".parse().unwrap(),
+            kind: "http".to_owned(),
+            groups: vec!["web".parse().unwrap(), "gone".parse().unwrap()],
+            here: true,
+            state,
+            since_ms: 0,
+            streak: 0,
+            fault: false,
+            weight: 0,
+            flapping,
+            last: None,
+            runs: Runs::default(),
+            left_behind: 0,
+        };
+        let mut chronicle = Chronicle::default();
+        let mut noted = |state, flapping| {
+            let news = chronicle.note_checks(&snapshot, &[check(state, flapping)]);
+            assert!(news.iter().all(|e| e.group == "web" && e.epoch == snapshot.groups[0].epoch), "{news:?}");
+            news.into_iter().map(|e| format!("{}: {}", e.cause, e.detail)).collect::<Vec<_>>()
+        };
+        assert_eq!(noted(CheckState::Unknown, false), [""; 0], "how it is at first is no news");
+        assert_eq!(noted(CheckState::Up, false), ["check-passes: check nginx passes"]);
+        assert_eq!(noted(CheckState::Up, false), [""; 0]);
+        assert_eq!(noted(CheckState::Down, false), ["check-fails: check nginx fails"]);
+        let flaps = "check-flaps: check nginx keeps changing between passing and failing";
+        assert_eq!(noted(CheckState::Up, true), [flaps]);
+        assert_eq!(noted(CheckState::Down, true), [""; 0]);
+        assert_eq!(noted(CheckState::Down, false), ["check-fails: check nginx fails"], "it does no more");
     }
 
     #[test]
