@@ -1,16 +1,29 @@
-//! `file`: a number in a file. No file, and an empty one, is zero.
+//! `file`: a number in a file. No file, and an empty one, is zero. The kernel tells of a change (inotify); where it cannot,
+//! as with a file that another host writes, the file is looked at again and again.
 
 use super::blocking::Gate;
 use super::{Context, Outcome, RunResult};
+use crate::net::readiness::readable;
 use havipd_core::health::Reading;
+use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::unix::AsyncFd;
 
-/// Time between two looks.
+/// Time between two looks where the kernel does not tell.
 const EVERY: Duration = Duration::from_millis(250);
+/// And where it does: of what it cannot see it says nothing.
+const SELDOM: Duration = Duration::from_secs(2);
+/// A file that is written all the time is looked at no more often.
+const REST: Duration = Duration::from_millis(20);
 /// How long the disk may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A number is never longer.
@@ -18,17 +31,77 @@ const MAX_BYTES: u64 = 64;
 
 pub(super) async fn watch(context: Context, path: PathBuf, gate: Gate) {
     let mut last = None;
+    let changes = Changes::of(&path).ok().map(Arc::new);
     loop {
-        let place = path.clone();
-        let read = gate.run(PATIENCE, move || read(&place)).await;
-        let outcome = match read {
+        let (place, of_place) = (path.clone(), changes.clone());
+        // Watched before it is read: no change falls between.
+        let looked =
+            gate.run(PATIENCE, move || (of_place.is_some_and(|c| c.watch(&place).is_ok()), read(&place))).await;
+        let told = looked.as_ref().is_some_and(|(told, _)| *told);
+        let outcome = match looked.map(|(_, read)| read) {
             None => Outcome::timed_out("the disk does not answer"),
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => value(0, "there is no file, which is 0"),
             Some(Err(error)) => Outcome::not_run(format!("it cannot be read: {error}")),
             Some(Ok(text)) => number(&text),
         };
         context.observe(outcome, &mut last);
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(REST).await;
+        match &changes {
+            Some(changes) if told => drop(tokio::time::timeout(SELDOM, changes.next()).await),
+            _ => tokio::time::sleep(EVERY).await,
+        }
+    }
+}
+
+/// What the kernel tells of one path.
+struct Changes {
+    inotify: AsyncFd<OwnedFd>,
+    name: Vec<u8>,
+}
+
+impl Changes {
+    fn of(path: &Path) -> io::Result<Self> {
+        let inotify = readable(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?)?;
+        Ok(Self { inotify, name: path.file_name().unwrap_or_default().as_bytes().to_vec() })
+    }
+
+    /// Watches the path's directory, where files come and go, and the file itself, which may be elsewhere, behind a symbolic
+    /// link. Doing so again changes nothing, unless it is another file by now. May take as long as the disk.
+    ///
+    /// That a file was written is told when it is closed: before that it is empty for a moment, which is no zero.
+    fn watch(&self, path: &Path) -> io::Result<()> {
+        let names = WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::DELETE;
+        inotify::add_watch(self.inotify.get_ref(), path.parent().unwrap_or(path), names | WatchFlags::ONLYDIR)?;
+        match inotify::add_watch(self.inotify.get_ref(), path, WatchFlags::CLOSE_WRITE) {
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits for the next change.
+    async fn next(&self) {
+        while let Ok(mut ready) = self.inotify.readable().await {
+            let changed = self.any();
+            ready.clear_ready();
+            if changed {
+                return;
+            }
+        }
+    }
+
+    /// Whether any of what was told is about the path; takes all of it.
+    fn any(&self) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut all = Reader::new(self.inotify.get_ref(), &mut buffer);
+        let mut changed = false;
+        loop {
+            match all.next() {
+                // What has no name is about the file itself, or says that too much has happened.
+                Ok(event) => changed |= event.file_name().is_none_or(|name| name.to_bytes() == self.name),
+                Err(Errno::INTR) => {}
+                Err(_) => return changed,
+            }
+        }
     }
 }
 
@@ -60,6 +133,7 @@ fn value(n: i64, text: &str) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn what_is_no_number_is_no_failure() {
@@ -74,6 +148,38 @@ mod tests {
         ] {
             assert_eq!(number(text).reading, reading, "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_kernel_tells_of_each_change_once_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("number");
+        let changes = Changes::of(&path).unwrap();
+        changes.watch(&path).unwrap();
+        std::fs::write(dir.path().join("other"), "1").unwrap();
+        assert!(!changes.any(), "that is another file");
+
+        let mut open = File::create(&path).unwrap();
+        open.write_all(b"7").unwrap();
+        assert!(!changes.any(), "it is not closed yet");
+        drop(open);
+        assert!(changes.any());
+
+        std::fs::write(dir.path().join("new"), "8").unwrap();
+        std::fs::rename(dir.path().join("new"), &path).unwrap();
+        assert!(changes.any());
+        std::fs::remove_file(&path).unwrap();
+        assert!(changes.any());
+
+        let elsewhere = tempfile::tempdir().unwrap();
+        let target = elsewhere.path().join("target");
+        std::fs::write(&target, "1").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        changes.watch(&path).unwrap();
+        changes.any();
+        std::fs::write(&target, "2").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), changes.next()).await.expect("it is told");
+        assert!(!changes.any(), "each is told once");
     }
 
     #[test]
