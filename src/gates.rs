@@ -290,6 +290,7 @@ fn run(node: &NodeName, group: &GroupName, Order { run, other }: &Order, leash: 
         capable: true,
         leftovers: Leftovers::RunOnAfterSuccess,
         leash: Some(leash),
+        begun: None,
     };
     let mut tail = VecDeque::new();
     let mut log = |line: &str| {

@@ -284,6 +284,7 @@ fn run(call: &Call) -> HookOutcome {
         capable: true,
         leftovers: Leftovers::RunOn,
         leash: None,
+        begun: None,
     };
     let report = program::run(&program, &mut |line| info!(group = %call.group, hook = call.hook, "hook says: {line}"));
     if report.output_closed {

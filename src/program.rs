@@ -21,7 +21,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ pub(crate) struct Program<'a> {
     pub(crate) leftovers: Leftovers,
     /// It is killed when this ends.
     pub(crate) leash: Option<&'a Leash>,
+    /// Set once it has been started.
+    pub(crate) begun: Option<&'a AtomicBool>,
 }
 
 /// What becomes of processes that a program left running.
@@ -193,7 +195,12 @@ impl fmt::Display for Ended {
 pub(crate) fn run(program: &Program<'_>, log: &mut dyn FnMut(&str)) -> Report {
     let mut budget = Budget::of_one_run();
     let (ended, left) = match Run::start(program) {
-        Ok(run) => run.watch(program, &mut budget, log),
+        Ok(run) => {
+            if let Some(begun) = program.begun {
+                begun.store(true, Ordering::Relaxed);
+            }
+            run.watch(program, &mut budget, log)
+        }
         Err(error) => (Ended::NotStarted { error }, Left::default()),
     };
     Report {

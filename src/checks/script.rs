@@ -6,6 +6,7 @@
 use super::blocking::Gate;
 use super::{Context, Outcome};
 use crate::program::{self, Ended, Leftovers, Program};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// A program that SIGKILL does not end at once is waited for this long before the run counts as timed out.
@@ -16,10 +17,17 @@ pub(super) async fn watch(context: Context, argv: Vec<String>, gate: Gate) {
     let environment = environment(&context);
     let mut cadence = context.cadence();
     loop {
-        let (argv, environment) = (argv.clone(), environment.clone());
-        let done = gate.run(timeout + MORE, move || run(&argv, &environment, timeout, &mut |_| {})).await;
-        let hangs = || Outcome::timed_out("the last run hangs, and cannot be ended");
-        cadence.ended(done.map_or_else(hangs, outcome)).await;
+        let (argv, environment, own) = (argv.clone(), environment.clone(), gate.clone());
+        let done = gate.run(timeout + MORE, move || run(&argv, &environment, timeout, &own, &mut |_| {})).await;
+        cadence.ended(done.map_or_else(|| not_back(&gate, "the last run"), outcome)).await;
+    }
+}
+
+/// A run that did not come back: its program hangs, or has not even been started.
+pub(super) fn not_back(gate: &Gate, what: &str) -> Outcome {
+    match gate.begun().load(Ordering::Relaxed) {
+        true => Outcome::timed_out(format!("{what} hangs, and cannot be ended")),
+        false => Outcome::not_run(format!("{what} was not started in time: this host is too busy, or its disk hangs")),
     }
 }
 
@@ -35,11 +43,21 @@ pub(super) fn run(
     argv: &[String],
     environment: &[(&'static str, String)],
     timeout: Duration,
+    gate: &Gate,
     line: &mut dyn FnMut(&str),
 ) -> program::Report {
     // A check has nothing to tidy up: SIGKILL at once, so that a run never lasts into the next one.
     let (grace, leftovers) = (Duration::ZERO, Leftovers::Killed);
-    let program = Program { argv, environment, timeout, grace, capable: false, leftovers, leash: None };
+    let program = Program {
+        argv,
+        environment,
+        timeout,
+        grace,
+        capable: false,
+        leftovers,
+        leash: None,
+        begun: Some(gate.begun()),
+    };
     program::run(&program, line)
 }
 

@@ -16,7 +16,7 @@ pub(super) async fn watch(context: Context, unit: String, gate: Gate) {
     let argv = ["systemctl", "show", "--property=LoadState,ActiveState,SubState", "--", &unit].map(str::to_owned);
     let mut cadence = context.cadence();
     loop {
-        let (argv, environment) = (argv.clone(), environment.clone());
+        let (argv, environment, own) = (argv.clone(), environment.clone(), gate.clone());
         let done = gate.run(timeout + MORE, move || {
             let mut lines = Vec::new();
             let mut keep = |line: &str| {
@@ -24,11 +24,11 @@ pub(super) async fn watch(context: Context, unit: String, gate: Gate) {
                     lines.push(line.to_owned());
                 }
             };
-            let report = script::run(&argv, &environment, timeout, &mut keep);
+            let report = script::run(&argv, &environment, timeout, &own, &mut keep);
             (report.ended, lines)
         });
         let outcome = match done.await {
-            None => Outcome::timed_out("systemctl hangs"),
+            None => script::not_back(&gate, "systemctl"),
             Some((Ended::Exited { code: 0 }, lines)) => judge(&unit, &lines),
             Some((ended @ (Ended::TimedOut { .. } | Ended::Stuck), _)) => {
                 Outcome::timed_out(format!("systemctl: {}", script::in_words(&ended)))
