@@ -1,0 +1,206 @@
+//! What checks cost: 200 of one kind, once a second, on one node, in processor time of the daemon and of the programs that
+//! it runs.
+//!
+//! `cargo bench --bench checks [-- [--seconds=N] [--write]]`: so many seconds for each kind. The table is printed, and with
+//! `--write` put into docs/checks.md. Ends with 1 if the mixed row costs the daemon of an optimised build more than the goal.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program that prints figures")]
+
+#[path = "../daemon/lab.rs"]
+#[expect(dead_code, reason = "not every helper of the daemon's tests is needed here")]
+mod lab;
+#[path = "../support/wait.rs"]
+mod wait;
+
+use havipd::clock;
+use lab::{Daemon, Lab, Options};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+const CHECKS: usize = 200;
+/// Of a processor, for all of them.
+const GOAL: f64 = 3.0;
+/// `USER_HZ`: the unit of time in `/proc`, a second's worth.
+const TICKS: f64 = 100.0;
+
+struct Wanted {
+    long: Duration,
+    write: bool,
+}
+
+impl Wanted {
+    fn read() -> Self {
+        let mut wanted = Self { long: Duration::from_secs(20), write: false };
+        for argument in std::env::args().skip(1) {
+            match argument.split_once('=').map_or((argument.as_str(), ""), |(name, value)| (name, value)) {
+                ("--seconds", n) => wanted.long = Duration::from_secs(n.parse().expect("--seconds=N takes a number")),
+                ("--write", _) => wanted.write = true,
+                // Whatever the harness of `cargo bench` would be told is not for us.
+                _ => {}
+            }
+        }
+        wanted
+    }
+}
+
+/// A service that lives as long as this program.
+struct Service(Child);
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn main() -> ExitCode {
+    let wanted = Wanted::read();
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service(Command::new("sleep").arg("100000").stdin(Stdio::null()).spawn().unwrap());
+    let (pid, number) = (dir.path().join("pid"), dir.path().join("number"));
+    std::fs::write(&pid, format!("{}\n", service.0.id())).unwrap();
+    std::fs::write(&number, "0\n").unwrap();
+    let web = serve();
+    let kinds = [
+        ("tcp", format!("tcp = \"{web}\"")),
+        ("http", format!("http = \"http://{web}/\"")),
+        ("file", format!("file = {number:?}")),
+        ("pidfile", format!("pidfile = {pid:?}")),
+        ("link", "link = \"lo\"".to_owned()),
+        ("script", "script = [\"/bin/true\"]".to_owned()),
+    ];
+    let quiet = Cost::of(&[], wanted.long);
+    let mut rows = String::new();
+    let mut tell = |name: &str, keys: &[&str]| {
+        let cost = Cost::of(keys, wanted.long).less(&quiet);
+        let row = format!("| {name} | {:.1} % | {:.1} % | {:.0} |", cost.own, cost.programs, cost.runs);
+        println!("{row}");
+        let _ = writeln!(rows, "{row}");
+        cost
+    };
+    for (kind, key) in &kinds {
+        tell(&format!("`{kind}`"), &[key]);
+    }
+    let services: Vec<&str> = kinds.iter().filter(|(kind, _)| *kind != "script").map(|(_, key)| key.as_str()).collect();
+    let mixed = tell("a fifth each of all but `script`", &services);
+    let text = page(&wanted, &quiet, &rows);
+    println!("\n{text}");
+    if wanted.write {
+        write(&text);
+    }
+    drop(service);
+    // An unoptimised build is held to nothing.
+    if mixed.own <= GOAL || cfg!(debug_assertions) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A server that answers everything alike.
+fn serve() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            });
+        }
+    });
+    address
+}
+
+/// Of a processor, in per cent.
+struct Cost {
+    own: f64,
+    programs: f64,
+    /// Runs a second.
+    runs: f64,
+}
+
+impl Cost {
+    /// Of so many checks, of these in turn.
+    fn of(keys: &[&str], long: Duration) -> Self {
+        let checks = if keys.is_empty() { 0 } else { CHECKS };
+        let names: Vec<String> = (0..checks).map(|n| format!("\"c{n}\"")).collect();
+        let mut lab = Lab::new(Options { group: format!("checks = [{}]", names.join(", ")), ..Options::default() });
+        for n in 0..checks {
+            let key = keys[n % keys.len()];
+            let sampled = ["tcp", "http", "script"].iter().any(|kind| key.starts_with(kind));
+            let interval = if sampled { "interval = \"1s\"\n" } else { "" };
+            let _ = write!(lab.options.tables, "[[check]]\nname = \"c{n}\"\n{key}\n{interval}");
+        }
+        // As usual, not as often as a test wants it.
+        let usual = lab
+            .text()
+            .replace("audit-interval = \"1s\"", "audit-interval = \"30s\"")
+            .replace("cold-start-wait = \"2s\"", "cold-start-wait = \"5s\"");
+        std::fs::write(lab.config_path(), usual.replace("interval = \"50ms\"", "interval = \"500ms\"")).unwrap();
+        let a = lab.start(0);
+        a.wait_for("each check has passed", |s| all(s).iter().all(|c| c["runs"]["passed"].as_u64() >= Some(1)));
+        let look = || {
+            let runs: u64 = all(&a.status().unwrap()).iter().map(|c| c["runs"]["passed"].as_u64().unwrap()).sum();
+            (cpu(&a), runs, clock::now())
+        };
+        let before = look();
+        rest(long);
+        let after = look();
+        let seconds = after.2.since(before.2).as_secs_f64();
+        let percent = |before: f64, after: f64| (after - before) * 100.0 / seconds;
+        Self {
+            own: percent(before.0.0, after.0.0),
+            programs: percent(before.0.1, after.0.1),
+            runs: (after.1 - before.1) as f64 / seconds,
+        }
+    }
+
+    fn less(self, quiet: &Self) -> Self {
+        Self { own: (self.own - quiet.own).max(0.0), ..self }
+    }
+}
+
+fn all(status: &Value) -> &[Value] {
+    status["effects"]["checks"].as_array().map_or(&[], Vec::as_slice)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a stretch of time is measured")]
+fn rest(long: Duration) {
+    std::thread::sleep(long);
+}
+
+/// Processor seconds of all its threads so far, and those of programs that have ended.
+fn cpu(daemon: &Daemon) -> (f64, f64) {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).unwrap();
+    // The name, which may have spaces, is in brackets; the times are fields 14 to 17 of all.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = |from: usize| fields[from..from + 2].iter().map(|f| f.parse::<u64>().unwrap()).sum::<u64>() as f64;
+    (ticks(11) / TICKS, ticks(13) / TICKS)
+}
+
+fn page(wanted: &Wanted, quiet: &Cost, rows: &str) -> String {
+    let build = if cfg!(debug_assertions) { "an unoptimised build" } else { "an optimised build" };
+    format!(
+        "## What they cost\n\
+         {CHECKS} checks on one node, those that have an `interval` with one of 1 s, measured for {} s each by\n\
+         `cargo bench --bench checks -- --write` with {build}, on loopback: of one processor, without the {:.1} % that the\n\
+         daemon takes by itself. The goal is {GOAL:.0} % for a mixture of services; what a program costs is its own affair.\n\n\
+         | checks | daemon | programs | runs a second |\n|---|---:|---:|---:|\n{rows}",
+        wanted.long.as_secs(),
+        quiet.own,
+    )
+}
+
+/// Puts the section in the place of the one that was there, or before the last one.
+fn write(section: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = text.split_once("## What they cost\n").unwrap_or_else(|| {
+        let at = text.find("## Where to look").unwrap();
+        text.split_at(at)
+    });
+    let at = rest.find("## Where to look").unwrap();
+    std::fs::write(&path, format!("{}\n\n{section}\n{}", head.trim_end(), &rest[at..])).unwrap();
+}
