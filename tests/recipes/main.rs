@@ -10,14 +10,18 @@ mod clock;
 #[path = "../netns/fabric.rs"]
 #[expect(dead_code, reason = "the other lab looks at more of it")]
 mod fabric;
+mod haproxy;
 mod host;
+mod line;
 #[path = "../netns/namespace.rs"]
 mod namespace;
 #[path = "../netns/network.rs"]
 #[expect(dead_code, reason = "the other lab breaks more of it")]
 mod network;
 mod page;
+mod patroni;
 mod postgresql;
+mod redis;
 mod session;
 
 use clock::{Moment, wait};
@@ -36,7 +40,8 @@ use std::sync::{Mutex, OnceLock};
 /// A recipe: its page, and what is done with it.
 type Recipe = (&'static str, fn(&Path) -> Result<(), String>);
 
-const RECIPES: &[Recipe] = &[("postgresql", postgresql::play)];
+const RECIPES: &[Recipe] =
+    &[("postgresql", postgresql::play), ("haproxy", haproxy::play), ("redis", redis::play), ("patroni", patroni::play)];
 
 /// Addresses of the pages, and those of the lab.
 const ADDRESSES: &[(&str, &str)] = &[
@@ -98,7 +103,7 @@ impl Lab {
             }
             Ok(())
         };
-        wait(&format!("{} is active", wanted.name), PATIENCE, look).map_err(|why| self.story(&why))
+        wait(&format!("{} is active", wanted.name), PATIENCE, look)
     }
 
     /// With the end of what every daemon said.
