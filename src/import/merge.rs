@@ -1,10 +1,11 @@
 //! One cluster of the files of its nodes: who the nodes are, which instances are one group, and where files disagree.
 
+mod checks;
 mod group;
 mod place;
 
 use super::note::{Kind, Notes};
-use super::read::{Instance, Node};
+use super::read::{Instance, Node, Watch};
 use super::{Options, words};
 use havipd_core::model::settings::MAJORITY_MULTIPLIER;
 use std::collections::HashSet;
@@ -62,6 +63,20 @@ pub(super) struct OutGroup {
     pub(super) vrrp: Option<String>,
     pub(super) hooks: Vec<(&'static str, Vec<String>)>,
     pub(super) havips: Vec<OutHavip>,
+    /// Names of its checks.
+    pub(super) checks: Vec<String>,
+}
+
+/// A `[[check]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OutCheck {
+    pub(super) name: String,
+    /// What keepalived calls it.
+    from: String,
+    /// Empty is all.
+    pub(super) nodes: Vec<String>,
+    pub(super) watch: Watch,
+    pub(super) weight: Option<i32>,
 }
 
 /// The whole file.
@@ -74,6 +89,7 @@ pub(super) struct Cluster {
     /// Milliseconds, if not the default.
     pub(super) cold_start: Option<u64>,
     pub(super) groups: Vec<OutGroup>,
+    pub(super) checks: Vec<OutCheck>,
 }
 
 /// Merges them.
@@ -83,8 +99,9 @@ pub(super) fn cluster(nodes: &[Node], options: &Options, notes: &mut Notes) -> C
     place::interfaces(nodes, &mut out, &mut groups, notes);
     priorities(nodes, &mut out, &mut groups, notes);
     let (interval, multiplier, cold_start) = heartbeat(nodes, out.len(), notes);
+    let checks = checks::all(nodes, &out, &mut groups, options, notes);
     let groups = groups.into_iter().map(|draft| draft.group).collect();
-    Cluster { nodes: out, interval, multiplier, cold_start, groups }
+    Cluster { nodes: out, interval, multiplier, cold_start, groups, checks }
 }
 
 fn instances(nodes: &[Node]) -> impl Iterator<Item = &Instance> {

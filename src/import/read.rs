@@ -5,6 +5,10 @@
 
 mod instance;
 mod keywords;
+mod tracks;
+
+use tracks::Links;
+pub(super) use tracks::{Script, Track, Watch, Weight};
 
 use super::Input;
 use super::note::{Kind, Notes};
@@ -56,6 +60,7 @@ pub(super) struct Instance {
     pub(super) peers: Vec<IpAddr>,
     pub(super) vips: Vec<Vip>,
     pub(super) hooks: Vec<Hook>,
+    pub(super) tracks: Vec<Track>,
 }
 
 /// A `vrrp_sync_group`.
@@ -66,6 +71,9 @@ pub(super) struct Sync {
     /// As they are written; each is defined and in no group before.
     pub(super) members: Vec<String>,
     pub(super) hooks: Vec<Hook>,
+    pub(super) tracks: Vec<Track>,
+    /// Weights of what its members track count.
+    pub(super) weighs: bool,
 }
 
 impl Node {
@@ -99,19 +107,12 @@ pub(super) struct Node {
     pub(super) syncs: Vec<Sync>,
 }
 
-/// A check of keepalived, in words.
-struct Check {
-    name: String,
-    does: String,
-}
-
 /// Most instances of a node: VRRP tells 255 apart on an interface.
 const MOST_INSTANCES: usize = 1000;
 
 /// Reads one node.
 pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node {
     let mut node = Node { name: input.node.clone(), path: input.path.clone(), ..Node::default() };
-    let checks: Vec<Check> = all.iter().filter_map(check).collect();
     let mut global = Global { version: 2, strict: false, down_timer: 3 };
     // keepalived's main process has read all of `global_defs` before its VRRP process reads everything in order: an
     // instance begins with what was said before it, else with what is said last.
@@ -119,7 +120,11 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
         globals(inside, &mut Node::default(), &mut global, &mut Notes::default());
     }
     let mut read = Vec::new();
+    let mut definitions = tracks::Definitions::default();
+    // Sync groups are read last, and track what was defined before them.
+    let mut of_syncs: Vec<(Vec<Track>, bool)> = Vec::new();
     for statement in all {
+        definitions.add(statement, notes);
         match statement.key() {
             "global_defs" => {
                 for inside in statement.inside() {
@@ -130,8 +135,15 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
                 let why = format!("more than {MOST_INSTANCES} instances of one node");
                 notes.add(Kind::Lost, statement.at(), "vrrp_instance", why);
             }
-            "vrrp_instance" => read.push(instance::Reader::read(statement, global.down_timer, &checks, notes)),
-            "vrrp_sync_group" => {}
+            "vrrp_instance" => read.push(instance::Reader::read(statement, global.down_timer, &definitions, notes)),
+            "vrrp_sync_group" => {
+                let (mut tracks, mut weighs) = (Vec::new(), false);
+                for inside in statement.inside() {
+                    definitions.tracked(inside, &Links::default(), &mut tracks, notes);
+                    weighs |= inside.key() == "sync_group_tracking_weight";
+                }
+                of_syncs.push((tracks, weighs));
+            }
             _ => keywords::top(statement, notes),
         }
     }
@@ -141,9 +153,14 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
     let own: HashSet<String> = vips.filter_map(|v| v.dev.clone()).collect();
     let defined: HashSet<&str> = node.instances.iter().map(|i| i.name.as_str()).collect();
     let mut members = HashSet::new();
-    for statement in all.iter().filter(|s| s.key() == "vrrp_sync_group") {
-        let sync = sync(statement, &defined, &mut members, &checks, &own, notes);
-        node.syncs.push(sync);
+    for (statement, (tracks, weighs)) in all.iter().filter(|s| s.key() == "vrrp_sync_group").zip(of_syncs) {
+        let sync = sync(statement, &defined, &mut members, notes);
+        let (watched, tracks) = tracks.into_iter().partition::<Vec<_>, _>(|t| own.contains(&t.name) && t.is_link());
+        for track in watched {
+            let (what, place) = (format!("track_interface {}", track.name), track.place.to_string());
+            notes.add(Kind::OwnWay, Some(place), what, tracks::OWN_LINK);
+        }
+        node.syncs.push(Sync { tracks, weighs, ..sync });
     }
     node
 }
@@ -201,14 +218,7 @@ fn globals(statement: &Statement, node: &mut Node, global: &mut Global, notes: &
     }
 }
 
-fn sync(
-    statement: &Statement,
-    defined: &HashSet<&str>,
-    taken: &mut HashSet<String>,
-    checks: &[Check],
-    own: &HashSet<String>,
-    notes: &mut Notes,
-) -> Sync {
+fn sync(statement: &Statement, defined: &HashSet<&str>, taken: &mut HashSet<String>, notes: &mut Notes) -> Sync {
     let name = statement.value().unwrap_or_default().to_owned();
     let mut sync = Sync { name, place: statement.place.to_string(), ..Sync::default() };
     let mut listed = false;
@@ -236,7 +246,9 @@ fn sync(
                     notes.add(Kind::Lost, line.at(), format!("vrrp_sync_group {}", sync.name), why);
                 }
             }
-            _ if hook(inside, &mut sync.hooks, notes) || tracked(inside, checks, own, notes) => {}
+            // Taken already, where they stand.
+            "track_script" | "track_process" | "track_file" | "track_interface" | "track_bfd" => {}
+            _ if hook(inside, &mut sync.hooks, notes) => {}
             _ => keywords::sync(inside, notes),
         }
     }
@@ -280,62 +292,4 @@ fn hook(statement: &Statement, hooks: &mut Vec<Hook>, notes: &mut Notes) -> bool
     let named = words::havip_ids(&argv).into_iter().map(|id| (id, statement.key().to_owned())).collect();
     hooks.push(Hook { key, argv, place: statement.place.to_string(), havips: named });
     true
-}
-
-/// Notes what is tracked; `false` if it is nothing of the kind. A link that havipd watches anyway is one of `own`.
-fn tracked(statement: &Statement, checks: &[Check], own: &HashSet<String>, notes: &mut Notes) -> bool {
-    let what = statement.key();
-    if !matches!(what, "track_script" | "track_process" | "track_file" | "track_interface" | "track_bfd") {
-        return false;
-    }
-    for entry in statement.inside() {
-        let (name, place) = (entry.key(), entry.at());
-        let weight = match entry.words.get(1..) {
-            Some([word, weight, ..]) if word == "weight" => format!(", with weight {weight}"),
-            _ => String::new(),
-        };
-        if what == "track_interface" && own.contains(name) {
-            let why = "havipd watches the link of the interface that the HAVIP goes on: down is Fault";
-            notes.add(Kind::OwnWay, place, format!("track_interface {name}"), why);
-            continue;
-        }
-        let does = match (what, checks.iter().find(|c| c.name == name)) {
-            ("track_interface", _) => format!("the link of {name}"),
-            ("track_bfd", _) => "the BFD session".to_owned(),
-            (_, Some(check)) => check.does.clone(),
-            (_, None) => "it is not defined in these files".to_owned(),
-        };
-        let why = format!(
-            "{does}{weight}: checks are not carried over; write it as a [[check]] and name it in checks of the group \
-             (docs/checks.md)"
-        );
-        notes.add(Kind::Lost, place, format!("{what} {name}"), why);
-    }
-    true
-}
-
-/// What a check does, if the statement defines one.
-fn check(statement: &Statement) -> Option<Check> {
-    let key = match statement.key() {
-        "vrrp_script" => "script",
-        "vrrp_track_process" | "track_process" => "process",
-        "vrrp_track_file" | "track_file" => "file",
-        _ => return None,
-    };
-    let of = |key: &str| {
-        let found = statement.inside().iter().find(|s| s.key() == key)?;
-        Some(found.words[1..].join(" "))
-    };
-    let what = of(key).unwrap_or_default();
-    let mut does = match key {
-        "script" => format!("runs {what:?} every {} s", of("interval").unwrap_or_else(|| "1".to_owned())),
-        "process" => format!("looks for the process {what:?}"),
-        _ => format!("reads {what:?}"),
-    };
-    for key in ["timeout", "fall", "rise", "weight"] {
-        if let Some(value) = of(key) {
-            does.push_str(&format!(", {key} {value}"));
-        }
-    }
-    Some(Check { name: statement.value()?.to_owned(), does })
 }

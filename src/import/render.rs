@@ -1,7 +1,8 @@
 //! The file as it is written.
 
-use super::merge::{Cluster, OutGroup, OutHavip, OutNode};
+use super::merge::{Cluster, OutCheck, OutGroup, OutHavip, OutNode};
 use super::note::{Kind, Notes};
+use super::read::{Script, Watch};
 use super::{Input, Options};
 use crate::config::schema;
 use crate::plain::is_odd;
@@ -43,6 +44,7 @@ pub(super) fn toml(
     for group in &cluster.groups {
         text.push_str(&of_group(group, options));
     }
+    cluster.checks.iter().for_each(|check| text.push_str(&of_check(check)));
     for kind in Kind::ALL {
         let all = notes.of(kind);
         if !all.is_empty() {
@@ -95,8 +97,7 @@ fn of_group(group: &OutGroup, options: &Options) -> String {
     let mut text = String::from("\n[[group]]\n");
     line(&mut text, format_args!("name = {}", quote(&group.name)));
     if !group.nodes.is_empty() {
-        let nodes: Vec<String> = group.nodes.iter().map(|n| quote(n)).collect();
-        line(&mut text, format_args!("nodes = [{}]", nodes.join(", ")));
+        line(&mut text, format_args!("nodes = {}", list(&group.nodes)));
     }
     if options.beside {
         line(&mut text, "arbiter = \"keepalived\"");
@@ -117,14 +118,16 @@ fn of_group(group: &OutGroup, options: &Options) -> String {
     if options.observe {
         line(&mut text, "observe = true");
     }
+    if !group.checks.is_empty() {
+        line(&mut text, format_args!("checks = {}", list(&group.checks)));
+    }
     for havip in &group.havips {
         text.push_str(&of_havip(havip));
     }
     if !group.hooks.is_empty() {
         text.push_str("\n[group.hooks]\n");
         for (key, argv) in &group.hooks {
-            let argv: Vec<String> = argv.iter().map(|word| quote(word)).collect();
-            line(&mut text, format_args!("{key} = [{}]", argv.join(", ")));
+            line(&mut text, format_args!("{key} = {}", list(argv)));
         }
     }
     text
@@ -141,6 +144,41 @@ fn of_havip(havip: &OutHavip) -> String {
         line(&mut text, format_args!("interface = {}", quote(interface)));
     }
     text
+}
+
+fn of_check(check: &OutCheck) -> String {
+    let mut text = String::from("\n[[check]]\n");
+    line(&mut text, format_args!("name = {}", quote(&check.name)));
+    match &check.watch {
+        Watch::Process(name) => line(&mut text, format_args!("process = {}", quote(name))),
+        Watch::File(path) => line(&mut text, format_args!("file = {}", quote(path))),
+        Watch::Link(link) => line(&mut text, format_args!("link = {}", quote(link))),
+        Watch::Script(script) => {
+            let Script { argv, interval, timeout, rise, fall, initial } = script;
+            let seconds = |seconds: u32| span(u64::from(seconds) * 1000);
+            line(&mut text, format_args!("script = {}", list(argv)));
+            line(&mut text, format_args!("interval = {}", seconds(*interval)));
+            if let Some(timeout) = timeout {
+                line(&mut text, format_args!("timeout = {}", seconds(*timeout)));
+            }
+            line(&mut text, format_args!("fall = {fall}\nrise = {rise}"));
+            if let Some(initial) = initial {
+                line(&mut text, format_args!("initial = {}", quote(initial)));
+            }
+        }
+    }
+    if !check.nodes.is_empty() {
+        line(&mut text, format_args!("nodes = {}", list(&check.nodes)));
+    }
+    if let Some(weight) = check.weight {
+        line(&mut text, format_args!("weight = {weight}"));
+    }
+    text
+}
+
+fn list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
+    format!("[{}]", words.join(", "))
 }
 
 fn line(text: &mut String, words: impl Display) {

@@ -28,6 +28,8 @@ struct Loaded {
     delay: u64,
     /// Addresses with their interfaces.
     addresses: BTreeMap<String, String>,
+    /// What it tracks: kind and name, and the weight, `reverse` included.
+    tracks: BTreeMap<(String, String), String>,
 }
 
 /// What keepalived says of a file; `None` if it does not start with it.
@@ -35,6 +37,10 @@ struct Loaded {
 struct Dump {
     instances: BTreeMap<String, Loaded>,
     syncs: BTreeMap<String, BTreeSet<String>>,
+    /// What sync groups track.
+    sync_tracks: BTreeMap<String, BTreeMap<(String, String), String>>,
+    /// What is tracked: kind and name, and what is said of it.
+    tracked: BTreeMap<(String, String), BTreeMap<String, String>>,
 }
 
 fn root() -> PathBuf {
@@ -77,12 +83,58 @@ fn dump(file: &Path) -> Option<Dump> {
     complete.then(|| parsed(&lines))
 }
 
+/// What can be tracked: havipd's key, the title of a list of it, and that of one.
+const TRACKED: [(&str, &str, &str); 5] = [
+    ("link", "Tracked interfaces :", ""),
+    ("script", "Tracked scripts :", "VRRP Script"),
+    ("file", "Tracked files :", "Track file"),
+    ("process", "Tracked processes :", "VRRP Track process"),
+    ("bfd", "Tracked BFDs :", "VRRP Track BFD"),
+];
+
 fn parsed(lines: &[String]) -> Dump {
     let mut dump = Dump::default();
     let (mut instance, mut sync) = (None::<String>, None::<String>);
+    // The list of what is tracked that is being told; the thing that is tracked.
+    let (mut list, mut thing) = (None::<&str>, None::<(String, String)>);
     for line in lines {
         let (key, value) = line.split_once(" = ").unwrap_or((line, ""));
         let key = key.trim_start_matches(' ');
+        let defines = TRACKED.iter().find(|(_, _, title)| *title == key);
+        if let Some((kind, _, _)) = defines {
+            thing = Some(((*kind).to_owned(), value.to_owned()));
+            (instance, sync) = (None, None);
+        } else if let Some(of) = thing.as_ref().and_then(|thing| dump.tracked.get_mut(thing)) {
+            of.insert(key.to_owned(), value.to_owned());
+        }
+        if let Some(thing) = thing.clone() {
+            dump.tracked.entry(thing).or_default();
+            continue;
+        }
+        if key == "VRRP member instances :" {
+            list = Some("member");
+            continue;
+        }
+        if let (Some("member"), Some(sync)) = (list, sync.as_ref().filter(|_| line.starts_with("    "))) {
+            dump.syncs.entry(sync.clone()).or_default().insert(key.to_owned());
+            continue;
+        }
+        if let Some((kind, _, _)) = TRACKED.iter().find(|(_, title, _)| *title == key) {
+            list = Some(kind);
+            continue;
+        }
+        if let (Some(kind), Some((name, weight))) =
+            (list, key.split_once("weight ").filter(|_| line.starts_with("    ")))
+        {
+            let entry = ((*kind).to_owned(), name.trim_end_matches([' ', ',', ':']).to_owned());
+            let of = match &instance {
+                Some(instance) => &mut dump.instances.get_mut(instance).unwrap().tracks,
+                None => dump.sync_tracks.entry(sync.clone().unwrap()).or_default(),
+            };
+            of.insert(entry, weight.to_owned());
+            continue;
+        }
+        list = None;
         match (line.starts_with("  "), key) {
             (false, "VRRP Instance") => {
                 instance = Some(value.to_owned());
@@ -92,9 +144,6 @@ fn parsed(lines: &[String]) -> Dump {
                 // "G, BACKUP"
                 sync = Some(value.rsplit_once(", ").map_or(value, |(name, _)| name).to_owned());
                 instance = None;
-            }
-            (true, "monitor") if instance.is_none() => {
-                dump.syncs.entry(sync.clone().unwrap()).or_default().insert(value.to_owned());
             }
             _ => {
                 let Some(loaded) = instance.as_ref().and_then(|name| dump.instances.get_mut(name)) else { continue };
@@ -232,6 +281,10 @@ fn differences(dump: &Dump, import: &Import) -> Vec<(String, Vec<String>)> {
             );
         }
     }
+    tracks(dump, import, &mut all);
+    let mut differ = |text: String, words: &[&str]| {
+        all.push((text, words.iter().map(|w| (*w).to_owned()).collect()));
+    };
     for group in import.groups() {
         for ip in havips(group).iter().map(|h| text(h, "address")).filter(|ip| !ip.is_empty()) {
             if !dump.instances.values().any(|i| i.addresses.contains_key(&ip)) {
@@ -248,6 +301,114 @@ fn differences(dump: &Dump, import: &Import) -> Vec<(String, Vec<String>)> {
         }
     }
     all
+}
+
+/// The checks of each group are held against what keepalived tracks for its instances, and each of them against what
+/// keepalived says of it.
+fn tracks(dump: &Dump, import: &Import, all: &mut Vec<(String, Vec<String>)>) {
+    let checks =
+        import.toml.as_ref().and_then(|t| t.get("check")).and_then(|c| c.as_array()).cloned().unwrap_or_default();
+    for group in import.groups() {
+        let mut wanted: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+        let havips: Vec<&str> =
+            group["havip"].as_array().unwrap().iter().filter_map(|h| h.get("address")?.as_str()).collect();
+        let inside = dump.instances.iter().filter(|(_, i)| i.addresses.keys().any(|ip| havips.contains(&ip.as_str())));
+        let inside: BTreeMap<&String, &Loaded> = inside.collect();
+        let syncs = dump.syncs.iter().filter(|(_, members)| members.iter().any(|m| inside.contains_key(m)));
+        let of_syncs = syncs.filter_map(|(name, _)| dump.sync_tracks.get(name)).flatten();
+        for ((kind, name), weight) in inside.values().flat_map(|i| &i.tracks).chain(of_syncs) {
+            let said = dump.tracked.get(&(kind.clone(), name.clone()));
+            wanted.insert(format!("{kind} {name}"), expected(kind, name, weight, said));
+        }
+        let named = group.get("checks").and_then(|c| c.as_array()).cloned().unwrap_or_default();
+        for check in checks.iter().filter(|check| named.contains(&check["name"])) {
+            let (kind, has) = carried(check.as_table().unwrap());
+            // The interface that VRRP is spoken on keepalived watches without saying so.
+            if kind == "link" && inside.values().any(|i| i.interface.as_ref() == Some(&has["what"])) {
+                continue;
+            }
+            let name = check["name"].as_str().unwrap().trim_start_matches("link-");
+            // Of several checks of one name all but the first have a number.
+            let plain = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+            match wanted.remove(&format!("{kind} {name}")).or_else(|| wanted.remove(&format!("{kind} {plain}"))) {
+                None => {
+                    all.push((format!("{kind} {name} is not tracked"), vec!["(a note does not help here)".to_owned()]))
+                }
+                Some(wanted) => {
+                    for (key, value) in wanted.iter().filter(|(key, value)| has.get(*key) != Some(value)) {
+                        let text = format!("{kind} {name}: {key} {:?}, not {value:?}", has.get(key));
+                        all.push((text, vec![format!("{key} ")]));
+                    }
+                }
+            }
+        }
+        for left in wanted.into_keys() {
+            let (_, name) = left.split_once(' ').unwrap();
+            all.push((
+                format!("{left} is missing"),
+                vec![format!("track_{left}"), format!("check {name}"), format!("track_interface {name}")],
+            ));
+        }
+    }
+}
+
+/// What a check has to say, of what keepalived says.
+fn expected(kind: &str, name: &str, weight: &str, said: Option<&BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let of = |key: &str| said.and_then(|said| said.get(key)).cloned().unwrap_or_default();
+    let (number, reverse) = weight.split_once(' ').unwrap_or((weight, ""));
+    let mut number: i32 = number.parse().unwrap();
+    if !reverse.is_empty() {
+        number = -number;
+    }
+    let mut all = BTreeMap::from([("weight".to_owned(), number.to_string())]);
+    match kind {
+        "script" => {
+            let turned = |key: &'static str, other: &'static str| if reverse.is_empty() { key } else { other };
+            let first = |text: String| text.split(' ').next().unwrap_or_default().to_owned();
+            let timeout = first(of("Timeout"));
+            let timeout = if timeout == "0" { first(of("Interval")) } else { timeout };
+            let program = of("Command");
+            all.insert("what".to_owned(), program.trim_matches('\'').rsplit('/').next().unwrap_or_default().to_owned());
+            all.extend([
+                ("interval".to_owned(), first(of("Interval"))),
+                ("timeout".to_owned(), timeout),
+                (turned("rise", "fall").to_owned(), of("Rise")),
+                (turned("fall", "rise").to_owned(), of("Fall")),
+            ]);
+        }
+        "process" => {
+            drop(all.insert("what".to_owned(), of("Process").rsplit('/').next().unwrap().chars().take(15).collect()))
+        }
+        "file" => drop(all.insert("what".to_owned(), of("File"))),
+        _ => drop(all.insert("what".to_owned(), name.to_owned())),
+    }
+    all
+}
+
+/// The same of what was written.
+fn carried(check: &toml::Table) -> (&'static str, BTreeMap<String, String>) {
+    let (kind, _, _) = TRACKED.iter().find(|(kind, _, _)| check.contains_key(*kind)).unwrap();
+    let number = |key: &str, default: i64| check.get(key).map_or(default, |v| v.as_integer().unwrap()).to_string();
+    let seconds = |key: &str| check.get(key).map(|v| (millis(v.as_str().unwrap()) / 1000).to_string());
+    let mut all = BTreeMap::from([("weight".to_owned(), number("weight", 0))]);
+    let what = match &check[*kind] {
+        toml::Value::Array(argv) => {
+            let interval = seconds("interval").unwrap();
+            all.extend([
+                ("timeout".to_owned(), seconds("timeout").unwrap_or_else(|| interval.clone())),
+                ("interval".to_owned(), interval),
+                ("rise".to_owned(), number("rise", -1)),
+                ("fall".to_owned(), number("fall", -1)),
+            ]);
+            let program = argv.iter().skip(if argv[0].as_str() == Some("/bin/sh") { 3 } else { 0 });
+            let words: Vec<&str> = program.map(|word| word.as_str().unwrap()).collect();
+            // keepalived says every word in quotes, and where it found the program.
+            words.join("' '").rsplit('/').next().unwrap().to_owned()
+        }
+        value => value.as_str().unwrap().to_owned(),
+    };
+    all.insert("what".to_owned(), what);
+    (kind, all)
 }
 
 /// Keywords that have no counterpart, each to be told of where a file has it.
@@ -283,6 +444,9 @@ fn untold(file: &Path, import: &Import) -> Vec<String> {
         "vrrp_script",
         "vrrp_track_process",
         "track_file",
+        "track_script",
+        "track_process",
+        "track_interface",
     ];
     let text = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
     let mut depth = 0_usize;
@@ -387,8 +551,8 @@ fn nothing_differs_from_keepalived_in_silence() {
     let text = format!(
         "# Import, judged by keepalived\n\nMade by `WRITE=1 cargo test --test import`, as root. keepalived 2.2.7 loads each file of \
          tests/data/keepalived/corpus and\ntells what it loaded; addresses, their interfaces, priority, interval, dead time, \
-         preemption and sync groups are compared\nwith what `havipctl import` makes of the file. A difference has to be told in a \
-         note, and so has each keyword that has no\ncounterpart.\n\n| files | agreed | differ, with a note | refused, with the \
+         preemption, sync groups, and what is tracked with\nprogram, interval, timeout, rise, fall and weight are compared with what \
+         `havipctl import` makes of the file. A difference has to be\ntold in a note, and so has each keyword that has no counterpart.\n\n| files | agreed | differ, with a note | refused, with the \
          reason | differ in silence |\n|---|---|---|---|---|\n| {} | {} | {} | {} | {} |\n\n\"Refused\" is a file that keepalived \
          does not start with; the import says so.\n\n| file | construct | verdict | what |\n|---|---|---|---|\n{rows}",
         files.len(),

@@ -12,3 +12,4 @@ mod once_wrong;
 mod program;
 #[path = "../fuzz/src/import.rs"]
 pub mod promise;
+mod weights;

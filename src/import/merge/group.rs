@@ -33,6 +33,12 @@ impl Draft {
         members.filter(move |(n, _)| *n == node).map(move |&(n, i)| &nodes[n].instances[i])
     }
 
+    /// The numbers of its instances on a node.
+    pub(super) fn instances_on(&self, node: usize) -> Vec<usize> {
+        let members = self.families.iter().flat_map(|f| &f.members);
+        members.filter(|(n, _)| *n == node).map(|&(_, i)| i).collect()
+    }
+
     /// A node's priority, if it is a member by its own file.
     pub(super) fn priority(&self, node: usize, nodes: &[Node]) -> Option<u8> {
         self.on(node, nodes).next().map(|i| i.priority)
@@ -71,6 +77,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
             vrrp: other,
             hooks: Vec::new(),
             havips: Vec::new(),
+            checks: Vec::new(),
         };
         let mut draft = Draft { group, families };
         draft.group.havips = havips(&draft, nodes, out, &mut taken, notes);

@@ -1,10 +1,10 @@
 //! A `vrrp_instance`.
 
-use super::{Check, Instance, Vip, hook, keywords, tracked};
+use super::tracks::{Definitions, Links};
+use super::{Instance, Vip, hook, keywords};
 use crate::import::note::{Kind, Notes};
 use crate::import::parse::Statement;
 use crate::import::words;
-use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// keepalived's priority where nothing says another, and where it refuses one.
@@ -45,7 +45,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads it; `down_timer` is what `global_defs` said before it.
-    pub(super) fn read(statement: &Statement, down_timer: u32, checks: &[Check], notes: &mut Notes) -> Self {
+    pub(super) fn read(statement: &Statement, down_timer: u32, definitions: &Definitions, notes: &mut Notes) -> Self {
         let instance = Instance {
             name: statement.value().unwrap_or_default().to_owned(),
             place: statement.place.to_string(),
@@ -72,12 +72,17 @@ impl Reader {
             }
         }
         reader.interfaces(notes);
-        let own: HashSet<String> = reader.instance.vips.iter().filter_map(|v| v.dev.clone()).collect();
+        let links = Links {
+            own: reader.instance.vips.iter().filter_map(|v| v.dev.clone()).collect(),
+            primary: reader.instance.interface.clone(),
+        };
+        let mut taken = Vec::new();
         for inside in tracks {
-            if !tracked(inside, checks, &own, notes) {
+            if !definitions.tracked(inside, &links, &mut taken, notes) {
                 keywords::instance(inside, notes);
             }
         }
+        reader.instance.tracks = taken;
         reader
     }
 
