@@ -47,16 +47,18 @@ impl Group {
                 let until = self.superseded.held.as_ref().map(|h| h.until);
                 return Verdict::Wait(Waiting { text, until });
             }
-            // ⚠ A member whose instance only it itself can tell, and that was never heard, may be any holder that is not known.
-            // (I5, seed 84187)
+            // ⚠ A member whose instance only it itself can tell, and that has not told it, may be any holder that is not known: its
+            // first words after a start may come before it knows that itself. (I5, seed 84187; I12, seed 47220)
             let unheard_of = if node.is_some() { !met } else { self.member_without_instance(step) };
             if unheard_of && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(step);
                 self.superseded.hold_back(step, settings, i, holder, node);
-                let name = node.map(|n| format!(" (node {})", step.config.node(n).name)).unwrap_or_default();
-                let text =
-                    format!("{holder}{name} has {id} and was never heard; waiting for evidence, or for reclaim-wait");
+                let who = match node.map(|n| &step.config.node(n).name) {
+                    Some(name) => format!("{holder} (node {name}) has {id} and was never heard"),
+                    None => format!("{holder} has {id} and may be a node that has not said which instance it is"),
+                };
+                let text = format!("{who}; waiting for evidence, or for reclaim-wait");
                 let until = self.superseded.held.as_ref().map(|h| h.until);
                 return Verdict::Wait(Waiting { text, until });
             }
@@ -90,8 +92,8 @@ impl Group {
 
     /// Whether neither the file nor a datagram since this start told what some other member is to the cloud.
     fn member_without_instance(&self, step: &StepContext<'_>) -> bool {
-        let others = self.settings(step).members.iter().filter(|m| !m.witness && m.node != step.config.local);
-        others.into_iter().any(|m| step.target_of(m.node).is_none() && step.peers.of(m.node).is_some_and(|p| !p.met))
+        let mut others = self.settings(step).members.iter().filter(|m| !m.witness && m.node != step.config.local);
+        others.any(|m| step.target_of(m.node).is_none())
     }
 
     /// ⚠ Arbiter `cloud`: a member that is heard hears the active node, and is heard there. So that node is alive, and only the way
