@@ -10,6 +10,7 @@ use crate::model::settings::{Config, Group as Settings, Interface};
 use crate::model::time::Instant;
 use crate::reconcile::HavipReconciler;
 use crate::wire::auth::KeyRing;
+use crate::wire::session::suspicion;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -43,11 +44,14 @@ impl Core {
 
     /// A live peer that still sends with a key that `new` has not, in words. ⚠ That it accepts another one is not enough: until it has
     /// heard which keys are accepted here, which it does not over a link that is slow or broken that way, nothing that it
-    /// sends could be read. It would be taken for dead. (I12, `peer-dead`; seed 45188)
+    /// sends could be read. It would be taken for dead. (I12, `peer-dead`; seed 45188) Of one that is not heard anyway there is nothing
+    /// to lose, and what it sent with last may be long ago.
     fn not_understood(&self, new: &Config, now: Instant) -> Option<String> {
         let has = |key| new.heartbeat.keys.iter().any(|k| k.id == key);
         let old = |p: &Peer| p.session.peer_sends_with().filter(|key| !has(*key));
-        let (peer, key) = self.peers.iter().filter(|p| p.alive(now)).find_map(|p| Some((p, old(p)?)))?;
+        let lately = suspicion(self.config.heartbeat.interval);
+        let heard = |p: &&Peer| p.session.last_heard().is_some_and(|at| now.since(at) < lately) && p.alive(now);
+        let (peer, key) = self.peers.iter().filter(heard).find_map(|p| Some((p, old(p)?)))?;
         let (name, (ago, _)) = (&self.config.node(peer.node).name, said_of_keys(peer, now));
         Some(format!(
             "heartbeat.keys: {name} still sends with key {}, as in its newest heartbeat, {ago} ago; set heartbeat.send-key \

@@ -10,7 +10,7 @@ use crate::election::step_context::StepContext;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{Arbiter, Strangers};
-use crate::reconcile::{Failure, HavipReconciler, LastRead};
+use crate::reconcile::{Failure, LastRead};
 use crate::wire::Flags;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +138,9 @@ impl Group {
     /// A claim over it with the same number would be no later one: what that node says, or what of it arrives late, would end
     /// the term of this one. And of the moves this node would see every second one only. (I5, seeds 44647 and 47187)
     pub(super) fn note_unheard_term(&mut self, step: &StepContext<'_>) {
-        let holders = self.reconcilers.iter().filter_map(HavipReconciler::holder);
+        // A read that may be of before the last term that was heard tells of no other one.
+        let newer = |read: &&Arc<LastRead>| read.issued >= self.moved_at + READ_AGE;
+        let holders = self.reconcilers.iter().filter_map(|r| r.read.as_ref().filter(newer)?.havip.holder());
         let Some(node) = holders.filter_map(|holder| self.member_with(step, holder)).next() else { return };
         if node != step.config.local && self.moves.owner() != Some(node) {
             self.seen = self.seen.next();

@@ -124,6 +124,8 @@ fn a_key_that_a_live_peer_sends_with_stays() {
     let new = with_keys(0, &[2]);
     let text = pair.core(0).reload_refusal(&new, pair.now).expect("b could not be read");
     assert!(text.contains("b still sends with key 1") && text.contains("set heartbeat.send-key"), "{text}");
+    // One that is not heard has nothing to lose.
+    assert_eq!(pair.core(0).reload_refusal(&new, pair.now + INTERVAL * 2), None);
     pair.cut.clear();
     pair.run(INTERVAL * 4);
     assert_eq!(pair.core(0).reload_refusal(&new, pair.now), None);
