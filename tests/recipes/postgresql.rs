@@ -100,7 +100,7 @@ fn events(lab: &mut Lab, page: &Page, clients: &Clients) -> Result<(), String> {
     paired(lab, DB1, DB2)?;
 
     // The standby falls behind: its database is off until the primary commits alone, and comes back when that is gone.
-    lab.hosts[DB2].run("set -- $(pg_lsclusters -h); pg_ctlcluster $1 $2 stop --mode fast")?;
+    lab.hosts[DB2].run("set -- $(pg_lsclusters -h); pg_ctlcluster $1 $2 stop")?;
     clients.writes_on("db1")?;
     lab.hosts[DB1].power_off();
     lab.hosts[DB2].run("set -- $(pg_lsclusters -h); pg_ctlcluster $1 $2 start")?;
