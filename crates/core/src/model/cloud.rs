@@ -254,4 +254,14 @@ impl CallError {
     pub fn is_not_sent(&self) -> bool {
         self.class == ErrorClass::NotSent
     }
+
+    /// Whether a detach is refused since there is nothing to detach. No code for that is documented: Alibaba's API of the same
+    /// shape has one that ends so, and others say it in words.
+    #[must_use]
+    pub fn says_not_bound(&self) -> bool {
+        let (code, detail) = (self.code.as_deref().unwrap_or_default(), self.detail.to_ascii_lowercase());
+        code.to_ascii_lowercase().contains("notbound")
+            || detail.contains("not bound")
+            || detail.contains("not attached")
+    }
 }
