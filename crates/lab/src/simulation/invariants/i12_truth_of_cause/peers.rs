@@ -181,12 +181,16 @@ impl Case<'_> {
         let cluster = &self.world.scenario.cluster;
         let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
         let Some(p) = &self.world.hosts[voter].process else { return false };
-        // Where the files change one by one, a voter renews what it granted by the one before, and grants nothing fresh.
+        // Where the files change one by one, a voter renews what it granted by the one before, and grants nothing fresh; nor
+        // does it after that, for as long as what others granted by that file may last. Its own vote a leader has from its claim.
         let (facts, from) = (&self.world.facts, self.world.facts.maintained_from);
         let changed = facts.host(voter).digest_set.is_some_and(|at| at >= from);
-        let granted = !(changed && p.core.maintained(GroupIndex(self.group))) || {
+        let lasts = Duration::from_millis(cluster.keep_for_ms).max(self.dead_time()) + self.dead_time() * 4;
+        let adopts = p.core.maintained(GroupIndex(self.group)) || self.world.now < facts.maintained_until + lasts;
+        let granted = !(changed && adopts) || {
             let last = facts.heard(voter, self.host).last.as_ref();
-            from > p.started + waits && (voter == self.host || last.is_some_and(|l| l.unbroken < from))
+            let ours = voter == self.host && p.term_since[self.group] < from;
+            from > p.started + waits && (ours || last.is_some_and(|l| l.unbroken < from))
         };
         !p.stopping && granted && self.world.now > p.started + waits
     }
