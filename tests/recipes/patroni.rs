@@ -75,7 +75,11 @@ fn events(lab: &mut Lab) -> Result<(), String> {
     synchronous(lab, first)?;
     sql(lab, "insert into ledger values (1)")?;
 
-    // While both live: only what Patroni says tells one from the other.
+    // Both databases are well, and only one is the leader: the address cannot go to the other.
+    let other = NAMES[PG2 - first];
+    if lab.hosts[first].ctl(&format!("switchover pg --to {other}")).is_ok() {
+        return Err(format!("{other} is no leader, and could be handed the address"));
+    }
     lab.hosts[first].run("patronictl -c /etc/patroni/config.yml switchover prod --force")?;
     let second = follows(lab, Some(first))?;
     sql(lab, "insert into ledger values (2)")?;
