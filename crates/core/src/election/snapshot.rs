@@ -156,6 +156,14 @@ impl Core {
     pub fn maintained(&self, index: crate::model::ids::GroupIndex) -> bool {
         self.groups.get(index.0).is_some_and(super::group::Group::maintained)
     }
+
+    /// Whether this node is still taking over the file that it runs with, and so grants nothing fresh in group `index`.
+    ///
+    /// For invariant checkers, like [`Self::leadership_until`].
+    #[must_use]
+    pub fn adopts(&self, index: crate::model::ids::GroupIndex) -> bool {
+        self.groups.get(index.0).is_some_and(|g| g.adopted_before(self.digest).is_some())
+    }
 }
 
 fn havip_snapshot(

@@ -82,8 +82,6 @@ pub(super) struct Facts {
     pub(super) ranks_set: Instant,
     /// When an operator last switched maintenance on while no node was in it.
     pub(super) maintained_from: Instant,
-    /// When one last switched it off, or had it end by itself.
-    pub(super) maintained_until: Instant,
 }
 
 impl Facts {
@@ -97,7 +95,6 @@ impl Facts {
             answers: (0..nodes).map(|_| Answers::new(havips)).collect(),
             ranks_set: Instant::default(),
             maintained_from: Instant::default(),
-            maintained_until: Instant::default(),
         }
     }
 
@@ -228,10 +225,6 @@ impl World {
         if maintains && !self.maintained() {
             self.facts.maintained_from = now;
             self.facts.hosts.iter_mut().for_each(|h| h.dead_time_before = None);
-        }
-        if let Event::Commanded { command: Command::Maintenance { on, lasts, .. }, .. } = event {
-            let until = if *on { lasts.map(|lasts| now + lasts) } else { Some(now) };
-            self.facts.maintained_until = until.unwrap_or_default().max(self.facts.maintained_until);
         }
         let facts = self.facts.host_mut(host);
         match event {

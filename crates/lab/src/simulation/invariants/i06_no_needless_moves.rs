@@ -3,7 +3,7 @@
 //! Watched from such a step, taken in calm, until nothing more can come of it, or until something
 //! else happens. Another node that claims within that time has moved the address; a reload that
 //! changes priorities may lead to a preemption, which is a planned move. Nor does the holder lose leadership and claim
-//! it again, but for the stop itself; in a rotation of heartbeat keys nobody loses it.
+//! it again, but for the stop itself; in a rotation of heartbeat keys nobody who is active does.
 
 use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
@@ -60,7 +60,9 @@ impl Invariant for NoNeedlessMoves {
             Seen::Quiet => self.watched = None,
             Seen::Became { host, transition: t } if t.from.has_leadership() && !t.to.has_leadership() => {
                 let stopping = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);
-                let holds = |w: &&Watched| w.rotation || w.holders[t.group.0] == Some(*host);
+                // A claim that fails takes nothing from anybody; that its cause is true is I12's.
+                let active = t.from == Role::Active;
+                let holds = |w: &&Watched| w.rotation && active || w.holders[t.group.0] == Some(*host);
                 let watched = self.watched.as_ref().filter(|w| world.now < w.until && !stopping).filter(holds);
                 if let Some(w) = watched.filter(|_| t.to != Role::Releasing && t.from != Role::Releasing) {
                     let name = world.name(*host);

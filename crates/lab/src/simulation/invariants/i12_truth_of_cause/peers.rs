@@ -185,8 +185,8 @@ impl Case<'_> {
         // does it after that, for as long as what others granted by that file may last. Its own vote a leader has from its claim.
         let (facts, from) = (&self.world.facts, self.world.facts.maintained_from);
         let changed = facts.host(voter).digest_set.is_some_and(|at| at >= from);
-        let lasts = Duration::from_millis(cluster.keep_for_ms).max(self.dead_time()) + self.dead_time() * 4;
-        let adopts = p.core.maintained(GroupIndex(self.group)) || self.world.now < facts.maintained_until + lasts;
+        let group = GroupIndex(self.group);
+        let adopts = p.core.maintained(group) || p.core.adopts(group);
         let granted = !(changed && adopts) || {
             let last = facts.heard(voter, self.host).last.as_ref();
             let ours = voter == self.host && p.term_since[self.group] < from;
