@@ -181,9 +181,12 @@ impl Case<'_> {
         let cluster = &self.world.scenario.cluster;
         let waits = Duration::from_millis(cluster.cold_start_wait_ms.max(cluster.keep_for_ms)) + self.dead_time() * 2;
         let Some(p) = &self.world.hosts[voter].process else { return false };
+        // It waits by its own clocks, which stand while its guest is frozen.
+        let (now, facts) = (self.world.now, &self.world.facts);
+        let waits = waits + facts.host(voter).frozen_for(now, now.since(p.started));
         // Where the files change one by one, a voter renews what it granted by the one before, and grants nothing fresh; nor
         // does it after that, for as long as what others granted by that file may last. Its own vote a leader has from its claim.
-        let (facts, from) = (&self.world.facts, self.world.facts.maintained_from);
+        let from = facts.maintained_from;
         let changed = facts.host(voter).digest_set.is_some_and(|at| at >= from);
         let group = GroupIndex(self.group);
         let adopts = p.core.maintained(group) || p.core.adopts(group);
@@ -192,7 +195,7 @@ impl Case<'_> {
             let ours = voter == self.host && p.term_since[self.group] < from;
             from > p.started + waits && (ours || last.is_some_and(|l| l.unbroken < from))
         };
-        !p.stopping && granted && self.world.now > p.started + waits
+        !p.stopping && granted && now > p.started + waits
     }
 
     /// How long the leases of this node are: until maintenance is over no longer than by the file before.
