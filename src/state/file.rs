@@ -125,6 +125,14 @@ impl StateFile {
         self.0.read(|slot| slot.status.clone())
     }
 
+    /// Waits until the newest state is on the disk, or could not be written, but not longer than `patience`; says whether
+    /// it is there.
+    #[must_use]
+    pub fn stored(&self, patience: Duration) -> bool {
+        let over = |slot: &Slot| !slot.known || !slot.status.unsaved || slot.status.error.is_some();
+        self.0.wait(clock::now() + patience, over) && self.0.read(|slot| slot.known && !slot.status.unsaved)
+    }
+
     /// Waits until the newest state is on the disk, but not longer than `patience`; says whether it is.
     #[must_use]
     pub fn flush(&self, patience: Duration) -> bool {

@@ -21,7 +21,7 @@ pub(crate) const PAIR: [Node; 2] = [Node(0), Node(1)];
 /// Longer than anything takes on a busy machine; reached only when a case fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the control socket may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// The group of a HAVIP: the first follows an instance, the second a sync group.
 pub(crate) fn group(havip: Havip) -> &'static str {

@@ -29,7 +29,7 @@ pub(crate) const AUDIT: Duration = Duration::from_secs(1);
 const KEEP_FOR: Duration = Duration::from_secs(5);
 
 /// How long the control socket may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// How long a process may take to end in order.
 const LEAVING: Duration = Duration::from_secs(30);

@@ -19,7 +19,7 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the control socket may take.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// Directories of havipd that a host has for itself.
 const OWN: [&str; 2] = ["/etc/havipd", "/var/lib/havipd"];

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long the disk may take for what an operator ordered.
-const STORED: Duration = Duration::from_secs(2);
+/// How long the disk may take for what an operator ordered: a busy one takes seconds, and is none that fails.
+const STORED: Duration = Duration::from_secs(10);
 /// Number of the commands that nobody waits for: signals.
 const NOBODY: u64 = 0;
 
@@ -203,7 +203,7 @@ impl Service {
         // What to store came before the answer (see `Action::Persist`), and is waited for in a task of its own.
         tokio::spawn(async move {
             let disk = Arc::clone(&state);
-            let stored = tokio::task::spawn_blocking(move || disk.flush(STORED)).await.unwrap_or(false);
+            let stored = tokio::task::spawn_blocking(move || disk.stored(STORED)).await.unwrap_or(false);
             if stored {
                 let _ = reply.send(response);
                 return;
