@@ -19,7 +19,7 @@ use std::time::Duration;
 /// The two nodes; the first is the one that keepalived prefers.
 pub(crate) const PAIR: [Node; 2] = [Node(0), Node(1)];
 /// Longer than anything takes on a busy machine; reached only when a case fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the control socket may take.
 const ANSWER: Duration = Duration::from_secs(15);
 
