@@ -196,7 +196,7 @@ fn what_makes_no_sense_is_refused() {
         ("[cluster]\nmachines = [{ name = \"a b\" }, { name = \"c\" }]", "is no name"),
         (
             "[[step]]\nat-ms = 1\ndo = { unbind = { havip = 3, target = \"i-a\" } }\n[cluster]\nmachines = [{ name = \"a\" }, { name = \"b\" }]",
-            "1 HAVIP(s)",
+            "the cluster has 1 group, 1 HAVIP and 1 path",
         ),
     ] {
         let out = with_input(&["-"], input);
