@@ -18,6 +18,17 @@ fail() { # CODE TEXT
     exit "$1"
 }
 
+# Every program that sources this answers --help with the comment at its top, before it does anything. Its path is as it
+# was called: from where it was, before it went to the root.
+for argument in "$@"; do
+    case $argument in
+        -h | --help)
+            (cd "${OLDPWD:-.}" && sed -n '2,/^[^#]/{s/^# \{0,1\}//p;/^#$/s///p}' "$0")
+            exit 0
+            ;;
+    esac
+done
+
 if command -v apt-get >/dev/null; then family=apt; elif command -v dnf >/dev/null; then family=dnf; else family=; fi
 
 want() { # DEBS RPMS: packages, by their names in each family
