@@ -919,12 +919,36 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__sandbox)
-            opts="--socket --json"
+            opts="-h --script --profile --nodes --witness --arbiter --interval --keep --havipd --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --script)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "attach-moves first-stays garp-moves garp-required garp-steals strict-errors eventual no-flags busy unwinnable" -- "${cur}"))
+                    return 0
+                    ;;
+                --nodes)
+                    COMPREPLY=($(compgen -W "2 3 4 5" -- "${cur}"))
+                    return 0
+                    ;;
+                --arbiter)
+                    COMPREPLY=($(compgen -W "auto cloud majority" -- "${cur}"))
+                    return 0
+                    ;;
+                --interval)
+                    COMPREPLY=($(compgen -W "50ms 100ms 300ms 1s" -- "${cur}"))
+                    return 0
+                    ;;
+                --havipd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -983,12 +1007,40 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__simulate)
-            opts="--socket --json"
+            opts="-h --seed --seeds --invariants --config --node --group --profile --trace --verbose --print --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seeds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "attach-moves first-stays garp-moves garp-required garp-steals strict-errors eventual no-flags busy unwinnable" -- "${cur}"))
+                    return 0
+                    ;;
+                --trace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1094,7 +1146,7 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --arbiter | --cluster | --config | --credentials | --endpoint | --eni | --for | --instance | --lines | --metadata-endpoint | --node | --out | --region | --repeat | --since | --socket | --state | --svg | --timeout | --to | --vpc | -n) option="${word}" ;;
+            --arbiter | --cluster | --config | --credentials | --endpoint | --eni | --for | --group | --havipd | --instance | --interval | --lines | --metadata-endpoint | --node | --nodes | --out | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --svg | --timeout | --to | --trace | --vpc | -n) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac

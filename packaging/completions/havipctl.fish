@@ -33,7 +33,7 @@ function __fish_havipctl_words
             continue
         end
         switch $word
-            case --arbiter --cluster --config --credentials --endpoint --eni --for --instance --lines --metadata-endpoint --node --out --region --repeat --since --socket --state --svg --timeout --to --vpc -n
+            case --arbiter --cluster --config --credentials --endpoint --eni --for --group --havipd --instance --interval --lines --metadata-endpoint --node --nodes --out --profile --region --repeat --script --seed --seeds --since --socket --state --svg --timeout --to --trace --vpc -n
                 set value yes
             case '-*'
             case '*'
@@ -264,10 +264,56 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l socket -d '
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l observe -d 'Write observe = true into every group: havipd elects and reports, and touches nothing'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l script -d 'Run a script instead of showing the cluster: "failover", a file, or "-" for standard input. Exits with 1 if it fails' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l profile -d 'How the emulated cloud behaves where Baidu documents nothing: attach-moves, first-stays, garp-moves, garp-required, garp-steals, strict-errors, eventual, no-flags, busy or unwinnable' -r -f -a "attach-moves\t''
+first-stays\t''
+garp-moves\t''
+garp-required\t''
+garp-steals\t''
+strict-errors\t''
+eventual\t''
+no-flags\t''
+busy\t''
+unwinnable\t''"
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l nodes -d 'Nodes that may hold the HAVIP, 2 to 5' -r -f -a "2\t''
+3\t''
+4\t''
+5\t''"
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l arbiter -d 'Who decides when nodes cannot see each other' -r -f -a "auto\t'Majority with three or more voters, else the cloud'
+cloud\t'The cloud\'s record'
+majority\t'Leases from a majority of the nodes'"
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l interval -d 'Time between heartbeats, 10ms to 60s; ten of them without a sign of life, and a node is dead' -r -f -a "50ms\t''
+100ms\t''
+300ms\t''
+1s\t''"
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l havipd -d 'The daemon to run; without it, the one that is built into this program' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l witness -d 'One node more, that only votes'
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l keep -d 'Leave the directory with configuration, keys and state behind'
 complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
+complete -c havipctl -n "__fish_havipctl_using_subcommand sandbox" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l seed -d 'The scenario that belongs to this number, with a readable account' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l seeds -d 'All scenarios of these numbers, the last one not included' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l config -d 'Play the scenario on the cluster of this configuration' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l node -d 'Which node of the configuration this host is, when it is none of them' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l group -d 'The group of the configuration; else its first' -r
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l profile -d 'How the cloud behaves where Baidu documents nothing, as with `havipd-lab sandbox`' -r -f -a "attach-moves\t''
+first-stays\t''
+garp-moves\t''
+garp-required\t''
+garp-steals\t''
+strict-errors\t''
+eventual\t''
+no-flags\t''
+busy\t''
+unwinnable\t''"
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l trace -d 'Lines of the account that are shown, from its end, or "all"' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l socket -d 'The daemon\'s control socket' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l invariants -d 'List what every run is held against'
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l verbose -d 'Show also what is the same as before: reads with the same answer, repeated announcements'
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l print -d 'Print the scenario as text and do not play it'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
+complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l out -d 'Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file; else the one of the running daemon, else /etc/havipd/havipd.toml' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l node -d 'Which `[[node]]` of the file this host is, for the doctor\'s look at the file where no daemon answers' -r
@@ -305,7 +351,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand status why history swi
 complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain undrain maintenance drill" -f -a "(__fish_havipctl_live groups)"
 complete -c havipctl -n "__fish_havipctl_first_of show attach detach" -f -a "(__fish_havipctl_live havips)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"
-complete -c havipctl -n "__fish_havipctl_using_subcommand doctor list show attach detach bundle" -l node -x -a "(__fish_havipctl_live nodes)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand doctor list show attach detach simulate bundle" -l node -x -a "(__fish_havipctl_live nodes)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach detach" -l instance -x -a "(__fish_havipctl_live instances)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach detach" -l eni -x -a "(__fish_havipctl_live enis)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off reset"

@@ -168,6 +168,9 @@ fn commands_options_levels_and_files_are_offered() {
         has(&["havipctl", "import", "--arbiter", ""], "keepalived");
         has(&["havipd-lab", "sandbox", "--profile", "g"], "garp-moves");
         has(&["havipd-lab", "sandbox", "--nodes", ""], "5");
+        has(&["havipctl", "sandbox", "--profile", "g"], "garp-moves");
+        has(&["havipctl", "simulate", "--se"], "--seed");
+        has(&["havipctl", "simulate", "f"], "file.toml");
         has(&["havipctl", "bundle", "--out", ""], "file.toml");
         has(&["havipctl", "bundle", "--config", "f"], "file.toml");
         has(&["havipd", "--check"], "--check-config");

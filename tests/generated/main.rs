@@ -42,7 +42,13 @@ fn completion(program: &'static str, shell: Shell) -> String {
         _ => havipd::ctl::Arguments::command(),
     };
     // Without what is hidden, which the generators would offer.
-    let visible: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
+    let lab = havipd_lab::Arguments::command();
+    // What is handed over to the laboratory has its words.
+    let handed_over = |verb: &clap::Command| match lab.find_subcommand(verb.get_name()) {
+        Some(there) if program == "havipctl" => there.clone().about(verb.get_about().cloned().unwrap_or_default()),
+        _ => verb.clone(),
+    };
+    let visible: Vec<_> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(handed_over).collect();
     let arguments: Vec<_> = command.get_arguments().cloned().collect();
     command = clap::Command::new(program).version(env!("CARGO_PKG_VERSION")).args(arguments).subcommands(visible);
     command = values::offer(command);
