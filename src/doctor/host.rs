@@ -261,6 +261,7 @@ mod tests {
     use super::super::Level;
     use super::super::fixture::{find, healthy};
     use super::*;
+    use crate::status::StrayStatus;
 
     #[test]
     fn an_address_belongs_where_the_group_is_active() {
@@ -305,6 +306,21 @@ mod tests {
         assert_eq!(find(&judge(&facts), "hook.web.notify").level, Level::Warning);
         facts.host.hooks[0].broken = Some("is not an executable file".into());
         assert_eq!(find(&judge(&facts), "hook.web.notify").level, Level::Failed);
+    }
+
+    #[test]
+    fn an_address_that_comes_again_is_a_warning_and_one_that_came_once_is_not() {
+        let taken = |times| {
+            let mut facts = healthy();
+            let address = std::net::Ipv4Addr::new(10, 0, 0, 100);
+            let stray = StrayStatus { address, found: "10.0.0.100/32 on lo".into(), times, ago_ms: 90_000 };
+            facts.daemon.as_mut().expect("a daemon").after.core.network.strays = vec![stray];
+            judge(&facts)
+        };
+        assert!(!taken(1).iter().any(|f| f.id == "stray"), "once may have been a slip");
+        let found = find(&taken(3), "stray");
+        assert_eq!(found.level, Level::Warning);
+        assert!(found.text.starts_with("10.0.0.100/32 on lo was taken off this host 3 times"), "{found:?}");
     }
 
     #[test]
