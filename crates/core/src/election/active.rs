@@ -47,7 +47,7 @@ impl Group {
     /// the other arbiters once in a dead time is enough: of two that are active and do not hear each other, each hears
     /// through others what the other took.
     fn renumber(&mut self, step: &mut StepContext<'_>) {
-        let (seen, epoch) = (self.seen, self.epoch);
+        let (seen, epoch) = (self.epochs.seen(), self.epochs.ours());
         let Some(term) = self.state.term_mut() else { return };
         if seen <= epoch {
             term.outnumbered = None;
@@ -64,16 +64,15 @@ impl Group {
         if let Some(term) = self.state.term_mut() {
             (term.outnumbered, term.renumbers_from) = (None, step.now + step.dead_time());
         }
-        self.epoch = self.seen.next();
-        self.seen = self.epoch;
-        self.lease.renumber(self.epoch);
+        let epoch = self.epochs.take_next();
+        self.lease.renumber(epoch);
         *step.changed = true;
     }
 
     /// Whether a voter says that it gave another node a higher number than ours.
     fn granted_to_another(&self, step: &StepContext<'_>) -> bool {
         let grants = step.peers.iter().filter_map(|p| p.says(self.tag, step.now)?.grant);
-        grants.into_iter().any(|grant| grant.node != step.peers.me() && grant.epoch > self.epoch)
+        grants.into_iter().any(|grant| grant.node != step.peers.me() && grant.epoch > self.epochs.ours())
     }
 
     /// Whom we replaced is back: should it fall silent again, it may be claiming.

@@ -277,7 +277,7 @@ impl Group {
     /// Leadership was granted: the term begins.
     pub(super) fn begin_claim(&mut self, step: &mut StepContext<'_>, claim: Claim) {
         let Claim { cause, why, peer, displaces } = claim;
-        self.seen = self.seen.max(self.epoch);
+        self.epochs.begin_term();
         self.reserve_epochs(step);
         self.candidacy.refusals = 0;
         let planned = cause == Cause::HandedOver;
@@ -289,7 +289,7 @@ impl Group {
         self.candidacy.waiting = Waiting::default();
         self.reach = super::group::reach::Reach::default();
         self.note_silence(step, cause, peer);
-        let (epoch, stored) = (self.epoch, self.kept.epoch_reserved);
+        let (epoch, stored) = (self.epochs.ours(), self.epochs.reserved());
         self.step_done(step, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
         self.become_role(step, State::Claiming(Term::new(planned, displaces)), cause, why, peer);
     }

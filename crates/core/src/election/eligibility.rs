@@ -27,7 +27,7 @@ impl Group {
             }
             (None, Role::Fault) => {
                 // A start goes on where it was: an address of the last run may still be resumed with.
-                let starting = self.cause == Cause::NoIdentity && self.epoch == Epoch(0);
+                let starting = self.cause == Cause::NoIdentity && self.epochs.ours() == Epoch(0);
                 let cause = if starting { Cause::Started } else { Cause::Recovered };
                 self.become_role(step, State::Backup, cause, "the reason is gone".into(), None);
             }

@@ -186,7 +186,7 @@ impl Group {
             group: self.index,
             kind,
             argv,
-            epoch: self.epoch,
+            epoch: self.epochs.ours(),
             cause,
             other,
             planned,

@@ -62,10 +62,9 @@ impl Group {
 
     pub(crate) fn step_releasing(&mut self, step: &mut StepContext<'_>) {
         let Some(Handover { began, until, stage }) = self.state.handover().cloned() else { return };
-        let owner = step
-            .peers
-            .iter()
-            .find(|p| p.owns(self.tag, step.now).is_some_and(|e| e.epoch > self.epoch && e.flags.has(Flags::SERVING)));
+        let owner = step.peers.iter().find(|p| {
+            p.owns(self.tag, step.now).is_some_and(|e| e.epoch > self.epochs.ours() && e.flags.has(Flags::SERVING))
+        });
         if let Some(owner) = owner {
             let (node, name) = (owner.node, &step.config.node(owner.node).name);
             let text = format!("{name} took over in {} ms", step.now.since(began).as_millis());
@@ -79,7 +78,7 @@ impl Group {
         let peer = step.peers.of(to);
         let entry = peer.and_then(|p| p.says(self.tag, step.now));
         let up = peer.is_some_and(|p| p.up(step.now));
-        let claiming = entry.is_some_and(|e| e.role.has_leadership() && e.epoch > self.epoch);
+        let claiming = entry.is_some_and(|e| e.role.has_leadership() && e.epoch > self.epochs.ours());
         let declines = entry.is_some_and(|e| e.flags.has(Flags::DECLINES));
         let reason = match () {
             () if declines => {
@@ -105,15 +104,14 @@ impl Group {
             return;
         }
         // There and back, whether or not we heard of it: for a flapping link it would be tried without end.
-        self.moves.note_owner(step.now, to, self.seen);
-        self.epoch = self.seen.next();
-        self.seen = self.epoch;
+        self.moves.note_owner(step.now, to, self.epochs.seen());
+        let epoch = self.epochs.take_next();
         let displaces: Vec<String> = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
         let until = step.now + step.dead_time() * 2;
         let stage = Stage::TakingBack { why: why.clone(), displaces: displaces.clone() };
         self.state = State::Releasing(Handover { began, until, stage });
         if self.arbiter(step).grants_leases() {
-            self.lease.begin(step.now, self.epoch);
+            self.lease.begin(step.now, epoch);
             *step.changed = true;
         }
         self.step_taking_back(step, until, why, displaces);

@@ -58,7 +58,7 @@ impl Group {
     /// active stays it, under a number that begins again; voters renew it (see [`super::arbiter::lease::Voter`]).
     pub(super) fn reset_numbers(&mut self, step: &mut StepContext<'_>) -> Reply {
         let name = &self.settings(step).name;
-        let high = self.seen.max(self.epoch);
+        let high = self.epochs.seen().max(self.epochs.ours());
         let incredible = high > Epoch::CREDIBLE || self.kept.maintenance > CREDIBLE;
         if !incredible && self.resets {
             return Reply::Done("reset here already; do the same on every node, then end maintenance".into());
@@ -79,10 +79,8 @@ impl Group {
         }
         self.resets = true;
         if high > Epoch::CREDIBLE {
-            self.epoch = Epoch(u64::from(self.role().has_leadership()));
-            self.seen = self.epoch;
-            self.kept.epoch_reserved = 0;
-            self.lease.begin_again(self.epoch);
+            let epoch = self.epochs.begin_again(self.role().has_leadership());
+            self.lease.begin_again(epoch);
             self.voter.forget_numbers();
             self.reserve_epochs(step);
         }

@@ -344,10 +344,10 @@ impl Core {
                 return;
             }
             for _ in 0..SETTLE_MAX {
-                let before = (group.role(), group.epoch);
+                let before = (group.role(), group.epochs.ours());
                 step.timers.begin(timer);
                 group.step(step);
-                if before == (group.role(), group.epoch) {
+                if before == (group.role(), group.epochs.ours()) {
                     break;
                 }
             }
@@ -366,7 +366,7 @@ impl Core {
         self.exit_when_left(now, actions);
         if self.state_known && std::mem::take(&mut self.persist) {
             for (group, settings) in self.groups.iter().zip(&self.config.groups) {
-                self.persisted.groups.insert(settings.name.to_string(), group.kept.clone());
+                self.persisted.groups.insert(settings.name.to_string(), group.persisted());
             }
             // Whoever answers an operator can so tell what is on the disk already from what is not.
             let answer = actions.iter().position(|action| matches!(action, Action::Reply { .. }));

@@ -32,7 +32,7 @@ impl Group {
             (None, None) => return,
         };
         self.observed.differs = now.map(|difference| (difference, step.now));
-        let (at, group, role, epoch) = (step.now, self.index, self.role(), self.epoch);
+        let (at, group, role, epoch) = (step.now, self.index, self.role(), self.epochs.ours());
         let (from, to, peer, timeline) = (role, role, None, vec![]);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
     }

@@ -204,9 +204,8 @@ impl Core {
             // ⚠ Two nodes that do not hear each other may take one number, and one of them lead in it. This voter would refuse
             // that leader for ever, and nobody would know before another voter is lost. So it names a number above, which
             // nobody owns: the leader takes the next one. (I5, seed 81015)
-            if group.voter.refuses_number(now, &ask) && group.seen <= ask.epoch {
-                group.seen = ask.epoch.next();
-                news = true;
+            if group.voter.refuses_number(now, &ask) {
+                news |= group.epochs.tell_above(ask.epoch);
             }
             news |= group.voter.judge(now, ask);
         } else if asked.is_none() && relinquishes(entry) {
@@ -288,8 +287,8 @@ impl Core {
         let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
         self.each_group(now, actions, |group, step| {
             let here = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if here && group.role().has_leadership() && group.fabric.arrived != Some(group.epoch) {
-                group.fabric.arrived = Some(group.epoch);
+            if here && group.role().has_leadership() && group.fabric.arrived != Some(group.epochs.ours()) {
+                group.fabric.arrived = Some(group.epochs.ours());
                 group.step_done(step, format!("first packet here: the fabric probe of {from}"));
             }
         });

@@ -7,7 +7,7 @@ use super::group::state::Handover;
 use super::peer::Peer;
 use super::step_context::StepContext;
 use crate::model::action::{Action, Actions, KeptGrant};
-use crate::model::ids::{Epoch, NodeIndex};
+use crate::model::ids::NodeIndex;
 use crate::model::role::Role;
 use crate::model::settings::Config;
 use crate::model::time::Instant;
@@ -326,8 +326,8 @@ impl Group {
             flags,
             priority: self.membership(step).map_or(0, |m| m.priority),
             effective: i16::try_from(effective).unwrap_or(i16::MAX),
-            epoch: self.epoch,
-            seen: self.seen.max(Epoch(0)),
+            epoch: self.epochs.ours(),
+            seen: self.epochs.seen(),
             successor: self.state.handover().and_then(Handover::successor).map(|n| step.peers.tag(n)),
             lease_request: lease,
             grant: self.voter.stated(step),

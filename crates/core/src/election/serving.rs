@@ -168,7 +168,7 @@ impl Group {
     fn note_term(&mut self, step: &StepContext<'_>) {
         let is_active = |p: &&Peer| p.owns(self.tag, step.now).is_some_and(|e| e.role == Role::Active);
         let of = match step.peers.iter().find(is_active) {
-            _ if self.role() == Role::Active => Some((step.config.local, self.epoch)),
+            _ if self.role() == Role::Active => Some((step.config.local, self.epochs.ours())),
             Some(peer) => peer.owns(self.tag, step.now).map(|e| (peer.node, e.epoch)),
             None => None,
         };
@@ -234,7 +234,7 @@ impl Group {
         leave_bound.retain(|id| !term.displaces.contains(id));
         let audit = if alone { Duration::from_secs(1) } else { step.config.cloud.audit_interval };
         Serve {
-            epoch: self.epoch,
+            epoch: self.epochs.ours(),
             leadership_until: self.leadership_until(step),
             local: self.local(step),
             announce: !alone || self.role() == Role::Claiming || self.holds_by_record(step),

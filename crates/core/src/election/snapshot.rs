@@ -64,7 +64,7 @@ impl Core {
             cause: g.cause.into(),
             detail: g.detail.clone(),
             since_ms: ms(now, g.since),
-            epoch: owner.map_or(g.epoch, |(_, entry)| entry.epoch).0,
+            epoch: owner.map_or(g.epochs.ours(), |(_, entry)| entry.epoch).0,
             priority: configured + i32::from(g.health.weight),
             waiting: waiting.map(|w| w.text.clone()).unwrap_or_default(),
             waiting_ms: waiting.and_then(|w| w.until).filter(|until| *until > now).map(|until| ms(until, now)),
@@ -146,7 +146,7 @@ impl Core {
     /// For invariant checkers, like [`Self::leadership_until`].
     #[must_use]
     pub fn epoch(&self, index: crate::model::ids::GroupIndex) -> Option<crate::model::ids::Epoch> {
-        self.groups.get(index.0).map(|g| g.epoch)
+        self.groups.get(index.0).map(|g| g.epochs.ours())
     }
 
     /// Whether cluster-wide maintenance of group `index` is on, as far as this node has heard.

@@ -9,7 +9,6 @@
 use super::Core;
 use super::group::Group;
 use crate::model::action::{Persisted, PersistedGroup};
-use crate::model::ids::Epoch;
 use crate::model::time::Instant;
 
 impl Core {
@@ -43,13 +42,17 @@ impl Group {
         self.kept.drained || !self.drain_known
     }
 
+    /// What of it survives a restart.
+    pub(super) fn persisted(&self) -> PersistedGroup {
+        PersistedGroup { epoch_reserved: self.epochs.reserved(), ..self.kept.clone() }
+    }
+
     fn take_in(&mut self, now: Instant, mut before: PersistedGroup) {
         before.bound_maintenance(now);
         if !std::mem::replace(&mut self.drain_known, true) {
             self.kept.drained = before.drained;
         }
-        self.seen = self.seen.max(Epoch(before.epoch_reserved));
-        self.kept.epoch_reserved = self.kept.epoch_reserved.max(before.epoch_reserved);
+        self.epochs.found(before.epoch_reserved);
         if before.maintenance > self.kept.maintenance {
             (self.kept.maintenance, self.kept.maintenance_end) = (before.maintenance, before.maintenance_end);
         }

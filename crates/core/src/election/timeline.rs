@@ -21,7 +21,7 @@ impl Group {
         let entry = Step { at, what };
         match self.timeline.late(step.now).filter(|_| self.role() == Role::Active) {
             Some(start) => {
-                let (group, epoch) = (self.index, self.epoch);
+                let (group, epoch) = (self.index, self.epochs.ours());
                 step.out.push(Action::RecordLate { group, epoch, start, step: entry });
             }
             None => self.timeline.add(entry),
@@ -75,13 +75,13 @@ impl Group {
 
     /// Whether an announcement would be the first one of this term.
     pub(crate) fn announces_first(&self) -> bool {
-        self.role().has_leadership() && !self.timeline.is_announced(self.epoch)
+        self.role().has_leadership() && !self.timeline.is_announced(self.epochs.ours())
     }
 
     /// The kernel has sent an announcement of ours: the first one of a term is a step.
     pub(crate) fn note_announced(&mut self, step: &mut StepContext<'_>, address: std::net::Ipv4Addr) {
         if self.announces_first() {
-            self.timeline.note_announced(self.epoch);
+            self.timeline.note_announced(self.epochs.ours());
             self.step_done(step, format!("{address} announced"));
         }
     }

@@ -143,8 +143,8 @@ impl Group {
         let holders = self.reconcilers.iter().filter_map(|r| r.read.as_ref().filter(newer)?.havip.holder());
         let Some(node) = holders.filter_map(|holder| self.member_with(step, holder)).next() else { return };
         if node != step.config.local && self.moves.owner() != Some(node) {
-            self.seen = self.seen.next();
-            self.moves.note_owner(step.now, node, self.seen);
+            let term = self.epochs.note_unheard();
+            self.moves.note_owner(step.now, node, term);
         }
     }
 

@@ -14,10 +14,10 @@ impl Group {
         match self.lease.requested_since() {
             None if !step.due(self.candidacy.again_at) => {}
             None => {
-                self.epoch = self.seen.next();
-                self.lease.begin(step.now, self.epoch);
+                let epoch = self.epochs.ask();
+                self.lease.begin(step.now, epoch);
                 self.note_silence(step, claim.cause, claim.peer);
-                self.step_done(step, format!("asks a majority for epoch {} ({})", self.epoch, claim.cause));
+                self.step_done(step, format!("asks a majority for epoch {epoch} ({})", claim.cause));
                 *step.changed = true;
             }
             Some(since) => {
@@ -26,7 +26,7 @@ impl Group {
                     self.begin_claim(step, claim);
                     return;
                 }
-                let refused = self.seen >= self.epoch.next();
+                let refused = self.epochs.is_refused();
                 if refused || step.due(since + step.dead_time()) {
                     self.stop_asking(step);
                     self.candidacy.again_at = step.now + self.wait_to_ask(step, refused);
@@ -35,7 +35,7 @@ impl Group {
             }
         }
         let votes = self.lease.votes(step.now);
-        let (epoch, needed) = (self.epoch, self.settings(step).members.len() / 2 + 1);
+        let (epoch, needed) = (self.epochs.ours(), self.settings(step).members.len() / 2 + 1);
         self.candidacy.waiting =
             format!("asking for epoch {epoch}: {votes} of the {needed} votes of a majority").into();
     }

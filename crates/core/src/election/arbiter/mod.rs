@@ -38,7 +38,7 @@ impl Group {
             Arbiter::Majority => self.request_leases(step, claim),
             Arbiter::Cloud | Arbiter::Keepalived => {
                 self.note_unheard_term(step);
-                self.epoch = self.seen.next();
+                self.epochs.ask();
                 self.begin_claim(step, claim);
             }
         }

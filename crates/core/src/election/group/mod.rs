@@ -7,6 +7,7 @@ pub(crate) mod adoption;
 pub(crate) mod backoff;
 pub(crate) mod candidacy;
 pub(crate) mod difference;
+pub(crate) mod epochs;
 pub(crate) mod fabric;
 pub(crate) mod gate;
 pub(crate) mod leave;
@@ -34,6 +35,7 @@ use adoption::Adoption;
 use backoff::Backoff;
 use candidacy::{Candidacy, Eligibility};
 use difference::Observed;
+use epochs::Epochs;
 use fabric::Fabric;
 use gate::{Gate, Loss};
 use leave::{FailedMove, Leave};
@@ -42,9 +44,6 @@ use reach::Reach;
 use reads::Reads;
 use state::State;
 use timeline::Timeline;
-
-/// Epochs are reserved on disk this many at a time.
-const EPOCH_BLOCK: u64 = 1000;
 
 /// One election, and the HAVIPs that follow it.
 #[derive(Debug)]
@@ -58,10 +57,7 @@ pub(crate) struct Group {
     /// Whether a node that is active is heard here, and hears this one; and since when that is so.
     pub(crate) hears_active: bool,
     pub(crate) hears_since: Instant,
-    /// The term that we have, ask for or had last.
-    pub(crate) epoch: Epoch,
-    /// Highest epoch seen anywhere.
-    pub(crate) seen: Epoch,
+    pub(crate) epochs: Epochs,
     pub(crate) kept: PersistedGroup,
     /// Whether `kept.drained` is what the disk or an operator said.
     pub(crate) drain_known: bool,
@@ -109,7 +105,6 @@ impl Group {
             let address = h.address.or_else(|| kept.addresses.get(h.id.as_str()).copied());
             HavipReconciler::new(address, h.interface != Interface::None)
         };
-        let first = Epoch(kept.epoch_reserved);
         Self {
             index,
             tag: Tag::group(&settings.name),
@@ -119,8 +114,7 @@ impl Group {
             since: now,
             hears_active: false,
             hears_since: now,
-            epoch: Epoch(0),
-            seen: first,
+            epochs: Epochs::after(kept.epoch_reserved),
             reconcilers: settings.havips.iter().map(make).collect(),
             kept,
             drain_known: true,
@@ -209,8 +203,8 @@ impl Group {
         for peer in step.peers.iter() {
             if let Some(entry) = peer.says(self.tag, step.now) {
                 let seen = entry.seen.max(entry.epoch);
-                if seen > self.seen && !self.leaves_aside(seen) {
-                    self.seen = seen;
+                if !self.leaves_aside(seen) {
+                    self.epochs.note(seen);
                 }
                 let term = Some((peer.node, entry.epoch));
                 if entry.role == Role::Active && peer.owns(self.tag, step.now).is_some() {
@@ -220,10 +214,10 @@ impl Group {
                 }
             }
         }
-        let ours = Some((step.config.local, self.epoch));
+        let ours = Some((step.config.local, self.epochs.ours()));
         if self.role() == Role::Active {
             owner = ours;
-        } else if self.role() == Role::Releasing && self.moves.missed(self.epoch) {
+        } else if self.role() == Role::Releasing && self.moves.missed(self.epochs.ours()) {
             before = ours;
         }
         let hears = step.peers.iter().any(|p| p.up(step.now) && p.owns(self.tag, step.now).is_some());
@@ -238,10 +232,7 @@ impl Group {
 
     /// Keeps the block on disk ahead of the highest epoch seen.
     pub(crate) fn reserve_epochs(&mut self, step: &mut StepContext<'_>) {
-        if self.seen.0.saturating_add(EPOCH_BLOCK / 2) > self.kept.epoch_reserved {
-            self.kept.epoch_reserved = self.seen.0.saturating_add(EPOCH_BLOCK);
-            *step.persist = true;
-        }
+        *step.persist |= self.epochs.reserve();
     }
 
     /// Gives way to a higher epoch, and within one epoch to the member that the file puts first. Who hands over has no leadership
@@ -252,15 +243,21 @@ impl Group {
         for peer in step.peers.iter() {
             let Some(entry) = peer.owns(self.tag, step.now) else { continue };
             let before = rank::configured_before(step, settings, peer.node, step.config.local);
-            if entry.epoch > self.epoch {
+            if entry.epoch > self.epochs.ours() {
                 to = Some((peer.node, Cause::HigherEpoch, entry.epoch));
-            } else if entry.epoch == self.epoch && before {
+            } else if entry.epoch == self.epochs.ours() && before {
                 to = Some((peer.node, Cause::LowerRank, entry.epoch));
             }
         }
         let Some((node, cause, epoch)) = to else { return };
         let name = &step.config.node(node).name;
-        self.lose(step, Role::Backup, cause, format!("{name} has epoch {epoch}, ours is {}", self.epoch), Some(node));
+        self.lose(
+            step,
+            Role::Backup,
+            cause,
+            format!("{name} has epoch {epoch}, ours is {}", self.epochs.ours()),
+            Some(node),
+        );
     }
 
     /// Takes leadership away when what it stands on is gone.
@@ -333,7 +330,7 @@ impl Group {
         self.step_done(step, format!("{to} ({cause})"));
         let timeline = self.timeline.decided(to, step.now);
         self.candidacy.fetch_until = self.candidacy.fetch_until.filter(|_| to == Role::Backup);
-        let (group, epoch, at) = (self.index, self.epoch, step.now);
+        let (group, epoch, at) = (self.index, self.epochs.ours(), step.now);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(step);
     }
@@ -367,7 +364,7 @@ impl Group {
         }
         self.notified = Some(state);
         let holder = self.reconcilers.first().and_then(HavipReconciler::holder).map(str::to_owned);
-        let (group, epoch, cause) = (self.index, self.epoch, self.cause);
+        let (group, epoch, cause) = (self.index, self.epochs.ours(), self.cause);
         let priority = self.effective(step);
         // A notification that waits while leadership ends, as in a suspended guest, must not be acted on late.
         let leadership_until =
@@ -377,7 +374,7 @@ impl Group {
 
     /// Hooks were not told of the term `epoch` in time: they are told again if it still lasts.
     pub(crate) fn notify_again(&mut self, step: &mut StepContext<'_>, epoch: Epoch) {
-        if self.role() == Role::Active && self.epoch == epoch {
+        if self.role() == Role::Active && self.epochs.ours() == epoch {
             self.notified = None;
             self.notify(step);
         }

@@ -168,7 +168,7 @@ fn a_state_that_lapsed_before_it_was_told_is_told_again_if_it_still_holds() {
         let mut all = actions.iter().filter_map(|a| if let Action::Notify(n) = a { Some(n.clone()) } else { None });
         all.next()
     };
-    let epoch = pair.core(0).groups[0].epoch;
+    let epoch = pair.core(0).groups[0].epochs.ours();
     let again = told(&pair.give(0, Event::NotifyLapsed { group: GroupIndex(0), epoch })).expect("it is still active");
     assert_eq!((again.state, again.epoch), (crate::model::action::NotifyState::Master, epoch));
     assert!(again.leadership_until > pair.now && again.leadership_until <= pair.now + INTERVAL * 10, "{again:?}");

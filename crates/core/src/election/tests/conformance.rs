@@ -111,10 +111,10 @@ fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {
     let mut pair = settled(2, Arbiter::Cloud);
     let since = pair.now;
     let b = pair.nodes[1].as_mut().expect("it runs");
-    b.groups[0].epoch = Epoch(50);
-    b.groups[0].seen = Epoch(50);
+    b.groups[0].epochs.note(Epoch(49));
+    b.groups[0].epochs.take_next();
     pair.run(SEC);
-    assert_eq!((pair.role(0), pair.core(0).groups[0].epoch), (Role::Active, Epoch(51)), "{}", pair.story());
+    assert_eq!((pair.role(0), pair.core(0).groups[0].epochs.ours()), (Role::Active, Epoch(51)), "{}", pair.story());
     assert!(!pair.became(since, 0, Role::Backup));
 }
 
@@ -122,7 +122,7 @@ fn a_higher_epoch_without_an_owner_is_no_reason_to_yield() {
 #[test]
 fn a_start_begins_above_every_epoch_of_the_run_before() {
     let mut pair = settled(2, Arbiter::Cloud);
-    let before = pair.core(0).groups[0].epoch;
+    let before = pair.core(0).groups[0].epochs.ours();
     for i in [0, 1] {
         pair.kill(i);
     }
@@ -130,7 +130,7 @@ fn a_start_begins_above_every_epoch_of_the_run_before() {
         pair.start(i, config(2, i, Arbiter::Cloud));
     }
     pair.run(SEC * 10);
-    assert!(pair.core(0).groups[0].epoch > before, "{before}");
+    assert!(pair.core(0).groups[0].epochs.ours() > before, "{before}");
 }
 
 /// ⚠ §4: ranks are waited for, one dead time each; after k without a claim the k-th has its turn.
@@ -360,7 +360,7 @@ fn a_term_of_no_length_is_counted() {
     let mut pair = settled(2, Arbiter::Cloud);
     let moves = |pair: &Pair, i: usize| pair.core(i).groups[0].moves.within(pair.now, SEC * 600);
     let before = moves(&pair, 0);
-    let (b, tag) = (pair.core(1).groups[0].epoch, pair.core(1).groups[0].tag);
+    let (b, tag) = (pair.core(1).groups[0].epochs.ours(), pair.core(1).groups[0].tag);
     let to = Some(NodeIndex(1));
     pair.give(0, Event::Commanded { command: Command::Switchover { group: GroupIndex(0), to }, request: 1 });
     pair.partition(0, 1, true);
@@ -380,7 +380,7 @@ fn a_term_of_no_length_is_counted() {
 fn an_offer_of_a_term_of_the_past_is_not_taken_up() {
     for past in [false, true] {
         let mut pair = settled(2, Arbiter::Cloud);
-        let (term, tag) = (pair.core(0).groups[0].epoch, pair.core(0).groups[0].tag);
+        let (term, tag) = (pair.core(0).groups[0].epochs.ours(), pair.core(0).groups[0].tag);
         let b = pair.nodes[1].as_mut().expect("it runs");
         let me = b.peers.me();
         let entry = b.peers.of_mut(NodeIndex(0)).and_then(|p| p.entries.get_mut(&tag)).expect("it was heard");
@@ -450,7 +450,7 @@ fn a_claim_over_a_term_that_was_not_heard_is_a_later_one() {
         pair.run(INTERVAL / 10);
         assert!(pair.now.since(since) < SEC * 60, "{}", pair.story());
     }
-    let [a, b] = [0, 1].map(|i| pair.core(i).groups[0].epoch);
+    let [a, b] = [0, 1].map(|i| pair.core(i).groups[0].epochs.ours());
     assert!(a > b, "{a} {b} {}", pair.story());
     pair.run(SEC * 5);
     assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());

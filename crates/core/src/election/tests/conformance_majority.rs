@@ -239,9 +239,9 @@ fn a_claimant_that_is_refused_uses_up_few_epochs() {
     let mut pair = settled();
     pair.partition(0, 1, true);
     pair.run(SEC * 5);
-    let (since, before) = (pair.now, pair.core(0).groups[0].epoch);
+    let (since, before) = (pair.now, pair.core(0).groups[0].epochs.ours());
     pair.run(SEC * 60);
-    let used = pair.core(0).groups[0].epoch.0 - before.0;
+    let used = pair.core(0).groups[0].epochs.ours().0 - before.0;
     assert!((2..120).contains(&used), "{used} epochs in a minute");
     assert!(!pair.became(since, 0, Role::Backup), "{}", pair.story());
     // Once it hears the holder again it is as quick as any other.
@@ -414,7 +414,7 @@ fn a_lease_that_no_file_of_a_voter_knows_is_not_given() {
 fn a_holder_does_not_outnumber_what_a_voter_gave_to_another() {
     for given in [false, true] {
         let mut pair = settled();
-        let before = pair.core(0).groups[0].epoch;
+        let before = pair.core(0).groups[0].epochs.ours();
         let others = before.next();
         for voter in [1, 2] {
             pair.partition(0, voter, true);
@@ -422,7 +422,7 @@ fn a_holder_does_not_outnumber_what_a_voter_gave_to_another() {
         // What was on its way is here.
         pair.run(DELAY * 2);
         let a = pair.nodes[0].as_mut().expect("it runs");
-        a.groups[0].seen = others;
+        a.groups[0].epochs.note(others);
         let successor = a.peers.tag(NodeIndex(1));
         let web = a.groups[0].tag;
         let entry = a.peers.of_mut(NodeIndex(2)).and_then(|c| c.entries.get_mut(&web)).expect("it speaks of the group");
@@ -430,6 +430,6 @@ fn a_holder_does_not_outnumber_what_a_voter_gave_to_another() {
         // Until a moment before the lease is over.
         pair.run(LEASE * 8 / 10);
         assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
-        assert_eq!(pair.core(0).groups[0].epoch > before, !given, "it renumbers if nobody has that number");
+        assert_eq!(pair.core(0).groups[0].epochs.ours() > before, !given, "it renumbers if nobody has that number");
     }
 }

@@ -476,12 +476,17 @@ fn a_claim_right_after_a_lost_race_begins_anew() {
     while pair.role(1) == Role::Backup {
         pair.run(INTERVAL / 100);
     }
-    let epoch = pair.core(1).groups[0].epoch;
+    let epoch = pair.core(1).groups[0].epochs.ours();
     // Its look is answered, nothing later.
     pair.unanswered.insert(1);
     pair.run(INTERVAL);
     assert!(pair.causes(1).contains(&Cause::LostRace), "{}", pair.story());
-    assert_eq!((pair.role(1), pair.core(1).groups[0].epoch), (Role::Claiming, epoch.next()), "{}", pair.story());
+    assert_eq!(
+        (pair.role(1), pair.core(1).groups[0].epochs.ours()),
+        (Role::Claiming, epoch.next()),
+        "{}",
+        pair.story()
+    );
 }
 
 /// Seed 6181: whoever did not run for almost the dead time has missed the heartbeats of a healthy peer, or has yet to

@@ -160,7 +160,7 @@ fn a_winner_that_says_so_claims_while_the_other_is_still_active() {
 #[test]
 fn a_restarted_daemon_resumes_on_a_state_that_was_kept() {
     let mut pair = settled();
-    let epoch = pair.core(0).groups[0].epoch;
+    let epoch = pair.core(0).groups[0].epochs.ours();
     pair.kill(0);
     pair.run(Duration::from_millis(300));
     pair.start(0, config(2, 0, Arbiter::Keepalived));
@@ -168,7 +168,7 @@ fn a_restarted_daemon_resumes_on_a_state_that_was_kept() {
     pair.run(Duration::from_secs(2));
     assert_eq!(pair.role(0), Role::Active, "{}", changes(&pair));
     assert_eq!(pair.causes(0)[pair.causes(0).len() - 2..], [Cause::Resumed, Cause::Confirmed]);
-    assert!(pair.core(0).groups[0].epoch > epoch);
+    assert!(pair.core(0).groups[0].epochs.ours() > epoch);
     assert_eq!(pair.moves(), 0);
 }
 
@@ -297,8 +297,8 @@ fn two_that_hear_of_each_other_take_one_number_a_dead_time() {
     pair.unanswered.extend([0, 1]);
     pair.run(Duration::from_secs(3));
     assert_eq!(roles(&pair), (Role::Active, Role::Active), "{}", changes(&pair));
-    let before = pair.core(0).groups[0].epoch;
+    let before = pair.core(0).groups[0].epochs.ours();
     pair.run(Duration::from_secs(20));
-    let taken = pair.core(0).groups[0].epoch.0 - before.0;
+    let taken = pair.core(0).groups[0].epochs.ours().0 - before.0;
     assert!((1..=42).contains(&taken), "{taken} in 20 dead times, for two nodes");
 }

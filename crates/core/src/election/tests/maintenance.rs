@@ -355,7 +355,7 @@ fn numbers_that_are_too_high_to_be_right_begin_again_in_maintenance() {
             numbers(&mut pair, 1, Epoch::LAST.0, 0);
             pair.start(1, config(nodes, 1, arbiter));
             pair.run(SEC * 5);
-            assert!(pair.core(0).groups[0].seen > Epoch::CREDIBLE, "{}", pair.story());
+            assert!(pair.core(0).groups[0].epochs.seen() > Epoch::CREDIBLE, "{}", pair.story());
             let text = reset(&mut pair, 0).expect_err("first maintenance");
             assert!(text.contains("is not in maintenance"), "{text}");
             tell(&mut pair, 0, true, None);
@@ -368,7 +368,10 @@ fn numbers_that_are_too_high_to_be_right_begin_again_in_maintenance() {
             pair.run(SEC * 5);
             for node in 0..nodes {
                 let web = &pair.core(node).groups[0];
-                assert!(web.seen < Epoch(10) && web.epoch < Epoch(10) && web.kept.epoch_reserved < 5_000, "{node}");
+                assert!(
+                    web.epochs.seen() < Epoch(10) && web.epochs.ours() < Epoch(10) && web.epochs.reserved() < 5_000,
+                    "{node}"
+                );
             }
             let command = Command::Switchover { group: GroupIndex(0), to: Some(NodeIndex(1)) };
             pair.give(0, Event::Commanded { command, request: 9 });

@@ -3,7 +3,6 @@
 use super::*;
 use crate::election::succession::{nobody, unfit};
 use crate::model::digest::Digest;
-use crate::model::ids::Epoch;
 use crate::status::{MemberSnapshot, Unfit};
 use crate::wire::{Entry, Flags};
 
@@ -127,7 +126,9 @@ fn members_stand_in_the_order_in_which_they_would_take_over() {
     let backup = Some(Role::Backup);
     assert_eq!(order, [("c", 125, backup), ("b", 110, Some(Role::Active)), ("a", 200, backup)]);
     // Of itself it says so whatever its claims have come to.
-    let own = members(&mut pair, 0, |core| core.groups[0].epoch = Epoch(0));
+    let own = members(&mut pair, 0, |core| {
+        core.groups[0].epochs.begin_again(false);
+    });
     assert_eq!(own.last().map(|m| (m.node.as_str(), m.unfit.clone())), Some(("a", Some(Unfit::Witness.into()))));
 }
 
