@@ -184,7 +184,7 @@ impl Group {
             }
         } else if let Some(node) = self.fetcher(step) {
             let text = format!("an operator on {} asked for it", step.config.node(node).name);
-            self.kept.preemption_suspended = true;
+            self.preemption.suspend();
             *step.persist = true;
             self.hand_over(step, node, Cause::Switchover, &text);
         } else if let Some(node) = self.preemptor(step) {
@@ -200,7 +200,7 @@ impl Group {
 
     /// A better-ranked peer that asks for leadership and may have it.
     fn preemptor(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
-        if self.kept.preemption_suspended {
+        if self.preemption.is_suspended() {
             return None;
         }
         let ours = rank::key(step, step.config.local, self.effective(step));

@@ -93,12 +93,12 @@ impl Group {
         if step.stopping || self.leave.done {
             return Some("this daemon is stopping".into());
         }
-        if !self.drain_known {
+        if !self.drain.is_known() {
             let text = "the state directory has not said whether this node is drained, so it counts as drained; \
                         havipctl undrain ends that";
             return Some(text.into());
         }
-        if self.kept.drained {
+        if self.drain.is_on() {
             return Some("drained by an operator; havipctl undrain ends it".into());
         }
         if self.health.undecided {
@@ -282,10 +282,7 @@ impl Group {
         self.candidacy.refusals = 0;
         let planned = cause == Cause::HandedOver;
         let settled = planned && peer.is_some_and(|p| self.peer_settled(step, p));
-        if self.kept.preemption_suspended != settled {
-            self.kept.preemption_suspended = settled;
-            *step.persist = true;
-        }
+        *step.persist |= self.preemption.begin_term(settled);
         self.candidacy.waiting = Waiting::default();
         self.reach = super::group::reach::Reach::default();
         self.note_silence(step, cause, peer);

@@ -63,8 +63,8 @@ impl Core {
         }
         for g in self.groups.iter_mut().filter(|g| asked(g)) {
             let said = self.peers.iter().filter_map(|p| p.entries.get(&g.tag)).map(|e| e.maintenance);
-            let heard = said.filter(|number| !g.leaves_maintenance_aside(*number)).max().unwrap_or(0);
-            if !g.kept.switch_maintenance(now, on, lasts, heard) {
+            let heard = said.filter(|number| !g.maintenance.leaves_number_aside(*number)).max().unwrap_or(0);
+            if !g.maintenance.switch(now, on, lasts, heard) {
                 let name = &self.config.groups[g.index.0].name;
                 let text = format!(
                     "{name}: no maintenance number is left; havipctl maintenance {name} reset on every node begins again"
@@ -157,7 +157,7 @@ impl Group {
     /// Drains this node, or ends that; says what follows, or why it cannot be.
     fn drain(&mut self, step: &StepContext<'_>, on: bool) -> Result<String, String> {
         if !on {
-            (self.kept.drained, self.drain_known) = (false, true);
+            self.drain.order(false);
             // What it has stopped only the gate of a new term starts again.
             let goes_on = self.gate.now().is_some_and(|gate| gate.kind == GateKind::BeforeRelease);
             let text = if goes_on {
@@ -176,7 +176,7 @@ impl Group {
             Some(_) if self.arbiter(step).is_external() => {
                 return Err("keepalived elects: lower its priority on this node, or stop it".into());
             }
-            Some(_) => (self.kept.drained, self.drain_known) = (true, true),
+            Some(_) => self.drain.order(true),
         }
         let successor = rank::successor(step, self.settings(step), self.tag);
         // A drained node is often stopped next; its vote may be one that is needed.

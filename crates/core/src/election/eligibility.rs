@@ -112,7 +112,7 @@ impl Group {
         let goes_on = self.role().has_leadership() || (self.maintained() && self.may_yet_resume(step));
         if !goes_on
             && let Some(text) =
-                self.mismatch(step).or_else(|| self.adoption.waits.clone().filter(|_| !self.maintained()))
+                self.mismatch(step).or_else(|| self.adoption.waits().cloned().filter(|_| !self.maintained()))
         {
             return Some((Cause::ConfigMismatch, text));
         }

@@ -143,7 +143,7 @@ impl Group {
             Ok(candidate) => candidate,
             Err(reply) => return reply,
         };
-        self.kept.preemption_suspended = true;
+        self.preemption.suspend();
         *step.persist = true;
         let waits = self.write_on_its_way(step);
         match self.state.term_mut() {

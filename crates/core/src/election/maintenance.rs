@@ -3,7 +3,7 @@
 //! The end belongs to one number of maintenance. Whoever switches it again, anywhere, has the last word.
 //!
 //! Numbers only rise, so one that is near the end of its range would leave none for the next switch, on every node
-//! that hears it. What a file says is believed up to [`CREDIBLE`], what a datagram says up to [`LAST`](crate::model::maintenance::LAST); `reset` is the
+//! that hears it. What a file says is believed up to [`CREDIBLE`](crate::model::maintenance::CREDIBLE), what a datagram says up to [`LAST`](crate::model::maintenance::LAST); `reset` is the
 //! way back from what lies between.
 
 use super::group::Group;
@@ -11,44 +11,31 @@ use super::step_context::StepContext;
 use crate::model::action::Action;
 use crate::model::event::Reply;
 use crate::model::ids::Epoch;
-use crate::model::maintenance::CREDIBLE;
 use crate::model::time::Instant;
 
 impl Group {
     /// Ends maintenance whose time is over.
     pub(super) fn end_maintenance(&mut self, step: &mut StepContext<'_>) {
-        self.resets &= self.maintained();
-        let Some(end) = self.kept.maintenance_end else { return };
-        if end.number == self.kept.maintenance {
+        self.maintenance.end_reset();
+        let Some(end) = self.maintenance.end() else { return };
+        if self.maintenance.ends_by(end) {
             if !step.due(Instant::from_nanos(end.at)) {
                 return;
             }
             if let Some(why) = self.differs(step) {
-                if !std::mem::replace(&mut self.postponed, true) {
+                if self.maintenance.postpone() {
                     let text = format!("the time of maintenance is over, and it stays on: {why}");
                     step.out.push(Action::Warn { group: Some(self.index), text });
                 }
                 return;
             }
-            // The highest one is odd, and for an odd one there is always the next.
-            self.kept.maintenance = self.kept.maintenance.saturating_add(1);
+            self.maintenance.end_by_itself();
             *step.changed = true;
             let text = format!("maintenance has ended by itself, after {} s", end.span.as_secs());
             step.out.push(Action::Warn { group: Some(self.index), text });
         }
-        self.postponed = false;
-        self.kept.maintenance_end = None;
+        self.maintenance.forget_end();
         *step.persist = true;
-    }
-
-    /// Whether a number that a peer says is not taken over: the numbers are being reset, and it is one of before.
-    pub(super) fn leaves_aside(&self, epoch: Epoch) -> bool {
-        self.resets && epoch > Epoch::CREDIBLE
-    }
-
-    /// The same of a maintenance number.
-    pub(super) fn leaves_maintenance_aside(&self, number: u32) -> bool {
-        self.resets && number > CREDIBLE
     }
 
     /// Begins the numbers of the group again here, if they are too high to be right.
@@ -59,25 +46,22 @@ impl Group {
     pub(super) fn reset_numbers(&mut self, step: &mut StepContext<'_>) -> Reply {
         let name = &self.settings(step).name;
         let high = self.epochs.seen().max(self.epochs.ours());
-        let incredible = high > Epoch::CREDIBLE || self.kept.maintenance > CREDIBLE;
-        if !incredible && self.resets {
+        let incredible = high > Epoch::CREDIBLE || self.maintenance.is_incredible();
+        if !incredible && self.maintenance.is_reset() {
             return Reply::Done("reset here already; do the same on every node, then end maintenance".into());
         }
         if !incredible {
-            let number = self.kept.maintenance;
+            let number = self.maintenance.number();
             let text =
                 format!("the numbers of {name} are in order: epoch {high}, maintenance {number}; nothing to reset");
             return Reply::Refused(text);
         }
-        if self.kept.maintenance > CREDIBLE {
-            // Whatever it said, the numbers are reset in maintenance.
-            (self.kept.maintenance, self.kept.maintenance_end) = (1, None);
-        } else if !self.maintained() {
+        if !self.maintenance.is_incredible() && !self.maintained() {
             let text =
                 format!("{name} is not in maintenance; havipctl maintenance {name} on, then the same on every node");
             return Reply::Refused(text);
         }
-        self.resets = true;
+        self.maintenance.reset();
         if high > Epoch::CREDIBLE {
             let epoch = self.epochs.begin_again(self.role().has_leadership());
             self.lease.begin_again(epoch);

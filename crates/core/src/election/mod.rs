@@ -49,6 +49,7 @@ use arbiter::lease::Voter;
 pub use eligibility::NO_INTERFACE;
 pub use goodbye::Goodbye;
 use group::Group;
+use group::drain::Drain;
 use peer::Peers;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -174,7 +175,9 @@ impl Core {
             let mut group = Group::new(settings, GroupIndex(i), kept, now, Voter::new(holder));
             group.health = crate::health::at_start(&core.config, settings, now);
             group.voter.hold_back(granted_until + group.longest_lease(&core.config, core.digest));
-            group.drain_known = state_known || settings.arbiter.is_external();
+            if !state_known && !settings.arbiter.is_external() {
+                group.drain = Drain::unread();
+            }
             core.groups.push(group);
         }
         core.forget_maintenance_elsewhere();

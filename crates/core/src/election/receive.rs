@@ -243,9 +243,9 @@ impl Core {
         let group = &mut self.groups[index.0];
         let ends = group.maintained() && entry.maintenance.is_multiple_of(2);
         let number = entry.maintenance;
-        let news = number > group.kept.maintenance && !group.leaves_maintenance_aside(number);
+        let news = group.maintenance.is_news(number);
         if ours && news && (same_digest || !ends) {
-            group.kept.maintenance = number;
+            group.maintenance.follow(number);
             self.persist = true;
             self.changed = true;
         }

@@ -118,7 +118,7 @@ impl Core {
     pub(super) fn forget_maintenance_elsewhere(&mut self) {
         let local = self.config.local;
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
-            self.persist |= settings.member(local).is_none() && group.kept.forget_maintenance();
+            self.persist |= settings.member(local).is_none() && group.maintenance.forget();
         }
     }
 
@@ -164,7 +164,7 @@ fn adopt(now: Instant, group: &mut Group, was: &Settings, is: &Settings, announc
         std::mem::take(&mut group.reconcilers).into_iter().map(Some).collect();
     for havip in &is.havips {
         let known = was.havips.iter().position(|h| h.id == havip.id).and_then(|at| reconcilers[at].take());
-        let address = havip.address.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
+        let address = havip.address.or_else(|| group.known.address(&havip.id));
         let mut l = known.unwrap_or_else(|| HavipReconciler::new(address, havip.interface != Interface::None));
         let (ip, wanted) = (havip.address.or(l.address.ip), havip.interface != Interface::None);
         if (l.address.ip, l.address.wanted) != (ip, wanted) {

@@ -314,7 +314,7 @@ impl Group {
             .with(Flags::MAINTENANCE, self.maintained())
             .with(Flags::SERVING, serving || (settings.observe && self.role() == Role::Active))
             .with(Flags::CLOUD, cloud)
-            .with(Flags::SETTLED, self.kept.preemption_suspended)
+            .with(Flags::SETTLED, self.preemption.is_suspended())
             .with(Flags::FETCHES, self.fetches(step))
             .with(Flags::HEARS_ACTIVE, self.hears_active)
             .with(Flags::GATE_FAILED, self.backoff.waits_for_gate(step.now))

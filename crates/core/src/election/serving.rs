@@ -91,7 +91,7 @@ impl Group {
                 place: Place { group: self.index, havip: HavipIndex(i) },
                 havip,
                 members: &members,
-                once_held: self.kept.once_held.contains(&havip.id),
+                once_held: self.known.once_held(&havip.id),
                 read_every,
                 read_once: self.reads.once(),
                 read_class,
@@ -107,15 +107,9 @@ impl Group {
     fn remember(&mut self, step: &mut StepContext<'_>, members: &[&str]) {
         let settings = self.settings(step);
         for (havip, l) in settings.havips.iter().zip(&self.reconcilers) {
-            if let Some(ip) = l.address.ip.filter(|ip| self.kept.addresses.get(havip.id.as_str()) != Some(ip)) {
-                self.kept.addresses.insert(havip.id.as_str().to_owned(), ip);
-                *step.persist = true;
-            }
+            *step.persist |= l.address.ip.is_some_and(|ip| self.known.note_address(&havip.id, ip));
             let ours = l.holder().is_some_and(|h| members.contains(&h));
-            if ours && !self.kept.once_held.contains(&havip.id) {
-                self.kept.once_held.push(havip.id.clone());
-                *step.persist = true;
-            }
+            *step.persist |= ours && self.known.note_held(&havip.id);
         }
     }
 

@@ -71,7 +71,7 @@ impl Core {
             member,
             successor: members.iter().find(able).map(|m| m.node.clone()),
             no_failover: active.as_ref().and_then(|active| self.no_failover(g, &members, active, now)),
-            preemption_suspended: owner.map_or(g.kept.preemption_suspended, |(_, e)| e.flags.has(Flags::SETTLED)),
+            preemption_suspended: owner.map_or(g.preemption.is_suspended(), |(_, e)| e.flags.has(Flags::SETTLED)),
             gate: g.gate.now().map(|gate| GateSnapshot {
                 kind: gate.kind,
                 for_ms: ms(now, gate.since),
@@ -112,8 +112,8 @@ impl Core {
             drained: g.is_drained(),
             maintenance: g.maintained() && member,
             maintenance_ends_ms: g
-                .kept
-                .maintenance_left(now)
+                .maintenance
+                .left(now)
                 .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
             isolated: g.isolated(),
             moves: g.moves.within(now, settings.max_moves_window),

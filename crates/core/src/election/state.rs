@@ -26,7 +26,7 @@ impl Core {
             let kept = found.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             group.take_in(now, kept);
             for (havip, l) in settings.havips.iter().zip(&mut group.reconcilers) {
-                l.address.ip = l.address.ip.or_else(|| group.kept.addresses.get(havip.id.as_str()).copied());
+                l.address.ip = l.address.ip.or_else(|| group.known.address(&havip.id));
             }
         }
         // Its grants are not taken over: this voter may have given others since, and waits as one that lost them.
@@ -39,32 +39,30 @@ impl Core {
 impl Group {
     /// Whether an operator keeps this node from being active, or may have done so before the start.
     pub(crate) fn is_drained(&self) -> bool {
-        self.kept.drained || !self.drain_known
+        self.drain.counts()
     }
 
     /// What of it survives a restart.
     pub(super) fn persisted(&self) -> PersistedGroup {
-        PersistedGroup { epoch_reserved: self.epochs.reserved(), ..self.kept.clone() }
+        let (once_held, addresses) = self.known.stored();
+        PersistedGroup {
+            epoch_reserved: self.epochs.reserved(),
+            drained: self.drain.is_on(),
+            maintenance: self.maintenance.number(),
+            maintenance_end: self.maintenance.end(),
+            adopted: self.adoption.agreed().cloned(),
+            preemption_suspended: self.preemption.is_suspended(),
+            once_held,
+            addresses,
+        }
     }
 
-    fn take_in(&mut self, now: Instant, mut before: PersistedGroup) {
-        before.bound_maintenance(now);
-        if !std::mem::replace(&mut self.drain_known, true) {
-            self.kept.drained = before.drained;
-        }
+    fn take_in(&mut self, now: Instant, before: PersistedGroup) {
+        self.drain.found(before.drained);
         self.epochs.found(before.epoch_reserved);
-        if before.maintenance > self.kept.maintenance {
-            (self.kept.maintenance, self.kept.maintenance_end) = (before.maintenance, before.maintenance_end);
-        }
-        // The record of before goes first: under it nothing fresh is given until its voters have gone over.
-        self.kept.adopted = before.adopted.or_else(|| self.kept.adopted.take());
-        self.kept.preemption_suspended |= before.preemption_suspended;
-        for havip in before.once_held {
-            if !self.kept.once_held.contains(&havip) {
-                self.kept.once_held.push(havip);
-            }
-        }
-        before.addresses.append(&mut self.kept.addresses);
-        self.kept.addresses = before.addresses;
+        self.maintenance.found(now, before.maintenance, before.maintenance_end);
+        self.adoption.found(before.adopted);
+        self.preemption.found(before.preemption_suspended);
+        self.known.found(before.once_held, before.addresses);
     }
 }

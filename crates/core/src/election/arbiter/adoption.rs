@@ -25,11 +25,10 @@ impl Group {
     pub(in crate::election) fn adopt_digest(&mut self, step: &mut StepContext<'_>) {
         let (settings, config) = (self.settings(step), step.config);
         if !settings.arbiter.grants_leases() {
-            self.adoption.waits = None;
+            self.adoption.waits_no_more();
             return;
         }
-        self.adoption.waits = match &self.kept.adopted {
-            Some(adopted) if adopted.is(step.digest) || self.adoption.adopting == Some(step.digest) => None,
+        let waits = match self.adoption.to_follow(step.digest) {
             Some(Adopted { voters: before, .. }) => {
                 let with = before.iter().filter_map(|name| config.node_named(name));
                 let with = with.filter(|n| self.has_adopted(step, *n)).count();
@@ -45,14 +44,13 @@ impl Group {
             }
             None => None,
         };
-        if self.adoption.waits.is_some() || self.kept.adopted.as_ref().is_some_and(|s| s.is(step.digest)) {
-            self.adoption.adopting = None;
+        if !self.adoption.proceeds(waits, step.digest) {
             return;
         }
         let pace = Pace::of(config, settings);
-        if let Some(before) = &self.kept.adopted {
-            if self.adoption.adopting.replace(step.digest) != Some(step.digest) {
-                self.voter.hold_back(step.now + before.longest(pace));
+        if let Some(longest) = self.adoption.agreed().map(|before| before.longest(pace)) {
+            if self.adoption.begin(step.digest) {
+                self.voter.hold_back(step.now + longest);
             }
             // A start before then is to wait as long again.
             if self.maintained() || self.voter.quarantined(step.now) {
@@ -60,21 +58,21 @@ impl Group {
             }
         }
         let voters = settings.members.iter().map(|m| config.node(m.node).name.to_string()).collect();
-        self.kept.adopted = Some(Adopted { digest: step.digest.0, voters, pace: Some(pace) });
+        self.adoption.adopt(Adopted { digest: step.digest.0, voters, pace: Some(pace) });
         *step.persist = true;
     }
 
     /// What this node goes by while others may have the file before: the pace of that one.
     pub(crate) fn pace(&self, config: &Config, digest: Digest) -> Pace {
         let settings = &config.groups[self.index.0];
-        let changing = self.maintained() || self.adoption.waits.is_some();
+        let changing = self.maintained() || self.adoption.waits().is_some();
         let of_before = self.adopted_before(digest).filter(|_| changing && settings.arbiter.grants_leases());
         of_before.and_then(Adopted::pace).unwrap_or(Pace::of(config, settings))
     }
 
     /// The file that was agreed on, if ours is another one.
     pub(crate) fn adopted_before(&self, digest: Digest) -> Option<&Adopted> {
-        self.kept.adopted.as_ref().filter(|s| !s.is(digest))
+        self.adoption.before(digest)
     }
 
     /// ⚠ The longest lease that this voter gives or gave: none is longer than a file of its own says, so after a crash
@@ -104,17 +102,17 @@ impl Group {
     /// out: the next fault would cost its lease. It has a majority without it, so no second one begins with it. (I1, I12;
     /// `maintenance::a_free_voter_votes_for_who_leads`)
     pub(in crate::election) fn grants_afresh(&self, leads: bool) -> bool {
-        self.adoption.waits.is_none() && (leads || !self.maintained())
+        self.adoption.waits().is_none() && (leads || !self.maintained())
     }
 
     /// What stands against ending maintenance, in words: nodes that run with other timing, voters, arbiter, HAVIPs or
     /// bindings.
     pub(in crate::election) fn differs(&self, step: &StepContext<'_>) -> Option<String> {
-        self.mismatch(step).or_else(|| self.adoption.waits.clone())
+        self.mismatch(step).or_else(|| self.adoption.waits().cloned())
     }
 
     /// The number of maintenance that others may go by. ⚠ That it is off is for the file that it was said with.
     pub(in crate::election) fn maintenance_said(&self) -> u32 {
-        if self.adoption.waits.is_some() && !self.maintained() { 0 } else { self.kept.maintenance }
+        if self.adoption.waits().is_some() && !self.maintained() { 0 } else { self.maintenance.number() }
     }
 }

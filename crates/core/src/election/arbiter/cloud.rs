@@ -64,7 +64,7 @@ impl Group {
             }
             let guarded = match self.settings(step).havips[i].strangers {
                 Strangers::Detach => false,
-                Strangers::Guard => !self.kept.once_held.contains(id),
+                Strangers::Guard => !self.known.once_held(id),
                 Strangers::Refuse => true,
             };
             if node.is_none() && guarded {

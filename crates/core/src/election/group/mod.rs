@@ -7,11 +7,15 @@ pub(crate) mod adoption;
 pub(crate) mod backoff;
 pub(crate) mod candidacy;
 pub(crate) mod difference;
+pub(crate) mod drain;
 pub(crate) mod epochs;
 pub(crate) mod fabric;
 pub(crate) mod gate;
+pub(crate) mod known;
 pub(crate) mod leave;
+pub(crate) mod maintenance;
 pub(crate) mod moves;
+pub(crate) mod preemption;
 pub(crate) mod reach;
 pub(crate) mod reads;
 pub(crate) mod state;
@@ -35,11 +39,15 @@ use adoption::Adoption;
 use backoff::Backoff;
 use candidacy::{Candidacy, Eligibility};
 use difference::Observed;
+use drain::Drain;
 use epochs::Epochs;
 use fabric::Fabric;
 use gate::{Gate, Loss};
+use known::KnownHavips;
 use leave::{FailedMove, Leave};
+use maintenance::Maintenance;
 use moves::Moves;
+use preemption::Preemption;
 use reach::Reach;
 use reads::Reads;
 use state::State;
@@ -58,9 +66,10 @@ pub(crate) struct Group {
     pub(crate) hears_active: bool,
     pub(crate) hears_since: Instant,
     pub(crate) epochs: Epochs,
-    pub(crate) kept: PersistedGroup,
-    /// Whether `kept.drained` is what the disk or an operator said.
-    pub(crate) drain_known: bool,
+    pub(crate) drain: Drain,
+    pub(crate) maintenance: Maintenance,
+    pub(crate) preemption: Preemption,
+    pub(crate) known: KnownHavips,
     pub(crate) health: Health,
     /// Which checks stand in the way, in words.
     pub(crate) health_detail: String,
@@ -81,28 +90,24 @@ pub(crate) struct Group {
     /// The last planned move away from here, if it failed.
     pub(crate) failed_move: Option<FailedMove>,
     pub(crate) adoption: Adoption,
-    /// Maintenance is over by its time, but may not end yet.
-    pub(crate) postponed: bool,
     pub(crate) timeline: Timeline,
     pub(crate) fabric: Fabric,
     /// When the active node changed last.
     pub(crate) moved_at: Instant,
     notified: Option<NotifyState>,
-    /// The numbers begin again: those of before are left aside until maintenance ends.
-    pub(super) resets: bool,
 }
 
 impl Group {
     pub(crate) fn new(
         settings: &Settings,
         index: GroupIndex,
-        mut kept: PersistedGroup,
+        kept: PersistedGroup,
         now: Instant,
         voter: Voter,
     ) -> Self {
-        kept.bound_maintenance(now);
+        let known = KnownHavips::read(kept.once_held, kept.addresses);
         let make = |h: &crate::model::settings::Havip| {
-            let address = h.address.or_else(|| kept.addresses.get(h.id.as_str()).copied());
+            let address = h.address.or_else(|| known.address(&h.id));
             HavipReconciler::new(address, h.interface != Interface::None)
         };
         Self {
@@ -116,8 +121,10 @@ impl Group {
             hears_since: now,
             epochs: Epochs::after(kept.epoch_reserved),
             reconcilers: settings.havips.iter().map(make).collect(),
-            kept,
-            drain_known: true,
+            drain: Drain::read(kept.drained),
+            maintenance: Maintenance::read(now, kept.maintenance, kept.maintenance_end),
+            preemption: Preemption::read(kept.preemption_suspended),
+            known,
             health: Health::default(),
             health_detail: String::new(),
             voter,
@@ -134,13 +141,11 @@ impl Group {
             eligibility: Eligibility::default(),
             candidacy: Candidacy { again_at: now, ..Candidacy::default() },
             failed_move: None,
-            adoption: Adoption::default(),
-            postponed: false,
+            adoption: Adoption::read(kept.adopted),
             timeline: Timeline::default(),
             fabric: Fabric::default(),
             moved_at: now,
             notified: None,
-            resets: false,
         }
     }
 
@@ -203,7 +208,7 @@ impl Group {
         for peer in step.peers.iter() {
             if let Some(entry) = peer.says(self.tag, step.now) {
                 let seen = entry.seen.max(entry.epoch);
-                if !self.leaves_aside(seen) {
+                if !self.maintenance.leaves_aside(seen) {
                     self.epochs.note(seen);
                 }
                 let term = Some((peer.node, entry.epoch));
@@ -284,7 +289,7 @@ impl Group {
 
     /// Whether cluster-wide maintenance is on.
     pub(crate) fn maintained(&self) -> bool {
-        self.kept.maintenance % 2 == 1
+        self.maintenance.is_on()
     }
 
     /// Leaves a role that has leadership.

@@ -349,7 +349,7 @@ fn other_lengths_come_under_maintenance() {
             pair.run(SEC * 40);
             let lost = pair.became(since, 0, Role::Fault) || (!restarts && pair.became(since, 0, Role::Backup));
             assert!(!lost && pair.moves() == 0 && pair.role(0) == Role::Active, "{what} {}", pair.story());
-            assert!((0..3).all(|i| pair.core(i).groups[0].adoption.adopting.is_none()), "{what}");
+            assert!((0..3).all(|i| !pair.core(i).groups[0].adoption.is_under_way()), "{what}");
             let until = right(&pair, 0).expect("it is active").since(pair.now);
             let lease = interval * multiplier;
             assert!(until > lease / 4 && until < lease, "{what}: the new lease is in use, {until:?}");

@@ -578,7 +578,7 @@ fn the_state_of_another_node_is_not_used() {
         };
         let core = Core::new(start, Instant::from_millis(1_000_000));
         let quarantined = core.groups[0].voter.quarantined(Instant::from_millis(1_000_000));
-        assert_eq!((core.groups[0].kept.drained, quarantined), (used, !used), "{cluster} {node}");
+        assert_eq!((core.groups[0].drain.is_on(), quarantined), (used, !used), "{cluster} {node}");
         assert_eq!((core.persisted.cluster.as_str(), core.persisted.node.as_str()), ("test", "a"));
     }
 }

@@ -1,6 +1,7 @@
 //! Maintenance that ends by itself.
 
 use super::*;
+use crate::election::group::maintenance::Maintenance;
 use crate::model::event::Command;
 
 const SEC: Duration = Duration::from_secs(1);
@@ -55,10 +56,10 @@ fn it_survives_a_restart_and_a_reboot_cannot_make_it_longer_than_it_was() {
     assert_eq!(on(&pair), [false, false]);
 
     // A clock that began again is far behind the end that was written down.
-    let mut kept = PersistedGroup::default();
-    kept.switch_maintenance(Instant::from_millis(10_000_000), true, Some(SEC * 60), 0);
-    kept.bound_maintenance(Instant::from_millis(1_000));
-    assert_eq!(kept.maintenance_left(Instant::from_millis(1_000)), Some(SEC * 60));
+    let mut kept = Maintenance::read(Instant::default(), 0, None);
+    kept.switch(Instant::from_millis(10_000_000), true, Some(SEC * 60), 0);
+    let kept = Maintenance::read(Instant::from_millis(1_000), kept.number(), kept.end());
+    assert_eq!(kept.left(Instant::from_millis(1_000)), Some(SEC * 60));
 }
 
 #[test]
@@ -259,7 +260,8 @@ fn voters_that_renew_by_the_file_before_have_not_gone_over() {
     // It took `off` by another way; its last word says no more of that than its datagrams do.
     let mut silent = pair;
     let core = silent.nodes[1].as_mut().expect("it runs");
-    core.groups[0].kept.maintenance += 1;
+    let maintenance = core.groups[0].maintenance.number();
+    core.groups[0].maintenance.follow(maintenance + 1);
     let goodbyes = core.goodbyes(silent.now);
     assert!(!goodbyes.is_empty());
     for goodbye in goodbyes {
@@ -267,13 +269,13 @@ fn voters_that_renew_by_the_file_before_have_not_gone_over() {
         let Ok(crate::wire::Datagram::Heartbeat(said)) = said else { panic!("a heartbeat: {said:?}") };
         assert!(said.entries.iter().all(|e| e.maintenance == 0), "{said:?}");
     }
-    core.groups[0].kept.maintenance -= 1;
+    core.groups[0].maintenance.follow(maintenance);
     let mut pair = silent;
     // With the new file on a as well, all of them have.
     pair.cut.clear();
     restart(&mut pair, 0, config(5, 0, Arbiter::Majority));
     pair.run(SEC * 5);
-    assert!((0..3).all(|i| pair.core(i).groups[0].adoption.waits.is_none()), "{}", pair.story());
+    assert!((0..3).all(|i| pair.core(i).groups[0].adoption.waits().is_none()), "{}", pair.story());
     off(&mut pair, 1).expect("the files are equal");
     assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
 }
@@ -305,10 +307,10 @@ fn a_start_with_more_voters_makes_no_second_majority() {
     pair.kill(1);
     pair.start(1, config(5, 1, Arbiter::Majority));
     let until = pair.now + SEC * 5;
-    while pair.core(2).groups[0].adoption.waits.is_some() && pair.now < until {
+    while pair.core(2).groups[0].adoption.waits().is_some() && pair.now < until {
         pair.run(SEC / 100);
     }
-    assert!(pair.core(2).groups[0].adoption.waits.is_none(), "{}", pair.story());
+    assert!(pair.core(2).groups[0].adoption.waits().is_none(), "{}", pair.story());
     assert!(pair.core(2).groups[0].voter.quarantined(pair.clock(2)), "{}", pair.story());
     // A start before then waits as long again: the new file is not on record yet.
     let digest = pair.core(2).digest;
@@ -323,7 +325,7 @@ fn a_start_with_more_voters_makes_no_second_majority() {
     pair.run(SEC * 60);
     let active = (0..5).filter(|i| pair.role(*i) == Role::Active).count();
     assert_eq!((active, pair.role(2)), (1, Role::Backup), "{}", pair.story());
-    assert!((0..5).all(|i| pair.core(i).groups[0].adoption.waits.is_none()));
+    assert!((0..5).all(|i| pair.core(i).groups[0].adoption.waits().is_none()));
 }
 
 /// The numbers of `node`'s state directory, for its next start.

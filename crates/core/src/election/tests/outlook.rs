@@ -142,7 +142,7 @@ fn a_node_that_is_a_member_no_more_forgets_maintenance() {
     pair.run(SEC);
     let g = group(&pair, 2);
     assert_eq!((g.maintenance, g.member, g.no_failover), (false, false, None));
-    assert_eq!(pair.core(2).groups[0].kept.maintenance, 0, "nor does it bring the old number back");
+    assert_eq!(pair.core(2).groups[0].maintenance.number(), 0, "nor does it bring the old number back");
     assert_eq!(pair.disks[&2].groups["web"].maintenance, 0);
     let said = reply(&mut pair, 2, maintain(true)).expect_err("refused");
     assert!(said.contains("no member"), "{said}");

@@ -99,7 +99,7 @@ fn a_node_knows_why_it_could_not_itself() {
     ] {
         assert_eq!(own(&mut pair, fault(cause)), Some(reason));
     }
-    assert_eq!(own(&mut pair, |core| core.groups[0].kept.drained = true), Some(Unfit::Drained));
+    assert_eq!(own(&mut pair, |core| core.groups[0].drain.order(true)), Some(Unfit::Drained));
     assert_eq!(own(&mut pair, |core| core.stopping = true), Some(Unfit::Leaving));
     let mut pair = settled();
     assert_eq!(own(&mut pair, |core| core.groups[0].eligibility.since = None), Some(Unfit::NotYet));
