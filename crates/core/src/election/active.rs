@@ -2,7 +2,7 @@
 
 use super::arbiter::superseded::AUDIT_AGE;
 use super::group::Group;
-use super::group::state::State;
+use super::group::state::Term;
 use super::rank;
 use super::serving::holder_or_alone;
 use super::step_context::StepContext;
@@ -50,11 +50,11 @@ impl Group {
         let (seen, epoch) = (self.epochs.seen(), self.epochs.ours());
         let Some(term) = self.state.term_mut() else { return };
         if seen <= epoch {
-            term.outnumbered = None;
+            term.not_outnumbered();
             return;
         }
-        let heard = *term.outnumbered.get_or_insert(step.now) + suspicion(step.config.heartbeat.interval);
-        let again = heard.max(term.renumbers_from);
+        let heard = term.outnumbered(step.now) + suspicion(step.config.heartbeat.interval);
+        let again = heard.max(term.renumbers_from());
         let majority = self.arbiter(step).grants_leases();
         let short = majority && self.leadership_until(step) < step.now + step.dead_time() / 2;
         let from = if majority { heard } else { again };
@@ -62,7 +62,7 @@ impl Group {
             return;
         }
         if let Some(term) = self.state.term_mut() {
-            (term.outnumbered, term.renumbers_from) = (None, step.now + step.dead_time());
+            term.renumbered(step.now + step.dead_time());
         }
         let epoch = self.epochs.take_next();
         self.lease.renumber(epoch);
@@ -77,12 +77,15 @@ impl Group {
 
     /// Whom we replaced is back: should it fall silent again, it may be claiming.
     fn forget_displaced(&mut self, step: &StepContext<'_>) {
-        let mut term = self.state.take_term();
-        term.displaces.retain(|id| {
+        let Some(term) = self.state.term() else { return };
+        let up = |id: &&String| {
             let node = self.member_with(step, id);
-            !node.and_then(|n| step.peers.of(n)).is_some_and(|p| p.up(step.now))
-        });
-        self.state = State::Active(term);
+            node.and_then(|n| step.peers.of(n)).is_some_and(|p| p.up(step.now))
+        };
+        let back: Vec<String> = term.displaces().iter().filter(up).cloned().collect();
+        if let Some(term) = self.state.term_mut() {
+            term.no_longer_displaces(&back);
+        }
     }
 
     /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear, or one that nothing contradicts
@@ -129,7 +132,7 @@ impl Group {
             _ => false,
         };
         if let Some(term) = self.state.term_mut() {
-            term.isolated_since = isolated.then_some(term.isolated_since.unwrap_or(step.now));
+            term.note_isolation(step.now, isolated);
         }
         if was != self.isolated() {
             *step.changed = true;
@@ -146,7 +149,7 @@ impl Group {
     }
 
     pub(crate) fn isolated(&self) -> bool {
-        self.state.term().is_some_and(|term| term.isolated_since.is_some())
+        self.state.term().is_some_and(Term::is_isolated)
     }
 
     /// Whether a write of ours may not have been carried out yet: it would undo what a successor does. One that is not
@@ -160,7 +163,7 @@ impl Group {
         if self.releases(step) || self.write_on_its_way(step) {
             return;
         }
-        if let Some(node) = self.state.term_mut().and_then(|term| term.ordered.take()) {
+        if let Some(node) = self.state.term_mut().and_then(Term::take_order) {
             return self.switch_over_to(step, node);
         }
         // Where keepalived elects it has reasons of its own.
@@ -242,7 +245,7 @@ impl Group {
             && !self.is_drained()
             && !self.health.undecided
             && !step.stopping
-            && !self.leave.done
+            && !self.leave.is_done()
             && self.superseded.held.is_none()
             && (self.role().has_leadership() || self.backoff.address_is_over(step.now))
             && self.claims_from(step) <= step.now

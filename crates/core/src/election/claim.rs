@@ -17,7 +17,8 @@ impl Group {
         if self.role() == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
             self.lease.stop();
             let again = self.backoff.claim_until(step.now).filter(|_| self.role() == Role::Fault);
-            self.candidacy.waiting = again.map(|at| Waiting::until(at, "the next claim waits")).unwrap_or_default();
+            let why = again.map(|at| Waiting::until(at, "the next claim waits"));
+            self.candidacy.wait_for(why.unwrap_or_default());
             return;
         }
         if let Some(news) = self.new_evidence(step) {
@@ -31,11 +32,7 @@ impl Group {
         match self.may_claim(step) {
             Verdict::Wait(why) => {
                 self.stop_asking(step);
-                if std::mem::take(&mut self.candidacy.refusals) > 0 {
-                    // Whatever it was that we did not hear, we know better now.
-                    self.candidacy.again_at = step.now;
-                }
-                self.candidacy.waiting = why;
+                self.candidacy.may_not_claim(step.now, why);
             }
             Verdict::Claim(claim) => self.request(step, claim),
         }
@@ -43,7 +40,7 @@ impl Group {
 
     fn may_claim(&mut self, step: &mut StepContext<'_>) -> Verdict {
         if let Some(reason) = self.barred(step) {
-            self.candidacy.vacant_since = None;
+            self.candidacy.not_vacant();
             return Verdict::Wait(reason);
         }
         if self.maintained() && !self.resumes(step) {
@@ -56,7 +53,7 @@ impl Group {
             return Claim::new(Cause::HandedOver, text, Some(node)).into();
         }
         if let Some(reason) = self.somebody_else(step) {
-            self.candidacy.vacant_since = None;
+            self.candidacy.not_vacant();
             return Verdict::Wait(reason);
         }
         if self.resumes(step) {
@@ -66,7 +63,7 @@ impl Group {
             return Verdict::Wait(reason);
         }
         // The turns by rank are counted from when a claim could first have succeeded.
-        let since = (*self.candidacy.vacant_since.get_or_insert(step.now)).max(self.first_answer(step));
+        let since = self.candidacy.vacant(step.now).max(self.first_answer(step));
         if let Some(reason) = self.outranked(step, since).or_else(|| self.may_resume(step, since)) {
             return Verdict::Wait(reason);
         }
@@ -90,7 +87,7 @@ impl Group {
 
     /// What keeps this node from claiming whatever the others do.
     fn barred(&self, step: &mut StepContext<'_>) -> Option<Waiting> {
-        if step.stopping || self.leave.done {
+        if step.stopping || self.leave.is_done() {
             return Some("this daemon is stopping".into());
         }
         if !self.drain.is_known() {
@@ -279,11 +276,10 @@ impl Group {
         let Claim { cause, why, peer, displaces } = claim;
         self.epochs.begin_term();
         self.reserve_epochs(step);
-        self.candidacy.refusals = 0;
         let planned = cause == Cause::HandedOver;
         let settled = planned && peer.is_some_and(|p| self.peer_settled(step, p));
         *step.persist |= self.preemption.begin_term(settled);
-        self.candidacy.waiting = Waiting::default();
+        self.candidacy.begin_term();
         self.reach = super::group::reach::Reach::default();
         self.note_silence(step, cause, peer);
         let (epoch, stored) = (self.epochs.ours(), self.epochs.reserved());
@@ -309,7 +305,7 @@ impl Group {
             Outcome::Confirmed => {
                 self.backoff.claim_worked(self.lacking().is_none());
                 self.superseded.settle();
-                self.candidacy.vacant_since = None;
+                self.candidacy.not_vacant();
                 let detail = match self.settings(step).observe {
                     true => "elected; only observing, so nothing was touched",
                     false => "the cloud was read back to name this node",

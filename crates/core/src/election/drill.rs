@@ -4,14 +4,14 @@
 //! That is one flag of the group's entry, [`Flags::FETCHES`], set for a bounded time: the holder hands
 //! over to the node that says so as if the operator had asked there.
 //!
-//! A trace asks every `EVERY` who has the packets of a HAVIP: from here, and from every other node that
+//! A trace asks every 20 ms who has the packets of a HAVIP: from here, and from every other node that
 //! is up, by asking *that* node to ask. Such a question is a fabric probe addressed to the node itself
 //! that names a HAVIP; it sends the probe on to the HAVIP's address in its own name, and the answer
 //! back. Each question costs one datagram a hop, whoever repeats it, and none touches a session.
 
 use super::Core;
 use super::group::Group;
-use super::group::fabric::{Relay, Seen, Trace};
+use super::group::fabric::{Relay, Seen};
 use super::step_context::StepContext;
 use crate::model::action::{Action, Actions};
 use crate::model::event::Reply;
@@ -22,14 +22,8 @@ use crate::model::time::Instant;
 use crate::status::{SeenSnapshot, TraceSnapshot};
 use crate::wire::heartbeat::encode_probe;
 use crate::wire::{Flags, Probe};
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
-/// Between two questions of a trace.
-pub(super) const EVERY: Duration = Duration::from_millis(20);
-/// A trace ends by itself.
-const LONGEST: Duration = Duration::from_secs(60);
 /// A request to be handed leadership lasts this many dead times.
 const PATIENCE: u32 = 2;
 
@@ -47,7 +41,7 @@ impl Core {
         }
         let mut nonce = [0; 16];
         self.jitter.fill(&mut nonce);
-        group.fabric.trace = Some(Trace { began: now, until: now + LONGEST, next: now, nonce, seen: BTreeMap::new() });
+        group.fabric.begin_trace(now, nonce);
         Reply::Done("watching where packets go".into())
     }
 
@@ -56,13 +50,10 @@ impl Core {
         let me = self.peers.me();
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             let serves = matches!(group.role(), Role::Claiming | Role::Active | Role::Releasing);
-            let Some(trace) = group.fabric.trace.as_mut().filter(|t| now < t.until) else { continue };
-            if now < trace.next {
-                self.timers.wake(trace.next);
-                continue;
-            }
-            trace.next = now + EVERY;
-            self.timers.wake(trace.next);
+            let Some(trace) = group.fabric.running_trace(now) else { continue };
+            let due = trace.ask(now);
+            self.timers.wake(trace.next());
+            let Some(nonce) = due else { continue };
             let known = settings.havips.iter().zip(&group.reconcilers);
             let Some((havip, ip)) =
                 known.filter(|(_, l)| l.address.wanted).find_map(|(h, l)| Some((Tag::havip(&h.id), l.address.ip?)))
@@ -73,7 +64,7 @@ impl Core {
                 key: self.config.heartbeat.send_key,
                 sender: me,
                 receiver,
-                nonce: trace.nonce,
+                nonce,
                 havip,
                 node: Tag::NONE,
             };
@@ -97,7 +88,7 @@ impl Core {
             let at = settings.havips.iter().position(|h| Tag::havip(&h.id) == probe.havip);
             let address = |i: usize| group.reconcilers[i].address.ip.filter(|_| group.reconcilers[i].address.wanted);
             let Some(ip) = at.filter(|_| !serves).and_then(address) else { continue };
-            group.fabric.relay = Some(Relay { asker: probe.sender, back: from, path, nonce: probe.nonce });
+            group.fabric.pass_on(Relay { asker: probe.sender, back: from, path, nonce: probe.nonce });
             let question = Probe { sender: me, receiver: Tag::NONE, key: self.config.heartbeat.send_key, ..*probe };
             if let Ok(bytes) = encode_probe(&question, false, &self.keys, &self.config.cluster) {
                 let to = SocketAddr::new(IpAddr::V4(ip), self.config.heartbeat.port);
@@ -115,14 +106,11 @@ impl Core {
             if !settings.havips.iter().any(|h| Tag::havip(&h.id) == answer.havip) {
                 continue;
             }
-            if let Some(trace) = group.fabric.trace.as_mut().filter(|t| t.nonce == answer.nonce && now < t.until) {
-                // From whoever received it the answer is to our own question; from another it is passed on.
-                let from = if from == at { self.config.local } else { from };
-                let seen = trace.seen.entry((from, at)).or_insert(Seen { first: now, last: now, answers: 0 });
-                seen.last = now;
-                seen.answers += 1;
+            if let Some(trace) = group.fabric.running_trace(now) {
+                // From the node that received it the answer is to our own question; from another it is passed on.
+                trace.note(now, answer.nonce, if from == at { self.config.local } else { from }, at);
             }
-            if let Some(relay) = group.fabric.relay.filter(|r| r.nonce == answer.nonce && from == at) {
+            if let Some(relay) = group.fabric.passed_on(answer.nonce).filter(|_| from == at) {
                 let word = Probe { sender: me, receiver: relay.asker, key: self.config.heartbeat.send_key, ..*answer };
                 if let Ok(bytes) = encode_probe(&word, true, &self.keys, &self.config.cluster) {
                     actions.push(Action::SendDatagram {
@@ -137,8 +125,8 @@ impl Core {
     }
 
     pub(super) fn trace_snapshot(&self, group: &Group, now: Instant) -> Option<TraceSnapshot> {
-        let trace = group.fabric.trace.as_ref()?;
-        let ms = |at: Instant| at.since(trace.began).as_secs_f64() * 1e3;
+        let trace = group.fabric.trace()?;
+        let ms = |at: Instant| at.since(trace.began()).as_secs_f64() * 1e3;
         let name = |n: NodeIndex| self.config.node(n).name.to_string();
         let one = |((from, at), seen): (&(NodeIndex, NodeIndex), &Seen)| SeenSnapshot {
             from: name(*from),
@@ -147,7 +135,7 @@ impl Core {
             last_ms: ms(seen.last),
             answers: seen.answers,
         };
-        Some(TraceSnapshot { age_ms: ms(now), seen: trace.seen.iter().map(one).collect() })
+        Some(TraceSnapshot { age_ms: ms(now), seen: trace.seen().iter().map(one).collect() })
     }
 }
 
@@ -167,8 +155,8 @@ impl Group {
                 None => "it is no member",
                 Some(member) if member.witness => "it is a witness",
                 Some(_) if self.role() == Role::Fault => &self.detail,
-                Some(_) if self.candidacy.waiting.text.is_empty() => "it is not eligible yet",
-                Some(_) => &self.candidacy.waiting.text,
+                Some(_) if self.candidacy.waiting().text.is_empty() => "it is not eligible yet",
+                Some(_) => &self.candidacy.waiting().text,
             };
             return Reply::Refused(format!("this node cannot take {name} over now: {why}"));
         }
@@ -176,14 +164,14 @@ impl Group {
         let Some(owner) = owner.map(|p| step.config.node(p.node).name.clone()) else {
             return Reply::Refused(format!("{name} is active on no node that hears this one"));
         };
-        self.candidacy.fetch_until = Some(step.now + step.dead_time() * PATIENCE);
+        self.candidacy.fetch(step.now + step.dead_time() * PATIENCE);
         *step.changed = true;
         Reply::Done(format!("{owner} is asked to hand {name} over"))
     }
 
     /// Whether our entry asks for leadership on behalf of an operator.
     pub(crate) fn fetches(&self, step: &mut StepContext<'_>) -> bool {
-        let asked = self.role() == Role::Backup && self.candidacy.fetch_until.is_some_and(|until| !step.due(until));
+        let asked = self.role() == Role::Backup && self.candidacy.fetch_until().is_some_and(|until| !step.due(until));
         asked && self.may_be_active(step) && !self.maintained()
     }
 

@@ -11,6 +11,7 @@
 
 use super::group::Group;
 use super::group::gate::{Gate, Loss, REPORT, Running};
+use super::group::state::Term;
 use super::rank;
 use super::step_context::StepContext;
 use super::succession;
@@ -52,7 +53,7 @@ impl Group {
             }
             let here = matches!(self.cause, Cause::Resumed | Cause::HandoverFailed);
             let other = if here { Some(step.config.local) } else { self.moves.owner() };
-            let (cause, planned) = (self.cause, self.state.term().is_some_and(|term| term.planned));
+            let (cause, planned) = (self.cause, self.state.term().is_some_and(Term::is_planned));
             let timeout = settings.before_active_timeout;
             self.begin_run(step, GateKind::BeforeActive, argv.clone(), (cause, other, planned, timeout), String::new());
             self.step_done(step, "before-active begins".to_owned());

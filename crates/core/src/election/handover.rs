@@ -47,11 +47,9 @@ impl Group {
         if self.reconcilers.iter().any(crate::reconcile::HavipReconciler::is_writing) {
             step.out.push(Action::CancelWrites { group: self.index });
         }
-        let handover = Handover {
-            began: step.now,
-            until: step.now + settings.handover_timeout + Gate::patience(settings),
-            stage: Stage::Offered { to, claim_by: step.now + (step.dead_time() * 2).min(settings.handover_timeout) },
-        };
+        let claim_by = step.now + (step.dead_time() * 2).min(settings.handover_timeout);
+        let until = step.now + settings.handover_timeout + Gate::patience(settings);
+        let handover = Handover::offer(step.now, to, claim_by, until);
         self.failed_move = None;
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, Some(to));
@@ -61,7 +59,8 @@ impl Group {
     }
 
     pub(crate) fn step_releasing(&mut self, step: &mut StepContext<'_>) {
-        let Some(Handover { began, until, stage }) = self.state.handover().cloned() else { return };
+        let Some(handover) = self.state.handover() else { return };
+        let (began, until, stage) = (handover.began(), handover.until(), handover.stage().clone());
         let owner = step.peers.iter().find(|p| {
             p.owns(self.tag, step.now).is_some_and(|e| e.epoch > self.epochs.ours() && e.flags.has(Flags::SERVING))
         });
@@ -94,11 +93,11 @@ impl Group {
         };
         let why = format!("{} {reason}", step.config.node(to).name);
         self.failed_move = Some(FailedMove { to, why: reason, at: step.now });
-        self.take_back(step, began, to, why);
+        self.take_back(step, to, why);
     }
 
     /// Leadership goes back to us, as a new claim: at once, or when a majority has granted it.
-    fn take_back(&mut self, step: &mut StepContext<'_>, began: Instant, to: NodeIndex, why: String) {
+    fn take_back(&mut self, step: &mut StepContext<'_>, to: NodeIndex, why: String) {
         if step.stopping {
             self.end_handover(step, Cause::HandoverFailed, why, Some(to));
             return;
@@ -108,8 +107,9 @@ impl Group {
         let epoch = self.epochs.take_next();
         let displaces: Vec<String> = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
         let until = step.now + step.dead_time() * 2;
-        let stage = Stage::TakingBack { why: why.clone(), displaces: displaces.clone() };
-        self.state = State::Releasing(Handover { began, until, stage });
+        if let Some(handover) = self.state.handover_mut() {
+            handover.take_back(until, why.clone(), displaces.clone());
+        }
         if self.arbiter(step).grants_leases() {
             self.lease.begin(step.now, epoch);
             *step.changed = true;
@@ -124,7 +124,7 @@ impl Group {
         let granted = self.lease.until(step.now, settings.members.len()).is_some();
         if !majority || granted {
             let mut term = Term::new(false, displaces);
-            term.retry_at = step.now + RETRY.max(step.dead_time());
+            term.no_move_before(step.now + RETRY.max(step.dead_time()));
             self.become_role(step, State::Claiming(term), Cause::HandoverFailed, why, None);
         } else if step.due(until) {
             self.lease.stop();
@@ -133,7 +133,7 @@ impl Group {
     }
 
     fn end_handover(&mut self, step: &mut StepContext<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
-        self.candidacy.vacant_since = None;
+        self.candidacy.not_vacant();
         self.become_role(step, State::Backup, cause, text, peer);
     }
 
@@ -147,7 +147,7 @@ impl Group {
         *step.persist = true;
         let waits = self.write_on_its_way(step);
         match self.state.term_mut() {
-            Some(term) if waits => term.ordered = Some(candidate),
+            Some(term) if waits => term.order(candidate),
             _ => self.hand_over(step, candidate, Cause::Switchover, "an operator asked for it"),
         }
         let (name, to) = (&self.settings(step).name, &step.config.node(candidate).name);
@@ -247,30 +247,28 @@ impl Group {
         let hand_over = hand_over && !self.arbiter(step).is_external();
         let keep = restart || settings.on_stop != OnStop::Release;
         if self.role() == Role::Releasing {
-            self.leave.how = Some(Leaving::HandingOver);
+            self.leave.hand_over();
             return;
         }
         if self.role() == Role::Active && hand_over && self.hand_over_if_possible(step, Cause::Stopping, "stopping") {
-            self.leave.how = Some(Leaving::HandingOver);
+            self.leave.hand_over();
             return;
         }
         if self.role() == Role::Active && keep {
             self.close_gate(step);
-            self.leave.how = Some(Leaving::Keeping { since: step.now });
-            self.leave.keep_for = Some(self.pace(step.config, step.digest).keep_for);
+            self.leave.keep(step.now, self.pace(step.config, step.digest).keep_for);
             *step.changed = true;
             return;
         }
         if self.role().has_leadership() {
             self.lose(step, Role::Backup, Cause::Stopping, "stopping".into(), None);
         }
-        self.leave.how = Some(Leaving::Done);
+        self.leave.at_once();
     }
 
     /// `before-release` forbids the handover of a daemon that leaves: as if nobody could take over.
     pub(super) fn stay_and_leave(&mut self, step: &mut StepContext<'_>) {
-        self.leave.how = Some(Leaving::Keeping { since: step.now });
-        self.leave.keep_for = Some(self.pace(step.config, step.digest).keep_for);
+        self.leave.keep(step.now, self.pace(step.config, step.digest).keep_for);
         *step.changed = true;
     }
 
@@ -278,13 +276,13 @@ impl Group {
     pub(super) fn move_failed(&mut self, step: &StepContext<'_>, to: NodeIndex, why: String) {
         self.failed_move = Some(FailedMove { to, why, at: step.now });
         if let Some(term) = self.state.term_mut() {
-            term.retry_at = step.now + RETRY.max(step.dead_time());
+            term.no_move_before(step.now + RETRY.max(step.dead_time()));
         }
     }
 
     /// Whether a planned move may be made again, after one that failed.
     pub(super) fn may_retry(&self, step: &mut StepContext<'_>) -> bool {
-        self.state.term().is_none_or(|term| step.due(term.retry_at))
+        self.state.term().is_none_or(|term| step.due(term.moves_from()))
     }
 
     /// Says, now and then, that something is amiss though this node stays active.
@@ -297,15 +295,12 @@ impl Group {
 
     /// Whether the addresses stay where they are although the role would not keep them: this node is leaving.
     pub(super) fn leaves_address(&self) -> bool {
-        self.leave.how == Some(Leaving::HandingOver) && self.cause == Cause::HandoverFailed
+        self.leave.hands_over() && self.cause == Cause::HandoverFailed
     }
 
     /// Ends the group's part once nothing is left to wait for.
     pub(crate) fn leave_when_told(&mut self, step: &mut StepContext<'_>) {
-        let Some(leaving) = self.leave.how else { return };
-        if self.leave.done {
-            return;
-        }
+        let Some(leaving) = self.leave.under_way() else { return };
         match leaving {
             // ⚠ What keeps its lease until its gate has ended has not left yet.
             Leaving::Done if self.role().has_leadership() => return,
@@ -314,10 +309,9 @@ impl Group {
             Leaving::HandingOver if self.role().has_leadership() => return self.begin_leaving(step, false),
             Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(step),
             Leaving::HandingOver => {}
-            // What was to be kept is lost: there is nothing to leave for the next start.
-            Leaving::Keeping { .. } if !self.role().has_leadership() => self.leave.keep_for = None,
+            Leaving::Keeping { .. } if !self.role().has_leadership() => self.leave.keep_nothing(),
             Leaving::Keeping { since } => {
-                let long = step.now + self.leave.keep_for.unwrap_or_default() / 2;
+                let long = step.now + self.leave.keeps_for().unwrap_or_default() / 2;
                 let settings = self.settings(step);
                 let lease = self.lease.until(step.now, settings.members.len());
                 let granted = !settings.arbiter.grants_leases() || lease.is_some_and(|until| until >= long);
@@ -327,7 +321,7 @@ impl Group {
                 self.leave_address(step);
             }
         }
-        self.leave.done = true;
+        self.leave.finish();
         self.notify(step);
         *step.changed = true;
     }
@@ -335,7 +329,7 @@ impl Group {
     /// Leaves the addresses under their kernel lifetime of `keep-for`.
     fn leave_address(&mut self, step: &mut StepContext<'_>) {
         let settings = self.settings(step);
-        let keep_for = *self.leave.keep_for.get_or_insert(self.pace(step.config, step.digest).keep_for);
+        let keep_for = self.leave.keep_anyway(self.pace(step.config, step.digest).keep_for);
         if settings.observe {
             return;
         }

@@ -5,6 +5,7 @@
 //! first packet on a new holder, and while we hold back it shows that the address is served.
 
 use super::Core;
+use super::group::fabric::OFTEN;
 use crate::model::action::{Action, Actions};
 use crate::model::role::Role;
 use crate::model::tag::Tag;
@@ -14,8 +15,6 @@ use crate::wire::heartbeat::encode_probe;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// Time between two questions while something has just changed, or while holding back.
-const OFTEN: Duration = Duration::from_secs(1);
 /// For this long after a change.
 const WATCHFUL: Duration = Duration::from_secs(60);
 
@@ -30,20 +29,19 @@ impl Core {
             let member = settings.member(self.config.local).is_some_and(|m| !m.witness);
             let serves = matches!(group.role(), Role::Claiming | Role::Active | Role::Releasing);
             if !member || serves || settings.observe {
-                group.fabric.next = now;
+                group.fabric.rest(now);
                 continue;
             }
             let watchful = group.superseded.held.is_some() || now.since(group.moved_at) < WATCHFUL;
-            // What was settled before a move counts no more after it.
-            let due = if watchful { group.fabric.next.min(now + OFTEN) } else { group.fabric.next };
-            if now < group.fabric.next && due == group.fabric.next {
-                self.timers.wake(due);
+            if let Some(until) = group.fabric.rests_until(now, watchful) {
+                self.timers.wake(until);
                 continue;
             }
             let every = if watchful { OFTEN } else { self.config.cloud.audit_interval };
-            group.fabric.next = now + every;
-            self.timers.wake(group.fabric.next);
-            self.jitter.fill(&mut group.fabric.nonce);
+            self.timers.wake(now + every);
+            let mut nonce = [0; 16];
+            self.jitter.fill(&mut nonce);
+            group.fabric.ask(nonce, now + every);
             let address = |(h, l): (&crate::model::settings::Havip, &crate::reconcile::HavipReconciler)| {
                 l.address.ip.filter(|_| l.address.wanted).map(|ip| (Tag::havip(&h.id), ip))
             };
@@ -52,7 +50,7 @@ impl Core {
                 key: self.config.heartbeat.send_key,
                 sender: self.peers.me(),
                 receiver: Tag::NONE,
-                nonce: group.fabric.nonce,
+                nonce,
                 havip,
                 node: Tag::NONE,
             };
@@ -69,10 +67,9 @@ impl Core {
         let Some(node) = self.peers.by_tag(probe.node) else { return };
         self.each_group(now, actions, |group, step| {
             let known = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if !known || group.fabric.nonce != probe.nonce {
+            if !known || !group.fabric.note_answer(probe.nonce, node, step.now) {
                 return;
             }
-            group.fabric.answered = Some((node, step.now));
             let settings = group.settings(step);
             group.superseded.still_served(step, settings);
         });

@@ -287,8 +287,7 @@ impl Core {
         let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
         self.each_group(now, actions, |group, step| {
             let here = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if here && group.role().has_leadership() && group.fabric.arrived != Some(group.epochs.ours()) {
-                group.fabric.arrived = Some(group.epochs.ours());
+            if here && group.role().has_leadership() && group.fabric.note_arrival(group.epochs.ours()) {
                 group.step_done(step, format!("first packet here: the fabric probe of {from}"));
             }
         });

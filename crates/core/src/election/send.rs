@@ -149,7 +149,7 @@ impl Core {
         let group = &mut self.groups[i];
         group.lease.requested_since()?;
         let usual = group.pace(&self.config, self.digest).lease;
-        let lease = group.leave.keep_for.map_or(usual, |long| long.max(usual));
+        let lease = group.leave.keeps_for().map_or(usual, |long| long.max(usual));
         group.lease.state(now, lease);
         Some(lease)
     }
@@ -273,10 +273,10 @@ impl Core {
 
     /// Says good-bye once every group has left: for good, or until the next start.
     pub(super) fn exit_when_left(&mut self, now: Instant, actions: &mut Actions) {
-        if !self.stopping || self.exited || !self.groups.iter().all(|g| g.leave.done) {
+        if !self.stopping || self.exited || !self.groups.iter().all(|g| g.leave.is_done()) {
             return;
         }
-        let kept = self.groups.iter().filter_map(|g| g.leave.keep_for).max();
+        let kept = self.groups.iter().filter_map(|g| g.leave.keeps_for()).max();
         self.sender.leave(kept.map_or(Leaving::Gone, Leaving::Restarting));
         let peers: Vec<NodeIndex> = self.peers.iter().map(|p| p.node).collect();
         for node in peers {

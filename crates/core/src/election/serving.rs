@@ -74,7 +74,7 @@ impl Group {
     /// Runs the reconciler of every HAVIP with what the role wants now.
     pub(crate) fn serve(&mut self, step: &mut StepContext<'_>) {
         let nothing = self.membership(step).is_none_or(|m| m.witness);
-        if nothing || self.leave.done || self.leaves_address() {
+        if nothing || self.leave.is_done() || self.leaves_address() {
             return;
         }
         let settings = self.settings(step);
@@ -180,7 +180,7 @@ impl Group {
                 }
             }
             State::Claiming(term) | State::Active(term) => Desired::Serve(self.serve_how(step, term)),
-            State::Releasing(handover) => Desired::Keep { until: handover.until },
+            State::Releasing(handover) => Desired::Keep { until: handover.until() },
             State::Backup | State::Fault if self.may_resume_address(step) => Desired::Undecided,
             State::Backup | State::Fault => Desired::Nothing,
         }
@@ -205,10 +205,10 @@ impl Group {
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != step.config.local);
         let target = |n: NodeIndex| step.target_of(n).map(|t| t.id().to_owned());
         // Once active, whoever is read as holder is a wrong answer to be repaired, or the election's to judge.
-        let yield_to = if by_cloud && !term.planned && !self.decided(step) && self.role() == Role::Claiming {
+        let yield_to = if by_cloud && !term.is_planned() && !self.decided(step) && self.role() == Role::Claiming {
             let before = |n| rank::configured_before(step, settings, n, step.config.local);
             let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
-            ids.filter(|id| !term.displaces.contains(id)).collect()
+            ids.filter(|id| !term.displaces().contains(id)).collect()
         } else {
             vec![]
         };
@@ -225,7 +225,7 @@ impl Group {
         } else {
             vec![]
         };
-        leave_bound.retain(|id| !term.displaces.contains(id));
+        leave_bound.retain(|id| !term.displaces().contains(id));
         let audit = if alone { Duration::from_secs(1) } else { step.config.cloud.audit_interval };
         Serve {
             epoch: self.epochs.ours(),
@@ -234,7 +234,7 @@ impl Group {
             announce: !alone || self.role() == Role::Claiming || self.holds_by_record(step),
             announce_within: self.announces_alone(step, alone).then_some(JUST_READ),
             // Without an announcement no patience moves the master.
-            planned: term.planned && self.local(step) == Local::Serve,
+            planned: term.is_planned() && self.local(step) == Local::Serve,
             yield_to,
             hands_off,
             leave_bound,

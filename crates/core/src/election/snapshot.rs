@@ -54,7 +54,7 @@ impl Core {
             if g.role().has_leadership() { Some(self.config.local) } else { owner.map(|(node, _)| node) }.map(name);
         let members = self.members_snapshot(g, now);
         let able = |m: &&MemberSnapshot| m.unfit.is_none() && active.as_ref() != Some(&m.node);
-        let waiting = Some(&g.candidacy.waiting).filter(|_| g.role() != Role::Active);
+        let waiting = Some(g.candidacy.waiting()).filter(|_| g.role() != Role::Active);
         let member = settings.member(self.config.local).is_some();
         let configured = settings.member(self.config.local).map_or(0, |m| i32::from(m.priority));
         let right = self.leadership_of(g, now).filter(|_| g.role().has_leadership());
@@ -120,8 +120,8 @@ impl Core {
             max_moves: settings.max_moves,
             budget_ms: g.moves.budget_back(now, settings).map(|at| ms(at, now)),
             trace: self.trace_snapshot(g, now),
-            fabric: g.fabric.answered.map(|(n, _)| name(n)),
-            fabric_ms: g.fabric.answered.map(|(_, at)| ms(now, at)),
+            fabric: g.fabric.answered().map(|(n, _)| name(n)),
+            fabric_ms: g.fabric.answered().map(|(_, at)| ms(now, at)),
             havips: settings.havips.iter().zip(&g.reconcilers).map(|(h, l)| havip_snapshot(h, l, now)).collect(),
         }
     }

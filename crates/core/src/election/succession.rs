@@ -96,7 +96,7 @@ impl Core {
     fn unfit_here(&self, g: &Group, witness: bool, now: Instant) -> Option<Unfit> {
         match &g.eligibility.fault {
             _ if witness => Some(Unfit::Witness),
-            _ if self.stopping || g.leave.done => Some(Unfit::Leaving),
+            _ if self.stopping || g.leave.is_done() => Some(Unfit::Leaving),
             _ if g.is_drained() => Some(Unfit::Drained),
             Some((Cause::ConfigMismatch, _)) => Some(Unfit::OtherConfiguration),
             Some((Cause::CheckFailed, _)) => Some(Unfit::CheckFailed),

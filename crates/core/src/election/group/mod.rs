@@ -139,7 +139,7 @@ impl Group {
             gate: Gate::default(),
             reads: Reads::default(),
             eligibility: Eligibility::default(),
-            candidacy: Candidacy { again_at: now, ..Candidacy::default() },
+            candidacy: Candidacy::new(now),
             failed_move: None,
             adoption: Adoption::read(kept.adopted),
             timeline: Timeline::default(),
@@ -309,7 +309,7 @@ impl Group {
         // A claim that follows at once begins with nothing of this one, least of all its end.
         self.reconcilers.iter_mut().for_each(HavipReconciler::close);
         self.relinquish(step);
-        self.candidacy.vacant_since = None;
+        self.candidacy.not_vacant();
         // Whoever lost leadership must prove itself for `preempt-delay` again before it asks for it back.
         self.eligibility.since = None;
         let to = if to == Role::Fault { State::Fault } else { State::Backup };
@@ -334,7 +334,9 @@ impl Group {
         *step.changed = true;
         self.step_done(step, format!("{to} ({cause})"));
         let timeline = self.timeline.decided(to, step.now);
-        self.candidacy.fetch_until = self.candidacy.fetch_until.filter(|_| to == Role::Backup);
+        if to != Role::Backup {
+            self.candidacy.end_fetch();
+        }
         let (group, epoch, at) = (self.index, self.epochs.ours(), step.now);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(step);
@@ -355,14 +357,14 @@ impl Group {
     /// Runs the hooks if the state that they know has changed.
     pub(crate) fn notify(&mut self, step: &mut StepContext<'_>) {
         let state = match self.role() {
-            _ if self.leave.done => NotifyState::Stop,
+            _ if self.leave.is_done() => NotifyState::Stop,
             Role::Active => NotifyState::Master,
             Role::Fault => NotifyState::Fault,
             Role::Backup | Role::Claiming | Role::Releasing => NotifyState::Backup,
         };
         // keepalived's MASTER lasts until the other one serves.
         let between =
-            matches!(self.role(), Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.leave.done;
+            matches!(self.role(), Role::Claiming | Role::Releasing) && self.notified.is_some() && !self.leave.is_done();
         let nothing = self.settings(step).observe || self.membership(step).is_none_or(|m| m.witness);
         if between || nothing || self.notified == Some(state) {
             return;

@@ -61,31 +61,101 @@ impl State {
     pub(crate) fn handover(&self) -> Option<&Handover> {
         if let Self::Releasing(handover) = self { Some(handover) } else { None }
     }
+
+    /// See [`Self::handover`].
+    pub(crate) fn handover_mut(&mut self) -> Option<&mut Handover> {
+        if let Self::Releasing(handover) = self { Some(handover) } else { None }
+    }
 }
 
 /// A period of leadership: it begins with the claim, and ends with the role.
 #[derive(Debug, Default)]
 pub(crate) struct Term {
     /// Leadership came by a handover: the old holder still serves.
-    pub(crate) planned: bool,
+    planned: bool,
     /// The holders that the claim displaces, where the cloud's record counts.
-    pub(crate) displaces: Vec<String>,
+    displaces: Vec<String>,
     /// Neither peers nor cloud answer, since then.
-    pub(crate) isolated_since: Option<Instant>,
+    isolated_since: Option<Instant>,
     /// Since when there is a higher epoch without an owner.
-    pub(crate) outnumbered: Option<Instant>,
+    outnumbered: Option<Instant>,
     /// Such an epoch is no reason to take another number before.
-    pub(crate) renumbers_from: Instant,
+    renumbers_from: Instant,
     /// No planned move before: the last one failed.
-    pub(crate) retry_at: Instant,
+    moves_from: Instant,
     /// An operator ordered a switchover to this node; a write of ours is waited for.
-    pub(crate) ordered: Option<NodeIndex>,
+    ordered: Option<NodeIndex>,
     alarmed: Option<Instant>,
 }
 
 impl Term {
     pub(crate) fn new(planned: bool, displaces: Vec<String>) -> Self {
         Self { planned, displaces, ..Self::default() }
+    }
+
+    /// Whether leadership came by a handover: the old holder still serves.
+    pub(crate) fn is_planned(&self) -> bool {
+        self.planned
+    }
+
+    /// The holders that the claim displaces, where the cloud's record counts.
+    pub(crate) fn displaces(&self) -> &[String] {
+        &self.displaces
+    }
+
+    /// Of these holders nothing is displaced any more: they are back.
+    pub(crate) fn no_longer_displaces(&mut self, back: &[String]) {
+        self.displaces.retain(|id| !back.contains(id));
+    }
+
+    /// Whether neither peers nor cloud answer.
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.isolated_since.is_some()
+    }
+
+    /// Notes whether neither peers nor cloud answer.
+    pub(crate) fn note_isolation(&mut self, now: Instant, isolated: bool) {
+        self.isolated_since = isolated.then_some(self.isolated_since.unwrap_or(now));
+    }
+
+    /// There is a higher epoch without an owner. Since when that is so.
+    pub(crate) fn outnumbered(&mut self, now: Instant) -> Instant {
+        *self.outnumbered.get_or_insert(now)
+    }
+
+    /// There is none.
+    pub(crate) fn not_outnumbered(&mut self) {
+        self.outnumbered = None;
+    }
+
+    /// Such an epoch is no reason to take another number before.
+    pub(crate) fn renumbers_from(&self) -> Instant {
+        self.renumbers_from
+    }
+
+    /// This term has another number, and takes no other before `from`.
+    pub(crate) fn renumbered(&mut self, from: Instant) {
+        (self.outnumbered, self.renumbers_from) = (None, from);
+    }
+
+    /// A planned move failed: no other before `at`.
+    pub(crate) fn no_move_before(&mut self, at: Instant) {
+        self.moves_from = at;
+    }
+
+    /// When a planned move may be made again, after one that failed.
+    pub(crate) fn moves_from(&self) -> Instant {
+        self.moves_from
+    }
+
+    /// An operator ordered a switchover, for which a write of ours is waited for.
+    pub(crate) fn order(&mut self, to: NodeIndex) {
+        self.ordered = Some(to);
+    }
+
+    /// The switchover that was ordered: it is carried out, or given up.
+    pub(crate) fn take_order(&mut self) -> Option<NodeIndex> {
+        self.ordered.take()
     }
 
     /// Says, now and then, that something is amiss though this node stays active.
@@ -100,10 +170,10 @@ impl Term {
 /// A planned move away from here.
 #[derive(Debug, Clone)]
 pub(crate) struct Handover {
-    pub(crate) began: Instant,
+    began: Instant,
     /// Leadership goes back at the latest then; and if it goes back, it has to be here by then.
-    pub(crate) until: Instant,
-    pub(crate) stage: Stage,
+    until: Instant,
+    stage: Stage,
 }
 
 /// How far a planned move is.
@@ -126,6 +196,30 @@ pub(crate) enum Stage {
 }
 
 impl Handover {
+    /// Leadership is offered to `to`, which has to claim by `claim_by`, and to serve by `until`.
+    pub(crate) fn offer(now: Instant, to: NodeIndex, claim_by: Instant, until: Instant) -> Self {
+        Self { began: now, until, stage: Stage::Offered { to, claim_by } }
+    }
+
+    /// The move failed: leadership comes back, by `until`.
+    pub(crate) fn take_back(&mut self, until: Instant, why: String, displaces: Vec<String>) {
+        self.until = until;
+        self.stage = Stage::TakingBack { why, displaces };
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Leadership goes back at the latest then; and if it goes back, it has to be here by then.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(crate) fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
     /// Who is to have leadership, unless it comes back.
     pub(crate) fn successor(&self) -> Option<NodeIndex> {
         match self.stage {

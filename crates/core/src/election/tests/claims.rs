@@ -46,7 +46,7 @@ fn a_read_right_before_the_silence_delays_no_claim() {
 fn three_nodes_elect_by_majority_and_replace_a_dead_holder() {
     let mut pair = Pair::new(3, Arbiter::Majority);
     pair.run(Duration::from_secs(33));
-    assert_eq!(pair.role(0), Role::Active, "{:?}", pair.core(0).groups[0].candidacy.waiting.text);
+    assert_eq!(pair.role(0), Role::Active, "{:?}", pair.core(0).groups[0].candidacy.waiting().text);
     pair.kill(0);
     pair.run(Duration::from_secs(4));
     assert_eq!((pair.role(1), pair.role(2)), (Role::Active, Role::Backup));

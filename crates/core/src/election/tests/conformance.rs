@@ -101,7 +101,7 @@ fn a_group_that_a_live_member_has_not_told_of_is_not_vacant() {
     pair.give(1, Event::TimerExpired);
     pair.run(DEAD_TIME - INTERVAL * 2);
     assert!(!pair.became(since, 1, Role::Claiming), "{}", pair.story());
-    let why = &pair.core(1).groups[0].candidacy.waiting.text;
+    let why = &pair.core(1).groups[0].candidacy.waiting().text;
     assert!(why.contains("has not said anything of this group yet"), "{why}");
 }
 

@@ -247,7 +247,7 @@ fn a_claimant_that_is_refused_uses_up_few_epochs() {
     // Once it hears the holder again it is as quick as any other.
     pair.partition(0, 1, false);
     pair.run(SEC * 2);
-    assert_eq!(pair.core(1).groups[0].candidacy.refusals, 0);
+    assert_eq!(pair.core(1).groups[0].candidacy.refusals(), 0);
     pair.kill(0);
     pair.run(SEC * 2);
     assert_eq!(pair.role(1), Role::Active, "{}", pair.story());

@@ -59,7 +59,7 @@ fn a_request_for_leadership_does_not_outlive_its_time() {
     pair.run(Duration::from_millis(300));
     pair.partition(0, 1, false);
     pair.run(Duration::from_millis(50));
-    let until = pair.core(1).groups[0].candidacy.fetch_until;
+    let until = pair.core(1).groups[0].candidacy.fetch_until();
     pair.run(Duration::from_secs(5));
     assert!(until.is_none_or(|u| u < pair.now), "{until:?}");
     assert_eq!(pair.moves(), usize::from(pair.role(1) == Role::Active));

@@ -46,7 +46,7 @@ fn nobody_claims_before_keepalived_has_said_anything() {
     pair.run(Duration::from_secs(60));
     assert_eq!(roles(&pair), (Role::Backup, Role::Backup));
     assert!(pair.bound.is_empty());
-    assert!(pair.core(0).groups[0].candidacy.waiting.text.contains("has not told its state of web"));
+    assert!(pair.core(0).groups[0].candidacy.waiting().text.contains("has not told its state of web"));
 }
 
 #[test]
@@ -103,9 +103,9 @@ fn a_split_of_vrrp_is_no_tug_of_war_and_ends_with_its_winner() {
         assert_eq!(roles(&pair), (Role::Backup, Role::Active));
         assert_eq!(pair.moves(), 1, "{}", changes(&pair));
         assert!(
-            pair.core(0).groups[0].candidacy.waiting.text.contains("b is active"),
+            pair.core(0).groups[0].candidacy.waiting().text.contains("b is active"),
             "{}",
-            pair.core(0).groups[0].candidacy.waiting.text
+            pair.core(0).groups[0].candidacy.waiting().text
         );
         elect(&mut pair, 1 - winner, State::Backup);
         pair.run(Duration::from_secs(2));

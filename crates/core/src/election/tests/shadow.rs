@@ -48,7 +48,7 @@ fn disagreements_are_reported_with_their_times_and_nothing_is_touched() {
     // It elects on: the other takes over, and would have claimed.
     pair.kill(0);
     pair.run(Duration::from_secs(5));
-    assert_eq!(pair.role(1), Role::Active, "{}", pair.core(1).groups[0].candidacy.waiting.text);
+    assert_eq!(pair.role(1), Role::Active, "{}", pair.core(1).groups[0].candidacy.waiting().text);
     assert_eq!(reports(&pair, 1).pop().expect("differs").1, "this election has b, the cloud has i-a for havip-1");
     let touching = pair.log.iter().find(|(_, _, a)| {
         matches!(
