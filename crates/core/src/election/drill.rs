@@ -54,7 +54,7 @@ impl Core {
             let due = trace.ask(now);
             self.timers.wake(trace.next());
             let Some(nonce) = due else { continue };
-            let known = settings.havips.iter().zip(&group.reconcilers);
+            let known = settings.havips.iter().zip(group.reconcilers.iter());
             let Some((havip, ip)) =
                 known.filter(|(_, l)| l.address.wanted).find_map(|(h, l)| Some((Tag::havip(&h.id), l.address.ip?)))
             else {

@@ -333,7 +333,7 @@ impl Group {
         if settings.observe {
             return;
         }
-        for (i, l) in self.reconcilers.iter_mut().enumerate() {
+        for (i, l) in self.reconcilers.each().enumerate() {
             let place = crate::reconcile::Place { group: self.index, havip: crate::model::ids::HavipIndex(i) };
             l.address.leave(&mut step.context(), place, keep_for);
         }

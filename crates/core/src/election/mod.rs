@@ -205,8 +205,7 @@ impl Core {
             Event::SendingChanged { to, refused } => self.sending_changed(now, to, refused),
             Event::LinkChanged { group, havip, up, missing } => {
                 if let Some(l) = self.loop_mut(group, havip) {
-                    l.link_up = up;
-                    l.link_missing = missing;
+                    l.link_changed(up, missing);
                 }
             }
             Event::HostChecked { differs } => {
@@ -330,7 +329,7 @@ impl Core {
     }
 
     fn loop_mut(&mut self, group: GroupIndex, havip: HavipIndex) -> Option<&mut crate::reconcile::HavipReconciler> {
-        self.groups.get_mut(group.0)?.reconcilers.get_mut(havip.0)
+        self.groups.get_mut(group.0)?.reconcilers.each().nth(havip.0)
     }
 
     /// Evaluates the groups that are concerned until nothing changes, then tells the peers what did.
@@ -428,12 +427,12 @@ impl Core {
             let expected = match &result {
                 OperationResult::Havip(r) => {
                     let cx = &mut step.context();
-                    group.reconcilers.iter_mut().any(|l| l.read_ended(cx, op, r.clone()))
+                    group.reconcilers.each().any(|l| l.read_ended(cx, op, r.clone()))
                 }
                 OperationResult::Written(r) => {
                     let patience = group.patience(step);
                     let cx = &mut step.context();
-                    group.reconcilers.iter_mut().any(|l| l.written(cx, op, r.clone(), patience))
+                    group.reconcilers.each().any(|l| l.written(cx, op, r.clone(), patience))
                 }
                 OperationResult::Instance(r) => group.instance_read(op, r.as_ref().ok().copied()),
             };

@@ -45,7 +45,9 @@ impl Core {
             let address = |(h, l): (&crate::model::settings::Havip, &crate::reconcile::HavipReconciler)| {
                 l.address.ip.filter(|_| l.address.wanted).map(|ip| (Tag::havip(&h.id), ip))
             };
-            let Some((havip, ip)) = settings.havips.iter().zip(&group.reconcilers).find_map(address) else { continue };
+            let Some((havip, ip)) = settings.havips.iter().zip(group.reconcilers.iter()).find_map(address) else {
+                continue;
+            };
             let probe = Probe {
                 key: self.config.heartbeat.send_key,
                 sender: self.peers.me(),

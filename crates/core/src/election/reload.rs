@@ -6,9 +6,8 @@ use super::group::Group;
 use super::peer::Peer;
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, HavipIndex};
-use crate::model::settings::{Config, Group as Settings, Interface};
+use crate::model::settings::{Config, Group as Settings};
 use crate::model::time::Instant;
-use crate::reconcile::HavipReconciler;
 use crate::wire::auth::KeyRing;
 use crate::wire::session::suspicion;
 use std::collections::BTreeSet;
@@ -160,16 +159,5 @@ fn adopt(now: Instant, group: &mut Group, was: &Settings, is: &Settings, announc
     if (was.arbiter, &was.vrrp) != (is.arbiter, &is.vrrp) {
         group.vrrp = Vrrp::default();
     }
-    let mut reconcilers: Vec<Option<HavipReconciler>> =
-        std::mem::take(&mut group.reconcilers).into_iter().map(Some).collect();
-    for havip in &is.havips {
-        let known = was.havips.iter().position(|h| h.id == havip.id).and_then(|at| reconcilers[at].take());
-        let address = havip.address.or_else(|| group.known.address(&havip.id));
-        let mut l = known.unwrap_or_else(|| HavipReconciler::new(address, havip.interface != Interface::None));
-        let (ip, wanted) = (havip.address.or(l.address.ip), havip.interface != Interface::None);
-        if (l.address.ip, l.address.wanted) != (ip, wanted) {
-            l.address.replace(now, ip, wanted, announce_count);
-        }
-        group.reconcilers.push(l);
-    }
+    group.reconcilers.reload(now, &was.havips, &is.havips, &group.known, announce_count);
 }

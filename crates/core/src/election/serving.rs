@@ -84,8 +84,7 @@ impl Group {
         self.note_term(step);
         let (read_every, read_class) = self.read_rate(step);
         let patience = self.patience(step);
-        let mut reconcilers = std::mem::take(&mut self.reconcilers);
-        for (i, l) in reconcilers.iter_mut().enumerate() {
+        for (i, l) in self.reconcilers.each().enumerate() {
             let havip = &settings.havips[i];
             let scope = Scope {
                 place: Place { group: self.index, havip: HavipIndex(i) },
@@ -99,14 +98,13 @@ impl Group {
             };
             l.step(&mut step.context(), scope, &desired);
         }
-        self.reconcilers = reconcilers;
         self.remember(step, &members);
     }
 
     /// Keeps addresses and the fact that a member was once holder.
     fn remember(&mut self, step: &mut StepContext<'_>, members: &[&str]) {
         let settings = self.settings(step);
-        for (havip, l) in settings.havips.iter().zip(&self.reconcilers) {
+        for (havip, l) in settings.havips.iter().zip(self.reconcilers.iter()) {
             *step.persist |= l.address.ip.is_some_and(|ip| self.known.note_address(&havip.id, ip));
             let ours = l.holder().is_some_and(|h| members.contains(&h));
             *step.persist |= ours && self.known.note_held(&havip.id);

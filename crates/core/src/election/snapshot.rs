@@ -122,7 +122,7 @@ impl Core {
             trace: self.trace_snapshot(g, now),
             fabric: g.fabric.answered().map(|(n, _)| name(n)),
             fabric_ms: g.fabric.answered().map(|(_, at)| ms(now, at)),
-            havips: settings.havips.iter().zip(&g.reconcilers).map(|(h, l)| havip_snapshot(h, l, now)).collect(),
+            havips: settings.havips.iter().zip(g.reconcilers.iter()).map(|(h, l)| havip_snapshot(h, l, now)).collect(),
         }
     }
 

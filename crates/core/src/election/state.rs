@@ -25,9 +25,7 @@ impl Core {
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {
             let kept = found.groups.get(settings.name.as_str()).cloned().unwrap_or_default();
             group.take_in(now, kept);
-            for (havip, l) in settings.havips.iter().zip(&mut group.reconcilers) {
-                l.address.ip = l.address.ip.or_else(|| group.known.address(&havip.id));
-            }
+            group.reconcilers.found(&settings.havips, &group.known);
         }
         // Its grants are not taken over: this voter may have given others since, and waits as one that lost them.
         self.persisted.groups = found.groups;

@@ -66,7 +66,7 @@ impl Group {
 
     /// A write of ours has left this host. False when it is not ours.
     pub(crate) fn note_sent(&mut self, step: &mut StepContext<'_>, op: OperationId, at: Instant) -> bool {
-        let Some((kind, targets)) = self.reconcilers.iter_mut().find_map(|l| l.write_sent(op)) else { return false };
+        let Some((kind, targets)) = self.reconcilers.each().find_map(|l| l.write_sent(op)) else { return false };
         if self.role().has_leadership() {
             self.step_done_at(step, at, format!("{} sent", write_of(kind, &targets)));
         }

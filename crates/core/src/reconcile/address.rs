@@ -67,6 +67,11 @@ impl Address {
         self.ip.filter(|_| self.wanted && maybe_there)
     }
 
+    /// Takes `ip` for the address, unless one is known already.
+    pub(crate) fn learn(&mut self, ip: Option<Ipv4Addr>) {
+        self.ip = self.ip.or(ip);
+    }
+
     /// A reload made it another address, or no address of this host: nothing that was known of it holds any more. Who
     /// has leadership announces the new one `announcements` times.
     pub(crate) fn replace(&mut self, now: Instant, ip: Option<Ipv4Addr>, wanted: bool, announcements: u32) {

@@ -59,7 +59,7 @@ pub struct HavipReconciler {
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: Repairs,
     /// A repair against a target that is no member's has begun, and the group has not counted it yet.
-    pub(crate) contested: bool,
+    pub(super) contested: bool,
     pub(super) contest: Contest,
     pub(super) reading: Option<Reading>,
     /// After a read that failed: when it did, and how long the next one is to wait.
@@ -117,6 +117,16 @@ impl HavipReconciler {
     /// A reconciler that knows nothing yet but, perhaps, the address.
     pub(crate) fn new(address: Option<std::net::Ipv4Addr>, wanted: bool) -> Self {
         Self { address: Address::new(address, wanted), link_up: true, ..Self::default() }
+    }
+
+    /// Whether the interface can be used, and why there is none, where that is known.
+    pub(crate) fn link_changed(&mut self, up: bool, missing: Option<String>) {
+        (self.link_up, self.link_missing) = (up, missing);
+    }
+
+    /// Whether a repair against a target that is no member's has begun. It is told once.
+    pub(crate) fn take_contested(&mut self) -> bool {
+        std::mem::take(&mut self.contested)
     }
 
     /// What became of the desired so far.

@@ -18,6 +18,7 @@ pub(crate) mod moves;
 pub(crate) mod preemption;
 pub(crate) mod reach;
 pub(crate) mod reads;
+pub(crate) mod reconcilers;
 pub(crate) mod state;
 pub(crate) mod timeline;
 pub(crate) mod waiting;
@@ -31,7 +32,7 @@ use crate::health::Health;
 use crate::model::action::{Action, Notification, NotifyState, PersistedGroup, Transition};
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Group as Settings, Interface, Member};
+use crate::model::settings::{Group as Settings, Member};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::reconcile::{HavipReconciler, Outcome};
@@ -50,6 +51,7 @@ use moves::Moves;
 use preemption::Preemption;
 use reach::Reach;
 use reads::Reads;
+use reconcilers::Reconcilers;
 use state::State;
 use timeline::Timeline;
 
@@ -73,7 +75,7 @@ pub(crate) struct Group {
     pub(crate) health: Health,
     /// Which checks stand in the way, in words.
     pub(crate) health_detail: String,
-    pub(crate) reconcilers: Vec<HavipReconciler>,
+    pub(crate) reconcilers: Reconcilers,
     pub(crate) voter: Voter,
     pub(crate) lease: Lease,
     pub(crate) superseded: Superseded,
@@ -106,10 +108,6 @@ impl Group {
         voter: Voter,
     ) -> Self {
         let known = KnownHavips::read(kept.once_held, kept.addresses);
-        let make = |h: &crate::model::settings::Havip| {
-            let address = h.address.or_else(|| known.address(&h.id));
-            HavipReconciler::new(address, h.interface != Interface::None)
-        };
         Self {
             index,
             tag: Tag::group(&settings.name),
@@ -120,7 +118,7 @@ impl Group {
             hears_active: false,
             hears_since: now,
             epochs: Epochs::after(kept.epoch_reserved),
-            reconcilers: settings.havips.iter().map(make).collect(),
+            reconcilers: Reconcilers::new(&settings.havips, &known),
             drain: Drain::read(kept.drained),
             maintenance: Maintenance::read(now, kept.maintenance, kept.maintenance_end),
             preemption: Preemption::read(kept.preemption_suspended),
@@ -188,7 +186,7 @@ impl Group {
         }
         let from = step.out.len();
         self.serve(step);
-        if self.reconcilers.iter_mut().any(|l| std::mem::take(&mut l.contested)) {
+        if self.reconcilers.take_contested() {
             // Taken away and back is as much of a move as one between members.
             self.moves.note_contest(step.now);
         }
@@ -307,7 +305,7 @@ impl Group {
             step.out.push(Action::CancelWrites { group: self.index });
         }
         // A claim that follows at once begins with nothing of this one, least of all its end.
-        self.reconcilers.iter_mut().for_each(HavipReconciler::close);
+        self.reconcilers.close();
         self.relinquish(step);
         self.candidacy.not_vacant();
         // Whoever lost leadership must prove itself for `preempt-delay` again before it asks for it back.
