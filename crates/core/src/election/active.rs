@@ -174,7 +174,7 @@ impl Group {
         let over = self.moves.over_budget(step.now, settings);
         if self.is_drained() {
             self.hand_over_if_possible(step, Cause::Drained, "drained by an operator");
-        } else if let Some((cause, text)) = self.eligibility.fault.clone() {
+        } else if let Some((cause, text)) = self.eligibility.fault().cloned() {
             if cause == Cause::AddressFailed {
                 // Who has no address serves nobody: like a dead holder it is replaced whatever the budget says.
                 self.hand_over_if_possible(step, cause, &text);
@@ -220,7 +220,7 @@ impl Group {
     /// Whether our entry asks the active node to hand over to us.
     pub(crate) fn wants(&self, step: &mut StepContext<'_>) -> bool {
         let settings = self.settings(step);
-        let (Role::Backup, true, Some(since)) = (self.role(), settings.preempt, self.eligibility.since) else {
+        let (Role::Backup, true, Some(since)) = (self.role(), settings.preempt, self.eligibility.since()) else {
             return false;
         };
         self.goes_before_active(step) && self.may_be_active(step) && step.due(since + settings.preempt_delay)
@@ -240,13 +240,13 @@ impl Group {
 
     /// Whether our entry says that this node could be active.
     pub(crate) fn may_be_active(&self, step: &StepContext<'_>) -> bool {
-        self.eligibility.fault.is_none()
+        self.eligibility.fault().is_none()
             && self.membership(step).is_some_and(|m| !m.witness)
             && !self.is_drained()
             && !self.health.undecided
             && !step.stopping
             && !self.leave.is_done()
-            && self.superseded.held.is_none()
+            && self.superseded.held().is_none()
             && (self.role().has_leadership() || self.backoff.address_is_over(step.now))
             && self.claims_from(step) <= step.now
             && self.vrrp_allows(step)
@@ -260,7 +260,7 @@ impl Group {
             let deadline = step.now + step.config.cloud.request_timeout;
             step.out.push(Action::ReadInstance { op, instance, deadline });
         }
-        let unknown = self.superseded.held.as_ref().filter(|held| held.node.is_none()).map(|held| held.by.clone());
+        let unknown = self.superseded.held().filter(|held| held.node.is_none()).map(|held| held.by.clone());
         if let Some(by) = unknown {
             // Its own word may have told since whose instance that is.
             let node = self.member_with(step, &by);

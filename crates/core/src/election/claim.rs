@@ -115,7 +115,7 @@ impl Group {
                 "this host was paused, or a part of this daemon stood still; nothing is claimed for one dead time";
             return Some(Waiting::until(from, text));
         }
-        let held = self.superseded.held.as_ref()?;
+        let held = self.superseded.held()?;
         if let Some((_, why)) = held.node.and_then(|n| step.peers.of(n)).and_then(|p| p.unheard(step.now)) {
             let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
             return Some(Waiting::until(held.until, text));
@@ -129,7 +129,7 @@ impl Group {
     /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
     fn until_it_preempts(&self, step: &StepContext<'_>) -> Option<Instant> {
         let settings = self.settings(step);
-        let since = self.eligibility.since.filter(|_| settings.preempt && !self.arbiter(step).is_external())?;
+        let since = self.eligibility.since().filter(|_| settings.preempt && !self.arbiter(step).is_external())?;
         self.goes_before_active(step).then_some(since + settings.preempt_delay).filter(|at| *at > step.now)
     }
 

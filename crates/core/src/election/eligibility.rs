@@ -16,11 +16,10 @@ impl Group {
     pub(crate) fn judge_eligibility(&mut self, step: &mut StepContext<'_>) {
         self.judge_addresses(step);
         let fault = self.fault(step);
-        self.eligibility.fault = fault;
-        // `preempt-delay` counts from when nothing at all stood in the way.
-        self.eligibility.since =
-            if self.may_be_active(step) { self.eligibility.since.or(Some(step.now)) } else { None };
-        match (&self.eligibility.fault, self.role()) {
+        self.eligibility.judge(fault);
+        let able = self.may_be_active(step);
+        self.eligibility.note(step.now, able);
+        match (self.eligibility.fault(), self.role()) {
             (Some((cause, text)), Role::Backup) => {
                 let (cause, text) = (*cause, text.clone());
                 self.become_role(step, State::Fault, cause, text, None);

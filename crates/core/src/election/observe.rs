@@ -15,11 +15,11 @@ impl Group {
     /// Compares this election with the cloud's record, and records where they begin or cease to differ.
     pub(crate) fn compare_with_cloud(&mut self, step: &mut StepContext<'_>) {
         if !self.settings(step).observe {
-            self.observed.differs = None;
+            self.observed.note(step.now, None);
             return;
         }
         let Some(now) = self.difference(step) else { return };
-        let was = self.observed.differs.as_ref();
+        let was = self.observed.differs();
         if was.map(|(difference, _)| difference) == now.as_ref() {
             return;
         }
@@ -31,7 +31,7 @@ impl Group {
             ),
             (None, None) => return,
         };
-        self.observed.differs = now.map(|difference| (difference, step.now));
+        self.observed.note(step.now, now);
         let (at, group, role, epoch) = (step.now, self.index, self.role(), self.epochs.ours());
         let (from, to, peer, timeline) = (role, role, None, vec![]);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));

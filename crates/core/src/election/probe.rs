@@ -32,7 +32,7 @@ impl Core {
                 group.fabric.rest(now);
                 continue;
             }
-            let watchful = group.superseded.held.is_some() || now.since(group.moved_at) < WATCHFUL;
+            let watchful = group.superseded.held().is_some() || now.since(group.moved_at) < WATCHFUL;
             if let Some(until) = group.fabric.rests_until(now, watchful) {
                 self.timers.wake(until);
                 continue;

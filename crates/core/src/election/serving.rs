@@ -133,7 +133,7 @@ impl Group {
 
     /// How often to look at the cloud without having leadership, and what depends on it.
     fn read_rate(&self, step: &mut StepContext<'_>) -> (Duration, CallClass) {
-        if matches!(self.eligibility.fault, Some((Cause::HavipMissing | Cause::Denied, _))) {
+        if matches!(self.eligibility.fault(), Some((Cause::HavipMissing | Cause::Denied, _))) {
             // Nobody may be able to take over until the cloud's answer is another one.
             return (LOOK_IN_FAULT.min(step.config.cloud.audit_interval), CallClass::Background);
         }
@@ -187,8 +187,8 @@ impl Group {
     /// After a start: an address that the last run left is not touched while we may be about to resume.
     fn may_resume_address(&self, step: &mut StepContext<'_>) -> bool {
         let settings = self.settings(step);
-        let fresh = self.cause == Cause::Started
-            || self.eligibility.fault.as_ref().is_some_and(|(c, _)| *c == Cause::NoIdentity);
+        let fresh =
+            self.cause == Cause::Started || self.eligibility.fault().is_some_and(|(c, _)| *c == Cause::NoIdentity);
         let owned = step.peers.iter().any(|p| p.owns(self.tag, step.now).is_some());
         fresh && !owned && self.vrrp_open(step) && !step.due(step.started + settings.keep_for)
     }

@@ -103,7 +103,7 @@ impl Core {
                 }
             }),
             observe: settings.observe,
-            differs: g.observed.differs.as_ref().map(|(d, since)| DifferenceSnapshot {
+            differs: g.observed.differs().map(|(d, since)| DifferenceSnapshot {
                 havip: settings.havips[d.havip].id.to_string(),
                 elected: d.elected.map(name),
                 holder: d.holder.clone(),

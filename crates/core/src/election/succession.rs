@@ -94,7 +94,7 @@ impl Core {
     }
 
     fn unfit_here(&self, g: &Group, witness: bool, now: Instant) -> Option<Unfit> {
-        match &g.eligibility.fault {
+        match g.eligibility.fault() {
             _ if witness => Some(Unfit::Witness),
             _ if self.stopping || g.leave.is_done() => Some(Unfit::Leaving),
             _ if g.is_drained() => Some(Unfit::Drained),
@@ -104,7 +104,7 @@ impl Core {
             Some(_) if g.backoff.claim_until(now).is_some() => Some(Unfit::ClaimFailed),
             Some(_) => Some(Unfit::Fault),
             None if g.health.undecided && !g.role().has_leadership() => Some(Unfit::CheckUndecided),
-            None if g.eligibility.since.is_none() && !g.role().has_leadership() => Some(Unfit::NotYet),
+            None if g.eligibility.since().is_none() && !g.role().has_leadership() => Some(Unfit::NotYet),
             None => None,
         }
     }

@@ -44,7 +44,7 @@ impl Group {
                 self.superseded.hold_back(step, settings, i, holder, node);
                 self.superseded.until_heard_out();
                 let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
-                let until = self.superseded.held.as_ref().map(|h| h.until);
+                let until = self.superseded.held().map(|h| h.until);
                 return Verdict::Wait(Waiting { text, until });
             }
             // ⚠ A member whose instance only it itself can tell, and that has not told it, may be any holder that is not known: its
@@ -59,7 +59,7 @@ impl Group {
                     None => format!("{holder} has {id} and may be a node that has not said which instance it is"),
                 };
                 let text = format!("{who}; waiting for evidence, or for reclaim-wait");
-                let until = self.superseded.held.as_ref().map(|h| h.until);
+                let until = self.superseded.held().map(|h| h.until);
                 return Verdict::Wait(Waiting { text, until });
             }
             let guarded = match self.settings(step).havips[i].strangers {
@@ -156,7 +156,7 @@ impl Group {
 
     /// Whether a claim may come soon, so that the cloud's word should be at hand by then.
     pub(crate) fn claim_may_follow(&self, step: &StepContext<'_>) -> bool {
-        if self.superseded.held.is_some() {
+        if self.superseded.held().is_some() {
             return true;
         }
         let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());

@@ -59,7 +59,7 @@ pub(crate) struct HoldDown {
 #[derive(Debug, Default)]
 pub(crate) struct Superseded {
     against: BTreeMap<usize, Against>,
-    pub(crate) held: Option<HoldDown>,
+    held: Option<HoldDown>,
     /// How often the wait ran out without new evidence.
     waits: u32,
     /// The target that we held back for and do no more, and since when we had: what it has may be claimed.
@@ -67,6 +67,11 @@ pub(crate) struct Superseded {
 }
 
 impl Superseded {
+    /// Whom this node holds back for, while it does.
+    pub(crate) fn held(&self) -> Option<&HoldDown> {
+        self.held.as_ref()
+    }
+
     /// Active: whether this read of a HAVIP, with an earlier one of it, takes leadership away. Gives the holder.
     pub(crate) fn watch(
         &mut self,

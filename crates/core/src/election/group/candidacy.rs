@@ -104,12 +104,3 @@ impl Candidacy {
         self.refusals
     }
 }
-
-/// Whether this node could lead at all.
-#[derive(Debug, Default)]
-pub(crate) struct Eligibility {
-    /// Since when nothing at all has stood in the way.
-    pub(crate) since: Option<Instant>,
-    /// Cause and text of what does.
-    pub(crate) fault: Option<(crate::model::role::Cause, String)>,
-}

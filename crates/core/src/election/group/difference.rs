@@ -17,5 +17,17 @@ pub(crate) struct Difference {
 /// The difference that lasts, if one does, and since when.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
-    pub(crate) differs: Option<(Difference, Instant)>,
+    differs: Option<(Difference, Instant)>,
+}
+
+impl Observed {
+    /// The difference that lasts, and since when.
+    pub(crate) fn differs(&self) -> Option<&(Difference, Instant)> {
+        self.differs.as_ref()
+    }
+
+    /// What differs now, if anything does.
+    pub(crate) fn note(&mut self, now: Instant, difference: Option<Difference>) {
+        self.differs = difference.map(|difference| (difference, now));
+    }
 }

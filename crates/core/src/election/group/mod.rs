@@ -8,6 +8,7 @@ pub(crate) mod backoff;
 pub(crate) mod candidacy;
 pub(crate) mod difference;
 pub(crate) mod drain;
+pub(crate) mod eligibility;
 pub(crate) mod epochs;
 pub(crate) mod fabric;
 pub(crate) mod gate;
@@ -38,9 +39,10 @@ use crate::model::time::Instant;
 use crate::reconcile::{HavipReconciler, Outcome};
 use adoption::Adoption;
 use backoff::Backoff;
-use candidacy::{Candidacy, Eligibility};
+use candidacy::Candidacy;
 use difference::Observed;
 use drain::Drain;
+use eligibility::Eligibility;
 use epochs::Epochs;
 use fabric::Fabric;
 use gate::{Gate, Loss};
@@ -271,7 +273,7 @@ impl Group {
             return;
         }
         step.wake(self.leadership_until(step));
-        if let Some((cause, text)) = self.eligibility.fault.clone()
+        if let Some((cause, text)) = self.eligibility.fault().cloned()
             && !matches!(cause, Cause::CheckFailed | Cause::AddressFailed)
         {
             self.lose(step, Role::Fault, cause, text, None);
@@ -308,8 +310,7 @@ impl Group {
         self.reconcilers.close();
         self.relinquish(step);
         self.candidacy.not_vacant();
-        // Whoever lost leadership must prove itself for `preempt-delay` again before it asks for it back.
-        self.eligibility.since = None;
+        self.eligibility.begin_again();
         let to = if to == Role::Fault { State::Fault } else { State::Backup };
         self.become_role(step, to, cause, text, peer);
     }

@@ -110,7 +110,7 @@ fn without_anybody_else_the_holder_keeps_leadership_tries_on_and_says_so() {
     assert!((300..1_000).contains(&puts), "{puts} puts in a minute of intervals of 100 ms");
     pair.no_address.clear();
     pair.run(SEC);
-    assert!(pair.core(0).groups[0].eligibility.fault.is_none(), "{}", pair.story());
+    assert!(pair.core(0).groups[0].eligibility.fault().is_none(), "{}", pair.story());
     assert_eq!(pair.moves(), 0);
 }
 

@@ -89,7 +89,7 @@ fn own(pair: &mut Pair, change: impl FnOnce(&mut Core)) -> Option<Unfit> {
 
 #[test]
 fn a_node_knows_why_it_could_not_itself() {
-    let fault = |cause| move |core: &mut Core| core.groups[0].eligibility.fault = Some((cause, "so".to_owned()));
+    let fault = |cause| move |core: &mut Core| core.groups[0].eligibility.judge(Some((cause, "so".to_owned())));
     let mut pair = settled();
     assert_eq!(own(&mut pair, |_| {}), None);
     for (cause, reason) in [
@@ -102,8 +102,8 @@ fn a_node_knows_why_it_could_not_itself() {
     assert_eq!(own(&mut pair, |core| core.groups[0].drain.order(true)), Some(Unfit::Drained));
     assert_eq!(own(&mut pair, |core| core.stopping = true), Some(Unfit::Leaving));
     let mut pair = settled();
-    assert_eq!(own(&mut pair, |core| core.groups[0].eligibility.since = None), Some(Unfit::NotYet));
-    let active = members(&mut pair, 0, |core| core.groups[0].eligibility.since = None);
+    assert_eq!(own(&mut pair, |core| core.groups[0].eligibility.begin_again()), Some(Unfit::NotYet));
+    let active = members(&mut pair, 0, |core| core.groups[0].eligibility.begin_again());
     assert_eq!(active[0].unfit, None, "who is active could go on");
 }
 
