@@ -10,7 +10,7 @@
 //! known that the program has ended ([`Group::lose_after_gate`]). (I13; `lease-given-back-beside-its-gate`)
 
 use super::group::Group;
-use super::group::gate::{Gate, Loss, REPORT, Running};
+use super::group::gate::Loss;
 use super::group::state::Term;
 use super::rank;
 use super::step_context::StepContext;
@@ -26,7 +26,7 @@ impl Group {
     /// Whether this term's gate has still to be passed.
     pub(crate) fn gate_closed(&self, step: &StepContext<'_>) -> bool {
         let settings = self.settings(step);
-        settings.before_active.is_some() && !settings.observe && !self.gate.passed
+        settings.before_active.is_some() && !settings.observe && !self.gate.is_passed()
     }
 
     /// What a claim does about the address.
@@ -41,13 +41,13 @@ impl Group {
 
     /// Whether this term's gate is passed. Runs it, has it run on while leadership lasts, and gives the claim up if it fails.
     pub(super) fn pass_gate(&mut self, step: &mut StepContext<'_>) -> bool {
-        if self.gate.loss.is_some() {
+        if self.gate.puts_off() {
             self.lose_now(step);
             return false;
         }
         let settings = self.settings(step);
         let Some(argv) = settings.before_active.as_ref().filter(|_| self.gate_closed(step)) else { return true };
-        if self.gate.running.is_none() {
+        if !self.gate.runs() {
             if settings.arbiter.follows_record() && !self.record_is_moved() {
                 return false;
             }
@@ -60,7 +60,7 @@ impl Group {
         }
         let Some((passed, text)) = self.run_on(step) else { return false };
         if passed {
-            self.gate.passed = true;
+            self.gate.pass();
             self.step_done(step, format!("before-active: {text}"));
             return true;
         }
@@ -87,7 +87,7 @@ impl Group {
     pub(super) fn release_first(&mut self, step: &mut StepContext<'_>, to: NodeIndex, cause: Cause, why: &str) -> bool {
         let settings = self.settings(step);
         let Some(argv) = settings.before_release.as_ref().filter(|_| !settings.observe) else { return false };
-        if self.gate.running.is_none() {
+        if !self.gate.runs() {
             let timeout = settings.before_release_timeout;
             let about = (cause, Some(to), true, timeout);
             self.begin_run(step, GateKind::BeforeRelease, argv.clone(), about, why.to_owned());
@@ -98,10 +98,10 @@ impl Group {
 
     /// Whether `before-release` runs. Once it has ended the move goes on, or does not.
     pub(super) fn releases(&mut self, step: &mut StepContext<'_>) -> bool {
-        if self.gate.running.is_none() {
+        if !self.gate.runs() {
             return false;
         }
-        let about = self.gate.running.as_ref().map(|r| (r.run.other, r.run.cause, r.why.clone()));
+        let about = self.gate.about();
         let Some((passed, text)) = self.run_on(step) else { return true };
         let Some((Some(to), cause, why)) = about else { return false };
         self.close_gate(step);
@@ -126,10 +126,9 @@ impl Group {
 
     /// A change of role ends whatever runs, and the next term begins with its gate closed.
     pub(super) fn close_gate(&mut self, step: &mut StepContext<'_>) {
-        if let Some(running) = self.gate.running.take() {
-            step.out.push(Action::StopGate { group: self.index, op: running.run.op });
+        if let Some(op) = self.gate.close() {
+            step.out.push(Action::StopGate { group: self.index, op });
         }
-        self.gate = Gate::default();
     }
 
     /// ⚠ A lease that this node would give back by itself is kept until the gate that it stands for has ended: from the
@@ -140,35 +139,33 @@ impl Group {
         let runs = self.gate.now().is_some_and(|gate| gate.kind == GateKind::BeforeActive);
         let lost =
             matches!(loss.cause, Cause::HigherEpoch | Cause::LowerRank) || self.leadership_until(step) <= step.now;
-        if !runs || lost || !self.arbiter(step).grants_leases() || self.gate.result.is_some() {
+        if !runs || lost || !self.arbiter(step).grants_leases() || self.gate.has_ended() {
             return Some(loss);
         }
-        let first = self.gate.loss.is_none();
-        self.gate.loss.get_or_insert(loss);
-        if first && let Some(running) = &self.gate.running {
-            step.out.push(Action::StopGate { group: self.index, op: running.run.op });
+        if let Some(op) = self.gate.put_off(loss) {
+            step.out.push(Action::StopGate { group: self.index, op });
         }
         None
     }
 
     /// The loss that was put off happens once the program has ended.
     fn lose_now(&mut self, step: &mut StepContext<'_>) {
-        if self.gate.result.is_none() {
+        if !self.gate.has_ended() {
             return self.stop_again(step);
         }
-        self.gate.running = None;
-        if let Some(Loss { to, cause, text, peer }) = self.gate.loss.take() {
+        if let Some(Loss { to, cause, text, peer }) = self.gate.take_loss() {
             self.lose(step, to, cause, text, peer);
         }
     }
 
     /// That it is to end is said again each interval: the first time may not have come through.
     fn stop_again(&mut self, step: &mut StepContext<'_>) {
-        let Some(running) = &mut self.gate.running else { return };
+        if !self.gate.runs() {
+            return;
+        }
         let interval = step.config.heartbeat.interval;
-        if running.asked.is_none_or(|(at, _)| step.now >= at + interval) {
-            running.asked = Some((step.now, step.now));
-            step.out.push(Action::StopGate { group: self.index, op: running.run.op });
+        if let Some(op) = self.gate.stop(step.now, interval) {
+            step.out.push(Action::StopGate { group: self.index, op });
         }
         step.wake(step.now + interval);
     }
@@ -194,29 +191,22 @@ impl Group {
             deadline: step.now + timeout,
             leadership_until: self.leadership_until(step),
         };
-        self.gate.result = None;
-        self.gate.running = Some(Running { run, since: step.now, asked: None, why });
+        self.gate.begin(step.now, run, why);
     }
 
     /// Has the program run on while leadership lasts: level-triggered, each interval. Returns how it ended, or that nothing
     /// was heard of it; then it is still there, and told to end by the change of role that follows.
     fn run_on(&mut self, step: &mut StepContext<'_>) -> Option<(bool, String)> {
-        if let Some(result) = self.gate.result.take() {
-            self.gate.running = None;
+        if let Some(result) = self.gate.take_result() {
             return Some(result);
         }
-        let leadership_until = self.leadership_until(step);
-        let running = self.gate.running.as_mut()?;
-        let over = running.run.deadline + GateRun::GRACE + REPORT;
+        let over = self.gate.over()?;
         if step.due(over) {
             return Some((false, "it did not end in time, and nothing was heard of it".to_owned()));
         }
         let interval = step.config.heartbeat.interval;
-        let again = running.asked.is_none_or(|(at, until)| step.now >= at + interval || leadership_until < until);
-        if again {
-            running.asked = Some((step.now, leadership_until));
-            running.run.leadership_until = leadership_until;
-            step.out.push(Action::RunGate(running.run.clone()));
+        if let Some(run) = self.gate.run_on(step.now, interval, self.leadership_until(step)) {
+            step.out.push(Action::RunGate(run));
         }
         step.wake(step.now + interval);
         None

@@ -8,29 +8,29 @@ use crate::model::time::Instant;
 use std::time::Duration;
 
 /// So long after that the word that it has ended is waited for.
-pub(in crate::election) const REPORT: Duration = Duration::from_secs(1);
+const REPORT: Duration = Duration::from_secs(1);
 
 /// The gates of one group.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     /// What runs, or is to run.
-    pub(in crate::election) running: Option<Running>,
+    running: Option<Running>,
     /// `before-active` has succeeded in this term.
-    pub(in crate::election) passed: bool,
+    passed: bool,
     /// How what ran last ended, until that has been acted on.
-    pub(in crate::election) result: Option<(bool, String)>,
+    result: Option<(bool, String)>,
     /// What happens to leadership once the program, which was told to end, has ended.
-    pub(in crate::election) loss: Option<Loss>,
+    loss: Option<Loss>,
 }
 
 #[derive(Debug)]
-pub(in crate::election) struct Running {
-    pub(in crate::election) run: GateRun,
-    pub(in crate::election) since: Instant,
+struct Running {
+    run: GateRun,
+    since: Instant,
     /// When it was last asked for, and until when it was to run on then.
-    pub(in crate::election) asked: Option<(Instant, Instant)>,
+    asked: Option<(Instant, Instant)>,
     /// What the planned move is for, of `before-release`.
-    pub(in crate::election) why: String,
+    why: String,
 }
 
 /// A loss of leadership.
@@ -68,6 +68,88 @@ impl Gate {
     pub(crate) fn now(&self) -> Option<InGate> {
         let Running { run, since, .. } = self.running.as_ref()?;
         Some(InGate { kind: run.kind, since: *since, deadline: run.deadline })
+    }
+
+    /// A program is to run; `why` is what the planned move is for, of `before-release`.
+    pub(crate) fn begin(&mut self, now: Instant, run: GateRun, why: String) {
+        self.result = None;
+        self.running = Some(Running { run, since: now, asked: None, why });
+    }
+
+    /// Whom the planned move leads to, its cause and what it is for, of the program that runs.
+    pub(crate) fn about(&self) -> Option<(Option<NodeIndex>, Cause, String)> {
+        self.running.as_ref().map(|r| (r.run.other, r.run.cause, r.why.clone()))
+    }
+
+    /// When nothing more is to be heard of what runs.
+    pub(crate) fn over(&self) -> Option<Instant> {
+        self.running.as_ref().map(|r| r.run.deadline + GateRun::GRACE + REPORT)
+    }
+
+    /// The run to ask for now: once in `interval`, and when it may not run on for as long as was said.
+    pub(crate) fn run_on(&mut self, now: Instant, interval: Duration, until: Instant) -> Option<GateRun> {
+        let running = self.running.as_mut()?;
+        running.asked.is_none_or(|(at, before)| now >= at + interval || until < before).then(|| {
+            running.asked = Some((now, until));
+            running.run.leadership_until = until;
+            running.run.clone()
+        })
+    }
+
+    /// The run that is to be told now, once in `interval`, that it is to end.
+    pub(crate) fn stop(&mut self, now: Instant, interval: Duration) -> Option<OperationId> {
+        let running = self.running.as_mut()?;
+        running.asked.is_none_or(|(at, _)| now >= at + interval).then(|| {
+            running.asked = Some((now, now));
+            running.run.op
+        })
+    }
+
+    /// Whether it is known how what ran last has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.result.is_some()
+    }
+
+    /// How it ended, once.
+    pub(crate) fn take_result(&mut self) -> Option<(bool, String)> {
+        let result = self.result.take()?;
+        self.running = None;
+        Some(result)
+    }
+
+    /// `before-active` has succeeded: this term's gate is passed.
+    pub(crate) fn pass(&mut self) {
+        self.passed = true;
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_passed(&self) -> bool {
+        self.passed
+    }
+
+    /// Leadership is lost once the program has ended. Gives the run to be ended, the first time.
+    pub(crate) fn put_off(&mut self, loss: Loss) -> Option<OperationId> {
+        if self.loss.is_some() {
+            return None;
+        }
+        self.loss = Some(loss);
+        self.running.as_ref().map(|r| r.run.op)
+    }
+
+    /// Whether a loss is put off.
+    pub(crate) fn puts_off(&self) -> bool {
+        self.loss.is_some()
+    }
+
+    /// The program has ended: what was put off happens.
+    pub(crate) fn take_loss(&mut self) -> Option<Loss> {
+        self.running = None;
+        self.loss.take()
+    }
+
+    /// The term is over, and the next one begins with its gate closed. Gives the run to be ended.
+    pub(crate) fn close(&mut self) -> Option<OperationId> {
+        std::mem::take(self).running.map(|r| r.run.op)
     }
 
     /// A run has ended. False if it is none that is waited for.
