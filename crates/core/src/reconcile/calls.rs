@@ -3,6 +3,7 @@
 use super::Serve;
 use super::havip::{DETACH_LATER, HavipReconciler, LastRead, READ_AGAIN, Scope};
 use super::token::client_token;
+use super::under_way::{Attempt, Reading, Writing};
 use crate::model::action::{Action, Write, WriteKind};
 use crate::model::cloud::{Bound, CallClass, CallError, ErrorClass, HaVip};
 use crate::model::ids::{OperationId, Target};
@@ -27,32 +28,6 @@ const BUSY_AGAIN: Duration = Duration::from_millis(200);
 const BUSY_MOST: Duration = Duration::from_secs(60);
 /// A detach that nothing waits for gives way to everything else for so long, and is then tried again at the next audit.
 const DETACH_WAITS: Duration = Duration::from_secs(1);
-
-/// A write that has not ended.
-#[derive(Debug)]
-pub(super) struct Writing {
-    pub(super) op: OperationId,
-    pub(super) kind: WriteKind,
-    pub(super) issued: Instant,
-    /// It has left this host: until then it has certainly done nothing.
-    pub(super) sent: bool,
-}
-
-/// A read that has not ended.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
-    pub(super) op: OperationId,
-    pub(super) issued: Instant,
-    pub(super) class: CallClass,
-}
-
-/// Identity of one attempt: it lives until a definite answer, so retries of it share the token.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Attempt {
-    pub(super) kind: WriteKind,
-    pub(super) targets: Vec<Target>,
-    pub(super) number: u64,
-}
 
 /// The record may lag this far behind a write that was answered with 200.
 const READ_LAG: Duration = Duration::from_secs(2);

@@ -1,9 +1,9 @@
 //! One HAVIP: what was last read of it, what is under way, and the next effect.
 
 use super::address::Address;
-use super::calls::{Attempt, Reading, Writing};
 use super::contest::Contest;
 use super::repairs::Repairs;
+use super::under_way::{Attempt, Reading, Writing};
 use super::{Desired, Failure, Local, Outcome, Place, Serve};
 use crate::model::action::WriteKind;
 use crate::model::cloud::{CallClass, CallError, HaVip};

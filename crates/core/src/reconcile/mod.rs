@@ -14,6 +14,7 @@ mod decide;
 mod havip;
 mod repairs;
 mod token;
+mod under_way;
 
 pub use decide::{Facts, Next, next};
 pub(crate) use havip::Scope;
