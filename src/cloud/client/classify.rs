@@ -120,11 +120,16 @@ impl Answer {
     }
 }
 
+/// Leadership ended while a connection was being made for it.
+#[derive(Debug, thiserror::Error)]
+#[error("leadership has run out")]
+pub(super) struct LeadershipEnded;
+
 impl Lost {
     /// The error that it is.
     pub(super) fn into_error(self, what: &str, write: bool) -> CallError {
         let (class, status, detail) = match self {
-            Self::LeadershipEnded => return CallError::new(ErrorClass::NotSent, what, super::request::LeadershipEnded),
+            Self::LeadershipEnded => return CallError::new(ErrorClass::NotSent, what, LeadershipEnded),
             Self::NotSent(detail) => (ErrorClass::Retry, None, detail),
             Self::Sent(detail) if write => (ErrorClass::Ambiguous, None, detail),
             Self::Sent(detail) => (ErrorClass::Retry, None, detail),

@@ -1,8 +1,8 @@
 //! How one call goes: key, allowance, signature, attempt, and the two repetitions that are ours to make.
 
-use super::classify::{Answer, Lost, clean};
+use super::classify::{Answer, LeadershipEnded, Lost, clean};
 use super::gate::Permit;
-use super::request::{Call, Endpoint, LeadershipEnded};
+use super::request::{Call, Endpoint};
 use super::{Client, of_region};
 use crate::clock;
 use crate::cloud::credentials::{CredentialError, Credentials};

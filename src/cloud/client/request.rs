@@ -1,6 +1,6 @@
 //! One request: what it is, how it is signed, and whether it has left this host.
 
-use super::classify::{Answer, Lost, http_date};
+use super::classify::{Answer, LeadershipEnded, Lost, http_date};
 use super::transport::ClientError;
 use crate::clock;
 use crate::cloud::credentials::Credentials;
@@ -222,11 +222,6 @@ struct TracedBody {
     start_by: Option<Instant>,
     tell: Option<Sent>,
 }
-
-/// Leadership ended while a connection was being made for it.
-#[derive(Debug, thiserror::Error)]
-#[error("leadership has run out")]
-pub(super) struct LeadershipEnded;
 
 impl Body for TracedBody {
     type Data = Bytes;
