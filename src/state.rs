@@ -20,7 +20,7 @@ mod file;
 pub use file::{Disk, Loaded, StateFile, StateStatus};
 
 use crate::clock;
-use havipd_core::model::action::Persisted;
+use havipd_core::model::persisted::Persisted;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -289,7 +289,7 @@ pub fn write(directory: &Path, state: &Persisted) -> Result<(), StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use havipd_core::model::action::{KeptGrant, PersistedGroup};
+    use havipd_core::model::persisted::{KeptGrant, PersistedGroup};
 
     fn sample(epoch: u64) -> Persisted {
         let group = PersistedGroup { epoch_reserved: epoch, drained: true, ..PersistedGroup::default() };

@@ -8,7 +8,7 @@ mod wait;
 use havipd::log::{Logging, Overrides, QUEUE_LINES};
 use havipd::state::{self, Disk, Found, Loaded, StateError, StateFile, Unreadable};
 use havipd::systemd::{Notifier, StopIntent, stop_intent};
-use havipd_core::model::action::{Persisted, PersistedGroup};
+use havipd_core::model::persisted::{Persisted, PersistedGroup};
 use havipd_core::model::settings::{Log, LogFormat, LogLevel};
 use havipd_core::model::time::Instant as Boottime;
 use std::ffi::OsStr;

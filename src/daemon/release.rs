@@ -75,7 +75,7 @@ fn configured(path: &Path, node: Option<String>) -> Vec<Ipv4Addr> {
     }
 }
 
-fn of_config(config: &Config, remembered: &havipd_core::model::action::Persisted) -> Vec<Ipv4Addr> {
+fn of_config(config: &Config, remembered: &havipd_core::model::persisted::Persisted) -> Vec<Ipv4Addr> {
     let member = |g: &&Group| g.member(config.local).is_some_and(|m| !m.witness);
     let addresses = config.groups.iter().filter(member).filter(|g| !g.observe).flat_map(|group| {
         let kept = remembered.groups.get(group.name.as_str());

@@ -7,7 +7,7 @@
 use super::{Found, StateError, Unreadable, load, write};
 use crate::clock;
 use crate::worker::{Latest, Worker};
-use havipd_core::model::action::Persisted;
+use havipd_core::model::persisted::Persisted;
 use havipd_core::model::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -15,7 +15,7 @@ fn snapshot() -> Snapshot {
         config: std::sync::Arc::new(Cluster::of(3, 0, Arbiter::Cloud).config(0)),
         boot: havipd_core::model::ids::BootId([1; 16]),
         seed: 1,
-        persisted: Some(havipd_core::model::action::Persisted::default()),
+        persisted: Some(havipd_core::model::persisted::Persisted::default()),
         machine_boot: String::new(),
     };
     havipd_core::election::Core::new(start, Instant::default()).snapshot(Instant::from_millis(1500))

@@ -12,8 +12,9 @@
 //! gives it looks at what the disk has (see `Action::Persist`).
 
 use super::ToEffects;
-use havipd_core::model::action::{Notification, Persisted};
+use havipd_core::model::action::Notification;
 use havipd_core::model::ids::GroupName;
+use havipd_core::model::persisted::Persisted;
 use std::collections::{BTreeMap, VecDeque};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;

@@ -2,8 +2,8 @@
 
 use crate::runtime::ToCore;
 use crate::state::{Loaded, PATIENCE, StateFile};
-use havipd_core::model::action::Persisted;
 use havipd_core::model::event::Event;
+use havipd_core::model::persisted::Persisted;
 use havipd_core::model::settings::Config;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -35,9 +35,10 @@ pub(crate) mod step_context;
 pub mod succession;
 mod timeline;
 
-use crate::model::action::{Action, Actions, Persisted};
+use crate::model::action::{Action, Actions};
 use crate::model::event::{Event, OperationResult};
 use crate::model::ids::{BootId, GroupIndex, HavipIndex, Target};
+use crate::model::persisted::Persisted;
 use crate::model::settings::Config;
 use crate::model::step::{Jitter, Operations};
 use crate::model::tag::Tag;

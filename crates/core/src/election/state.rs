@@ -8,7 +8,7 @@
 
 use super::Core;
 use super::group::Group;
-use crate::model::action::{Persisted, PersistedGroup};
+use crate::model::persisted::{Persisted, PersistedGroup};
 use crate::model::time::Instant;
 
 impl Core {

@@ -1,9 +1,9 @@
 //! What can happen to the core, as data. Events are past participles: they state facts, and the
 //! core decides what follows from them.
 
-use crate::model::action::Persisted;
 use crate::model::cloud::{CallError, HaVip};
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use crate::model::persisted::Persisted;
 use crate::model::settings::Config;
 use crate::model::time::Instant;
 use crate::model::vrrp::State;

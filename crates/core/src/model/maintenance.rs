@@ -1,7 +1,5 @@
 //! The number of maintenance, and when it ends by itself.
 
-use super::action::PersistedGroup;
-use super::ids::Epoch;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -24,22 +22,4 @@ pub struct MaintenanceEnd {
     pub(crate) at: u64,
     /// How long it was to last.
     pub(crate) span: Duration,
-}
-
-impl PersistedGroup {
-    /// Forgets what cannot be right, so that no number comes to its end, and names it; `group` is whose state this is.
-    pub(crate) fn forget_incredible(&mut self, group: &str, found: &mut Vec<String>) {
-        if self.epoch_reserved > Epoch::CREDIBLE.0 {
-            found.push(format!("epoch {} of group {group} cannot be right", self.epoch_reserved));
-            self.epoch_reserved = 0;
-        }
-        if self.maintenance > CREDIBLE {
-            found.push(format!("maintenance number {} of group {group} cannot be right", self.maintenance));
-            (self.maintenance, self.maintenance_end) = (0, None);
-        }
-        if let Some(end) = self.maintenance_end.take_if(|end| end.span > LONGEST || end.number > CREDIBLE) {
-            found
-                .push(format!("an end of maintenance after {} s of group {group} cannot be right", end.span.as_secs()));
-        }
-    }
 }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod histogram;
 pub mod ids;
 pub mod maintenance;
+pub mod persisted;
 pub mod plain;
 pub mod plural;
 pub mod role;

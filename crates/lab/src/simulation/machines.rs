@@ -26,7 +26,7 @@ impl World {
             h.halted = None;
         }
         if forgets {
-            h.disk = havipd_core::model::action::Persisted::default();
+            h.disk = havipd_core::model::persisted::Persisted::default();
         }
         if ran && sweep {
             self.after(Duration::from_millis(50), Scheduled::Sweep { host });

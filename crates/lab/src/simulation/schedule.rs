@@ -2,10 +2,11 @@
 
 use super::cloud::Call;
 use super::facts::{Arrival, Stamp};
-use havipd_core::model::action::{Persisted, Write};
+use havipd_core::model::action::Write;
 use havipd_core::model::cloud::{CallClass, CallError, HaVip};
 use havipd_core::model::event::{Event, OperationResult};
 use havipd_core::model::ids::{HavipId, OperationId};
+use havipd_core::model::persisted::Persisted;
 use havipd_core::model::time::Instant;
 use havipd_core::queue::CallId;
 use std::cmp::Ordering;

@@ -3,10 +3,11 @@
 use super::schedule::{Asked, Scheduled, Wish};
 use super::watch::Seen;
 use super::world::{BEGINNING, World};
-use havipd_core::model::action::{Action, Actions, Persisted};
+use havipd_core::model::action::{Action, Actions};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::event::{Event, Reply};
 use havipd_core::model::ids::BootId;
+use havipd_core::model::persisted::Persisted;
 use std::collections::VecDeque;
 use std::time::Duration;
 

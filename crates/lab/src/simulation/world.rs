@@ -13,7 +13,7 @@ use super::scenario::Scenario;
 use super::schedule::{Entry, Scheduled};
 use super::vrrp::Router;
 use super::watch::{Seen, Watch};
-use havipd_core::model::action::Persisted;
+use havipd_core::model::persisted::Persisted;
 use havipd_core::model::time::Instant;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;

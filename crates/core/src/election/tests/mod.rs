@@ -22,10 +22,11 @@ mod stood_still;
 mod succession;
 
 use super::{Core, Start};
-use crate::model::action::{Action, Actions, Persisted, PersistedGroup, Write};
+use crate::model::action::{Action, Actions, Write};
 use crate::model::cloud::{Bound, CallError, ErrorClass, HaVip};
 use crate::model::event::{Event, OperationResult};
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, KeyId, NodeIndex, Target};
+use crate::model::persisted::{Persisted, PersistedGroup};
 use crate::model::role::{Cause, Role};
 use crate::model::secret::Secret;
 use crate::model::settings::*;
