@@ -1,8 +1,8 @@
 //! Everything that there is to know of a running daemon, for status, JSON and `STATUS=`: the daemon writes it, and whoever asks
 //! one reads it. How readers of another version do that: [`havipd_core::status`].
 
-use crate::checks::CheckStatus;
-use crate::gates::GateStatus;
+use crate::checks::status::CheckStatus;
+use crate::gates::status::GateStatus;
 use crate::hooks::HookStatus;
 use crate::net::heartbeat;
 use crate::process::memory::Memory;

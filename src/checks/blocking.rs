@@ -60,7 +60,8 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::{RunResult, script};
+    use crate::checks::script;
+    use crate::checks::status::RunResult;
     use std::sync::Barrier;
 
     #[test]

@@ -2,7 +2,8 @@
 //! as with a file that another host writes, the file is looked at again and again.
 
 use super::blocking::Gate;
-use super::{Context, Outcome, RunResult};
+use super::status::RunResult;
+use super::{Context, Outcome};
 use crate::net::readiness::readable;
 use havipd_core::health::Reading;
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};

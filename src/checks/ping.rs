@@ -80,7 +80,7 @@ mod tests {
         let targets = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
         let denied = || Err(io::Error::from_raw_os_error(libc::EACCES));
         let reading = |quorum, answers: [io::Result<bool>; 2]| judge(&targets, quorum, &answers).result;
-        use crate::checks::RunResult::{Failed, NotRun, Passed};
+        use crate::checks::status::RunResult::{Failed, NotRun, Passed};
         assert_eq!(reading(1, [Ok(true), Ok(false)]), Passed);
         assert_eq!(reading(2, [Ok(true), Ok(false)]), Failed);
         assert_eq!(reading(1, [denied(), denied()]), NotRun, "no ICMP permitted says nothing of the targets");

@@ -53,7 +53,7 @@ fn judge(unit: &str, lines: &[String]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::RunResult;
+    use crate::checks::status::RunResult;
 
     #[test]
     fn only_an_active_unit_is_well() {

@@ -1,7 +1,7 @@
 //! A status as people read it.
 
 use super::say::{Colour, Paint};
-use crate::checks::{CheckStatus, RunResult};
+use crate::checks::status::{CheckStatus, RunResult};
 use crate::control::protocol::{Code, Response};
 use crate::hooks::HookOutcome;
 use crate::process::memory::Memory;
@@ -416,7 +416,7 @@ fn table(text: &mut String, head: &[&str], rows: &[Row], paint: Paint) {
 mod tests {
     use super::*;
     use crate::doctor::fixture;
-    use crate::gates::{GateOutcome, GateStatus};
+    use crate::gates::status::{GateOutcome, GateStatus};
     use havipd_core::model::action::GateKind;
     use havipd_core::model::ids::Epoch;
     use havipd_core::model::role::Cause;

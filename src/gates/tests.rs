@@ -1,7 +1,7 @@
 //! Gates with real programs: those that do as they should, and those that do not.
 
 use super::*;
-use havipd_core::model::ids::NodeIndex;
+use havipd_core::model::ids::{Epoch, NodeIndex};
 use havipd_core::model::role::Cause;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -3,8 +3,8 @@
 use super::table as t;
 use super::tally::Tally;
 use super::text::Page;
-use crate::checks::CheckStatus;
-use crate::gates::GateStatus;
+use crate::checks::status::CheckStatus;
+use crate::gates::status::GateStatus;
 use havipd_core::model::action::GateKind;
 use havipd_core::model::histogram::Histogram;
 use havipd_core::model::role::Role;

@@ -2,7 +2,7 @@
 
 mod change;
 
-use crate::checks::CheckStatus;
+use crate::checks::status::CheckStatus;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{Arbiter, CheckState, Config};
 use havipd_core::status::{GroupSnapshot, HavipSnapshot, MemberSnapshot, PeerSnapshot, Reported, Snapshot, Unfit};

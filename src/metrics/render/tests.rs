@@ -1,7 +1,7 @@
 //! The page says what is so, and nothing of what is gone.
 
 use super::*;
-use crate::gates::{GateOutcome, GateRuns};
+use crate::gates::status::{GateOutcome, GateRuns};
 use crate::program::Ended;
 use havipd_core::model::action::Transition;
 use havipd_core::model::ids::{Epoch, GroupIndex};

@@ -3,7 +3,7 @@
 //! A bystander's own role does not change when a HAVIP goes from one node to another, and nobody's does when
 //! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
 
-use crate::checks::CheckStatus;
+use crate::checks::status::CheckStatus;
 use crate::journal::Entry;
 use havipd_core::model::ids::CheckName;
 use havipd_core::model::role::Cause;
@@ -135,7 +135,7 @@ fn changes(group: &GroupSnapshot, here: &str, before: &Seen) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::Runs;
+    use crate::checks::status::Runs;
     use crate::doctor::fixture;
     use havipd_core::model::role::Role;
     use havipd_core::status::{HavipSnapshot, MemberSnapshot, RepairsSnapshot};
