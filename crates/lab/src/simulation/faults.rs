@@ -3,14 +3,10 @@
 use super::cloud::{Fault, FaultRule, Scope};
 use super::cluster::Cluster;
 use super::network::Link;
-use super::plan::{OPERATIONS, Plan};
-use super::random::of;
+use super::plan::{OPERATIONS, Plan, of};
 use super::step_kind::StepKind;
 use havipd_core::model::settings::Arbiter;
 use std::time::Duration;
-
-/// Kinds of fault.
-pub(super) const KINDS: u32 = 30;
 
 impl Plan {
     /// Something goes wrong with the keepaliveds.

@@ -31,6 +31,7 @@ mod operators;
 mod order;
 mod paths;
 mod plan;
+mod plans;
 mod random;
 pub(crate) mod release;
 mod run;

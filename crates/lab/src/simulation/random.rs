@@ -3,16 +3,14 @@
 //! Three kinds of plan take turns: everything at once; operators in an otherwise sound cluster, who
 //! drain, switch over, restart, upgrade and reload; and one kind of fault again and again.
 
-use super::cloud::{Announcements, MasterFlag, Profile};
+use super::cloud::Profile;
 use super::cluster::Cluster;
 use super::invariants::i03_convergence::bound;
-use super::plan::Plan;
+use super::plan::{Plan, least_multiplier, of, shareable};
 use super::scenario::{Expect, Scenario};
-use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, MAJORITY_MULTIPLIER, OnRestart, OnStop};
+use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, OnRestart, OnStop};
 use std::time::Duration;
 
-/// Time before the first fault, so that most runs begin with a holder.
-pub(super) const SETTLE_MS: u64 = 60_000;
 /// The longest dead time that a plan's reloads lead to.
 const LONGEST: Duration = Duration::from_secs(10);
 /// No run is shorter.
@@ -67,22 +65,6 @@ impl Scenario {
             steps: plan.steps,
         }
     }
-}
-
-pub(super) fn of<T: Clone>(rng: &mut fastrand::Rng, list: &[T]) -> T {
-    list[rng.usize(0..list.len())].clone()
-}
-
-/// The lowest dead multiplier that is drawn.
-pub(super) fn least_multiplier(arbiter: Arbiter) -> u32 {
-    if arbiter == Arbiter::Majority { MAJORITY_MULTIPLIER } else { 3 }
-}
-
-/// Whether HAVIPs may stay bound to all members: the cloud tells who has the packets, and announcements move them.
-pub(super) fn shareable(cluster: &Cluster) -> bool {
-    let profile: Profile = cluster.profile.parse().expect("the name of one");
-    let flags = !matches!(profile.master_flag, MasterFlag::Absent | MasterFlag::Null);
-    profile.announcements != Announcements::Ignored && flags
 }
 
 fn cluster(rng: &mut fastrand::Rng) -> Cluster {
