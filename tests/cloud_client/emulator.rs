@@ -1,17 +1,21 @@
 //! The client against the emulated cloud, which checks every signature on its own account.
 
 use crate::{Lab, attach, havip, limits, soon};
-use havipd_core::model::cloud::CallClass;
+use havipd_core::model::cloud::{CallClass, ErrorClass};
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::settings::CredentialSource;
 use havipd_lab::emulator::{CredentialStyle, Emulator, EmulatorConfig};
-use havipd_lab::simulation::cloud::InterfaceSpec;
+use havipd_lab::simulation::cloud::{InterfaceSpec, Profile};
 use std::net::Ipv4Addr;
 
 const MAC: &str = "fa:16:3e:00:00:0a";
 
 /// Instance `i-syGfPUYO` with a role and an ENI, and one HAVIP.
 async fn emulated(style: CredentialStyle) -> Emulator {
+    Emulator::start(config(style)).await.expect("starts")
+}
+
+fn config(style: CredentialStyle) -> EmulatorConfig {
     let mut config = EmulatorConfig::new("127.0.0.1:0".parse().expect("an address"))
         .with_node("syGfPUYO", Ipv4Addr::new(10, 0, 0, 1))
         .with_havip("havip-w2d4kgc3x0y1", Ipv4Addr::new(10, 0, 0, 100));
@@ -20,7 +24,7 @@ async fn emulated(style: CredentialStyle) -> Emulator {
     config.keys.clear();
     config.credential_style = style;
     config.world.interfaces.push(InterfaceSpec::new("eni-a", "i-syGfPUYO", MAC, Ipv4Addr::new(10, 0, 0, 2)));
-    Emulator::start(config).await.expect("starts")
+    config
 }
 
 fn lab(emulator: &Emulator) -> Lab {
@@ -64,4 +68,24 @@ async fn who_we_are_and_who_runs() {
         .await
         .expect_err("unknown");
     assert!(missing.missing, "{missing}");
+}
+
+/// A cloud that is strict refuses a detach for three reasons, and only two of them say that there is nothing to detach.
+#[tokio::test(flavor = "current_thread")]
+async fn a_refused_detach_says_whether_anything_was_bound() {
+    let strict = config(CredentialStyle::CamelCase).with_node("other", Ipv4Addr::new(10, 0, 0, 3));
+    let emulator = Emulator::start(strict.with_profile(Profile::strict_errors())).await.expect("starts");
+    let client = lab(&emulator).client();
+    let refused = async |id: &str, token: &str| {
+        let targets = [id.parse().expect("an id")];
+        client.detach(&havip(), &targets, token, limits()).await.expect_err("it is strict")
+    };
+    let nobody = refused("i-syGfPUYO", "token-2").await;
+    attach(&client).await.expect("attached");
+    let another = refused("i-other", "token-3").await;
+    for error in [nobody, another] {
+        assert!(error.nothing_bound && error.class == ErrorClass::Refused, "{error}");
+    }
+    let master = refused("i-syGfPUYO", "token-4").await;
+    assert!(!master.nothing_bound && master.class == ErrorClass::Refused, "{master}");
 }

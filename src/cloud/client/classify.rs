@@ -115,6 +115,7 @@ impl Answer {
             denied: denied(self.status, &body.code),
             missing: missing(self.status, &body),
             busy: busy(self.status, &body),
+            nothing_bound: nothing_bound(self.status, &body),
             code: (!body.code.is_empty()).then(|| shown(&body.code)),
         }
     }
@@ -179,6 +180,18 @@ pub fn busy(status: u16, body: &ErrorBody) -> bool {
     let told = (400..500).contains(&status) && coded
         || matches!(status, 400 | 409 | 423) && WORDS.iter().any(|words| text.contains(words));
     told && !throttled(status, body)
+}
+
+/// Whether a detach is refused since there is nothing to detach.
+///
+/// No code for that is documented, and a code may come with words that say nothing, or the other way round. So both are looked
+/// at, where the cloud has judged the request itself (400, 404, 409). "Cannot be unbound" is a refusal like any other.
+fn nothing_bound(status: u16, body: &ErrorBody) -> bool {
+    const CODES: [&str; 4] = ["notbound", "notbinded", "notattached", "notassociated"];
+    const WORDS: [&str; 5] = ["not bound", "not binded", "not attached", "not associated", "nothing is bound"];
+    let (code, text) = (body.code.to_ascii_lowercase(), body.message.to_ascii_lowercase());
+    let told = CODES.iter().any(|known| code.contains(known)) || WORDS.iter().any(|words| text.contains(words));
+    matches!(status, 400 | 404 | 409) && told && !throttled(status, body) && !busy(status, body)
 }
 
 fn denied(status: u16, code: &str) -> bool {
@@ -347,6 +360,29 @@ mod tests {
         assert_eq!(of(400, "BadRequest", "The havip does not exist."), (Refused, true));
         assert_eq!(of(400, "EniIdException", "The param eniId is invalid"), (Refused, true));
         assert_eq!(of(400, "BadRequest", "The number of bound instances exceeds the limit"), (Refused, false));
+    }
+
+    #[test]
+    fn that_nothing_is_bound_is_told_by_code_or_in_words() {
+        let table = [
+            (400, "InstanceNotBound", "", true),
+            (409, "HaVipNotBinded", "conflict", true),
+            (404, "Resource.NotAssociated", "", true),
+            (400, "BadRequest", "The instance i-1 is not attached to the HAVIP", true),
+            (400, "BadRequest", "i-1 is NOT bound", true),
+            (409, "OperationDenied", "i-1 is the master and cannot be unbound", false),
+            (400, "BadRequest", "The number of bound instances exceeds the limit", false),
+            (403, "AccessDenied", "you may not detach what is not bound", false),
+            (409, "TaskConflict", "i-1 is not bound yet", false),
+            (400, "RateLimit", "not bound to answer", false),
+            (500, "InternalError", "i-1 is not bound", false),
+        ];
+        for (status, code, message, nothing_bound) in table {
+            let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
+            let error = answer(status, &body).into_error("x", true, 0, str::to_owned);
+            assert_eq!(error.nothing_bound, nothing_bound, "{status} {code} {message}");
+            assert!(!error.nothing_bound || error.class == Refused, "{status} {code} {message}");
+        }
     }
 
     #[test]

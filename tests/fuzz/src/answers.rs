@@ -76,6 +76,10 @@ fn errors(first: u8, body: &[u8]) {
     error.code.as_deref().into_iter().for_each(silent);
     assert!(write || error.class != ErrorClass::Ambiguous, "a read is never ambiguous");
     assert!(!error.missing || (400..500).contains(&status), "{status} does not say that something is missing");
+    assert!(
+        !error.nothing_bound || error.class == ErrorClass::Refused,
+        "{status} says more than that nothing is bound"
+    );
     assert!(error.retry_after.is_none_or(|wait| wait <= Duration::from_secs(3600)), "{:?}", error.retry_after);
 }
 

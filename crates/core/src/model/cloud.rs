@@ -228,6 +228,8 @@ pub struct CallError {
     pub missing: bool,
     /// Whether another task ran on the object: nothing was carried out, and the same call is right in a moment.
     pub busy: bool,
+    /// Whether a detach found nothing to detach. That contradicts the read it came from, and proves as little as one.
+    pub nothing_bound: bool,
 }
 
 impl CallError {
@@ -246,6 +248,7 @@ impl CallError {
             denied: false,
             missing: false,
             busy: false,
+            nothing_bound: false,
         }
     }
 
@@ -253,15 +256,5 @@ impl CallError {
     #[must_use]
     pub fn is_not_sent(&self) -> bool {
         self.class == ErrorClass::NotSent
-    }
-
-    /// Whether a detach is refused since there is nothing to detach. No code for that is documented: Alibaba's API of the same
-    /// shape has one that ends so, and others say it in words.
-    #[must_use]
-    pub fn says_not_bound(&self) -> bool {
-        let (code, detail) = (self.code.as_deref().unwrap_or_default(), self.detail.to_ascii_lowercase());
-        code.to_ascii_lowercase().contains("notbound")
-            || detail.contains("not bound")
-            || detail.contains("not attached")
     }
 }

@@ -165,7 +165,7 @@ impl HavipReconciler {
             return;
         }
         // ⚠ An answer that it is not bound contradicts the read, and proves as little. Who serves goes on (I5, seed 48005).
-        let refused = self.refused(WriteKind::Detach).filter(|error| !error.says_not_bound());
+        let refused = self.refused(WriteKind::Detach).filter(|error| !error.nothing_bound);
         if let (Some(error), true, Some(master)) = (refused, self.reads > PATIENCE, others.first()) {
             let text = format!(
                 "{} stays master of {} and its detach is refused ({error}); detach it by hand in the console, \

@@ -400,6 +400,7 @@ fn judged(error: &ErrorReply) -> CallError {
     let missing = !throttled && (error.status == 404 || error.code.contains("NoSuch"));
     let denied = !throttled && matches!(error.status, 401 | 403);
     let busy = !throttled && (BUSY.contains(&error.code.as_str()) || error.message.contains("is busy"));
+    let nothing_bound = matches!(error.code.as_str(), "InstanceNotBound" | "HaVipNotBinded");
     let class = match error.status {
         _ if throttled || busy => ErrorClass::Retry,
         500.. => ErrorClass::Ambiguous,
@@ -415,5 +416,6 @@ fn judged(error: &ErrorReply) -> CallError {
         denied,
         missing,
         busy,
+        nothing_bound,
     }
 }

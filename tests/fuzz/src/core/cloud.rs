@@ -73,6 +73,7 @@ pub fn error(kind: usize) -> CallError {
         denied: kind % 7 == 5,
         missing: kind % 7 == 6,
         busy: kind % 7 == 3,
+        nothing_bound: kind % 7 == 4,
     }
 }
 
