@@ -79,6 +79,61 @@ fn a_binding_that_comes_back_goes_again() {
     assert_eq!(pair.bound, ["i-a"], "{}", pair.story());
 }
 
+/// For 15 s reads lie: they name the other one as master, and its detach is refused.
+fn bound_beside_by_old_reads(nothing_bound: bool) -> Pair {
+    let mut pair = Pair::new(3, Arbiter::Majority);
+    pair.run(SEC * 33);
+    assert_eq!(pair.role(0), Role::Active);
+    pair.stale.insert(0, vec!["i-a".into(), "i-b".into()]);
+    let refused = CallError::new(ErrorClass::Refused, "detach havip-1", "made up");
+    pair.writes.insert(0, CallError { status: Some(400), nothing_bound, ..refused });
+    pair.run(SEC * 15);
+    (pair.stale, pair.writes) = (BTreeMap::new(), BTreeMap::new());
+    pair.run(SEC * 10);
+    pair
+}
+
+/// Who is told that there is nothing to detach has a reason to doubt the read, and none to stop.
+#[test]
+fn a_detach_of_what_is_not_bound_ends_no_term() {
+    let pair = bound_beside_by_old_reads(true);
+    assert_eq!((pair.role(0), pair.moves()), (Role::Active, 0), "{}", pair.story());
+    assert!(!pair.causes(0).contains(&Cause::DetachRefused), "{}", pair.story());
+    // Another refusal of the same detach is one: that master is there, and stays.
+    let pair = bound_beside_by_old_reads(false);
+    assert!(pair.causes(0).contains(&Cause::DetachRefused), "{}", pair.story());
+}
+
+/// Both learn their instance from the metadata service, and start at once. The first words of the holder come before it has
+/// learned its own: so that it was heard does not tell whom the record names.
+#[test]
+fn a_holder_that_is_not_known_may_be_who_has_not_told_its_instance() {
+    let nameless = |local| {
+        let mut config = config(2, local, Arbiter::Cloud);
+        config.nodes.iter_mut().for_each(|n| n.target = None);
+        config.groups[0].havips[0].strangers = Strangers::Detach;
+        config
+    };
+    let learned = |name: &str| Event::IdentityLearned { target: name.parse().expect("valid") };
+    let mut pair = Pair::with(2, Instant::from_millis(1_000_000), nameless);
+    pair.give(0, learned("i-a"));
+    pair.give(1, learned("i-b"));
+    pair.run(SEC * 40);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
+    for node in [1, 0] {
+        pair.kill(node);
+        pair.start(node, nameless(node));
+    }
+    pair.run(INTERVAL * 3);
+    assert!(pair.core(1).peers.of(NodeIndex(0)).is_some_and(|p| p.met && p.target.is_none()), "it was heard, nameless");
+    pair.partition(0, 1, true);
+    pair.give(0, learned("i-a"));
+    pair.give(1, learned("i-b"));
+    pair.run(SEC * 120);
+    assert_eq!((pair.role(0), pair.role(1)), (Role::Active, Role::Backup), "{}", pair.story());
+    assert_eq!(pair.bound, ["i-a"], "{}", pair.story());
+}
+
 #[test]
 fn without_the_cloud_silence_alone_is_not_enough() {
     let mut pair = settled(Arbiter::Cloud);
