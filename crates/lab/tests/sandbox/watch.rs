@@ -7,7 +7,7 @@ use rustix::io::write;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -30,8 +30,14 @@ impl Cluster {
 
     /// `havipctl ARGUMENTS` on node a.
     fn ctl(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_havipd-lab"));
-        command.arg0("havipctl").arg("--socket").arg(self.socket()).args(arguments).stdin(Stdio::null());
+        let program = self.running.directory.path().join("havipctl");
+        if !program.exists() {
+            symlink(env!("CARGO_BIN_EXE_havipd-lab"), &program).unwrap();
+        }
+        // Who runs the tests in the background of a script has it ignore SIGINT, and its children with it.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT,TERM").arg(program);
+        command.arg("--socket").arg(self.socket()).args(arguments).stdin(Stdio::null());
         command
     }
 
