@@ -5,7 +5,7 @@
 #   need_rust               cargo, as new as Cargo.toml asks for
 #   install_missing         installs all of it: packages by apt or dnf, Rust by rustup after asking
 #
-# `yes=1` agrees to rustup beforehand. Whoever is not root installs by sudo.
+# `yes=1` agrees to rustup beforehand. A user other than root installs by sudo.
 
 me=${0#./}
 yes=${yes-}

@@ -1,6 +1,6 @@
 //! The one place outside tests that reads the boot-time clock.
 //!
-//! The pure layers get their [`Instant`]s from whoever drives them; everything with effects takes
+//! The pure layers get their [`Instant`]s from what drives them; everything with effects takes
 //! them from here, so that all of them count on the same clock (`CLOCK_BOOTTIME`: it goes on while
 //! the guest is suspended, and nobody can set it).
 
@@ -38,7 +38,7 @@ pub fn left(deadline: Instant) -> Option<Duration> {
 
 /// What `what` gives, if it does so before `deadline`.
 ///
-/// The wait itself counts `CLOCK_MONOTONIC`, which stands still while the host is suspended: whoever waits may wake long
+/// The wait itself counts `CLOCK_MONOTONIC`, which stands still while the host is suspended: a waiter may wake long
 /// after the deadline. So whatever has an effect looks at [`now`] again immediately before it acts.
 pub async fn timeout_at<T>(deadline: Instant, what: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(left(deadline).unwrap_or_default(), what).await.ok()

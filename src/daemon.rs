@@ -110,7 +110,7 @@ fn check_config(arguments: &Arguments) -> Code {
     let known = Known {
         longest_pause: state::peek(&state, state::PATIENCE).ok().flatten().map(|s| s.longest_pause),
         stop_timeout: runtime.as_ref().ok().and_then(|runtime| runtime.block_on(unit_stop_timeout())),
-        // Whoever else checks a file sees it as the daemon that he starts will.
+        // Another user who checks a file sees it as the daemon that he starts will.
         unit_user: runtime
             .ok()
             .filter(|_| rustix::process::geteuid().is_root())
@@ -128,7 +128,7 @@ fn check_config(arguments: &Arguments) -> Code {
         }
     };
     let written = if code == Code::Done { writeln!(io::stdout(), "{text}") } else { writeln!(io::stderr(), "{text}") };
-    // Whoever asked has gone away; the exit code still tells.
+    // The one who asked has gone away; the exit code still tells.
     drop(written);
     code
 }

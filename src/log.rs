@@ -1,6 +1,6 @@
 //! Logging: text or JSON to stderr, through a queue that loses lines rather than time.
 //!
-//! Nothing that logs may ever wait for whoever reads the log (a stopped journal, a full pipe).
+//! Nothing that logs may ever wait for what reads the log (a stopped journal, a full pipe).
 //! Lines go into a bounded queue, one thread writes them, and what does not fit is counted and
 //! reported once there is room again. Neither a panic nor the end of the process waits either:
 //! [`Logging::flush`] has a deadline, and tracing-appender's own guard is deliberately never

@@ -70,7 +70,7 @@ pub(crate) enum Leftovers {
     RunOnAfterSuccess,
 }
 
-/// How long a program may run at most, whatever its timeout; whoever holds it makes it longer, or ends it.
+/// How long a program may run at most, whatever its timeout; its holder makes it longer, or ends it.
 #[derive(Debug)]
 pub(crate) struct Leash {
     until: Mutex<Instant>,

@@ -1,5 +1,5 @@
-//! Everything that there is to know of a running daemon, for status, JSON and `STATUS=`: the daemon writes it, and whoever asks
-//! one reads it. How readers of another version do that: [`havipd_core::status`].
+//! Everything that there is to know of a running daemon, for status, JSON and `STATUS=`: the daemon writes it, and those who ask
+//! one read it. How readers of another version do that: [`havipd_core::status`].
 
 use crate::checks::status::CheckStatus;
 use crate::gates::status::GateStatus;

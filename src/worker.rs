@@ -90,7 +90,7 @@ impl<T> Drop for Worker<T> {
 }
 
 impl<T> Latest<T> {
-    /// Changes the value, and wakes whoever waits for that.
+    /// Changes the value, and wakes those who wait for that.
     pub fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
         let result = change(&mut self.state().value);
         self.0.changed.notify_all();

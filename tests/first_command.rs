@@ -127,7 +127,7 @@ fn lists_that_cannot_be_fetched_are_said_and_do_not_end_it() {
 }
 
 #[test]
-fn whoever_is_not_root_installs_by_sudo_or_is_told_what_to_install() {
+fn a_user_who_is_not_root_installs_by_sudo_or_is_told_what_to_install() {
     let machine = Machine::bare();
     machine.program("bin/id", "echo 1000");
     machine.cargo("bin", "1.95.0");

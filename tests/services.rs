@@ -299,7 +299,7 @@ fn a_disk_that_hangs_holds_up_nobody_and_is_noticed() {
     });
     file.store(sample(1));
     assert_eq!(starting.recv_timeout(PATIENCE), Ok(1));
-    // Its thread is stuck now; whoever stores is not.
+    // Its thread is stuck now; the caller that stores is not.
     let status = wait_for("the hang is noticed", || {
         file.store(sample(2));
         file.store(sample(3));

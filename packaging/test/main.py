@@ -26,7 +26,7 @@ def attempt(case, *arguments):
 
 
 def story(the_lab):
-    """The end of every journal, for whoever has to find out."""
+    """The end of every journal, for those who have to find out."""
     for machine in the_lab.machines.values():
         print(f"\n-- {machine.name}")
         try:

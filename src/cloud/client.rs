@@ -1,6 +1,6 @@
 //! Calls to the cloud: one attempt each, within a deadline, with the answer's meaning attached.
 //!
-//! Retries with backoff belong to whoever decides; this client repeats a call by itself in two
+//! Retries with backoff belong to the part that decides; this client repeats a call by itself in two
 //! cases only, once each and within the same deadline: when the cloud says that the signature's
 //! time is off (it then signs with the cloud's own time), and when it doubts credentials that
 //! have been replaced meanwhile. Nothing here delays a claim that could have been done before:

@@ -70,7 +70,7 @@ pub fn check(path: &Path, content: &Secret) -> Result<(), String> {
 }
 
 /// Takes out what an endpoint may hand back of our request: an `Authorization` value, whole or in any usual encoding, and a bare
-/// signature. Either lets whoever reads it repeat the request for as long as it holds.
+/// signature. Either lets a reader repeat the request for as long as it holds.
 #[must_use]
 pub fn without_signatures(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
@@ -272,7 +272,7 @@ pub fn region_of(env: impl Fn(&str) -> Option<String>) -> Option<String> {
     ["BCE_REGION", "BAIDUCLOUD_REGION"].into_iter().find_map(value)
 }
 
-/// Where bce-cli keeps its profiles for whoever has `home`.
+/// Where bce-cli keeps the profiles of the user with this `home`.
 #[must_use]
 pub fn of_bce_cli(home: &Path) -> PathBuf {
     home.join(".bce/config.json")

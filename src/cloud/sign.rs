@@ -300,7 +300,7 @@ impl Received<'_> {
 
     /// Checks `authorization` against this request and the secret of its access key.
     ///
-    /// Says nothing of age and expiration: whoever has a clock compares
+    /// Says nothing of age and expiration: a caller that has a clock compares
     /// [`Authorization::unix_seconds`] with it.
     ///
     /// # Errors

@@ -71,7 +71,7 @@ impl Diagnostics {
         Self(vec![Diagnostic { file: file.into(), location, severity: Severity::Error, text, help: None }])
     }
 
-    /// The same with errors first, for whoever reads only how it begins.
+    /// The same with errors first, for those who read only how it begins.
     #[must_use]
     pub fn errors_first(mut self) -> Self {
         self.0.sort_by_key(|d| d.severity);

@@ -1,4 +1,4 @@
-//! What is known of the host when a file is checked, handed in by whoever does the I/O.
+//! What is known of the host when a file is checked, handed in by the part that does the I/O.
 
 use havipd_core::model::secret::Secret;
 use std::net::IpAddr;

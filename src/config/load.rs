@@ -17,7 +17,7 @@ use std::path::Path;
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 impl Environment {
-    /// What this process knows by itself; the addresses come from whoever watches the interfaces.
+    /// What this process knows by itself; the addresses come from the part that watches the interfaces.
     #[must_use]
     pub fn of_process(node: Option<String>, local_addresses: Vec<IpAddr>) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());

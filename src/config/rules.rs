@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Pauses of a VM shorter than this are usual on the cloud (live migration, snapshots).
 const USUAL_PAUSE: Duration = Duration::from_secs(3);
 
-/// The cluster's name in the file that the packages install: whoever edits the file has to replace it.
+/// The cluster's name in the file that the packages install: the first edit of the file has to replace it.
 const EXAMPLE: &str = "example";
 
 /// Notes what breaks a rule.

@@ -1,4 +1,4 @@
-//! What a row of the table of settings says, for whoever reads all rows: the texts of errors, the nearest known key,
+//! What a row of the table of settings says, for those who read all rows: the texts of errors, the nearest known key,
 //! the comparison at a reload, the generated files, tests. The rows themselves are in `settings`.
 
 pub use super::settings::{KEYS, Section};

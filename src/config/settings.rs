@@ -255,14 +255,14 @@ settings! {
             "endpoint" endpoint: Endpoint {
                 takes: endpoint(), example: "https://bcc.bj.baidubce.com", reload: Restart,
                 shown: |_, cloud| maybe(cloud.endpoint.as_ref()),
-                cost: "Needed for a private endpoint; plain http lets whoever is on the way read the calls, though \
+                cost: "Needed for a private endpoint; plain http lets anybody on the way read the calls, though \
                        not the secret key.",
             }
             /// Where the instance learns about itself.
             "metadata-endpoint" metadata_endpoint: Endpoint {
                 takes: endpoint(), default: "http://169.254.169.254", reload: Restart,
                 shown: |_, cloud| text(&cloud.metadata_endpoint),
-                cost: "For tests only: whoever answers there gives out the node's identity and its credentials.",
+                cost: "For tests only: what answers there gives out the node's identity and its credentials.",
             }
             /// Certificates (PEM) that replace the system's.
             "ca-file" ca_file: String {
@@ -767,7 +767,7 @@ settings! {
                 shown: |_, check| of_http(check, |http| maybe(http.host.as_ref())),
                 cost: "Needed where one server has several sites, and for TLS by name.",
             }
-            /// For http: more headers. Their values are not logged; whoever reads this file sees them.
+            /// For http: more headers. Their values are not logged; anybody who reads this file sees them.
             "headers" headers: BTreeMap<String, String> {
                 takes: headers(), example: { Accept = "text/plain" }, reload: Accept,
                 shown: |_, check| of_http(check, |http| Value::Headers(http.headers.clone())),
@@ -777,7 +777,7 @@ settings! {
             "tls-verify" tls_verify: bool {
                 takes: boolean(), default: true, reload: Accept,
                 shown: |_, check| of_http(check, |http| text(http.tls_verify)),
-                cost: "false: whoever answers on that address is believed.",
+                cost: "false: anything that answers on that address is believed.",
             }
             /// For https: certificates (PEM) that replace the system's.
             "ca-file" ca_file: String {
@@ -801,7 +801,7 @@ settings! {
             "listen" listen: Option<SocketAddr> {
                 takes: socket_or_off(), default: "127.0.0.1:11201", reload: Accept,
                 shown: |_, config| text(config.metrics.map_or_else(|| "off".to_owned(), |a| a.to_string())),
-                cost: "Beyond loopback whoever reaches the port reads names, addresses and ids of the cluster; \
+                cost: "Beyond loopback anybody who reaches the port reads names, addresses and ids of the cluster; \
                        nobody can change anything.",
             }
         }

@@ -1,6 +1,6 @@
 //! The control socket: how `havipctl` talks to a running daemon.
 //!
-//! A unix stream socket, `control.sock` in the runtime directory, mode 0660: whoever may open the
+//! A unix stream socket, `control.sock` in the runtime directory, mode 0660: every user who may open the
 //! file may look, and root and the daemon's own user may change things. Requests and replies are JSON,
 //! one a line, so `socat` can speak it too:
 //! `{"command":"status"}` is answered by `{"protocol":1,"code":0,"message":"...","data":{...}}`.

@@ -180,7 +180,7 @@ impl TryFrom<u8> for Code {
 /// The answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Response {
-    /// [`PROTOCOL`] of whoever answers; absent in the first versions.
+    /// [`PROTOCOL`] of the daemon that answers; absent in the first versions.
     #[serde(default = "first")]
     pub protocol: u32,
     /// How it ended.

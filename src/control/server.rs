@@ -1,7 +1,7 @@
 //! The daemon's end of the control socket.
 //!
 //! Nothing that a client does can hurt: connections, request size and time are bounded, also for each user, so
-//! that none keeps another out, and least of all root; a client that does not read is dropped, and the commands themselves go one by one to whoever handles them
+//! that none keeps another out, and least of all root; a client that does not read is dropped, and the commands themselves go one by one to their handler
 //! through a bounded queue.
 //!
 //! The file's mode decides who may connect: root, the daemon's user and the group `havipd`. Of those
@@ -116,7 +116,7 @@ impl Peer {
     }
 }
 
-/// One command on its way to whoever carries it out.
+/// One command on its way to its handler.
 #[derive(Debug)]
 pub struct ControlRequest {
     /// What is asked; never [`Request::Watch`], which is served here.
@@ -202,7 +202,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Only our own: whoever replaced it meanwhile keeps theirs.
+        // Only our own: another one that replaced it meanwhile keeps its own.
         if std::fs::symlink_metadata(&self.path).is_ok_and(|m| m.ino() == self.inode) {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -268,7 +268,7 @@ enum Rights {
 }
 
 impl Rights {
-    /// Of whoever is at the other end.
+    /// Of the other end.
     fn of(peer: Peer) -> Self {
         if peer.is_trusted() { Self::Change } else { Self::Look }
     }

@@ -32,7 +32,7 @@ pub struct Silent {
 }
 
 impl Silent {
-    /// Whoever listens at the other end.
+    /// What listens at the other end.
     pub(super) fn behind(stream: &UnixStream) -> Self {
         let pid = peer(stream).ok().flatten();
         Self { pid, doing: pid.and_then(look) }
@@ -101,7 +101,7 @@ impl fmt::Display for Silent {
             Some(Doing::Waiting) => {
                 f.write_str("hangs in the kernel (state D): a disk or a file server does not answer it")
             }
-            Some(Doing::Ended) => f.write_str("has ended; whoever started it has not taken note"),
+            Some(Doing::Ended) => f.write_str("has ended; its parent has not taken note"),
             Some(Doing::Alive) => {
                 f.write_str("runs, but hangs or gets no processor time; its log and `top` may tell why")
             }

@@ -1,4 +1,4 @@
-//! `bundle`: what whoever helps needs to see, in one archive, without a secret.
+//! `bundle`: what somebody who helps needs to see, in one archive, without a secret.
 //!
 //! Every member is text. Whatever the secrets of this node are (heartbeat keys, keys of the API), none of them
 //! is in it in any usual encoding: each is looked for, and taken out, everywhere. An archive in which one is

@@ -43,7 +43,7 @@ fn of(names: Names, status: &Snapshot) -> Vec<&str> {
     let nodes = std::iter::once(&status.node).chain(status.peers.iter().map(|peer| &peer.node)).map(String::as_str);
     let havips = status.groups.iter().flat_map(|group| &group.havips).map(|havip| havip.id.as_str());
     let targets = || status.target.iter().chain(status.peers.iter().filter_map(|peer| peer.target.as_ref()));
-    // Nothing else reaches a shell, whoever answers there.
+    // Nothing else reaches a shell, whatever answers there.
     match names {
         Names::Groups => groups.filter(|name| name.parse::<GroupName>().is_ok()).collect(),
         Names::Nodes => nodes.filter(|name| name.parse::<NodeName>().is_ok()).collect(),

@@ -261,7 +261,7 @@ impl Drill<'_> {
         let response = self.client.call(&Request::Trace { group: self.options.group().to_owned() })?;
         match response.code {
             Code::Done => {}
-            // Whoever may not watch may not move either.
+            // A user who may not watch may not move either.
             Code::Permission => return Err(Stop::Refused(response.message, response.code)),
             _ => {
                 self.blind = Some(response.message);

@@ -219,7 +219,7 @@ fn on_disk(state: &Path, group: Option<&str>, daemon: Option<(Code, String)>) ->
     match journal::read(state, group) {
         Ok(_) if !journal::is_in(state) => Err(refused(format!("there is no journal in {}", state.display()))),
         Ok(entries) => {
-            // Whoever wrote there need not have been a havipd.
+            // What wrote there need not have been a havipd.
             let entries = serde_json::to_value(entries).map(plain::document).and_then(serde_json::from_value);
             let entries = entries.map_err(|error| refused(error.to_string()))?;
             Ok(Past { source: Source::Journal { directory: state.to_owned(), why }, entries })

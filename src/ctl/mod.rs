@@ -162,7 +162,7 @@ enum Verb {
     /// Play faults against the daemon's own decisions in virtual time. Done by havipd-lab, a package of its own.
     #[command(disable_help_flag = true, after_help = help::SIMULATE)]
     Simulate(lab::Words),
-    /// Everything that whoever helps needs to see, in one archive without secrets.
+    /// Everything that somebody who helps needs to see, in one archive without secrets.
     #[command(after_help = bundle::HELP)]
     Bundle(bundle::Options),
     /// Names for the shell's completion.
@@ -369,7 +369,7 @@ fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
         }
     })?;
     if !ended {
-        // Whoever watched has seen enough.
+        // The one who watched has seen enough.
         return Ok(Code::Done);
     }
     Ok(say::tell(&Response::new(Code::Unreachable, "havipd has ended"), as_json))

@@ -79,7 +79,7 @@ impl Paint {
         Self { on: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
     }
 
-    /// For tests and for whoever knows.
+    /// For tests and for those who know.
     #[cfg(test)]
     pub(super) const fn new(on: bool) -> Self {
         Self { on }

@@ -1,7 +1,7 @@
 //! Before a daemon runs here: are the peers' daemons there, do they hear us, and have they our key?
 //!
 //! A question is a fabric probe addressed to the peer itself, for no HAVIP. It touches no session:
-//! whoever has the key answers it with its own name, and anything else proves nothing. It goes out
+//! a node that has the key answers it with its own name, and anything else proves nothing. It goes out
 //! from the addresses and ports that the daemon would use, so the answer proves the way of a
 //! heartbeat in both directions.
 

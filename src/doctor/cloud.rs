@@ -72,7 +72,7 @@ fn access(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
             let text =
                 format!("{text}; but {at} answers plain HTTP: this region may not serve HTTPS, or a proxy answers");
             let remedy = "set cloud.endpoint to an address that serves HTTPS, as a private endpoint of the VPC does; an \
-                          http:// one shows every call to whoever is on the way, though not the secret key";
+                          http:// one shows every call to anybody on the way, though not the secret key";
             vec![Finding::failed("cloud.endpoint", text, remedy)]
         }
         Obstacle::Unreachable => {

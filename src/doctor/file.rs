@@ -90,7 +90,7 @@ fn secrets(facts: &Facts) -> Vec<Finding> {
 
 fn certificate(fact: &CertificateFact) -> Finding {
     let (id, path) = ("certificates", fact.path.display());
-    let remedy = "ask whoever runs that authority for its new certificate, put it into the file on every node beside the \
+    let remedy = "ask those who run that authority for its new certificate, put it into the file on every node beside the \
                   old one, and havipctl reload";
     match &fact.first {
         Err(error) => {

@@ -186,7 +186,7 @@ fn backwards(file: &File, mut left: u64, take: &mut impl FnMut(&[u8]) -> bool) -
         let whole = match block.iter().position(|b| *b == b'\n') {
             Some(first) if begin > 0 => first + 1,
             _ if begin == 0 => 0,
-            // Not even one end of a line. Whoever wrote that, it is not ours.
+            // Not even one end of a line. Whatever wrote that, it is not ours.
             _ => block.len(),
         };
         for line in block[whole..].split(|b| *b == b'\n').rev().filter(|line| !line.is_empty()) {

@@ -125,7 +125,7 @@ pub async fn follow(followed: Followed, mut told: mpsc::Receiver<Told>, out: mps
             notices = next(fifo.as_mut()) => this.read(notices).await,
             Some(told) = told.recv() => {
                 let taken = this.take(told.notice, told.stamp, VrrpSource::Notify).await;
-                // Whoever asked may have gone.
+                // The one who asked may have gone.
                 let _ = told.answer.send(taken);
             }
             () = saved(&mut this.saving) => this.save(),

@@ -1,4 +1,4 @@
-//! The queue and the thread between those who log and whoever reads.
+//! The queue and the thread between those who log and the reader.
 
 use crate::clock;
 use crate::plain;

@@ -1,7 +1,7 @@
 //! Requests to the kernel over an rtnetlink socket, and what is read from its answers.
 //!
 //! Requests are blocking and answered within the `send` itself (rtnetlink does its work in the
-//! sender's context), so whoever checked leadership immediately before a request knows when it took
+//! sender's context), so a caller that checked leadership immediately before a request knows when it took
 //! effect. Messages to the kernel are built with `netlink-packet-route`; of its answers only the
 //! few attributes that matter are read, so that a newer kernel with attributes of another length
 //! cannot make a whole message unreadable.

@@ -125,7 +125,7 @@ impl<K> Room<K> {
         }
     }
 
-    /// Ends whoever of `among` has been quiet longest, if that is long enough; `None` if nobody has.
+    /// Ends the one of `among` that has been quiet longest, if that is long enough; `None` if nobody has.
     fn end_slowest(&mut self, now: Instant, slow: Duration, among: impl Fn(&Taken<K>) -> bool) -> Option<()> {
         let quiet = |t: &Taken<K>| t.quiet_since.filter(|since| now.since(*since) >= slow);
         let all = self.taken.iter().enumerate().filter(|(_, t)| among(t));
@@ -202,7 +202,7 @@ mod tests {
         let more = all_of(&places, user(2), at(1600));
         assert_eq!(more.len(), 2, "of the whole room the slow ones are of another client");
         assert!(second.await.is_err() && third.await.is_err(), "both ended");
-        assert!(places.take(ROOT, at(9000)).is_none(), "whoever is left is being answered");
+        assert!(places.take(ROOT, at(9000)).is_none(), "each that is left is being answered");
         in_place.waits(at(9000));
         assert!(places.take(ROOT, at(9500)).is_none(), "it has only just been answered");
         assert!(places.take(ROOT, at(10_000)).is_some());

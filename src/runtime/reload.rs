@@ -76,7 +76,7 @@ pub(super) struct Reload {
 impl Reload {
     /// Carries it out as far as the core and the cloud's client go.
     pub(super) async fn run(self) -> Result<Reloaded, ReloadError> {
-        // Whoever we are now: an address that is gone for the moment does not make us nobody.
+        // This node stays the one that it is: an address that is gone for the moment does not make us nobody.
         let node = Some(self.running.local_node().name.to_string());
         let (path, known) = (self.path.clone(), self.known);
         let loaded = tokio::task::spawn_blocking(move || load(&path, node, &known)).await;

@@ -150,7 +150,7 @@ fn told(text: &str, taken: Taken) -> Response {
             let state = state.as_str();
             Response::new(
                 Code::No,
-                format!("{text} does not count: keepalived has said {state} since, or whoever says it ran before"),
+                format!("{text} does not count: keepalived has said {state} since, or what says it ran before"),
             )
         }
         Taken::NotRunning(why) => Response::new(Code::TryAgain, format!("{text} does not count now: {why}")),

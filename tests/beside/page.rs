@@ -34,7 +34,7 @@ fn stand_ins(root: &Path) {
         ("chgrp", String::new()),
         // What the other node has, as its own tar would say it.
         ("ssh", "exec tar -C \"$ROOT/b\" -c etc/keepalived".to_owned()),
-        // Whoever fills in what is open: the nodes are to ask their metadata service.
+        // Somebody fills in what is open: the nodes are to ask their metadata service.
         ("editor", "sed -i '/^instance = \"i-\\.\\.\\.\"/d' \"$1\"".to_owned()),
         ("havipctl", format!("case $1 in {asks}) exit 0 ;; esac; echo ran >>\"$ROOT/ran\"; exec {ctl} \"$@\"")),
         (

@@ -1,4 +1,4 @@
-//! What programs are answered: one shape for everything, whoever answers and whatever the news.
+//! What programs are answered: one shape for everything, whatever answers and whatever the news.
 
 use crate::compat::{a_status, recorded, told_to};
 use havipd::hooks::{HookOutcome, HookStatus};

@@ -175,7 +175,7 @@ fn connections_are_counted_and_places_come_back() {
 }
 
 #[test]
-fn whoever_asks_nothing_makes_room() {
+fn a_client_that_asks_nothing_makes_room() {
     let limits = Limits { connections: 2, kept: 0, slow: Duration::ZERO, ..Limits::default() };
     let daemon = Daemon::start(limits);
     let mut idle = daemon.raw();

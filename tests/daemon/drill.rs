@@ -17,7 +17,7 @@ fn drill(lab: &Lab, node: usize, arguments: &[&str]) -> (Option<i32>, Value, Str
     (output.status.code(), answer["data"].clone(), err)
 }
 
-/// With `interface = "none"` nobody announces: this does, for whoever is claiming, until it is dropped.
+/// With `interface = "none"` nobody announces: this does, for the node that is claiming, until it is dropped.
 struct Announcing {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,

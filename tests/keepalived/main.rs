@@ -195,7 +195,7 @@ type Verdict = Result<Option<Duration>, String>;
 type Row = Vec<(&'static str, Verdict)>;
 
 fn say(text: &str) {
-    // Whoever closed the output does not want it.
+    // A reader that closed the output does not want it.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

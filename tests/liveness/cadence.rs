@@ -55,7 +55,7 @@ pub(crate) fn keeps_place(what: &str, active: &Daemon, watcher: &Daemon, one_in:
     assert_eq!((&group["role"], &group["epoch"]), (&Value::from("active"), &term), "{what}");
 }
 
-/// Watches whoever is the only peer of `watcher`, whatever its role: four dead times' worth of heartbeats come, one in
+/// Watches the node that is the only peer of `watcher`, whatever its role: four dead times' worth of heartbeats come, one in
 /// so many of them when it should, and the session never goes down. `check` sees the watcher's status each time.
 pub(crate) fn keeps_sending(what: &str, watcher: &Daemon, one_in: u64, check: impl Fn(&Value)) {
     let (first, from) = counted(&watcher.status().unwrap());

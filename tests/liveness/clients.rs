@@ -34,7 +34,7 @@ fn ask(socket: &Path, stop: &AtomicBool, tally: &Tally) {
     while !stop.load(Ordering::Relaxed) {
         let mut open: Vec<UnixStream> = (0..ASKING.1).filter_map(|_| UnixStream::connect(socket).ok()).collect();
         for stream in &mut open {
-            // Whoever is turned away may be so before having asked.
+            // A client that is turned away may be so before having asked.
             let _ = stream.write_all(b"{\"command\":\"status\"}\n");
         }
         for stream in open {

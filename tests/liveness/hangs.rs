@@ -28,7 +28,7 @@ pub(crate) const CASES: &[Case] = &[
 fn change_state(node: &Daemon) {
     for on in [true, false] {
         let reply = node.ask(&json!({"command": "maintenance", "on": on})).unwrap();
-        // It is in force, and a restart would forget it: whoever ordered it is told so.
+        // It is in force, and a restart would forget it: the operator is told so.
         let told = reply["message"].as_str().unwrap_or_default();
         assert!(reply["code"] == 75 && told.contains("a restart forgets it, as it cannot be stored"), "{reply}");
         node.wait_for("maintenance is as told", |s| s["groups"][0]["maintenance"] == on);
@@ -49,7 +49,7 @@ fn log_pipe() {
     });
     keeps_time("with a full log pipe", &a, &b);
     a.signal(15);
-    assert_eq!(a.ended().code(), Some(0), "in order, whoever reads the log");
+    assert_eq!(a.ended().code(), Some(0), "in order, whatever reads the log");
     b.wait_role("active");
     drop(unread);
 }

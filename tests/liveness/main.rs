@@ -42,7 +42,7 @@ const CASES: [&[Case]; 4] = [hangs::CASES, clients::CASES, stands_still::CASES, 
 const INSIDE: &str = "HAVIPD_LIVENESS_INSIDE";
 
 fn say(text: &str) {
-    // Whoever closed the output does not want it.
+    // A reader that closed the output does not want it.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -120,7 +120,7 @@ impl SilentNames {
         self.server.recv(&mut [0; 512]).ok().map(drop)
     }
 
-    /// From now on this name is known; whoever has asked the name server goes on waiting.
+    /// From now on this name is known; one that has asked the name server goes on waiting.
     pub(crate) fn know(&self, name: &str) {
         fs::write(&self.hosts, format!("127.0.0.1 localhost {name}\n")).unwrap();
     }

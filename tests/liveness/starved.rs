@@ -41,7 +41,7 @@ fn starved() {
         (uptime(&b) > from + 4 * DEAD_TIME_MS).then_some(())
     });
     drop(storm);
-    // Whoever it is, there is one; and nobody takes anything back.
+    // One of them is active, it does not matter which; and nobody takes anything back.
     let (holder, other) = if taken_over { (&b, &a) } else { (&a, &b) };
     holder.wait_for("it is the one active node", |s| {
         s["groups"][0]["role"] == "active" && s["peers"][0]["state"] == "up" && s["groups"][0]["active"] == holder.name

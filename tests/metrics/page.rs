@@ -52,7 +52,7 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
     ] {
         assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
     }
-    // Whoever was bound to the port before b has it: b says so, and takes it over when a is gone.
+    // What was bound to the port before b has it: b says so, and takes it over when a is gone.
     b.wait_for("says that its port is taken", |s| {
         s["effects"]["metrics_error"].as_str().is_some_and(|e| e.contains(&listen.to_string()))
     });
@@ -77,7 +77,7 @@ fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
     wait_page(listen, "a serves metrics", |_| true);
     let _b = lab.start(1);
     a.wait_role("active");
-    // It would look by itself after a minute; whoever asks has it look now. Of a cluster with such a dead time it warns.
+    // It would look by itself after a minute; a request has it look now. Of a cluster with such a dead time it warns.
     assert!(matches!(lab.ctl(0, &["doctor"]).status.code(), Some(0 | 1)));
     // Not on this page: no file of certificates is named, keys of this cluster have no end, and the address is nowhere.
     let absent = [

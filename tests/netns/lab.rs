@@ -171,7 +171,7 @@ impl Lab {
         Ok(duo)
     }
 
-    /// Ends every fault, starts whoever is not running, and waits until both groups are at rest.
+    /// Ends every fault, starts every node that is not running, and waits until both groups are at rest.
     pub(crate) fn restore(&mut self) -> Result<(), String> {
         self.network.heal();
         self.fabric.hear_all();
@@ -212,7 +212,7 @@ impl Lab {
         self.probe.outage(havip, since.datagram..end).longest
     }
 
-    /// What everybody says and did of late, for whoever has to find out.
+    /// What everybody says and did of late, for those who have to find out.
     pub(crate) fn story(&self, havip: Havip) -> String {
         let mut lines = vec![format!("  cloud: {:?}", self.fabric.havip(havip))];
         lines.push(format!("  address on: {:?}", self.bearers(havip)));

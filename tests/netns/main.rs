@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock};
 
 fn say(text: &str) {
-    // Whoever closed the output does not want it.
+    // A reader that closed the output does not want it.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -102,7 +102,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
 fn feed(command: &mut Command, input: &str) {
     let command = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"));
-    // Whoever ends early says why on stderr.
+    // A process that ends early says why on stderr.
     let _ = child.stdin.take().expect("is piped").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("can be waited for");
     assert!(output.status.success(), "{command:?} {input:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -36,7 +36,7 @@ fn answers(lab: &Lab, status: &str) -> Result<(), String> {
 }
 
 fn events(lab: &Lab) -> Result<(), String> {
-    // Whoever is well first.
+    // The one that is well first.
     let first = wait("one of the two has the address", PATIENCE, || {
         let has = |i: &usize| lab.network.virtual_addresses(lab.hosts[*i].node).contains(&HAVIPS[0].address());
         [LB1, LB2].into_iter().find(has).ok_or_else(|| "it is nowhere".to_owned())

@@ -162,7 +162,7 @@ impl Host {
         lines[lines.len().saturating_sub(40)..].join("\n")
     }
 
-    /// What `nsenter` is told to run a program of the host, in the network of whoever starts it.
+    /// What `nsenter` is told to run a program of the host, in the network of its caller.
     pub(crate) fn enter(&self) -> Vec<String> {
         let running = self.running.as_ref().unwrap_or_else(|| panic!("{} is off", self.name));
         let target = running.init.as_raw_nonzero().to_string();

@@ -119,7 +119,7 @@ pub(crate) fn page(name: &str, replace: &[(&str, &str)]) -> Page {
 }
 
 fn say(text: &str) {
-    // Whoever closed the output does not want it.
+    // A reader that closed the output does not want it.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

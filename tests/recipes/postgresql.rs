@@ -233,7 +233,7 @@ impl Drop for Clients {
     }
 }
 
-/// A session of `psql` with the program of that host, in the network of whoever starts it.
+/// A session of `psql` with the program of that host, in the network of its caller.
 fn psql(host: &Host, conninfo: String) -> impl Fn() -> Command + Send + 'static {
     let enter = host.enter();
     move || {

@@ -5,7 +5,7 @@
 //!  wire       datagrams, their authentication, sessions between two nodes
 //!  election   who leads each group: the core itself, `election::Core`
 //!  reconcile  what the leader makes true: the address in the kernel, the binding in the cloud
-//!  status     what a node reports of itself, as plain data: made by `election`, read by whoever asks
+//!  status     what a node reports of itself, as plain data: made by `election`, read by those who ask
 //!  health     what the results of checks come to: rise, fall, weight
 //!  queue      in which order calls go to the cloud, and how many at a time
 //! ```

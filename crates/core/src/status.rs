@@ -1,5 +1,5 @@
-//! What a node reports of itself, as plain data: status, JSON, metrics and `STATUS=` are all made from it, and whoever asks a
-//! daemon reads the same types.
+//! What a node reports of itself, as plain data: status, JSON, metrics and `STATUS=` are all made from it, and those who ask a
+//! daemon read the same types.
 //!
 //! Daemon and reader may be of different versions. A reader
 //! - overlooks members that it does not know;
@@ -119,7 +119,7 @@ pub struct GroupSnapshot {
     pub detail: String,
     /// Milliseconds since it changed.
     pub since_ms: u64,
-    /// The term that this node knows: of whoever is active, or its own last one.
+    /// The term that this node knows: of the active node, or its own last one.
     pub epoch: u64,
     /// Configured priority plus check weights.
     pub priority: i32,

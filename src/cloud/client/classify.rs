@@ -1,4 +1,4 @@
-//! What an answer, or the lack of one, means for whoever made the call. Pure, and public so that
+//! What an answer, or the lack of one, means for the caller. Pure, and public so that
 //! anything at all can be put to it from outside.
 //!
 //! The cloud documents few codes and none of its own for HAVIPs, so the status decides first and a
@@ -146,7 +146,7 @@ impl Lost {
 fn class(status: u16, body: &ErrorBody, write: bool) -> ErrorClass {
     match status {
         _ if throttled(status, body) || busy(status, body) => ErrorClass::Retry,
-        // 408: the request did not arrive whole. 503: whoever answered had nobody to give it to.
+        // 408: the request did not arrive whole. 503: what answered had nobody to give it to.
         408 | 503 => ErrorClass::Retry,
         500..=599 if write => ErrorClass::Ambiguous,
         500..=599 => ErrorClass::Retry,

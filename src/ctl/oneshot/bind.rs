@@ -257,7 +257,7 @@ impl Run<'_> {
         }
     }
 
-    /// What became of the write, for whoever does not wait: told by the first look after it.
+    /// What became of the write, for callers that do not wait: told by the first look after it.
     fn answered(&self) -> Option<End> {
         let last = self.writes.last()?;
         match &last.error {

@@ -144,7 +144,7 @@ where
     }
 }
 
-/// What an error means for whoever called `havipctl`.
+/// What an error means for the caller of `havipctl`.
 pub(super) fn code(error: &CallError) -> Code {
     match error.class {
         ErrorClass::Refused if error.denied => Code::Permission,

@@ -1,7 +1,7 @@
 //! Of several runs for one HAVIP on this host, one works at a time, and the newest has its way.
 //!
 //! keepalived starts a script for every transition and does not wait for the last one. A run leaves its own mark
-//! in the `.turn` file as it begins and then waits for the lock; whoever finds another mark than its own there
+//! in the `.turn` file as it begins and then waits for the lock; a run that finds another mark than its own there
 //! stops before its next write. So the writes of two runs never overlap, the last transition wins, and nobody
 //! is killed in the middle of a call. The kernel drops the lock of a process that dies.
 

@@ -91,7 +91,7 @@ async fn its_death_is_a_stop_and_what_it_said_dies_with_it() {
     assert_eq!(bench.next().await.0, State::Master);
     bench.end();
     assert_eq!(bench.next().await, (State::Stop, true, VrrpSource::Process));
-    // Whoever was started by it and comes late has nothing to say for the next one.
+    // What was started by it and comes late has nothing to say for the next one.
     let late = Stamp { ticks: Stamp::now().ticks.saturating_sub(200), pid: 5 };
     bench.say(MASTER, late).await;
     bench.keepalived = Some(started(bench.directory.path()));
@@ -140,7 +140,7 @@ async fn a_state_of_an_earlier_keepalived_and_one_without_any_count_for_nothing(
 }
 
 #[tokio::test]
-async fn whoever_tells_a_state_hears_what_became_of_it() {
+async fn a_caller_that_tells_a_state_hears_what_became_of_it() {
     let mut bench = Bench::new(|_| {});
     let now = Stamp { pid: 9, ..Stamp::now() };
     assert_eq!(bench.ask(MASTER, now).await, Taken::Yes);

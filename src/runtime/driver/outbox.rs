@@ -8,7 +8,7 @@
 //!   what is missing is itself written down, group by group. An answer stays: somebody waits for it;
 //! - last words are not kept: whether they fit is looked at every second.
 //!
-//! What waits is issued again with each step, before anything new of its kind. An answer waits for the state, too: whoever
+//! What waits is issued again with each step, before anything new of its kind. An answer waits for the state, too: what
 //! gives it looks at what the disk has (see `Action::Persist`).
 
 use super::ToEffects;

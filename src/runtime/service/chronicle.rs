@@ -1,7 +1,7 @@
 //! What explains a change of role, or is one elsewhere: who is active now as seen from here, drain, maintenance, checks.
 //!
 //! A bystander's own role does not change when a HAVIP goes from one node to another, and nobody's does when
-//! maintenance begins; whoever reads a history wants both. So every snapshot is held against the one before it.
+//! maintenance begins; a reader of a history wants both. So every snapshot is held against the one before it.
 
 use crate::checks::status::CheckStatus;
 use crate::journal::Entry;

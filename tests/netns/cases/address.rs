@@ -39,7 +39,7 @@ fn put_on_a_backup(scene: &mut Scene<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Nobody runs, and everybody has the address: whoever starts as a backup takes it off, and it is on one.
+/// Nobody runs, and everybody has the address: a node that starts as a backup takes it off, and it is on one.
 fn put_everywhere(scene: &mut Scene<'_>) -> Result<(), String> {
     let node = scene.lab.gather()?;
     let mark = scene.lab.mark();

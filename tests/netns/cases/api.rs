@@ -1,4 +1,4 @@
-//! The active node is cut off while the cloud's API misbehaves towards whoever wants to take over.
+//! The active node is cut off while the cloud's API misbehaves towards the node that wants to take over.
 
 use super::{Case, Scene};
 use crate::daemon::AUDIT;

@@ -190,7 +190,7 @@ fn flapping(scene: &mut Scene<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The holder is gone while the link flaps: both groups go to whoever is there.
+/// The holder is gone while the link flaps: both groups go to the node that is there.
 fn crash(scene: &mut Scene<'_>, victim: Node, backup: Node, rest: &[Node]) -> Result<(), String> {
     wait("the flapping is seen", PATIENCE, || {
         let groups = scene.lab.daemon(backup).groups()?;

@@ -167,7 +167,7 @@ fn refusals(scene: &mut Scene<'_>, node: Node) -> Result<[usize; 2], String> {
     Ok([") is refused here: ", ") is refused here no longer"].map(count))
 }
 
-/// Whoever hears nobody for its own reasons, which its status names, takes nothing for as long as that lasts; `sound` are
+/// A node that hears nobody for its own reasons, which its status names, takes nothing for as long as that lasts; `sound` are
 /// the nodes without a fault.
 fn takes_nothing(scene: &mut Scene<'_>, node: Node, mark: Mark, why: &str, sound: &[Node]) -> Result<(), String> {
     let backup = partner(node);

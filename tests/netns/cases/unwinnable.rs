@@ -17,7 +17,7 @@ const WATCHED: Duration = Duration::from_secs(6);
 /// Writes per HAVIP that are more than trying: two nodes, each with attach, detach and retries at growing intervals.
 const TOO_MANY: usize = 60;
 
-/// Whoever wants to take over says that it cannot be done and why, does not hammer the cloud, and
+/// A node that wants to take over says that it cannot be done and why, does not hammer the cloud, and
 /// takes over by itself once somebody has unbound the dead node at the console.
 fn crash(scene: &mut Scene<'_>) -> Result<(), String> {
     // A group that began elsewhere cannot be brought here: it is left out.

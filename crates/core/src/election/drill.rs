@@ -7,7 +7,7 @@
 //! A trace asks every 20 ms who has the packets of a HAVIP: from here, and from every other node that
 //! is up, by asking *that* node to ask. Such a question is a fabric probe addressed to the node itself
 //! that names a HAVIP; it sends the probe on to the HAVIP's address in its own name, and the answer
-//! back. Each question costs one datagram a hop, whoever repeats it, and none touches a session.
+//! back. Each question costs one datagram a hop, also where somebody repeats it, and none touches a session.
 
 use super::Core;
 use super::group::Group;
@@ -80,7 +80,7 @@ impl Core {
         }
     }
 
-    /// A peer asks us to ask the HAVIP's address; whoever serves it does not ask itself.
+    /// A peer asks us to ask the HAVIP's address; a node that serves it does not ask itself.
     pub(super) fn pass_on(&mut self, path: usize, from: SocketAddr, probe: &Probe, actions: &mut Actions) {
         let me = self.peers.me();
         for (group, settings) in self.groups.iter_mut().zip(&self.config.groups) {

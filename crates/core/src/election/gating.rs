@@ -5,7 +5,7 @@
 //! passed; with the other arbiters the record is moved and read back first, since it is what keeps others away; where an
 //! announcement alone moves it, this node is bound first. A gate that fails ends the claim, like a refusal of the cloud.
 //!
-//! ⚠ Under `majority` no `before-active` runs while another node has a term. Whoever runs it kills it when the lease ends,
+//! ⚠ Under `majority` no `before-active` runs while another node has a term. The runner kills it when the lease ends,
 //! without being told ([`GateRun::leadership_until`]); and a lease that could be given back earlier is kept until it is
 //! known that the program has ended ([`Group::lose_after_gate`]). (I13; `lease-given-back-beside-its-gate`)
 

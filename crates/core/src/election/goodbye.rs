@@ -1,6 +1,6 @@
 //! The sealed last word of this boot, made ahead of time and sent by somebody else after a crash.
 //!
-//! Whoever takes the address off after an unclean exit sends it, so that the peers need not wait
+//! The process that takes the address off after an unclean exit sends it, so that the peers need not wait
 //! for the dead time. It has the highest numbers there are: nothing of this boot counts after it.
 
 use super::Core;

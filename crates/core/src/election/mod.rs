@@ -371,7 +371,7 @@ impl Core {
             for (group, settings) in self.groups.iter().zip(&self.config.groups) {
                 self.persisted.groups.insert(settings.name.to_string(), group.persisted());
             }
-            // Whoever answers an operator can so tell what is on the disk already from what is not.
+            // So the part that answers an operator can tell what is on the disk already from what is not.
             let answer = actions.iter().position(|action| matches!(action, Action::Reply { .. }));
             actions.insert(answer.unwrap_or(actions.len()), Action::Persist(self.persisted.clone()));
         }

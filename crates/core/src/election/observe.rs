@@ -1,6 +1,6 @@
 //! `observe`: elect, touch nothing, and say where the cloud has it otherwise.
 //!
-//! Somebody else moves the HAVIP, keepalived with scripts, say. Whoever wants to know what havipd would have done runs it
+//! Somebody else moves the HAVIP, keepalived with scripts, say. To know what havipd would have done, an operator runs it
 //! beside that: each disagreement between this election and the cloud's record is recorded when it is seen and when
 //! it ends. Only reads that are younger than the last change of who is elected are compared with it.
 

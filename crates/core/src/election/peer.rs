@@ -104,7 +104,7 @@ pub(crate) struct Hearing {
 }
 
 impl Peer {
-    /// Whoever can hear again listens for a whole dead time; but once in a silence, for a path that comes and goes must not keep
+    /// A node that can hear again listens for a whole dead time; but once in a silence, for a path that comes and goes must not keep
     /// it waiting for a dead peer for ever: then it is the time in which the next heartbeat would come.
     pub(super) fn note_hearing(&mut self, now: Instant, deaf: Option<String>) {
         let was = self.hearing.deaf.take();

@@ -1,7 +1,7 @@
 //! The fabric probe: who gets the packets of a HAVIP, as opposed to whom the cloud names.
 //!
-//! A node that does not serve the HAVIP sends an authenticated question to its address. Whoever
-//! receives it there answers with its name. The answer touches no session and no role; it dates the
+//! A node that does not serve the HAVIP sends an authenticated question to its address. The node
+//! that receives it there answers with its name. The answer touches no session and no role; it dates the
 //! first packet on a new holder, and while we hold back it shows that the address is served.
 
 use super::Core;

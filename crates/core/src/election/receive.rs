@@ -195,7 +195,7 @@ impl Core {
             seq: heartbeat.seq,
             lease,
         });
-        // In maintenance whoever has leadership keeps it, with another file as well: the files differ meanwhile.
+        // In maintenance a node that has leadership keeps it, with another file as well: the files differ meanwhile.
         let renews = same_digest || group.maintained();
         let grants = same_digest && group.grants_afresh(entry.role.has_leadership());
         let longest = group.longest_lease(&self.config, self.digest);

@@ -19,12 +19,12 @@ const LOOK_WAITING: Duration = Duration::from_secs(1);
 const LOOK_IN_FAULT: Duration = Duration::from_secs(5);
 /// The least time between two reads, however short the dead time is.
 const SOON: Duration = Duration::from_millis(100);
-/// The record of a term that has begun is looked at this long afterwards: whoever is active has read it to be so.
+/// The record of a term that has begun is looked at this long afterwards: the active node has read it to be so.
 const BEGUN: Duration = Duration::from_secs(1);
-/// Of one that has ended without another: by then whoever claims has done so, and needs its looks for that no more.
+/// Of one that has ended without another: by then a node that claims has done so, and needs its reads for that no more.
 const ENDED: Duration = Duration::from_secs(5);
 
-/// Whoever misses a member announces right after a read only.
+/// A node that misses a member announces right after a read only.
 const JUST_READ: Duration = Duration::from_millis(100);
 
 /// The longest wait that is taken from the cloud's `Retry-After` while a member is not heard: leadership of a holder rests
@@ -111,7 +111,7 @@ impl Group {
         }
     }
 
-    /// The longest wait that is taken from the cloud's `Retry-After`: whoever does not hear a member goes by the record. ⚠ So does a claim,
+    /// The longest wait that is taken from the cloud's `Retry-After`: a node that does not hear a member goes by the record. ⚠ So does a claim,
     /// which would run out of its time over a pause that a read before it was told of.
     pub(crate) fn patience(&self, step: &StepContext<'_>) -> Duration {
         let others = self.settings(step).members.iter().filter(|m| !m.witness).filter_map(|m| step.peers.of(m.node));
@@ -197,12 +197,12 @@ impl Group {
     fn serve_how(&self, step: &mut StepContext<'_>, term: &Term) -> Serve {
         let settings = self.settings(step);
         let by_cloud = settings.arbiter.follows_record();
-        // keepalived may be quicker than our dead time: whoever misses a heartbeat may just have been elected.
+        // keepalived may be quicker than our dead time: a peer whose heartbeat is missing may just have been elected.
         let doubted = |p: &Peer| if self.arbiter(step).is_external() { p.suspected(step.now) } else { !p.up(step.now) };
         let unseen = |n: NodeIndex| step.peers.of(n).is_some_and(doubted);
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != step.config.local);
         let target = |n: NodeIndex| step.target_of(n).map(|t| t.id().to_owned());
-        // Once active, whoever is read as holder is a wrong answer to be repaired, or the election's to judge.
+        // Once active, another holder that is read is a wrong answer to be repaired, or the election's to judge.
         let yield_to = if by_cloud && !term.is_planned() && !self.decided(step) && self.role() == Role::Claiming {
             let before = |n| rank::configured_before(step, settings, n, step.config.local);
             let ids = others().filter(|m| before(m.node)).filter_map(|m| target(m.node));
@@ -241,7 +241,7 @@ impl Group {
         }
     }
 
-    /// The slow refresh of a holder that misses a member: whoever takes over unheard is not to lose the packets again by
+    /// The slow refresh of a holder that misses a member: a node that takes over unheard is not to lose the packets again by
     /// an announcement that our last read does not forbid yet. What follows a claim of ours is no such.
     fn announces_alone(&self, step: &StepContext<'_>, alone: bool) -> bool {
         alone && self.role() == Role::Active && step.now.since(self.since) > AUDIT_AGE

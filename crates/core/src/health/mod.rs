@@ -1,4 +1,4 @@
-//! What the results of checks come to: rise, fall, weight, flapping. Pure; whoever runs the checks says
+//! What the results of checks come to: rise, fall, weight, flapping. Pure; the part that runs the checks says
 //! what came of each run and when.
 //!
 //! ```text

@@ -1,5 +1,5 @@
-//! What the core wants done, as data. Actions are imperatives; whoever drives the core carries
-//! them out in the order given, before the next event.
+//! What the core wants done, as data. Actions are imperatives; the part that drives the core
+//! carries them out in the order given, before the next event.
 
 use super::event::Reply;
 use super::persisted::Persisted;
@@ -190,7 +190,7 @@ pub struct GateRun {
     pub planned: bool,
     /// It is ended then.
     pub deadline: Instant,
-    /// ⚠ It is killed at this instant, by whoever runs it and without being told: leadership may be another's from then on.
+    /// ⚠ It is killed at this instant, by the runner and without being told: leadership may be another's from then on.
     pub leadership_until: Instant,
 }
 

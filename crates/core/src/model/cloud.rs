@@ -189,7 +189,7 @@ pub enum CallClass {
     Background,
 }
 
-/// What a failed call means for whoever made it.
+/// What a failed call means for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorClass {

@@ -231,7 +231,7 @@ pub enum InstanceState {
 /// What an operator, a signal or systemd asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Planned move of one group, to a node or to whoever is next in rank.
+    /// Planned move of one group, to a node or to the one that is next in rank.
     Switchover {
         /// The group.
         group: GroupIndex,

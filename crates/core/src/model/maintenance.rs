@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const CREDIBLE: u32 = 1 << 24;
 /// The highest number that there is; none above it is encoded or decoded.
 pub const LAST: u32 = u32::MAX / 2;
-/// Longest maintenance that ends by itself; whoever wants more wants no end.
+/// Longest maintenance that ends by itself; more than that is meant to have no end.
 pub const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// When a maintenance ends by itself.

@@ -1,6 +1,6 @@
 //! The one notion of time in the pure layers: an instant on the host's boot-time clock.
 //!
-//! The core never reads a clock. Whoever drives it passes [`Instant`]s taken from
+//! The core never reads a clock. The part that drives it passes [`Instant`]s taken from
 //! `CLOCK_BOOTTIME` (Linux `clock_gettime(2)`), which keeps counting while the guest is suspended
 //! and which nobody can set. Wall time is used only where a human or the cloud's signature needs
 //! it, and never reaches a decision.

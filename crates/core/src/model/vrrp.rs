@@ -171,7 +171,7 @@ impl Word {
         }
     }
 
-    /// Whether keepalived has just decided, so that a MASTER counts against whoever is active now.
+    /// Whether keepalived has just decided, so that a MASTER counts against the node that is active now.
     #[must_use]
     pub const fn decides(self) -> bool {
         !matches!(self, Self::Stays(_))

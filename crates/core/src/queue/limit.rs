@@ -76,7 +76,7 @@ impl Bucket {
     /// When `tokens` more than there are now will be there.
     fn when(&self, now: Instant, tokens: f64) -> Option<Instant> {
         let missing = tokens - self.tokens;
-        // Rounded up, so that whoever waits so long finds it.
+        // Rounded up, so that a caller that waits so long finds it.
         (missing > 1e-9).then(|| now + Duration::from_secs_f64(missing / self.rate) + Duration::from_micros(1))
     }
 }

@@ -167,7 +167,7 @@ fn a_claim_that_waits_keeps_its_turn_however_often_its_leadership_runs_out() {
             for decision in bench.decide() {
                 match decision {
                     Decision::Start { call, items, .. } => {
-                        // Whoever had its turn wants the next one, too.
+                        // A caller that had its turn wants the next one, too.
                         waits.extend(items.iter().filter(|n| **n < 6));
                         served.extend(items.into_iter().filter(|n| *n < 6));
                         bench.queue.ended(bench.now, call, Ended::PushedBack);
@@ -247,7 +247,7 @@ fn calls_that_hang_leave_places_for_claims_and_for_the_holder() {
 }
 
 #[test]
-fn whoever_asks_again_when_told_never_spins_and_the_queue_stays_bounded() {
+fn a_caller_that_asks_again_when_told_never_spins_and_the_queue_stays_bounded() {
     let mut bench = Bench::new(Some(2.0));
     let mut rng = fastrand::Rng::with_seed(7);
     let classes = [CallClass::Holding, CallClass::Claim, CallClass::Standby, CallClass::Background];

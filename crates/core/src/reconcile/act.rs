@@ -64,7 +64,7 @@ impl HavipReconciler {
                 self.contested = true;
             }
         }
-        // ⚠ Whoever takes the HAVIP again and again is not fought without end.
+        // ⚠ One that takes the HAVIP again and again is not fought without end.
         if let Some(until) = self.contest.waits(cx.now)
             && !matches!(step, Next::Ours { .. } | Next::Rival(_))
         {

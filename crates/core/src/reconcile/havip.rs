@@ -341,7 +341,7 @@ impl HavipReconciler {
         (after_write && recent).then(|| Arc::clone(read))
     }
 
-    /// A read from before this claim, after an earlier term, that names or binds us may be of that term: whoever was
+    /// A read from before this claim, after an earlier term, that names or binds us may be of that term: the
     /// holder in between may have detached us since. The next read may lag as much, so it is no remedy: attaching is.
     fn is_history(&self, cx: &ReconcileContext<'_>, scope: Scope<'_>, serve: &Serve, read: &LastRead) -> bool {
         let Some(me) = cx.identity.map(Target::id) else { return false };

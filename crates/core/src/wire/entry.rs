@@ -82,7 +82,7 @@ fn role(code: u8) -> Result<Role, Malformed> {
     roles.into_iter().find(|role| role_code(*role) == code).ok_or(Malformed("a role"))
 }
 
-/// ⚠ A number near the end of its range would leave none for whoever takes over, on every node that hears it.
+/// ⚠ A number near the end of its range would leave none for the node that takes over, on every node that hears it.
 fn epoch(c: &mut Cursor<'_>) -> Result<Epoch, Malformed> {
     Some(Epoch(c.u64("an epoch")?)).filter(|epoch| *epoch <= Epoch::LAST).ok_or(Malformed("an epoch"))
 }

@@ -200,7 +200,7 @@ pub struct Header {
     pub key: KeyId,
     /// The node that it says to come from.
     pub sender: Tag,
-    /// The node that it is for; [`Tag::NONE`] is whoever receives it.
+    /// The node that it is for; [`Tag::NONE`] is any receiver.
     pub receiver: Tag,
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub enum Datagram {
     /// Part of a session.
     Heartbeat(Heartbeat),
-    /// A question to whoever has a HAVIP's address.
+    /// A question to the node that has a HAVIP's address.
     Probe(Probe),
     /// The answer to it.
     ProbeAnswer(Probe),
@@ -31,7 +31,7 @@ pub struct Probe {
     pub key: KeyId,
     /// Who sent this datagram.
     pub sender: Tag,
-    /// Who it is for; [`Tag::NONE`] in a question: whoever has the address.
+    /// Who it is for; [`Tag::NONE`] in a question: the one that has the address.
     pub receiver: Tag,
     /// Chosen at random by who asks, repeated in the answer.
     pub nonce: [u8; 16],
@@ -164,7 +164,7 @@ impl Flags {
     pub const CLOUD: Self = Self(1 << 9);
     /// Preemption is suspended after a switchover.
     pub const SETTLED: Self = Self(1 << 10);
-    /// An operator there asks the active node to hand over to it, whoever goes first in rank.
+    /// An operator there asks the active node to hand over to it, whatever the rank says.
     pub const FETCHES: Self = Self(1 << 11);
     /// Hears a node that is active, and is heard by it.
     pub const HEARS_ACTIVE: Self = Self(1 << 12);

@@ -141,7 +141,7 @@ pub enum ControlError {
     },
 }
 
-/// A handle on a running emulator for whoever runs in the same process.
+/// A handle on a running emulator for those who run in the same process.
 #[derive(Debug, Clone)]
 pub struct Control {
     pub(super) shared: Arc<Shared>,

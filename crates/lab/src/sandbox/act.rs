@@ -1,4 +1,4 @@
-//! What can be done to a sandbox, whoever asks: a script or a key.
+//! What can be done to a sandbox, by whatever asks: a script or a key.
 
 use std::fmt;
 

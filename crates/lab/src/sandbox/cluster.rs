@@ -134,7 +134,7 @@ impl Cluster {
         self.say(error.to_string());
     }
 
-    /// Says something to whoever looks.
+    /// Says something to those who look.
     pub fn answer(&mut self, text: &str) {
         self.say(text.to_owned());
     }

@@ -166,7 +166,7 @@ impl Facts {
         self.nodes[node].sessions.iter().any(|s| s.peer == other && s.state == SessionState::Up)
     }
 
-    /// What is the case instead of a fact, for whoever expected it.
+    /// What is the case instead of a fact, for those who expected it.
     #[must_use]
     pub fn instead(&self) -> String {
         let or_nobody = |who: &Option<String>| who.clone().unwrap_or_else(|| "nobody".to_owned());

@@ -215,7 +215,7 @@ impl Ending {
     fn new(watched: Watched) -> io::Result<Self> {
         let (tell, gone) = oneshot::channel();
         audience::watch(watched, |who| {
-            // Whoever asked may have ended already.
+            // The one who asked may have ended already.
             let _ = tell.send(who);
         });
         Ok(Self {

@@ -30,7 +30,7 @@ impl Output {
         thread::Builder::new().name("output".to_owned()).spawn(move || {
             while let Some(piece) = waiting.blocking_recv() {
                 if let Err(error) = file.write_all(&piece) {
-                    // Told before the channel closes: whoever finds it closed also finds why.
+                    // Told before the channel closes: a reader that finds it closed also finds why.
                     let _ = end.send(error);
                     return;
                 }

@@ -191,7 +191,7 @@ impl PrivateDirectory {
 impl Drop for PrivateDirectory {
     fn drop(&mut self) {
         if !self.keep {
-            // Whoever waits for this to end cannot do more about it than the next reboot will.
+            // A caller that waits for this to end cannot do more about it than the next reboot will.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

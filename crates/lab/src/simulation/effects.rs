@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// The network carries a datagram of a host to whoever has the heartbeat address of a node, or to a HAVIP's server.
+    /// The network carries a datagram of a host to the host that has the heartbeat address of a node, or to a HAVIP's server.
     fn carry(&mut self, host: usize, node: usize, path: Option<usize>, bytes: Vec<u8>) {
         let receiver = if path.is_some() { self.addressed(node) } else { node };
         if !self.hosts[host].link_up || !self.hosts[receiver].link_up {

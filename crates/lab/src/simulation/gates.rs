@@ -163,7 +163,7 @@ impl World {
         }
     }
 
-    /// Whoever runs it looks at the clock when leadership ends or the deadline comes.
+    /// The runner looks at the clock when leadership ends or the deadline comes.
     fn look_at_gate_later(&mut self, host: usize, group: usize) {
         let h = &self.hosts[host];
         let Some(running) = h.gates.running.get(&group) else { return };
@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    /// What whoever runs them has missed while the daemon stood still.
+    /// What their runner has missed while the daemon stood still.
     pub(super) fn look_at_all_gates(&mut self, host: usize) {
         let groups: Vec<usize> = self.hosts[host].gates.running.keys().copied().collect();
         let incarnation = self.incarnation(host);

@@ -1,4 +1,4 @@
-//! The kernel's side of addresses: put, dropped, expired, and told to whoever watches.
+//! The kernel's side of addresses: put, dropped, expired, and told to those who watch.
 
 use super::cluster::Cluster;
 use super::host::AddressStuck;

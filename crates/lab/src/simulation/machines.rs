@@ -169,7 +169,7 @@ impl World {
         } else if was_up {
             self.facts.host_mut(host).link_lost = Some(self.now);
         }
-        // As the driver does: whoever can hear again is to know that before it may claim again.
+        // As the driver does: a node that can hear again is to know that before it may claim again.
         self.tell(host, Duration::from_millis(1), self.paths_of(host));
         let config = Arc::clone(&self.hosts[host].config);
         for (g, group) in config.groups.iter().enumerate() {

@@ -114,7 +114,7 @@ impl World {
         self.begin_progress(host);
     }
 
-    /// A reload was refused for its keys: whoever does as the refusal says has both for a while, first to accept and then to
+    /// A reload was refused for its keys: an operator who does as the refusal says has both for a while, first to accept and then to
     /// send with.
     fn reload_with_both_keys(&mut self, host: usize) {
         let now = self.guest_now(host);

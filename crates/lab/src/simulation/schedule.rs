@@ -149,7 +149,7 @@ pub(super) enum Scheduled {
         group: usize,
         op: OperationId,
     },
-    /// Whoever runs it looks at the clock.
+    /// Its runner looks at the clock.
     GateLook {
         host: usize,
         incarnation: u64,

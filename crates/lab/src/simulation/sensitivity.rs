@@ -174,7 +174,7 @@ fn i06_new_heartbeat_keys_move_nothing() {
 }
 
 #[test]
-fn i06_whoever_is_active_a_restart_and_a_reload_move_nothing() {
+fn i06_a_restart_and_a_reload_of_any_node_move_nothing() {
     // b is active by a switchover, and a goes before it: a would claim as soon as it may.
     let stop = StepKind::Stop { node: node("b"), restart: true, back_ms: Some(2_000) };
     let reload = StepKind::Reload {

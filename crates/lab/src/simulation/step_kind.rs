@@ -134,7 +134,7 @@ pub enum StepKind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         release: bool,
     },
-    /// An operator asks a node, or whoever is active, for a planned move of a group.
+    /// An operator asks a node, or the active one, for a planned move of a group.
     Switchover {
         #[serde(default)]
         group: usize,
@@ -178,7 +178,7 @@ pub enum StepKind {
         /// Numbers of the heartbeat keys, the one to send with first; none: they stay.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<u8>,
-        /// Whoever does it waits until each daemon that runs has one of these keys.
+        /// The operator waits until each daemon that runs has one of these keys.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         patient: bool,
     },
@@ -212,7 +212,7 @@ pub enum StepKind {
     EffectsStuck { node: String, for_ms: u64 },
     /// Nothing that a node writes to its disk is stored.
     DiskStuck { node: String, for_ms: u64 },
-    /// A host puts no address on and takes none off: the kernel refuses, or whoever asks it gets no answer.
+    /// A host puts no address on and takes none off: the kernel refuses, or its caller gets no answer.
     AddressStuck {
         node: String,
         for_ms: u64,

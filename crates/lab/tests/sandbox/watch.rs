@@ -1,4 +1,4 @@
-//! What people leave running beside a cluster ends with whoever looks at it.
+//! What people leave running beside a cluster ends with the one who looks at it.
 
 use crate::harness::{Guard, Running, ticks};
 use crate::terminal::Pty;

@@ -20,7 +20,7 @@ fn release(name: &str, ends: GateEnd, takes_ms: u64) -> StepKind {
 }
 
 #[test]
-fn a_gate_that_succeeds_is_passed_by_whoever_takes_over() {
+fn a_gate_that_succeeds_is_passed_by_the_node_that_takes_over() {
     for cluster in gated(2, 10_000).chain(gated(3, 10_000)) {
         let steps = [(0, gate("a", GateEnd::Succeeds, 2_000)), (0, gate("b", GateEnd::Succeeds, 8_000))];
         play("gates", cluster.clone(), &steps, SETTLED + 5_000, "a", 0);

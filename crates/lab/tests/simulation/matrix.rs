@@ -152,7 +152,7 @@ fn who_hears_nothing_after_its_start_claims_nothing() {
 }
 
 #[test]
-fn equal_priorities_have_one_winner_whoever_changes_them_when() {
+fn equal_priorities_have_one_winner_whenever_they_change() {
     for mut cluster in few() {
         cluster.machines.iter_mut().filter(|m| !m.witness).for_each(|m| m.priority = 100);
         play("equal", cluster.clone(), &[], SETTLED, "a", 0);

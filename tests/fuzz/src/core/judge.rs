@@ -64,7 +64,7 @@ fn stops(world: &World, i: usize) -> bool {
     world.hosts[i].core.as_ref().is_some_and(|core| core.snapshot(world.now).stopping)
 }
 
-/// Whoever has the keys understands it.
+/// A node that has the keys understands it.
 fn understood(world: &World, bytes: &[u8]) {
     if !usize::from(bytes[bytes.len() - 1]).is_multiple_of(READ_ONE_IN) {
         return;

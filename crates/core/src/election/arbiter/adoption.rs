@@ -98,7 +98,7 @@ impl Group {
 
     /// Whether this node, as a voter, gives more than renewals to a node with its file that leads already, or does not.
     ///
-    /// In maintenance nobody comes to lead. ⚠ But whoever leads may need this vote, which it had not until now, or which has run
+    /// In maintenance nobody comes to lead. ⚠ But the node that leads may need this vote, which it had not until now, or which has run
     /// out: the next fault would cost its lease. It has a majority without it, so no second one begins with it. (I1, I12;
     /// `maintenance::a_free_voter_votes_for_who_leads`)
     pub(in crate::election) fn grants_afresh(&self, leads: bool) -> bool {

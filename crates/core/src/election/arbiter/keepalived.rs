@@ -105,7 +105,7 @@ impl Group {
         self.arbiter(step).is_external() && !self.vrrp.is_spent()
     }
 
-    /// Whom this claim replaces: whoever the cloud named last, and whoever was active last.
+    /// The holders that this claim replaces: the one that the cloud named last, and the node that was active last.
     fn displaced_by_keepalived(&self, step: &StepContext<'_>) -> Vec<String> {
         let owner = self.moves.owner().filter(|n| *n != step.config.local);
         let owner = owner.and_then(|n| step.target_of(n)).map(|t| t.id().to_owned());

@@ -44,8 +44,8 @@ impl Group {
         }
     }
 
-    /// Until when leadership lasts if nothing renews it. ⚠ Never past `alive_until`, whoever the arbiter is: who cannot carry
-    /// anything out is no leader.
+    /// Until when leadership lasts if nothing renews it. ⚠ Never past `alive_until`, whatever the arbiter is: a node that
+    /// cannot carry anything out is no leader.
     pub(super) fn granted_until(&self, config: &Config, now: Instant, alive_until: Instant) -> Option<Instant> {
         let settings = &config.groups[self.index.0];
         match settings.arbiter {

@@ -342,7 +342,7 @@ impl Group {
         self.notify(step);
     }
 
-    /// Whoever starts as backup, and stays it, tells its hooks so: before a crash it may have been active.
+    /// A node that starts as backup, and stays it, tells its hooks so: before a crash it may have been active.
     fn notify_start(&mut self, step: &mut StepContext<'_>) {
         if self.role() != Role::Backup || self.notified.is_some() || step.stopping {
             return;

@@ -276,7 +276,7 @@ fn every_effect_carries_the_deadline_of_leadership() {
     assert!(seen.iter().all(|n| *n > 0), "{seen:?}");
 }
 
-/// ⚠ §6: whoever loses leadership gives its writes up before anything else.
+/// ⚠ §6: a node that loses leadership gives its writes up before anything else.
 #[test]
 fn a_write_is_given_up_with_leadership() {
     let mut pair = Pair::new(1, Arbiter::Majority);

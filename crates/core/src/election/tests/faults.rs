@@ -194,7 +194,7 @@ fn a_restart_keeps_the_place() {
 
 /// Hooks of a node that was active when it crashed must hear that it is not any more.
 #[test]
-fn whoever_starts_as_backup_tells_its_hooks_so() {
+fn a_node_that_starts_as_backup_tells_its_hooks_so() {
     let mut pair = settled(Arbiter::Cloud);
     let told = |pair: &Pair, from: usize, node: usize| -> Vec<NotifyState> {
         let since = pair.log[from..].iter().filter(|(_, i, _)| *i == node);
@@ -544,7 +544,7 @@ fn a_claim_right_after_a_lost_race_begins_anew() {
     );
 }
 
-/// Seed 6181: whoever did not run for almost the dead time has missed the heartbeats of a healthy peer, or has yet to
+/// Seed 6181: a node that did not run for almost the dead time has missed the heartbeats of a healthy peer, or has yet to
 /// read them.
 #[test]
 fn a_pause_of_almost_the_dead_time_makes_nobody_else_dead() {

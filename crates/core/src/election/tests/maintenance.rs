@@ -231,7 +231,7 @@ fn a_holder_that_restarts_with_the_new_file_goes_on() {
         assert_eq!(pair.role(0), Role::Active, "{arbiter:?} {}", pair.story());
         let drops = pair.log[before..].iter().any(|(_, _, a)| matches!(a, Action::DropAddress { .. }));
         assert!(!drops, "{arbiter:?} {}", pair.story());
-        // Whoever is not the holder waits until the files are equal.
+        // A node that is not the holder waits until the files are equal.
         restart(&mut pair, 2, config(3, 2, arbiter));
         pair.run(SEC * 5);
         assert_eq!((pair.role(2), pair.core(2).groups[0].cause), (Role::Fault, Cause::ConfigMismatch));
@@ -421,7 +421,7 @@ fn what_cannot_be_right_in_a_file_is_forgotten_and_named() {
     assert_eq!((web.epoch_reserved, web.maintenance), (0, 0));
 }
 
-/// Whoever answers can see by then what is not on the disk yet.
+/// The part that answers can see by then what is not on the disk yet.
 #[test]
 fn what_an_order_leaves_for_the_disk_comes_before_its_answer() {
     let mut pair = Pair::new(2, Arbiter::Cloud);

@@ -293,7 +293,7 @@ impl Pair {
                 if self.unanswered.contains(&i) => {}
             Action::SendDatagram { to, bytes, .. } => {
                 if to.ip() == std::net::IpAddr::from([10, 0, 0, 100]) {
-                    // The fabric: whoever is master gets it.
+                    // The fabric: the master gets it.
                     let master = self.bound.last().and_then(|id| id.bytes().last());
                     let from = SocketAddr::from(([10, 0, 0, 10 + i as u8], 11200));
                     if let Some(node) = master.map(|b| usize::from(b - b'a')) {

@@ -1,4 +1,4 @@
-//! `observe`: an election beside whoever moves the HAVIP.
+//! `observe`: an election beside something else that moves the HAVIP.
 
 use super::*;
 

@@ -245,7 +245,7 @@ fn candidates_are_named_in_turn_so_that_recordings_cannot_starve_the_real_one() 
     assert!(named.contains(&THEM), "{named:?}");
 }
 
-/// Whoever echoes a number sent a moment ago keeps its place, however many recordings pass by.
+/// A peer that echoes a number sent a moment ago keeps its place, however many recordings pass by.
 #[test]
 fn a_candidate_that_is_not_a_recording_keeps_its_place() {
     let mut s = session();

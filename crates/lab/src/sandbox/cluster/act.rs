@@ -144,7 +144,7 @@ impl Cluster {
             None => &mut self.api_of_all,
         };
         if let Some((_, id)) = slot.take() {
-            // Whoever clears all rules at the control API may have been faster.
+            // Somebody who clears all rules at the control API may have been faster.
             let _ = self.control.apply(Command::RemoveFault { id });
         }
         let Some(fault) = fault else { return };

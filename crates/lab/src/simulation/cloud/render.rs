@@ -34,7 +34,7 @@ const CREATED: &str = "2026-01-01T00:00:00Z";
 impl CloudModel {
     /// The answer as HTTP; `None` where there is none ([`Answer::Reset`], [`Answer::Never`]).
     ///
-    /// [`Reply::Credential`] gives an empty body, which whoever issues credentials replaces.
+    /// [`Reply::Credential`] gives an empty body, which the issuer of credentials replaces.
     pub fn render(&mut self, answer: &Answer) -> Option<HttpReply> {
         let id = self.request_id();
         match answer {

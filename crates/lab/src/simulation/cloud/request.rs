@@ -190,7 +190,7 @@ pub enum Reply {
     Instance(InstanceDetail),
     /// Metadata; empty text means that the key is not implemented.
     Text(String),
-    /// Credentials of the instance's role, which whoever plays the model fills in.
+    /// Credentials of the instance's role, which the player of the model fills in.
     Credential,
 }
 

@@ -51,7 +51,7 @@ impl Takeovers {
         let profile = world.cloud.profile();
         let moves = profile.on_attach == OnAttach::LastTakesOver || profile.announcements != Announcements::Ignored;
         let looks = if moves { Duration::ZERO } else { profile.read_delay * 2 + profile.busy * 2 };
-        // One word to whoever runs it, and one back.
+        // One message to its runner, and one back.
         let takes = |h: &super::super::host::Host| h.gates.before_active.takes + Duration::from_millis(60);
         let gate = world.hosts.iter().map(takes).max().filter(|_| cluster.gate_timeout_ms > 0).unwrap_or_default();
         let interval = world.dead_time() / cluster.dead_multiplier.max(1);

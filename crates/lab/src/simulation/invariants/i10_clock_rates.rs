@@ -2,7 +2,7 @@
 //!
 //! No core sees the wall clock, so a step of it has nothing to act upon. Where the clocks that it does see stand
 //! decides nothing either: tests/simulation compares two runs that differ in that alone. What is left is their
-//! rate, which whoever corrects a clock changes. Watched from such a change, taken in calm, until nothing more can
+//! rate, which a correction of the clock changes. Watched from such a change, taken in calm, until nothing more can
 //! come of it, or until something else happens: as long as any two rates differ by less than one per cent nobody
 //! loses leadership, and nobody claims.
 
