@@ -433,7 +433,7 @@ settings! {
             /// The window of max-moves: {range}.
             "max-moves-window" max_moves_window: Duration => max_moves_window {
                 takes: span(m(1), h(24)), default: "10m", reload: Accept,
-                cost: "Longer counts moves for longer, so that damping begins earlier and ends later.",
+                cost: "Longer counts moves for longer, so that the budget is used up earlier and comes back later.",
             }
             /// A node that lost the HAVIP to another, as the cloud says, waits this long before it claims without
             /// new evidence; then four times as long each time, to 24h: {range}.

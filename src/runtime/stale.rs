@@ -1,4 +1,4 @@
-//! After an unclean exit: the address comes off, then the peers hear the sealed last word.
+//! After an unclean exit: the address comes off, then the peers hear the presigned goodbye.
 //!
 //! While it runs, the daemon keeps what is needed for that in a file of the runtime directory, so
 //! that neither a broken configuration nor a dead cloud is in the way. systemd calls

@@ -360,7 +360,7 @@ pub enum Unfit {
     Isolated,
     /// A check of it has not decided yet.
     CheckUndecided,
-    /// Nothing of these, and it says that it could not: it starts, holds back or listens.
+    /// Nothing of these, and it says that it could not: it starts, is held down or listens.
     NotYet,
 }
 

@@ -110,7 +110,7 @@ impl Group {
             let Some(by) = self.superseded.watch(step, i, other, &read, wrote) else { continue };
             let node = self.member_with(step, &by);
             let settings = self.settings(step);
-            self.superseded.hold_back(step, settings, i, &by, node);
+            self.superseded.hold_down(step, settings, i, &by, node);
             let text = format!("the cloud names {by} as holder, and its node is not heard");
             self.lose(step, Role::Backup, Cause::Superseded, text, node);
             return true;

@@ -319,7 +319,7 @@ impl Group {
                 let settings = self.settings(step);
                 let lost = |l: &HavipReconciler| matches!(l.outcome(), Outcome::Rival(rival) if *rival == by);
                 let over = self.reconcilers.iter().position(lost).unwrap_or_default();
-                self.superseded.hold_back(step, settings, over, &by, node);
+                self.superseded.hold_down(step, settings, over, &by, node);
                 self.lose(step, Role::Backup, Cause::LostRace, format!("{by} claimed too and goes first"), node);
             }
             Outcome::Failed(failure) => self.give_up(step, &failure),

@@ -1,4 +1,4 @@
-//! The sealed last word of this boot, made ahead of time and sent by somebody else after a crash.
+//! The presigned goodbye of this boot, made ahead of time and sent by somebody else after a crash.
 //!
 //! The process that takes the address off after an unclean exit sends it, so that the peers need not wait
 //! for the dead time. It has the highest numbers there are: nothing of this boot counts after it.
@@ -32,7 +32,7 @@ impl Core {
         (boots, self.groups.iter().map(|g| g.role().has_leadership()).collect())
     }
 
-    /// The last word to every peer that has proven itself, in the order in which it is to be sent.
+    /// The goodbye to every peer that has proven itself, in the order in which it is to be sent.
     #[must_use]
     pub fn goodbyes(&self, now: Instant) -> Vec<Goodbye> {
         let proven = self.peers.iter().filter(|p| p.session.peer_boot().is_some()).map(|p| p.node);
@@ -80,7 +80,7 @@ impl Core {
         all
     }
 
-    /// Of every group: no leadership, no ask, no wish for what was offered.
+    /// Of every group: no leadership, no lease request, no wish for what was offered.
     fn last_entries(&self, to: NodeIndex) -> Vec<Entry> {
         let own = self.config.local;
         let entry = |g: &super::group::Group| {

@@ -243,7 +243,7 @@ impl Group {
             (true, OnRestart::Handover, _) | (false, _, OnStop::Handover) => true,
             (true, OnRestart::Keep, _) | (false, _, OnStop::Keep | OnStop::Release) => false,
         };
-        // keepalived elects: nobody else can take over on our word.
+        // keepalived elects: nobody else can take over because this node leaves.
         let hand_over = hand_over && !self.arbiter(step).is_external();
         let keep = restart || settings.on_stop != OnStop::Release;
         if self.role() == Role::Releasing {

@@ -1,6 +1,6 @@
 //! Maintenance that ends by itself: the node that was told keeps its end, on disk as well, and switches it off.
 //!
-//! The end belongs to one number of maintenance. Another switch, on any node, has the last word.
+//! The end belongs to one number of maintenance. The latest switch counts, on whichever node it was made.
 //!
 //! Numbers only rise, so one that is near the end of its range would leave none for the next switch, on every node
 //! that hears it. What a file says is believed up to [`CREDIBLE`](crate::model::maintenance::CREDIBLE), what a datagram says up to [`LAST`](crate::model::maintenance::LAST); `reset` is the

@@ -2,7 +2,7 @@
 //!
 //! A node that does not serve the HAVIP sends an authenticated question to its address. The node
 //! that receives it there answers with its name. The answer touches no session and no role; it dates the
-//! first packet on a new holder, and while we hold back it shows that the address is served.
+//! first packet on a new holder, and during a hold-down it shows that the address is served.
 
 use super::Core;
 use super::group::fabric::OFTEN;

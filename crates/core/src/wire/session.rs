@@ -349,7 +349,7 @@ impl Session {
         }
     }
 
-    /// Whether the peer's last word was that it leaves.
+    /// Whether the peer has said that it leaves, and nothing since.
     #[must_use]
     pub fn leaving(&self) -> Leaving {
         self.peer.as_ref().map_or(Leaving::No, |peer| peer.leaving)

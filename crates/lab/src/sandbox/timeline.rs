@@ -234,7 +234,7 @@ impl Story {
 
     fn note(&mut self, at: Instant, what: What, text: String) {
         if self.pending.len() == PENDING_MAX {
-            // Deeds and roles say where a move begins: what merely repeats goes first.
+            // Actions and roles say where a move begins: what merely repeats goes first.
             let dispensable = self.pending.iter().position(|m| m.what == What::Other).unwrap_or_default();
             self.pending.remove(dispensable);
         }

@@ -36,7 +36,7 @@ impl World {
         }
     }
 
-    /// What systemd runs after an unclean exit: the addresses go, then the sealed last word, unless the daemon runs again.
+    /// What systemd runs after an unclean exit: the addresses go, then the presigned goodbye, unless the daemon runs again.
     pub(super) fn sweep(&mut self, host: usize) {
         let h = &mut self.hosts[host];
         if h.process.is_some() || !h.powered || h.frozen() {
@@ -46,7 +46,7 @@ impl World {
         let addresses: Vec<_> = h.addresses.keys().copied().collect();
         addresses.into_iter().for_each(|a| self.drop_address(host, a));
         if !words.is_empty() {
-            self.note(Some(host), || "its last word is sent".to_owned());
+            self.note(Some(host), || "its goodbye is sent".to_owned());
             self.facts.host_mut(host).left = Some(self.now);
         }
         words.into_iter().for_each(|w| self.send(host, w.to, w.bytes));

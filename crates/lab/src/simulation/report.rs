@@ -37,7 +37,7 @@ impl Trace {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Things that happened.
-    pub happenings: u64,
+    pub events: u64,
     /// Turns of cores.
     pub turns: u64,
     /// Datagrams sent.

@@ -165,7 +165,7 @@ pub(super) enum Scheduled {
     VrrpState {
         host: usize,
     },
-    /// The invariants look around.
+    /// The invariants are checked.
     Tick,
     /// The faults end.
     Quiet,

@@ -1,4 +1,4 @@
-//! What each invariant is there for, played: tests/mutants/run sees to it that it bites.
+//! What each invariant is there for, played: tests/mutants/run sees to it that it can fail.
 //!
 //! Each test plays a few scenarios in which the shipped core keeps one promise, and a core with the fault that
 //! tests/mutants/mutants.toml gives to that invariant does not.

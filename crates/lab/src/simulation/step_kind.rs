@@ -25,7 +25,7 @@ pub enum StepKind {
         /// The state directory is gone.
         #[serde(default)]
         forgets: bool,
-        /// What systemd runs after an unclean exit takes the addresses off, and sends the sealed last word.
+        /// What systemd runs after an unclean exit takes the addresses off, and sends the presigned goodbye.
         #[serde(default)]
         sweep: bool,
     },

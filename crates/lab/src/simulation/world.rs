@@ -123,7 +123,7 @@ impl World {
                 break;
             }
             self.now = entry.at;
-            self.stats.happenings += 1;
+            self.stats.events += 1;
             self.happen(entry.what);
         }
         if self.watch.violation.is_none() {

@@ -1,4 +1,4 @@
-//! Scripts: the built-in one under every profile, deeds of all kinds, and what fails.
+//! Scripts: the built-in one under every profile, actions of all kinds, and what fails.
 
 use crate::harness::{Ended, run, run_script};
 use havipd_lab::simulation::cloud::Profile;

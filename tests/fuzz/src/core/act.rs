@@ -102,7 +102,7 @@ fn reload(world: &mut World, i: usize, variant: u8) {
     world.turn(i, Event::ConfigReloaded(config));
 }
 
-/// The daemon dies, perhaps with its last words, and perhaps comes back, perhaps with another file or no disk.
+/// The daemon dies, perhaps with its goodbyes, and perhaps comes back, perhaps with another file or no disk.
 fn crash(world: &mut World, i: usize, how: u8) {
     if let Some(core) = world.hosts[i].core.as_ref().filter(|_| how & 1 == 1) {
         for goodbye in core.goodbyes(world.now) {

@@ -41,7 +41,7 @@ impl Group {
             let unheard = node.filter(|_| met).and_then(|n| step.peers.of(n)?.unheard(step.now));
             if let Some((_, why)) = unheard.filter(|(since, _)| !self.superseded.released_since(holder, *since)) {
                 let settings = self.settings(step);
-                self.superseded.hold_back(step, settings, i, holder, node);
+                self.superseded.hold_down(step, settings, i, holder, node);
                 self.superseded.until_heard_out();
                 let text = format!("{why}; its silence proves nothing: waiting for evidence, or for reclaim-wait");
                 let until = self.superseded.held().map(|h| h.until);
@@ -53,7 +53,7 @@ impl Group {
             if unheard_of && !self.superseded.released(holder) {
                 // Never heard since our start: it may be serving on the other side of a partition.
                 let settings = self.settings(step);
-                self.superseded.hold_back(step, settings, i, holder, node);
+                self.superseded.hold_down(step, settings, i, holder, node);
                 let who = match node.map(|n| &step.config.node(n).name) {
                     Some(name) => format!("{holder} (node {name}) has {id} and was never heard"),
                     None => format!("{holder} has {id} and may be a node that has not said which instance it is"),

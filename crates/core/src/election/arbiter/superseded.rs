@@ -1,7 +1,7 @@
 //! Arbiter `cloud`: what the cloud's record says against us, and what must be seen before we try again.
 //!
 //! A node that cannot see its peers asks the cloud. While active it gives way when two reads a
-//! second apart name another member; afterwards it holds back until something new is known, so
+//! second apart name another member; afterwards a hold-down lasts until something new is known, so
 //! that a lasting partition costs one move per wait and never a tug of war.
 
 use crate::election::step_context::StepContext;
@@ -38,7 +38,7 @@ struct Against {
     judged: Option<Instant>,
 }
 
-/// We hold back.
+/// A hold-down.
 #[derive(Debug, Clone)]
 pub(crate) struct HoldDown {
     /// The target that the cloud names.
@@ -62,12 +62,12 @@ pub(crate) struct Superseded {
     held: Option<HoldDown>,
     /// How often the wait ran out without new evidence.
     waits: u32,
-    /// The target that we held back for and do no more, and since when we had: what it has may be claimed.
+    /// The target of the last hold-down, and since when that one had lasted: what it has may be claimed.
     released: Option<(String, Instant)>,
 }
 
 impl Superseded {
-    /// Whom this node holds back for, while it does.
+    /// The hold-down, while one lasts.
     pub(crate) fn held(&self) -> Option<&HoldDown> {
         self.held.as_ref()
     }
@@ -110,7 +110,7 @@ impl Superseded {
         self.released = None;
     }
 
-    /// We held back for `by` already, and new evidence or the wait ended that.
+    /// There was a hold-down for `by` already, and new evidence or the wait ended that.
     pub(crate) fn released(&self, by: &str) -> bool {
         self.released_since(by, Instant::default())
     }
@@ -124,14 +124,14 @@ impl Superseded {
         self.released = self.held.take().map(|h| (h.by, h.since));
     }
 
-    /// What we hold back for is that we cannot hear the holder's node: that we can again, and listened, is new evidence.
+    /// The hold-down is for want of hearing the holder's node: that we can again, and listened, is new evidence.
     pub(crate) fn until_heard_out(&mut self) {
         if let Some(held) = &mut self.held {
             held.deaf = true;
         }
     }
 
-    /// Whose instance that is for which we hold back.
+    /// Whose instance the hold-down is for.
     pub(crate) fn held_by(&mut self, node: Option<NodeIndex>) {
         if let Some(held) = &mut self.held {
             held.node = node;
@@ -147,8 +147,8 @@ impl Superseded {
         }
     }
 
-    /// Begins to hold back, over what the cloud says of the HAVIP at this place in the group.
-    pub(crate) fn hold_back(
+    /// Begins a hold-down, over what the cloud says of the HAVIP at this place in the group.
+    pub(crate) fn hold_down(
         &mut self,
         step: &StepContext<'_>,
         group: &Group,
@@ -174,7 +174,7 @@ impl Superseded {
         self.against.clear();
     }
 
-    /// The HAVIP over which we hold back.
+    /// The HAVIP that the hold-down is over.
     pub(crate) fn over(&self) -> Option<usize> {
         self.held.as_ref().map(|h| h.havip)
     }

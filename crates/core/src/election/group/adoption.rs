@@ -20,8 +20,8 @@ impl Adoption {
         Self { agreed, waits: None, adopting: None }
     }
 
-    /// The disk has answered at last. The record of before goes first: under it nothing fresh is given until its voters
-    /// have gone over.
+    /// The disk has answered at last. The record of before goes first: under it nothing fresh is granted until its
+    /// voters have adopted this one.
     pub(crate) fn found(&mut self, agreed: Option<Adopted>) {
         self.agreed = agreed.or_else(|| self.agreed.take());
     }

@@ -283,7 +283,7 @@ impl Group {
         }
     }
 
-    /// Until when effects may start on our word.
+    /// Until when effects of this node's leadership may start.
     pub(crate) fn leadership_until(&self, step: &StepContext<'_>) -> Instant {
         self.granted_until(step.config, step.now, step.alive_until).unwrap_or_default()
     }

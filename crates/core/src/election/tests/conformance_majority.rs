@@ -343,7 +343,7 @@ fn other_lengths_come_under_maintenance() {
                 assert_eq!(pair.role(0), Role::Active, "{order:?} {}", pair.story());
             }
             let what = format!("{interval:?} × {multiplier} {order:?} {restarts}");
-            // Gone over is who was heard with the new file for its dead time.
+            // A voter has adopted the new file once it was heard with it for its dead time.
             pair.run(SEC * 12);
             pair.give(2, Event::Commanded { command: told(false), request: 3 });
             pair.run(SEC * 40);

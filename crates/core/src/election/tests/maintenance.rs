@@ -238,7 +238,7 @@ fn a_holder_that_restarts_with_the_new_file_goes_on() {
     }
 }
 
-/// ⚠ b and c have the file of five, and c renews what a has by the one of three: the three have not gone over, so
+/// ⚠ b and c have the file of five, and c renews what a has by the one of three: the three have not adopted the new one, so
 /// b does not end maintenance, though it hears nobody who differs.
 #[test]
 fn voters_that_renew_by_the_file_before_have_not_gone_over() {
@@ -257,7 +257,7 @@ fn voters_that_renew_by_the_file_before_have_not_gone_over() {
     pair.run(SEC * 5);
     let refused = off(&mut pair, 1).expect_err("c still votes for a");
     assert!(refused.contains("of the 3 voters of before"), "{refused}");
-    // It took `off` by another way; its last word says no more of that than its datagrams do.
+    // It took `off` by another way; its goodbye says no more of that than its datagrams do.
     let mut silent = pair;
     let core = silent.nodes[1].as_mut().expect("it runs");
     let maintenance = core.groups[0].maintenance.number();

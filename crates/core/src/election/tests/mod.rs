@@ -14,10 +14,10 @@ mod keepalived;
 mod late_state;
 mod looks;
 mod maintenance;
+mod observe;
 mod outlook;
 mod releases;
 mod reload;
-mod shadow;
 mod stood_still;
 mod succession;
 

@@ -1,4 +1,4 @@
-//! Deeds: what is done to a cluster.
+//! Actions: what is done to a cluster.
 
 use super::{Cluster, ClusterError, News};
 use crate::emulator::{Command, ControlError};

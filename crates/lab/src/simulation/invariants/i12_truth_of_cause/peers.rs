@@ -154,7 +154,7 @@ impl Case<'_> {
         Err(format!("{} does not go before {}", self.name(peer), self.name(self.host)))
     }
 
-    /// Voters that were heard to answer within the lease, and stand behind nobody else, are no majority.
+    /// Voters that were heard to answer within the lease, and have granted to nobody else, are no majority.
     pub(super) fn lease_lost(&self) -> Result<(), Untrue> {
         let cluster = &self.world.scenario.cluster;
         if cluster.arbiter != Arbiter::Majority {
@@ -171,7 +171,7 @@ impl Case<'_> {
         let renewed = own + self.others().filter(member).filter(|v| self.renewed_by(*v)).count();
         let voters = self.world.hosts[self.host].config.groups[self.group].members.len();
         if renewed * 2 > voters {
-            return Err(format!("{renewed} of {voters} voters answered in time, and stand behind nobody else"));
+            return Err(format!("{renewed} of {voters} voters answered in time, and have granted to nobody else"));
         }
         Ok(())
     }

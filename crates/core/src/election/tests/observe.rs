@@ -19,8 +19,8 @@ fn pair(arbiter: Arbiter) -> Pair {
 fn reports(pair: &Pair, node: usize) -> Vec<(Cause, String)> {
     let own = pair.log.iter().filter(|(_, i, _)| *i == node);
     let records = own.filter_map(|(_, _, a)| if let Action::Record(t) = a { Some(t) } else { None });
-    let shadow = records.filter(|t| matches!(t.cause, Cause::CloudDiffers | Cause::CloudAgrees));
-    shadow.inspect(|t| assert_eq!(t.from, t.to)).map(|t| (t.cause, t.detail.clone())).collect()
+    let compared = records.filter(|t| matches!(t.cause, Cause::CloudDiffers | Cause::CloudAgrees));
+    compared.inspect(|t| assert_eq!(t.from, t.to)).map(|t| (t.cause, t.detail.clone())).collect()
 }
 
 #[test]
