@@ -170,7 +170,7 @@ fn commands_options_levels_and_files_are_offered() {
         has(&["havipd-lab", "sandbox", "--nodes", ""], "5");
         has(&["havipctl", "sandbox", "--profile", "g"], "garp-moves");
         has(&["havipctl", "simulate", "--se"], "--seed");
-        has(&["havipctl", "simulate", "f"], "file.toml");
+        has(&["havipctl", "simulate", "--config", "f"], "file.toml");
         has(&["havipctl", "bundle", "--out", ""], "file.toml");
         has(&["havipctl", "bundle", "--config", "f"], "file.toml");
         has(&["havipd", "--check"], "--check-config");
