@@ -22,7 +22,7 @@ mod unit;
 use crate::clock;
 use crate::net::interface::Snapshot;
 use crate::runtime::ToCore;
-use havipd_core::health::{Health, Judge, Reading, combine, next_run};
+use havipd_core::health::{CheckNote, Health, Judge, Reading, combine, in_order, next_run};
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{CheckName, GroupIndex, GroupName, NodeName};
 use havipd_core::model::settings::{Check, CheckState, Config, Probe};
@@ -97,7 +97,7 @@ struct Decided {
     index: GroupIndex,
     name: GroupName,
     checks: Vec<CheckName>,
-    told: Option<(Health, String)>,
+    told: Option<(Health, Arc<[CheckNote]>)>,
 }
 
 type Shared = Arc<Mutex<Table>>;
@@ -241,33 +241,21 @@ fn decided(config: &Config) -> impl Iterator<Item = Decided> + '_ {
 impl Table {
     /// Tells the core of every group whose health is not what it was told last.
     fn tell(&mut self) {
+        let now = clock::now();
         for group in &mut self.groups {
-            let checks: Vec<&Entry> = group.checks.iter().filter_map(|name| self.entries.get(name)).collect();
-            let health = combine(checks.iter().map(|entry| &entry.judge));
-            let detail = detail(&checks);
-            if group.told.as_ref().is_some_and(|told| *told == (health, detail.clone())) {
+            let checks = || group.checks.iter().filter_map(|name| self.entries.get(name));
+            let health = combine(checks().map(|entry| &entry.judge));
+            let note = |entry: &Entry| CheckNote::of(&entry.check.name, &entry.judge, now);
+            let now_told = (health, in_order(checks().filter_map(note).collect()));
+            if group.told.as_ref() == Some(&now_told) {
                 continue;
             }
-            let Health { weight, failed, undecided } = health;
-            let event = Event::HealthChanged { group: group.index, weight, failed, undecided, detail: detail.clone() };
+            let (Health { weight, failed, undecided }, notes) = (health, Arc::clone(&now_told.1));
+            let event = Event::HealthChanged { group: group.index, weight, failed, undecided, notes };
             if self.core.try_send(ToCore::Event(event)).is_ok() {
-                group.told = Some((health, detail));
+                group.told = Some(now_told);
             }
         }
-    }
-}
-
-/// Which checks stand in the way, in words that do not change with every run.
-fn detail(checks: &[&Entry]) -> String {
-    let names = |of: &dyn Fn(&Entry) -> bool| {
-        let names: Vec<&str> = checks.iter().filter(|e| of(e)).map(|e| e.check.name.as_str()).collect();
-        names.join(", ")
-    };
-    let (failing, waiting) = (names(&|e| e.judge.is_fault()), names(&|e| e.judge.state() == CheckState::Unknown));
-    match (failing.as_str(), waiting.as_str()) {
-        ("", "") => String::new(),
-        ("", _) => format!("checks that have not decided yet: {waiting}"),
-        _ => format!("checks that fail: {failing}"),
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn text(status: &Status, paint: Paint) -> String {
     let rows: Vec<Row> = groups.iter().map(|g| Row { cells: group(g), colour: (1, colour_of(g)) }).collect();
     table(&mut text, &["GROUP", "ROLE", "ACTIVE", "EPOCH", "SINCE", "CAUSE"], &rows, paint);
     for group in groups {
-        details(&mut text, group);
+        details(&mut text, group, &election.node);
     }
     let colour = |wrong: bool| (1, wrong.then_some(Colour::Wrong));
     let checks = &status.effects.checks;
@@ -78,6 +78,8 @@ pub(super) fn facts(status: &Status) -> Vec<String> {
             facts.push(format!("{name}: {} {here}, held by {holder}", havip.id));
         }
         facts.extend(of.gate.as_ref().map(|gate| format!("{name}: {} runs", gate.kind.as_str())));
+        let others = checks_of_others(of, &election.node);
+        facts.extend(others.map(|(node, checks)| format!("{name}: of the checks of {node} {checks}")));
         facts.extend(of.no_failover.as_ref().map(|why| format!("{name}: {why}")));
     }
     facts.extend(election.peers.iter().map(|of| format!("peer {}: session {}", of.node, peer(of)[1])));
@@ -149,7 +151,7 @@ fn group(group: &GroupSnapshot) -> Vec<String> {
     ]
 }
 
-fn details(text: &mut String, group: &GroupSnapshot) {
+fn details(text: &mut String, group: &GroupSnapshot, here: &str) {
     let name = &group.name;
     if let Some(ends) = group.maintenance_ends_ms {
         let _ = writeln!(text, "  {name}: maintenance ends by itself in {}", age(ends));
@@ -163,6 +165,9 @@ fn details(text: &mut String, group: &GroupSnapshot) {
     }
     if !group.waiting.is_empty() {
         let _ = writeln!(text, "  {name}: not active: {}{}", group.waiting, left(group));
+    }
+    for (node, checks) in checks_of_others(group, here) {
+        let _ = writeln!(text, "  {name}: of the checks of {node} {checks}");
     }
     if let Some(vrrp) = &group.vrrp {
         let state = vrrp.state.map_or("not known yet", State::as_str);
@@ -192,6 +197,12 @@ fn details(text: &mut String, group: &GroupSnapshot) {
             let _ = writeln!(text, "    {error}");
         }
     }
+}
+
+/// What the checks of other members say, as far as they do not simply pass. This node's own have a table.
+fn checks_of_others<'a>(group: &'a GroupSnapshot, here: &str) -> impl Iterator<Item = (&'a str, String)> {
+    let others = group.members.iter().filter(move |m| m.node != here && !m.checks.is_empty());
+    others.map(|m| (m.node.as_str(), m.checks_in_words()))
 }
 
 /// How long what is waited for lasts yet.

@@ -158,6 +158,8 @@ mod tests {
             role: Some(role),
             priority: 100,
             unfit: None,
+            checks: Vec::new(),
+            more_checks: 0,
         };
         let with = |role| GroupSnapshot {
             role: Role::Backup,

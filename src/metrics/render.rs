@@ -93,6 +93,7 @@ pub fn page(snapshot: &Snapshot, facts: &Facts, tally: &Tally) -> String {
     // Of a group that this node is no member of it hears nothing, and whatever it said would be read as the group's state.
     let own: Vec<&GroupSnapshot> = snapshot.groups.iter().filter(|g| g.member).collect();
     groups(&mut page, &own, tally);
+    checks_of_members(&mut page, &own);
     havips(&mut page, snapshot, &own, facts.record_bound);
     peers(&mut page, &snapshot.peers);
     datagrams(&mut page, &snapshot.counters, facts);
@@ -132,6 +133,16 @@ fn successors(group: &GroupSnapshot) -> Option<f64> {
     // A majority may be missing although somebody is fit.
     let count = if group.no_failover.is_some() { 0 } else { u32::try_from(could).unwrap_or(u32::MAX) };
     asked.then(|| f64::from(count))
+}
+
+/// What each member says of its checks.
+fn checks_of_members(page: &mut Page, groups: &[&GroupSnapshot]) {
+    let mut not_passing = page.series(&t::CHECKS_NOT_PASSING);
+    for group in groups {
+        for member in group.members.iter().filter(|m| !m.checks.is_empty()) {
+            not_passing.add(&[&group.name, &member.node], member.checks.len() + usize::from(member.more_checks));
+        }
+    }
 }
 
 fn groups(page: &mut Page, groups: &[&GroupSnapshot], tally: &Tally) {

@@ -81,6 +81,8 @@ series! {
     CLAIM_STEPS: Histogram "havipd_claim_step_duration_seconds" ["step", "planned"]
         "Moves onto this node, by whether they came by a handover, and what took how long; see below.";
 
+    CHECKS_NOT_PASSING: Gauge "havipd_group_checks_not_passing" ["group", "node"]
+        "Checks of the group that fail, have not decided or flap, for each member as it says itself; absent for one whose checks all pass, or that is not heard.";
     HOLDER: Gauge "havipd_havip_holder" ["group", "havip", "holder"]
         "Always 1: who has the HAVIP by the cloud's record, as last read; absent if that is nobody, or not known any more.";
     HELD: Gauge "havipd_havip_held" ["group", "havip"] "1 if that is this node; absent if it is not known any more.";

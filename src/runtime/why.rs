@@ -226,10 +226,19 @@ impl View<'_> {
         if peer.same_digest == Some(false) {
             line.push_str("; its configuration has other timing, voters, arbiter, HAVIPs or bindings");
         }
-        match self.member(&peer.node).and_then(|m| m.unfit.as_ref()) {
+        let Some(member) = self.member(&peer.node) else { return line };
+        match (&member.unfit, member.unfit_in_words()) {
             // Said already.
-            None | Some(Reported::Known(Unfit::Silent | Unfit::OneWay | Unfit::OtherConfiguration)) => {}
-            Some(unfit) => drop(write!(line, "; it {unfit}")),
+            (Some(Reported::Known(Unfit::Silent | Unfit::OneWay | Unfit::OtherConfiguration)), _) => {}
+            (Some(Reported::Known(Unfit::CheckFailed | Unfit::CheckUndecided)), Some(unfit)) => {
+                let _ = write!(line, "; it {unfit}");
+                return line;
+            }
+            (_, Some(unfit)) => drop(write!(line, "; it {unfit}")),
+            (_, None) => {}
+        }
+        if !member.checks.is_empty() {
+            let _ = write!(line, "; of its checks {}", member.checks_in_words());
         }
         line
     }

@@ -2,7 +2,7 @@
 
 use crate::lab::{Lab, Options, script};
 use crate::wait::wait_for;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
@@ -75,8 +75,23 @@ fn a_service_that_dies_moves_the_group_to_a_node_whose_service_lives() {
     assert!(why.contains("of-a"), "{why}");
     assert!(why.contains("does not run"), "the last result is named: {why}");
 
+    // The other node knows which check it is, and says so.
+    let of_a = |s: &Value| {
+        let members = s["groups"][0]["members"].as_array().unwrap().clone();
+        members.into_iter().find(|m| m["node"] == "a").unwrap()["checks"].clone()
+    };
+    let told = b.wait_for("knows the check", |s| !of_a(s).is_null());
+    let expected = json!([{ "name": "of-a", "state": "down", "fault": true, "flapping": false }]);
+    assert_eq!(of_a(&told), expected);
+    for command in [&["why", "web"][..], &["status"], &["switchover", "web"]] {
+        let output = lab.ctl(1, command);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains("of-a fails"), "{command:?}: {said}");
+    }
+
     let _again = Service::start(&place("a"));
     a.wait_role("backup");
+    b.wait_for("knows that it passes again", |s| of_a(s).is_null());
     let told = wait_for("its history has both", || {
         let text = String::from_utf8(lab.ctl(0, &["history", "web"]).stdout).unwrap();
         (text.contains("check-fails") && text.contains("check of-a passes")).then_some(text)

@@ -6,6 +6,7 @@
 //! - takes the default of a member that the first version did not have: what `serde(default)` says at the member, else `None`;
 //! - shows a value that it does not know of a list that grows as it is: [`Reported`].
 
+use crate::health::CheckNote;
 use crate::model::action::GateKind;
 use crate::model::event::VrrpSource;
 use crate::model::ids::Target;
@@ -401,6 +402,54 @@ pub struct MemberSnapshot {
     /// Why it could not take the group over now; `None`: it could. Of the node that is active: why it could not go
     /// on.
     pub unfit: Option<Reported<Unfit>>,
+    /// Its checks in this group that fail, have not decided, or flap, what matters most first, as it says itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckNote>,
+    /// How many more of them there are, which it did not name: a heartbeat has room for a few. 255: that many or more.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more_checks: u8,
+}
+
+impl MemberSnapshot {
+    /// Its checks that do not simply pass, in words: `nginx fails, disk has not decided yet, and 2 more`. Empty if all pass.
+    #[must_use]
+    pub fn checks_in_words(&self) -> String {
+        checks_in_words(&self.checks, self.more_checks)
+    }
+
+    /// Why it could not take the group over, in words, with the checks that say so. `None`: it could.
+    #[must_use]
+    pub fn unfit_in_words(&self) -> Option<String> {
+        Some(self.unfit.as_ref()?.in_words(&self.checks, self.more_checks))
+    }
+}
+
+impl Reported<Unfit> {
+    /// The same, with the checks that say so, as far as they were named.
+    #[must_use]
+    pub fn in_words(&self, checks: &[CheckNote], more: u8) -> String {
+        match self {
+            Self::Known(Unfit::CheckFailed | Unfit::CheckUndecided) if !checks.is_empty() => {
+                format!("{self} ({})", checks_in_words(checks, more))
+            }
+            _ => self.to_string(),
+        }
+    }
+}
+
+fn checks_in_words(checks: &[CheckNote], more: u8) -> String {
+    let mut named: Vec<String> = checks.iter().map(ToString::to_string).collect();
+    match more {
+        0 => {}
+        u8::MAX => named.push("and 255 or more others".to_owned()),
+        more => named.push(format!("and {more} more")),
+    }
+    named.join(", ")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// A trace as status shows it; milliseconds count from its beginning.

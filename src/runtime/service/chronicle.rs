@@ -173,6 +173,8 @@ mod tests {
                     role: Some(role),
                     priority: 100,
                     unfit: None,
+                    checks: Vec::new(),
+                    more_checks: 0,
                 };
                 g.members = vec![member];
             }

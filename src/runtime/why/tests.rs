@@ -11,6 +11,8 @@ fn member(node: &str, priority: i32, role: Option<Role>, unfit: Option<Unfit>) -
         role,
         priority,
         unfit: unfit.map(Into::into),
+        checks: Vec::new(),
+        more_checks: 0,
     }
 }
 

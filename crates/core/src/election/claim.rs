@@ -6,6 +6,7 @@ use super::group::waiting::{Claim, Verdict, Waiting};
 use super::peer::Peer;
 use super::rank;
 use super::step_context::StepContext;
+use crate::health::in_the_way;
 use crate::model::ids::{NodeIndex, Target};
 use crate::model::role::{Cause, Role};
 use crate::model::time::Instant;
@@ -99,8 +100,8 @@ impl Group {
             return Some("drained by an operator; havipctl undrain ends it".into());
         }
         if self.health.undecided {
-            let text = if self.health_detail.is_empty() { "a check has not decided yet" } else { &self.health_detail };
-            return Some(text.to_owned().into());
+            let text = in_the_way(&self.check_notes);
+            return Some(if text.is_empty() { "a check has not decided yet".into() } else { text.into() });
         }
         // ⚠ Who has none of the addresses that the others know this node by hears nobody, and may be a copy of it.
         if step.unbound {

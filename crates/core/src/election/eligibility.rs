@@ -3,6 +3,7 @@
 use super::group::Group;
 use super::group::state::State;
 use super::step_context::StepContext;
+use crate::health::in_the_way;
 use crate::model::action::Action;
 use crate::model::ids::Epoch;
 use crate::model::role::{Cause, Role};
@@ -101,8 +102,9 @@ impl Group {
             return Some(fault);
         }
         if self.health.failed {
-            let text = if self.health_detail.is_empty() { "a check fails" } else { &self.health_detail };
-            return Some((Cause::CheckFailed, text.to_owned()));
+            let text = in_the_way(&self.check_notes);
+            let text = if text.is_empty() { "a check fails".to_owned() } else { text };
+            return Some((Cause::CheckFailed, text));
         }
         if let Some((cause, text)) = self.backoff.claim_fault(step) {
             return Some((cause, text));

@@ -99,6 +99,7 @@ impl Core {
                 lease_request: None,
                 grant: None,
                 maintenance: g.maintenance_said(),
+                checks: None,
             })
         };
         self.groups.iter().filter_map(entry).collect()

@@ -199,7 +199,7 @@ impl Group {
         if node == step.config.local {
             return Err(Reply::Done(format!("{name} is active here already")));
         }
-        match succession::unfit(step.peers, step.now, step.digest, settings, self.tag, node) {
+        match succession::unfit_in_words(step.peers, step.now, step.digest, settings, self.tag, node) {
             None => Ok(node),
             Some(unfit) => {
                 let node = &step.config.node(node).name;
@@ -212,7 +212,7 @@ impl Group {
     pub(crate) fn nobody_else(&self, step: &StepContext<'_>) -> String {
         let settings = self.settings(step);
         let others = settings.members.iter().filter(|m| m.node != step.config.local).filter_map(|m| {
-            let unfit = succession::unfit(step.peers, step.now, step.digest, settings, self.tag, m.node)?;
+            let unfit = succession::unfit_in_words(step.peers, step.now, step.digest, settings, self.tag, m.node)?;
             Some((step.config.node(m.node).name.as_str(), unfit))
         });
         succession::nobody(settings.name.as_str(), others)

@@ -266,10 +266,10 @@ impl Core {
             }
             Event::Commanded { command, request } => self.command(now, command, request, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
-            Event::HealthChanged { group, weight, failed, undecided, detail } => {
+            Event::HealthChanged { group, weight, failed, undecided, notes } => {
                 if let Some(g) = self.groups.get_mut(group.0) {
                     g.health = crate::health::Health { weight, failed, undecided };
-                    g.health_detail = detail;
+                    g.take_notes(notes);
                     self.changed = true;
                 }
             }

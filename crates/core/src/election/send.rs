@@ -333,6 +333,7 @@ impl Group {
             lease_request: lease,
             grant: self.voter.stated(step),
             maintenance: self.maintenance_said(),
+            checks: self.check_notes_told(),
         }
     }
 }

@@ -51,6 +51,20 @@ pub(crate) fn unfit(
     }
 }
 
+/// The same in words, with the checks that say so.
+pub(crate) fn unfit_in_words(
+    peers: &Peers,
+    now: Instant,
+    digest: Digest,
+    settings: &Settings,
+    tag: Tag,
+    node: NodeIndex,
+) -> Option<String> {
+    let unfit = Reported::from(unfit(peers, now, digest, settings, tag, node)?);
+    let told = peers.of(node).and_then(|p| p.says(tag, now)?.checks.as_deref());
+    Some(told.map_or_else(|| unfit.to_string(), |told| unfit.in_words(&told.named, told.more)))
+}
+
 /// Why nobody else could take a group over, in words: `nobody can take web over: b is drained, w is a witness`.
 pub(crate) fn nobody<'a>(group: &str, others: impl Iterator<Item = (&'a str, impl fmt::Display)>) -> String {
     let others: Vec<String> = others.map(|(node, unfit)| format!("{node} {unfit}")).collect();
@@ -71,6 +85,7 @@ impl Core {
                 let configured = i32::from(m.priority);
                 let here = m.node == self.config.local;
                 let said = self.peers.of(m.node).and_then(|p| p.says(g.tag, now));
+                let told = said.and_then(|entry| entry.checks.as_deref());
                 MemberSnapshot {
                     node: self.config.node(m.node).name.to_string(),
                     witness: m.witness,
@@ -85,6 +100,12 @@ impl Core {
                         false => unfit(&self.peers, now, self.digest, settings, g.tag, m.node),
                     }
                     .map(Reported::from),
+                    checks: match told {
+                        _ if here => g.check_notes.to_vec(),
+                        Some(told) => told.named.clone(),
+                        None => Vec::new(),
+                    },
+                    more_checks: told.filter(|_| !here).map_or(0, |told| told.more),
                 }
             })
             .collect();
@@ -125,7 +146,7 @@ impl Core {
         }
         let others = members.iter().filter(|m| m.node != active);
         if others.clone().all(|m| m.unfit.is_some()) {
-            let others = others.filter_map(|m| Some((m.node.as_str(), m.unfit.as_ref()?)));
+            let others = others.filter_map(|m| Some((m.node.as_str(), m.unfit_in_words()?)));
             return Some(nobody(settings.name.as_str(), others));
         }
         let votes = |n: NodeIndex| n == self.config.local || self.peers.of(n).is_some_and(|p| p.up(now));

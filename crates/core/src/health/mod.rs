@@ -10,6 +10,10 @@
 //! A run that could not be made at all says nothing of the service: unless `on-error` is `fail` it leaves
 //! the state, and the count towards the next one, as they are.
 
+mod note;
+
+pub use note::{CheckNote, CheckNotes, in_order, in_the_way};
+
 use crate::model::ids::NodeIndex;
 use crate::model::settings::{Check, CheckState, Config, Group, Probe, Rule};
 use crate::model::time::Instant;

@@ -1,6 +1,7 @@
 //! What can happen to the core, as data. Events are past participles: they state facts, and the
 //! core decides what follows from them.
 
+use crate::health::CheckNote;
 use crate::model::cloud::{CallError, HaVip};
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use crate::model::persisted::Persisted;
@@ -156,8 +157,8 @@ pub enum Event {
         failed: bool,
         /// A check has not decided yet.
         undecided: bool,
-        /// Which checks stand in the way, in words; empty if none does.
-        detail: String,
+        /// The checks that do not simply pass, what matters most first.
+        notes: Arc<[CheckNote]>,
     },
 }
 

@@ -29,6 +29,8 @@
 //!   .. | parts bit 1: lease asked for, microseconds (4)                        |
 //!   .. | parts bit 2: grant: node tag (8), boot id (16), epoch (8), number (8) |
 //!   .. | parts bit 3: number of the last change of maintenance (4), never zero |
+//!   .. | parts bit 4: checks that do not simply pass: how many are named (1),  |
+//!      | how many more (1); of each named one: state (1), length (1), name     |
 //!      +-----------------------------------------------------------------------+
 //!
 //!      +=======================================================================+

@@ -8,9 +8,11 @@ pub mod heartbeat;
 pub mod next_release;
 pub mod session;
 
+use crate::health::CheckNotes;
 use crate::model::digest::Digest;
 use crate::model::ids::{BootId, Epoch, KeyId, Target};
 use crate::model::tag::Tag;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Anything that havipd sends over UDP.
@@ -122,6 +124,8 @@ pub struct Entry {
     pub grant: Option<Grant>,
     /// Number of the last change of maintenance that the sender knows: odd is on, zero is never.
     pub maintenance: u32,
+    /// The sender's checks in this group that do not simply pass; `None` if all do.
+    pub checks: Option<Arc<CheckNotes>>,
 }
 
 /// Leadership, as given by one voter.

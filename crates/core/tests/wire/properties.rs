@@ -1,11 +1,12 @@
 //! Properties of the wire format, for all values and for any bytes.
 
+use havipd_core::health::{CheckNote, CheckNotes};
 use havipd_core::model::digest::Digest;
 use havipd_core::model::ids::{BootId, ClusterName, Epoch, KeyId, Target};
 use havipd_core::model::maintenance;
 use havipd_core::model::role::Role;
 use havipd_core::model::secret::Secret;
-use havipd_core::model::settings::HeartbeatKey;
+use havipd_core::model::settings::{CheckState, HeartbeatKey};
 use havipd_core::model::tag::Tag;
 use havipd_core::wire::auth::KeyRing;
 use havipd_core::wire::heartbeat::{
@@ -16,6 +17,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn ring() -> KeyRing {
@@ -56,22 +58,39 @@ fn entry() -> impl Strategy<Value = Entry> {
         option::of(micros()),
         option::of(grant),
         prop_oneof![Just(0), 0..=maintenance::LAST, Just(maintenance::LAST)],
+        option::of(checks()),
     );
     (head, tail).prop_map(
-        |((group, role, flags, priority, effective), (epoch, seen, successor, ask, grant, maintenance))| Entry {
-            group,
-            role,
-            flags: Flags(flags),
-            priority,
-            effective,
-            epoch: Epoch(epoch),
-            seen: Epoch(seen),
-            successor,
-            lease_request: ask,
-            grant,
-            maintenance,
+        |((group, role, flags, priority, effective), (epoch, seen, successor, ask, grant, maintenance, checks))| {
+            Entry {
+                group,
+                role,
+                flags: Flags(flags),
+                priority,
+                effective,
+                epoch: Epoch(epoch),
+                seen: Epoch(seen),
+                successor,
+                lease_request: ask,
+                grant,
+                maintenance,
+                checks: checks.map(Arc::new),
+            }
         },
     )
+}
+
+/// As many names as there is room for.
+fn checks() -> impl Strategy<Value = CheckNotes> {
+    let state = prop::sample::select(vec![CheckState::Up, CheckState::Down, CheckState::Unknown]);
+    let note = ("[a-zA-Z0-9._-]{1,63}", state, any::<bool>(), any::<bool>()).prop_map(|(name, state, fault, flaps)| {
+        let (fault, flapping) = (fault && state == CheckState::Down, flaps || state == CheckState::Up);
+        CheckNote { name: name.parse().expect("a name"), state, fault, flapping }
+    });
+    (vec(note, 1..9), any::<u8>()).prop_map(|(notes, more)| CheckNotes {
+        named: CheckNotes::of(&notes).expect("one has room").named.clone(),
+        more,
+    })
 }
 
 fn target() -> impl Strategy<Value = Target> {
@@ -273,5 +292,6 @@ fn entry_of() -> Entry {
         lease_request: None,
         grant: None,
         maintenance: 0,
+        checks: None,
     }
 }

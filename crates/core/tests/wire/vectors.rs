@@ -2,6 +2,7 @@
 //!
 //! They were made by an encoder that shares no code with this one.
 
+use havipd_core::health::{CheckNote, CheckNotes};
 use havipd_core::model::digest::Digest;
 use havipd_core::model::ids::{BootId, ClusterName, Epoch, KeyId};
 use havipd_core::model::role::Role;
@@ -14,6 +15,7 @@ use havipd_core::wire::{Datagram, Echo, Entry, Flags, Grant, Heartbeat, Leaving,
 use serde::Deserialize;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Deserialize)]
@@ -80,6 +82,14 @@ struct VectorEntry {
     ask_us: Option<u64>,
     grant: Option<VectorGrant>,
     maintenance: u32,
+    checks: Option<VectorChecks>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VectorChecks {
+    named: Vec<CheckNote>,
+    more: u8,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +165,7 @@ fn entry(v: &VectorEntry) -> Entry {
             seq: g.seq,
         }),
         maintenance: v.maintenance,
+        checks: v.checks.as_ref().map(|c| Arc::new(CheckNotes { named: c.named.clone(), more: c.more })),
     }
 }
 
@@ -206,7 +217,7 @@ fn every_vector_encodes_and_decodes_to_itself() {
         assert_eq!(decode(&hex::decode(hex_datagram).expect("hex"), &ring, &cluster), Ok(meant), "{name}");
         checked += 1;
     }
-    assert_eq!(checked, 8);
+    assert_eq!(checked, 9);
 }
 
 #[test]

@@ -6,10 +6,12 @@ use super::schedule::Scheduled;
 use super::watch::Seen;
 use super::world::World;
 use havipd_core::election::{Core, Start};
+use havipd_core::health::CheckNote;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{BootId, GroupIndex, HavipIndex};
 use havipd_core::model::persisted::Persisted;
 use havipd_core::model::role::Role;
+use havipd_core::model::settings::CheckState;
 use havipd_core::queue::Queue;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -116,13 +118,22 @@ impl World {
 
     pub(super) fn tell_health(&mut self, host: usize) {
         let Some((weight, failed, undecided)) = self.hosts[host].health else { return };
+        let notes = notes(failed, undecided);
         for g in 0..self.scenario.cluster.groups {
-            self.step(
-                host,
-                Event::HealthChanged { group: GroupIndex(g), weight, failed, undecided, detail: String::new() },
-            );
+            let (group, notes) = (GroupIndex(g), Arc::clone(&notes));
+            self.step(host, Event::HealthChanged { group, weight, failed, undecided, notes });
         }
     }
+}
+
+/// The checks that come to that, by name.
+fn notes(failed: bool, undecided: bool) -> Arc<[CheckNote]> {
+    let note = |name: &str, state: CheckState| {
+        let name = name.parse().ok()?;
+        Some(CheckNote { name, state, fault: state == CheckState::Down, flapping: false })
+    };
+    let all = [(failed, "service", CheckState::Down), (undecided, "slow", CheckState::Unknown)];
+    all.into_iter().filter(|(so, ..)| *so).filter_map(|(_, name, state)| note(name, state)).collect()
 }
 
 /// What reading the state changes of it: the grants go, and the boot of the machine is put there.

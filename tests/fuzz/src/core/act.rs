@@ -164,7 +164,7 @@ fn fact(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
                 weight,
                 failed: more & 1 == 1,
                 undecided: more & 2 == 2,
-                detail: String::new(),
+                notes: Arc::default(),
             }
         }
     };

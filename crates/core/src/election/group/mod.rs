@@ -29,7 +29,7 @@ use super::arbiter::superseded::Superseded;
 use super::arbiter::vrrp::Vrrp;
 use super::rank;
 use super::step_context::StepContext;
-use crate::health::Health;
+use crate::health::{CheckNote, CheckNotes, Health};
 use crate::model::action::{Action, Notification, NotifyState, Transition};
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::model::persisted::PersistedGroup;
@@ -56,6 +56,7 @@ use reach::Reach;
 use reads::Reads;
 use reconcilers::Reconcilers;
 use state::State;
+use std::sync::Arc;
 use timeline::Timeline;
 
 /// One election, and the HAVIPs that follow it.
@@ -76,8 +77,10 @@ pub(crate) struct Group {
     pub(crate) preemption: Preemption,
     pub(crate) known: KnownHavips,
     pub(crate) health: Health,
-    /// Which checks stand in the way, in words.
-    pub(crate) health_detail: String,
+    /// The checks that do not simply pass here, what matters most first.
+    pub(crate) check_notes: Arc<[CheckNote]>,
+    /// The same as heartbeats tell it.
+    check_notes_told: Option<Arc<CheckNotes>>,
     pub(crate) reconcilers: Reconcilers,
     pub(crate) voter: Voter,
     pub(crate) lease: Lease,
@@ -127,7 +130,8 @@ impl Group {
             preemption: Preemption::read(kept.preemption_suspended),
             known,
             health: Health::default(),
-            health_detail: String::new(),
+            check_notes: Arc::default(),
+            check_notes_told: None,
             voter,
             lease: Lease::default(),
             superseded: Superseded::default(),
@@ -352,6 +356,17 @@ impl Group {
         if step.due(until) || self.somebody_else(step).is_some() {
             self.notify(step);
         }
+    }
+
+    /// Takes over which checks do not simply pass here.
+    pub(crate) fn take_notes(&mut self, notes: Arc<[CheckNote]>) {
+        self.check_notes_told = CheckNotes::of(&notes);
+        self.check_notes = notes;
+    }
+
+    /// What a heartbeat says of these checks.
+    pub(crate) fn check_notes_told(&self) -> Option<Arc<CheckNotes>> {
+        self.check_notes_told.clone()
     }
 
     /// Runs the hooks if the state that they know has changed.

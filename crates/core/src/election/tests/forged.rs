@@ -124,7 +124,7 @@ fn what_was_overtaken_brings_no_old_word_back() {
             weight: -5,
             failed: false,
             undecided: false,
-            detail: String::new(),
+            notes: Arc::default(),
         },
     );
     pair.run(INTERVAL * 2);

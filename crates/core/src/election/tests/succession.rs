@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::election::succession::{nobody, unfit};
+use crate::health::CheckNote;
 use crate::model::digest::Digest;
 use crate::status::{MemberSnapshot, Unfit};
 use crate::wire::{Entry, Flags};
@@ -149,4 +150,41 @@ fn half_of_the_voters_are_no_majority_and_only_there_it_matters() {
     alone.run(SEC * 35);
     let g = alone.core(0).snapshot(alone.now).groups.remove(0);
     assert_eq!((g.role, g.no_failover), (Role::Active, None), "the file names no second node");
+}
+
+#[test]
+fn which_checks_of_a_peer_do_not_pass_is_known_by_name_and_decides_nothing() {
+    let mut pair = settled();
+    let note =
+        |name: &str, state, fault| CheckNote { name: name.parse().expect("a name"), state, fault, flapping: false };
+    let notes = [note("nginx", CheckState::Down, true), note("slow", CheckState::Unknown, false)];
+    let health = |failed, notes: &[CheckNote]| Event::HealthChanged {
+        group: GroupIndex(0),
+        weight: 0,
+        failed,
+        undecided: failed,
+        notes: notes.into(),
+    };
+    pair.give(1, health(true, &notes));
+    pair.give(2, health(true, &[]));
+    pair.run(SEC);
+    let b = |pair: &Pair, i: usize| {
+        let members = pair.core(i).snapshot(pair.now).groups.remove(0).members;
+        members.into_iter().find(|m| m.node == "b").expect("a member")
+    };
+    assert_eq!(b(&pair, 0).checks, notes);
+    assert_eq!(b(&pair, 1).checks, notes, "and by itself");
+    let words = "fails a check (nginx fails, slow has not decided yet)";
+    assert_eq!(b(&pair, 0).unfit_in_words().as_deref(), Some(words));
+    let told = pair.core(0).snapshot(pair.now).groups.remove(0).no_failover;
+    let group = pair.core(0).config.groups[0].name.to_string();
+    let others = [("b", words), ("c", "fails a check")];
+    assert_eq!(told, Some(nobody(&group, others.into_iter())));
+    // A name alone makes nobody unfit.
+    pair.give(1, health(false, &notes[..1]));
+    pair.run(SEC);
+    assert_eq!((b(&pair, 0).checks.len(), b(&pair, 0).unfit), (1, None));
+    pair.give(1, health(false, &[]));
+    pair.run(SEC);
+    assert_eq!(b(&pair, 0).checks, []);
 }
