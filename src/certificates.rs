@@ -6,7 +6,7 @@
 
 mod der;
 
-use havipd_core::model::settings::Config;
+use havipd_core::model::settings::{Config, Probe};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::fs::File;
@@ -51,9 +51,19 @@ pub struct Ending {
 /// The files of certificates that this node reads, each once.
 #[must_use]
 pub fn named(config: &Config) -> Vec<PathBuf> {
-    // A witness never calls the cloud.
-    let cloud = config.cloud.ca_file.iter().filter(|_| !config.local_node().witness);
-    cloud.cloned().collect()
+    // A witness neither calls the cloud nor runs checks.
+    if config.local_node().witness {
+        return Vec::new();
+    }
+    let shown =
+        config.checks.iter().filter(|check| check.runs_on(config.local)).filter_map(|check| match &check.probe {
+            Probe::Http(http) => Some(&http.client.as_ref()?.cert_file),
+            _ => None,
+        });
+    let mut paths: Vec<PathBuf> = config.cloud.ca_file.iter().chain(shown).cloned().collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 /// Of the certificates in a file the one that ends first. Blocks as long as the disk does.

@@ -3,14 +3,16 @@
 //! Each run makes a connection of its own: that one can still be made is what is checked. Redirects are not followed,
 //! proxies are not used, and of a body no more is read than is looked at.
 
-use super::{Context, Outcome, is_ours};
+use super::{Context, Outcome, RunResult, is_ours};
+use crate::config::secret_file;
 use crate::errors::chain;
-use havipd_core::model::settings::Http;
+use havipd_core::model::settings::{ClientCertificate, Http};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Response, Url, redirect, retry};
+use reqwest::{Certificate, Client, Identity, Response, Url, redirect, retry};
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use zeroize::Zeroizing;
 
 /// As much of a body is looked at.
 const MAX_BODY: usize = 64 * 1024;
@@ -24,6 +26,10 @@ pub(super) async fn watch(context: Context, http: Http) {
             Ok(outcome) => outcome,
             Err(_) => Outcome::timed_out("no whole answer in time"),
         };
+        // A certificate that was replaced is taken over without a reload: the next run reads its files again.
+        if outcome.result != RunResult::Passed && (http.ca_file.is_some() || http.client.is_some()) {
+            asker = None;
+        }
         cadence.ended(outcome).await;
     }
 }
@@ -31,7 +37,7 @@ pub(super) async fn watch(context: Context, http: Http) {
 async fn run(http: &Http, asker: &mut Option<Asker>) -> Outcome {
     if asker.is_none() {
         let http = http.clone();
-        // It reads `ca-file`.
+        // It reads files.
         match tokio::task::spawn_blocking(move || Asker::new(&http)).await {
             Ok(Ok(new)) => *asker = Some(new),
             Ok(Err(why)) => return Outcome::not_run(why),
@@ -70,6 +76,9 @@ impl Asker {
             // Without roots there is nothing to load.
             builder = builder.tls_certs_only([]);
         }
+        if let Some(client) = &http.client {
+            builder = builder.identity(identity(client)?);
+        }
         let mut headers = HeaderMap::new();
         for (name, value) in &http.headers {
             let name = HeaderName::try_from(name).map_err(|e| format!("header {name:?}: {e}"))?;
@@ -106,6 +115,21 @@ impl Asker {
             Err(error) => Outcome::failed(format!("status {status}, then: {}", chain(&error.without_url()))),
         }
     }
+}
+
+/// What this side shows of itself. Neither file is part of an error's text, nor is what the TLS library makes of the key.
+fn identity(client: &ClientCertificate) -> Result<Identity, String> {
+    let ClientCertificate { cert_file, key_file } = client;
+    let certificate = std::fs::read(cert_file).map_err(|e| format!("{}: {e}", cert_file.display()))?;
+    let key = secret_file::read(key_file).map_err(|e| format!("{} {e}", key_file.display()))?;
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + 1 + key.expose().len()));
+    both.extend_from_slice(&certificate);
+    both.push(b'\n');
+    both.extend_from_slice(key.expose());
+    Identity::from_pem(&both).map_err(|_| {
+        format!("{} holds no certificate in PEM form, or {} no key", cert_file.display(), key_file.display())
+    })
 }
 
 /// Whether the beginning of the body has this text in it. Stops reading once that is known.

@@ -9,7 +9,7 @@ use super::rules_group::Shape;
 use super::settings::{Check, Cloud, Daemon, Group, Heartbeat, Hooks, LocalAddress, Log, Node, Root};
 use super::takes::Membership;
 use havipd_core::model::ids::{CheckName, NodeIndex};
-use havipd_core::model::settings::{self, Config, Http, Member, Probe, Rule};
+use havipd_core::model::settings::{self, ClientCertificate, Config, Http, Member, Probe, Rule};
 use std::path::PathBuf;
 
 /// `None` only if an error was noted.
@@ -112,6 +112,10 @@ fn probe(check: &At<Check>, path: &dyn Fn(&At<String>) -> Option<PathBuf>) -> Op
             ca_file: match &check.ca_file {
                 Some(at) => Some(path(at)?),
                 None => None,
+            },
+            client: match (&check.cert_file, &check.key_file) {
+                (Some(cert), Some(key)) => Some(ClientCertificate { cert_file: path(cert)?, key_file: path(key)? }),
+                _ => None,
             },
         })),
         "process" => Probe::Process(of(&check.process)?),

@@ -256,7 +256,14 @@ impl Files<'_> {
                 (Some(Membership::Listed(listed)), Some(name)) => listed.iter().any(|n| n.value == name),
                 (_, Some(_)) => true,
             };
-            for at in [&check.pidfile, &check.file, &check.ca_file].into_iter().flatten() {
+            let secret = check.key_file.as_ref().filter(|_| here).and_then(|at| Some((at, self.path(at, here)?)));
+            if let Some((at, path)) = secret
+                && let Err(why) = self.disk.secret(&path)
+            {
+                self.report.error(&at.span, format!("{}: {why}", path.display()));
+            }
+            let files = [&check.pidfile, &check.file, &check.ca_file, &check.cert_file, &check.key_file];
+            for at in files.into_iter().flatten() {
                 paths.extend(self.path(at, here).map(|path| (at.value.clone(), path)));
             }
             if let Some(script) = check.script.as_ref().filter(|_| here) {

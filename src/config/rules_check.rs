@@ -48,6 +48,8 @@ fn special(check: &At<Check>) -> Vec<(&'static str, Span)> {
         ("headers", span_of(check.headers.as_ref())),
         ("tls-verify", span_of(check.tls_verify.as_ref())),
         ("ca-file", span_of(check.ca_file.as_ref())),
+        ("cert-file", span_of(check.cert_file.as_ref())),
+        ("key-file", span_of(check.key_file.as_ref())),
         ("quorum", span_of(check.quorum.as_ref())),
     ];
     all.into_iter().filter_map(|(key, span)| Some((key, span?))).collect()
@@ -158,6 +160,26 @@ fn one(check: &At<Check>, nodes: &Names<'_>, report: &Report) {
     if let Some(script) = &check.script {
         one_string(script, report);
     }
+    client_certificate(check, report);
+}
+
+/// Certificate and key belong together, and nobody asks for them without TLS.
+fn client_certificate(check: &At<Check>, report: &Report) {
+    let (has, lacks, at) = match (&check.cert_file, &check.key_file) {
+        (None, None) => return,
+        (Some(cert), Some(_)) => {
+            if check.http.as_ref().is_some_and(|url| !url.value.starts_with("https:")) {
+                report.error(
+                    &cert.span,
+                    "\"cert-file\" has no meaning: the \"http\" of this check is no https URL".to_owned(),
+                );
+            }
+            return;
+        }
+        (Some(cert), None) => ("cert-file", "key-file", cert),
+        (None, Some(key)) => ("key-file", "cert-file", key),
+    };
+    report.error(&at.span, format!("{has:?} needs {lacks:?} beside it"));
 }
 
 fn not_longer(check: &At<Check>, key: &str, span: Option<&At<Duration>>, report: &Report) {

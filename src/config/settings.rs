@@ -785,6 +785,19 @@ settings! {
                 shown: |_, check| of_http(check, |http| file(http.ca_file.as_ref())),
                 cost: "A certificate that expires there fails the check.",
             }
+            /// For https: the certificate (PEM) that is shown to a server that asks for one, with those between it and the root
+            /// that the server knows. It needs key-file.
+            "cert-file" cert_file: String {
+                takes: path(), example: "client.pem", reload: Accept,
+                shown: |_, check| of_http(check, |http| file(http.client.as_ref().map(|client| &client.cert_file))),
+                cost: "A certificate that expires fails the check, on every node that shows it.",
+            }
+            /// For https: the private key (PEM) of cert-file: mode 0600, or 0640 and group havipd.
+            "key-file" key_file: String {
+                takes: path(), example: "client.key", reload: Accept,
+                shown: |_, check| of_http(check, |http| file(http.client.as_ref().map(|client| &client.key_file))),
+                cost: "Whoever reads it can speak as this node to that server.",
+            }
             /// For ping: how many of the targets must answer, 1 to 16.
             "quorum" quorum: usize {
                 takes: integer(1, 16), default: 1, reload: Accept,

@@ -164,6 +164,20 @@ tls-verify = false"#),
 http = "http://h/""#, r#"name = "k"
 http = "http://h/"
 ca-file = "/c""#),
+    (Section::Check, "cert-file", A, r#"name = "k"
+http = "https://h/"
+cert-file = "/c"
+key-file = "/k""#, r#"name = "k"
+http = "https://h/"
+cert-file = "/d"
+key-file = "/k""#),
+    (Section::Check, "key-file", A, r#"name = "k"
+http = "https://h/"
+cert-file = "/c"
+key-file = "/k""#, r#"name = "k"
+http = "https://h/"
+cert-file = "/c"
+key-file = "/l""#),
     (Section::Check, "quorum", A, r#"name = "k"
 ping = ["10.0.0.1", "10.0.0.2"]"#, r#"name = "k"
 ping = ["10.0.0.1", "10.0.0.2"]

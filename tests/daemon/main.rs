@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
 mod bundle;
+mod check_certificates;
 mod checks;
 mod cli;
 mod completions;

@@ -7,7 +7,7 @@
 mod check;
 mod group;
 
-pub use check::{Check, CheckState, Http, Probe, Rule};
+pub use check::{Check, CheckState, ClientCertificate, Http, Probe, Rule};
 pub use group::{
     AbortOrContinue, Arbiter, Binding, Group, Havip, HoldOrRelease, Hooks, Interface, Member, OnRestart, OnStop,
     Strangers,

@@ -97,6 +97,17 @@ pub struct Http {
     pub tls_verify: bool,
     /// `ca-file`: replaces the system's roots.
     pub ca_file: Option<PathBuf>,
+    /// `cert-file` and `key-file`: what this side shows to a server that asks who it is.
+    pub client: Option<ClientCertificate>,
+}
+
+/// Files of a certificate of this side's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// `cert-file`: the certificate, and those up to the root that the server knows.
+    pub cert_file: PathBuf,
+    /// `key-file`: its private key, which is a secret.
+    pub key_file: PathBuf,
 }
 
 /// How the results of a check are judged.
