@@ -368,8 +368,16 @@ struct Cadence<'a> {
 impl Cadence<'_> {
     /// A run has ended: hands in what came of it, and waits until the next one is due.
     async fn ended(&mut self, outcome: Outcome) {
+        self.ended_unless(outcome, std::future::pending()).await;
+    }
+
+    /// The same, but the next run is due at once when `early` is over.
+    async fn ended_unless(&mut self, outcome: Outcome, early: impl Future<Output = ()>) {
         let next = self.context.record(outcome, self.began, self.dice.u32(..));
-        tokio::time::sleep_until(self.due + next).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(self.due + next) => {}
+            () = early => {}
+        }
         (self.began, self.due) = (clock::now(), tokio::time::Instant::now());
     }
 }

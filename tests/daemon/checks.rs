@@ -99,6 +99,41 @@ fn a_service_that_dies_moves_the_group_to_a_node_whose_service_lives() {
     assert!(told.contains("check of-a fails: "), "{told}");
 }
 
+/// systemd is a stand-in: what it says of a unit whose process has ended is old for a while.
+#[test]
+fn a_unit_whose_process_ends_moves_the_group_at_once_whenever_systemd_is_asked_next() {
+    let mut lab = Lab::new(Options { group: "checks = [\"app\"]".to_owned(), ..Options::default() });
+    let dir = lab.dir.path().to_path_buf();
+    let mut app = Service::start(&dir.join("app.pid"));
+    let systemctl = format!(
+        "#!/bin/sh\nread pid <{0}/app.pid\necho LoadState=loaded\n\
+         if kill -0 $pid || ! {{ echo >>{0}/asked; test $(wc -l <{0}/asked) -gt 3; }}; then\n\
+         echo ActiveState=active; echo SubState=running; echo MainPID=$pid\n\
+         else echo ActiveState=failed; echo SubState=failed; echo MainPID=0; fi\n",
+        dir.display()
+    );
+    std::fs::create_dir(dir.join("bin")).unwrap();
+    script(&dir.join("bin/systemctl"), &systemctl);
+    // By itself it would be asked again in an hour.
+    lab.options.tables =
+        "[[check]]\nname = \"app\"\nnodes = [\"a\"]\nunit = \"app.service\"\ninterval = \"1h\"\nrise = 1\n".to_owned();
+    lab.write_config();
+    let path = format!("{}:/usr/bin:/bin", dir.join("bin").display());
+    let with_path = |command: &mut Command| {
+        command.env("PATH", &path);
+    };
+    let (a, b) = (lab.start_with(0, with_path), lab.start_with(1, with_path));
+    a.wait_role("active");
+    b.wait_for("a is well", |s| s["groups"][0]["active"] == "a");
+    app.0.kill().unwrap();
+    app.0.wait().unwrap();
+    b.wait_role("active");
+    let status = a.wait_role("fault");
+    assert_eq!(check(&status, "app")["last"]["text"], "app.service is failed (failed)");
+    let asked = std::fs::read_to_string(dir.join("asked")).unwrap().lines().count();
+    assert!(asked > 3, "it was asked until it knew: {asked}");
+}
+
 #[test]
 fn where_every_node_fails_the_active_one_stays_unless_it_is_to_release() {
     for (word, role, holder) in [("keep", "active", Some("i-a")), ("release", "fault", None)] {
