@@ -223,7 +223,8 @@ impl Group {
         let (Role::Backup, true, Some(since)) = (self.role(), settings.preempt, self.eligibility.since()) else {
             return false;
         };
-        self.goes_before_active(step) && self.may_be_active(step) && step.due(since + settings.preempt_delay)
+        let from = self.backoff.preempts_from(step.now).unwrap_or(step.now).max(since + settings.preempt_delay);
+        self.goes_before_active(step) && self.may_be_active(step) && step.due(from)
     }
 
     /// Whether a peer is active that we go before, and no switchover put it there.

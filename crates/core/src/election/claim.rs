@@ -127,11 +127,16 @@ impl Group {
         Some(Waiting::until(held.until, text))
     }
 
-    /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`.
-    fn until_it_preempts(&self, step: &StepContext<'_>) -> Option<Instant> {
+    /// What this node still waits for while a worse-ranked one is active: to have been well for `preempt-delay`, or that its
+    /// gate may succeed by now.
+    fn until_it_preempts(&self, step: &StepContext<'_>) -> Option<(Instant, &'static str)> {
         let settings = self.settings(step);
         let since = self.eligibility.since().filter(|_| settings.preempt && !self.arbiter(step).is_external())?;
-        self.goes_before_active(step).then_some(since + settings.preempt_delay).filter(|at| *at > step.now)
+        let delay = (since + settings.preempt_delay, "waits for preempt-delay");
+        let gate = self.backoff.preempts_from(step.now);
+        let gate = gate.map(|at| (at, "waits, since its gate failed; a switchover does not"));
+        let wait = gate.into_iter().chain([delay]).max_by_key(|(at, _)| *at)?;
+        (self.goes_before_active(step) && wait.0 > step.now).then_some(wait)
     }
 
     /// A node that has leadership offers it to us.
@@ -155,10 +160,8 @@ impl Group {
             if peer.owns(self.tag, step.now).is_some() {
                 let preempts = self.until_it_preempts(step);
                 return Some(match preempts {
-                    Some(at) => {
-                        let text =
-                            format!("{name} is active; this node goes first in rank, and waits for preempt-delay");
-                        Waiting::until(at, text)
+                    Some((at, waits)) => {
+                        Waiting::until(at, format!("{name} is active; this node goes first in rank, and {waits}"))
                     }
                     None => format!("{name} is active").into(),
                 });
@@ -329,7 +332,7 @@ impl Group {
 
     /// The claim, or a repair, failed: a backoff begins, so that somebody else may try.
     pub(crate) fn give_up(&mut self, step: &mut StepContext<'_>, failure: &Failure) {
-        self.backoff.claim_failed(step, failure);
+        self.backoff.claim_failed(step, failure, self.settings(step).reclaim_wait);
         if self.reconcilers.iter().any(|l| *l.outcome() == Outcome::Confirmed) {
             self.backoff.pass_on();
         }

@@ -70,7 +70,7 @@ impl Group {
             if node.is_none() && guarded {
                 let text = format!("{holder} has {id} and is no member; detach it by hand, or set strangers");
                 let failure = Failure { cause: Cause::StrangerBound, text: text.clone(), retry_after: None };
-                self.backoff.claim_failed(step, &failure);
+                self.backoff.claim_failed(step, &failure, self.settings(step).reclaim_wait);
                 return Verdict::Wait(text.into());
             }
             displaces.push(holder.to_owned());

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// The longest wait after failed claims.
 const LONGEST: Duration = Duration::from_secs(60);
+/// The longest wait before a node asks again for what another one has, after its gate failed.
+const LONGEST_BEFORE_PREEMPTION: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone)]
 struct Failed {
@@ -27,11 +29,25 @@ pub(crate) struct Backoff {
     /// An address could not be put here.
     address: Option<Failed>,
     address_failures: u32,
+    /// The last claim failed by its gate: nothing is preempted before.
+    preempts_from: Option<Instant>,
+    gate_failures: u32,
 }
 
 impl Backoff {
     /// A claim failed: no other for a while, longer each time.
-    pub(crate) fn claim_failed(&mut self, step: &mut StepContext<'_>, failure: &Failure) {
+    ///
+    /// ⚠ A gate that failed is likely to fail again, and a move that it ends costs what the old node gave up for it. Nobody needs
+    /// that move while the other one is active: it is tried after `preempts_after`, four times as long after each further
+    /// failure. Where nobody is active nothing but the usual wait holds a claim back.
+    /// (`preempts-though-its-gate-failed`)
+    pub(crate) fn claim_failed(&mut self, step: &mut StepContext<'_>, failure: &Failure, preempts_after: Duration) {
+        if failure.cause == Cause::GateFailed {
+            let wait = preempts_after.saturating_mul(4_u32.saturating_pow(self.gate_failures));
+            let wait = wait.min(LONGEST_BEFORE_PREEMPTION.max(preempts_after));
+            self.gate_failures = self.gate_failures.saturating_add(1);
+            self.preempts_from = Some(step.now + wait);
+        }
         let lease = step.dead_time();
         let base = lease.saturating_mul(1 << self.failures.min(6)).min(LONGEST.max(lease));
         let wait = step.jittered(base) + step.part_of(lease);
@@ -45,6 +61,12 @@ impl Backoff {
         self.claim = None;
         self.failures = 0;
         self.passed_on &= !whole;
+        (self.preempts_from, self.gate_failures) = (None, 0);
+    }
+
+    /// Until when nothing is preempted because the gate of the last claim failed, if that is after `now`.
+    pub(crate) fn preempts_from(&self, now: Instant) -> Option<Instant> {
+        self.preempts_from.filter(|from| *from > now)
     }
 
     /// A claim that got only some of the HAVIPs is given up.

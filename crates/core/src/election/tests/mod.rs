@@ -9,6 +9,7 @@ mod drill;
 mod economy;
 mod faults;
 mod forged;
+mod gates;
 mod hosts;
 mod keepalived;
 mod late_state;
@@ -158,6 +159,8 @@ pub(crate) struct Pair {
     pub(crate) later: BTreeSet<usize>,
     /// Nodes whose effects side stands still; that of the others goes on, since then.
     pub(crate) stuck: BTreeSet<usize>,
+    /// Nodes whose gates fail; those of the others succeed.
+    pub(crate) failing_gates: BTreeSet<usize>,
     progress: BTreeMap<usize, Instant>,
 }
 
@@ -186,6 +189,7 @@ impl Pair {
             mute: BTreeSet::new(),
             later: BTreeSet::new(),
             stuck: BTreeSet::new(),
+            failing_gates: BTreeSet::new(),
             progress: BTreeMap::new(),
         };
         for i in 0..nodes {
@@ -324,6 +328,11 @@ impl Pair {
                 let error = self.api.get(&i).unwrap_or_else(|| &self.writes[&i]);
                 let result = OperationResult::Written(Err(error.clone()));
                 self.enqueue(at, i, Event::OperationEnded { op: *op, result });
+            }
+            Action::RunGate(run) => {
+                let passed = !self.failing_gates.contains(&i);
+                let text = "exit code".to_owned();
+                self.enqueue(at, i, Event::GateEnded { group: run.group, op: run.op, passed, text });
             }
             Action::ReadInstance { op, .. } => {
                 let result = OperationResult::Instance(Ok(crate::model::event::InstanceState::Running));
