@@ -81,7 +81,7 @@ fn check(check: &At<Check>, file: &Root, outside: &Outside) -> Option<settings::
             }
         },
         rule: Rule {
-            fall: if event { 1 } else { rules_check::fall(check)? },
+            fall: if event { 1 } else { of(&check.fall)? },
             rise: if event { 1 } else { of(&check.rise)? },
             initial: of(&check.initial)?,
             weight: of(&check.weight),

@@ -74,12 +74,6 @@ pub(super) fn retry_interval(check: &At<Check>) -> Option<Duration> {
     check.retry_interval.as_ref().map(|at| at.value).or_else(|| Some(check.interval.as_ref()?.value / 4))
 }
 
-/// What holds where the file says nothing: systemd's word on a unit is no sample, which more of them would make surer.
-pub(super) fn fall(check: &At<Check>) -> Option<u32> {
-    let fall = check.fall.as_ref()?;
-    Some(if kind(check) == Some("unit") && !fall.written { 1 } else { fall.value })
-}
-
 /// Whether the kernel tells what it looks at as it happens.
 pub(super) fn is_event_driven(check: &At<Check>) -> bool {
     kind(check).is_some_and(|kind| EVENTS.contains(&kind))
@@ -305,11 +299,11 @@ fn detection(file: &Root, group: &At<Group>, report: &Report) {
     let Some(dead) = dead_time_of(&file.heartbeat) else { return };
     for check in checks_of(file, group).filter(|check| !is_event_driven(check)) {
         let (Some(interval), Some(retry), Some(timeout), Some(fall)) =
-            (&check.interval, retry_interval(check), timeout(check), fall(check))
+            (&check.interval, retry_interval(check), timeout(check), &check.fall)
         else {
             continue;
         };
-        let worst = interval.value + retry.max(timeout) * (fall - 1) + timeout;
+        let worst = interval.value + retry.max(timeout) * (fall.value - 1) + timeout;
         if worst > dead.value {
             let name = check.name.as_ref().map(|n| n.value.to_string()).unwrap_or_default();
             let text = format!(

@@ -711,7 +711,7 @@ settings! {
                 shown: |_, check| span_text(check.timeout),
                 cost: "Shorter: a service that is slow under load counts as failed.",
             }
-            /// So many failures in a row and it fails: 1 to 100. For unit 1, unless this file says otherwise.
+            /// So many failures in a row and it fails: 1 to 100.
             "fall" fall: u32 {
                 takes: integer(1, 100), default: 3, reload: Accept,
                 shown: |_, check| text(check.rule.fall),

@@ -87,6 +87,13 @@ fn the_shipped_file_loads_and_so_does_each_commented_key() {
                 &["#[[check]]", "#name = \"web\""]
             }
             ("check", "quorum") => &["#[[check]]", "#name = \"web\"", "#ping = [\"10.0.0.1\"]"],
+            ("check", "cert-file" | "key-file") => &[
+                "#[[check]]",
+                "#name = \"web\"",
+                "#http = \"http://127.0.0.1/healthz\"",
+                "#cert-file = \"client.pem\"",
+                "#key-file = \"client.key\"",
+            ],
             ("check", _) => &["#[[check]]", "#name = \"web\"", "#http = \"http://127.0.0.1/healthz\""],
             _ => &[],
         };
@@ -95,6 +102,7 @@ fn the_shipped_file_loads_and_so_does_each_commented_key() {
             .enumerate()
             .map(|(i, line)| format!("{}\n", if i == shown.line || with.contains(&line) { &line[1..] } else { line }))
             .collect();
+        let text = if text.contains("\ncert-file") { text.replace("\"http://127", "\"https://127") } else { text };
         match check_in(&edited(&text), &as_node("b")) {
             Ok(_) => {}
             Err(error @ (LoadError::Invalid(_) | LoadError::NotYet { .. })) => panic!("{}: {error}", shown.name),
