@@ -3,6 +3,9 @@
 use havipd_core::model::time::Instant;
 use std::time::Duration;
 
+/// The world's time at the beginning of every scenario.
+pub(super) const BEGINNING: Instant = Instant::from_millis(1_000_000);
+
 const MILLION: i128 = 1_000_000;
 
 /// What `CLOCK_BOOTTIME` shows on one host, as a function of the world's time.

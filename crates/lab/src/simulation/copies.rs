@@ -3,41 +3,14 @@
 //! A copy is no node. It has none of its node's heartbeat addresses unless they move to it, so nobody hears it, and its
 //! metadata service names another instance, if it answers. Hosts after those of the nodes are copies.
 
-use super::host::Host;
-use super::scenario::Scenario;
-use super::step_kind::StepKind;
 use super::watch::{Seen, Watch};
-use super::world::{World, host};
+use super::world::World;
 use havipd_core::model::event::Event;
 use havipd_core::model::role::Cause;
 use std::time::Duration;
 
-/// Starts of a copy, and boots of its machine, are counted from here: none of its node has such a number.
-const FIRST: u64 = 1_000_000;
 /// The kernel's word reaches the daemon.
 const TOLD: Duration = Duration::from_millis(1);
-
-/// The machines that the steps of a scenario copy, one copy of each.
-pub(super) fn of(scenario: &Scenario) -> Vec<Host> {
-    let cluster = &scenario.cluster;
-    let copied = |node: &usize| {
-        let name = &cluster.machines[*node].name;
-        scenario.steps.iter().any(|s| matches!(&s.kind, StepKind::Clone { node, .. } if node == name))
-    };
-    let copy = |node: usize| {
-        let original = host(cluster, node);
-        Host {
-            name: format!("{}-copy", original.name),
-            target: format!("{}-copy", original.target),
-            copy_of: Some(node),
-            paths_lost: (0..cluster.paths).collect(),
-            starts: FIRST,
-            boots: FIRST,
-            ..original
-        }
-    };
-    (0..cluster.machines.len()).filter(copied).map(copy).collect()
-}
 
 impl World {
     /// The node that a host is to the others, if it is heard.

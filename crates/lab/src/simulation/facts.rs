@@ -5,7 +5,7 @@
 //! any length takes the same memory.
 
 mod answers;
-mod hearing;
+pub(super) mod hearing;
 mod stated;
 
 pub(super) use answers::{Answers, OfHavip, Streak};

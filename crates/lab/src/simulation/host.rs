@@ -1,9 +1,11 @@
 //! One machine: its clock, its kernel's addresses, its disk, and the daemon that may run on it.
 
-use super::clock::Clock;
-use super::facts::Arrival;
+use super::clock::{BEGINNING, Clock};
+use super::cluster::Cluster;
+use super::facts::hearing::Arrival;
+use super::programs::Gates;
+use super::router::Router;
 use super::schedule::Wish;
-use super::vrrp::Router;
 use havipd_core::election::Core;
 use havipd_core::election::Goodbye;
 use havipd_core::model::action::Action;
@@ -184,9 +186,58 @@ pub(super) struct Host {
     /// Started again so long after it left.
     pub(super) back_after_exit: Option<Duration>,
     /// The programs that its daemon runs before an address goes live.
-    pub(super) gates: super::gates::Gates,
+    pub(super) gates: Gates,
     /// keepalived, where it elects.
     pub(super) vrrp: Router,
+}
+
+/// The machine of a node, as the scenario begins.
+pub(super) fn host(cluster: &Cluster, index: usize) -> Host {
+    let machine = &cluster.machines[index];
+    let config = Arc::new(cluster.config(index));
+    Host {
+        name: machine.name.clone(),
+        copy_of: None,
+        target: cluster.target(index),
+        witness: machine.witness,
+        clock: Clock::new(BEGINNING, Instant::from_millis(machine.clock_ms), machine.clock_ppm),
+        powered: true,
+        halted: None,
+        link_up: true,
+        havip_links_down: BTreeSet::new(),
+        paths_lost: BTreeSet::new(),
+        refuses: false,
+        refused: BTreeSet::new(),
+        reach: Reach::Both,
+        file: Arc::clone(&config),
+        digest: havipd_core::model::digest::digest(&config),
+        config,
+        later_installed: false,
+        reload_waits: false,
+        disk: Persisted::default(),
+        saved: None,
+        disk_stuck: false,
+        effects_stuck: false,
+        address_stuck: None,
+        addresses: BTreeMap::new(),
+        health: None,
+        process: None,
+        backlog: VecDeque::new(),
+        reads_late: Duration::ZERO,
+        interrupt: None,
+        touched: BEGINNING,
+        away: None,
+        halted_at: Instant::default(),
+        went_on: Instant::default(),
+        went_on_frozen: false,
+        stuck_since: None,
+        last_word: vec![],
+        starts: 0,
+        boots: 0,
+        back_after_exit: None,
+        gates: Gates::default(),
+        vrrp: Router::new(BEGINNING),
+    }
 }
 
 impl Host {

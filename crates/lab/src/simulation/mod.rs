@@ -15,6 +15,7 @@ pub mod report;
 pub mod scenario;
 
 mod attack;
+mod bound;
 mod calls;
 #[cfg(test)]
 mod conformance;
@@ -32,8 +33,10 @@ mod order;
 mod paths;
 mod plan;
 mod plans;
+mod programs;
 mod random;
 pub(crate) mod release;
+mod router;
 mod run;
 mod schedule;
 #[cfg(test)]
@@ -49,9 +52,9 @@ mod vrrp;
 mod watch;
 mod world;
 
-pub use gates::GateEnd;
 pub use invariants::PROMISES;
 pub use order::Order;
+pub use programs::GateEnd;
 pub use report::{Report, Violation};
 pub use run::{replay, run};
 pub use scenario::Scenario;

@@ -2,7 +2,7 @@
 
 use super::cluster::Cluster;
 use super::host::Host;
-use super::schedule::Scheduled;
+use super::schedule::{Scheduled, TRIES_AGAIN};
 use super::step_kind::StepKind;
 use super::world::World;
 use havipd_core::model::digest::digest;
@@ -16,8 +16,6 @@ use std::time::Duration;
 
 /// systemd waits this long for a daemon to leave (TimeoutStopSec).
 const STOP_TIMEOUT: Duration = Duration::from_secs(90);
-/// After a reload that was refused somebody tries again.
-pub(super) const TRIES_AGAIN: Duration = Duration::from_secs(5);
 
 impl World {
     pub(super) fn command(&mut self, host: usize, command: Command) {

@@ -3,8 +3,8 @@
 //! A call has two steps, that it is carried out and that its answer is back. From a given instant on these wait, and
 //! every so often one of them goes on: which, the scenario says by its place among those that wait.
 
+use super::clock::BEGINNING;
 use super::schedule::Scheduled;
-use super::world::{BEGINNING, World};
 use havipd_core::model::time::Instant;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -44,37 +44,28 @@ impl Ordered {
             goes_on: false,
         }
     }
-}
 
-impl World {
-    /// A step of a call that takes so long, or as long as its turn takes to come.
-    pub(super) fn call_step(&mut self, span: Duration, what: Scheduled) {
-        let now = self.now;
-        match &mut self.ordered {
-            Some(ordered) if now >= ordered.from => {
-                ordered.waiting.push(what);
-                if !std::mem::replace(&mut ordered.goes_on, true) {
-                    let every = ordered.every;
-                    self.after(every, Scheduled::CallsGoOn);
-                }
-            }
-            _ => self.after(span, what),
-        }
+    /// Whether steps wait by now.
+    pub(super) fn applies(&self, now: Instant) -> bool {
+        now >= self.from
     }
 
-    /// The next step that waits.
-    pub(super) fn calls_go_on(&mut self) {
-        let Some(ordered) = &mut self.ordered else { return };
-        let waiting = ordered.waiting.len();
+    /// A step waits. Gives the time until one goes on, if none was to so far.
+    pub(super) fn wait(&mut self, what: Scheduled) -> Option<Duration> {
+        self.waiting.push(what);
+        (!std::mem::replace(&mut self.goes_on, true)).then_some(self.every)
+    }
+
+    /// The step that goes on, and the time until the next one does.
+    pub(super) fn next(&mut self) -> Option<(Scheduled, Duration)> {
+        let waiting = self.waiting.len();
         if waiting == 0 {
-            ordered.goes_on = false;
-            return;
+            self.goes_on = false;
+            return None;
         }
-        let choice = ordered.choices.get(ordered.widths.len()).map_or(0, |choice| usize::from(*choice));
-        let what = ordered.waiting.remove(choice.min(waiting - 1));
-        ordered.widths.push(u8::try_from(waiting).unwrap_or(u8::MAX));
-        let every = ordered.every;
-        self.after(every, Scheduled::CallsGoOn);
-        self.happen(what);
+        let choice = self.choices.get(self.widths.len()).map_or(0, |choice| usize::from(*choice));
+        let what = self.waiting.remove(choice.min(waiting - 1));
+        self.widths.push(u8::try_from(waiting).unwrap_or(u8::MAX));
+        Some((what, self.every))
     }
 }

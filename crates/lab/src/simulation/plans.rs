@@ -1,9 +1,9 @@
 //! The plans of random scenarios: everything at once, operators, and one kind of fault again and again.
 
-use super::gates::GateEnd;
-use super::invariants::i03_convergence::bound;
+use super::bound::bound;
 use super::network::Link;
 use super::plan::{KINDS, OPERATIONS, Plan, SETTLE_MS, least_multiplier, of, shareable};
+use super::programs::GateEnd;
 use super::step_kind::StepKind;
 use havipd_core::model::settings::{AbortOrContinue, Arbiter, Binding, HoldOrRelease, Strangers};
 

@@ -3,9 +3,9 @@
 //! Three kinds of plan take turns: everything at once; operators in an otherwise sound cluster, who
 //! drain, switch over, restart, upgrade and reload; and one kind of fault again and again.
 
+use super::bound::bound;
 use super::cloud::Profile;
 use super::cluster::Cluster;
-use super::invariants::i03_convergence::bound;
 use super::plan::{Plan, least_multiplier, of, shareable};
 use super::scenario::{Expect, Scenario};
 use havipd_core::model::settings::{Arbiter, Binding, HoldOrRelease, OnRestart, OnStop};

@@ -1,6 +1,6 @@
 //! One scenario from beginning to end.
 
-use super::invariants::i03_convergence::bound;
+use super::bound::bound;
 use super::report::{Report, Violation};
 use super::scenario::Scenario;
 use super::world::World;

@@ -1,7 +1,7 @@
 //! A scenario: a cluster, what happens to it and when, and what is expected in the end. As text it is TOML.
 
+use super::bound::bound;
 use super::cluster::Cluster;
-use super::invariants::i03_convergence::bound;
 use super::order::Order;
 use super::step_kind::StepKind;
 use havipd_core::model::plural::plural;

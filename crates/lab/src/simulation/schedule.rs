@@ -1,7 +1,7 @@
 //! What is to happen in a world, and in which order.
 
 use super::cloud::Call;
-use super::facts::{Arrival, Stamp};
+use super::facts::hearing::{Arrival, Stamp};
 use havipd_core::model::action::Write;
 use havipd_core::model::cloud::{CallClass, CallError, HaVip};
 use havipd_core::model::event::{Event, OperationResult};
@@ -12,6 +12,9 @@ use havipd_core::queue::CallId;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// After a reload that was refused somebody tries again.
+pub(super) const TRIES_AGAIN: Duration = Duration::from_secs(5);
 
 /// Something that is to happen.
 #[derive(Debug)]

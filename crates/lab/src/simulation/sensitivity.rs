@@ -5,8 +5,8 @@
 
 use super::cloud::{Fault, FaultRule, Scope};
 use super::cluster::Cluster;
-use super::gates::GateEnd;
 use super::network::Link;
+use super::programs::GateEnd;
 use super::{Scenario, StepKind, run};
 use havipd_core::model::settings::{Arbiter, HoldOrRelease};
 

@@ -81,8 +81,8 @@ impl World {
     fn quieten(&mut self, host: usize) {
         self.hosts[host].reach = Reach::Both;
         self.hosts[host].interrupt = None;
-        self.hosts[host].gates.before_active = super::gates::Behaviour::default();
-        self.hosts[host].gates.before_release = super::gates::Behaviour::default();
+        self.hosts[host].gates.before_active = super::programs::Behaviour::default();
+        self.hosts[host].gates.before_release = super::programs::Behaviour::default();
         self.hosts[host].reads_late = Duration::ZERO;
         if let Some((_, number)) = self.hosts[host].halted {
             self.go_on(host, number);

@@ -1,8 +1,9 @@
 //! A turn of a node's core, and its actions carried out in order.
 
+use super::clock::BEGINNING;
 use super::schedule::{Asked, Scheduled, Wish};
 use super::watch::Seen;
-use super::world::{BEGINNING, World};
+use super::world::World;
 use havipd_core::model::action::{Action, Actions};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::event::{Event, Reply};

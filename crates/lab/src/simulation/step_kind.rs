@@ -2,8 +2,8 @@
 
 use super::cloud::FaultRule;
 use super::cluster::Cluster;
-use super::gates::GateEnd;
 use super::network::Link;
+use super::programs::GateEnd;
 use havipd_core::model::settings::{Arbiter, Binding};
 use serde::{Deserialize, Serialize};
 

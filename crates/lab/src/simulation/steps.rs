@@ -74,7 +74,7 @@ impl World {
                 let host = self.node(node);
                 self.touch(host);
                 let gates = &mut self.hosts[host].gates;
-                let behaviour = super::gates::Behaviour { ends: *ends, takes: Duration::from_millis(*takes_ms) };
+                let behaviour = super::programs::Behaviour { ends: *ends, takes: Duration::from_millis(*takes_ms) };
                 *(if *release { &mut gates.before_release } else { &mut gates.before_active }) = behaviour;
             }
             StepKind::KeepalivedDies { node, back } => self.kill_keepalived(self.node(node), *back),

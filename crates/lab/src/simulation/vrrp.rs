@@ -6,41 +6,19 @@
 //! state of the one that wins.
 
 use super::host::Host;
+use super::router::{ADVERT, Router};
 use super::schedule::Scheduled;
 use super::world::World;
 use havipd_core::model::event::{Event, VrrpReport, VrrpSource};
 use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::settings::Arbiter;
-use havipd_core::model::time::Instant;
 use havipd_core::model::vrrp::State;
 use std::time::Duration;
 
-/// Time between advertisements.
-const ADVERT: Duration = Duration::from_secs(1);
 /// Until a notification is with the daemon, at most.
 const NOTIFY_MS: u64 = 20;
 /// keepalived starts again this long after its end.
 const RESPAWN: Duration = Duration::from_secs(2);
-
-/// keepalived of one node.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Router {
-    runs: bool,
-    state: State,
-    /// Without a better advertisement it is master then.
-    down_at: Instant,
-    /// Its last decision was said while no daemon ran.
-    untold: bool,
-    /// What it says arrives in its order, as the newest counts: not before this.
-    told_by: Instant,
-}
-
-impl Router {
-    /// One that has just been started.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { runs: true, state: State::Backup, down_at: now + ADVERT * 3, untold: false, told_by: now }
-    }
-}
 
 fn lives(host: &Host) -> bool {
     host.vrrp.runs && host.powered && !host.frozen() && !host.witness

@@ -245,7 +245,7 @@ impl World {
 
     /// Longer than anything that a past fault can still run into: waits, budgets, leases.
     pub(super) fn calm_enough(&self) -> Duration {
-        super::invariants::i03_convergence::bound(&self.scenario.cluster, self.dead_time())
+        super::bound::bound(&self.scenario.cluster, self.dead_time())
     }
 
     /// Whether any node that runs says that maintenance is on.

@@ -1,26 +1,24 @@
 //! The world of one run: virtual time, the queue of what is to happen, and everything that it happens to.
 
-use super::clock::Clock;
+use super::clock::BEGINNING;
 use super::cloud::{CloudModel, HavipSpec, InstanceSpec, Profile};
 use super::cluster::Cluster;
 use super::facts::Facts;
-use super::host::{Host, Reach};
+use super::host::{Host, host};
 use super::network::Network;
-use super::operators::TRIES_AGAIN;
 use super::order::Ordered;
 use super::report::{Stats, Trace};
 use super::scenario::Scenario;
-use super::schedule::{Entry, Scheduled};
-use super::vrrp::Router;
+use super::schedule::{Entry, Scheduled, TRIES_AGAIN};
+use super::step_kind::StepKind;
 use super::watch::{Seen, Watch};
-use havipd_core::model::persisted::Persisted;
 use havipd_core::model::time::Instant;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The world's time at the beginning of every scenario.
-pub(super) const BEGINNING: Instant = Instant::from_millis(1_000_000);
+/// Starts of a copy, and boots of its machine, are counted from here: none of its node has such a number.
+const FIRST: u64 = 1_000_000;
 /// How often the invariants that look at lasting states are asked.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
@@ -65,7 +63,7 @@ impl World {
         let cluster = &scenario.cluster;
         let rng = fastrand::Rng::with_seed(scenario.seed);
         let mut hosts: Vec<Host> = (0..cluster.machines.len()).map(|i| host(cluster, i)).collect();
-        hosts.extend(super::copies::of(&scenario));
+        hosts.extend(copies(&scenario));
         let machines = hosts.len();
         let mut world = Self {
             now: BEGINNING,
@@ -113,6 +111,27 @@ impl World {
 
     pub(super) fn after(&mut self, span: Duration, what: Scheduled) {
         self.at(self.now + span, what);
+    }
+
+    /// A step of a call that takes so long, or as long as its turn takes to come.
+    pub(super) fn call_step(&mut self, span: Duration, what: Scheduled) {
+        let now = self.now;
+        match self.ordered.as_mut().filter(|ordered| ordered.applies(now)) {
+            Some(ordered) => {
+                if let Some(every) = ordered.wait(what) {
+                    self.after(every, Scheduled::CallsGoOn);
+                }
+            }
+            None => self.after(span, what),
+        }
+    }
+
+    /// The next step that waits goes on.
+    fn calls_go_on(&mut self) {
+        if let Some((what, every)) = self.ordered.as_mut().and_then(Ordered::next) {
+            self.after(every, Scheduled::CallsGoOn);
+            self.happen(what);
+        }
     }
 
     /// Runs to the end, or to the first violation.
@@ -227,52 +246,26 @@ impl World {
     }
 }
 
-pub(super) fn host(cluster: &Cluster, index: usize) -> Host {
-    let machine = &cluster.machines[index];
-    let config = Arc::new(cluster.config(index));
-    Host {
-        name: machine.name.clone(),
-        copy_of: None,
-        target: cluster.target(index),
-        witness: machine.witness,
-        clock: Clock::new(BEGINNING, Instant::from_millis(machine.clock_ms), machine.clock_ppm),
-        powered: true,
-        halted: None,
-        link_up: true,
-        havip_links_down: BTreeSet::new(),
-        paths_lost: BTreeSet::new(),
-        refuses: false,
-        refused: BTreeSet::new(),
-        reach: Reach::Both,
-        file: Arc::clone(&config),
-        digest: havipd_core::model::digest::digest(&config),
-        config,
-        later_installed: false,
-        reload_waits: false,
-        disk: Persisted::default(),
-        saved: None,
-        disk_stuck: false,
-        effects_stuck: false,
-        address_stuck: None,
-        addresses: BTreeMap::new(),
-        health: None,
-        process: None,
-        backlog: std::collections::VecDeque::new(),
-        reads_late: Duration::ZERO,
-        interrupt: None,
-        touched: BEGINNING,
-        away: None,
-        halted_at: Instant::default(),
-        went_on: Instant::default(),
-        went_on_frozen: false,
-        stuck_since: None,
-        last_word: vec![],
-        starts: 0,
-        boots: 0,
-        back_after_exit: None,
-        gates: super::gates::Gates::default(),
-        vrrp: Router::new(BEGINNING),
-    }
+/// The machines that the steps of a scenario copy, one copy of each.
+fn copies(scenario: &Scenario) -> Vec<Host> {
+    let cluster = &scenario.cluster;
+    let copied = |node: &usize| {
+        let name = &cluster.machines[*node].name;
+        scenario.steps.iter().any(|s| matches!(&s.kind, StepKind::Clone { node, .. } if node == name))
+    };
+    let copy = |node: usize| {
+        let original = host(cluster, node);
+        Host {
+            name: format!("{}-copy", original.name),
+            target: format!("{}-copy", original.target),
+            copy_of: Some(node),
+            paths_lost: (0..cluster.paths).collect(),
+            starts: FIRST,
+            boots: FIRST,
+            ..original
+        }
+    };
+    (0..cluster.machines.len()).filter(copied).map(copy).collect()
 }
 
 fn cloud(cluster: &Cluster, seed: u64) -> CloudModel {

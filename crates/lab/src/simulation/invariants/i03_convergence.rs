@@ -4,6 +4,7 @@
 //! address or a voter's quarantine, the longest back-off after refused claims with its jitter, a
 //! claim's own budget, some dead times, and the last planned move to the first in rank.
 
+use super::super::bound::{OPERATION, bound};
 use super::super::cloud::Profile;
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
@@ -13,11 +14,6 @@ use havipd_core::model::settings::Binding;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
 
-/// Longest back-off after refused claims (election.md §8) with jitter, without the lease added to it.
-const BACK_OFF: Duration = Duration::from_secs(72);
-/// One claim with all its retries.
-const OPERATION: Duration = Duration::from_secs(20);
-
 /// Watches for the state in which all is as it should be.
 #[derive(Debug, Default)]
 pub(crate) struct Settling {
@@ -26,19 +22,6 @@ pub(crate) struct Settling {
     why_not: String,
     /// Groups in which a planned move is under way, and since when: it may follow once all was settled.
     planned: Vec<Option<Instant>>,
-}
-
-/// Within which time after the last fault all must be settled.
-pub(crate) fn bound(cluster: &Cluster, dead_time: Duration) -> Duration {
-    let ms = Duration::from_millis;
-    let preempt = if cluster.preempt { ms(cluster.preempt_delay_ms) } else { Duration::ZERO };
-    BACK_OFF
-        + OPERATION
-        + ms(cluster.cold_start_wait_ms.max(cluster.keep_for_ms))
-        + ms(cluster.handover_timeout_ms)
-        + preempt
-        + cluster.gates() * 3
-        + dead_time * 6
 }
 
 impl Settling {

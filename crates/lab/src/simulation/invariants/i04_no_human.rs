@@ -2,10 +2,10 @@
 //!
 //! Under a cloud that cannot be made to agree, the promise is another one: it says so, and does not loop.
 
+use super::super::bound::bound;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use super::i03_convergence::bound;
 use havipd_core::model::role::Role;
 use havipd_core::model::time::Instant;
 
