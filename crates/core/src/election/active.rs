@@ -124,7 +124,7 @@ impl Group {
         let was = self.isolated();
         let no_peer = step.peers.iter().all(|p| !p.up(step.now)) && settings.members.len() > 1;
         // More than once: what was not sent meanwhile, for reasons of our own, adds nothing to one silence.
-        let silent = |l: &HavipReconciler| l.silence.filter(|(looks, _)| *looks > 1).map(|(_, since)| since);
+        let silent = |l: &HavipReconciler| l.silence.filter(|(reads, _)| *reads > 1).map(|(_, since)| since);
         let no_cloud =
             self.reconcilers.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
         let isolated = match no_cloud {
@@ -253,7 +253,7 @@ impl Group {
             && self.vrrp_allows(step)
     }
 
-    /// Holding back: looks for new evidence, and asks for some.
+    /// Held down: whether there is new evidence; asks for some.
     pub(crate) fn new_evidence(&mut self, step: &mut StepContext<'_>) -> Option<String> {
         if let Some((op, target)) = self.superseded.question(step)
             && let Target::Instance(instance) = target

@@ -130,7 +130,7 @@ impl Group {
         Some(format!("{name} runs with other timing, voters, arbiter, HAVIPs or bindings; make the files equal"))
     }
 
-    /// What looking at the cloud without a claim showed: every HAVIP is gone, or no permission to see one.
+    /// What reading the record without a claim showed: every HAVIP is gone, or no permission to see one.
     ///
     /// With leadership it is an alarm: an error proves nothing, and an address that nobody else can have does no harm.
     fn cloud_fault(&self) -> Option<(Cause, String)> {

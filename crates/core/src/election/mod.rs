@@ -205,7 +205,7 @@ impl Core {
             Event::PathsObserved(own) => self.paths_observed(now, own),
             Event::SendingChanged { to, refused } => self.sending_changed(now, to, refused),
             Event::LinkChanged { group, havip, up, missing } => {
-                if let Some(l) = self.loop_mut(group, havip) {
+                if let Some(l) = self.reconciler_mut(group, havip) {
                     l.link_changed(up, missing);
                 }
             }
@@ -217,7 +217,7 @@ impl Core {
                 self.address_observed(now, group, havip, present, actions);
             }
             Event::AddressAnswered { group, havip, error } => {
-                let quiet = self.loop_mut(group, havip).is_none_or(|l| l.address.answered(error));
+                let quiet = self.reconciler_mut(group, havip).is_none_or(|l| l.address.answered(error));
                 // One a HAVIP and interval: they must not cost a step of every group each.
                 if quiet && !self.changed && !self.persist {
                     return;
@@ -247,7 +247,7 @@ impl Core {
             }
             Event::AnnounceFailed { group, havip } => {
                 let interval = self.config.local_address.announce_interval;
-                if let Some(l) = self.loop_mut(group, havip) {
+                if let Some(l) = self.reconciler_mut(group, havip) {
                     l.address.announce_failed(now, interval);
                 }
             }
@@ -296,7 +296,7 @@ impl Core {
         actions: &mut Actions,
     ) {
         let mut added = None;
-        if let Some(l) = self.loop_mut(group, havip) {
+        if let Some(l) = self.reconciler_mut(group, havip) {
             let came = l.address.observed(present);
             added = l.address.ip.filter(|_| came);
         }
@@ -323,13 +323,17 @@ impl Core {
     pub fn addresses(&self) -> impl Iterator<Item = (GroupIndex, HavipIndex, Option<Ipv4Addr>)> + '_ {
         let of_group = |g: &'_ Group| {
             let index = g.index;
-            let of_loop = move |(i, ip)| (index, HavipIndex(i), ip);
-            g.reconcilers.iter().map(|l| l.address.ip).enumerate().map(of_loop).collect::<Vec<_>>()
+            let of_havip = move |(i, ip)| (index, HavipIndex(i), ip);
+            g.reconcilers.iter().map(|l| l.address.ip).enumerate().map(of_havip).collect::<Vec<_>>()
         };
         self.groups.iter().flat_map(of_group)
     }
 
-    fn loop_mut(&mut self, group: GroupIndex, havip: HavipIndex) -> Option<&mut crate::reconcile::HavipReconciler> {
+    fn reconciler_mut(
+        &mut self,
+        group: GroupIndex,
+        havip: HavipIndex,
+    ) -> Option<&mut crate::reconcile::HavipReconciler> {
         self.groups.get_mut(group.0)?.reconcilers.each().nth(havip.0)
     }
 

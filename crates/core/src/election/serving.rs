@@ -14,12 +14,12 @@ use crate::reconcile::{Desired, Failure, HavipReconciler, LastRead, Local, Outco
 use std::time::Duration;
 
 /// Time between two reads while a claim may depend on them.
-const LOOK_WAITING: Duration = Duration::from_secs(1);
+const READ_WAITING: Duration = Duration::from_secs(1);
 /// Time between two reads while the cloud's answers are what stands in the way.
-const LOOK_IN_FAULT: Duration = Duration::from_secs(5);
+const READ_IN_FAULT: Duration = Duration::from_secs(5);
 /// The least time between two reads, however short the dead time is.
 const SOON: Duration = Duration::from_millis(100);
-/// The record of a term that has begun is looked at this long afterwards: the active node has read it to be so.
+/// The record of a term that has begun is read this long afterwards: the active node has read it to be so.
 const BEGUN: Duration = Duration::from_secs(1);
 /// Of one that has ended without another: by then a node that claims has done so, and needs its reads for that no more.
 const ENDED: Duration = Duration::from_secs(5);
@@ -131,20 +131,20 @@ impl Group {
         step.out.push(Action::Warn { group: Some(self.index), text });
     }
 
-    /// How often to look at the cloud without having leadership, and what depends on it.
+    /// How often to read the record without having leadership, and what depends on it.
     fn read_rate(&self, step: &mut StepContext<'_>) -> (Duration, CallClass) {
         if matches!(self.eligibility.fault(), Some((Cause::HavipMissing | Cause::Denied, _))) {
             // Nobody may be able to take over until the cloud's answer is another one.
-            return (LOOK_IN_FAULT.min(step.config.cloud.audit_interval), CallClass::Background);
+            return (READ_IN_FAULT.min(step.config.cloud.audit_interval), CallClass::Background);
         }
         let waiting_for_cloud = self.arbiter(step).follows_record() && self.claim_may_follow(step);
         if waiting_for_cloud && self.owner_suspected(step) {
             // The answer must be here, and one suspicion old, before the dead time is over.
-            ((step.dead_time() / 4).clamp(SOON, LOOK_WAITING), CallClass::Standby)
+            ((step.dead_time() / 4).clamp(SOON, READ_WAITING), CallClass::Standby)
         } else if self.settings(step).observe {
-            (LOOK_WAITING, CallClass::Background)
+            (READ_WAITING, CallClass::Background)
         } else if waiting_for_cloud || self.role() == Role::Releasing || self.waits_to_resume(step) {
-            (LOOK_WAITING, CallClass::Standby)
+            (READ_WAITING, CallClass::Standby)
         } else {
             (step.config.cloud.audit_interval, CallClass::Background)
         }

@@ -28,7 +28,7 @@ pub enum Action {
         /// What it says is not true any more from then on; not sent then.
         until: Instant,
     },
-    /// Look at one HAVIP (`GET /v1/havip/{id}`).
+    /// Read one HAVIP (`GET /v1/havip/{id}`).
     ReadHavip {
         /// Echoed in the result.
         op: OperationId,

@@ -188,7 +188,7 @@ fn a_claim_that_has_begun_is_finished_before_the_next_one_begins() {
     let first = bench.starts();
     let begun = first.len();
     assert!((4..32).contains(&begun), "{begun}");
-    // The first one's look comes after all the others asked.
+    // The first one's read comes after all the others asked.
     bench.read(CallClass::Claim, 0);
     bench.end(&first[..1], Ended::Answered);
     assert_eq!(bench.starts()[0].1, [0]);

@@ -1,6 +1,6 @@
 //! The reconciler's answer to a read: carries out what `decide.rs` says is to be done next.
 //!
-//! A claim that the cloud confirms goes on to audits; one that is bound but not master announces, looks again, and
+//! A claim that the cloud confirms goes on to audits; one that is bound but not master announces, reads again, and
 //! detaches whom it must; after some patience it says what a person would have to do.
 
 use super::decide::{Facts, Next, next};
@@ -12,7 +12,7 @@ use crate::model::role::Cause;
 use crate::model::step::ReconcileContext;
 use std::time::Duration;
 
-/// Looks (with an announcement before each) at a master that does not move, before it is detached or given up.
+/// Reads (with an announcement before each) of a master that does not move, before it is detached or given up.
 const PATIENCE: u32 = 3;
 /// After a claim the first audit comes this soon.
 const FIRST_AUDIT: Duration = Duration::from_millis(200);
@@ -23,7 +23,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A detach off the critical path is not repeated before: by then the record shows what it did.
 const DETACH_AGAIN: Duration = Duration::from_secs(5);
 /// Time between reads while a repair waits.
-const LOOK_WAITING: Duration = Duration::from_secs(5);
+const READ_WAITING: Duration = Duration::from_secs(5);
 
 /// Who took the HAVIP from us, if that is nobody of this cluster.
 fn taken_by<'a>(read: &'a LastRead, facts: &Facts<'_>) -> Option<&'a str> {
@@ -70,8 +70,8 @@ impl HavipReconciler {
         {
             self.acted_on = Some(read.issued);
             self.unconfirmed_since = Some(until);
-            self.read_at = Some(until.min(cx.now + LOOK_WAITING));
-            cx.wake(until.min(cx.now + LOOK_WAITING));
+            self.read_at = Some(until.min(cx.now + READ_WAITING));
+            cx.wake(until.min(cx.now + READ_WAITING));
             return;
         }
         match step {
@@ -152,7 +152,7 @@ impl HavipReconciler {
         }
     }
 
-    /// Bound but not master: announce, look again, and after some patience say so.
+    /// Bound but not master: announce, read again, and after some patience say so.
     fn ask_again(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>, read: &LastRead, others: &[Bound]) {
         self.acted_on = Some(read.issued);
         self.reads += 1;

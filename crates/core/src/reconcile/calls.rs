@@ -1,4 +1,4 @@
-//! The cloud's half: looks and writes, one of each at a time, and what their ends mean.
+//! The cloud's half: reads and writes, one of each at a time, and what their ends mean.
 
 use super::Serve;
 use super::havip::{DETACH_LATER, HavipReconciler, LastRead, READ_AGAIN, Scope};
@@ -76,7 +76,7 @@ impl HavipReconciler {
         (kind, class): (WriteKind, CallClass),
         targets: Vec<Target>,
     ) {
-        // A record that lags shows the state from before a write that was carried out: look on, do not repeat it.
+        // A record that lags shows the state from before a write that was carried out: read again, do not repeat it.
         let same = |(k, t, _): &(WriteKind, Vec<Target>, Instant)| *k == kind && *t == targets;
         if let Some((_, _, at)) = self.done.as_ref().filter(|d| same(d))
             && !cx.due(*at + READ_LAG)
@@ -266,12 +266,12 @@ impl HavipReconciler {
     }
 
     /// Whether the next read is to wait after one that failed. The cloud's wish is followed no longer than a node may
-    /// go without looking; that is judged again in each step, since a peer may fall silent meanwhile.
+    /// go without a read; that is judged again in each step, since a peer may fall silent meanwhile.
     fn pauses(&self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>) -> bool {
         self.pause.is_some_and(|(from, wait)| !cx.due(from + wait.min(scope.patience)))
     }
 
-    /// Looks without a claim: slowly while all is well, once a second while a claim may follow.
+    /// Reads without a claim: slowly while all is well, once a second while a claim may follow.
     pub(super) fn poll(&mut self, cx: &mut ReconcileContext<'_>, scope: Scope<'_>) {
         self.give_up_lost_calls(cx);
         if self.reading.is_some_and(|r| r.class <= scope.read_class) {

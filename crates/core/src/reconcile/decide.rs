@@ -39,7 +39,7 @@ pub enum Next {
     Attach,
     /// Detach these first: without it the address does not come to us.
     Detach(Vec<Bound>),
-    /// Bound, but somebody else is master: announce and look again.
+    /// Bound, but somebody else is master: announce and read again.
     Announce,
     /// A member that goes before us has it.
     Rival(String),

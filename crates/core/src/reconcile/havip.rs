@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A read this old may still open a claim.
 const FRESH: Duration = Duration::from_secs(2);
-/// Time between looks at a master that does not move.
+/// Time between reads of a master that does not move.
 pub(super) const READ_AGAIN: Duration = Duration::from_millis(100);
 /// One that was refused is not tried again for this long; it may have been refused because a write that lands late
 /// had not bound the target yet.
@@ -54,7 +54,7 @@ pub struct HavipReconciler {
     pub(crate) answered_at: Option<Instant>,
     /// Errors since the last good read: how many, since when, the last one. A read that was not sent is none.
     pub(crate) read_errors: Option<(u32, Instant, CallError)>,
-    /// Looks in a row that were sent and that nothing answered: how many, since when.
+    /// Reads in a row that were sent and that nothing answered: how many, since when.
     pub(crate) silence: Option<(u32, Instant)>,
     /// Wrong answers of the cloud that were repaired while active.
     pub(crate) repairs: Repairs,

@@ -150,21 +150,21 @@ fn who_could_not_put_its_address_serves_all_the_same_when_nobody_else_is_left() 
 /// Arbiter `cloud`: a holder that misses its peer refreshes right after a read only, so that it takes no packets back from
 /// whom it has not heard take over.
 #[test]
-fn a_lone_holder_announces_right_after_a_look() {
+fn a_lone_holder_announces_right_after_a_read() {
     let mut pair = Pair::new(2, Arbiter::Cloud);
     pair.run(Duration::from_secs(10));
     pair.kill(1);
     let from = pair.now + Duration::from_secs(10);
     pair.run(Duration::from_secs(70));
     let own: Vec<&(Instant, usize, Action)> = pair.log.iter().filter(|(at, i, _)| *i == 0 && *at >= from).collect();
-    let looks: Vec<Instant> =
+    let reads: Vec<Instant> =
         own.iter().filter(|(.., a)| matches!(a, Action::ReadHavip { .. })).map(|(at, ..)| *at).collect();
     let announced: Vec<Instant> =
         own.iter().filter(|(.., a)| matches!(a, Action::Announce { .. })).map(|(at, ..)| *at).collect();
     assert!(announced.len() >= 5, "{announced:?}");
-    let after_a_look =
-        |at: &Instant| looks.iter().any(|look| at.since(*look) <= Duration::from_millis(110) && look <= at);
-    assert!(announced.iter().all(after_a_look), "{announced:?} {looks:?}");
+    let after_a_read =
+        |at: &Instant| reads.iter().any(|read| at.since(*read) <= Duration::from_millis(110) && read <= at);
+    assert!(announced.iter().all(after_a_read), "{announced:?} {reads:?}");
 }
 
 /// The interface's queue is full just when a claim is to be announced: the burst comes when there is room.

@@ -138,7 +138,7 @@ fn a_read_that_still_binds_us_spares_no_attach() {
     }
 }
 
-/// Without a claim the record is looked at every audit interval: it may name the holder before the one that died.
+/// Without a claim the record is read every audit interval: it may name the holder before the one that died.
 #[test]
 fn an_old_read_lets_nobody_wait_for_the_holder_before() {
     for arbiter in [Arbiter::Cloud, Arbiter::Majority] {

@@ -214,7 +214,7 @@ fn a_node_that_starts_as_backup_tells_its_hooks_so() {
 }
 
 /// A holder that is back from its restart and still learns who it is keeps its place, even for a peer whose last
-/// look at the cloud was of before its term.
+/// read of the record was of before its term.
 #[test]
 fn a_restarted_holder_that_learns_who_it_is_keeps_its_place() {
     let mut pair = settled(Arbiter::Cloud);
@@ -532,7 +532,7 @@ fn a_claim_right_after_a_lost_race_begins_anew() {
         pair.run(INTERVAL / 100);
     }
     let epoch = pair.core(1).groups[0].epochs.ours();
-    // Its look is answered, nothing later.
+    // Its read is answered, nothing later.
     pair.unanswered.insert(1);
     pair.run(INTERVAL);
     assert!(pair.causes(1).contains(&Cause::LostRace), "{}", pair.story());

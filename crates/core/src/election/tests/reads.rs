@@ -6,14 +6,14 @@ use crate::model::event::Command;
 
 const SEC: Duration = Duration::from_secs(1);
 
-/// Looks of node `i` since `from`: how long after, and whether with haste.
-fn looks(pair: &Pair, from: Instant, i: usize) -> Vec<(Duration, bool)> {
+/// Reads of node `i` since `from`: how long after, and whether with haste.
+fn reads(pair: &Pair, from: Instant, i: usize) -> Vec<(Duration, bool)> {
     let own = pair.log.iter().filter(|(at, of, _)| *at >= from && *of == i);
-    let look = |(at, _, action): &(Instant, usize, Action)| match action {
+    let read = |(at, _, action): &(Instant, usize, Action)| match action {
         Action::ReadHavip { class, .. } => Some((at.since(from), *class != CallClass::Background)),
         _ => None,
     };
-    own.filter_map(look).collect()
+    own.filter_map(read).collect()
 }
 
 fn writes(pair: &Pair, from: Instant, i: usize) -> usize {
@@ -34,7 +34,7 @@ fn settled(arbiter: Arbiter) -> Pair {
 }
 
 #[test]
-fn after_a_planned_move_everybody_knows_the_holder_by_one_look_and_no_write() {
+fn after_a_planned_move_everybody_knows_the_holder_by_one_read_and_no_write() {
     for arbiter in [Arbiter::Cloud, Arbiter::Majority] {
         let mut pair = settled(arbiter);
         assert_eq!([0, 2].map(|i| holder(&pair, i)), [Some("i-a".into()), Some("i-a".into())]);
@@ -46,7 +46,7 @@ fn after_a_planned_move_everybody_knows_the_holder_by_one_look_and_no_write() {
         assert_eq!([0, 2].map(|i| holder(&pair, i)), [Some("i-b".into()), Some("i-b".into())], "{arbiter:?}");
         pair.run(SEC * 10);
         // Under arbiter `cloud` there are hasty ones besides, while a claim may follow.
-        let mut calm = looks(&pair, began, 2);
+        let mut calm = reads(&pair, began, 2);
         calm.retain(|(_, urgent)| !urgent);
         assert!(matches!(&calm[..], [(after, _)] if *after > SEC / 2), "{arbiter:?}: {calm:?}");
         assert_eq!([0, 2].map(|i| writes(&pair, began, i)), [0, 0], "{arbiter:?}");
@@ -54,7 +54,7 @@ fn after_a_planned_move_everybody_knows_the_holder_by_one_look_and_no_write() {
 }
 
 #[test]
-fn the_end_of_a_term_is_looked_at_when_no_claim_needs_its_looks() {
+fn the_record_is_read_after_a_term_when_no_claim_needs_its_reads() {
     let mut pair = settled(Arbiter::Majority);
     for i in [1, 2] {
         let command = Command::Drain { group: Some(GroupIndex(0)), on: true };
@@ -65,8 +65,8 @@ fn the_end_of_a_term_is_looked_at_when_no_claim_needs_its_looks() {
     pair.kill(0);
     pair.bound.clear();
     pair.run(SEC * 4);
-    assert_eq!(looks(&pair, began, 1), []);
+    assert_eq!(reads(&pair, began, 1), []);
     pair.run(SEC * 5);
-    assert_eq!(looks(&pair, began, 1).iter().map(|(_, urgent)| *urgent).collect::<Vec<_>>(), [false]);
+    assert_eq!(reads(&pair, began, 1).iter().map(|(_, urgent)| *urgent).collect::<Vec<_>>(), [false]);
     assert_eq!((holder(&pair, 1), writes(&pair, began, 1)), (None, 0));
 }
