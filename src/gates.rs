@@ -12,7 +12,7 @@
 pub mod status;
 
 use crate::clock;
-use crate::program::{self, Leash, Leftovers, Program};
+use crate::program::{self, Leash, Leftovers, Program, Start};
 use crate::runtime::ToCore;
 use crate::worker::{Latest, Worker};
 use havipd_core::model::action::{GateKind, GateRun};
@@ -196,7 +196,7 @@ fn run(node: &NodeName, group: &GroupName, Order { run, other }: &Order, leash: 
         environment: &environment,
         timeout: clock::left(run.deadline).unwrap_or(Duration::ZERO),
         grace: GateRun::GRACE,
-        capable: true,
+        start: Start::Bound,
         leftovers: Leftovers::RunOnAfterSuccess,
         leash: Some(leash),
         begun: None,

@@ -14,7 +14,7 @@
 //! process' own, which may hold cloud credentials.
 
 use crate::clock;
-use crate::program::{self, Ended, Leftovers, MOST_LEFT, Program};
+use crate::program::{self, Ended, Leftovers, MOST_LEFT, Program, Start};
 use crate::worker::{Latest, Worker};
 use havipd_core::model::action::{Notification, NotifyState};
 use havipd_core::model::ids::{Epoch, GroupName, NodeName};
@@ -281,7 +281,7 @@ fn run(call: &Call) -> HookOutcome {
         environment: &call.environment,
         timeout: call.timeout,
         grace: GRACE,
-        capable: true,
+        start: Start::Bound,
         leftovers: Leftovers::RunOn,
         leash: None,
         begun: None,

@@ -15,6 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process_group, pidfd_open, waitid,
 };
+use rustix::thread::clear_ambient_capability_set;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::{self, Read};
@@ -49,14 +50,28 @@ pub(crate) struct Program<'a> {
     pub(crate) timeout: Duration,
     /// Between SIGTERM and SIGKILL then; zero is SIGKILL at once.
     pub(crate) grace: Duration,
-    /// It keeps the capabilities of the unit, which are this daemon's.
-    pub(crate) capable: bool,
+    /// How it is started.
+    pub(crate) start: Start,
     /// What becomes of what it started, and left running, when it ended in time.
     pub(crate) leftovers: Leftovers,
     /// It is killed when this ends.
     pub(crate) leash: Option<&'a Leash>,
     /// Set once it has been started.
     pub(crate) begun: Option<&'a AtomicBool>,
+}
+
+/// How a program is started, and what of this daemon's it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It keeps the capabilities of the unit, and is killed when this daemon ends, however that comes. What is done to it before
+    /// `execve` takes a `fork`, whose cost grows with the memory of this daemon.
+    Bound,
+    /// As often as every second of every check: with `vfork`, whatever the daemon's size. It has none of these capabilities. The
+    /// unit's control group ends it with the daemon; without one it runs to its own end.
+    ///
+    /// ⚠ The capabilities are taken from the thread that starts it, for good: nothing that is [`Start::Bound`] may be started
+    /// on that one later. Hooks and gates have threads of their own.
+    Often,
 }
 
 /// What becomes of processes that a program left running.
@@ -249,13 +264,19 @@ impl Run {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        end_with_parent(&mut command);
-        like_others::before_exec(&mut command);
-        if !program.capable {
-            without_capabilities(&mut command);
+        match program.start {
+            Start::Bound => {
+                end_with_parent(&mut command);
+                like_others::before_exec(&mut command);
+            }
+            // Of the calling thread alone, and what it starts has what it has. A kernel that refuses changes nothing.
+            Start::Often => drop(clear_ambient_capability_set()),
         }
         let mut child = command.spawn().map_err(|e| why_not_started(&e))?;
         let group = Pid::from_child(&child);
+        if program.start == Start::Often {
+            like_others::limit(group);
+        }
         like_others::after_exec(group);
         let watched = pidfd_open(group, PidfdFlags::empty()).map_err(io::Error::from).and_then(|pidfd| {
             let stdout = Stream::new(child.stdout.take().map(OwnedFd::from))?;
@@ -412,19 +433,6 @@ impl Run {
 
     fn silent(&self) -> bool {
         self.streams.iter().all(|s| s.fd.is_none())
-    }
-}
-
-/// Takes the capabilities of the unit from the child, which are this daemon's alone. A kernel that refuses changes nothing.
-fn without_capabilities(command: &mut Command) {
-    #[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed. This is one plain system call, which
-    // allocates nothing and takes no lock.
-    unsafe {
-        command.pre_exec(|| {
-            let _ = rustix::thread::clear_ambient_capability_set();
-            Ok(())
-        });
     }
 }
 

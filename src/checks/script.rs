@@ -5,7 +5,7 @@
 
 use super::blocking::Gate;
 use super::{Context, Outcome};
-use crate::program::{self, Ended, Leftovers, Program};
+use crate::program::{self, Ended, Leftovers, Program, Start};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) fn run(
         environment,
         timeout,
         grace,
-        capable: false,
+        start: Start::Often,
         leftovers,
         leash: None,
         begun: Some(gate.begun()),

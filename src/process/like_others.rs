@@ -4,7 +4,7 @@
 //! memory. A hook, and whatever it starts, is a program like any other: it would take memory under a protection that it was
 //! never meant to have. Of the rest, real-time priority ends with `fork` and locked memory with `execve`.
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt as _;
@@ -34,17 +34,34 @@ pub fn before_exec(command: &mut Command) {
 }
 
 fn limits(core: Option<Option<u64>>) -> io::Result<()> {
+    for (resource, limit) in wanted(core).into_iter().flatten() {
+        setrlimit(resource, limit)?;
+    }
+    Ok(())
+}
+
+/// The limits that others have, as far as this process has another one.
+fn wanted(core: Option<Option<u64>>) -> [Option<(Resource, Rlimit)>; 3] {
     let lower = |resource, most: u64| {
         let now = getrlimit(resource);
         let at_most = |limit: Option<u64>| Some(limit.map_or(most, |limit| limit.min(most)));
-        setrlimit(resource, Rlimit { current: at_most(now.current), maximum: at_most(now.maximum) })
+        let limit = Rlimit { current: at_most(now.current), maximum: at_most(now.maximum) };
+        (limit != now).then_some((resource, limit))
     };
-    lower(Resource::Rtprio, 0)?;
-    lower(Resource::Memlock, MEMLOCK)?;
-    if let Some(core) = core {
-        setrlimit(Resource::Core, Rlimit { current: core, maximum: getrlimit(Resource::Core).maximum })?;
+    let before = core.and_then(|core| {
+        let now = getrlimit(Resource::Core);
+        (now.current != core).then_some((Resource::Core, Rlimit { current: core, maximum: now.maximum }))
+    });
+    [lower(Resource::Rtprio, 0), lower(Resource::Memlock, MEMLOCK), before]
+}
+
+/// Gives a program that was just started the limits of others. For a moment it has those of this process.
+pub fn limit(program: Pid) {
+    for (resource, limit) in wanted(CORE.get().copied()).into_iter().flatten() {
+        if let Err(error) = prlimit(Some(program), resource, limit) {
+            tracing::debug!("a check's program keeps a limit of the daemon: {error}");
+        }
     }
-    Ok(())
 }
 
 /// Takes the protection from being ended for want of memory off the program that was just started. It cannot do so itself:

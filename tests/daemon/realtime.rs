@@ -35,6 +35,32 @@ fn start_with_the_right(lab: &Lab) -> Daemon {
     if tried.success() { start_with_limits(lab, DROP_IN) } else { lab.start(0) }
 }
 
+#[test]
+fn the_program_of_a_check_has_neither_the_daemons_limits_nor_its_capabilities() {
+    let mut lab = Lab::new(Options { group: "checks = [\"plain\"]".to_owned(), ..Options::default() });
+    let program = lab.dir.path().join("plain");
+    // Its limits are those of the daemon for a moment: the next run has them right.
+    script(
+        &program,
+        "#!/bin/sh\ngrep -Eq '^Max locked memory +8388608 +8388608 ' /proc/self/limits &&\n\
+         grep -Eq '^CapAmb:\t0+$' /proc/self/status && echo plain || grep -E 'locked|Amb' /proc/self/limits /proc/self/status\n",
+    );
+    lab.options.tables = format!("[[check]]\nname = \"plain\"\nscript = [{program:?}]\ninterval = \"100ms\"\n");
+    lab.write_config();
+    let a = lab.start_with(0, |command| {
+        let mut more = Command::new("prlimit");
+        more.args(["--memlock=16777216:16777216", "setpriv", "--inh-caps=+net_raw", "--ambient-caps=+net_raw"]);
+        more.arg(command.get_program()).args(command.get_args());
+        more.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let log = OpenOptions::new().create(true).append(true).open(lab.home(0).join("log")).unwrap();
+        *command = more;
+        command.stdout(Stdio::null()).stderr(log);
+    });
+    let ambient = std::fs::read_to_string(format!("/proc/{}/status", a.pid())).unwrap();
+    assert!(ambient.contains("CapAmb:\t0000000000002000"), "the daemon has one: {ambient}");
+    a.wait_for("it has none of that", |s| s["effects"]["checks"][0]["last"]["text"] == "exit code 0: plain");
+}
+
 /// Real-time priority and policy of a thread, as `/proc/.../stat` has them (proc(5), fields 40 and 41).
 fn scheduling(stat: &str) -> (u64, u64) {
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
