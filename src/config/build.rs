@@ -30,6 +30,7 @@ pub(super) fn config(file: &Root, shapes: &[Shape], outside: &Outside, local: us
         metrics: of(&file.metrics.listen)?,
         daemon: Daemon::build(&file.daemon)?,
         keepalived: outside.keepalived.clone()?,
+        etcd: None,
         log: Log::build(&file.log)?,
         nodes,
     })

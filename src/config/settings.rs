@@ -499,6 +499,7 @@ settings! {
                 Some(vrrp) => vrrp,
                 None => Vrrp { kind: vrrp::Kind::Instance, name: of(&group.name)?.to_string() },
             },
+            leader: None,
             checks: checks_of(group)?,
             before_active: of(&group.before_active),
             before_release: of(&group.before_release),

@@ -111,6 +111,7 @@ pub(crate) fn status() -> Status {
         isolated: false,
         moves: 0,
         vrrp: None,
+        leader_key: None,
         max_moves: 6,
         budget_ms: None,
         trace: None,

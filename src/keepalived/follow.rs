@@ -4,7 +4,7 @@ use super::fifo::Fifo;
 use super::kept::{Kept, Record};
 use super::process::Process;
 use super::stamp::Stamp;
-use havipd_core::model::event::{VrrpReport, VrrpSource};
+use havipd_core::model::leader::{VrrpReport, VrrpSource};
 use havipd_core::model::vrrp::{Notice, State, Vrrp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use crate::keepalived::process::is_user_of_keepalived;
 use crate::keepalived::stamp::Stamp;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::leader::LeaderReport;
 use havipd_core::model::settings::{Arbiter, Config};
 use havipd_core::model::vrrp::{Notice, Vrrp as Name};
 use std::collections::BTreeMap;
@@ -85,7 +86,11 @@ async fn pass_on(
 ) {
     while let Some(News { vrrp, report }) = reports.recv().await {
         for group in groups.get(&vrrp).into_iter().flatten() {
-            if core.send(ToCore::Event(Event::VrrpReported { group: *group, report })).await.is_err() {
+            if core
+                .send(ToCore::Event(Event::LeaderReported { group: *group, report: LeaderReport::Keepalived(report) }))
+                .await
+                .is_err()
+            {
                 return;
             }
         }

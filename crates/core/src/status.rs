@@ -8,8 +8,8 @@
 
 use crate::health::CheckNote;
 use crate::model::action::GateKind;
-use crate::model::event::VrrpSource;
 use crate::model::ids::Target;
+use crate::model::leader::VrrpSource;
 use crate::model::plural::plural;
 use crate::model::role::{Cause, Role};
 use crate::model::settings::Arbiter;
@@ -140,7 +140,7 @@ pub struct GroupSnapshot {
     /// Who goes first among those that could take over from the active node now, or have the group if there is none.
     pub successor: Option<String>,
     /// Why nobody would take over if the active node failed now, in words. `None` also where there is no second node,
-    /// and where keepalived elects.
+    /// and where an election outside decides.
     pub no_failover: Option<String>,
     /// After a switchover: no preemption until an unplanned move.
     #[serde(default)]
@@ -160,6 +160,9 @@ pub struct GroupSnapshot {
     pub votes_in_ms: Option<u64>,
     /// Arbiter `keepalived`: what keepalived said last.
     pub vrrp: Option<VrrpSnapshot>,
+    /// Arbiter `etcd`: the leader key that is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_key: Option<LeaderKeySnapshot>,
     /// Only observing (`observe`): nothing is touched.
     #[serde(default)]
     pub observe: bool,
@@ -249,6 +252,37 @@ pub struct VrrpSnapshot {
     pub since_ms: Option<u64>,
     /// How it is known.
     pub source: Option<Reported<VrrpSource>>,
+}
+
+/// The leader key in etcd that a group follows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LeaderKeySnapshot {
+    /// The key.
+    pub key: String,
+    /// The value in it that is this node.
+    pub own_value: String,
+    /// Whether a read has ever been answered.
+    pub known: bool,
+    /// The value that the last read found; `None`: there was no key, or no read yet.
+    pub value: Option<String>,
+    /// Whether the key names this node, and that still counts.
+    pub elected: bool,
+    /// etcd's revision at which the key was created, and the one of the last read.
+    pub created: Option<u64>,
+    /// See `created`.
+    pub revision: Option<u64>,
+    /// Milliseconds since it says so.
+    pub since_ms: Option<u64>,
+    /// Milliseconds since the last read that was answered was sent.
+    pub read_ms: Option<u64>,
+    /// Milliseconds for which that read still counts.
+    pub left_ms: Option<u64>,
+    /// The endpoint that answered last.
+    pub endpoint: Option<String>,
+    /// Why etcd could not be read since.
+    pub trouble: Option<String>,
+    /// All that in one sentence.
+    pub text: String,
 }
 
 /// One HAVIP.

@@ -45,6 +45,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
         right_ms: None,
         votes_in_ms: None,
         vrrp: None,
+        leader_key: None,
         observe: false,
         differs: None,
         drained: false,

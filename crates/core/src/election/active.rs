@@ -88,7 +88,7 @@ impl Group {
         }
     }
 
-    /// Arbiters `cloud` and `keepalived`: two reads that name a member whom we do not hear, or one that nothing contradicts
+    /// Arbiters that go by the record: two reads that name a member whom we do not hear, or one that nothing contradicts
     /// for as long as an audit is good.
     fn superseded_now(&mut self, step: &mut StepContext<'_>) -> bool {
         let settings = self.settings(step);
@@ -140,7 +140,7 @@ impl Group {
             self.step_done(step, text.into());
             step.out.push(Action::Warn { group: Some(self.index), text: text.into() });
         }
-        // keepalived would have us active all the same.
+        // The election outside would have us active all the same.
         let may_release = !self.arbiter(step).is_external();
         if self.isolated() && may_release && settings.when_isolated == HoldOrRelease::Release {
             let text = "neither peers nor cloud answer, and when-isolated is release";
@@ -166,7 +166,7 @@ impl Group {
         if let Some(node) = self.state.term_mut().and_then(Term::take_order) {
             return self.switch_over_to(step, node);
         }
-        // Where keepalived elects it has reasons of its own.
+        // An election outside has reasons of its own.
         if self.maintained() || step.stopping || self.arbiter(step).is_external() || !self.may_retry(step) {
             return;
         }
@@ -250,7 +250,7 @@ impl Group {
             && self.superseded.held().is_none()
             && (self.role().has_leadership() || self.backoff.address_is_over(step.now))
             && self.claims_from(step) <= step.now
-            && self.vrrp_allows(step)
+            && self.external_allows(step)
     }
 
     /// Held down: whether there is new evidence; asks for some.

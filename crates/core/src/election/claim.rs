@@ -48,7 +48,7 @@ impl Group {
             return Verdict::Wait("cluster-wide maintenance is on".into());
         }
         if self.arbiter(step).is_external() {
-            return self.may_claim_by_keepalived(step);
+            return self.may_claim_by_external_leader(step);
         }
         if let Some((node, text)) = self.offered(step) {
             return Claim::new(Cause::HandedOver, text, Some(node)).into();

@@ -174,7 +174,7 @@ impl Group {
                 return Err(format!("this node is a witness of {name}: it is never active, there is nothing to drain"));
             }
             Some(_) if self.arbiter(step).is_external() => {
-                return Err("keepalived elects: lower its priority on this node, or stop it".into());
+                return Err(self.no_drain(step));
             }
             Some(_) => self.drain.order(true),
         }

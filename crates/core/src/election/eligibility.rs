@@ -57,7 +57,7 @@ impl Group {
     }
 
     /// An address that cannot be put bars this node while somebody else could serve. Where nobody can it goes on
-    /// trying; and keepalived decides by itself.
+    /// trying; and an election outside decides by itself.
     fn address_fault(&self, step: &mut StepContext<'_>) -> Option<(Cause, String)> {
         let text = self.backoff.address_fault(step)?;
         let able = |p: &super::peer::Peer| {
@@ -98,7 +98,7 @@ impl Group {
                 return Some((Cause::LinkDown, text));
             }
         }
-        if let Some(fault) = self.address_fault(step).or_else(|| self.vrrp_fault(step)) {
+        if let Some(fault) = self.address_fault(step).or_else(|| self.external_fault(step)) {
             return Some(fault);
         }
         if self.health.failed {

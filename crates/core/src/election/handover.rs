@@ -181,8 +181,7 @@ impl Group {
         let settings = self.settings(step);
         let name = &settings.name;
         if self.arbiter(step).is_external() {
-            let text = format!("keepalived elects for {name}: change its priority of {} there", settings.vrrp.shown());
-            return Err(Reply::Refused(text));
+            return Err(Reply::Refused(self.no_switchover(step)));
         }
         if self.role() != Role::Active {
             let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());
@@ -243,7 +242,7 @@ impl Group {
             (true, OnRestart::Handover, _) | (false, _, OnStop::Handover) => true,
             (true, OnRestart::Keep, _) | (false, _, OnStop::Keep | OnStop::Release) => false,
         };
-        // keepalived elects: nobody else can take over because this node leaves.
+        // Somebody else elects: nobody else can take over because this node leaves.
         let hand_over = hand_over && !self.arbiter(step).is_external();
         let keep = restart || settings.on_stop != OnStop::Release;
         if self.role() == Role::Releasing {

@@ -273,7 +273,7 @@ impl Core {
                     self.changed = true;
                 }
             }
-            Event::VrrpReported { group, report } => self.vrrp_reported(now, group, report, actions),
+            Event::LeaderReported { group, report } => self.leader_reported(now, group, report, actions),
             Event::EffectsProgressed => {
                 let dead_time = self.config.heartbeat.dead_time();
                 if self.stall.stuck(now, dead_time) {
@@ -463,7 +463,7 @@ impl Event {
             | Self::GateEnded { group, .. }
             | Self::LinkChanged { group, .. }
             | Self::HealthChanged { group, .. }
-            | Self::VrrpReported { group, .. } => Concerns::One(*group),
+            | Self::LeaderReported { group, .. } => Concerns::One(*group),
             Self::TimerExpired | Self::OperationEnded { .. } | Self::OperationSent { .. } | Self::EffectsProgressed => {
                 Concerns::WhoWaits
             }

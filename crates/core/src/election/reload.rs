@@ -1,7 +1,7 @@
 //! Taking over a new configuration without a change of role.
 
 use super::Core;
-use super::arbiter::vrrp::Vrrp;
+use super::arbiter::leader::ExternalLeader;
 use super::group::Group;
 use super::peer::Peer;
 use crate::model::action::{Action, Actions};
@@ -156,8 +156,8 @@ fn said_of_keys(peer: &Peer, now: Instant) -> (String, String) {
 
 /// Moves a group's state over to its new settings.
 fn adopt(now: Instant, group: &mut Group, was: &Settings, is: &Settings, announce_count: u32) {
-    if (was.arbiter, &was.vrrp) != (is.arbiter, &is.vrrp) {
-        group.vrrp = Vrrp::default();
+    if (was.arbiter, &was.vrrp, &was.leader) != (is.arbiter, &is.vrrp, &is.leader) {
+        group.leader = ExternalLeader::default();
     }
     group.reconcilers.reload(now, &was.havips, &is.havips, &group.known, announce_count);
 }

@@ -190,14 +190,14 @@ impl Group {
         let fresh =
             self.cause == Cause::Started || self.eligibility.fault().is_some_and(|(c, _)| *c == Cause::NoIdentity);
         let owned = step.peers.iter().any(|p| p.owns(self.tag, step.now).is_some());
-        fresh && !owned && self.vrrp_open(step) && !step.due(step.started + settings.keep_for)
+        fresh && !owned && self.external_open(step) && !step.due(step.started + settings.keep_for)
     }
 
     /// How the HAVIPs are to be had now.
     fn serve_how(&self, step: &mut StepContext<'_>, term: &Term) -> Serve {
         let settings = self.settings(step);
         let by_cloud = settings.arbiter.follows_record();
-        // keepalived may be quicker than our dead time: a peer whose heartbeat is missing may just have been elected.
+        // An election outside may be quicker than our dead time: a peer whose heartbeat is missing may just have been elected.
         let doubted = |p: &Peer| if self.arbiter(step).is_external() { p.suspected(step.now) } else { !p.up(step.now) };
         let unseen = |n: NodeIndex| step.peers.of(n).is_some_and(doubted);
         let others = || settings.members.iter().filter(|m| !m.witness && m.node != step.config.local);

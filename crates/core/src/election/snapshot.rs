@@ -1,11 +1,14 @@
 //! The state of the core, as [`crate::status`] describes it.
 
 use super::Core;
+use super::arbiter::leader::Said;
+use crate::model::leader::{LeaderKey, LeaderReport, Standing, nothing_said};
 use crate::model::role::Role;
+use crate::model::settings::{Arbiter, Group as Settings};
 use crate::model::time::Instant;
 use crate::status::{
     DifferenceSnapshot, FailedClaimSnapshot, FailedMoveSnapshot, GateSnapshot, GroupSnapshot, HavipSnapshot,
-    MemberSnapshot, PeerSnapshot, Snapshot, VrrpSnapshot,
+    LeaderKeySnapshot, MemberSnapshot, PeerSnapshot, Snapshot, VrrpSnapshot,
 };
 use crate::wire::Flags;
 
@@ -93,15 +96,10 @@ impl Core {
             right_ms: right.map(|until| ms(until, now)),
             votes_in_ms: (settings.arbiter.grants_leases() && g.voter.quarantined(now))
                 .then(|| ms(g.voter.quarantine_ends(), now)),
-            vrrp: (settings.arbiter.is_external()).then(|| {
-                let said = g.vrrp.said();
-                VrrpSnapshot {
-                    name: settings.vrrp.shown(),
-                    state: said.map(|s| s.report.state),
-                    since_ms: said.map(|s| ms(now, s.since)),
-                    source: said.map(|s| s.report.source.into()),
-                }
-            }),
+            vrrp: (settings.arbiter == Arbiter::Keepalived).then(|| vrrp_snapshot(settings, g.leader.said(), now)),
+            leader_key: settings
+                .followed_key()
+                .map(|leader| leader_key_snapshot(settings, leader, g.leader.said(), now)),
             observe: settings.observe,
             differs: g.observed.differs().map(|(d, since)| DifferenceSnapshot {
                 havip: settings.havips[d.havip].id.to_string(),
@@ -163,6 +161,48 @@ impl Core {
     #[must_use]
     pub fn adopts(&self, index: crate::model::ids::GroupIndex) -> bool {
         self.groups.get(index.0).is_some_and(|g| g.adopted_before(self.digest).is_some())
+    }
+}
+
+fn vrrp_snapshot(settings: &Settings, said: Option<&Said>, now: Instant) -> VrrpSnapshot {
+    let said = said.and_then(|said| match &said.report {
+        LeaderReport::Keepalived(report) => Some((*report, said.since)),
+        LeaderReport::Etcd(_) => None,
+    });
+    VrrpSnapshot {
+        name: settings.vrrp.shown(),
+        state: said.map(|(report, _)| report.state),
+        since_ms: said.map(|(_, since)| ms(now, since)),
+        source: said.map(|(report, _)| report.source.into()),
+    }
+}
+
+fn leader_key_snapshot(
+    settings: &Settings,
+    leader: &LeaderKey,
+    said: Option<&Said>,
+    now: Instant,
+) -> LeaderKeySnapshot {
+    let report = said.and_then(|said| match &said.report {
+        LeaderReport::Etcd(report) => Some(report),
+        LeaderReport::Keepalived(_) => None,
+    });
+    let record = report.and_then(|report| report.record.as_ref());
+    let text = said.map_or_else(|| nothing_said(settings), |said| said.report.words(settings, now));
+    LeaderKeySnapshot {
+        key: leader.shown(),
+        own_value: leader.value.clone(),
+        known: record.is_some(),
+        value: record.and_then(|record| record.value.clone()),
+        elected: said.is_some_and(|said| said.report.standing(now) == Some(Standing::Elected)),
+        created: record.map(|record| record.created),
+        revision: record.map(|record| record.revision),
+        since_ms: record.and(said).map(|said| ms(now, said.since)),
+        read_ms: report.and_then(|report| report.read).map(|at| ms(now, at)),
+        left_ms: record.and(report).map(|report| ms(report.until, now)),
+        endpoint: report.and_then(|report| report.endpoint.clone()),
+        trouble: report.and_then(|report| report.trouble.clone()),
+        text,
     }
 }
 

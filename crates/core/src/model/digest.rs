@@ -11,7 +11,7 @@ pub struct Digest(pub [u8; 16]);
 ///
 /// Hashed, each string after its length as 8 bytes, big-endian, and each number likewise:
 /// `"havipd digest 2"`, the heartbeat's interval in milliseconds, the dead multiplier, the number of groups; per group in
-/// file order its name, its arbiter (`"cloud"`, `"majority"`, `"keepalived"`), its `keep-for` in seconds, the
+/// file order its name, its arbiter (`"cloud"`, `"majority"`, `"keepalived"`, `"etcd"`), its `keep-for` in seconds, the
 /// number of voters, per voter in file order its name and `"witness"` or `"member"`, the number of HAVIPs, per HAVIP in
 /// file order its id and `"exclusive"` or `"shared"`.
 #[must_use]

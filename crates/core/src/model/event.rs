@@ -4,12 +4,10 @@
 use crate::health::CheckNote;
 use crate::model::cloud::{CallError, HaVip};
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
+use crate::model::leader::LeaderReport;
 use crate::model::persisted::Persisted;
 use crate::model::settings::Config;
 use crate::model::time::Instant;
-use crate::model::vrrp::State;
-use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,12 +132,12 @@ pub enum Event {
     /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`]. Its lists of nodes and of
     /// groups are those of before: what changes them takes a restart.
     ConfigReloaded(Arc<Config>),
-    /// keepalived's state of the instance that a group follows, as it arrived.
-    VrrpReported {
+    /// What the election outside says that a group follows, as it arrived.
+    LeaderReported {
         /// The group.
         group: GroupIndex,
-        /// The state.
-        report: VrrpReport,
+        /// What it says.
+        report: LeaderReport,
     },
     /// The effects side of the daemon has completed a turn: what depends on it may go on.
     EffectsProgressed,
@@ -171,42 +169,6 @@ pub enum OwnPath {
     LinkDown,
     /// It has no socket: it is not on this host.
     Unbound,
-}
-
-/// What keepalived says of one instance or sync group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VrrpReport {
-    /// The state.
-    pub state: State,
-    /// keepalived has just decided so; else it is what it decided before.
-    pub decided: bool,
-    /// How we know.
-    pub source: VrrpSource,
-}
-
-/// How a state of keepalived is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum VrrpSource {
-    /// `havipctl notify`.
-    Notify,
-    /// keepalived's FIFO.
-    Fifo,
-    /// Kept in the state directory, from before we started.
-    Kept,
-    /// keepalived's process has ended, or does not run.
-    Process,
-}
-
-impl fmt::Display for VrrpSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Notify => "notify command",
-            Self::Fifo => "FIFO",
-            Self::Kept => "from before this start",
-            Self::Process => "its process",
-        })
-    }
 }
 
 /// How a long operation ended.

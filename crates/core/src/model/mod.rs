@@ -7,6 +7,7 @@ pub mod digest;
 pub mod event;
 pub mod histogram;
 pub mod ids;
+pub mod leader;
 pub mod maintenance;
 pub mod persisted;
 pub mod plain;

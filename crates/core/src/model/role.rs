@@ -90,11 +90,11 @@ causes! {
     RankPassed = "rank-passed",
     /// The active node has neither peers nor cloud.
     PeerIsolated = "peer-isolated",
-    /// keepalived elected this node.
+    /// An election outside, keepalived's or the leader key's in etcd, names this node.
     VrrpMaster = "vrrp-master",
-    /// keepalived elected another node.
+    /// It names another node, or nobody.
     VrrpBackup = "vrrp-backup",
-    /// keepalived is in FAULT, has stopped, or does not have the instance any more.
+    /// keepalived is in FAULT, has stopped, or does not have the instance any more; or etcd cannot be read.
     VrrpFault = "vrrp-fault",
     /// The cloud still named us as holder after a restart.
     Resumed = "resumed",

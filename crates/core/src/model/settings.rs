@@ -44,6 +44,8 @@ pub struct Config {
     pub daemon: Daemon,
     /// `[keepalived]`.
     pub keepalived: Keepalived,
+    /// `[etcd]`, if the file has it.
+    pub etcd: Option<Etcd>,
     /// `[log]`.
     pub log: Log,
 }
@@ -209,6 +211,23 @@ pub struct Keepalived {
     pub fifo: Option<PathBuf>,
     /// `pid-file`: tells which process must live for a state to count.
     pub pid_file: PathBuf,
+}
+
+/// `[etcd]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Etcd {
+    /// `endpoints`: URLs of its members, without a path.
+    pub endpoints: Vec<String>,
+    /// How long what a read gave counts, from when it was sent.
+    pub lease: Duration,
+    /// One request to one endpoint, to the last byte of its answer.
+    pub request_timeout: Duration,
+    /// Certificates (PEM) that replace the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that this node shows etcd, and its key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// `user`, and where its password is.
+    pub user: Option<(String, PathBuf)>,
 }
 
 /// `[local-address]`.

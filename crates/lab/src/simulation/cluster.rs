@@ -403,6 +403,7 @@ impl Cluster {
             metrics: None,
             daemon: Daemon::default(),
             keepalived: Keepalived::default(),
+            etcd: None,
             checks: Vec::new(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
@@ -449,6 +450,7 @@ impl Cluster {
             max_moves_window: Duration::from_secs(600),
             reclaim_wait: Duration::from_millis(self.reclaim_wait_ms),
             vrrp: Vrrp { kind: Kind::Instance, name: format!("group{number}") },
+            leader: None,
             before_active: (self.gate_timeout_ms > 0).then(|| vec!["/gate".to_owned()]),
             before_active_timeout: Duration::from_millis(self.gate_timeout_ms),
             before_release: (self.release_timeout_ms > 0).then(|| vec!["/release".to_owned()]),

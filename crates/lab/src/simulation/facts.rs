@@ -16,6 +16,7 @@ use super::host::{Halt, Host};
 use super::world::World;
 use havipd_core::model::event::{Command, Event};
 use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::leader::LeaderReport;
 use havipd_core::model::time::Instant;
 use havipd_core::model::vrrp::State;
 use std::collections::VecDeque;
@@ -228,7 +229,9 @@ impl World {
         }
         let facts = self.facts.host_mut(host);
         match event {
-            Event::VrrpReported { group, report } => facts.vrrp[group.0] = Some(report.state),
+            Event::LeaderReported { group, report: LeaderReport::Keepalived(report) } => {
+                facts.vrrp[group.0] = Some(report.state);
+            }
             Event::HealthChanged { failed, .. } => {
                 facts.check_failed = *failed;
                 self.facts.ranks_set = now;

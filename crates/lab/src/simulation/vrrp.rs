@@ -9,8 +9,9 @@ use super::host::Host;
 use super::router::{ADVERT, Router};
 use super::schedule::Scheduled;
 use super::world::World;
-use havipd_core::model::event::{Event, VrrpReport, VrrpSource};
+use havipd_core::model::event::Event;
 use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::leader::{LeaderReport, VrrpReport, VrrpSource};
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::vrrp::State;
 use std::time::Duration;
@@ -113,8 +114,8 @@ impl World {
 
     fn tell_vrrp(&mut self, host: usize, after: Duration, state: State, decided: bool, source: VrrpSource) {
         for group in 0..self.hosts[host].config.groups.len() {
-            let report = VrrpReport { state, decided, source };
-            self.tell(host, after, Event::VrrpReported { group: GroupIndex(group), report });
+            let report = LeaderReport::Keepalived(VrrpReport { state, decided, source });
+            self.tell(host, after, Event::LeaderReported { group: GroupIndex(group), report });
         }
     }
 

@@ -131,6 +131,7 @@ impl Cluster {
             metrics: None,
             daemon: Daemon::default(),
             keepalived: Keepalived::default(),
+            etcd: None,
             checks: Vec::new(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }
@@ -158,6 +159,7 @@ impl Cluster {
             max_moves_window: Duration::from_secs(20),
             reclaim_wait: Duration::from_secs(5),
             vrrp: "web".parse().expect("a name"),
+            leader: None,
             before_active: None,
             before_active_timeout: Duration::from_secs(30),
             before_release: None,

@@ -6,16 +6,16 @@
 
 pub(super) mod adoption;
 pub(super) mod cloud;
-pub(super) mod keepalived;
+pub(super) mod external;
+pub(super) mod leader;
 pub(super) mod lease;
 mod majority;
 pub(super) mod superseded;
-pub(super) mod vrrp;
 
 use super::group::Group;
 use super::group::waiting::{Claim, Verdict};
 use super::step_context::StepContext;
-use crate::model::role::Cause;
+use crate::model::role::{Cause, Role};
 use crate::model::settings::{Arbiter, Config};
 use crate::model::time::Instant;
 
@@ -28,7 +28,7 @@ impl Group {
     pub(super) fn consult(&mut self, step: &mut StepContext<'_>) -> Verdict {
         match self.arbiter(step) {
             Arbiter::Cloud => self.ask_cloud(step),
-            Arbiter::Majority | Arbiter::Keepalived => self.reason_for_vacancy(step).into(),
+            Arbiter::Majority | Arbiter::Keepalived | Arbiter::Etcd => self.reason_for_vacancy(step).into(),
         }
     }
 
@@ -36,7 +36,7 @@ impl Group {
     pub(super) fn request(&mut self, step: &mut StepContext<'_>, claim: Claim) {
         match self.arbiter(step) {
             Arbiter::Majority => self.request_leases(step, claim),
-            Arbiter::Cloud | Arbiter::Keepalived => {
+            Arbiter::Cloud | Arbiter::Keepalived | Arbiter::Etcd => {
                 self.note_unheard_term(step);
                 self.epochs.ask();
                 self.begin_claim(step, claim);
@@ -51,20 +51,25 @@ impl Group {
         match settings.arbiter {
             Arbiter::Majority => self.lease.until(now, settings.members.len()).map(|lease| lease.min(alive_until)),
             Arbiter::Cloud | Arbiter::Keepalived => Some(alive_until),
+            // ⚠ What etcd said has an end, whatever becomes of the task that reads it.
+            Arbiter::Etcd => Some(self.elected_until().map_or(alive_until, |until| until.min(alive_until))),
         }
     }
 
-    /// Why leadership has run out, in a word and in words.
-    pub(super) fn why_it_ran_out(&self, step: &StepContext<'_>) -> (Cause, &'static str) {
+    /// What leadership that has run out leaves this node, why in a word, and in words.
+    pub(super) fn why_it_ran_out(&self, step: &StepContext<'_>) -> (Role, Cause, String) {
+        // A lease that is renewed is worth nothing where nothing is carried out.
+        let alive = step.alive_until > step.now;
         match self.arbiter(step) {
-            // A lease that is renewed is worth nothing where nothing is carried out.
-            Arbiter::Majority if step.alive_until > step.now => {
-                (Cause::LeaseLost, "no majority renewed the lease in time")
+            Arbiter::Majority if alive => {
+                (Role::Backup, Cause::LeaseLost, "no majority renewed the lease in time".to_owned())
             }
-            _ => (
-                Cause::Away,
-                "this host, or the part of the daemon that carries things out, stood still for the dead time",
-            ),
+            Arbiter::Etcd if alive => (Role::Fault, Cause::VrrpFault, self.outvoted(step).unwrap_or_default()),
+            _ => {
+                let text =
+                    "this host, or the part of the daemon that carries things out, stood still for the dead time";
+                (Role::Backup, Cause::Away, text.to_owned())
+            }
         }
     }
 
@@ -72,7 +77,7 @@ impl Group {
     pub(super) fn relinquish(&mut self, step: &StepContext<'_>) {
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, None);
-        self.vrrp.spend();
+        self.leader.spend();
     }
 
     /// When the arbiter can first say yes: voters that start together with us wait before they vote.

@@ -24,9 +24,9 @@ pub(crate) mod state;
 pub(crate) mod timeline;
 pub(crate) mod waiting;
 
+use super::arbiter::leader::ExternalLeader;
 use super::arbiter::lease::{Lease, Voter};
 use super::arbiter::superseded::Superseded;
-use super::arbiter::vrrp::Vrrp;
 use super::rank;
 use super::step_context::StepContext;
 use crate::health::{CheckNote, CheckNotes, Health};
@@ -88,7 +88,7 @@ pub(crate) struct Group {
     pub(crate) reach: Reach,
     pub(crate) moves: Moves,
     pub(crate) backoff: Backoff,
-    pub(crate) vrrp: Vrrp,
+    pub(crate) leader: ExternalLeader,
     pub(crate) observed: Observed,
     pub(crate) leave: Leave,
     pub(crate) gate: Gate,
@@ -138,7 +138,7 @@ impl Group {
             reach: Reach::default(),
             moves: Moves::default(),
             backoff: Backoff::default(),
-            vrrp: Vrrp::default(),
+            leader: ExternalLeader::default(),
             observed: Observed::default(),
             leave: Leave::default(),
             gate: Gate::default(),
@@ -273,8 +273,8 @@ impl Group {
     /// Takes leadership away when what it stands on is gone.
     fn check_leadership(&mut self, step: &mut StepContext<'_>) {
         if self.leadership_until(step) <= step.now {
-            let (cause, text) = self.why_it_ran_out(step);
-            self.lose(step, Role::Backup, cause, text.into(), None);
+            let (to, cause, text) = self.why_it_ran_out(step);
+            self.lose(step, to, cause, text, None);
             return;
         }
         step.wake(self.leadership_until(step));

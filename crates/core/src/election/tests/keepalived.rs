@@ -1,7 +1,8 @@
 //! Arbiter `keepalived`: whose word counts, when it is used up, and what ends that.
 
 use super::*;
-use crate::model::event::{Command, Reply, VrrpReport, VrrpSource};
+use crate::model::event::{Command, Reply};
+use crate::model::leader::{LeaderReport, VrrpReport, VrrpSource};
 use crate::model::vrrp::State;
 
 fn pair() -> Pair {
@@ -11,8 +12,8 @@ fn pair() -> Pair {
 }
 
 fn say(pair: &mut Pair, node: usize, state: State, decided: bool) {
-    let report = VrrpReport { state, decided, source: VrrpSource::Notify };
-    pair.give(node, Event::VrrpReported { group: GroupIndex(0), report });
+    let report = LeaderReport::Keepalived(VrrpReport { state, decided, source: VrrpSource::Notify });
+    pair.give(node, Event::LeaderReported { group: GroupIndex(0), report });
 }
 
 /// keepalived decides.

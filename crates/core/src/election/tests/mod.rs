@@ -7,6 +7,7 @@ mod conformance;
 mod conformance_majority;
 mod drill;
 mod economy;
+mod etcd;
 mod faults;
 mod forged;
 mod gates;
@@ -71,6 +72,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
         max_moves_window: Duration::from_secs(600),
         reclaim_wait: Duration::from_secs(300),
         vrrp: "web".parse().expect("valid"),
+        leader: None,
         before_active: None,
         before_active_timeout: Duration::from_secs(30),
         before_release: None,
@@ -122,6 +124,7 @@ pub(crate) fn config(nodes: usize, local: usize, arbiter: Arbiter) -> Config {
         metrics: None,
         daemon: Daemon::default(),
         keepalived: Keepalived::default(),
+        etcd: None,
         checks: Vec::new(),
         log: Log { level: LogLevel::Info, format: LogFormat::Text },
     }

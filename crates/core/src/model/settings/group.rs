@@ -1,6 +1,7 @@
 //! One `[[group]]` and what is in it: the members, the HAVIPs, and what each of its words stands for.
 
 use crate::model::ids::{CheckName, GroupName, HavipId, NodeIndex};
+use crate::model::leader::LeaderKey;
 use crate::model::vrrp::Vrrp;
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
@@ -41,6 +42,8 @@ pub struct Group {
     pub reclaim_wait: Duration,
     /// The vrrp_instance or sync group that `arbiter = "keepalived"` follows.
     pub vrrp: Vrrp,
+    /// `leader-key` and this node's value in it: what `arbiter = "etcd"` follows.
+    pub leader: Option<LeaderKey>,
     /// `before-active`: the program that has to succeed before the address of a term goes live.
     pub before_active: Option<Vec<String>>,
     /// How long it may take.
@@ -60,6 +63,12 @@ pub struct Group {
 }
 
 impl Group {
+    /// The leader key in etcd that the group follows, if it does.
+    #[must_use]
+    pub fn followed_key(&self) -> Option<&LeaderKey> {
+        self.leader.as_ref().filter(|_| self.arbiter == Arbiter::Etcd)
+    }
+
     /// The member that `node` is, if it is one.
     #[must_use]
     pub fn member(&self, node: NodeIndex) -> Option<&Member> {
@@ -88,6 +97,8 @@ pub enum Arbiter {
     Majority,
     /// keepalived elects; the cloud's record is the third opinion while it says nothing new.
     Keepalived,
+    /// Whoever writes the leader key in etcd elects; the cloud's record is as with `Keepalived`.
+    Etcd,
 }
 
 impl Arbiter {
@@ -98,13 +109,14 @@ impl Arbiter {
             Self::Cloud => "cloud",
             Self::Majority => "majority",
             Self::Keepalived => "keepalived",
+            Self::Etcd => "etcd",
         }
     }
 
     /// Whether the cloud's record counts where nodes cannot see each other.
     #[must_use]
     pub const fn follows_record(self) -> bool {
-        matches!(self, Self::Cloud | Self::Keepalived)
+        matches!(self, Self::Cloud | Self::Keepalived | Self::Etcd)
     }
 
     /// Whether voters grant leadership for a time, and so end it.
@@ -116,7 +128,7 @@ impl Arbiter {
     /// Whether somebody else elects, and this daemon only carries the HAVIP after the leader.
     #[must_use]
     pub const fn is_external(self) -> bool {
-        matches!(self, Self::Keepalived)
+        matches!(self, Self::Keepalived | Self::Etcd)
     }
 }
 
