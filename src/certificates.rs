@@ -6,13 +6,17 @@
 
 mod der;
 
+use crate::config::secret_file;
+use havipd_core::model::settings::ClientCertificate;
 use havipd_core::model::settings::{Config, Probe};
+use reqwest::Identity;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// No file of certificates is larger, bytes; that of a whole system has a quarter of a MiB.
 const LARGEST: u64 = 8 << 20;
@@ -51,7 +55,7 @@ pub struct Ending {
 /// The files of certificates that this node reads, each once.
 #[must_use]
 pub fn named(config: &Config) -> Vec<PathBuf> {
-    // A witness neither calls the cloud nor runs checks.
+    // A witness neither calls the cloud nor runs checks nor reads etcd.
     if config.local_node().witness {
         return Vec::new();
     }
@@ -60,10 +64,29 @@ pub fn named(config: &Config) -> Vec<PathBuf> {
             Probe::Http(http) => Some(&http.client.as_ref()?.cert_file),
             _ => None,
         });
-    let mut paths: Vec<PathBuf> = config.cloud.ca_file.iter().chain(shown).cloned().collect();
+    let etcd = config.etcd.iter().flat_map(|etcd| {
+        let own = etcd.client.as_ref().map(|client| &client.cert_file);
+        etcd.ca_file.iter().chain(own)
+    });
+    let mut paths: Vec<PathBuf> = config.cloud.ca_file.iter().chain(shown).chain(etcd).cloned().collect();
     paths.sort();
     paths.dedup();
     paths
+}
+
+/// What a client of ours shows of itself. Blocks as long as the disk does. Neither file is part of an error's text, nor is what the TLS library makes of the key.
+pub(crate) fn identity(client: &ClientCertificate) -> Result<Identity, String> {
+    let ClientCertificate { cert_file, key_file } = client;
+    let certificate = std::fs::read(cert_file).map_err(|e| format!("{}: {e}", cert_file.display()))?;
+    let key = secret_file::read(key_file).map_err(|e| format!("{} {e}", key_file.display()))?;
+    // Room for all of it at once: a buffer that grows leaves copies behind.
+    let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + 1 + key.expose().len()));
+    both.extend_from_slice(&certificate);
+    both.push(b'\n');
+    both.extend_from_slice(key.expose());
+    Identity::from_pem(&both).map_err(|_| {
+        format!("{} holds no certificate in PEM form, or {} no key", cert_file.display(), key_file.display())
+    })
 }
 
 /// Of the certificates in a file the one that ends first. Blocks as long as the disk does.

@@ -10,6 +10,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod doctor;
 pub mod errors;
+pub mod etcd;
 pub mod gates;
 pub mod hooks;
 pub mod import;

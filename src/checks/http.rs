@@ -4,15 +4,14 @@
 //! proxies are not used, and of a body no more is read than is looked at.
 
 use super::{Context, Outcome, RunResult, is_ours};
-use crate::config::secret_file;
+use crate::certificates::identity;
 use crate::errors::chain;
-use havipd_core::model::settings::{ClientCertificate, Http};
+use havipd_core::model::settings::Http;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Identity, Response, Url, redirect, retry};
+use reqwest::{Certificate, Client, Response, Url, redirect, retry};
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use zeroize::Zeroizing;
 
 /// As much of a body is looked at.
 const MAX_BODY: usize = 64 * 1024;
@@ -115,21 +114,6 @@ impl Asker {
             Err(error) => Outcome::failed(format!("status {status}, then: {}", chain(&error.without_url()))),
         }
     }
-}
-
-/// What this side shows of itself. Neither file is part of an error's text, nor is what the TLS library makes of the key.
-fn identity(client: &ClientCertificate) -> Result<Identity, String> {
-    let ClientCertificate { cert_file, key_file } = client;
-    let certificate = std::fs::read(cert_file).map_err(|e| format!("{}: {e}", cert_file.display()))?;
-    let key = secret_file::read(key_file).map_err(|e| format!("{} {e}", key_file.display()))?;
-    // Room for all of it at once: a buffer that grows leaves copies behind.
-    let mut both = Zeroizing::new(Vec::with_capacity(certificate.len() + 1 + key.expose().len()));
-    both.extend_from_slice(&certificate);
-    both.push(b'\n');
-    both.extend_from_slice(key.expose());
-    Identity::from_pem(&both).map_err(|_| {
-        format!("{} holds no certificate in PEM form, or {} no key", cert_file.display(), key_file.display())
-    })
 }
 
 /// Whether the beginning of the body has this text in it. Stops reading once that is known.

@@ -9,6 +9,7 @@ use super::rules_group::Shape;
 use super::settings::{Check, Cloud, Daemon, Group, Heartbeat, Hooks, LocalAddress, Log, Node, Root};
 use super::takes::Membership;
 use havipd_core::model::ids::{CheckName, NodeIndex};
+use havipd_core::model::leader::LeaderKey;
 use havipd_core::model::settings::{self, ClientCertificate, Config, Http, Member, Probe, Rule};
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ pub(super) fn config(file: &Root, shapes: &[Shape], outside: &Outside, local: us
     let port = of(&file.heartbeat.port)?;
     let nodes = file.nodes.iter().map(|node| Node::build(node, port)).collect::<Option<Vec<_>>>()?;
     let groups = file.groups.iter().zip(shapes).map(|(group, shape)| {
-        Group::build(group, &InGroup { shape, nodes: &nodes, hooks: &file.hooks, resolve: &outside.resolve })
+        Group::build(group, &InGroup { shape, nodes: &nodes, local, hooks: &file.hooks, resolve: &outside.resolve })
     });
     Some(Config {
         cluster: of(&file.cluster.name)?,
@@ -30,9 +31,26 @@ pub(super) fn config(file: &Root, shapes: &[Shape], outside: &Outside, local: us
         metrics: of(&file.metrics.listen)?,
         daemon: Daemon::build(&file.daemon)?,
         keepalived: outside.keepalived.clone()?,
-        etcd: None,
+        etcd: etcd(file, outside),
         log: Log::build(&file.log)?,
         nodes,
+    })
+}
+
+/// `[etcd]`, if the file has it.
+fn etcd(file: &Root, outside: &Outside) -> Option<settings::Etcd> {
+    let (etcd, files) = (&file.etcd, &outside.etcd);
+    Some(settings::Etcd {
+        endpoints: etcd.endpoints.as_ref()?.value.iter().map(|at| at.value.url.clone()).collect(),
+        lease: of(&etcd.lease)?,
+        request_timeout: of(&etcd.request_timeout)?,
+        ca_file: files.ca.clone(),
+        client: files
+            .certificate
+            .clone()
+            .zip(files.key.clone())
+            .map(|(cert_file, key_file)| ClientCertificate { cert_file, key_file }),
+        user: of(&etcd.user).zip(files.password.clone()),
     })
 }
 
@@ -45,11 +63,21 @@ pub(super) fn of<T: Clone>(at: &Option<At<T>>) -> Option<T> {
 pub(super) struct InGroup<'a> {
     pub(super) shape: &'a Shape,
     nodes: &'a [settings::Node],
+    local: usize,
     pub(super) hooks: &'a Hooks,
     pub(super) resolve: &'a Resolver,
 }
 
 impl InGroup<'_> {
+    /// The leader key that the group follows, and the value in it that is this node.
+    pub(super) fn leader(&self, group: &Group) -> Option<LeaderKey> {
+        let key = of(&group.leader_key)?;
+        let name = &self.nodes[self.local].name;
+        let mut values = group.leader_values.iter().flat_map(|all| &all.value);
+        let own = values.find(|(node, _)| node.value == name.as_str()).map(|(_, value)| value.value.clone());
+        Some(LeaderKey { key, value: own.unwrap_or_else(|| name.to_string()) })
+    }
+
     /// The group's members, each with the priority that the group or else the node gives.
     pub(super) fn members(&self, group: &Group) -> Vec<Member> {
         let own = group.priorities.iter().flat_map(|all| &all.value);

@@ -171,10 +171,20 @@ pub(super) struct Outside {
     pub(super) ca_file: Option<PathBuf>,
     pub(super) credentials_file: Option<PathBuf>,
     pub(super) keepalived: Option<Keepalived>,
+    pub(super) etcd: EtcdFiles,
     /// Files of checks, by what the file calls them.
     pub(super) paths: BTreeMap<String, PathBuf>,
     /// Paths of hooks by where they stand: the file's, then each group's.
     pub(super) resolve: Resolver,
+}
+
+/// The files of `[etcd]`.
+#[derive(Default)]
+pub(super) struct EtcdFiles {
+    pub(super) ca: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) password: Option<PathBuf>,
 }
 
 /// Turns a command of the file into what is run.
@@ -242,8 +252,9 @@ impl Files<'_> {
             }
         }
         let keepalived = self.keepalived(file, holds);
+        let etcd = self.etcd(file, holds);
         let paths = self.checks(file, local.filter(|_| holds), &resolve);
-        Outside { keys, ca_file: ca_file.map(|(_, path)| path), credentials_file, keepalived, paths, resolve }
+        Outside { keys, ca_file: ca_file.map(|(_, path)| path), credentials_file, keepalived, etcd, paths, resolve }
     }
 
     /// Files of checks. They are looked at on the nodes that run them, and may come later.
@@ -280,6 +291,27 @@ impl Files<'_> {
             None => None,
         };
         Some(Keepalived { fifo, pid_file: self.path(file.keepalived.pid_file.as_ref()?, holds)? })
+    }
+
+    /// Files of etcd, which a node that holds nothing does not read.
+    fn etcd(&self, file: &Root, holds: bool) -> EtcdFiles {
+        let plain = |at: &At<String>| self.usable(at, holds, |path| self.disk.readable(path));
+        let secret = |at: &At<String>| self.usable(at, holds, |path| self.disk.secret(path).map(drop));
+        EtcdFiles {
+            ca: file.etcd.ca_file.as_ref().and_then(plain),
+            certificate: file.etcd.cert_file.as_ref().and_then(plain),
+            key: file.etcd.key_file.as_ref().and_then(secret),
+            password: file.etcd.password_file.as_ref().and_then(secret),
+        }
+    }
+
+    /// The path of a file, with an error noted if this node needs it and `look` finds fault with it.
+    fn usable(&self, at: &At<String>, needed: bool, look: impl Fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
+        let path = self.path(at, needed)?;
+        if needed && let Err(why) = look(&path) {
+            self.report.error(&at.span, format!("{}: {why}", path.display()));
+        }
+        Some(path)
     }
 
     /// The path, with an error noted if this node needs it and it leads nowhere.

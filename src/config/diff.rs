@@ -167,8 +167,8 @@ impl Facts {
 
 fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     use super::settings::{
-        Check, Cloud, Cluster, Credentials, Daemon, Group, Havip, Heartbeat, Hooks, Keepalived, LocalAddress, Log,
-        Metrics, Node,
+        Check, Cloud, Cluster, Credentials, Daemon, Etcd, Group, Havip, Heartbeat, Hooks, Keepalived, LocalAddress,
+        Log, Metrics, Node,
     };
     let (once, mut facts) = (&Place::Once, Facts(BTreeMap::new()));
     facts.of((config, config), once, Section::Cluster, Cluster::facts);
@@ -198,6 +198,7 @@ fn facts(config: &Config) -> BTreeMap<Fact, Value> {
     facts.of((config, &config.local_address), once, Section::LocalAddress, LocalAddress::facts);
     facts.of((config, config), once, Section::Metrics, Metrics::facts);
     facts.of((config, &config.keepalived), once, Section::Keepalived, Keepalived::facts);
+    facts.of((config, config), once, Section::Etcd, Etcd::facts);
     facts.of((config, &config.log), once, Section::Log, Log::facts);
     facts.of((config, &config.daemon), once, Section::Daemon, Daemon::facts);
     facts.0

@@ -48,6 +48,8 @@ pub(super) fn apply(file: &Root, env: &Environment, report: &Report) -> Vec<Opti
             priorities(group, &names, &members, &file.nodes, report);
             let shape = arbiter(group, members, report)?;
             keepalived(file, group, &shape, report);
+            leader_key(group, &shape, report);
+            leader_values(group, &names, &shape, &file.nodes, report);
             gates(group, &shape, report);
             targets(group, &shape, &file.nodes, report);
             Some(shape)
@@ -56,6 +58,7 @@ pub(super) fn apply(file: &Root, env: &Environment, report: &Report) -> Vec<Opti
     if shapes.iter().flatten().any(|shape| shape.arbiter == Arbiter::Majority) {
         lasting(file, report);
     }
+    etcd(file, &shapes, report);
     shapes
 }
 
@@ -162,6 +165,7 @@ fn arbiter(group: &At<Group>, members: Vec<usize>, report: &Report) -> Option<Sh
         "cloud" => (Arbiter::Cloud, false),
         "majority" => (Arbiter::Majority, false),
         "keepalived" => (Arbiter::Keepalived, false),
+        "etcd" => (Arbiter::Etcd, false),
         _ if voters >= 3 => (Arbiter::Majority, true),
         _ => (Arbiter::Cloud, true),
     };
@@ -191,15 +195,121 @@ fn keepalived(file: &Root, group: &At<Group>, shape: &Shape, report: &Report) {
     }
 }
 
+/// A leader key is what arbiter `etcd` follows, and nothing else does.
+fn leader_key(group: &At<Group>, shape: &Shape, report: &Report) {
+    let follows = shape.arbiter == Arbiter::Etcd;
+    if let Some(arbiter) = group.arbiter.as_ref().filter(|_| follows && group.leader_key.is_none()) {
+        let text = "\"arbiter\" = \"etcd\" needs \"leader-key\": it follows a leader that somebody else elects there; this \
+                    version does not elect in etcd by itself";
+        let help = "name the key, \"/service/SCOPE/leader\" for Patroni, or use another arbiter";
+        report.error_with(&arbiter.span, text, help);
+    }
+    let key = group.leader_key.as_ref().map(|at| ("leader-key", &at.span));
+    let values = group.leader_values.as_ref().map(|at| ("leader-value", &at.span));
+    for (key, span) in key.into_iter().chain(values).filter(|_| !follows) {
+        let text = format!("{key:?} says nothing here: only \"arbiter\" = \"etcd\" follows a leader in etcd");
+        report.warning(Some(span), text, None);
+    }
+}
+
+/// Whom each value of a leader key names: a member that may hold the HAVIPs, and one alone.
+fn leader_values(group: &Group, names: &Names<'_>, shape: &Shape, nodes: &[At<Node>], report: &Report) {
+    if shape.arbiter != Arbiter::Etcd {
+        return;
+    }
+    let given = || group.leader_values.iter().flat_map(|all| &all.value);
+    for (name, _) in given() {
+        match names.index.get(name.value.as_str()) {
+            None => names.unknown(&name.value, &name.span, report),
+            Some(&i) if is_witness(&nodes[i]) => {
+                report.error(&name.span, format!("{:?} is a witness, which never leads", name.value));
+            }
+            Some(i) if !shape.members.contains(i) => {
+                report.error(&name.span, format!("{:?} is not in the \"nodes\" of this group", name.value));
+            }
+            Some(_) => {}
+        }
+    }
+    let mut named: HashMap<&str, &str> = HashMap::new();
+    let holders = shape.members.iter().map(|&i| &nodes[i]).filter(|node| !is_witness(node));
+    for node in holders.filter_map(|node| node.name.as_ref()) {
+        let name = node.value.as_str();
+        let own = given().find(|(other, _)| other.value == name).map(|(_, value)| value);
+        let value = own.map_or(name, |value| value.value.as_str());
+        if let Some(other) = named.insert(value, name) {
+            let span = own.map_or(&node.span, |value| &value.span);
+            report.error(
+                span,
+                format!("the value {} of \"leader-key\" would name both {other} and {name}", quote(value)),
+            );
+        }
+    }
+}
+
+/// etcd's table: there where a group needs it, and nothing in it that has no effect.
+fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
+    let etcd = &file.etcd;
+    let is_etcd = |shape: &Option<Shape>| shape.as_ref().is_some_and(|shape| shape.arbiter == Arbiter::Etcd);
+    let follower = file.groups.iter().zip(shapes).find(|(_, shape)| is_etcd(shape)).map(|(group, _)| group);
+    if let (Some(arbiter), None) = (follower.and_then(|group| group.arbiter.as_ref()), &etcd.endpoints) {
+        // A list that is wrong has an error of its own.
+        if !etcd.written || !report.has_errors() {
+            let help = "add [etcd] with endpoints = [\"https://10.0.0.21:2379\", ...]";
+            report.error_with(&arbiter.span, "\"arbiter\" = \"etcd\" needs \"endpoints\" in [etcd]", help);
+        }
+    }
+    if etcd.written && follower.is_none() && shapes.iter().all(Option::is_some) {
+        report.warning(Some(&etcd.span), "[etcd] says nothing here: no group has \"arbiter\" = \"etcd\"", None);
+    }
+    let pairs = [
+        (("cert-file", &etcd.cert_file), ("key-file", &etcd.key_file)),
+        (("user", &etcd.user), ("password-file", &etcd.password_file)),
+    ];
+    for ((one, first), (other, second)) in pairs {
+        match (first, second) {
+            (Some(at), None) => report.error(&at.span, format!("{one:?} in [etcd] needs {other:?}")),
+            (None, Some(at)) => report.error(&at.span, format!("{other:?} in [etcd] needs {one:?}")),
+            _ => {}
+        }
+    }
+    if let (Some(lease), Some(request)) = (&etcd.lease, &etcd.request_timeout)
+        && request.value > lease.value / 3
+    {
+        let text = format!(
+            "\"request-timeout\" is {}, more than a third of \"lease\", {}",
+            show(request.value),
+            show(lease.value)
+        );
+        let help = "one endpoint that hangs would take the time in which another could answer";
+        report.error_with(&request.span, text, help);
+    }
+    let endpoints = || etcd.endpoints.iter().flat_map(|all| &all.value);
+    for at in endpoints().filter(|at| at.value.plain_http_to_public) {
+        let text = "plain http to a public address: whoever is on the way can say who leads";
+        report.warning(Some(&at.span), text, Some("use https".to_owned()));
+    }
+    if endpoints().next().is_some() && endpoints().all(|at| at.value.url.starts_with("http://")) {
+        for (key, at) in [("ca-file", &etcd.ca_file), ("cert-file", &etcd.cert_file)] {
+            if let Some(at) = at {
+                report.warning(Some(&at.span), format!("{key:?} says nothing here: no endpoint is https"), None);
+            }
+        }
+    }
+}
+
 /// Gates need an arbiter that lets a claim be declined, and one that keeps a second node away meanwhile.
 fn gates(group: &At<Group>, shape: &Shape, report: &Report) {
     let first = group.before_active.as_ref().map(|at| ("before-active", &at.span));
     let release = group.before_release.as_ref().map(|at| ("before-release", &at.span));
-    if shape.arbiter == Arbiter::Keepalived {
+    if shape.arbiter.is_external() {
+        let (who, help) = match shape.arbiter {
+            Arbiter::Etcd => ("whoever writes the leader key", "let that run it, or let havipd elect"),
+            _ => ("keepalived", "make it a check of keepalived's (track_script), or let havipd elect"),
+        };
         for (key, span) in first.into_iter().chain(release) {
-            let text =
-                format!("{key:?} cannot be used with \"arbiter\" = \"keepalived\": keepalived has decided by then");
-            report.error_with(span, text, "make it a check of keepalived's (track_script), or let havipd elect");
+            let word = shape.arbiter.as_str();
+            let text = format!("{key:?} cannot be used with \"arbiter\" = {word:?}: {who} has decided by then");
+            report.error_with(span, text, help);
         }
     } else if let (Arbiter::Cloud, Some((key, span))) = (shape.arbiter, first) {
         let text = format!(

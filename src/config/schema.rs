@@ -73,6 +73,10 @@ pub enum Kind {
     Headers,
     /// A table from names of nodes to priorities.
     Priorities,
+    /// A table from names of nodes to values of a leader key.
+    LeaderValues,
+    /// A list of URLs without a path.
+    Endpoints,
     /// A list of tables `{ id, file }`.
     Keys,
     /// A table of its own.
@@ -140,6 +144,8 @@ impl Kind {
             Self::Hosts => "a list of 1 to 16 IP addresses".to_owned(),
             Self::Headers => "a table of headers, each a string".to_owned(),
             Self::Priorities => "a table of names of nodes and priorities from 1 to 254".to_owned(),
+            Self::LeaderValues => "a table of names of nodes and the value that names each".to_owned(),
+            Self::Endpoints => "a list of 1 to 9 URLs like \"https://10.0.0.21:2379\"".to_owned(),
             Self::Keys => "a list of 1 to 8 tables like { id = 1, file = \"heartbeat.key\" }".to_owned(),
             Self::Table(_) => "a table".to_owned(),
             Self::Tables(_, min, max) => format!("a list of {min} to {max} tables"),

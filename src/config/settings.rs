@@ -41,10 +41,10 @@ use super::rules::default_lifetime;
 use super::schema::{Key, Kind, Preset, Reload, show};
 use super::shown::{Value, argv, file, list, looks_at, maybe, of_http, quorum_of, span_text, text};
 use super::takes::{
-    Command, Membership, Priorities, Takes, addresses, arbiter, boolean, checks, choice, command, endpoint, followed,
-    headers, heartbeat_keys, hosts, id, integer, interface_or_none, membership, name, node_interface,
-    number_or_adaptive, path, phrase, priorities, program, region, seconds, seconds_or_forever, size, socket,
-    socket_or_off, span, span_or_off, statuses, url, virtual_address, word,
+    Command, LeaderValues, Membership, Priorities, Takes, addresses, arbiter, boolean, checks, choice, command,
+    endpoint, endpoints, followed, headers, heartbeat_keys, hosts, id, integer, interface_or_none, leader_values,
+    membership, name, node_interface, number_or_adaptive, path, phrase, priorities, program, region, seconds,
+    seconds_or_forever, size, socket, socket_or_off, span, span_or_off, statuses, url, virtual_address, word,
 };
 use super::value::{Address, Endpoint};
 use declare::{count, join};
@@ -97,10 +97,12 @@ settings! {
             /// With arbiter keepalived: how its states come here. They count only while its process lives. Without "fifo"
             /// its notify command brings them: notify "/usr/bin/havipctl notify" in keepalived.conf.
             "keepalived" keepalived: one Keepalived, Absent, Accept;
+            /// With arbiter etcd: where etcd is, and as whom to read it. It is read by its JSON gateway, so by the ports that
+            /// clients use. To read "leader-key" is all that havipd has to be permitted.
+            "etcd" etcd: one Etcd, Absent, Accept;
             "log" log: one Log, Absent, Accept;
             "daemon" daemon: one Daemon, Absent, Accept;
-        }
-        later { "etcd" };
+        };
 
     Cluster "[cluster]"
         keys {
@@ -353,9 +355,10 @@ settings! {
                 cost: "Fewer members mean fewer nodes that need the service; fewer voters mean less is decided by \
                        majority.",
             }
-            /// Who may claim when nodes cannot see each other: "auto", "cloud", "majority" or "keepalived".
+            /// Who may claim when nodes cannot see each other: "auto", "cloud", "majority", "keepalived" or "etcd".
             /// majority needs 3 or more nodes (witnesses count) and never lets two be active; cloud goes by the
-            /// cloud's record; keepalived elects by itself, and havipd follows it.
+            /// cloud's record; keepalived elects by itself, and havipd follows it; with etcd, havipd follows the leader
+            /// that somebody else, Patroni say, writes into "leader-key".
             /// auto is majority with 3 or more nodes, else cloud.
             "arbiter" arbiter: &'static str {
                 takes: arbiter(), default: "auto", reload: Maintenance,
@@ -443,7 +446,7 @@ settings! {
                        alone for longer.",
             }
             /// A gate: a program and its arguments that must end with 0 before the address of a term goes live here, as the
-            /// promotion of a database does. Runs at every claim. Not with arbiter keepalived.
+            /// promotion of a database does. Runs at every claim. Not with arbiter keepalived or etcd.
             "before-active" before_active: Vec<String> {
                 takes: program(), example: ["/etc/havipd/promote"], reload: Accept,
                 shown: |_, group| argv(&group.before_active),
@@ -478,6 +481,19 @@ settings! {
                 shown: |_, group| text(&group.vrrp),
                 cost: "A sync group moves several instances together, as one group with several HAVIPs does.",
             }
+            /// With arbiter etcd, where it is needed: the key that names the leader. havipd reads it and never writes it;
+            /// Patroni's is /service/SCOPE/leader.
+            "leader-key" leader_key: String {
+                takes: phrase("a key like \"/service/pg/leader\""), example: "/service/pg/leader", reload: Accept,
+                shown: |_, group| maybe(group.leader.as_ref().map(|leader| &leader.key)),
+                cost: "Whoever may write this key decides where the HAVIP is.",
+            }
+            /// What the key's value is where a node leads; without an entry, the node's name. Exactly the whole value.
+            "leader-value" leader_values: LeaderValues {
+                takes: leader_values(), example: { a = "pg-1", b = "pg-2" }, reload: Accept,
+                shown: |_, group| maybe(group.leader.as_ref().map(|leader| &leader.value)),
+                cost: "Nodes that are called the same here and there need no entry, and nobody forgets to change one.",
+            }
             /// Only elect and report: no call that changes anything, no address, no hook.
             "observe" observe: bool => observe {
                 takes: boolean(), default: false, reload: Accept,
@@ -499,7 +515,7 @@ settings! {
                 Some(vrrp) => vrrp,
                 None => Vrrp { kind: vrrp::Kind::Instance, name: of(&group.name)?.to_string() },
             },
-            leader: None,
+            leader: more.leader(group),
             checks: checks_of(group)?,
             before_active: of(&group.before_active),
             before_release: of(&group.before_release),
@@ -840,6 +856,65 @@ settings! {
             }
         }
         of (settings::Keepalived);
+
+    Etcd "[etcd]"
+        keys {
+            /// The members' client URLs, 1 to 9, none of which needs to be reachable as long as one is.
+            "endpoints" endpoints: Vec<At<Endpoint>> {
+                takes: endpoints(), example: ["https://10.0.0.21:2379", "https://10.0.0.22:2379"], reload: Accept,
+                shown: |_, config| list(config.etcd.iter().flat_map(|etcd| &etcd.endpoints)),
+                cost: "With every member named, the loss of one costs nothing; each that does not answer costs \
+                       request-timeout when it is tried.",
+            }
+            /// How long what a read of etcd said counts, from when it was sent. A node that could not read for this long
+            /// does not lead any more. Whole seconds, {range}; not longer than what is left
+            /// of the writer's own lease when it renews it (Patroni: ttl - loop_wait).
+            "lease" lease: Duration {
+                takes: seconds(s(2), m(5)), default: "10s", reload: Accept,
+                shown: |_, config| maybe(config.etcd.as_ref().map(|etcd| show(etcd.lease))),
+                cost: "Shorter lets go sooner where etcd cannot be read, and makes a short outage of etcd one of the \
+                       HAVIP; longer rides it out, and may leave two nodes that both take themselves for the leader.",
+            }
+            /// One request to one endpoint, to the last byte of its answer: {range}. Not longer than a third of the lease.
+            "request-timeout" request_timeout: Duration {
+                takes: span(ms(50), s(100)), default: "1s", reload: Accept,
+                shown: |_, config| maybe(config.etcd.as_ref().map(|etcd| show(etcd.request_timeout))),
+                cost: "Shorter turns to the next endpoint sooner; too short fails on an etcd whose disk is slow.",
+            }
+            /// Certificates (PEM) that replace the system's.
+            "ca-file" ca_file: String {
+                takes: path(), example: "etcd-ca.pem", reload: Accept,
+                shown: |_, config| file(config.etcd.as_ref().and_then(|etcd| etcd.ca_file.as_ref())),
+                cost: "Only these certificates are trusted then: safer, until they expire.",
+            }
+            /// The certificate that this node shows etcd, and what follows it up to the CA (PEM).
+            "cert-file" cert_file: String {
+                takes: path(), example: "etcd-client.pem", reload: Accept,
+                shown: |_, config| file(config.etcd.as_ref().and_then(|etcd| Some(&etcd.client.as_ref()?.cert_file))),
+                cost: "For an etcd with client-cert-auth. Its JSON gateway does not take a user from a certificate's \
+                       name: with auth enabled, user and password-file are needed as well.",
+            }
+            /// Its private key (PEM), which nobody but havipd may read: mode 0600, or 0640 and group havipd.
+            "key-file" key_file: String {
+                takes: path(), example: "etcd-client.key", reload: Accept,
+                shown: |_, config| file(config.etcd.as_ref().and_then(|etcd| Some(&etcd.client.as_ref()?.key_file))),
+                cost: "Read again after each failure to connect, so that a renewed one needs no reload.",
+            }
+            /// As whom to read, where etcd has auth enabled. A role that may read leader-key is enough.
+            "user" user: String {
+                takes: phrase("the name of a user"), example: "havipd", reload: Accept,
+                shown: |_, config| maybe(config.etcd.as_ref().and_then(|etcd| Some(&etcd.user.as_ref()?.0))),
+                cost: "A user of its own can be taken away alone, and shows in etcd's logs.",
+            }
+            /// The file with the user's password, which nobody but havipd may read; a line break at its end does not count.
+            "password-file" password_file: String {
+                takes: path(), example: "etcd-password", reload: Accept,
+                shown: |_, config| file(config.etcd.as_ref().and_then(|etcd| Some(&etcd.user.as_ref()?.1))),
+                cost: "Over http:// whoever is on the way reads it.",
+            }
+        }
+        later { "prefix" }
+        of (Config);
 
     Log "[log]"
         keys {

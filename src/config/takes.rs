@@ -296,6 +296,18 @@ pub(super) const fn priorities() -> Takes<Priorities> {
     Takes::unshown(Kind::Priorities, |table, name| table.priorities(name))
 }
 
+/// Names of nodes with the value of the leader key that names each, in the order of the file.
+pub(super) type LeaderValues = Vec<(At<String>, At<String>)>;
+
+pub(super) const fn leader_values() -> Takes<LeaderValues> {
+    Takes::unshown(Kind::LeaderValues, |table, name| table.leader_values(name))
+}
+
+/// URLs of the members of one service.
+pub(super) const fn endpoints() -> Takes<Vec<At<Endpoint>>> {
+    Takes::unshown(Kind::Endpoints, |table, name| table.endpoints(name))
+}
+
 /// The list of heartbeat keys.
 pub(super) const fn heartbeat_keys() -> Takes<Vec<At<HeartbeatKey>>> {
     Takes::unshown(Kind::Keys, |table, name| {
@@ -304,19 +316,10 @@ pub(super) const fn heartbeat_keys() -> Takes<Vec<At<HeartbeatKey>>> {
     })
 }
 
-/// Who decides; the word of a later version has an error of its own.
+/// Who decides.
 pub(super) const fn arbiter() -> Takes<&'static str> {
     const WORDS: &[&str] = &["auto", "cloud", "majority", "etcd", "keepalived"];
-    Takes::unshown(Kind::Choice(WORDS), |table, name| {
-        let arbiter = table.choice(name)?;
-        if arbiter.value == "etcd" {
-            let text = format!("{name:?} = {} is not available in this version", quote(arbiter.value));
-            let words = "use \"auto\", \"cloud\", \"majority\" or \"keepalived\"";
-            table.report.error_with(&arbiter.span, text, words);
-            return None;
-        }
-        Some(arbiter)
-    })
+    Takes::unshown(Kind::Choice(WORDS), |table, name| table.choice(name))
 }
 
 impl Table<'_> {
@@ -522,6 +525,51 @@ impl Table<'_> {
             }
         }
         if good.len() == items.len() { Ok(good) } else { Err(Wrong::Reported) }
+    }
+
+    /// A table from names of nodes to texts, in the order of the file. One text for all would name every node at once.
+    fn leader_values(&self, name: &str) -> Option<At<LeaderValues>> {
+        self.read(name, |_, value| {
+            let table = match value.get_ref() {
+                DeValue::Table(table) => table,
+                DeValue::String(_) => {
+                    let why = "one value would name every node at once: write { a = \"...\", b = \"...\" }, or leave it \
+                               out where the key has the nodes' own names";
+                    return Err(Wrong::Because(why.to_owned()));
+                }
+                _ => return Err(not(value)),
+            };
+            let mut all = Vec::with_capacity(table.len());
+            for (node, text) in table {
+                match text_of(text.get_ref()).map(str::parse::<Word>) {
+                    Some(Ok(word)) => {
+                        let node = At::written(node.get_ref().to_string(), node.span());
+                        all.push((node, At::written(word.0, text.span())));
+                    }
+                    Some(Err(why)) => self.report.error(&text.span(), format!("{name:?}: {why}")),
+                    None => {
+                        let found = found(text.get_ref());
+                        self.report.error(&text.span(), format!("{name:?}: a value must be a string, not {found}"));
+                    }
+                }
+            }
+            if all.len() < table.len() {
+                return Err(Wrong::Reported);
+            }
+            all.sort_by_key(|(node, _)| node.span.start);
+            Ok(all)
+        })
+    }
+
+    /// A list of URLs, each with its place.
+    fn endpoints(&self, name: &str) -> Option<At<Vec<At<Endpoint>>>> {
+        self.read(name, |_, value| {
+            let items: Vec<&Spanned<DeValue<'_>>> = match value.get_ref() {
+                DeValue::Array(items) if (1..=9).contains(&items.len()) => items.iter().collect(),
+                _ => return Err(not(value)),
+            };
+            self.each(name, &items, |text| text.parse::<Endpoint>())
+        })
     }
 
     /// A table from names to priorities, in the order of the file.

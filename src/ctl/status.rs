@@ -173,6 +173,15 @@ fn details(text: &mut String, group: &GroupSnapshot, here: &str) {
         let state = vrrp.state.map_or("not known yet", State::as_str);
         let _ = writeln!(text, "  {name}: keepalived is {state} for {}", vrrp.name);
     }
+    if let Some(key) = &group.leader_key {
+        let read = key.read_ms.map_or_else(String::new, |ms| format!(", read {} ago", age(ms)));
+        let revision = key.revision.map_or_else(String::new, |revision| format!(" at revision {revision}"));
+        let from = key.endpoint.as_ref().map_or_else(String::new, |endpoint| format!(" from {endpoint}"));
+        let _ = writeln!(text, "  {name}: {}{read}{revision}{from}", key.text);
+        if let Some(trouble) = key.trouble.as_ref().filter(|trouble| !key.text.contains(trouble.as_str())) {
+            let _ = writeln!(text, "    {trouble}");
+        }
+    }
     if let Some(differs) = &group.differs {
         let elected = differs.elected.as_deref().unwrap_or("nobody");
         let holder = differs.holder.as_deref().unwrap_or("nobody");

@@ -1,6 +1,7 @@
 //! What the doctor knows before it judges. Plain values: nothing here asks anybody.
 
 use crate::certificates::Ending;
+use crate::etcd::client::EtcdError;
 use crate::status::{Refusal, Status};
 use havipd_core::model::cloud::{CallError, Eni, HaVip};
 use havipd_core::model::event::InstanceState;
@@ -25,8 +26,23 @@ pub struct Facts {
     pub asked: BTreeMap<String, Vec<Asked>>,
     /// The cloud; `None` on a witness, which never calls it.
     pub cloud: Option<CloudFacts>,
+    /// Each endpoint of `[etcd]`, asked for each leader key of this node's groups.
+    pub etcd: Vec<EtcdFact>,
     /// The host.
     pub host: HostFacts,
+}
+
+/// One endpoint of etcd, asked for one leader key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdFact {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The key.
+    pub key: String,
+    /// How long the answer took.
+    pub took: Duration,
+    /// Which etcd cluster answered, and the value of the key if there is one; or why no answer came.
+    pub answer: Result<(u64, Option<String>), EtcdError>,
 }
 
 /// The configuration file, as it is on the disk now.

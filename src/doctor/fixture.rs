@@ -161,6 +161,7 @@ pub(crate) fn healthy() -> Facts {
             writes: [("web".to_owned(), LastWrite::Confirmed("2026-01-01T00:00:00Z".to_owned()))].into(),
         }),
         asked: [].into(),
+        etcd: vec![],
         cloud: Some(CloudFacts {
             source: "env",
             skew: Some(0),

@@ -1,11 +1,15 @@
 //! Asks everybody: the file, the host, the cloud, the running daemon. All of it reads.
 
-use super::facts::{CertificateFact, CloudFacts, DaemonFacts, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place};
+use super::facts::{
+    CertificateFact, CloudFacts, DaemonFacts, EtcdFact, Facts, FileFacts, HookFact, HostFacts, LastWrite, Place,
+};
 use super::{Finding, Level, ask, examine};
 use crate::clock;
 use crate::cloud::client::Client;
 use crate::config::{self, LoadError, secret_file};
+use crate::etcd::client::Client as EtcdClient;
 use crate::net::interface::{Mac, Snapshot};
+use crate::plain;
 use crate::runtime::reload::{Known, load};
 use crate::status::Status;
 use crate::{certificates, journal, state};
@@ -14,7 +18,7 @@ use havipd_core::model::ids::{HavipId, Target};
 use havipd_core::model::role::Cause;
 use havipd_core::model::settings::{Config, CredentialSource, Group, Hooks, Interface};
 use havipd_core::model::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -79,7 +83,8 @@ pub async fn of_file(places: &Places, node: Option<String>) -> Result<Vec<Findin
     let mut host = host(&config, places, cloud.as_ref()).await;
     let asked = ask::peers(&config).await;
     host.sockets = asked.sockets;
-    Ok(examine(&Facts { config, file, daemon: None, asked: asked.peers, cloud, host }))
+    let etcd = etcd(&config).await;
+    Ok(examine(&Facts { config, file, daemon: None, asked: asked.peers, cloud, etcd, host }))
 }
 
 fn unusable(error: &LoadError) -> Vec<Finding> {
@@ -131,7 +136,8 @@ where
     host.state_error = after.effects.state.error.clone().or(host.state_error);
     host.longest_pause = Some(Duration::from_millis(after.core.election.longest_pause_ms));
     let daemon = Some(DaemonFacts { before, after, writes: writes(places.state).await });
-    Some(examine(&Facts { config, file, daemon, asked: BTreeMap::new(), cloud, host }))
+    let etcd = etcd(&config).await;
+    Some(examine(&Facts { config, file, daemon, asked: BTreeMap::new(), cloud, etcd, host }))
 }
 
 /// The file on the disk against what runs.
@@ -161,16 +167,52 @@ async fn file_of(config: &Arc<Config>, places: &Places, status: &Status) -> File
 
 /// Secrets that are read again while the daemon runs; keys are read with the file.
 fn secrets(config: &Config) -> Vec<(PathBuf, Option<String>)> {
-    let path = match &config.cloud.credentials {
-        CredentialSource::File(path) | CredentialSource::Auto { file: Some(path) } => path.clone(),
-        CredentialSource::Auto { file: None } | CredentialSource::Env | CredentialSource::InstanceRole => return vec![],
-    };
-    let unread = config.local_node().witness;
-    if unread {
+    if config.local_node().witness {
         return Vec::new();
     }
-    let error = secret_file::read(&path).err().map(|e| e.to_string());
-    vec![(path, error)]
+    let credentials = match &config.cloud.credentials {
+        CredentialSource::File(path) | CredentialSource::Auto { file: Some(path) } => Some(path.clone()),
+        CredentialSource::Auto { file: None } | CredentialSource::Env | CredentialSource::InstanceRole => None,
+    };
+    let etcd = config.etcd.iter().flat_map(|etcd| {
+        let (key, password) =
+            (etcd.client.as_ref().map(|client| &client.key_file), etcd.user.as_ref().map(|(_, file)| file));
+        key.into_iter().chain(password).cloned()
+    });
+    let looked = |path: PathBuf| {
+        let error = secret_file::read(&path).err().map(|e| e.to_string());
+        (path, error)
+    };
+    credentials.into_iter().chain(etcd).map(looked).collect()
+}
+
+/// Asks each endpoint of etcd for each leader key that is followed here; all endpoints at once.
+async fn etcd(config: &Config) -> Vec<EtcdFact> {
+    let Some(etcd) = &config.etcd else { return Vec::new() };
+    let here = config.groups.iter().filter(|g| g.member(config.local).is_some_and(|m| !m.witness));
+    let keys: BTreeSet<String> = here.filter_map(|g| Some(g.followed_key()?.key.clone())).collect();
+    let ask = |endpoint: String| {
+        let (client, keys) = (EtcdClient::new(etcd.clone()), keys.clone());
+        tokio::spawn(async move {
+            let mut facts = Vec::new();
+            for key in keys {
+                let began = clock::now();
+                let answer = client.read_from(&endpoint, &key).await.map(|reading| {
+                    let value = reading.range.found.map(|found| plain::line(&String::from_utf8_lossy(&found.value)));
+                    (reading.range.cluster, value)
+                });
+                let endpoint = endpoint.clone();
+                facts.push(EtcdFact { endpoint, key: plain::line(&key), took: clock::now().since(began), answer });
+            }
+            facts
+        })
+    };
+    let asked: Vec<_> = etcd.endpoints.iter().cloned().map(ask).collect();
+    let mut facts = Vec::new();
+    for endpoint in asked {
+        facts.extend(endpoint.await.unwrap_or_default());
+    }
+    facts
 }
 
 /// Files of certificates, as they are now.

@@ -9,6 +9,7 @@
 pub mod ask;
 pub mod cloud;
 pub mod cluster;
+pub mod etcd;
 pub mod facts;
 pub mod file;
 pub mod gather;
@@ -82,6 +83,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     let mut findings = file::judge(facts);
     findings.extend(cluster::judge(facts));
     findings.extend(cloud::judge(facts));
+    findings.extend(etcd::judge(facts));
     findings.extend(havips::judge(facts));
     findings.extend(host::judge(facts));
     findings.sort_by_key(|f| f.level);

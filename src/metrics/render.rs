@@ -128,8 +128,9 @@ fn daemon(page: &mut Page, snapshot: &Snapshot, facts: &Facts) {
 fn successors(group: &GroupSnapshot) -> Option<f64> {
     let active = group.active.as_ref()?;
     let could = group.members.iter().filter(|m| m.unfit.is_none() && m.node != *active).count();
+    let external = group.arbiter == Arbiter::Keepalived || group.arbiter == Arbiter::Etcd;
     let several = group.members.iter().filter(|m| !m.witness).count() > 1;
-    let asked = group.member && several && group.arbiter != Arbiter::Keepalived;
+    let asked = group.member && several && !external;
     // A majority may be missing although somebody is fit.
     let count = if group.no_failover.is_some() { 0 } else { u32::try_from(could).unwrap_or(u32::MAX) };
     asked.then(|| f64::from(count))

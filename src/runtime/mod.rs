@@ -17,6 +17,7 @@ mod commands;
 pub mod driver;
 mod executor;
 pub(crate) mod identity;
+mod leader_keys;
 mod measure;
 mod place;
 mod record;

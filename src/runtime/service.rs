@@ -13,6 +13,7 @@ mod tell;
 use super::driver::{CoreHandle, DriverError, start};
 use super::executor::{Executor, keep_warm};
 use super::identity::{self, IdentityError};
+use super::leader_keys::LeaderKeys;
 use super::measure::Measure;
 use super::reload::{Known, ReloadError, Reloaded};
 use super::signals::Signals;
@@ -141,6 +142,7 @@ struct Service {
     /// Tasks that depend on the configuration.
     learning: Option<JoinHandle<()>>,
     vrrp: Option<Vrrp>,
+    leader_keys: Option<LeaderKeys>,
     warming: Option<JoinHandle<()>>,
     /// A peer misses heartbeats.
     suspected: bool,
@@ -232,6 +234,7 @@ pub async fn run(
         measure: Measure::new(),
         learning: None,
         vrrp: None,
+        leader_keys: None,
         warming: None,
         suspected: false,
         probed: None,
@@ -371,6 +374,7 @@ impl Service {
         self.measure.configure(config, self.executor.client.as_ref());
         self.checkup_at = self.first_checkup();
         self.vrrp = Vrrp::follow(self.vrrp.take(), config, &self.state_directory, &self.to_core);
+        self.leader_keys = LeaderKeys::follow(self.leader_keys.take(), config, &self.to_core);
         for task in [self.learning.take(), self.warming.take()].into_iter().flatten() {
             task.abort();
         }

@@ -5,7 +5,9 @@ mod change;
 use crate::checks::status::CheckStatus;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{Arbiter, CheckState, Config};
-use havipd_core::status::{GroupSnapshot, HavipSnapshot, MemberSnapshot, PeerSnapshot, Reported, Snapshot, Unfit};
+use havipd_core::status::{
+    GroupSnapshot, HavipSnapshot, LeaderKeySnapshot, MemberSnapshot, PeerSnapshot, Reported, Snapshot, Unfit,
+};
 use havipd_core::wire::session::SessionState;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -244,6 +246,31 @@ impl View<'_> {
     }
 }
 
+/// What is known of a leader key, and how old it is.
+fn leader_key(key: &LeaderKeySnapshot) -> Vec<String> {
+    let mut lines = vec![key.text.clone()];
+    if let (Some(created), Some(revision), Some(read), Some(endpoint)) =
+        (key.created, key.revision, key.read_ms, &key.endpoint)
+    {
+        let created = if created > 0 { format!("created at revision {created}, ") } else { String::new() };
+        let left = match key.left_ms {
+            Some(0) | None => "which does not count any more".to_owned(),
+            Some(left) => format!("which counts for another {}", age(left)),
+        };
+        lines.push(format!(
+            "{}: {created}read at revision {revision} from {endpoint} {} ago, {left}; this node is {} in it",
+            key.key,
+            age(read),
+            key.own_value
+        ));
+    }
+    // What ran out names its trouble already.
+    lines.extend(
+        key.trouble.iter().filter(|t| !key.text.contains(t.as_str())).map(|t| format!("etcd cannot be read now: {t}")),
+    );
+    lines
+}
+
 /// Facts that are neither a peer's nor the cloud's word on who has the address.
 fn of_the_election(g: &GroupSnapshot) -> Vec<String> {
     let mut lines = Vec::new();
@@ -263,6 +290,9 @@ fn of_the_election(g: &GroupSnapshot) -> Vec<String> {
             }
             _ => format!("keepalived has not told its state of {} yet", vrrp.name),
         });
+    }
+    if let Some(key) = &g.leader_key {
+        lines.extend(leader_key(key));
     }
     match g.right_ms {
         Some(ms) if g.arbiter == Arbiter::Majority && g.role.has_leadership() => {

@@ -101,13 +101,13 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    let text = with("group", "\non-arbiter-loss = \"release\"\narbiter = \"etcd\"") + "[etcd]\nendpoints = []\n";
+    let text = with("group", "\non-arbiter-loss = \"release\"") + "[etcd]\nprefix = \"/havipd\"\n";
     says(
         &text,
         &[
             r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
-            r#"havipd.toml:19:11: error: "arbiter" = "etcd" is not available in this version (use "auto", "cloud", "majority" or "keepalived")"#,
-            r#"havipd.toml:24:2: error: "etcd" is not available in this version"#,
+            r#"havipd.toml:23:2: warning: [etcd] says nothing here: no group has "arbiter" = "etcd""#,
+            r#"havipd.toml:24:1: error: "prefix" in [etcd] is not available in this version"#,
         ],
     );
     says(&format!("{BASE}[daemon]\n"), &[]);
@@ -171,6 +171,50 @@ fn metrics_are_served_where_an_address_says_so() {
            (let only your Prometheus reach it)",
         ],
     );
+}
+
+#[test]
+fn a_leader_key_its_arbiter_and_the_table_of_etcd_go_together() {
+    let follows = |more: &str, table: &str| {
+        with("group", &format!("arbiter = \"etcd\"\nleader-key = \"/service/pg/leader\"\n{more}")) + "[etcd]\n" + table
+    };
+    let endpoints = "endpoints = [\"http://10.0.0.21:2379\", \"http://10.0.0.22:2379/\"]\n";
+    let config = crate::good(&follows("leader-value = { b = \"pg-2\" }", endpoints));
+    let leader = config.groups[0].leader.clone().expect("it follows one");
+    assert_eq!((leader.key.as_str(), leader.value.as_str()), ("/service/pg/leader", "a"), "by its own name");
+    let etcd = config.etcd.expect("there");
+    assert_eq!(etcd.endpoints, ["http://10.0.0.21:2379", "http://10.0.0.22:2379"]);
+    assert_eq!((etcd.lease.as_secs(), etcd.request_timeout.as_secs()), (10, 1));
+    let has = |text: &str, part: &str| {
+        let said = crate::said(text);
+        assert!(said.contains(part), "{part}: {said}");
+    };
+    let no_key = with("group", "arbiter = \"etcd\"") + "[etcd]\n" + endpoints;
+    has(
+        &no_key,
+        "error: \"arbiter\" = \"etcd\" needs \"leader-key\": it follows a leader that somebody else elects there",
+    );
+    has(&follows("", ""), "error: \"arbiter\" = \"etcd\" needs \"endpoints\" in [etcd]");
+    has(&with("group", "leader-key = \"/k\""), "warning: \"leader-key\" says nothing here");
+    has(&follows("leader-value = \"pg\"", endpoints), "one value would name every node at once");
+    has(&follows("leader-value = { x = \"pg\" }", endpoints), "no [[node]] is named \"x\"");
+    has(
+        &follows("leader-value = { a = \"b\" }", endpoints),
+        "the value \"b\" of \"leader-key\" would name both a and b",
+    );
+    has(&follows("before-active = [\"/x\"]", endpoints), "whoever writes the leader key has decided by then");
+    has(&follows("", &format!("{endpoints}user = \"h\"\n")), "error: \"user\" in [etcd] needs \"password-file\"");
+    has(&follows("", &format!("{endpoints}cert-file = \"c\"\n")), "error: \"cert-file\" in [etcd] needs \"key-file\"");
+    has(
+        &follows("", &format!("{endpoints}lease = \"2s\"\n")),
+        "\"request-timeout\" is 1s, more than a third of \"lease\", 2s",
+    );
+    has(
+        &follows("", &format!("{endpoints}ca-file = \"c\"\n")),
+        "warning: \"ca-file\" says nothing here: no endpoint is https",
+    );
+    has(&follows("", "endpoints = [\"http://u:p@10.0.0.1\"]\n"), "it names a user");
+    has(&follows("", "endpoints = [\"http://8.8.8.8:2379\"]\n"), "warning: plain http to a public address");
 }
 
 #[test]

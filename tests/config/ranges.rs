@@ -31,6 +31,8 @@ const ROWS: &[Row] = &[
     ("[local-address]", "announce-count", "1", "0", "100", "101", "1 to 100"),
     ("[local-address]", "announce-interval", "\"1ms\"", "\"0s\"", "\"10s\"", "\"11s\"", "1ms to 10s"),
     ("[local-address]", "announce-refresh", "\"0s\"", "\"-1s\"", "\"1h\"", "\"61m\"", "0s to 1h"),
+    ("[etcd]", "lease", "\"2s\"", "\"1s\"", "\"5m\"", "\"301s\"", "2s to 5m"),
+    ("[etcd]", "request-timeout", "\"50ms\"", "\"49ms\"", "\"100s\"", "\"101s\"", "50ms to 100s"),
     ("[daemon]", "history-size", "\"1MiB\"", "\"1023KiB\"", "\"1GiB\"", "\"1025MiB\"", "1MiB to 1GiB"),
     ("[daemon]", "realtime-priority", "0", "-1", "50", "51", "0 to 50"),
     ("[[check]]", "interval", "\"100ms\"", "\"99ms\"", "\"1h\"", "\"61m\"", "100ms to 1h"),

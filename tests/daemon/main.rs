@@ -11,6 +11,7 @@ mod cli;
 mod completions;
 mod doctor;
 mod drill;
+mod etcd;
 mod failover;
 mod flood;
 mod gates;

@@ -21,6 +21,13 @@ impl View<'_> {
             lines.push(format!("keepalived elects: what moves {} there moves {name}", vrrp.name));
             return lines;
         }
+        if let Some(key) = &g.leader_key {
+            lines.push(format!(
+                "whoever writes etcd's {} elects: where the leader is moved there, {name} follows",
+                key.key
+            ));
+            return lines;
+        }
         match &g.active {
             Some(active) if *active == self.snapshot.node => lines.extend(self.while_active()),
             Some(active) => {
@@ -193,6 +200,9 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
             "this machine is a copy of the node's, or the file is wrong: stop havipd here, or correct it"
         }
         Cause::Cloned => "stop the other machine that runs as this node",
+        Cause::VrrpFault if g.leader_key.is_some() => {
+            "etcd has to answer within etcd.lease; havipctl doctor asks each endpoint, and says what is wrong with it"
+        }
         Cause::VrrpFault => "keepalived has to run, without a fault; keepalived.pid-file says which process counts",
         Cause::ConfigMismatch => "install the same configuration on every node and reload",
         Cause::Away => "this host was paused; it claims again after one dead time",

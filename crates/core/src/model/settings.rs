@@ -224,8 +224,8 @@ pub struct Etcd {
     pub request_timeout: Duration,
     /// Certificates (PEM) that replace the system's.
     pub ca_file: Option<PathBuf>,
-    /// The certificate that this node shows etcd, and its key.
-    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// What this node shows etcd.
+    pub client: Option<ClientCertificate>,
     /// `user`, and where its password is.
     pub user: Option<(String, PathBuf)>,
 }

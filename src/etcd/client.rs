@@ -1,0 +1,413 @@
+//! Asks etcd: one question at a time to one member, and to the next one where that does not answer.
+//!
+//! No proxy, no redirect, no retry below us. A request has `request-timeout` to its last byte, so a question has that for
+//! each endpoint. The password and the certificate's key are read again after each failure, so that they can be renewed
+//! without a reload; neither they nor a token are ever part of an error.
+
+use super::message::{
+    LONGEST, Range, RangeRequest, Refusal, Stream, UNAUTHENTICATED, WatchRequest, Watched, range, refusal, shown, token,
+};
+use crate::certificates::identity;
+use crate::clock;
+use crate::config::schema::show;
+use crate::config::secret_file;
+use crate::errors::chain;
+use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::Etcd;
+use havipd_core::model::time::Instant;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Certificate, Response, redirect, retry};
+use serde::Serialize;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Idle time after which the kernel probes the connection of a watch.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(5);
+
+/// Why one endpoint gave no answer that counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EtcdError {
+    /// A file of `[etcd]`.
+    #[error("{0}")]
+    File(String),
+    /// No connection, or it broke.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// It took too long.
+    #[error("no whole answer within {}", show(*.0))]
+    Slow(Duration),
+    /// Something else answers there.
+    #[error("{0}")]
+    NotEtcd(String),
+    /// Its members have no leader.
+    #[error("etcd has no leader, so nobody can confirm a read: is a majority of its members running? ({0})")]
+    NoLeader(String),
+    /// Auth is on, and no user was given.
+    #[error("etcd wants to know who asks: set user and password-file in [etcd]")]
+    NoUser,
+    /// The password is wrong, or there is no such user.
+    #[error("etcd knows no user {0:?} with that password: see user and password-file in [etcd]")]
+    WrongPassword(String),
+    /// The user may not read the key.
+    #[error("etcd does not permit {who} to read {key}: etcdctl role grant-permission ROLE read {key} permits it")]
+    Denied {
+        /// Who asks.
+        who: String,
+        /// For what.
+        key: String,
+    },
+    /// The cluster is not the one that was read before.
+    #[error("another etcd cluster than before answers, {is:x} and not {was:x}: see endpoints in [etcd]")]
+    OtherCluster {
+        /// The id before.
+        was: u64,
+        /// The id now.
+        is: u64,
+    },
+    /// The revision was higher before.
+    #[error("etcd's revision was {was} and is {is}: it was restored from a backup, or another one answers")]
+    WentBack {
+        /// Before.
+        was: u64,
+        /// Now.
+        is: u64,
+    },
+    /// Anything else that etcd says.
+    #[error("etcd refuses: {0}")]
+    Refused(String),
+}
+
+/// No endpoint gave an answer that counts: what each said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", words(.0))]
+pub struct NoAnswer(pub Vec<(String, EtcdError)>);
+
+fn words(all: &[(String, EtcdError)]) -> String {
+    all.iter().map(|(endpoint, error)| format!("{endpoint}: {error}")).collect::<Vec<_>>().join("; ")
+}
+
+/// An answer that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What was said.
+    pub range: Range,
+    /// When the question was sent.
+    pub sent: Instant,
+    /// Who answered.
+    pub endpoint: String,
+}
+
+impl Reading {
+    /// Whether both show the same decision of who leads.
+    #[must_use]
+    pub fn is_same_decision(&self, other: &Self) -> bool {
+        self.range.found == other.range.found
+    }
+}
+
+/// Asks the members of one etcd cluster.
+#[derive(Debug)]
+pub struct Client {
+    etcd: Etcd,
+    /// The endpoint that answered last.
+    current: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    http: Option<reqwest::Client>,
+    token: Option<HeaderValue>,
+    /// etcd said that nobody needs to authenticate.
+    open: bool,
+}
+
+impl Client {
+    /// For the members that the configuration names. Nothing is opened or read yet.
+    #[must_use]
+    pub fn new(etcd: Etcd) -> Self {
+        Self { etcd, current: AtomicUsize::new(0), state: Mutex::default() }
+    }
+
+    /// What it asks.
+    #[must_use]
+    pub fn settings(&self) -> &Etcd {
+        &self.etcd
+    }
+
+    /// Reads `key` linearizably, from the endpoint that answered last or the next that does.
+    ///
+    /// # Errors
+    /// None did.
+    pub async fn read(&self, key: &str) -> Result<Reading, NoAnswer> {
+        let (first, count) = (self.current.load(Ordering::Relaxed), self.etcd.endpoints.len());
+        let mut failures = Vec::new();
+        for place in (0..count).map(|i| (first + i) % count) {
+            let endpoint = &self.etcd.endpoints[place];
+            match self.read_from(endpoint, key).await {
+                Ok(reading) => {
+                    self.current.store(place, Ordering::Relaxed);
+                    return Ok(reading);
+                }
+                Err(error) => failures.push((endpoint.clone(), error)),
+            }
+        }
+        // Whatever it was, files may have been renewed, and connections are made anew.
+        *self.state() = State::default();
+        Err(NoAnswer(failures))
+    }
+
+    /// The next question goes to another endpoint first.
+    pub fn turn_away(&self) {
+        self.current
+            .store((self.current.load(Ordering::Relaxed) + 1) % self.etcd.endpoints.len().max(1), Ordering::Relaxed);
+    }
+
+    /// Reads `key` from one endpoint.
+    ///
+    /// # Errors
+    /// Why it gave no answer that counts.
+    pub async fn read_from(&self, endpoint: &str, key: &str) -> Result<Reading, EtcdError> {
+        let limit = self.etcd.request_timeout;
+        // Once more with a new token where the first is not taken.
+        for again in [true, false] {
+            let token = self.token(endpoint).await?;
+            // ⚠ Before the question leaves: whatever changes from here on, the answer may not have.
+            let sent = clock::now();
+            let question = RangeRequest::new(key);
+            let asked = self.post(endpoint, "/v3/kv/range", &question, token);
+            let answer = timed(limit, async { read_body(asked.await?).await }).await?;
+            match answer {
+                Ok(body) => {
+                    let range = range(&body, key).map_err(EtcdError::NotEtcd)?;
+                    return Ok(Reading { range, sent, endpoint: endpoint.to_owned() });
+                }
+                Err(refusal) if again && wants_new_token(&refusal) => {
+                    let mut state = self.state();
+                    (state.token, state.open) = (None, false);
+                }
+                Err(refusal) => return Err(self.refused(refusal, key)),
+            }
+        }
+        Err(EtcdError::Refused("it takes no token of ours".to_owned()))
+    }
+
+    /// Opens a watch of `key` at the endpoint of `reading`, for what came after it.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub async fn watch(&self, reading: &Reading, key: &str) -> Result<Watch, EtcdError> {
+        let token = self.token(&reading.endpoint).await?;
+        let question = WatchRequest::new(key, reading.range.revision + 1);
+        let asked = self.post(&reading.endpoint, "/v3/watch", &question, token);
+        let response = timed(self.etcd.request_timeout, asked).await?;
+        if response.status().is_success() {
+            return Ok(Watch { response, stream: Stream::default() });
+        }
+        match timed(self.etcd.request_timeout, read_body(response)).await? {
+            Ok(_) => Err(EtcdError::NotEtcd("an answer that is no watch".to_owned())),
+            Err(refusal) => Err(self.refused(refusal, key)),
+        }
+    }
+
+    /// A token, if one is needed; asks for it if there is none.
+    async fn token(&self, endpoint: &str) -> Result<Option<HeaderValue>, EtcdError> {
+        let Some((user, file)) = &self.etcd.user else { return Ok(None) };
+        {
+            let state = self.state();
+            if state.open || state.token.is_some() {
+                return Ok(state.token.clone());
+            }
+        }
+        let secret = read_secret(file).await?;
+        let password = secret.expose_str().ok_or_else(|| EtcdError::File(format!("{} is no text", file.display())))?;
+        let password = password.trim_end_matches(['\n', '\r']);
+        let login = Login { name: user, password };
+        let asked = self.post(endpoint, "/v3/auth/authenticate", &login, None);
+        let answer = timed(self.etcd.request_timeout, async { read_body(asked.await?).await }).await?;
+        match answer {
+            Ok(body) => {
+                let word = token(&body).and_then(|token| HeaderValue::try_from(token).ok());
+                let Some(mut word) = word else {
+                    return Err(EtcdError::NotEtcd("an answer without a token".to_owned()));
+                };
+                word.set_sensitive(true);
+                self.state().token = Some(word.clone());
+                Ok(Some(word))
+            }
+            Err(refusal) if refusal.text.contains("authentication is not enabled") => {
+                self.state().open = true;
+                Ok(None)
+            }
+            Err(refusal) if refusal.text.contains("authentication failed") => {
+                Err(EtcdError::WrongPassword(user.clone()))
+            }
+            Err(refusal) => Err(self.refused(refusal, "")),
+        }
+    }
+
+    async fn post(
+        &self,
+        endpoint: &str,
+        path: &str,
+        question: &impl Serialize,
+        token: Option<HeaderValue>,
+    ) -> Result<Response, EtcdError> {
+        let http = self.http().await?;
+        let mut request = http.post(format!("{endpoint}{path}")).json(question);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        request.send().await.map_err(unreachable)
+    }
+
+    /// The HTTP client, made of the files as they are when there is none.
+    async fn http(&self) -> Result<reqwest::Client, EtcdError> {
+        if let Some(http) = self.state().http.clone() {
+            return Ok(http);
+        }
+        let etcd = self.etcd.clone();
+        let built = tokio::task::spawn_blocking(move || build(&etcd)).await;
+        let http = built.unwrap_or_else(|error| Err(EtcdError::File(error.to_string())))?;
+        self.state().http = Some(http.clone());
+        Ok(http)
+    }
+
+    /// What a refusal means, for whoever has to do something about it.
+    fn refused(&self, refusal: Refusal, key: &str) -> EtcdError {
+        let says = |text: &str| refusal.text.contains(text);
+        if says("permission denied") {
+            let who = self.etcd.user.as_ref().map_or_else(|| "this node".to_owned(), |(user, _)| format!("{user:?}"));
+            return EtcdError::Denied { who, key: key.to_owned() };
+        }
+        if says("user name is empty") {
+            return EtcdError::NoUser;
+        }
+        if says("no leader") || says("leader changed") || says("request timed out") {
+            return EtcdError::NoLeader(refusal.text);
+        }
+        EtcdError::Refused(refusal.text)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // It is whole at any time.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Serialize)]
+struct Login<'a> {
+    name: &'a str,
+    password: &'a str,
+}
+
+/// An open watch.
+#[derive(Debug)]
+pub struct Watch {
+    response: Response,
+    stream: Stream,
+}
+
+impl Watch {
+    /// Waits for the bell: something has changed. May be dropped while it waits, and called again.
+    ///
+    /// # Errors
+    /// The watch has ended; why, in words.
+    pub async fn rings(&mut self) -> Result<(), String> {
+        loop {
+            let chunk = self.response.chunk().await.map_err(|error| chain(&error.without_url()))?;
+            let Some(chunk) = chunk else { return Err("etcd closed it".to_owned()) };
+            let mut changed = false;
+            for message in self.stream.push(&chunk) {
+                match message {
+                    Watched::Nothing => {}
+                    Watched::Changed => changed = true,
+                    Watched::Ended(why) => return Err(why),
+                }
+            }
+            if changed {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn timed<T>(limit: Duration, what: impl Future<Output = Result<T, EtcdError>>) -> Result<T, EtcdError> {
+    match tokio::time::timeout(limit, what).await {
+        Ok(result) => result,
+        Err(_) => Err(EtcdError::Slow(limit)),
+    }
+}
+
+/// The body of a success, or what came instead.
+async fn read_body(mut response: Response) -> Result<Result<Vec<u8>, Refusal>, EtcdError> {
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > LONGEST {
+            let text = format!("an answer of more than {} KiB, which no name of a leader is", LONGEST >> 10);
+            return Err(EtcdError::NotEtcd(text));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    if status.is_success() {
+        return Ok(Ok(body));
+    }
+    refusal(&body).map(Err).ok_or_else(|| {
+        let text = format!("status {} and nothing that etcd would say: is this etcd 3.4 or newer?", status.as_u16());
+        EtcdError::NotEtcd(text)
+    })
+}
+
+fn unreachable(error: reqwest::Error) -> EtcdError {
+    EtcdError::Unreachable(shown(&chain(&error.without_url())))
+}
+
+/// A token that is too old, or of a member's last run; or auth was enabled meanwhile.
+fn wants_new_token(refusal: &Refusal) -> bool {
+    refusal.code == UNAUTHENTICATED
+        || refusal.text.contains("invalid auth token")
+        || refusal.text.contains("user name is empty")
+        || refusal.text.contains("revision of auth store is old")
+}
+
+async fn read_secret(file: &Path) -> Result<Secret, EtcdError> {
+    let path = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || of_file(&path, secret_file::read(&path))).await;
+    read.unwrap_or_else(|error| Err(EtcdError::File(error.to_string())))
+}
+
+fn of_file<T>(path: &Path, result: Result<T, impl std::fmt::Display>) -> Result<T, EtcdError> {
+    result.map_err(|why| EtcdError::File(format!("{}: {why}", path.display())))
+}
+
+/// Reads the files. Blocks as long as the disk does.
+fn build(etcd: &Etcd) -> Result<reqwest::Client, EtcdError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("havipd/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .retry(retry::never())
+        .connect_timeout(etcd.request_timeout)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .tcp_keepalive_interval(TCP_KEEPALIVE)
+        .tcp_keepalive_retries(2);
+    if let Some(path) = &etcd.ca_file {
+        let pem = of_file(path, std::fs::read(path))?;
+        let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+        if roots.is_empty() {
+            return Err(EtcdError::File(format!("{} holds no certificate in PEM form", path.display())));
+        }
+        builder = builder.tls_certs_only(roots);
+    } else if etcd.endpoints.iter().all(|endpoint| endpoint.starts_with("http://")) {
+        // Without roots there is nothing to load.
+        builder = builder.tls_certs_only([]);
+    }
+    if let Some(client) = &etcd.client {
+        builder = builder.identity(identity(client).map_err(EtcdError::File)?);
+    }
+    builder.build().map_err(|error| EtcdError::File(format!("cannot set up TLS: {}", chain(&error))))
+}

@@ -1,0 +1,376 @@
+//! What etcd's JSON gateway says: keys and values are in base64, numbers of 64 bits are strings, and what is zero is left
+//! out.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use havipd_core::model::plain;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// No answer, and no message of a watch, is longer than this, in bytes; a name of a node in a leader key is far shorter.
+pub const LONGEST: usize = 64 * 1024;
+
+/// gRPC's number for "unauthenticated".
+pub const UNAUTHENTICATED: i64 = 16;
+
+/// A question for one key, to be answered linearizably.
+#[derive(Debug, Serialize)]
+pub struct RangeRequest {
+    key: String,
+    /// Which etcd takes for false in any case; it is what everything here relies on.
+    serializable: bool,
+}
+
+impl RangeRequest {
+    /// Asks for `key`.
+    #[must_use]
+    pub fn new(key: &str) -> Self {
+        Self { key: encode(key), serializable: false }
+    }
+}
+
+/// Opens a watch.
+#[derive(Debug, Serialize)]
+pub struct WatchRequest {
+    create_request: WatchCreate,
+}
+
+#[derive(Debug, Serialize)]
+struct WatchCreate {
+    key: String,
+    start_revision: String,
+}
+
+impl WatchRequest {
+    /// Of `key`, for everything from `revision` on.
+    #[must_use]
+    pub fn new(key: &str, revision: u64) -> Self {
+        Self { create_request: WatchCreate { key: encode(key), start_revision: revision.to_string() } }
+    }
+}
+
+fn encode(key: &str) -> String {
+    BASE64_STANDARD.encode(key)
+}
+
+/// The answer to a question for one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// Which etcd cluster answered.
+    pub cluster: u64,
+    /// Its revision then.
+    pub revision: u64,
+    /// The key, if there is one.
+    pub found: Option<Found>,
+}
+
+/// A key that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its value, as bytes.
+    pub value: Vec<u8>,
+    /// The revision at which it was created.
+    pub created: u64,
+}
+
+#[derive(Deserialize)]
+struct RangeBody {
+    header: Header,
+    #[serde(default)]
+    kvs: Vec<KeyValue>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default, deserialize_with = "number")]
+    cluster_id: u64,
+    #[serde(default, deserialize_with = "number")]
+    revision: u64,
+}
+
+#[derive(Deserialize)]
+struct KeyValue {
+    key: String,
+    #[serde(default)]
+    value: String,
+    #[serde(default, deserialize_with = "number")]
+    create_revision: u64,
+}
+
+/// As a string, which is what JSON's numbers are too short for, or as a number.
+fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Text(String),
+        Plain(u64),
+    }
+    match Number::deserialize(d)? {
+        Number::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        Number::Plain(number) => Ok(number),
+    }
+}
+
+/// Reads the answer to a question for `key`.
+///
+/// # Errors
+/// Why it is none, in words.
+pub fn range(body: &[u8], key: &str) -> Result<Range, String> {
+    let body: RangeBody = serde_json::from_slice(body).map_err(|e| format!("an answer that is not etcd's: {e}"))?;
+    if body.header.revision == 0 || body.header.cluster_id == 0 {
+        return Err("an answer without the cluster's id and revision".to_owned());
+    }
+    let found = match body.kvs.as_slice() {
+        [] => None,
+        [one] => {
+            let bytes =
+                |text: &str| BASE64_STANDARD.decode(text).map_err(|_| "an answer that is not in base64".to_owned());
+            if bytes(&one.key)? != key.as_bytes() {
+                return Err("an answer about another key".to_owned());
+            }
+            Some(Found { value: bytes(&one.value)?, created: one.create_revision })
+        }
+        more => return Err(format!("an answer with {} keys, and one was asked for", more.len())),
+    };
+    Ok(Range { cluster: body.header.cluster_id, revision: body.header.revision, found })
+}
+
+/// Reads the answer to a name and a password: the token.
+#[must_use]
+pub fn token(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        token: String,
+    }
+    serde_json::from_slice::<Body>(body).ok().map(|body| body.token).filter(|token| !token.is_empty())
+}
+
+/// What etcd says instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// gRPC's number.
+    pub code: i64,
+    /// Its words, fit to be shown.
+    pub text: String,
+}
+
+/// Reads what came with a status that is no success; `None` if it is not etcd's.
+#[must_use]
+pub fn refusal(body: &[u8]) -> Option<Refusal> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        code: i64,
+        #[serde(default)]
+        message: String,
+        #[serde(default)]
+        error: String,
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    let text = if body.message.is_empty() { body.error } else { body.message };
+    (!text.is_empty()).then(|| Refusal { code: body.code, text: shown(&text) })
+}
+
+/// A text from outside, as long as it is worth reading.
+pub(super) fn shown(text: &str) -> String {
+    plain::line(&text.chars().take(200).collect::<String>())
+}
+
+/// What a watch says in one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Watched {
+    /// It is open, or nothing has changed.
+    Nothing,
+    /// Something has changed: the key is to be read.
+    Changed,
+    /// The watch has ended, why in words; the revision to begin from may be compacted away.
+    Ended(String),
+}
+
+/// Reads one message of a watch. What cannot be read ends it: the key is read again then in any case.
+#[must_use]
+pub fn watched(line: &[u8]) -> Watched {
+    #[derive(Deserialize)]
+    struct Line {
+        result: Option<Body>,
+        error: Option<Failure>,
+    }
+    #[derive(Deserialize)]
+    struct Failure {
+        #[serde(default)]
+        message: String,
+    }
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(default)]
+        canceled: bool,
+        #[serde(default)]
+        cancel_reason: String,
+        #[serde(default, deserialize_with = "number")]
+        compact_revision: u64,
+        #[serde(default)]
+        events: Vec<serde::de::IgnoredAny>,
+    }
+    match serde_json::from_slice(line) {
+        Ok(Line { result: Some(body), error: None }) if body.compact_revision > 0 => {
+            Watched::Ended(format!("what came before revision {} is compacted away", body.compact_revision))
+        }
+        Ok(Line { result: Some(body), error: None }) if body.canceled => Watched::Ended(shown(&body.cancel_reason)),
+        Ok(Line { result: Some(body), error: None }) if body.events.is_empty() => Watched::Nothing,
+        Ok(Line { result: Some(_), error: None }) => Watched::Changed,
+        Ok(Line { error: Some(failure), .. }) => Watched::Ended(shown(&failure.message)),
+        Ok(Line { result: None, error: None }) | Err(_) => Watched::Ended("a message that is not etcd's".to_owned()),
+    }
+}
+
+/// Cuts what a watch sends into messages, a line each; reads end anywhere.
+#[derive(Debug, Default)]
+pub struct Stream {
+    begun: Vec<u8>,
+    /// The line that is being read is longer than any that is looked at.
+    skipping: bool,
+}
+
+impl Stream {
+    /// Takes what was read, and gives what it completes, in order. A message that is too long to be looked at is a change.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Watched> {
+        let mut messages = Vec::new();
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            let (content, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |content| (content, true));
+            if self.skipping || self.begun.len() + content.len() > LONGEST {
+                self.skipping = true;
+                self.begun.clear();
+            } else {
+                self.begun.extend_from_slice(content);
+            }
+            if ends {
+                let line = std::mem::take(&mut self.begun);
+                if std::mem::take(&mut self.skipping) {
+                    messages.push(Watched::Changed);
+                } else if !line.trim_ascii().is_empty() {
+                    messages.push(watched(&line));
+                }
+            }
+        }
+        messages
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const KEY: &str = "/service/pg/leader";
+
+    fn body(kvs: &str) -> String {
+        format!(
+            r#"{{"header":{{"cluster_id":"14841639068965178418","member_id":"1","revision":"7","raft_term":"2"}}{kvs}}}"#
+        )
+    }
+
+    #[test]
+    fn a_key_that_is_there_and_one_that_is_not() {
+        let there = body(
+            r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","create_revision":"4","mod_revision":"6","version":"3","value":"YQ=="}],"count":"1""#,
+        );
+        let found = Some(Found { value: b"a".to_vec(), created: 4 });
+        assert_eq!(range(there.as_bytes(), KEY), Ok(Range { cluster: 14841639068965178418, revision: 7, found }));
+        let none = Range { cluster: 14841639068965178418, revision: 7, found: None };
+        assert_eq!(range(body("").as_bytes(), KEY), Ok(none));
+        // An empty value is left out, as everything that is zero.
+        let empty = body(r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","create_revision":"4"}]"#);
+        assert_eq!(range(empty.as_bytes(), KEY).map(|r| r.found.map(|f| f.value)), Ok(Some(vec![])));
+    }
+
+    #[test]
+    fn what_is_no_answer_says_so() {
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            r#"{"header":{}}"#,
+            r#"{"header":{"cluster_id":"1"}}"#,
+            r#"{"header":{"cluster_id":"x","revision":"1"}}"#,
+            r#"{"header":{"cluster_id":"1","revision":"-1"}}"#,
+            &body(r#","kvs":[{"key":"Yg==","value":"YQ=="}]"#),
+            &body(r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","value":"*"}]"#),
+            &body(r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy"},{"key":"L3NlcnZpY2UvcGcvbGVhZGVy"}]"#),
+        ] {
+            assert!(range(wrong.as_bytes(), KEY).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_told_in_etcds_words() {
+        let said = r#"{"error":"etcdserver: permission denied","code":7}"#;
+        assert_eq!(
+            refusal(said.as_bytes()),
+            Some(Refusal { code: 7, text: "etcdserver: permission denied".to_owned() })
+        );
+        let newer = r#"{"error":"x","message":"etcdserver: invalid auth token","code":16}"#;
+        assert_eq!(
+            refusal(newer.as_bytes()).map(|r| (r.code, r.text)),
+            Some((16, "etcdserver: invalid auth token".into()))
+        );
+        assert_eq!(refusal(b"<html>404 page not found</html>"), None);
+        assert_eq!(refusal(b"{}"), None);
+        let odd = format!(r#"{{"error":"{}\u202e"}}"#, "x".repeat(199));
+        assert!(refusal(odd.as_bytes()).is_some_and(|r| !r.text.contains('\u{202e}')));
+    }
+
+    #[test]
+    fn what_a_watch_says() {
+        let header = r#""header":{"cluster_id":"1","revision":"7"}"#;
+        let cases = [
+            (format!(r#"{{"result":{{{header},"created":true}}}}"#), Watched::Nothing),
+            (format!(r#"{{"result":{{{header}}}}}"#), Watched::Nothing),
+            (format!(r#"{{"result":{{{header},"events":[{{"kv":{{"key":"YQ=="}}}}]}}}}"#), Watched::Changed),
+            (format!(r#"{{"result":{{{header},"events":[{{"type":"DELETE","kv":{{}}}}]}}}}"#), Watched::Changed),
+        ];
+        for (line, says) in cases {
+            assert_eq!(watched(line.as_bytes()), says, "{line}");
+        }
+        for line in [
+            format!(r#"{{"result":{{{header},"canceled":true,"compact_revision":"9"}}}}"#),
+            format!(r#"{{"result":{{{header},"created":true,"canceled":true,"cancel_reason":"permission denied"}}}}"#),
+            r#"{"error":{"grpc_code":14,"http_code":503,"message":"transport is closing"}}"#.to_owned(),
+            "{}".to_owned(),
+            "no JSON".to_owned(),
+        ] {
+            assert!(matches!(watched(line.as_bytes()), Watched::Ended(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_a_change() {
+        let mut stream = Stream::default();
+        assert_eq!(stream.push(&vec![b'x'; LONGEST + 1]), []);
+        assert!(stream.begun.capacity() <= 2 * LONGEST);
+        assert_eq!(stream.push(b"y\n{\"result\":{}}\n"), [Watched::Changed, Watched::Nothing]);
+    }
+
+    proptest! {
+        #[test]
+        fn how_it_is_cut_into_reads_does_not_matter(
+            lines in prop::collection::vec(prop::sample::select(vec![
+                r#"{"result":{"created":true}}"#, r#"{"result":{"events":[{}]}}"#, r#"{"error":{"message":"m"}}"#, "", "{"
+            ]), 0..8),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            at.extend([0, text.len()]);
+            at.sort_unstable();
+            let mut stream = Stream::default();
+            let read: Vec<Watched> = at.windows(2).flat_map(|w| stream.push(&text.as_bytes()[w[0]..w[1]])).collect();
+            let whole: Vec<Watched> =
+                lines.iter().filter(|line| !line.is_empty()).map(|line| watched(line.as_bytes())).collect();
+            prop_assert_eq!(read, whole);
+        }
+
+        #[test]
+        fn nothing_at_all_upsets_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (range(&bytes, KEY), refusal(&bytes), token(&bytes), watched(&bytes), Stream::default().push(&bytes));
+        }
+    }
+}
