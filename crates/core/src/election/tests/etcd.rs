@@ -77,7 +77,7 @@ fn nobody_claims_before_etcd_has_been_read() {
     let mut pair = pair();
     pair.run(Duration::from_secs(60));
     assert_eq!(roles(&pair), (Role::Backup, Role::Backup));
-    let waiting = &pair.core(0).groups[0].candidacy.waiting.text;
+    let waiting = &pair.core(0).groups[0].candidacy.waiting().text;
     assert_eq!(waiting, "etcd's /service/pg/leader has not been read yet");
 }
 
