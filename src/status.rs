@@ -261,12 +261,12 @@ mod tests {
         let group = &mut said["groups"][0];
         group["colour"] = json!({ "red": [1] });
         group["cause"] = json!("gate-closed");
-        group["arbiter"] = json!("etcd");
+        group["arbiter"] = json!("consul");
         group["failed_claim"]["cause"] = json!("gate-closed");
         let read = Status::deserialize(&said).expect("a status");
         let group = &read.core.election.groups[0];
         assert_eq!((group.cause.to_string().as_str(), group.cause.known()), ("gate-closed", None));
-        assert_eq!(group.arbiter, Reported::Other("etcd".into()));
+        assert_eq!(group.arbiter, Reported::Other("consul".into()));
         said["groups"][0]["role"] = json!("dancing");
         let error = Published::deserialize(&said).expect_err("no role of ours").to_string();
         assert!(error.contains("dancing"), "{error}");
