@@ -4,7 +4,7 @@ mod files;
 
 use super::say::{self, complain, print};
 use crate::control::protocol::{Code, Response};
-use crate::import::{ImportError, Notes, Options as What, import};
+use crate::import::{ImportError, Notes, Options as What, import, vip_manager};
 use clap::{Args, ValueEnum};
 use files::Nodes;
 use serde_json::json;
@@ -26,6 +26,8 @@ Examples:
       beside: keepalived elects, havipd has the HAVIP
   havipctl import a=/etc/keepalived/keepalived.conf b=fetched/b
       b's files below a directory that stands for its /
+  havipctl import --from vip-manager a=a.yml b=b.yml
+      vip-manager's files: a group that follows its trigger-key in etcd
 
 The havipd.toml goes to standard output, the same for all nodes; what
 was not carried over, and why, to standard error and into comments. Ids
@@ -36,18 +38,22 @@ etc/keepalived/keepalived.conf is read, and what that includes comes
 from the same directory.
 
 Exit codes: 0 written; 1 there is nothing to import; 77 a file may not
-be read; 78 a file is not keepalived's.";
+be read; 78 a file is not keepalived's,
+or not vip-manager's.";
 
 /// Options of `import`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Options {
-    /// keepalived's file of each node, with the node's name if it is to have another than the file suggests; or a
+    /// keepalived's file of each node, or vip-manager's, with the node's name if it is to have another than the file suggests; or a
     /// directory with the node's files, which stands for its /.
     #[arg(required = true, value_name = "[NAME=]FILE")]
     files: Vec<String>,
     /// Write the havipd.toml there, not to standard output. An existing file is left alone.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Whose configuration the files are.
+    #[arg(long, value_name = "WHAT", default_value = "keepalived")]
+    from: Origin,
     /// cluster.name: other clusters of the same network need other names.
     #[arg(long, value_name = "NAME", default_value = "imported")]
     cluster: String,
@@ -63,6 +69,12 @@ pub(super) struct Options {
 enum Arbiter {
     Auto,
     Keepalived,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Origin {
+    Keepalived,
+    VipManager,
 }
 
 /// Runs it.
@@ -92,13 +104,21 @@ type Failure = Box<(Response, Option<Notes>)>;
 
 /// What was made; else why nothing was, with what was found out on the way.
 fn made(options: &Options) -> Result<(String, Notes), Failure> {
+    if options.from == Origin::VipManager && options.arbiter == Arbiter::Keepalived {
+        let text = "--arbiter keepalived has no meaning with --from vip-manager: the group follows the key in etcd";
+        return Err(Box::new((Response::new(Code::Usage, text), None)));
+    }
     let nodes = Nodes::read(&options.files).map_err(|response| Box::new((response, None)))?;
     let what = What {
         cluster: options.cluster.clone(),
         beside: options.arbiter == Arbiter::Keepalived,
         observe: options.observe,
     };
-    let made = import(&nodes.inputs, &what, &mut |include| nodes.included(include)).map_err(|error| {
+    let made = match options.from {
+        Origin::Keepalived => import(&nodes.inputs, &what, &mut |include| nodes.included(include)),
+        Origin::VipManager => vip_manager::import(&nodes.inputs, &what),
+    };
+    let made = made.map_err(|error| {
         let text = error.to_string();
         let (response, notes) = match error {
             ImportError::Nothing { notes, .. } => {

@@ -153,7 +153,7 @@ enum Verb {
     /// Take a state of keepalived: its notify command.
     #[command(after_help = notify::HELP)]
     Notify(notify::Words),
-    /// A havipd.toml from keepalived's configuration, with what could not be carried over and why.
+    /// A havipd.toml from keepalived's or vip-manager's configuration, with what could not be carried over and why.
     #[command(after_help = import::HELP)]
     Import(import::Options),
     /// A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own.

@@ -204,7 +204,7 @@ impl Client {
         let asked = self.post(&reading.endpoint, "/v3/watch", &question, token);
         let response = timed(self.etcd.request_timeout, asked).await?;
         if response.status().is_success() {
-            return Ok(Watch { response, stream: Stream::default() });
+            return Ok(Watch { endpoint: reading.endpoint.clone(), response, stream: Stream::default() });
         }
         match timed(self.etcd.request_timeout, read_body(response)).await? {
             Ok(_) => Err(EtcdError::NotEtcd("an answer that is no watch".to_owned())),
@@ -306,11 +306,18 @@ struct Login<'a> {
 /// An open watch.
 #[derive(Debug)]
 pub struct Watch {
+    endpoint: String,
     response: Response,
     stream: Stream,
 }
 
 impl Watch {
+    /// Who watches.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// Waits for the bell: something has changed. May be dropped while it waits, and called again.
     ///
     /// # Errors

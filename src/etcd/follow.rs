@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Between two reads of one key at least, however often it changes.
 const REST: Duration = Duration::from_millis(50);
-/// After a round in which no endpoint answered.
+/// After a round in which no endpoint answered, and after a watch that ended.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Reads in a lease, so that a few may fail.
 const IN_A_LEASE: u32 = 4;
@@ -39,7 +39,10 @@ where
         };
         let wait = if answer.is_ok() { lease / IN_A_LEASE } else { AGAIN };
         match &answer {
-            Ok(reading) if watch.is_none() => watch = open(&client, reading, &key).await,
+            // One at another endpoint than answers now may hang.
+            Ok(reading) if watch.as_ref().is_none_or(|watch| watch.endpoint() != reading.endpoint) => {
+                watch = open(&client, reading, &key).await;
+            }
             Ok(_) => {}
             // It hangs on a connection that may be dead.
             Err(_) => watch = None,
@@ -50,11 +53,15 @@ where
         tokio::select! {
             () = clock::sleep_until(began + wait) => {}
             rang = ring(watch.as_mut()) => {
-                if let Err(why) = rang {
-                    tracing::debug!("the watch of {key} in etcd ended: {why}");
-                    watch = None;
-                }
-                clock::sleep_until(began + REST).await;
+                let rest = match rang {
+                    Ok(()) => REST,
+                    Err(why) => {
+                        tracing::debug!("the watch of {key} in etcd ended: {why}");
+                        watch = None;
+                        AGAIN
+                    }
+                };
+                clock::sleep_until(began + rest).await;
             }
         }
     }

@@ -21,6 +21,7 @@ mod parse;
 mod read;
 mod render;
 mod source;
+pub mod vip_manager;
 mod words;
 
 pub use note::{Kind, Note, Notes};
@@ -109,7 +110,7 @@ pub struct Imported {
 /// Why there is no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// A file is not a configuration of keepalived.
+    /// A file is not a configuration of what it is to be one of.
     #[error("{file}:{line}: {text}")]
     Syntax {
         /// The file.

@@ -176,12 +176,12 @@ fn of_check(check: &OutCheck) -> String {
     text
 }
 
-fn list(words: &[String]) -> String {
+pub(super) fn list(words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
     format!("[{}]", words.join(", "))
 }
 
-fn line(text: &mut String, words: impl Display) {
+pub(super) fn line(text: &mut String, words: impl Display) {
     let _ = writeln!(text, "{words}");
 }
 
@@ -190,7 +190,7 @@ fn span(millis: u64) -> String {
 }
 
 /// A basic string of TOML.
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -212,7 +212,7 @@ fn clean(text: &str) -> String {
 }
 
 /// One note, on as many lines as it takes.
-fn comment(text: &mut String, note: &str) {
+pub(super) fn comment(text: &mut String, note: &str) {
     let mut out = String::from("# -");
     for word in clean(note).split_whitespace() {
         if out.chars().count() + 1 + word.chars().count() > WIDTH {

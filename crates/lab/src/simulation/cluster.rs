@@ -277,6 +277,10 @@ impl Cluster {
         if self.machines.iter().all(|m| m.witness) {
             return Err("every node is a witness".to_owned());
         }
+        if self.arbiter == Arbiter::Etcd {
+            let text = "arbiter etcd cannot be simulated, as there is no etcd here; what follows its leader is as with keepalived";
+            return Err(text.to_owned());
+        }
         for (i, m) in self.machines.iter().enumerate() {
             if self.position(&m.name) != Some(i) {
                 return Err(format!("two nodes are called {:?}", m.name));
