@@ -14,9 +14,11 @@ pub(super) use stated::Stated;
 
 use super::host::{Halt, Host};
 use super::world::World;
+use havipd_core::model::digest::digest;
 use havipd_core::model::event::{Command, Event};
 use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::leader::LeaderReport;
+use havipd_core::model::settings::Config;
 use havipd_core::model::time::Instant;
 use havipd_core::model::vrrp::State;
 use std::collections::VecDeque;
@@ -68,6 +70,10 @@ pub(super) struct HostFacts {
     pub(super) digest_set: Option<Instant>,
     /// The shortest dead time of the files that it had before in the present maintenance.
     pub(super) dead_time_before: Option<Duration>,
+    /// The files that it had before, one of each digest.
+    pub(super) files_before: Vec<Arc<Config>>,
+    /// The daemon that runs has read its state later than at its start.
+    pub(super) state_read: Option<Instant>,
 }
 
 /// All facts.
@@ -174,11 +180,15 @@ impl Facts {
         h.stood.push_back(Stood { until: now, span: now.since(since), halt });
     }
 
-    /// It takes a file with another digest than the one before, whose dead time is given.
-    pub(super) fn took_file(&mut self, now: Instant, host: usize, before: Duration) {
+    /// It takes a file with another digest than the one before.
+    pub(super) fn took_file(&mut self, now: Instant, host: usize, before: Arc<Config>) {
         let h = &mut self.hosts[host];
         h.digest_set = Some(now);
-        h.dead_time_before = Some(h.dead_time_before.map_or(before, |shortest| shortest.min(before)));
+        let dead_time = before.heartbeat.dead_time();
+        h.dead_time_before = Some(h.dead_time_before.map_or(dead_time, |shortest| shortest.min(dead_time)));
+        if h.files_before.iter().all(|known| digest(known) != digest(&before)) {
+            h.files_before.push(before);
+        }
     }
 
     /// Its effects side sticks, or goes on.

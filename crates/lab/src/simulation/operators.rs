@@ -139,8 +139,7 @@ impl World {
     /// The file is in force. What all must agree on may be another from here on.
     pub(super) fn takes_file(&mut self, host: usize) {
         let h = &mut self.hosts[host];
-        let before = h.config.heartbeat.dead_time();
-        h.config = Arc::clone(&h.file);
+        let before = std::mem::replace(&mut h.config, Arc::clone(&h.file));
         let digest = digest(&h.config);
         if std::mem::replace(&mut h.digest, digest) != digest {
             self.facts.took_file(self.now, host, before);

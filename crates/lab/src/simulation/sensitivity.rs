@@ -318,6 +318,32 @@ fn i12_a_worker_that_is_stuck_loses_no_lease() {
 }
 
 #[test]
+fn i12_a_file_is_taken_over_some_day() {
+    // b misses the holder for a while, long after the files have changed, and then has to vote for it again: c is gone. Within
+    // the aftermath of the partition no other promise looks at what the holder loses.
+    let on = |on| StepKind::Maintenance { node: node("a"), on };
+    let reload = |name: &str| StepKind::Reload {
+        node: node(name),
+        interval_ms: None,
+        dead_multiplier: Some(12),
+        priorities: vec![],
+        keys: vec![],
+        patient: false,
+    };
+    let steps = [
+        (20_000, on(true)),
+        (22_000, reload("a")),
+        (22_500, reload("b")),
+        (23_000, reload("c")),
+        (30_000, on(false)),
+        (50_000, apart(&["b"], &["a", "c"])),
+        (55_000, StepKind::HealNetwork),
+        (80_000, crash("c", None)),
+    ];
+    holds(cluster(3, Arbiter::Majority), &steps, NEVER, 100_000);
+}
+
+#[test]
 fn i13_no_gate_runs_in_the_term_of_another() {
     let gated = Cluster { gate_timeout_ms: 60_000, ..cluster(3, Arbiter::Majority) };
     let gate = |name: &str| StepKind::Gate { node: node(name), ends: GateEnd::Hangs, takes_ms: 0, release: false };

@@ -110,6 +110,7 @@ impl World {
         let h = &mut self.hosts[host];
         let Some(p) = h.process.as_mut().filter(|p| !p.state_known) else { return };
         p.state_known = true;
+        self.facts.host_mut(host).state_read = Some(self.now);
         let mut found = h.disk.clone();
         found.forget_incredible();
         take_over(&mut h.disk, &format!("boot {}", h.boots));

@@ -1,9 +1,11 @@
 //! I12: the cause of every transition is true: it is held against what physically happened, without any calm.
 //!
 //! The table of docs/invariants.md, "Truth of causes", is [`judge`], a line for each cause. It is looked up when a
-//! transition is decided, so the facts are those that the decision could rest on. No line asks a core: what was heard,
-//! answered, said and broken is in [`Facts`](super::super::facts::Facts).
+//! transition is decided, so the facts are those that the decision could rest on. What was heard, answered, said and broken is
+//! in [`Facts`](super::super::facts::Facts): no line asks a core for more than whether it has heard of maintenance, or
+//! whether what the world allows it is what it does.
 
+mod adoption;
 mod cloud;
 mod host;
 mod peers;
