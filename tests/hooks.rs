@@ -260,8 +260,11 @@ fn hooks_inherit_none_of_the_daemons_protection() {
         let _ = Command::new("prlimit").args(["--pid", &own, right]).stderr(Stdio::null()).status();
     }
     let limit = "s/^Max \\(realtime priority\\|locked memory\\) *\\([^ ]*\\) *\\([^ ]*\\) .*/\\2 \\3/p";
-    let body =
-        format!("sleep 0.2; cat /proc/self/oom_score_adj > $D/seen\nsed -n '{limit}' /proc/self/limits >> $D/seen");
+    // The daemon takes the score from it a moment after its start; if it never does, the hook is out of time.
+    let body = format!(
+        "score() {{ cat /proc/self/oom_score_adj; }}\nuntil [ $(score) -ge 0 ]; do sleep 0.01; done\n\
+         score > $D/seen\nsed -n '{limit}' /proc/self/limits >> $D/seen"
+    );
     bench.config.notify_backup = bench.script("looks", &body);
     bench.apply();
     bench.notify(NotifyState::Backup, 1);

@@ -265,7 +265,8 @@ const MISBEHAVING: [(&str, &str, bool); 9] = [
     ("interpreter", "#!/nonexistent/interpreter\n", false),
     (
         "forks",
-        "#!/bin/sh\nfor i in 1 2 3 4; do sh -c 'echo $$ >> DIR/forks.pids; sleep 1000' & done\nsleep 0.2\nexit 1\n",
+        "#!/bin/sh\nfor i in 1 2 3 4; do sh -c 'echo $$ >> DIR/forks.pids; echo >> DIR/forks.'$$'; sleep 1000' & done\n\
+         until test \"$(cat DIR/forks.$$ 2>/dev/null | wc -l)\" = 4; do sleep 0.05; done\nexit 1\n",
         false,
     ),
     ("flood", "#!/bin/sh\nyes flooding | head -c 3000000\nexit 7\n", false),

@@ -65,8 +65,11 @@ fn a_second_sigterm_ends_at_once() {
 fn as_the_first_process_it_reaps_what_others_leave_behind() {
     let mut lab = Lab::new(Options::default());
     let hook = lab.dir.path().join("notify.sh");
-    // The inner shell ends, and `sleep` loses its parent.
-    script(&hook, "#!/bin/sh\n(setsid sleep 0.2 >/dev/null 2>&1 &)\n");
+    let stay = lab.dir.path().join("stay");
+    std::fs::write(&stay, "").unwrap();
+    // The inner shell ends, and what it has started loses its parent.
+    let orphan = format!("while test -e {}; do sleep 0.05; done", stay.display());
+    script(&hook, &format!("#!/bin/sh\n(setsid sh -c '{orphan}' >/dev/null 2>&1 &)\n"));
     lab.options.tables = format!("[hooks]\nnotify = {hook:?}\n");
     lab.write_config();
     let inside = lab.dir.path().join("inside");
@@ -90,7 +93,9 @@ fn as_the_first_process_it_reaps_what_others_leave_behind() {
     };
     let first = wait_for("the first process", || children(outer.id()).first().copied());
     let daemon = wait_for("the daemon", || children(first).first().copied());
-    wait_for("the orphan was its child and is reaped", || (children(first) == [daemon]).then_some(()));
+    wait_for("the orphan is its child", || (children(first).len() > 1).then_some(()));
+    std::fs::remove_file(&stay).unwrap();
+    wait_for("the orphan has ended and is reaped", || (children(first) == [daemon]).then_some(()));
     assert!(children(daemon).is_empty(), "{}", said());
     assert!(Command::new("kill").arg(first.to_string()).status().unwrap().success());
     assert!(outer.wait().unwrap().success(), "SIGTERM was handed on, and the daemon left in order: {}", said());
