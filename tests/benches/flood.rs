@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench flood [-- [--minutes=N] [--rate=N] [--write]]`: so many minutes for all floods together, so many
 //! datagrams a second. The table is printed, and with `--write` put into docs/benchmarks.md. Root only, for the flood that has
-//! a peer's address as its source. Ends with 1 if anything moved.
+//! a peer's address as its source. Ends with 1 if anything moved; whether the rate was reached is said beside the table.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a program that prints figures")]
 
@@ -15,12 +15,16 @@ mod wait;
 use havipd::clock;
 use havipd_core::model::tag::Tag;
 use lab::{Daemon, Lab, Options};
+use rustix::net::addr::SocketAddrArg as _;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::io::IoSlice;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wait::wait_for;
 
@@ -30,11 +34,19 @@ const MORE: u16 = 249;
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Without a flood, to see what the daemon costs by itself.
 const QUIET: Duration = Duration::from_secs(20);
+/// Intervals after which a peer is dead.
+const DEAD_AFTER: u32 = 10;
 const PORT: u16 = 11200;
 /// As long as a heartbeat may be.
 const LONG: usize = 1200;
 /// The sender looks at the clock so often.
 const TICK: Duration = Duration::from_millis(1);
+/// Datagrams in one call of the kernel: one at a time the calls alone would take most of a processor.
+const BATCH: usize = 64;
+/// How often a daemon is asked how long ago it heard its peer.
+const ASKED: Duration = Duration::from_millis(100);
+/// The share of the wanted rate from which on it counts as reached.
+const REACHED: f64 = 0.99;
 
 /// `USER_HZ`: the unit of time in `/proc`, a second's worth.
 const TICKS: f64 = 100.0;
@@ -65,8 +77,23 @@ impl Wanted {
 /// One kind of flood.
 struct Flood {
     name: &'static str,
-    /// Sends one datagram.
-    send: Box<dyn Fn() + Send>,
+    socket: Socket,
+    to: SocketAddrV4,
+    /// Each datagram of it; with its headers, if the socket is raw.
+    bytes: Vec<u8>,
+}
+
+impl Flood {
+    /// Sends `count` of them, [`BATCH`] at most; how many the kernel took. It may drop any of those, as a network may: that is
+    /// what the counters are for.
+    fn send(&self, count: usize) -> u64 {
+        let (to, bytes) = (self.to.as_any(), [IoSlice::new(&self.bytes)]);
+        let mut control: [SendAncillaryBuffer<'_, '_, '_>; BATCH] =
+            std::array::from_fn(|_| SendAncillaryBuffer::default());
+        let few = control.iter_mut().take(count);
+        let mut messages: Vec<MMsgHdr<'_>> = few.map(|none| MMsgHdr::new_with_addr(&to, &bytes, none)).collect();
+        sendmmsg(&self.socket, &mut messages, SendFlags::empty()).unwrap_or_default() as u64
+    }
 }
 
 fn main() -> ExitCode {
@@ -92,10 +119,11 @@ fn main() -> ExitCode {
     let quiet = Stretch::of(&b, QUIET, rest);
     let floods = floods(&lab);
     let each = Duration::from_secs_f64(wanted.minutes * 60.0 / floods.len() as f64);
-    let mut rows = String::new();
+    let (mut rows, mut reached) = (String::new(), true);
     for flood in floods {
         let mut sent = 0;
-        let stretch = Stretch::of(&b, each, |long| sent = at_rate(&*flood.send, wanted.rate, long));
+        let stretch = Stretch::of(&b, each, |long| sent = at_rate(&flood, wanted.rate, long));
+        reached &= sent as f64 >= f64::from(wanted.rate) * stretch.seconds * REACHED;
         let row = row(flood.name, sent, &stretch, &quiet);
         println!("{row}");
         let _ = writeln!(rows, "{row}");
@@ -103,7 +131,8 @@ fn main() -> ExitCode {
     let after = (changes(&a), changes(&b), lab.writes());
     let roles = b.status().is_some_and(|s| all(&s, |g| g["role"] == "backup" && g["active"] == "a"));
     let moved = before != after || !roles;
-    let text = page(&wanted, &load, &quiet, &rows, moved);
+    let verdict = verdict(moved, (after.0 - before.0) + (after.1 - before.1), after.2 - before.2, reached);
+    let text = page(&wanted, &load, &quiet, &rows, &verdict);
     println!("\n{text}");
     if wanted.write {
         write(&text);
@@ -123,27 +152,19 @@ fn changes(daemon: &Daemon) -> usize {
 
 /// The three ways in which a datagram can be nobody's: each gets as far as it can.
 fn floods(lab: &Lab) -> Vec<Flood> {
-    let stranger = UdpSocket::bind((lab.address(2), 0)).unwrap();
-    let other = stranger.try_clone().unwrap();
     let (peer, to) = (SocketAddrV4::new(lab.address(0), PORT), SocketAddrV4::new(lab.address(1), PORT));
-    let garbage = [0xa5; 100];
-    let forged = forged();
+    let stranger = || {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+        socket.bind(&SocketAddrV4::new(lab.address(2), 0).into()).unwrap();
+        socket
+    };
     let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW))).unwrap();
-    let packet = packet(peer, to, &forged);
-    // The kernel may drop any of them, as a network may: that is what the counters are for.
+    let from_peer = packet(peer, to, &forged());
+    let flood = |name, socket, bytes| Flood { name, socket, to, bytes };
     vec![
-        Flood {
-            name: "100 bytes of garbage from a stranger",
-            send: Box::new(move || drop(stranger.send_to(&garbage, to))),
-        },
-        Flood {
-            name: "1,200 bytes as of a peer, from a stranger: all but the tag is right",
-            send: Box::new(move || drop(other.send_to(&forged, to))),
-        },
-        Flood {
-            name: "the same from the peer's own address and port",
-            send: Box::new(move || drop(raw.send_to(&packet, &SocketAddr::V4(to).into()))),
-        },
+        flood("100 bytes of garbage from a stranger", stranger(), vec![0xa5; 100]),
+        flood("1,200 bytes as of a peer, from a stranger: all but the tag is right", stranger(), forged()),
+        flood("the same from the peer's own address and port", raw, from_peer),
     ]
 }
 
@@ -168,20 +189,22 @@ fn packet(from: SocketAddrV4, to: SocketAddrV4, payload: &[u8]) -> Vec<u8> {
     [head, addresses, udp, payload.to_vec()].concat()
 }
 
-/// Sends so many a second; how many it were. What could not be sent in time is not made up for.
-fn at_rate(send: &dyn Fn(), rate: u32, long: Duration) -> u64 {
+/// Sends so many a second; how many it were. Of what could not be sent in time a hundredth of a second's worth is made up for
+/// with each tick.
+fn at_rate(flood: &Flood, rate: u32, long: Duration) -> u64 {
     let begun = clock::now();
-    let mut sent = 0;
+    let (mut tried, mut sent) = (0_u64, 0);
     loop {
         let past = clock::now().since(begun);
         if past >= long {
             return sent;
         }
         let due = (past.as_secs_f64() * f64::from(rate)) as u64;
-        let most = u64::from(rate / 100);
-        for _ in 0..due.saturating_sub(sent).min(most) {
-            send();
-            sent += 1;
+        let mut now = due.saturating_sub(tried).min(u64::from(rate / 100)) as usize;
+        tried += now as u64;
+        while now > 0 {
+            sent += flood.send(now.min(BATCH));
+            now = now.saturating_sub(BATCH);
         }
         rest(TICK);
     }
@@ -198,6 +221,8 @@ struct Stretch {
     cpu: f64,
     refused: u64,
     heartbeats: u64,
+    /// The longest time without a datagram of the peer that counted, as far as it was seen.
+    silence: Duration,
 }
 
 impl Stretch {
@@ -206,15 +231,33 @@ impl Stretch {
         let refused = |s: &Value| s["network"]["datagrams"]["refused"].as_u64().unwrap();
         let look = || (wait_for("status", || daemon.status()), cpu(daemon), clock::now());
         let before = look();
-        act(long);
+        let over = AtomicBool::new(false);
+        let silence = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| longest_silence(daemon, &over));
+            act(long);
+            over.store(true, Ordering::Relaxed);
+            asking.join().unwrap()
+        });
         let after = look();
         Self {
             seconds: after.2.since(before.2).as_secs_f64(),
             cpu: after.1 - before.1,
             refused: refused(&after.0) - refused(&before.0),
             heartbeats: counted(&after.0) - counted(&before.0),
+            silence,
         }
     }
+}
+
+/// How long ago its peer was last heard, at the most, whenever it was asked.
+fn longest_silence(daemon: &Daemon, over: &AtomicBool) -> Duration {
+    let mut longest = 0;
+    while !over.load(Ordering::Relaxed) {
+        let heard = daemon.status().and_then(|s| s["peers"][0]["heard_ms"].as_u64());
+        longest = longest.max(heard.unwrap_or_default());
+        rest(ASKED);
+    }
+    Duration::from_millis(longest)
 }
 
 /// Processor seconds of all its threads so far.
@@ -233,29 +276,39 @@ fn row(name: &str, sent: u64, stretch: &Stretch, quiet: &Stretch) -> String {
     let due = quiet.heartbeats as f64 / quiet.seconds * seconds;
     let lost = 100.0 - stretch.refused as f64 * 100.0 / sent.max(1) as f64;
     format!(
-        "| {name} | {seconds:.0} s | {:.0} | {:.0} | {:.1} % | {each:.2} µs | {:.0} % | {} of {due:.0} |",
+        "| {name} | {seconds:.0} s | {:.0} | {:.0} | {:.1} % | {each:.2} µs | {:.0} % | {} of {due:.0} | {} ms |",
         sent as f64 / seconds,
         stretch.refused as f64 / seconds,
         lost.max(0.0),
         stretch.cpu * 100.0 / seconds,
-        stretch.heartbeats
+        stretch.heartbeats,
+        stretch.silence.as_millis()
     )
 }
 
-fn page(wanted: &Wanted, load: &str, quiet: &Stretch, rows: &str, moved: bool) -> String {
+fn verdict(moved: bool, changes: usize, writes: usize, reached: bool) -> String {
+    let first = match moved {
+        true => format!("**Something moved: {changes} changes of role, {writes} writes to the cloud.**"),
+        false => "Nothing moved and nothing was written to the cloud.".to_owned(),
+    };
+    let second = if reached { "The rate was reached." } else { "**The rate was not reached.**" };
+    format!("{first} {second}")
+}
+
+fn page(wanted: &Wanted, load: &str, quiet: &Stretch, rows: &str, verdict: &str) -> String {
     let build = if cfg!(debug_assertions) { "an unoptimised build" } else { "an optimised build" };
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let verdict = if moved { "**Something moved.**" } else { "Nothing moved and nothing was written to the cloud." };
     format!(
         "## Floods\n\n\
          Made by `cargo bench --bench flood -- {}` at commit {}, {build}, on {}; load average before it began: {load}.\n\
          Datagrams that no peer sent, {} a second asked for, at a backup with {} groups, a heartbeat every {} ms, on\n\
          loopback: sender, both nodes and the emulated cloud share the processors. {verdict}\n\n\
-         | flood | for | sent a second | refused a second | lost before | processor time each | processor in all | datagrams of the peer that counted |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
+         | flood | for | sent a second | refused a second | lost before | processor time each | processor in all | datagrams of the peer that counted | longest silence |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|---:|\n{rows}\n\
          \"Lost before\" was dropped by the kernel, in a buffer that is no peer's but in the last line. Processor time is the\n\
          backup's own, kernel included, less the {:.1} % that it takes without a flood. What the peer sends is compared with the {:.1}\n\
-         datagrams a second of that time.\n",
+         datagrams a second of that time. \"Longest silence\" is how long ago it was last heard, at most, seen every {} ms; without\n\
+         a flood {} ms. The peer is dead after {} ms.\n",
         arguments.join(" "),
         commit(),
         machine(),
@@ -264,6 +317,9 @@ fn page(wanted: &Wanted, load: &str, quiet: &Stretch, rows: &str, moved: bool) -
         INTERVAL.as_millis(),
         quiet.cpu * 100.0 / quiet.seconds,
         quiet.heartbeats as f64 / quiet.seconds,
+        ASKED.as_millis(),
+        quiet.silence.as_millis(),
+        (INTERVAL * DEAD_AFTER).as_millis(),
     )
 }
 
