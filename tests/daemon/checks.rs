@@ -116,7 +116,8 @@ fn a_unit_whose_process_ends_moves_the_group_at_once_whenever_systemd_is_asked_n
     script(&dir.join("bin/systemctl"), &systemctl);
     // By itself it would be asked again in an hour.
     lab.options.tables =
-        "[[check]]\nname = \"app\"\nnodes = [\"a\"]\nunit = \"app.service\"\ninterval = \"1h\"\nfall = 1\nrise = 1\n".to_owned();
+        "[[check]]\nname = \"app\"\nnodes = [\"a\"]\nunit = \"app.service\"\ninterval = \"1h\"\nfall = 1\nrise = 1\n"
+            .to_owned();
     lab.write_config();
     let path = format!("{}:/usr/bin:/bin", dir.join("bin").display());
     let with_path = |command: &mut Command| {

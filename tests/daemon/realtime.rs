@@ -42,22 +42,25 @@ fn the_program_of_a_check_has_neither_the_daemons_limits_nor_its_capabilities() 
     // Its limits are those of the daemon for a moment: the next run has them right.
     script(
         &program,
-        "#!/bin/sh\ngrep -Eq '^Max locked memory +8388608 +8388608 ' /proc/self/limits &&\n\
-         grep -Eq '^CapAmb:\t0+$' /proc/self/status && echo plain || grep -E 'locked|Amb' /proc/self/limits /proc/self/status\n",
+        "#!/bin/sh\ngrep -Eq '^Max core file size +4096 +4096 ' /proc/self/limits &&\n\
+         grep -Eq '^CapAmb:\t0+$' /proc/self/status && echo plain || grep -E 'core|Amb' /proc/self/limits /proc/self/status\n",
     );
     lab.options.tables = format!("[[check]]\nname = \"plain\"\nscript = [{program:?}]\ninterval = \"100ms\"\n");
     lab.write_config();
     let a = lab.start_with(0, |command| {
         let mut more = Command::new("prlimit");
-        more.args(["--memlock=16777216:16777216", "setpriv", "--inh-caps=+net_raw", "--ambient-caps=+net_raw"]);
+        more.args(["--core=4096:4096", "setpriv", "--inh-caps=+net_raw", "--ambient-caps=+net_raw"]);
         more.arg(command.get_program()).args(command.get_args());
         more.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let log = OpenOptions::new().create(true).append(true).open(lab.home(0).join("log")).unwrap();
         *command = more;
         command.stdout(Stdio::null()).stderr(log);
     });
-    let ambient = std::fs::read_to_string(format!("/proc/{}/status", a.pid())).unwrap();
-    assert!(ambient.contains("CapAmb:\t0000000000002000"), "the daemon has one: {ambient}");
+    let of_daemon = |what: &str| std::fs::read_to_string(format!("/proc/{}/{what}", a.pid())).unwrap();
+    a.wait_for("it has run", |s| s["effects"]["checks"][0]["last"].is_object());
+    assert!(of_daemon("status").contains("CapAmb:\t0000000000002000"), "{}", of_daemon("status"));
+    let core = of_daemon("limits").lines().find(|l| l.starts_with("Max core")).unwrap().to_owned();
+    assert_eq!(core.split_whitespace().collect::<Vec<_>>()[4..6], ["0", "4096"], "the daemon dumps nothing");
     a.wait_for("it has none of that", |s| s["effects"]["checks"][0]["last"]["text"] == "exit code 0: plain");
 }
 
