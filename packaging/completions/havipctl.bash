@@ -741,7 +741,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__import)
-            opts="-h --out --cluster --arbiter --observe --socket --json --help"
+            opts="-h --out --from --cluster --arbiter --observe --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -749,6 +749,10 @@ _havipctl() {
             case "${prev}" in
                 --out)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -W "keepalived vip-manager" -- "${cur}"))
                     return 0
                     ;;
                 --cluster)
@@ -1146,7 +1150,7 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --arbiter | --cluster | --config | --credentials | --endpoint | --eni | --for | --group | --havipd | --instance | --interval | --lines | --metadata-endpoint | --node | --nodes | --out | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --svg | --timeout | --to | --trace | --vpc | -n) option="${word}" ;;
+            --arbiter | --cluster | --config | --credentials | --endpoint | --eni | --for | --from | --group | --havipd | --instance | --interval | --lines | --metadata-endpoint | --node | --nodes | --out | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --svg | --timeout | --to | --trace | --vpc | -n) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac

@@ -33,7 +33,7 @@ function __fish_havipctl_words
             continue
         end
         switch $word
-            case --arbiter --cluster --config --credentials --endpoint --eni --for --group --havipd --instance --interval --lines --metadata-endpoint --node --nodes --out --profile --region --repeat --script --seed --seeds --since --socket --state --svg --timeout --to --trace --vpc -n
+            case --arbiter --cluster --config --credentials --endpoint --eni --for --from --group --havipd --instance --interval --lines --metadata-endpoint --node --nodes --out --profile --region --repeat --script --seed --seeds --since --socket --state --svg --timeout --to --trace --vpc -n
                 set value yes
             case '-*'
             case '*'
@@ -84,7 +84,7 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "show" -d 'One HAV
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "attach" -d 'Bind a target to a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "notify" -d 'Take a state of keepalived: its notify command'
-complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "import" -d 'A havipd.toml from keepalived\'s configuration, with what could not be carried over and why'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "import" -d 'A havipd.toml from keepalived\'s or vip-manager\'s configuration, with what could not be carried over and why'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time. Done by havipd-lab, a package of its own'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "bundle" -d 'Everything that somebody who helps needs to see, in one archive without secrets'
@@ -257,6 +257,8 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -l socket -d '
 complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand notify" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l out -d 'Write the havipd.toml there, not to standard output. An existing file is left alone' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l from -d 'Whose configuration the files are' -r -f -a "keepalived\t''
+vip-manager\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l cluster -d 'cluster.name: other clusters of the same network need other names' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand import" -l arbiter -d 'Who elects: havipd, or still keepalived, which havipd then follows' -r -f -a "auto\t''
 keepalived\t''"
@@ -341,7 +343,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_s
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "attach" -d 'Bind a target to a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "detach" -d 'Unbind a target from a HAVIP, this node unless another is named. No daemon needed'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "notify" -d 'Take a state of keepalived: its notify command'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "import" -d 'A havipd.toml from keepalived\'s configuration, with what could not be carried over and why'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "import" -d 'A havipd.toml from keepalived\'s or vip-manager\'s configuration, with what could not be carried over and why'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "sandbox" -d 'A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "simulate" -d 'Play faults against the daemon\'s own decisions in virtual time. Done by havipd-lab, a package of its own'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen" -f -a "bundle" -d 'Everything that somebody who helps needs to see, in one archive without secrets'

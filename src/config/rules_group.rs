@@ -258,8 +258,13 @@ fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
             report.error_with(&arbiter.span, "\"arbiter\" = \"etcd\" needs \"endpoints\" in [etcd]", help);
         }
     }
-    if etcd.written && follower.is_none() && shapes.iter().all(Option::is_some) {
-        report.warning(Some(&etcd.span), "[etcd] says nothing here: no group has \"arbiter\" = \"etcd\"", None);
+    let endpoints_at = etcd.endpoints.as_ref().map(|at| &at.span);
+    let files = [&etcd.ca_file, &etcd.cert_file, &etcd.user].into_iter().flatten().map(|at| &at.span).next();
+    if let Some(span) = endpoints_at.or(files)
+        && follower.is_none()
+        && shapes.iter().all(Option::is_some)
+    {
+        report.warning(Some(span), "[etcd] says nothing here: no group has \"arbiter\" = \"etcd\"", None);
     }
     let pairs = [
         (("cert-file", &etcd.cert_file), ("key-file", &etcd.key_file)),

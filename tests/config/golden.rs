@@ -106,7 +106,6 @@ fn keys_of_later_versions_are_refused_by_name() {
         &text,
         &[
             r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
-            r#"havipd.toml:23:2: warning: [etcd] says nothing here: no group has "arbiter" = "etcd""#,
             r#"havipd.toml:24:1: error: "prefix" in [etcd] is not available in this version"#,
         ],
     );
@@ -196,6 +195,10 @@ fn a_leader_key_its_arbiter_and_the_table_of_etcd_go_together() {
     );
     has(&follows("", ""), "error: \"arbiter\" = \"etcd\" needs \"endpoints\" in [etcd]");
     has(&with("group", "leader-key = \"/k\""), "warning: \"leader-key\" says nothing here");
+    has(
+        &format!("{BASE}[etcd]\n{endpoints}"),
+        "warning: [etcd] says nothing here: no group has \"arbiter\" = \"etcd\"",
+    );
     has(&follows("leader-value = \"pg\"", endpoints), "one value would name every node at once");
     has(&follows("leader-value = { x = \"pg\" }", endpoints), "no [[node]] is named \"x\"");
     has(

@@ -61,7 +61,8 @@ impl Etcd {
     }
 
     fn wait_until_it_answers(&self) {
-        wait_for("etcd answers", || self.ask("/v3/kv/range", &json!({"key": encode("x")})));
+        // Which needs no token, and is said when there is a leader.
+        wait_for("etcd answers", || self.send(|client| client.get(format!("{}/health", self.endpoint()))));
     }
 
     fn endpoint(&self) -> String {
@@ -85,6 +86,16 @@ impl Etcd {
 
     /// Asks, as an administrator would; `None` where there is no answer, or a refusal.
     fn ask(&self, path: &str, question: &Value) -> Option<Value> {
+        self.send(|client| {
+            let request = client.post(format!("{}{path}", self.endpoint())).json(question);
+            match &self.token {
+                Some(token) => request.header("Authorization", token),
+                None => request,
+            }
+        })
+    }
+
+    fn send(&self, request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder) -> Option<Value> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5));
@@ -92,11 +103,7 @@ impl Etcd {
                 Some(tls) => tls.client(builder),
                 None => builder.tls_certs_only([]),
             };
-            let mut request = builder.build().unwrap().post(format!("{}{path}", self.endpoint())).json(question);
-            if let Some(token) = &self.token {
-                request = request.header("Authorization", token);
-            }
-            let response = request.send().await.ok()?;
+            let response = request(&builder.build().unwrap()).send().await.ok()?;
             if response.status().is_success() { response.json().await.ok() } else { None }
         })
     }
