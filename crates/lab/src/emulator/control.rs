@@ -14,10 +14,11 @@
 use super::config::Permission;
 use super::route;
 use super::state::{CallRecord, Shared, Traffic};
-use crate::simulation::cloud::{FaultRule, MasterChange, ModelError, Profile, UnknownProfile, WorldView};
+use crate::simulation::cloud::{FaultRule, HavipSpec, MasterChange, ModelError, Profile, UnknownProfile, WorldView};
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
@@ -58,6 +59,13 @@ pub enum Command {
         havip: String,
         /// The target.
         target: String,
+    },
+    /// Creates a HAVIP to which nobody is bound.
+    Create {
+        /// Its id.
+        havip: String,
+        /// Its address.
+        address: Ipv4Addr,
     },
     /// Deletes a HAVIP.
     Delete {
@@ -218,6 +226,7 @@ fn apply(shared: &Shared, command: Command) -> Result<Value, ControlError> {
             Command::Fault { rule } => return Ok(json!({"id": model.add_fault(rule)})),
             Command::RemoveFault { id } => found(model.remove_fault(id), "fault", id)?,
             Command::Master { havip, target } => model.force_master(now, &havip, &target)?,
+            Command::Create { havip, address } => model.create_havip(now, HavipSpec::new(&havip, address))?,
             Command::Delete { havip } => model.delete_havip(now, &havip)?,
             Command::Unbind { havip, target } => model.unbind(now, &havip, &target)?,
             Command::Fill { havip } => return Ok(json!({"bound": model.fill_quota(now, &havip)?})),

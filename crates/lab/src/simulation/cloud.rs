@@ -204,7 +204,11 @@ impl CloudModel {
                 let result = self.pretend(now, call, Some(*delay));
                 if *answered { Answer::Reply(result) } else { Answer::Never }
             }
-            Fault::Slow { .. } => Answer::Reply(self.carry_out(now, call)),
+            Fault::Slow { .. } | Fault::Slower { .. } => Answer::Reply(self.carry_out(now, call)),
+            Fault::PushedBack { retry_after } => {
+                let error = ErrorReply::new(429, "RequestLimitExceeded", "too many requests");
+                Answer::Reply(Err(ErrorReply { retry_after_text: Some(retry_after.clone()), ..error }))
+            }
             Fault::BadJson => {
                 let _ = self.carry_out(now, call);
                 Answer::Garbled

@@ -39,6 +39,11 @@ async fn commands_change_the_region_and_refuse_what_is_not_there() {
     assert_eq!(full["bound"].as_array().map(Vec::len), Some(3));
     assert_eq!(post(&emulator, "delete", json!({"havip": HAVIP})).await.status, 200);
     assert_eq!(client.detail().await.expect("is answered").summary(), "400 NoSuchObject");
+    let again = json!({"havip": HAVIP, "address": "10.0.0.100"});
+    assert_eq!(post(&emulator, "create", again.clone()).await.status, 200);
+    assert_eq!(client.detail().await.expect("is answered").summary(), "200");
+    let refused = post(&emulator, "create", again).await;
+    assert_eq!((refused.status, &refused.json()["error"]), (409, &json!("there is a \"havip-1\" already")));
 
     for (command, body, status) in [
         ("profile", json!({"name": "garp"}), 409),

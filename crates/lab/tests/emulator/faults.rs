@@ -38,6 +38,20 @@ fn was_reset(error: &reqwest::Error) -> bool {
 }
 
 #[tokio::test]
+async fn pushed_back_with_whatever_somebody_writes() {
+    let emulator = start().await;
+    let client = Client::new(&emulator, "a");
+    for text in ["0", "1000000000", "Sun, 06 Nov 1994 08:49:37 GMT", "soon"] {
+        let retry_after = text.to_owned();
+        emulator.control().add_fault(FaultRule::new(Scope::Any, Fault::PushedBack { retry_after }).times(1));
+        let reply = client.detail().await.expect("is answered");
+        assert_eq!(reply.summary(), "429 RequestLimitExceeded");
+        assert_eq!(reply.headers["retry-after"], text);
+    }
+    assert_eq!(client.detail().await.expect("is answered").status, 200);
+}
+
+#[tokio::test]
 async fn status_with_code_message_and_retry_after() {
     let fault = Fault::Status {
         status: 503,

@@ -95,6 +95,20 @@ pub enum Fault {
         #[serde(rename = "delay-ms", with = "super::millis")]
         delay: Duration,
     },
+    /// As `Slow`, and each call by so much more than the one before.
+    Slower {
+        /// The delay of the next one.
+        #[serde(rename = "delay-ms", with = "super::millis")]
+        delay: Duration,
+        /// What it grows by.
+        #[serde(rename = "by-ms", with = "super::millis")]
+        by: Duration,
+    },
+    /// Not carried out: 429, with that in `Retry-After`, whatever it is.
+    PushedBack {
+        /// Seconds, a date, or what nobody understands.
+        retry_after: String,
+    },
     /// Carried out, answered with 200 and a body that is not JSON.
     BadJson,
     /// Not carried out, answered as the profile has it for too many calls.
@@ -185,7 +199,7 @@ impl FaultRule {
 pub(super) struct Picked {
     /// The fault, if one was hit.
     pub(super) fault: Option<Fault>,
-    /// Sum of the delays of all [`Fault::Slow`] that were hit.
+    /// Sum of the delays of all [`Fault::Slow`] and [`Fault::Slower`] that were hit.
     pub(super) delay: Duration,
 }
 
@@ -227,7 +241,7 @@ impl Faults {
     pub(super) fn pick(&mut self, call: &Call, rng: &mut fastrand::Rng) -> Picked {
         let mut picked = Picked::default();
         for (_, rule) in &mut self.rules {
-            let slow = matches!(rule.fault, Fault::Slow { .. });
+            let slow = matches!(rule.fault, Fault::Slow { .. } | Fault::Slower { .. });
             if rule.times == Some(0) || !rule.matches(call) || (picked.fault.is_some() && !slow) {
                 continue;
             }
@@ -241,8 +255,12 @@ impl Faults {
             if let Some(left) = &mut rule.times {
                 *left -= 1;
             }
-            match &rule.fault {
+            match &mut rule.fault {
                 Fault::Slow { delay } => picked.delay += *delay,
+                Fault::Slower { delay, by } => {
+                    picked.delay += *delay;
+                    *delay += *by;
+                }
                 other => picked.fault = Some(other.clone()),
             }
         }
@@ -291,6 +309,16 @@ mod tests {
         faults.add(slow(3));
         let picked = faults.pick(&detail("a"), &mut rng);
         assert_eq!(picked, Picked { fault: Some(Fault::BadJson), delay: Duration::from_millis(23) });
+    }
+
+    #[test]
+    fn each_answer_of_one_that_gets_slower_is_slower() {
+        let mut faults = Faults::default();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let (delay, by) = (Duration::from_millis(5), Duration::from_millis(100));
+        faults.add(FaultRule::new(Scope::Any, Fault::Slower { delay, by }).times(3));
+        let delays: Vec<u128> = (0..4).map(|_| faults.pick(&detail("a"), &mut rng).delay.as_millis()).collect();
+        assert_eq!(delays, [5, 105, 205, 0]);
     }
 
     #[test]

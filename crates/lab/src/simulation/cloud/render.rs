@@ -151,8 +151,9 @@ fn render_error(error: &ErrorReply, id: &str) -> HttpReply {
     let body = json!({"code": error.code, "message": error.message, "requestId": id});
     let body = if error.code.is_empty() { String::new() } else { body.to_string() };
     let mut reply = HttpReply::new(error.status, JSON, id, body);
-    if let Some(after) = error.retry_after {
-        reply.headers.push(("retry-after", after.as_secs().to_string()));
+    let seconds = error.retry_after.map(|after| after.as_secs().to_string());
+    if let Some(after) = error.retry_after_text.clone().or(seconds) {
+        reply.headers.push(("retry-after", after));
     }
     reply
 }

@@ -205,13 +205,15 @@ pub struct ErrorReply {
     pub message: String,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// The same as somebody else writes it; over HTTP only.
+    pub retry_after_text: Option<String>,
 }
 
 impl ErrorReply {
     /// An error without `Retry-After`.
     #[must_use]
     pub fn new(status: u16, code: &str, message: &str) -> Self {
-        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after: None }
+        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after: None, retry_after_text: None }
     }
 }
 

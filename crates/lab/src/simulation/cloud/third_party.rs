@@ -1,7 +1,7 @@
 //! What others do to the region behind the daemon's back.
 
 use super::binding::BOUND_MAX;
-use super::objects::{BoundTarget, InstanceSpec, InterfaceSpec, RUNNING, TargetKind};
+use super::objects::{BoundTarget, HavipSpec, InstanceSpec, InterfaceSpec, RUNNING, TargetKind};
 use super::{CloudModel, MasterChange};
 use havipd_core::model::time::Instant;
 use std::net::Ipv4Addr;
@@ -12,6 +12,9 @@ pub enum ModelError {
     /// No such HAVIP, instance or interface.
     #[error("{0:?} does not exist")]
     Unknown(String),
+    /// Such a HAVIP exists.
+    #[error("there is a {0:?} already")]
+    Known(String),
     /// The target is not bound to the HAVIP.
     #[error("{target:?} is not bound to {havip:?}")]
     NotBound {
@@ -54,6 +57,18 @@ impl CloudModel {
             Some(false) => Err(ModelError::NotBound { havip: havip.to_owned(), target: target.to_owned() }),
             Some(true) => Ok(()),
         }
+    }
+
+    /// Creates a HAVIP to which nobody is bound.
+    ///
+    /// # Errors
+    /// [`ModelError::Known`].
+    pub fn create_havip(&mut self, now: Instant, spec: HavipSpec) -> Result<(), ModelError> {
+        if self.havips.contains_key(&spec.id) {
+            return Err(ModelError::Known(spec.id));
+        }
+        self.add_havip(now, spec);
+        Ok(())
     }
 
     /// Deletes a HAVIP with its bindings.
