@@ -281,6 +281,8 @@ impl Driver {
     fn step(&mut self, event: Event) {
         let now = clock::now();
         let reloaded = matches!(event, Event::ConfigReloaded(_));
+        // The file, the state directory and the cloud tell addresses, and nothing else does.
+        let teaches = reloaded || matches!(event, Event::OperationEnded { .. } | Event::StateFound(_));
         let mut actions = std::mem::take(&mut self.actions);
         self.core.handle(now, event, &mut actions);
         let mut observed = Vec::new();
@@ -298,7 +300,7 @@ impl Driver {
         self.actions = actions;
         self.turns += 1;
         observed.into_iter().for_each(|event| self.step(event));
-        if self.places.learn(self.core.addresses()) {
+        if teaches && self.places.learn(self.core.addresses()) {
             self.bind_probes();
             self.observe_host();
         }

@@ -356,9 +356,12 @@ pub struct Counters {
     pub late_results: u64,
     /// Heartbeats that could not be encoded.
     pub unsendable: u64,
-    /// Evaluations of every group.
+    /// Steps: events after which some group, or none, was evaluated.
     #[serde(default)]
     pub steps: u64,
+    /// Evaluations of one group in them.
+    #[serde(default)]
+    pub group_steps: u64,
 }
 
 /// Why a member could not take a group over now. The words are part of `status --json`.

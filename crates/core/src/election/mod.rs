@@ -83,6 +83,13 @@ pub struct Core {
     peers: Peers,
     groups: Vec<Group>,
     by_tag: BTreeMap<Tag, GroupIndex>,
+    havips_by_tag: BTreeMap<Tag, (GroupIndex, HavipIndex)>,
+    /// Groups that are to be evaluated in the next step, whatever else it is for.
+    concerned: Vec<GroupIndex>,
+    /// A datagram said of its sender what every group goes by.
+    peers_told: bool,
+    /// A datagram counted since the peers' clocks were last compared with ours.
+    clocks_told: bool,
     identity: Option<Target>,
     /// How this machine is another one than this node is to the cloud.
     wrong_host: Option<String>,
@@ -121,6 +128,16 @@ fn by_tag(config: &Config) -> BTreeMap<Tag, GroupIndex> {
     config.groups.iter().enumerate().map(|(i, g)| (Tag::group(&g.name), GroupIndex(i))).collect()
 }
 
+/// The same of its HAVIPs: a tag is a hash, and every probe names one.
+fn havips_by_tag(config: &Config) -> BTreeMap<Tag, (GroupIndex, HavipIndex)> {
+    let of_group = |(i, g): (usize, &crate::model::settings::Group)| {
+        let of_havip =
+            |(j, h): (usize, &crate::model::settings::Havip)| (Tag::havip(&h.id), (GroupIndex(i), HavipIndex(j)));
+        g.havips.iter().enumerate().map(of_havip).collect::<Vec<_>>()
+    };
+    config.groups.iter().enumerate().flat_map(of_group).collect()
+}
+
 impl Core {
     /// A core that starts at `now` and has heard nothing yet.
     #[must_use]
@@ -150,6 +167,10 @@ impl Core {
             peers: Peers::new(&config, now, boot),
             groups: Vec::new(),
             by_tag: by_tag(&config),
+            havips_by_tag: havips_by_tag(&config),
+            concerned: Vec::new(),
+            peers_told: false,
+            clocks_told: false,
             identity: own.target.clone(),
             wrong_host: None,
             timers: Timers::new(),
@@ -229,17 +250,11 @@ impl Core {
                 if quiet && !self.changed && !self.persist {
                     return;
                 }
-                self.each_group(now, actions, |g, step| {
-                    if g.index == group {
-                        g.note_announced(step, address);
-                    }
-                });
+                self.one_group(now, group, actions, |g, step| g.note_announced(step, address));
             }
-            Event::NotifyLapsed { group, epoch } => self.each_group(now, actions, |g, step| {
-                if g.index == group {
-                    g.notify_again(step, epoch);
-                }
-            }),
+            Event::NotifyLapsed { group, epoch } => {
+                self.one_group(now, group, actions, |g, step| g.notify_again(step, epoch));
+            }
             Event::GateEnded { group, op, passed, text } => {
                 if !self.groups.get_mut(group.0).is_some_and(|g| g.gate.ended(op, passed, text)) {
                     self.counters.late_results += 1;
@@ -300,11 +315,7 @@ impl Core {
             let came = l.address.observed(present);
             added = l.address.ip.filter(|_| came);
         }
-        self.each_group(now, actions, |g, step| {
-            if g.index == group {
-                g.note_address(step, added);
-            }
-        });
+        self.one_group(now, group, actions, |g, step| g.note_address(step, added));
     }
 
     /// When the core wants to be called again, at the latest.
@@ -321,12 +332,10 @@ impl Core {
 
     /// Every HAVIP's address, as soon as the file, the state directory or the cloud told it.
     pub fn addresses(&self) -> impl Iterator<Item = (GroupIndex, HavipIndex, Option<Ipv4Addr>)> + '_ {
-        let of_group = |g: &'_ Group| {
-            let index = g.index;
-            let of_havip = move |(i, ip)| (index, HavipIndex(i), ip);
-            g.reconcilers.iter().map(|l| l.address.ip).enumerate().map(of_havip).collect::<Vec<_>>()
-        };
-        self.groups.iter().flat_map(of_group)
+        self.groups.iter().flat_map(|g| {
+            let of_havip = move |(i, ip)| (g.index, HavipIndex(i), ip);
+            g.reconcilers.iter().map(|l| l.address.ip).enumerate().map(of_havip)
+        })
     }
 
     fn reconciler_mut(
@@ -340,25 +349,42 @@ impl Core {
     /// Evaluates the groups that are concerned until nothing changes, then tells the peers what did.
     ///
     /// Groups are independent: none reads what another is or does, so one that is not concerned would come to what it came to
-    /// before. With a heartbeat that is due, and with each silence that changes what a peer is, all are evaluated: whatever
-    /// a group reads of the time without a deadline of its own is so read once in an interval.
+    /// before. (`concerns::`) With a heartbeat that is due, and with each silence that changes what a peer is, all are evaluated: whatever
+    /// a group reads of the time without a deadline of its own is so read once in an interval. What a datagram says of
+    /// groups concerns those of which it says something else than before.
     fn settle(&mut self, now: Instant, concerns: Concerns, actions: &mut Actions) {
         self.counters.steps += 1;
         let all = concerns == Concerns::All || self.sender.due(now) || self.timers.a_session_fires(now);
-        self.each_group(now, actions, |group, step| {
-            let timer = Timer::Group(group.index.0);
-            if !all && concerns != Concerns::One(group.index) && !step.timers.fires(timer, now) {
-                return;
+        let mut these = std::mem::take(&mut self.concerned);
+        if all {
+            these.clear();
+            these.extend((0..self.groups.len()).map(GroupIndex));
+        } else {
+            if let Concerns::One(group) = concerns {
+                these.push(group);
             }
+            let of_group = |timer| if let Timer::Group(i) = timer { Some(GroupIndex(i)) } else { None };
+            these.extend(self.timers.fired(now).filter_map(of_group));
+            // In one order, however they came to be concerned.
+            these.sort_unstable();
+            these.dedup();
+        }
+        self.counters.group_steps += these.len() as u64;
+        let mut groups = std::mem::take(&mut self.groups);
+        let mut step = self.step_context(now, actions);
+        for index in these.drain(..) {
+            let Some(group) = groups.get_mut(index.0) else { continue };
             for _ in 0..SETTLE_MAX {
                 let before = (group.role(), group.epochs.ours());
-                step.timers.begin(timer);
-                group.step(step);
+                step.timers.begin(Timer::Group(index.0));
+                group.step(&mut step);
                 if before == (group.role(), group.epochs.ours()) {
                     break;
                 }
             }
-        });
+        }
+        self.groups = groups;
+        self.concerned = these;
         for peer in self.peers.iter() {
             self.timers.begin(Timer::Session(peer.node.0));
             let silence = Some(peer.session.next_deadline(now));
@@ -366,9 +392,11 @@ impl Core {
                 self.timers.wake(at);
             }
         }
-        self.timers.begin(Timer::Probe);
-        self.probe_due(now, actions);
-        self.trace_due(now, actions);
+        if all || self.changed || self.timers.fires(Timer::Probe, now) {
+            self.timers.begin(Timer::Probe);
+            self.probe_due(now, actions);
+            self.trace_due(now, actions);
+        }
         self.emit_due(now, actions);
         self.exit_when_left(now, actions);
         if self.state_known && std::mem::take(&mut self.persist) {
@@ -379,6 +407,21 @@ impl Core {
             let answer = actions.iter().position(|action| matches!(action, Action::Reply { .. }));
             actions.insert(answer.unwrap_or(actions.len()), Action::Persist(self.persisted.clone()));
         }
+    }
+
+    /// Runs `f` for one group with a step that sees all the rest.
+    fn one_group(
+        &mut self,
+        now: Instant,
+        index: GroupIndex,
+        out: &mut Actions,
+        f: impl FnOnce(&mut Group, &mut StepContext<'_>),
+    ) {
+        let mut groups = std::mem::take(&mut self.groups);
+        if let Some(group) = groups.get_mut(index.0) {
+            f(group, &mut self.step_context(now, out));
+        }
+        self.groups = groups;
     }
 
     /// Runs `f` for every group with a step that sees all the rest.

@@ -9,6 +9,7 @@ use crate::model::time::Instant;
 use crate::wire::session::{Session, SessionState, suspicion};
 use crate::wire::{Entry, Flags};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// One other node.
 #[derive(Debug)]
@@ -89,6 +90,31 @@ impl Peer {
     /// It gives leadership in a group away.
     pub(crate) fn releases(&self, group: Tag, now: Instant) -> Option<&Entry> {
         self.says(group, now).filter(|e| e.role == Role::Releasing)
+    }
+}
+
+/// What every group goes by of a peer, but for what it says of the group itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    state: SessionState,
+    suspected: bool,
+    dead_time: Duration,
+    digest: Option<Digest>,
+    gone: bool,
+    returns: bool,
+}
+
+impl Peer {
+    /// As it is now.
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        Standing {
+            state: self.session.state(now),
+            suspected: self.suspected(now),
+            dead_time: self.session.dead_time(),
+            digest: self.digest,
+            gone: self.gone,
+            returns: self.returns_by.is_some(),
+        }
     }
 }
 

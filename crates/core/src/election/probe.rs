@@ -67,9 +67,9 @@ impl Core {
     pub(super) fn probe_answered(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
         self.traced(now, probe, actions);
         let Some(node) = self.peers.by_tag(probe.node) else { return };
-        self.each_group(now, actions, |group, step| {
-            let known = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if !known || !group.fabric.note_answer(probe.nonce, node, step.now) {
+        let Some((index, _)) = self.havips_by_tag.get(&probe.havip).copied() else { return };
+        self.one_group(now, index, actions, |group, step| {
+            if !group.fabric.note_answer(probe.nonce, node, step.now) {
                 return;
             }
             let settings = group.settings(step);

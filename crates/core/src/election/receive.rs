@@ -1,10 +1,10 @@
 //! What a datagram changes: sessions, what peers said, and grants.
 
 use super::arbiter::lease::{LeaseRequest, relinquishes};
+use super::peer::Standing;
 use super::{Concerns, Core};
 use crate::model::action::{Action, Actions};
 use crate::model::ids::{GroupIndex, NodeIndex};
-
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::wire::heartbeat::{DecodeError, Header, encode_probe};
@@ -56,7 +56,8 @@ impl Core {
         // none is worth a step.
         // A step that an earlier event is still owed is not widened by it.
         if counts || away || self.changed || self.persist {
-            let concerns = if counts || away { Concerns::All } else { Concerns::WhoWaits };
+            let concerns = if away || self.peers_told { Concerns::All } else { Concerns::WhoWaits };
+            self.peers_told = false;
             self.settle(now, concerns, actions);
         }
     }
@@ -106,8 +107,9 @@ impl Core {
     ) -> bool {
         let Some(node) = self.peers.by_tag(heartbeat.sender) else { return false };
         let Some(peer) = self.peers.of_mut(node) else { return false };
+        let before = peer.standing(now);
         match peer.session.receive(arrived, path, &heartbeat) {
-            Verdict::Counts { proven } => self.take_over(now, arrived, node, heartbeat, proven),
+            Verdict::Counts { proven } => self.take_over(now, arrived, node, heartbeat, proven, before),
             Verdict::Late => return self.take_entries(now, node, &heartbeat),
             // ⚠ Anybody who has a recording of an earlier start can make us hear of it again and again. It is answered, which costs
             // one heartbeat, and is worth no step before it has proven itself. (I7, seed 43101)
@@ -115,14 +117,27 @@ impl Core {
                 self.emit_to(now, node, actions);
                 return false;
             }
-            Verdict::Dropped(Reason::ImpossibleEcho) => self.impossible_echo(now, actions),
+            Verdict::Dropped(Reason::ImpossibleEcho) => {
+                self.peers_told = true;
+                self.impossible_echo(now, actions);
+            }
             Verdict::Dropped(_) => return false,
         }
         true
     }
 
-    /// A datagram that counts: what it says replaces what was known.
-    fn take_over(&mut self, now: Instant, arrived: Instant, node: NodeIndex, heartbeat: Heartbeat, proven: bool) {
+    /// A datagram that counts: what it says replaces what was known. What every group goes by is what the peer was `before` it,
+    /// and is now; most datagrams leave that as it was.
+    fn take_over(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        node: NodeIndex,
+        heartbeat: Heartbeat,
+        proven: bool,
+        before: Standing,
+    ) {
+        self.clocks_told = true;
         let Some(peer) = self.peers.of_mut(node) else { return };
         if proven {
             peer.entries.clear();
@@ -140,9 +155,11 @@ impl Core {
             Leaving::No | Leaving::Gone => None,
         };
         peer.expected_by = peer.returns_by.or(peer.expected_by.filter(|_| !peer.gone));
-        if heartbeat.target.is_some() {
+        let moved = heartbeat.target.is_some() && peer.target != heartbeat.target;
+        if moved {
             peer.target.clone_from(&heartbeat.target);
         }
+        self.peers_told |= proven || moved || heartbeat.leaving != Leaving::No || peer.standing(now) != before;
         self.take_entries(now, node, &heartbeat);
     }
 
@@ -161,28 +178,34 @@ impl Core {
                 continue;
             }
             peer.said.insert(entry.group, heartbeat.seq);
+            let known = peer.entries.get_mut(&entry.group);
+            let mut differs = known.as_ref().is_none_or(|known| !known.says_as_much_as(entry));
+            match known {
+                Some(known) => known.clone_from(entry),
+                None => drop(peer.entries.insert(entry.group, entry.clone())),
+            }
             news = true;
             if self.config.groups[index.0].arbiter.grants_leases() {
-                self.vote(now, node, index, entry, heartbeat);
+                differs |= self.vote(now, node, index, entry, heartbeat);
                 self.count_vote(now, node, index, entry);
             }
-            self.note_maintenance(index, entry, heartbeat.digest == self.digest);
-            if let Some(peer) = self.peers.of_mut(node) {
-                peer.entries.insert(entry.group, entry.clone());
+            differs |= self.note_maintenance(index, entry, heartbeat.digest == self.digest);
+            if differs && self.concerned.last() != Some(&index) {
+                self.concerned.push(index);
             }
         }
         news
     }
 
-    /// As a voter: gives, renews, keeps or frees the grant of this group.
-    fn vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry, heartbeat: &Heartbeat) {
+    /// As a voter: gives, renews, keeps or frees the grant of this group. Says whether that is news.
+    fn vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry, heartbeat: &Heartbeat) -> bool {
         let same_digest = heartbeat.digest == self.digest;
         let successor = entry.successor.and_then(|tag| self.node_by_tag(tag));
         let group = &mut self.groups[index.0];
         let own = self.config.groups[index.0].member(self.config.local).is_some();
         // ⚠ A machine that is not the one of its file knows nothing of what that voter granted. (I1)
         if !own || self.wrong_host.is_some() {
-            return;
+            return false;
         }
         let mut news = false;
         if entry.flags.has(Flags::DECLINES) {
@@ -219,9 +242,11 @@ impl Core {
             group.voter.expect_next_start(node, heartbeat.boot);
         }
         self.changed |= news;
+        news
     }
 
-    /// As a candidate: counts the grant that the peer says it gave us.
+    /// As a candidate: counts the grant that the peer says it gave us. Who leads has its lease renewed by it, and is evaluated when
+    /// the one before would have ended.
     fn count_vote(&mut self, now: Instant, node: NodeIndex, index: GroupIndex, entry: &Entry) {
         let me = self.peers.me();
         let Some(grant) = entry.grant.filter(|g| g.node == me && g.boot == self.boot) else { return };
@@ -238,7 +263,7 @@ impl Core {
     /// Maintenance carries a number that only rises, odd for on: the highest that any member knows holds for all.
     /// ⚠ But nobody leaves maintenance by the word of a node with another digest: who still has the file of before
     /// would no longer renew what the holder has, or elect another one by it.
-    fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry, same_digest: bool) {
+    fn note_maintenance(&mut self, index: GroupIndex, entry: &Entry, same_digest: bool) -> bool {
         let ours = self.config.groups[index.0].member(self.config.local).is_some();
         let group = &mut self.groups[index.0];
         let ends = group.maintained() && entry.maintenance.is_multiple_of(2);
@@ -248,7 +273,9 @@ impl Core {
             group.maintenance.follow(number);
             self.persist = true;
             self.changed = true;
+            return true;
         }
+        false
     }
 
     pub(super) fn node_by_tag(&self, tag: Tag) -> Option<NodeIndex> {
@@ -274,20 +301,20 @@ impl Core {
                 _ => self.pass_on(path, from, probe, actions),
             };
         }
-        let ours = self.config.groups.iter().flat_map(|g| &g.havips).any(|h| Tag::havip(&h.id) == probe.havip);
-        if path.is_some() || !known || !ours {
+        let Some((group, _)) = self.havips_by_tag.get(&probe.havip).copied() else { return };
+        if path.is_some() || !known {
             return;
         }
         self.send_answer(0, from, probe, actions);
-        self.note_arrival(now, probe, actions);
+        self.note_arrival(now, group, probe, actions);
     }
 
     /// A probe that arrives on a HAVIP's address dates the first packet on this node.
-    fn note_arrival(&mut self, now: Instant, probe: &Probe, actions: &mut Actions) {
-        let from = self.node_by_tag(probe.sender).map(|n| self.config.node(n).name.to_string()).unwrap_or_default();
-        self.each_group(now, actions, |group, step| {
-            let here = group.settings(step).havips.iter().any(|h| Tag::havip(&h.id) == probe.havip);
-            if here && group.role().has_leadership() && group.fabric.note_arrival(group.epochs.ours()) {
+    fn note_arrival(&mut self, now: Instant, index: GroupIndex, probe: &Probe, actions: &mut Actions) {
+        let from = self.node_by_tag(probe.sender);
+        self.one_group(now, index, actions, |group, step| {
+            if group.role().has_leadership() && group.fabric.note_arrival(group.epochs.ours()) {
+                let from = from.map(|n| step.config.node(n).name.to_string()).unwrap_or_default();
                 group.step_done(step, format!("first packet here: the fabric probe of {from}"));
             }
         });

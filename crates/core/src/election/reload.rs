@@ -93,6 +93,7 @@ impl Core {
         let old = std::mem::replace(&mut self.config, new);
         let new = Arc::clone(&self.config);
         self.digest = crate::model::digest::digest(&new);
+        self.havips_by_tag = super::havips_by_tag(&new);
         if let Some(target) = &new.local_node().target {
             self.identity = Some(target.clone());
         }

@@ -102,11 +102,13 @@ impl Core {
             self.was_away(now, &format!("this host did not run for {} ms", gap.as_millis()), actions);
             return true;
         }
-        if self.behind_most(now, |s| s.clock_stood_still(dead_time)) {
+        // What the peers' clocks say changes with a datagram of theirs, and with who of them counts.
+        let told = std::mem::take(&mut self.clocks_told) || self.timers.a_session_fires(now);
+        if told && self.behind_most(now, |s| s.clock_stood_still(dead_time)) {
             self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
             return true;
         }
-        let leases = self.config.groups.iter().any(|g| g.arbiter.grants_leases());
+        let leases = told && self.config.groups.iter().any(|g| g.arbiter.grants_leases());
         let slow = leases && self.behind_most(now, |s| s.clock_stood_still(dead_time) || s.clock_runs_slow());
         if slow {
             self.distrust_leases(now, actions);

@@ -128,6 +128,16 @@ pub struct Entry {
     pub checks: Option<Arc<CheckNotes>>,
 }
 
+impl Entry {
+    /// Whether it says what `newer` says, but for the number of the datagram that a grant answers: each heartbeat renews that.
+    #[must_use]
+    pub fn says_as_much_as(&self, newer: &Self) -> bool {
+        let answers = newer.grant.map(|g| g.seq);
+        let grant = self.grant.map(|g| Grant { seq: answers.unwrap_or(g.seq), ..g });
+        Self { grant, ..self.clone() } == *newer
+    }
+}
+
 /// Leadership, as given by one voter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {

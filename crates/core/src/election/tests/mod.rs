@@ -3,6 +3,7 @@
 
 mod addresses;
 mod claims;
+mod concerns;
 mod conformance;
 mod conformance_majority;
 mod drill;
