@@ -13,6 +13,7 @@ mod fabric;
 mod haproxy;
 mod host;
 mod line;
+mod mariadb;
 #[path = "../netns/namespace.rs"]
 mod namespace;
 #[path = "../netns/network.rs"]
@@ -40,8 +41,13 @@ use std::sync::{Mutex, OnceLock};
 /// A recipe: its page, and what is done with it.
 type Recipe = (&'static str, fn(&Path) -> Result<(), String>);
 
-const RECIPES: &[Recipe] =
-    &[("postgresql", postgresql::play), ("haproxy", haproxy::play), ("redis", redis::play), ("patroni", patroni::play)];
+const RECIPES: &[Recipe] = &[
+    ("postgresql", postgresql::play),
+    ("haproxy", haproxy::play),
+    ("redis", redis::play),
+    ("patroni", patroni::play),
+    ("mariadb", mariadb::play),
+];
 
 /// Addresses of the pages, and those of the lab.
 const ADDRESSES: &[(&str, &str)] = &[
