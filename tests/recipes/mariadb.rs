@@ -139,8 +139,20 @@ fn events(lab: &mut Lab, page: &Page) -> Result<(), String> {
     only(lab, DB1)?;
     sql(lab, "insert into shop.ledger values (100002)")?;
     in_step(lab, DB1)?;
-    match rows(lab)? {
-        now if now == found + 2 => Ok(()),
-        now => Err(format!("{now} rows are left, of {}", found + 2)),
+    let now = rows(lab)?;
+    if now != found + 2 {
+        return Err(format!("{now} rows are left, of {}", found + 2));
+    }
+
+    // The power of the replica is cut: commits wait for it, then go on without, and the address stays.
+    let epoch = lab.hosts[DB1].group()?["epoch"].clone();
+    lab.hosts[DB2].power_off();
+    wait("a commit without the replica", PATIENCE, || {
+        sql(lab, "insert ignore into shop.ledger values (100003)").map(drop)
+    })?;
+    lab.settle(DB1)?;
+    match lab.hosts[DB1].group()?["epoch"].clone() {
+        same if same == epoch => Ok(()),
+        other => Err(format!("the term changed from {epoch} to {other}")),
     }
 }
