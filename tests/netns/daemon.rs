@@ -112,11 +112,16 @@ impl Daemon {
 
     /// Starts it; it goes on from the state that it left.
     pub(crate) fn start(&mut self, namespace: &Namespace) {
+        self.start_logging(namespace, "debug");
+    }
+
+    /// The same with a log of that level.
+    pub(crate) fn start_logging(&mut self, namespace: &Namespace, level: &str) {
         let log = OpenOptions::new().create(true).append(true).open(self.log()).expect("a log");
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program());
         command
-            .args(["--node", self.node.name(), "--log-format", "json", "--log-level", "debug", "--config"])
+            .args(["--node", self.node.name(), "--log-format", "json", "--log-level", level, "--config"])
             .arg(self.dir.join("havipd.toml"))
             .env_clear()
             .env("PATH", format!("{}:{path}", self.dir.join("bin").display()))

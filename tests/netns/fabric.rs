@@ -2,12 +2,13 @@
 
 use crate::clock::Moment;
 use crate::network::{CLOUD, NODES, Network, Node};
-use havipd_lab::emulator::{CallRecord, Control, Emulator, EmulatorConfig};
-use havipd_lab::simulation::cloud::{HavipView, MasterChange, Operation, Profile};
+use havipd_lab::emulator::{CallRecord, Command, Control, Emulator, EmulatorConfig};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, HavipView, MasterChange, Operation, Profile, Scope};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -42,11 +43,22 @@ impl Havip {
 }
 
 /// How many HAVIPs there are besides, for cases that give them groups of their own.
-pub(crate) const MORE: u8 = 8;
+pub(crate) const MORE: usize = 8;
 
-/// One of those: its id and its address.
-pub(crate) fn more(n: u8) -> (String, Ipv4Addr) {
-    (format!("havip-more{n}"), Ipv4Addr::new(10, 77, 0, 110 + n))
+/// As many groups as a file may have.
+pub(crate) const LARGE: usize = 250;
+
+/// One of those, or of the many that [`Fabric::create_to`] adds: its id and its address.
+pub(crate) fn more(n: usize) -> (String, Ipv4Addr) {
+    let (net, host) = (n / 100, n % 100);
+    let octet = |n: usize| u8::try_from(n).expect("a few hundred of them");
+    (format!("havip-more{n}"), Ipv4Addr::new(10, 77, octet(2 * net), 110 + octet(host)))
+}
+
+/// The first `count` HAVIPs of the region: id and address.
+pub(crate) fn havips(count: usize) -> Vec<(String, Ipv4Addr)> {
+    let usual = HAVIPS.into_iter().map(|h| (h.id().to_owned(), h.address()));
+    usual.chain((0..).map(more)).take(count).collect()
 }
 
 /// Packets went elsewhere.
@@ -88,6 +100,29 @@ impl Fabric {
         Self { control, moves, stop: Some(stop), done, deaf_to, threads: vec![cloud, ear] }
     }
 
+    /// Adds HAVIPs to the region until there are so many.
+    pub(crate) fn create_to(&self, count: usize) {
+        let known = self.control.view().havips;
+        for (havip, address) in havips(count).into_iter().filter(|(id, _)| known.iter().all(|h| h.id != *id)) {
+            self.control.apply(Command::Create { havip, address }).expect("is new");
+        }
+    }
+
+    /// Deletes those that [`Self::create_to`] added.
+    pub(crate) fn delete_created(&self) {
+        for (havip, _) in havips(LARGE).into_iter().skip(HAVIPS.len() + MORE) {
+            // It may never have been there.
+            let _ = self.control.apply(Command::Delete { havip });
+        }
+    }
+
+    /// Has the cloud answer so late from now on.
+    pub(crate) fn slow(&self, delay: Duration) {
+        if !delay.is_zero() {
+            self.control.add_fault(FaultRule::new(Scope::Any, Fault::Slow { delay }));
+        }
+    }
+
     /// The HAVIP as the cloud has it now.
     pub(crate) fn havip(&self, havip: Havip) -> HavipView {
         let view = self.control.view();
@@ -108,6 +143,19 @@ impl Fabric {
     pub(crate) fn moves_since(&self, havip: Havip, then: Moment) -> Vec<Move> {
         let moves = self.moves.lock().expect("nobody panics with it");
         moves.iter().filter(|m| m.at >= then && m.havip == havip.id()).cloned().collect()
+    }
+
+    /// The same of every HAVIP.
+    pub(crate) fn all_moves_since(&self, then: Moment) -> Vec<Move> {
+        let moves = self.moves.lock().expect("nobody panics with it");
+        moves.iter().filter(|m| m.at >= then).cloned().collect()
+    }
+
+    /// Calls of one node since `then`, whatever they are for.
+    pub(crate) fn all_calls_since(&self, then: Moment, by: Node) -> Vec<CallRecord> {
+        let mut calls = self.control.calls(0);
+        calls.retain(|call| call.at_us * 1000 >= then.0 && call.caller.is(by.name()));
+        calls
     }
 
     /// Calls for a HAVIP since `then`, by one node or by all.
@@ -185,7 +233,7 @@ struct Routes {
 
 impl Routes {
     fn new() -> Self {
-        let mut command = Command::new("ip");
+        let mut command = std::process::Command::new("ip");
         let mut process = command.args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("ip can be run");
         let input = process.stdin.take();
         Self { process, input }
@@ -216,22 +264,23 @@ fn listen(control: &Control, done: &AtomicBool, deaf_to: &Mutex<Vec<Node>>) {
     let protocol = Protocol::from(i32::from(ARP.to_be()));
     let mut socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol)).expect("a packet socket");
     socket.set_read_timeout(Some(LISTEN)).expect("has a timeout");
+    let known: HashMap<Ipv4Addr, String> = havips(LARGE).into_iter().map(|(id, address)| (address, id)).collect();
     let mut frame = [0; 128];
     while !done.load(Ordering::Relaxed) {
         let Ok(length) = socket.read(&mut frame) else { continue };
-        if let Some((node, havip)) = announcement(&frame[..length])
+        if let Some((node, address)) = announcement(&frame[..length])
+            && let Some(havip) = known.get(&address)
             && !deaf_to.lock().expect("nobody panics with it").contains(&node)
         {
-            control.announce(&node.instance(), havip.id());
+            control.announce(&node.instance(), havip);
         }
     }
 }
 
-/// Who announces which HAVIP, if that is what the frame is for (RFC 5227 §3: sender and target are the same).
-fn announcement(frame: &[u8]) -> Option<(Node, Havip)> {
+/// Who announces which address, if that is what the frame is for (RFC 5227 §3: sender and target are the same).
+fn announcement(frame: &[u8]) -> Option<(Node, Ipv4Addr)> {
     let field = |from: usize| <[u8; 4]>::try_from(frame.get(from..from + 4)?).ok().map(Ipv4Addr::from);
     let (sender, target) = (field(28)?, field(38)?);
     let node = NODES.into_iter().find(|n| frame[6..12] == n.mac())?;
-    let havip = HAVIPS.into_iter().find(|h| h.address() == sender)?;
-    (sender == target).then_some((node, havip))
+    (sender == target).then_some((node, sender))
 }

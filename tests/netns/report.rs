@@ -24,10 +24,12 @@ pub(crate) enum Figure {
     LeaveGap,
     RestartLost,
     ByHand,
+    ManyStart,
+    ManyCrash,
 }
 
 /// Column, heading, what it means.
-const COLUMNS: [(Figure, &str, &str); 14] = [
+const COLUMNS: [(Figure, &str, &str); 16] = [
     (Figure::CrashOutage, "crash: outage", "longest time without an answer after link down and SIGKILL, ms"),
     (
         Figure::CrashCloud,
@@ -58,6 +60,12 @@ const COLUMNS: [(Figure, &str, &str); 14] = [
     (Figure::LeaveGap, "gap ", "longest time without an answer, ms"),
     (Figure::RestartLost, "restart: lost", "datagrams without an answer while the active daemon is restarted"),
     (Figure::ByHand, "restored", "until an address that was removed by hand was back, ms"),
+    (
+        Figure::ManyStart,
+        "many groups: start",
+        "until the last of fifty groups (or HAVIPD_LAB_GROUPS) of nodes that all start at once had its packets, with the defaults of the file and a cloud 20 ms away, ms",
+    ),
+    (Figure::ManyCrash, "crash", "until the last of them had moved, from a crash of the node that had them all, ms"),
 ];
 
 /// How one case ended under one profile.

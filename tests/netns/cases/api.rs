@@ -6,7 +6,7 @@ use crate::fabric::HAVIPS;
 use crate::lab::PATIENCE;
 use crate::network::NODES;
 use havipd_lab::emulator::{Command, Permission};
-use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
+use havipd_lab::simulation::cloud::{Fault, FaultRule, Profile, Scope};
 use std::time::Duration;
 
 pub(super) const CASES: &[Case] = &[
@@ -30,6 +30,40 @@ pub(super) const CASES: &[Case] = &[
     ("API: out of reach", out_of_reach),
     ("API: denied, then allowed", denied),
 ];
+
+/// Where more of them are tried: what a pause that the cloud asks for comes to does not depend on how packets move.
+const PROFILES: &[&str] = &["attach-moves", "garp-required"];
+
+/// Those.
+pub(super) fn cases(profile: &Profile) -> Vec<Case> {
+    let all: &[Case] = &[
+        ("API: 429 to everything, whatever Retry-After", |s| pushed_back(s, Scope::Any)),
+        ("API: 429 to reads, whatever Retry-After", |s| pushed_back(s, Scope::Read)),
+        ("API: 429 to attach, whatever Retry-After", |s| pushed_back(s, Scope::Attach)),
+        ("API: slower and slower", slower),
+    ];
+    if PROFILES.contains(&profile.name.as_str()) { all.to_vec() } else { Vec::new() }
+}
+
+/// None, at once, soon, in 32 years, long ago, in some years, and what is neither a number nor a date.
+const PAUSES: [&str; 7] =
+    ["", "0", "1", "1000000000", "Sun, 06 Nov 1994 08:49:37 GMT", "Fri, 31 Dec 2049 23:59:59 GMT", "soon; ask later"];
+
+/// One call for each HAVIP after the other meets with each.
+fn pushed_back(scene: &mut Scene<'_>, scope: Scope) -> Result<(), String> {
+    taken_over(scene, |scene| {
+        for retry_after in PAUSES {
+            meet(scene, scope, &Fault::PushedBack { retry_after: retry_after.to_owned() }, 1);
+        }
+        Ok(())
+    })
+}
+
+/// Each answer takes longer than the one before, until a request would be given up for it.
+fn slower(scene: &mut Scene<'_>) -> Result<(), String> {
+    let (delay, by) = (Duration::ZERO, Duration::from_millis(50));
+    faulty(scene, Scope::Any, Fault::Slower { delay, by }, 14)
+}
 
 /// Causes that need somebody else who claims.
 const RIVALRY: [&str; 2] = ["lost-race", "superseded"];

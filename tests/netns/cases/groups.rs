@@ -3,7 +3,7 @@
 use super::{Case, Scene};
 use crate::clock::{Moment, wait};
 use crate::daemon::{self, Change, arbiter, cluster};
-use crate::fabric::{HAVIPS, Havip, MORE, PORT, more};
+use crate::fabric::{HAVIPS, MORE, PORT, havips, more};
 use crate::lab::{Lab, PATIENCE};
 use crate::namespace::run;
 use crate::network::{CLOUD, NODES, Node};
@@ -29,22 +29,19 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
 
 const PAIR: [Node; 2] = [NODES[0], NODES[1]];
 
-/// Every HAVIP of the region: its id and its address.
-fn havips() -> Vec<(String, Ipv4Addr)> {
-    let usual = HAVIPS.into_iter().map(|h: Havip| (h.id().to_owned(), h.address()));
-    usual.chain((0..MORE).map(more)).collect()
-}
+/// How many groups the file of defaults has: one for each HAVIP that the region has from the start.
+const TEN: usize = HAVIPS.len() + MORE;
 
-/// As somebody writes it who leaves every default alone: two nodes, and a group for each HAVIP.
-fn defaults() -> String {
-    let mut text = cluster(&PAIR);
+/// As somebody writes it who leaves every default alone: nodes, and so many groups with a HAVIP each.
+pub(super) fn defaults(nodes: &[Node], groups: usize) -> String {
+    let mut text = cluster(nodes);
     let _ = writeln!(
         text,
         "[heartbeat]\nkeys = [{{ id = 1, file = \"heartbeat.key\" }}]\n\n\
          [cloud]\nregion = \"bj\"\nendpoint = \"http://{CLOUD}:{PORT}\"\nmetadata-endpoint = \"http://{CLOUD}:{PORT}\"\n\n\
          [cloud.credentials]\nsource = \"file\"\nfile = \"credentials.toml\"\n"
     );
-    for (id, address) in havips() {
+    for (id, address) in havips(groups) {
         let _ = writeln!(text, "[[group]]\nname = \"{id}\"\n[[group.havip]]\nid = \"{id}\"\naddress = \"{address}\"\n");
     }
     text
@@ -60,17 +57,18 @@ fn roles(lab: &mut Lab, node: Node) -> Result<BTreeMap<String, String>, String> 
     Ok(groups.iter().map(|g| (text(&g["name"]), text(&g["role"]))).collect())
 }
 
-/// Waits until each group is active on one of the two, the cloud agrees, and the address is there alone.
-fn one_active_each(lab: &mut Lab) -> Result<(), String> {
+/// Waits until each of the first `count` groups is active on one of the nodes, the cloud agrees, and the address is there alone.
+pub(super) fn one_active_each(lab: &mut Lab, nodes: &[Node], count: usize) -> Result<(), String> {
     wait("each group is active on one node", PATIENCE * 2, || {
-        let roles = [roles(lab, PAIR[0])?, roles(lab, PAIR[1])?];
+        let roles = nodes.iter().map(|node| roles(lab, *node)).collect::<Result<Vec<_>, _>>()?;
+        let there: Vec<Vec<Ipv4Addr>> = nodes.iter().map(|node| lab.network.virtual_addresses(*node)).collect();
         let masters: BTreeMap<String, Option<String>> =
             lab.fabric.control.view().havips.into_iter().map(|h| (h.id, h.master)).collect();
-        for (id, address) in havips() {
-            let active = PAIR.into_iter().zip(&roles).filter(|(_, r)| r.get(&id).is_some_and(|role| role == "active"));
-            let active: Vec<Node> = active.map(|(node, _)| node).collect();
-            let bearers: Vec<Node> =
-                PAIR.into_iter().filter(|n| lab.network.virtual_addresses(*n).contains(&address)).collect();
+        for (id, address) in havips(count) {
+            let active = nodes.iter().zip(&roles).filter(|(_, r)| r.get(&id).is_some_and(|role| role == "active"));
+            let active: Vec<Node> = active.map(|(node, _)| *node).collect();
+            let bearers = nodes.iter().zip(&there).filter(|(_, there)| there.contains(&address));
+            let bearers: Vec<Node> = bearers.map(|(node, _)| *node).collect();
             let master = masters.get(&id).cloned().flatten();
             if active.len() != 1 || bearers != active || master != Some(active[0].instance()) {
                 return Err(format!("{id}: active on {active:?}, its address on {bearers:?}, master {master:?}"));
@@ -93,7 +91,7 @@ fn in_touch(lab: &mut Lab, node: Node) -> Result<(), String> {
 /// are. The looks by which the holder learns of it must not wait behind those for groups that it may have later.
 fn heartbeats_cut(scene: &mut Scene<'_>) -> Result<(), String> {
     let lab = &mut *scene.lab;
-    leave_behind(lab, &defaults());
+    leave_behind(lab, &defaults(&PAIR, TEN));
     // A record that names the other node would make the first to start wait for it.
     for havip in HAVIPS {
         for target in lab.fabric.havip(havip).bound {
@@ -102,7 +100,7 @@ fn heartbeats_cut(scene: &mut Scene<'_>) -> Result<(), String> {
         }
     }
     let all = |roles: &BTreeMap<String, String>, role: &str| {
-        roles.len() == havips().len() && roles.values().all(|found| found == role)
+        roles.len() == havips(TEN).len() && roles.values().all(|found| found == role)
     };
     for (node, role) in PAIR.into_iter().zip(["active", "backup"]) {
         lab.start(node);
@@ -112,7 +110,7 @@ fn heartbeats_cut(scene: &mut Scene<'_>) -> Result<(), String> {
         })?;
     }
     PAIR.into_iter().try_for_each(|node| in_touch(lab, node))?;
-    one_active_each(lab)?;
+    one_active_each(lab, &PAIR, TEN)?;
 
     let cut = Moment::now();
     lab.network.silence(PAIR[0], PAIR[1]);
@@ -121,7 +119,7 @@ fn heartbeats_cut(scene: &mut Scene<'_>) -> Result<(), String> {
         let roles = roles(lab, PAIR[1])?;
         roles.values().any(|role| role == "active").then_some(()).ok_or_else(|| format!("it is {roles:?}"))
     })?;
-    one_active_each(lab)?;
+    one_active_each(lab, &PAIR, TEN)?;
     let causes: Vec<String> = changes(lab, cut).into_iter().map(|c| c.cause).collect();
     if causes.iter().any(|cause| cause == "isolated") {
         return Err(format!("the cloud answered both all the time, and causes were {causes:?}"));
@@ -131,7 +129,7 @@ fn heartbeats_cut(scene: &mut Scene<'_>) -> Result<(), String> {
     lab.network.heal();
     PAIR.into_iter().try_for_each(|node| in_touch(lab, node))?;
     Moment::now().after(USUAL_DEAD_TIME).rest_until();
-    one_active_each(lab)?;
+    one_active_each(lab, &PAIR, TEN)?;
     let later = changes(lab, healed);
     if !later.is_empty() {
         return Err(format!("nothing was to move when the heartbeats were back: {later:?}"));
@@ -211,7 +209,7 @@ fn crash(scene: &mut Scene<'_>, victim: Node, backup: Node, rest: &[Node]) -> Re
 }
 
 /// Ends every daemon and puts another file in place for its next start: to add a group takes one.
-fn leave_behind(lab: &mut Lab, text: &str) {
+pub(super) fn leave_behind(lab: &mut Lab, text: &str) {
     for node in NODES {
         lab.daemon(node).kill();
         lab.daemon(node).configure(text);

@@ -5,6 +5,7 @@ mod api;
 mod checks;
 mod drill;
 mod groups;
+mod large;
 mod leaving;
 mod moves;
 mod partitions;
@@ -33,9 +34,11 @@ pub(crate) fn cases(profile: &Profile) -> Vec<Case> {
         return unwinnable::CASES.to_vec();
     }
     let mut all = [moves::CASES, leaving::CASES, partitions::CASES, address::CASES, api::CASES].concat();
+    all.extend(api::cases(profile));
     all.extend(drill::cases(profile));
     all.extend(checks::cases(profile));
     all.extend(groups::cases(profile));
+    all.extend(large::cases(profile));
     all
 }
 
