@@ -72,7 +72,7 @@ series! {
     DRAINED: Gauge "havipd_group_drained" ["group"] "1 while this node is drained.";
     MAINTENANCE: Gauge "havipd_group_maintenance" ["group"] "1 while cluster-wide maintenance is on.";
     SUCCESSORS: Gauge "havipd_group_successors" ["group"]
-        "Nodes that could take over if the active one failed now; absent with one member, and where keepalived elects.";
+        "Nodes that could take over if the active one failed now; absent with one member, and where somebody else elects (keepalived, etcd).";
     OBSERVE: Gauge "havipd_group_observe" ["group"] "1 while the group only observes and touches nothing.";
     ISOLATED: Gauge "havipd_group_isolated" ["group"] "1 while neither peers nor cloud answer.";
     LEADERSHIP: Gauge "havipd_group_right_seconds" ["group"] "How long leadership of this node lasts; absent without one.";

@@ -94,6 +94,10 @@ fn the_shipped_file_loads_and_so_does_each_commented_key() {
                 "#cert-file = \"client.pem\"",
                 "#key-file = \"client.key\"",
             ],
+            ("etcd", "cert-file" | "key-file") => {
+                &["#cert-file = \"etcd-client.pem\"", "#key-file = \"etcd-client.key\""]
+            }
+            ("etcd", "user" | "password-file") => &["#user = \"havipd\"", "#password-file = \"etcd-password\""],
             ("check", _) => &["#[[check]]", "#name = \"web\"", "#http = \"http://127.0.0.1/healthz\""],
             _ => &[],
         };

@@ -130,7 +130,7 @@ impl Core {
         }
     }
 
-    /// Why nobody would take over if `active` failed now, in words. Nothing where keepalived elects, or where the file
+    /// Why nobody would take over if `active` failed now, in words. Nothing where somebody else elects, or where the file
     /// names no second node.
     pub(super) fn no_failover(
         &self,
