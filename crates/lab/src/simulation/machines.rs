@@ -164,9 +164,10 @@ impl World {
     pub(super) fn link_state(&mut self, host: usize, up: bool) {
         self.touch_all();
         let was_up = std::mem::replace(&mut self.hosts[host].link_up, up);
-        if up {
+        // A link that was up already is not back. (seed 52527)
+        if up && !was_up {
             self.facts.host_mut(host).link_back = Some(self.now);
-        } else if was_up {
+        } else if was_up && !up {
             self.facts.host_mut(host).link_lost = Some(self.now);
         }
         // As the driver does: a node that can hear again is to know that before it may claim again.

@@ -73,11 +73,13 @@ impl Case<'_> {
         up.map_or(Ok(()), |p| Err(format!("{} is heard, and hears it", self.world.name(p))))
     }
 
-    /// Whether a peer was heard within half a dead time, and had heard this node within that.
+    /// Whether a peer was heard within half a dead time, had heard this node within that, and has not said goodbye since. (seed 52518)
     fn surely_up(&self, peer: usize) -> bool {
         let last = self.world.facts.heard(self.host, peer).last.as_ref();
-        let half = self.dead_time() / 2;
-        last.is_some_and(|l| self.t.at.since(l.guest) < half && l.at.since(l.echoed) < half)
+        let (half, left) = (self.dead_time() / 2, self.world.facts.host(peer).left);
+        last.is_some_and(|l| {
+            self.t.at.since(l.guest) < half && l.at.since(l.echoed) < half && left.is_none_or(|left| left < l.sent)
+        })
     }
 
     /// A read named another member.
