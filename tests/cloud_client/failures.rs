@@ -1,6 +1,6 @@
 //! How calls end that do not end well.
 
-use crate::server::{Accept, Server, Step, answer, error, ok};
+use crate::server::{Accept, HAVIP, Server, Step, answer, error, ok};
 use crate::{Lab, SECRET_KEY, assert_classes, attach, both, havip, soon, targets};
 use havipd::clock;
 use havipd::cloud::client::WriteLimits;
@@ -49,6 +49,34 @@ async fn no_error_shows_a_credential_that_the_server_quotes() {
     let error = attach(&Lab::new(&server.url()).client()).await.expect_err("refused");
     let shown = format!("{error} {error:?} {}", serde_json::to_string(&error).expect("serialises"));
     assert!(shown.contains("signed with [redacted] xxx") && !shown.contains(SECRET_KEY), "{shown}");
+}
+
+/// Whatever answer a request's own Authorization comes back in, nobody reads it: it may be repeated for half an hour.
+#[tokio::test(flavor = "current_thread")]
+async fn no_answer_shows_the_authorization_that_it_quotes() {
+    const DRESSES: [fn(&str) -> Vec<u8>; 7] = [
+        |auth| answer(200, &[], &HAVIP.replace("i-syGfPUYO", auth)),
+        |auth| {
+            answer(200, &[], &HAVIP.replace("\"n\"", &format!("\"{auth}\"")).replace("binded\"", &format!("{auth}\"")))
+        },
+        |auth| answer(200, &[], &HAVIP.replace("vpc-1", &auth[auth.len() - 64..auth.len() - 8])),
+        |auth| answer(200, &[], &format!(r#"{{"haVipId":"havip-w2d4kgc3x0y1","bindedInstances":"{auth}"}}"#)),
+        |auth| answer(200, &[], &format!(r#"{{"haVipId":"havip-w2d4kgc3x0y1","bindedInstances":[{{"{auth}":1}}]}}"#)),
+        |auth| error(400, "BadRequest", &auth[auth.len() - 64..auth.len() - 8].to_uppercase()),
+        |auth| answer(200, &[("x-bce-request-id", auth)], auth),
+    ];
+    for (at, dress) in DRESSES.into_iter().enumerate() {
+        let server = Server::start(vec![Step::Reflect(dress)]).await;
+        let read = Lab::new(&server.url()).client().havip(&havip(), CallClass::Claim, soon()).await;
+        let sent = server.requests()[0].header("authorization").expect("signed").to_owned();
+        let shown = format!("{read:?} {}", read.as_ref().err().map(ToString::to_string).unwrap_or_default());
+        for piece in sent.rsplit('/').next().expect("a signature").as_bytes().windows(16) {
+            let piece = std::str::from_utf8(piece).expect("ASCII");
+            assert!(!shown.to_lowercase().contains(piece), "{at}: {shown}");
+        }
+        assert!(!shown.contains("bce-auth"), "{at}: {shown}");
+        assert_eq!(read.is_ok(), at < 3, "{at}: {shown}");
+    }
 }
 
 #[tokio::test(flavor = "current_thread")]

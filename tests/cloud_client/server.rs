@@ -16,6 +16,8 @@ pub(crate) enum Step {
     SendAndClose(Vec<u8>),
     /// These bytes, then nothing for ever.
     SendAndHang(Vec<u8>),
+    /// What this makes of the request's Authorization, and keep the connection.
+    Reflect(fn(&str) -> Vec<u8>),
     /// Reset the connection without a word.
     Reset,
 }
@@ -133,8 +135,10 @@ impl Server {
     async fn serve<S: AsyncRead + AsyncWrite + Unpin + Raw>(self, mut stream: S, connection: usize) {
         let mut buffer = Vec::new();
         while let Some(request) = read_request(&mut stream, &mut buffer, connection).await {
+            let authorization = request.header("authorization").unwrap_or_default().to_owned();
             self.seen().requests.push(request);
             let (bytes, after) = match self.next() {
+                Step::Reflect(answer) => (answer(&authorization), None),
                 Step::Send(bytes) => (bytes, None),
                 Step::SendAndClose(bytes) => (bytes, Some(false)),
                 Step::SendAndHang(bytes) => (bytes, Some(true)),

@@ -17,7 +17,7 @@ const DETAIL_CHARS: usize = 200;
 /// Longest wait that is taken from a server.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// An answer that came in whole.
+/// An answer that came in whole. What a server quotes of the request has been taken out of it.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
     /// HTTP status.
@@ -82,26 +82,23 @@ impl Answer {
 
     /// The error that this answer is; `write` tells attach and detach from the rest.
     ///
-    /// `now` is the server's time as far as we know it, seconds since 1970; `redact` takes out of
-    /// the server's text what must not be seen.
+    /// `now` is the server's time as far as we know it, seconds since 1970.
     #[must_use]
-    pub fn into_error(self, what: &str, write: bool, now: i64, redact: impl Fn(&str) -> String) -> CallError {
+    pub fn into_error(self, what: &str, write: bool, now: i64) -> CallError {
         let body = self.error();
         let class = class(self.status, &body, write);
         let request_id = if body.request_id.is_empty() { self.request_id } else { Some(body.request_id.clone()) };
-        // Whichever member a server puts it into, what must not be seen is not shown.
-        let shown = |text: &str| clean(&redact(text));
         let mut detail = format!("status {}", self.status);
         if !body.code.is_empty() {
-            detail += &format!(", {}", shown(&body.code));
+            detail += &format!(", {}", clean(&body.code));
         }
         if let Some(id) = request_id.filter(|id| !id.is_empty()) {
-            detail += &format!(" (request {})", shown(&id));
+            detail += &format!(" (request {})", clean(&id));
         }
         let text =
             if body.code.is_empty() { String::from_utf8_lossy(&self.body).into_owned() } else { body.message.clone() };
         if !text.trim().is_empty() {
-            detail += &format!(": {}", shown(&text));
+            detail += &format!(": {}", clean(&text));
         }
         if let Some(remedy) = remedy(self.status, &body.code) {
             detail += &format!("; {remedy}");
@@ -116,7 +113,7 @@ impl Answer {
             missing: missing(self.status, &body),
             busy: busy(self.status, &body),
             nothing_bound: nothing_bound(self.status, &body),
-            code: (!body.code.is_empty()).then(|| shown(&body.code)),
+            code: (!body.code.is_empty()).then(|| clean(&body.code)),
         }
     }
 }
@@ -331,8 +328,7 @@ mod tests {
         ];
         for (status, code, read, write, denied, missing) in table {
             let make = || if code.is_empty() { answer(status, "") } else { coded(status, code) };
-            let (r, w) =
-                (make().into_error("x", false, 0, str::to_owned), make().into_error("x", true, 0, str::to_owned));
+            let (r, w) = (make().into_error("x", false, 0), make().into_error("x", true, 0));
             assert_eq!((r.class, w.class, w.denied, w.missing), (read, write, denied, missing), "{status} {code}");
             assert_eq!((w.status, w.code.as_deref().unwrap_or("")), (Some(status), code));
         }
@@ -342,13 +338,13 @@ mod tests {
     fn busy_and_missing_are_told_in_words_only_too() {
         let of = |status: u16, code: &str, message: &str| {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
-            let error = answer(status, &body).into_error("x", true, 0, str::to_owned);
+            let error = answer(status, &body).into_error("x", true, 0);
             assert!(!error.busy || error.class == Retry, "{message}");
             (error.class, error.missing)
         };
         let busy = |status: u16, code: &str, message: &str| {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
-            answer(status, &body).into_error("x", true, 0, str::to_owned).busy
+            answer(status, &body).into_error("x", true, 0).busy
         };
         assert!(busy(409, "TaskConflict", "") && busy(400, "BadRequest", "The havip is busy, please try again"));
         assert!(!busy(400, "RateLimit", "user RateLimit reached, try again later"), "calls are too many, not tasks");
@@ -379,7 +375,7 @@ mod tests {
         ];
         for (status, code, message, nothing_bound) in table {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
-            let error = answer(status, &body).into_error("x", true, 0, str::to_owned);
+            let error = answer(status, &body).into_error("x", true, 0);
             assert_eq!(error.nothing_bound, nothing_bound, "{status} {code} {message}");
             assert!(!error.nothing_bound || error.class == Refused, "{status} {code} {message}");
         }
@@ -388,13 +384,13 @@ mod tests {
     #[test]
     fn a_missing_account_is_not_a_missing_object() {
         let a = answer(400, r#"{"code":"NoSuchObject","message":"The account does not exist.","requestId":""}"#);
-        assert!(!a.into_error("x", false, 0, str::to_owned).missing);
+        assert!(!a.into_error("x", false, 0).missing);
     }
 
     #[test]
     fn throttling_is_seen_in_the_message_too() {
         let a = answer(400, r#"{"code":"BadRequest","message":"hit RateLimit of user"}"#);
-        assert_eq!(a.into_error("x", true, 0, str::to_owned).class, Retry);
+        assert_eq!(a.into_error("x", true, 0).class, Retry);
     }
 
     #[test]
@@ -424,13 +420,13 @@ mod tests {
     fn the_detail_names_status_code_and_request_and_is_cut_and_cleaned() {
         let long = "ä\\u0007".repeat(300);
         let a = answer(403, &format!(r#"{{"code":"AccessDenied","message":"{long}","requestId":"r-9"}}"#));
-        let e = a.into_error("attach havip-x", true, 0, str::to_owned);
+        let e = a.into_error("attach havip-x", true, 0);
         assert!(e.detail.starts_with("status 403, AccessDenied (request r-9): ä ä"), "{e}");
         assert!(e.detail.contains("...; give the user or role"), "{e}");
         assert!(!e.detail.chars().any(char::is_control));
         assert!(e.detail.chars().count() < 360, "{}", e.detail.len());
         let html = Answer { request_id: Some("h-1".into()), ..answer(502, "<html>\r\n</html>") };
-        assert_eq!(html.into_error("x", false, 0, str::to_owned).detail, "status 502 (request h-1): <html>  </html>");
+        assert_eq!(html.into_error("x", false, 0).detail, "status 502 (request h-1): <html>  </html>");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::cloud::credentials::{CredentialError, Credentials};
 use havipd_core::model::cloud::{CallError, ErrorClass};
 use havipd_core::model::time::Instant;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
@@ -44,11 +45,10 @@ impl Client {
                 }
             }
         }
-        let marker = last.unwrap_or_default();
         Err(CallError::new(
             ErrorClass::Retry,
             &call.what,
-            format!("the list has no end: marker {marker:?} came again, or more than {MAX_PAGES} pages"),
+            format!("the list has no end: a marker came again, or it has more than {MAX_PAGES} pages"),
         ))
     }
 
@@ -64,7 +64,7 @@ impl Client {
             ..CallError::new(
                 ErrorClass::Retry,
                 &call.what,
-                format!("status {} with a body that is not understood: {}", answer.status, clean(&e.to_string())),
+                format!("status {} with a body that is not understood: {}", answer.status, misunderstood(&e)),
             )
         })
     }
@@ -105,7 +105,7 @@ impl Client {
                 call = call.what,
                 status = answer.status,
                 millis,
-                request = answer.request_id.as_deref().map(|id| clean(&key.redact(id))),
+                request = answer.request_id.as_deref().map(|id| clean(id)),
                 "answered"
             );
             self.compare_clocks(answer.date);
@@ -122,8 +122,7 @@ impl Client {
                 key = newer;
                 setup = self.setup();
             } else {
-                let redact = |text: &str| key.redact(text);
-                return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time(), redact));
+                return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time()));
             }
         }
     }
@@ -183,6 +182,17 @@ async fn within(
         Some(Ok(key)) => Ok(key),
         Some(Err(error)) => Err(none(error.to_string(), error.is_temporary())),
         None => Err(none("no credentials in time".to_owned(), true)),
+    }
+}
+
+/// Why a document is not understood, without any of it.
+fn misunderstood(error: &serde_json::Error) -> String {
+    let (line, column) = (error.line(), error.column());
+    match error.classify() {
+        Category::Eof | Category::Io => format!("it breaks off after line {line}, column {column}"),
+        Category::Syntax => format!("it is not JSON from line {line}, column {column} on"),
+        Category::Data if line == 0 => "a member of it has another form than documented".to_owned(),
+        Category::Data => format!("what ends at line {line}, column {column} has another form than documented"),
     }
 }
 

@@ -4,6 +4,7 @@ use super::classify::{Answer, LeadershipEnded, Lost, http_date};
 use super::transport::ClientError;
 use crate::clock;
 use crate::cloud::credentials::Credentials;
+use crate::cloud::redact::Redactor;
 use crate::cloud::sign::{self, SignedHeaders, ToSign};
 use crate::errors::chain;
 use havipd_core::model::time::Instant;
@@ -160,7 +161,10 @@ impl Call {
             if sent.load(Ordering::Acquire) || self.body.is_none() { Lost::Sent(detail) } else { Lost::NotSent(detail) }
         };
         let mut request = http.request(self.method.clone(), self.url(endpoint));
-        request = request.headers(self.headers(endpoint, credentials, now)?);
+        let headers = self.headers(endpoint, credentials, now)?;
+        let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let redactor = Redactor::new(credentials, authorization);
+        request = request.headers(headers);
         if let Some(body) = &self.body {
             let body = TracedBody {
                 bytes: Some(Bytes::from(body.clone())),
@@ -172,7 +176,7 @@ impl Call {
         }
         let exchange = async {
             match request.send().await {
-                Ok(response) => read(response).await,
+                Ok(response) => read(response).await.map(|answer| redacted(answer, &redactor)),
                 Err(e) if ends_leadership(&e) => Err(Lost::LeadershipEnded),
                 Err(e) if e.is_connect() || e.is_builder() => Err(Lost::NotSent(chain(&e.without_url()))),
                 Err(e) => Err(lost(chain(&e.without_url()))),
@@ -209,6 +213,18 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, Lost> {
             Err(_) if !answer.is_success() => return Ok(answer),
             Err(e) => return Err(Lost::Sent(format!("status {status}, then {}", chain(&e.without_url())))),
         }
+    }
+}
+
+/// The answer without what it quotes of the request. Before anything else: every text of it may end up in a log, in `status` or in
+/// the history.
+fn redacted(answer: Answer, redactor: &Redactor) -> Answer {
+    let text = |header: Option<String>| header.map(|text| redactor.text(&text).into_owned());
+    Answer {
+        request_id: text(answer.request_id),
+        retry_after: text(answer.retry_after),
+        body: redactor.body(answer.body),
+        ..answer
     }
 }
 

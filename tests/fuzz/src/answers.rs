@@ -5,6 +5,7 @@
 
 use havipd::cloud::client::classify::{Answer, clean, http_date, instance_state, retry_after};
 use havipd::cloud::credentials::Credentials;
+use havipd::cloud::redact::Redactor;
 use havipd_core::model::cloud::{BindRequest, Eni, EniPage, ErrorBody, ErrorClass, HaVip, HaVipPage, InstanceDetail};
 use havipd_core::model::secret::Secret;
 use serde::Serialize;
@@ -68,7 +69,13 @@ fn errors(first: u8, body: &[u8]) {
         region: None,
     };
     let status = answer.status;
-    let error = answer.into_error("read havip-x", write, now, |text| key.redact(text));
+    let redactor = Redactor::new(&key, "");
+    let answer = Answer {
+        request_id: answer.request_id.map(|id| redactor.text(&id).into_owned()),
+        body: redactor.body(answer.body),
+        ..answer
+    };
+    let error = answer.into_error("read havip-x", write, now);
     silent(&error.to_string());
     // Code, request id and text at most, and words of our own.
     assert!(error.detail.chars().count() < 3 * LONGEST + 200, "{} characters", error.detail.chars().count());
@@ -92,7 +99,7 @@ fn keys(body: &[u8]) {
             Ok(key) => {
                 assert!(!key.access_key_id.is_empty() && !key.secret_access_key.expose().is_empty(), "half a key");
                 assert!(key.session_token.as_ref().is_none_or(|t| !t.expose().is_empty()), "an empty token");
-                let _ = key.redact(&text);
+                let _ = Redactor::new(&key, &text).body(body.to_vec());
             }
             Err(error) => silent(&error.to_string()),
         }
