@@ -1,6 +1,6 @@
 //! The active node is cut off while the cloud's API misbehaves towards the node that wants to take over.
 
-use super::{Case, Scene};
+use super::{Case, Scene, asked};
 use crate::daemon::AUDIT;
 use crate::fabric::HAVIPS;
 use crate::lab::PATIENCE;
@@ -42,7 +42,7 @@ pub(super) fn cases(profile: &Profile) -> Vec<Case> {
         ("API: 429 to attach, whatever Retry-After", |s| pushed_back(s, Scope::Attach)),
         ("API: slower and slower", slower),
     ];
-    if PROFILES.contains(&profile.name.as_str()) { all.to_vec() } else { Vec::new() }
+    if asked() && PROFILES.contains(&profile.name.as_str()) { all.to_vec() } else { Vec::new() }
 }
 
 /// None, at once, soon, in 32 years, long ago, in some years, and what is neither a number nor a date.

@@ -28,6 +28,11 @@ pub(crate) struct Scene<'l> {
 /// A case: its name, and what it does.
 pub(crate) type Case = (&'static str, fn(&mut Scene<'_>) -> Result<(), String>);
 
+/// Whether the cases that want a machine to themselves are to be tried: `HAVIPD_LAB_GROUPS` says with how many groups.
+fn asked() -> bool {
+    std::env::var_os("HAVIPD_LAB_GROUPS").is_some()
+}
+
 /// Every case that makes sense under `profile`.
 pub(crate) fn cases(profile: &Profile) -> Vec<Case> {
     if !profile.winnable() {
