@@ -105,7 +105,7 @@ impl Client {
                 call = call.what,
                 status = answer.status,
                 millis,
-                request = answer.request_id.as_deref().map(|id| clean(id)),
+                request = answer.request_id.as_deref().map(clean),
                 "answered"
             );
             self.compare_clocks(answer.date);
