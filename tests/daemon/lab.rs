@@ -62,7 +62,7 @@ impl Lab {
     pub(crate) fn new(options: Options) -> Self {
         static NEXT: AtomicU8 = AtomicU8::new(0);
         // A network of its own on loopback: of this process, and of this test in it.
-        let net = (100 + NEXT.fetch_add(1, Ordering::Relaxed), (std::process::id() % 250) as u8 + 1);
+        let net = (20 + NEXT.fetch_add(1, Ordering::Relaxed), (std::process::id() % 250) as u8 + 1);
         let mut config = EmulatorConfig::new("127.0.0.1:0".parse().unwrap()).with_havip(HAVIP, HAVIP_ADDRESS);
         let mut elsewhere = HavipSpec::new("havip-elsewhere", Ipv4Addr::new(127, 0, 0, 101));
         elsewhere.vpc = "vpc-other".to_owned();
