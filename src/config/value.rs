@@ -1,7 +1,7 @@
 //! Single values: durations, addresses, endpoints, interfaces, regions.
 
 use super::diagnostic::quote;
-use crate::plain::is_odd;
+use crate::plain::{is_odd, quote_url};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -200,7 +200,7 @@ impl FromStr for Endpoint {
 
     fn from_str(s: &str) -> Result<Self, String> {
         let wrong = |why: &str| {
-            format!("{} is not an endpoint: {why}; write \"https://host\" or \"https://host:port\"", quote(s))
+            format!("{} is not an endpoint: {why}; write \"https://host\" or \"https://host:port\"", quote_url(s))
         };
         let (secure, rest) = match (s.strip_prefix("https://"), s.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -434,6 +434,11 @@ mod tests {
         ];
         for bad in bad {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
+        }
+        for secret in ["https://u:hunter2@h", "u:hunter2@h", "https://h?key=hunter2"] {
+            let told = secret.parse::<Endpoint>().expect_err(secret);
+            assert!(told.starts_with("what is given is not an endpoint: "), "{told}");
+            assert!(!told.contains("hunter2"), "{told}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use super::dns::Resolver;
 use crate::errors::chain;
+use crate::plain::quote_url;
 use reqwest::{Certificate, redirect, retry};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub enum ClientError {
         path: PathBuf,
     },
     /// The endpoint is not a URL of ours.
-    #[error("{0:?} is not an endpoint: expected http(s)://host[:port]")]
+    #[error("{} is not an endpoint: expected http(s)://host[:port]", quote_url(.0))]
     Endpoint(String),
     /// The TLS library refused, most likely for want of roots.
     #[error("cannot set up TLS: {0}; install the ca-certificates package or set cloud.ca-file")]

@@ -37,6 +37,24 @@ pub fn lines(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { c } else { shown(c, turns(c)) }).collect()
 }
 
+/// Most characters of a foreign word that an error repeats.
+const LONGEST: usize = 80;
+
+/// A foreign word for an error: as it reads, on one line, between quotation marks, and cut if it is long.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("\"{}\"...", line(&text[..end])),
+        None => format!("\"{}\"", line(text)),
+    }
+}
+
+/// An address of a service for an error. One that may hold a password, or another secret behind a question mark, is not repeated.
+#[must_use]
+pub fn quote_url(url: &str) -> String {
+    if url.contains(['@', '?']) { "what is given".to_owned() } else { quote(url) }
+}
+
 /// Reads a string of a foreign document as one line; null is empty.
 ///
 /// # Errors
@@ -48,6 +66,18 @@ pub fn or_empty<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_word_reads_as_it_is_and_is_short() {
+        assert_eq!(quote("\u{1b}[31mx\"\\"), "\" [31mx\"\\\"");
+        assert_eq!(quote(&"ä".repeat(81)), format!("\"{}\"...", "ä".repeat(80)));
+        assert_eq!(quote_url("http://h/"), "\"http://h/\"");
+        assert!(
+            ["http://u:hunter2@h/", "u:hunter2@h", "https://h/?key=hunter2"]
+                .iter()
+                .all(|u| !quote_url(u).contains("hunter2"))
+        );
+    }
 
     #[test]
     fn nothing_that_does_something_is_left() {
