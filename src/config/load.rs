@@ -52,7 +52,10 @@ pub fn load(path: &Path, env: &Environment) -> Result<Loaded, LoadError> {
     let absolute = std::path::absolute(path).map_err(|e| at(None, format!("cannot be found: {e}")))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
     let source = Source { name: &name, directory, text: &text };
-    check(source, env, &RealDisk(secret_file::Reader::of_process(), env.unit_user.and_then(User::of_host)))
+    let mut reader = secret_file::Reader::of_process();
+    // What belongs to the unit's user, which reads it, is closed to everybody else.
+    reader.users.extend(env.unit_user);
+    check(source, env, &RealDisk(reader, env.unit_user.and_then(User::of_host)))
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {

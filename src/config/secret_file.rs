@@ -36,6 +36,12 @@ pub enum SecretFileError {
         /// Who else can.
         who: &'static str,
     },
+    /// Its owner, who can read and change it whatever its mode, is neither root nor the reader.
+    #[error("belongs to user {owner}, who can read and change it: use chown root, or chown havipd")]
+    Owner {
+        /// The number of its owner.
+        owner: u32,
+    },
     /// Somebody but its owner can write it.
     #[error("has mode {mode:04o}: others than its owner can write it; use chmod 0600, or 0640 and chgrp havipd")]
     Writable {
@@ -49,7 +55,7 @@ pub enum SecretFileError {
 pub struct Reader {
     /// Groups that may read: the reader's own, and `havipd`.
     pub groups: Vec<u32>,
-    /// Users that may, besides the owner, by an access control list: the reader itself, and `havipd`.
+    /// Users that may own it, besides root, or read it by an access control list: the reader itself, and `havipd`.
     pub users: Vec<u32>,
     /// `$CREDENTIALS_DIRECTORY`. systemd lets the unit's user read its files by an access control
     /// list, whose mask shows where the group's bits are; the directory itself is closed to others.
@@ -66,6 +72,11 @@ impl Reader {
         users.extend(std::fs::read_to_string("/etc/passwd").ok().and_then(|text| number(&text, "havipd")));
         let credentials_directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self { groups, users, credentials_directory }
+    }
+
+    /// Whether this user may own a secret.
+    fn judge_owner(&self, owner: u32) -> Result<(), SecretFileError> {
+        if owner == 0 || self.users.contains(&owner) { Ok(()) } else { Err(SecretFileError::Owner { owner }) }
     }
 
     /// Whether a file of this mode, with these grants, is closed enough.
@@ -126,6 +137,7 @@ pub fn read_as(path: &Path, reader: &Reader) -> Result<Secret, SecretFileError> 
     if !facts.is_file() {
         return Err(SecretFileError::NotAFile);
     }
+    reader.judge_owner(facts.uid())?;
     reader.judge(path, facts.mode(), facts.gid(), &grants(&file, facts.mode(), facts.gid()))?;
     if facts.len() > LONGEST {
         return Err(SecretFileError::TooLong);
@@ -146,7 +158,29 @@ mod tests {
 
     fn reader(groups: &[u32]) -> Reader {
         let credentials_directory = Some("/run/credentials/havipd.service".into());
-        Reader { groups: groups.to_vec(), users: vec![70], credentials_directory }
+        let users = vec![70, rustix::process::geteuid().as_raw()];
+        Reader { groups: groups.to_vec(), users, credentials_directory }
+    }
+
+    #[test]
+    fn root_havipd_and_the_reader_may_own_it_and_nobody_else() {
+        let of = |owner| Reader { users: vec![70, 1000], ..reader(&[7]) }.judge_owner(owner).map_err(|e| e.to_string());
+        assert!(of(0).is_ok() && of(70).is_ok() && of(1000).is_ok());
+        let told = "belongs to user 65534, who can read and change it: use chown root, or chown havipd";
+        assert_eq!(of(65534), Err(told.to_owned()));
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_not_read() {
+        let dir = tempfile::tempdir().expect("directory");
+        let path = dir.path().join("key");
+        std::fs::write(&path, "secret").expect("write");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("mode");
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&path, Some(65534), None).is_ok() {
+            let error = read_as(&path, &Reader { users: vec![70], ..reader(&[]) }).expect_err("not ours");
+            assert!(matches!(error, SecretFileError::Owner { owner: 65534 }), "{error}");
+        }
     }
 
     /// Of a file without a list.
