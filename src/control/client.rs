@@ -6,10 +6,13 @@ use crate::clock;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What `sun_path` of unix(7) holds, its end mark aside.
+const MAX_PATH: usize = 107;
 /// A reply or a snapshot is not longer than this.
 const MAX_REPLY: u64 = 64 * 1024 * 1024;
 /// After this silence it is asked whether the daemon answers anything at all: what it was told to do may take its time,
@@ -28,6 +31,18 @@ pub enum ClientError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// What is there is something else.
+    #[error("{} is not a socket: --socket names that of havipd, which its [control] sets", path.display())]
+    NotASocket {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// No socket can have this path.
+    #[error("the path of the socket has {length} bytes, and the kernel takes at most {MAX_PATH}")]
+    PathTooLong {
+        /// How long it is.
+        length: usize,
     },
     /// The socket's mode does not let us.
     #[error("not allowed to open {}: run as root or as a member of the group havipd", path.display())]
@@ -64,7 +79,12 @@ impl ClientError {
         match self {
             Self::Permission { .. } => Code::Permission,
             Self::TimedOut(_) => Code::TryAgain,
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Lost(_) | Self::Protocol(_) => Code::Unreachable,
+            Self::Unreachable { .. }
+            | Self::NotASocket { .. }
+            | Self::PathTooLong { .. }
+            | Self::Silent { .. }
+            | Self::Lost(_)
+            | Self::Protocol(_) => Code::Unreachable,
             Self::Serialise(_) => Code::Usage,
         }
     }
@@ -84,8 +104,16 @@ impl Client {
     /// # Errors
     /// Nobody there, not allowed, or nobody takes the connection.
     pub fn connect(path: &Path, patience: Duration) -> Result<Self, ClientError> {
+        let length = path.as_os_str().len();
+        if length > MAX_PATH {
+            return Err(ClientError::PathTooLong { length });
+        }
         let stream = open(path).map_err(|source| {
+            let is_other = std::fs::metadata(path).is_ok_and(|facts| !facts.file_type().is_socket());
             let path = path.to_owned();
+            if is_other {
+                return ClientError::NotASocket { path };
+            }
             match source.kind() {
                 io::ErrorKind::PermissionDenied => ClientError::Permission { path },
                 // The kernel's queue is full: nobody has taken a connection from it for long.
@@ -191,4 +219,26 @@ fn open(path: &Path) -> io::Result<UnixStream> {
     socket.connect(&SockAddr::unix(path)?)?;
     socket.set_nonblocking(false)?;
     Ok(UnixStream::from(OwnedFd::from(socket)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_socket_is_called_that() {
+        let dir = tempfile::tempdir().expect("directory");
+        let connect = |path: &Path| Client::connect(path, SILENCE).expect_err("nothing to connect to");
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").expect("write");
+        for path in [dir.path(), &file] {
+            let error = connect(path);
+            assert!(error.to_string().starts_with(&format!("{} is not a socket", path.display())), "{error}");
+            assert_eq!(error.code(), Code::Unreachable);
+        }
+        let long = connect(Path::new(&format!("/{}", "x".repeat(199))));
+        assert_eq!(long.to_string(), "the path of the socket has 200 bytes, and the kernel takes at most 107");
+        let absent = connect(&dir.path().join("none")).to_string();
+        assert!(absent.starts_with("havipd does not run, or has another socket"), "{absent}");
+    }
 }
