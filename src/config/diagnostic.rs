@@ -141,6 +141,12 @@ impl Report {
         self.0.borrow().iter().any(|f| f.severity == Severity::Error)
     }
 
+    /// Whether an error was noted in that part of the file.
+    pub(super) fn has_errors_in(&self, part: &Span) -> bool {
+        let in_part = |f: &Finding| f.span.as_ref().is_some_and(|span| part.contains(&span.start));
+        self.0.borrow().iter().any(|f| f.severity == Severity::Error && in_part(f))
+    }
+
     /// Drops what was noted on the lines of `source` on which one of `spans` begins: after a syntax
     /// error, what the parser made of the rest of the line is a guess. A value that it made up
     /// altogether has an empty span.
@@ -209,13 +215,9 @@ pub(super) fn locate(source: &str, offset: usize) -> Location {
     Lines::of(source).locate(offset)
 }
 
-/// A value of the file for an error: quoted, escaped, and cut if it is long.
+/// A value of the file for an error: quoted, on one line, and cut if it is long.
 pub(super) fn quote(value: &str) -> String {
-    const LONGEST: usize = 80;
-    match value.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{:?}...", &value[..end]),
-        None => format!("{value:?}"),
-    }
+    crate::plain::quote(value)
 }
 
 #[cfg(test)]

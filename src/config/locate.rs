@@ -139,7 +139,7 @@ mod tests {
         );
         assert_eq!(
             find(Environment { node: Some("x\n".into()), ..Environment::default() }).expect_err("unknown"),
-            "--node: no [[node]] is named \"x\\n\"; there are a, b, c.lan"
+            "--node: no [[node]] is named \"x \"; there are a, b, c.lan"
         );
         assert_eq!(
             find(Environment { host_name: Some("h".into()), ..Environment::default() }).expect_err("nowhere"),

@@ -88,7 +88,7 @@ pub(super) fn apply(file: &Root, shapes: &[Option<Shape>], report: &Report) {
         if let Some(name) = check.name.as_ref().filter(|name| names.repeats(name.value.clone())) {
             report.error(&name.span, format!("two checks are named {:?}", name.value.as_str()));
         }
-        one(check, &nodes, report);
+        one(check, &nodes, &extent(file, check), report);
     }
     for (group, shape) in file.groups.iter().zip(shapes) {
         used_by(file, group, &mut used, report);
@@ -105,11 +105,22 @@ pub(super) fn apply(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     }
 }
 
-fn one(check: &At<Check>, nodes: &Names<'_>, report: &Report) {
+/// From the head of a check to the next table of a list.
+fn extent(file: &Root, check: &At<Check>) -> Span {
+    let begins = check.span.start;
+    let nodes = file.nodes.iter().map(|at| at.span.start);
+    let groups = file.groups.iter().map(|at| at.span.start);
+    let checks = file.checks.iter().map(|at| at.span.start);
+    begins..nodes.chain(groups).chain(checks).filter(|start| *start > begins).min().unwrap_or(usize::MAX)
+}
+
+fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
     if check.name.is_none() {
         report.error_with(&check.span, "\"name\" is missing in [[check]], or wrong", "groups name it in \"checks\"");
     }
     match kinds(check).as_slice() {
+        // What it looks at may be there, and wrong: that is said already, and is the cause.
+        [] if report.has_errors_in(extent) => {}
         [] => {
             let text = format!("a [[check]] has one of {}", KINDS.join(", "));
             report.error(&check.span, text);

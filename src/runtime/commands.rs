@@ -1,6 +1,7 @@
 //! What operators ask for, in the core's terms: names become numbers here.
 
 use crate::control::protocol::{Code, Request, Response};
+use crate::plain::quote;
 use havipd_core::model::event::{Command, Reply};
 use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::maintenance::LONGEST;
@@ -73,5 +74,5 @@ pub(super) fn unknown_group(config: &Config, group: &str) -> Response {
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Response {
     let known: Vec<&str> = known.collect();
-    Response::new(Code::Usage, format!("there is no {what} {name:?}; there are {}", known.join(", ")))
+    Response::new(Code::Usage, format!("there is no {what} {}; there are {}", quote(name), known.join(", ")))
 }

@@ -1,5 +1,6 @@
 //! Names and numbers that must never be mistaken for each other, each a type of its own.
 
+use super::plain::quote;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +9,10 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// A name of the cluster's own (cluster, node, group).
-    #[error("{0:?} is not a name: use 1 to 63 of a-z A-Z 0-9 - _ .")]
+    #[error("{} is not a name: use 1 to 63 of a-z A-Z 0-9 - _ .", quote(.0))]
     Name(String),
     /// An identifier that the cloud hands out.
-    #[error("{value:?} is not {what}: expected {prefix:?} followed by letters, digits or -")]
+    #[error("{} is not {what}: expected \"{prefix}\" followed by letters, digits or -", quote(value))]
     Cloud {
         /// What was expected, with its article ("a HAVIP id").
         what: &'static str,

@@ -13,6 +13,7 @@ mod lines;
 pub use lines::{Lines, MAX_LINE};
 
 use super::plain;
+use super::plain::quote;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -83,16 +84,16 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoticeError {
     /// Neither an instance nor a sync group.
-    #[error("{0:?} is neither INSTANCE nor GROUP")]
+    #[error("{} is neither INSTANCE nor GROUP", quote(.0))]
     Kind(String),
     /// No name, or none that keepalived could have.
-    #[error("a name of 1 to {MAX_NAME} characters without quotes or line breaks is needed, not {0:?}")]
+    #[error("a name of 1 to {MAX_NAME} characters without quotes or line breaks is needed, not {}", quote(.0))]
     Name(String),
     /// A state that this version does not know.
-    #[error("{0:?} is not a state of keepalived")]
+    #[error("{} is not a state of keepalived", quote(.0))]
     State(String),
     /// A priority that is not a number from 0 to 255.
-    #[error("{0:?} is not a priority from 0 to 255")]
+    #[error("{} is not a priority from 0 to 255", quote(.0))]
     Priority(String),
     /// Not text, or too long.
     #[error("not a line of text of at most {MAX_LINE} bytes")]
