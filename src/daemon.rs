@@ -14,7 +14,7 @@ use crate::status::Published;
 use crate::systemd::{
     DEFAULT_UNIT, JOB_PATIENCE, Notifier, directory, odd_directory, stop_timeout, unit_of_this_process, unit_user,
 };
-use crate::{process, state};
+use crate::{plain, process, state};
 use clap::Parser;
 use havipd_core::model::settings::{Log, LogFormat, LogLevel};
 use std::ffi::OsStr;
@@ -91,7 +91,7 @@ pub fn main() -> ExitCode {
     let logging = match Logging::init(overrides, Log { level: LogLevel::Info, format: LogFormat::Text }) {
         Ok(logging) => logging,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "havipd: {error}");
+            let _ = writeln!(io::stderr(), "havipd: {}", plain::lines(&error.to_string()));
             return ExitCode::from(u8::from(Code::No));
         }
     };
@@ -127,7 +127,11 @@ fn check_config(arguments: &Arguments) -> Code {
             (Code::Configuration, format!("{text}{}: error: {unplaced}", arguments.config.display()))
         }
     };
-    let written = if code == Code::Done { writeln!(io::stdout(), "{text}") } else { writeln!(io::stderr(), "{text}") };
+    let written = if code == Code::Done {
+        writeln!(io::stdout(), "{text}")
+    } else {
+        writeln!(io::stderr(), "{}", plain::lines(&text))
+    };
     // The one who asked has gone away; the exit code still tells.
     drop(written);
     code

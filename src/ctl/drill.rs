@@ -71,7 +71,7 @@ pub(super) struct Options {
     /// Which group; may be left out where there is one.
     pub(super) group: Option<String>,
     /// How many times there and back; two moves each, and no more moves than the group's max-moves leaves.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = say::whole::<u32>(1, 1000))]
     repeat: u32,
     /// Move without asking.
     #[arg(long)]

@@ -6,16 +6,30 @@
 
 use crate::control::client::ClientError;
 use crate::control::protocol::{Code, Response};
+use crate::plain::{lines, quote};
 pub(super) use havipd_core::model::plural::plural;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
+
+/// Reads a whole number of an option, from `from` to `to`.
+pub fn whole<T: TryFrom<u64>>(
+    from: u64,
+    to: u64,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse::<u64>().ok().filter(|number| (from..=to).contains(number));
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("{} is not a whole number from {from} to {to}", quote(text)))
+    }
+}
 
 /// Says what a command came to.
 pub fn tell(response: &Response, as_json: bool) -> Code {
     if as_json {
         document(response);
     } else if response.code == Code::Done {
-        print(&response.message);
+        print(&lines(&response.message));
     } else {
         complain(&response.message);
     }
@@ -48,10 +62,10 @@ pub fn print(text: &str) -> bool {
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
 }
 
-/// A line for people, beside whatever is printed.
+/// A line for people, beside whatever is printed. Whatever names and files it quotes, it does nothing to a terminal.
 pub(super) fn complain(text: &str) {
     // Nowhere is left to say that this failed.
-    let _ = writeln!(io::stderr(), "{}", fitted(&format!("havipctl: {text}"), columns_of(io::stderr())));
+    let _ = writeln!(io::stderr(), "{}", fitted(&format!("havipctl: {}", lines(text)), columns_of(io::stderr())));
 }
 
 /// A column is never made narrower by folding.
