@@ -7,5 +7,6 @@ mod say;
 mod serve;
 mod simulate;
 pub mod simulation;
+mod text;
 
 pub use arguments::{Arguments, main};

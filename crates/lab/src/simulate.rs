@@ -7,12 +7,11 @@ use crate::simulation::{PROMISES, Report, Scenario, Violation, replay, run};
 use havipd::clock;
 use havipd::config::LoadError;
 use havipd::control::protocol::{Code, Response};
+use havipd::plain::{lines, quote};
 use havipd::process::audience::{self, Watched};
 use havipd::runtime::reload::{Known, load};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +58,7 @@ pub(crate) struct Options {
     #[arg(value_name = "SCENARIO")]
     scenario: Option<PathBuf>,
     /// The scenario that belongs to this number, with a readable account.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = say::whole::<u64>(0, u64::MAX))]
     seed: Option<u64>,
     /// All scenarios of these numbers, the last one not included.
     #[arg(long, value_name = "FROM..TO", value_parser = range)]
@@ -81,7 +80,7 @@ pub(crate) struct Options {
           value_parser = |name: &str| name.parse::<Profile>().map(|p| p.name))]
     profile: String,
     /// Lines of the account that are shown, from its end, or "all".
-    #[arg(long, value_name = "LINES", default_value = "200", value_parser = lines)]
+    #[arg(long, value_name = "LINES", default_value = "200", value_parser = count)]
     trace: usize,
     /// Show also what is the same as before: reads with the same answer, repeated announcements.
     #[arg(long)]
@@ -96,7 +95,7 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     parts.filter(|(from, to)| from < to).ok_or_else(|| "two numbers, as in 0..1000, the first one less".to_owned())
 }
 
-fn lines(text: &str) -> Result<usize, String> {
+fn count(text: &str) -> Result<usize, String> {
     if text == "all" { Ok(ALL) } else { text.parse().map_err(|_| "a number of lines, or all".to_owned()) }
 }
 
@@ -126,7 +125,7 @@ pub(crate) fn execute(options: &Options, as_json: bool) -> Code {
     let code = if report.violation.is_some() { Code::No } else { Code::Done };
     let said = report.to_string();
     let response = Response::new(code, said.trim_end()).with_data(outcome(&report));
-    say::show(&response, as_json, || format!("{}{}", report.trace, said.trim_end()))
+    say::show(&response, as_json, || format!("{}{}", lines(&report.trace), lines(said.trim_end())))
 }
 
 fn list(as_json: bool) -> Code {
@@ -138,12 +137,7 @@ fn list(as_json: bool) -> Code {
 
 fn read(options: &Options) -> Result<Scenario, String> {
     let path = options.scenario.as_deref().unwrap_or(Path::new("-"));
-    let text = if path == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text).map_err(|e| format!("standard input: {e}"))?
-    } else {
-        fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?
-    };
+    let text = crate::text::read(path)?;
     let scenario = match &options.config {
         Some(config) => Scenario::parse_for(&text, own_cluster(config, options)?),
         None => Scenario::parse(&text),
@@ -162,7 +156,9 @@ fn own_cluster(path: &Path, options: &Options) -> Result<Cluster, String> {
     })?;
     let config = loaded.config;
     let group = match &options.group {
-        Some(name) => config.group_named(name).ok_or_else(|| format!("{}: no group {name:?}", path.display()))?,
+        Some(name) => {
+            config.group_named(name).ok_or_else(|| format!("{}: no group {}", path.display(), quote(name)))?
+        }
         None => config.groups.first().map(|_| havipd_core::model::ids::GroupIndex(0)).ok_or("it has no group")?,
     };
     Ok(Cluster::of_config(&config, group, &options.profile))

@@ -189,7 +189,11 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(simulate(arguments).status.code(), Some(64), "{arguments:?}");
     }
     for (input, part) in [
-        ("at-ms = 5", "unknown field"),
+        ("at-ms = 5", "line 1, column 1: unknown key"),
+        (
+            "[[step]]\nat-ms = 9223372036854775807\ndo = { crash = { node = \"a\" } }\n[cluster]\nmachines = [{ name = \"a\" }, { name = \"b\" }]",
+            "at-ms is beyond 31 days",
+        ),
         ("[cluster]\nmachines = [{ name = \"a\" }]", "1 nodes"),
         ("[cluster]\nprofile = \"x\"\nmachines = [{ name = \"a\" }, { name = \"b\" }]", "\"x\""),
         ("[cluster]\nmachines = [{ name = \"a\" }, { name = \"a\" }]", "two nodes"),
@@ -203,6 +207,7 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(out.status.code(), Some(78), "{input}");
         assert!(text(&out.stderr).contains(part), "{part:?} is not in {}", text(&out.stderr));
     }
-    let out = simulate(&["/nonexistent/x.toml"]);
-    assert_eq!(out.status.code(), Some(78));
+    for path in ["/nonexistent/x.toml", "/dev/zero"] {
+        assert_eq!(simulate(&[path]).status.code(), Some(78), "{path}");
+    }
 }

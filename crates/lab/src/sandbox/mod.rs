@@ -33,6 +33,7 @@ use crate::simulation::cloud::Profile;
 use cluster::Cluster;
 use havipd::config::parse_duration;
 use havipd::control::protocol::Code;
+use havipd::plain::{lines, quote};
 use havipd::process::audience::{self, Gone, Watched};
 use havipd::process::ignores;
 use havipd::runtime::signals::Arrivals;
@@ -42,8 +43,8 @@ use rustix::process::Signal as Number;
 use screen::Terminal;
 use setup::Plan;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -66,7 +67,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", default_value = "attach-moves", value_parser = |name: &str| name.parse::<Profile>())]
     profile: Profile,
     /// Nodes that may hold the HAVIP, 2 to 5.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=5))]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = havipd::ctl::say::whole::<u8>(2, 5))]
     nodes: u8,
     /// One node more, that only votes.
     #[arg(long)]
@@ -108,7 +109,7 @@ impl Arbiter {
 
 fn interval(text: &str) -> Result<Duration, String> {
     let allowed = Duration::from_millis(10)..=Duration::from_secs(60);
-    let span = parse_duration(text).ok_or_else(|| format!("{text:?} is no duration like 50ms or 1s"))?;
+    let span = parse_duration(text).ok_or_else(|| format!("{} is no duration like 50ms or 1s", quote(text)))?;
     if allowed.contains(&span) { Ok(span) } else { Err(format!("{text} is not between 10ms and 60s")) }
 }
 
@@ -144,20 +145,14 @@ pub fn run(options: &Options, json: bool) -> Exit {
 
 fn complain(text: &str) {
     // Nobody reads it; the exit code still tells.
-    let _ = writeln!(io::stderr(), "havipd-lab: {text}");
+    let _ = writeln!(io::stderr(), "havipd-lab: {}", lines(text));
 }
 
 /// The built-in script, else the file of that name.
 fn read_script(name: &str, plan: &Plan) -> Result<Vec<script::Line>, String> {
-    let cannot = |error: io::Error| format!("cannot read the script {name:?}: {error}");
     let text = match name {
         "failover" => script::FAILOVER.to_owned(),
-        "-" => {
-            let mut text = String::new();
-            io::stdin().read_to_string(&mut text).map_err(cannot)?;
-            text
-        }
-        file => std::fs::read_to_string(file).map_err(cannot)?,
+        file => crate::text::read(Path::new(file)).map_err(|why| format!("cannot run the script: {why}"))?,
     };
     let all = |errors: Vec<script::ScriptError>| {
         errors.iter().map(|e| format!("{name}:{e}")).collect::<Vec<_>>().join("\nhavipd-lab: ")

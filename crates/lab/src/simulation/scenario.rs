@@ -4,6 +4,7 @@ use super::bound::bound;
 use super::cluster::Cluster;
 use super::order::Order;
 use super::step_kind::StepKind;
+use havipd_core::model::plain::{line, quote};
 use havipd_core::model::plural::plural;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -65,14 +66,51 @@ pub struct Step {
     pub kind: StepKind,
 }
 
+/// No run lasts longer: 31 days.
+const LONGEST_MS: u64 = 31 * 24 * 3_600_000;
+
+/// Most characters of what the TOML library says: it may quote a value of any length.
+const LONGEST_WORDS: usize = 300;
+
+/// What is wrong with a text, and where, in words of ours as far as possible.
+fn wrong(text: &str, error: &toml::de::Error) -> ScenarioError {
+    let place = error.span().and_then(|span| text.get(..span.start)).map(|before| {
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        format!("line {line}, column {column}: ")
+    });
+    let mut words: String = error.message().chars().take(LONGEST_WORDS).collect();
+    for (theirs, ours) in [
+        ("unknown variant", "unknown word"),
+        ("unknown field", "unknown key"),
+        ("missing field", "missing key"),
+        ("invalid type: ", "wrong kind of value: "),
+        ("invalid value: ", "wrong value: "),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+    ] {
+        words = words.replace(theirs, ours);
+    }
+    ScenarioError::Text(format!("{}{}", place.unwrap_or_default(), line(&words)))
+}
+
 /// Why a text is no scenario.
 #[derive(Debug, thiserror::Error)]
 pub enum ScenarioError {
     /// Not TOML, or not of this shape.
     #[error("scenario: {0}")]
-    Text(#[from] toml::de::Error),
+    Text(String),
+    /// A time that no run reaches.
+    #[error("scenario {}: {what} is beyond 31 days, which is the longest run", quote(scenario))]
+    TooLong {
+        /// Name of the scenario.
+        scenario: String,
+        /// Which time.
+        what: &'static str,
+    },
     /// A name that no node has.
-    #[error("scenario {scenario:?}: there is no node {name:?}")]
+    #[error("scenario {}: there is no node {}", quote(scenario), quote(name))]
     Node {
         /// Name of the scenario.
         scenario: String,
@@ -80,7 +118,7 @@ pub enum ScenarioError {
         name: String,
     },
     /// A cluster, or a HAVIP, that cannot be.
-    #[error("scenario {scenario:?}: {what}")]
+    #[error("scenario {}: {what}", quote(scenario))]
     Cluster {
         /// Name of the scenario.
         scenario: String,
@@ -88,7 +126,7 @@ pub enum ScenarioError {
         what: String,
     },
     /// A profile that there is not.
-    #[error("scenario {scenario:?}: {error}")]
+    #[error("scenario {}: {error}", quote(scenario))]
     Profile {
         /// Name of the scenario.
         scenario: String,
@@ -133,7 +171,7 @@ impl Scenario {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        toml::from_str::<Self>(text)?.completed()
+        toml::from_str::<Self>(text).map_err(|error| wrong(text, &error))?.completed()
     }
 
     /// Reads the text form for a cluster that is known: one in the text is left aside.
@@ -141,20 +179,21 @@ impl Scenario {
     /// # Errors
     /// What is wrong with it.
     pub fn parse_for(text: &str, cluster: Cluster) -> Result<Self, ScenarioError> {
-        let mut table: toml::Table = toml::from_str(text)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|error| wrong(text, &error))?;
         table.insert("cluster".to_owned(), toml::Value::Table(toml::Table::new()));
-        Self { cluster, ..table.try_into::<Self>()? }.completed()
+        let read = table.try_into::<Self>().map_err(|error| wrong(text, &error))?;
+        Self { cluster, ..read }.completed()
     }
 
     /// Fills in the times that a text may leave out.
     fn completed(mut self) -> Result<Self, ScenarioError> {
         self.steps.sort_by_key(|s| s.at_ms);
         if self.quiet_ms == 0 {
-            self.quiet_ms = self.steps.last().map_or(0, |s| s.at_ms) + 60_000;
+            self.quiet_ms = self.steps.last().map_or(0, |s| s.at_ms).saturating_add(60_000);
         }
         if self.end_ms == 0 {
             let after = bound(&self.cluster, self.cluster.dead_time()) + Duration::from_secs(60);
-            self.end_ms = self.quiet_ms + u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            self.end_ms = self.quiet_ms.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
         }
         self.check()?;
         Ok(self)
@@ -166,6 +205,11 @@ impl Scenario {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), ScenarioError> {
         let scenario = || self.name.clone();
+        let times =
+            self.steps.iter().map(|s| ("at-ms", s.at_ms)).chain([("quiet-ms", self.quiet_ms), ("end-ms", self.end_ms)]);
+        if let Some((what, _)) = times.into_iter().find(|(_, ms)| *ms > LONGEST_MS) {
+            return Err(ScenarioError::TooLong { scenario: scenario(), what });
+        }
         self.cluster.check().map_err(|what| ScenarioError::Cluster { scenario: scenario(), what })?;
         let (havips, paths) = (self.cluster.groups * self.cluster.havips, self.cluster.paths);
         if let Some(step) = self.steps.iter().find(|s| !s.kind.fits(&self.cluster)) {

@@ -4,6 +4,7 @@ use super::{Command, Fact, Line, NodeRef, PATIENCE, ScriptError};
 use crate::sandbox::act::{Act, ApiFault};
 use crate::simulation::cloud::Profile;
 use havipd::config::parse_duration;
+use havipd_core::model::plain::quote;
 use std::time::Duration;
 
 /// First words of commands, for the nearest one to a mistake.
@@ -132,7 +133,7 @@ impl<'a> Reader<'a> {
 
     fn nothing_more(&self) -> Result<(), Wrong> {
         match self.peek() {
-            Some(word) => Err((word.column, format!("expected the end of the line, not {:?}", word.text))),
+            Some(word) => Err((word.column, format!("expected the end of the line, not {}", quote(word.text)))),
             None => Ok(()),
         }
     }
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
     fn duration(&mut self) -> Result<Duration, Wrong> {
         let word = self.next("a duration like 500ms, 10s or 2m")?;
         parse_duration(word.text)
-            .ok_or_else(|| (word.column, format!("{:?} is no duration like 500ms, 10s or 2m", word.text)))
+            .ok_or_else(|| (word.column, format!("{} is no duration like 500ms, 10s or 2m", quote(word.text))))
     }
 
     /// `within DURATION`, with the column of the word.
@@ -185,7 +186,7 @@ impl<'a> Reader<'a> {
             "up" => Ok(Fact::Up(self.node()?)),
             "moves" => {
                 let number = self.next("a number")?;
-                let wrong = |_| (number.column, format!("{:?} is no number", number.text));
+                let wrong = |_| (number.column, format!("{} is no number", quote(number.text)));
                 number.text.parse().map(Fact::Moves).map_err(wrong)
             }
             other => Err((word.column, unknown("fact", other, FACTS.iter().copied()))),
@@ -236,7 +237,7 @@ impl<'a> Reader<'a> {
             other => match other.parse() {
                 Ok(status @ 400..=599) => Some(ApiFault::Status(status)),
                 _ => {
-                    let text = format!("{other:?} is none of hang, throttle, ok and no status from 400 to 599");
+                    let text = format!("{} is none of hang, throttle, ok and no status from 400 to 599", quote(other));
                     return Err((word.column, text));
                 }
             },
@@ -255,9 +256,9 @@ fn unknown<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str> + C
     let near = known.clone().map(|k| (strsim::damerau_levenshtein(k, given), k)).min();
     match near {
         Some((distance, nearest)) if distance <= 2 && distance < given.chars().count() => {
-            format!("there is no {what} {given:?}; did you mean {nearest:?}?")
+            format!("there is no {what} {}; did you mean {}?", quote(given), quote(nearest))
         }
-        _ => format!("there is no {what} {given:?}; there are {}", known.collect::<Vec<_>>().join(", ")),
+        _ => format!("there is no {what} {}; there are {}", quote(given), known.collect::<Vec<_>>().join(", ")),
     }
 }
 

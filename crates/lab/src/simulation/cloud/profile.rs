@@ -179,7 +179,7 @@ pub struct Profile {
 
 /// No preset has that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no profile {0:?}; there are {known}", known = Profile::names().join(", "))]
+#[error("no profile {}; there are {}", havipd_core::model::plain::quote(.0), Profile::names().join(", "))]
 pub struct UnknownProfile(pub String);
 
 impl Profile {
