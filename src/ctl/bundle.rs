@@ -52,6 +52,8 @@ pub(super) struct Options {
 /// Why there is no archive.
 #[derive(Debug, thiserror::Error)]
 enum BundleError {
+    #[error("{} exists, and is left alone: name another file with --out, or take that one away", path.display())]
+    Exists { path: PathBuf },
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("not written: {0} still holds a secret after it was taken out; please report this")]
@@ -102,7 +104,14 @@ fn write(path: &Path, members: &[Member], secrets: &Secrets) -> Result<(), Bundl
     {
         return Err(BundleError::Secret(member.name.clone()));
     }
-    let failed = |source| BundleError::Write { path: path.to_owned(), source };
+    let failed = |source: io::Error| {
+        let path = path.to_owned();
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            BundleError::Exists { path }
+        } else {
+            BundleError::Write { path, source }
+        }
+    };
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     let mut archive = tar::Builder::new(file);
     let put = |archive: &mut tar::Builder<_>, member: &Member| {

@@ -29,7 +29,9 @@ pub(super) fn run(out: Option<&Path>, as_json: bool) -> Code {
         Err(error) => {
             let denied = error.kind() == io::ErrorKind::PermissionDenied;
             let code = if denied { Code::Permission } else { Code::No };
-            let text = if error.kind() == io::ErrorKind::AlreadyExists {
+            let text = if path.is_dir() {
+                format!("{} is a directory: name a file in it", path.display())
+            } else if error.kind() == io::ErrorKind::AlreadyExists {
                 format!(
                     "{} exists and may be the key that a cluster runs on, so it is left alone: name another file, and rotate the \
                      key as havipd.toml(5) has it for heartbeat.keys",

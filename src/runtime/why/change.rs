@@ -205,6 +205,8 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
         }
         Cause::VrrpFault => "keepalived has to run, without a fault; keepalived.pid-file says which process counts",
         Cause::ConfigMismatch => "install the same configuration on every node and reload",
+        // Another one took over meanwhile: this node claims when that one goes, as any other does.
+        Cause::Away if g.active.is_some() => return None,
         Cause::Away => "this host was paused; it claims again after one dead time",
         _ => return None,
     };

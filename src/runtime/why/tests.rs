@@ -120,6 +120,17 @@ fn a_backup_says_what_it_waits_for_and_what_says_so() {
 }
 
 #[test]
+fn who_was_away_claims_again_only_if_nobody_took_over() {
+    let away = |active: Option<&str>| {
+        let active = active.map(str::to_owned);
+        told(&UP, &GroupSnapshot { cause: Cause::Away.into(), active, ..backup() }).change.join("\n")
+    };
+    assert!(away(None).contains("it claims again after one dead time"), "{}", away(None));
+    let told = away(Some("a"));
+    assert!(!told.contains("claims again") && told.contains("if a is silent for its dead time"), "{told}");
+}
+
+#[test]
 fn every_reason_comes_with_its_remedy() {
     let cases = [
         (GroupSnapshot { drained: true, ..backup() }, "havipctl undrain web"),
