@@ -90,7 +90,10 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
         return say::tell(&response, true);
     }
     if let Some(notes) = notes.filter(|_| matches!(response.code, Code::Done | Code::No)) {
-        let _ = io::stderr().write_all(notes.text().as_bytes());
+        let text = say::fitted(&notes.text(), say::columns_of(io::stderr()));
+        if !text.is_empty() {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
     }
     match response.code {
         Code::Done => drop(print(response.message.trim_end())),
@@ -146,7 +149,16 @@ fn written(path: &Path, toml: &str, notes: &Notes) -> Response {
         }
         Err(error) => {
             let code = if error.kind() == io::ErrorKind::PermissionDenied { Code::Permission } else { Code::No };
-            Response::new(code, format!("cannot write {}: {error}", path.display()))
+            let path = path.display();
+            let message = if error.kind() == io::ErrorKind::AlreadyExists {
+                format!(
+                    "{path} exists and may be the file that a cluster runs on, so it is left alone: name another file, or \
+                     move it away"
+                )
+            } else {
+                format!("cannot write {path}: {error}")
+            };
+            Response::new(code, message)
         }
     }
 }

@@ -115,7 +115,8 @@ pub(super) fn columns() -> Option<usize> {
     columns_of(io::stdout())
 }
 
-fn columns_of(terminal: impl AsFd) -> Option<usize> {
+/// The same of another stream than standard output.
+pub(super) fn columns_of(terminal: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }

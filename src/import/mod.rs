@@ -129,11 +129,11 @@ pub enum ImportError {
         notes: Notes,
     },
     /// Two files are to be the same node.
-    #[error("two files for a node {0:?}: name them as in a=first.conf b=second.conf")]
+    #[error("two files for a node {0}: name them as in a=first.conf b=second.conf")]
     SameName(String),
     /// A name that cannot be one.
-    #[error(transparent)]
-    Name(#[from] havipd_core::model::ids::IdError),
+    #[error("\"{}\" is not a name: use 1 to 63 of a-z A-Z 0-9 - _ .", crate::plain::line(.0))]
+    Name(String),
 }
 
 /// Imports the files of a cluster, one for each node.
@@ -142,10 +142,13 @@ pub enum ImportError {
 /// [`ImportError`]. What is merely unknown or cannot be carried over is a [`Note`].
 pub fn import(inputs: &[Input], options: &Options, includes: Includes<'_>) -> Result<Imported, ImportError> {
     let mut notes = Notes::default();
-    let cluster: havipd_core::model::ids::ClusterName = options.cluster.parse()?;
+    let cluster: havipd_core::model::ids::ClusterName =
+        options.cluster.parse().map_err(|_| ImportError::Name(options.cluster.clone()))?;
     for (i, input) in inputs.iter().enumerate() {
         if let Some(node) = &input.node {
-            node.parse::<havipd_core::model::ids::NodeName>()?;
+            if node.parse::<havipd_core::model::ids::NodeName>().is_err() {
+                return Err(ImportError::Name(node.clone()));
+            }
             if inputs[..i].iter().any(|other| other.node.as_ref() == Some(node)) {
                 return Err(ImportError::SameName(node.clone()));
             }

@@ -31,7 +31,7 @@ type Items = BTreeMap<String, Item>;
 /// # Errors
 /// [`ImportError`]. What is merely unknown or cannot be carried over is a note.
 pub fn import(inputs: &[Input], options: &Options) -> Result<Imported, ImportError> {
-    let cluster: ClusterName = options.cluster.parse()?;
+    let cluster: ClusterName = options.cluster.parse().map_err(|_| ImportError::Name(options.cluster.clone()))?;
     let mut notes = Notes::default();
     let files = inputs.iter().map(|input| Ok((input, read(input)?))).collect::<Result<Vec<_>, ImportError>>()?;
     for (input, items) in &files {
@@ -124,10 +124,13 @@ fn nodes(files: &[(&Input, Items)], notes: &mut Notes) -> Result<Vec<Node>, Impo
     for (i, (input, items)) in files.iter().enumerate() {
         let value = first(items, "trigger-value");
         let name: NodeName = match &input.node {
-            Some(name) => name.parse()?,
+            Some(name) => name.parse().map_err(|_| ImportError::Name(name.clone()))?,
             None => match value.and_then(|value| value.parse().ok()) {
                 Some(name) => name,
-                None => format!("node{}", i + 1).parse()?,
+                None => {
+                    let name = format!("node{}", i + 1);
+                    name.parse().map_err(|_| ImportError::Name(name))?
+                }
             },
         };
         if nodes.iter().any(|node| node.name == name) {

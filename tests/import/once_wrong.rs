@@ -356,3 +356,38 @@ fn small_things() {
     import(&small, &["angle.conf"]).has(&[("name", "imported edge peer vi")]);
     import(&small, &["five.conf"]).says(&["lost address 10.0.5.1 of node five: -: a node has at most 4 addresses"]);
 }
+
+/// A node's file: an instance V with one address, a source, peers, and whatever else.
+fn instance(priority: u8, source: &str, peers: &str, extra: &str) -> String {
+    format!(
+        "vrrp_instance V {{\n interface eth0\n virtual_router_id 51\n priority {priority}\n unicast_src_ip {source}\n \
+         unicast_peer {{\n {peers}\n }}\n virtual_ipaddress {{\n 10.0.0.100\n }}\n{extra}\n}}\n"
+    )
+}
+
+#[test]
+fn a_directory_has_its_own_files_only() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let etc = dir.path().join("root/etc/keepalived");
+    fs::create_dir_all(&etc).unwrap();
+    fs::write(dir.path().join("mine.conf"), instance(150, "10.0.0.1", "10.0.0.2", "")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("mine.conf"), etc.join("keepalived.conf")).unwrap();
+    let answer = import(dir.path(), &["b=root"]);
+    assert_eq!(answer.code, Some(78), "{}", answer.toml);
+    assert!(answer.message.contains("leads out of root, to a file of this host"), "{}", answer.message);
+    // Within it a link is what it is on the node.
+    fs::remove_file(etc.join("keepalived.conf")).unwrap();
+    fs::rename(dir.path().join("mine.conf"), etc.join("k.conf")).unwrap();
+    std::os::unix::fs::symlink("k.conf", etc.join("keepalived.conf")).unwrap();
+    import(dir.path(), &["b=root"]).has(&[("priority", "150 100")]);
+}
+
+#[test]
+fn an_include_that_cannot_be_read_is_told_in_our_words() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let text = format!("include conf.d/[b-\n{}", instance(150, "10.0.0.1", "10.0.0.2", ""));
+    fs::write(dir.path().join("k.conf"), text).unwrap();
+    let answer = import(dir.path(), &["a=k.conf"]);
+    answer.says(&["is no pattern of file names"]);
+    assert!(!answer.notes.contains("Pattern syntax error"), "{}", answer.notes);
+}

@@ -27,7 +27,14 @@ fn the_file_goes_to_out_and_never_over_another() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
     assert_eq!(output.stderr, fs::read(case.join("notes.txt")).unwrap());
     fs::write(&path, "mine").unwrap();
-    assert_eq!(import(&case, &out).status.code(), Some(1));
+    let again = import(&case, &out);
+    assert_eq!(again.status.code(), Some(1));
+    let says = String::from_utf8(again.stderr).unwrap();
+    assert!(
+        says.contains("exists and may be the file that a cluster runs on, so it is left alone")
+            && !says.contains("os error"),
+        "{says}"
+    );
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
 
@@ -60,8 +67,10 @@ fn each_kind_of_failure_has_its_exit_code() {
         (&["."], 78, "cannot read ./etc/keepalived/keepalived.conf: No such file"),
         (&["/dev/null"], 78, "cannot read /dev/null: it is not a regular file"),
         (&[], 64, "[NAME=]FILE"),
-        (&["a=right.conf", "a=right.conf"], 64, "two files for a node \"a\""),
+        (&["a=right.conf", "a=right.conf"], 64, "two files for a node a:"),
         (&["a b=right.conf"], 64, "\"a b\" is not a name"),
+        (&["a\"b=right.conf"], 64, "\"a\"b\" is not a name: use"),
+        (&["a="], 64, "a= names no file"),
         (&["right.conf", "--cluster", "x y"], 64, "\"x y\" is not a name"),
     ] {
         let (ended, _, err) = run(arguments, dir.path());

@@ -50,7 +50,7 @@ impl Nodes {
                 (Some(root), Some(absolute)) => Path::new(root).join(absolute),
                 _ => directory.join(&pattern),
             };
-            let paths = if include.program { vec![pattern] } else { matching(&pattern)? };
+            let paths = if include.program { vec![pattern] } else { matching(&pattern, &mut found.remarks)? };
             for path in paths {
                 let inside = fs::canonicalize(&path).is_ok_and(|path| path.starts_with(&own));
                 match (root, inside) {
@@ -86,12 +86,22 @@ fn input(argument: &str, host: &str, directory: &str) -> Result<Input, Response>
         Some((name, path)) if !name.contains('/') => (Some(name.to_owned()), path),
         _ => (None, argument),
     };
+    if path.is_empty() {
+        return Err(Response::new(Code::Usage, format!("{} names no file", crate::plain::line(argument))));
+    }
     let fail = |path: &Path, error: &io::Error| {
         let code = if error.kind() == io::ErrorKind::PermissionDenied { Code::Permission } else { Code::Configuration };
         Response::new(code, format!("cannot read {}: {error}", path.display()))
     };
     let root = fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()).then(|| path.to_owned());
     let file = root.as_ref().map_or_else(|| PathBuf::from(path), |root| Path::new(root).join(USUAL));
+    if let Some(root) = &root {
+        let inside = fs::canonicalize(root).and_then(|root| Ok(fs::canonicalize(&file)?.starts_with(root)));
+        if !inside.map_err(|error| fail(&file, &error))? {
+            let why = format!("cannot read {}: it leads out of {root}, to a file of this host", file.display());
+            return Err(Response::new(Code::Configuration, why));
+        }
+    }
     let text = text(&file).map_err(|error| fail(&file, &error))?;
     let id = node.clone().unwrap_or_else(|| host.to_owned());
     Ok(Input { node, id, directory: directory.to_owned(), root, path: file.display().to_string(), text })
@@ -121,7 +131,7 @@ fn read(path: &Path, program: bool) -> Result<String, String> {
 }
 
 /// The files of a pattern without braces, by name.
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+fn matching(pattern: &Path, remarks: &mut Vec<String>) -> Result<Vec<PathBuf>, String> {
     let pattern = pattern.to_str().ok_or("its path is not text")?;
     // `**` is nothing special for keepalived, and `*` does not match a dot at the beginning.
     let mut plain = String::new();
@@ -132,11 +142,16 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     }
     let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
     let mut all = Vec::new();
-    for path in glob::glob_with(&plain, options).map_err(|e| e.to_string())?.take(MOST_FILES) {
-        let path = path.map_err(|e| e.to_string())?;
-        // A pattern may match a directory, which keepalived passes over too.
-        if !path.is_dir() {
-            all.push(without_dots(&path));
+    let found = glob::glob_with(&plain, options).map_err(|error| {
+        let at = plain.char_indices().nth(error.pos).map_or("", |(at, _)| &plain[at..]);
+        format!("{plain} is no pattern of file names: {at:?} is not what it could go on with")
+    })?;
+    for path in found.take(MOST_FILES) {
+        match path {
+            // A pattern may match a directory, which keepalived passes over too.
+            Ok(path) if !path.is_dir() => all.push(without_dots(&path)),
+            Ok(_) => {}
+            Err(error) => remarks.push(format!("{} is left out: {}", error.path().display(), error.error())),
         }
     }
     Ok(all)
