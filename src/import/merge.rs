@@ -71,8 +71,6 @@ pub(super) struct OutGroup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OutCheck {
     pub(super) name: String,
-    /// What keepalived calls it.
-    from: String,
     /// Empty is all.
     pub(super) nodes: Vec<String>,
     pub(super) watch: Watch,
@@ -112,8 +110,13 @@ fn instances(nodes: &[Node]) -> impl Iterator<Item = &Instance> {
 fn heartbeat(nodes: &[Node], count: usize, notes: &mut Notes) -> (u64, u32, Option<u64>) {
     let wanted = instances(nodes).map(|i| i.interval).min().unwrap_or(INTERVAL);
     let interval = wanted.clamp(10, 60_000);
-    if instances(nodes).any(|i| i.interval != interval) {
-        let why = format!("there is one interval for the whole cluster: {interval} ms, the shortest that can be had");
+    if interval != wanted {
+        let bound = if interval > wanted { "shortest" } else { "longest" };
+        let why = format!("{interval} ms is the {bound} interval that havipd can have");
+        notes.add(Kind::Assumed, None, "advert_int", why);
+    }
+    if instances(nodes).any(|i| i.interval != wanted) {
+        let why = format!("there is one interval for the whole cluster: the shortest of these files, {wanted} ms");
         notes.add(Kind::Assumed, None, "advert_int", why);
     }
     let timer = instances(nodes).map(|i| i.down_timer).max().unwrap_or(DOWN_TIMER);
@@ -132,7 +135,24 @@ fn heartbeat(nodes: &[Node], count: usize, notes: &mut Notes) -> (u64, u32, Opti
     }
     let dead = interval * u64::from(multiplier);
     let asked = nodes.iter().filter_map(|n| n.startup_delay).max();
+    if let Some(asked) = asked
+        && nodes.iter().any(|n| n.startup_delay != Some(asked))
+    {
+        let why = format!("there is one cold-start-wait for the whole cluster: the longest of these files, {asked} ms");
+        notes.add(Kind::Assumed, None, "vrrp_startup_delay", why);
+    }
     let cold = asked.unwrap_or(COLD_START).max(dead).clamp(1_000, LONGEST_DEAD).div_ceil(1000) * 1000;
+    if let Some(asked) = asked.filter(|asked| *asked != cold) {
+        let why = if cold < asked {
+            "the longest that can be had"
+        } else if cold <= dead.div_ceil(1000) * 1000 {
+            "as long as it takes to notice that a node is dead, which is the least"
+        } else {
+            "whole seconds"
+        };
+        let why = format!("{asked} ms is a cold-start-wait of {cold} ms here: {why}");
+        notes.add(Kind::Assumed, None, "vrrp_startup_delay", why);
+    }
     (interval, multiplier, (cold != COLD_START).then_some(cold))
 }
 
@@ -158,6 +178,7 @@ fn nodes_of(nodes: &[Node], notes: &mut Notes) -> Vec<OutNode> {
         out.push(OutNode { name, addresses, interface: None, priority: PRIORITY });
     }
     deduce(nodes, &mut out, notes);
+    acquainted(nodes, &out, notes);
     strangers(nodes, &mut out, notes);
     for node in &mut out {
         for ip in node.addresses.iter().skip(MOST_ADDRESSES) {
@@ -240,7 +261,7 @@ fn strangers(nodes: &[Node], out: &mut Vec<OutNode>, notes: &mut Notes) {
             continue;
         }
         let first = addresses[0].to_string().replace(':', "-");
-        let name = format!("node-{}", first.trim_matches('-'));
+        let name = unused(&format!("node-{}", first.trim_matches('-')), out);
         let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let why = format!("no file of {} was given: its priority is taken to be {PRIORITY}", shown.join(" and "));
         notes.add(Kind::Assumed, None, format!("node {name}"), why);
@@ -248,8 +269,43 @@ fn strangers(nodes: &[Node], out: &mut Vec<OutNode>, notes: &mut Notes) {
     }
     if out.len() < 2 {
         let why = "nothing tells of the other nodes: give their files too, or write them in";
-        notes.add(Kind::FillIn, None, "node peer", why);
-        out.push(OutNode { name: "peer".to_owned(), addresses: Vec::new(), interface: None, priority: PRIORITY });
+        let name = unused("peer", out);
+        notes.add(Kind::FillIn, None, format!("node {name}"), why);
+        out.push(OutNode { name, addresses: Vec::new(), interface: None, priority: PRIORITY });
+    }
+}
+
+/// The name, with a number behind it if a node has it.
+fn unused(name: &str, out: &[OutNode]) -> String {
+    let free = |name: &String| out.iter().all(|node| node.name != *name);
+    let mut names = std::iter::once(name.to_owned()).chain((2..).map(|number| format!("{name}-{number}")));
+    names.find(free).unwrap_or_default()
+}
+
+/// Two files that have one instance and do not name each other as peers: one of them has a wrong address.
+fn acquainted(nodes: &[Node], out: &[OutNode], notes: &mut Notes) {
+    for (n, node) in nodes.iter().enumerate() {
+        for (m, other) in nodes.iter().enumerate().filter(|&(m, _)| m != n && !out[m].addresses.is_empty()) {
+            let known: HashSet<u8> =
+                other.instances.iter().filter(|i| !i.peers.is_empty()).filter_map(|i| i.router_id).collect();
+            let shared = node.instances.iter().filter(|i| i.router_id.is_some_and(|id| known.contains(&id)));
+            let stranger = shared
+                .filter(|i| !i.peers.is_empty())
+                .find(|i| !i.peers.iter().any(|ip| out[m].addresses.contains(ip)));
+            if let Some(instance) = stranger {
+                let named: Vec<String> = instance.peers.iter().take(MOST_ADDRESSES).map(ToString::to_string).collect();
+                let own: Vec<String> = out[m].addresses.iter().map(ToString::to_string).collect();
+                let why = format!(
+                    "it names {}, and not node {} ({}), whose file has the same instance: if an address is mistyped, mend it, \
+                     and import again",
+                    named.join(", "),
+                    out[m].name,
+                    own.join(", ")
+                );
+                let what = format!("unicast_peer of node {}", out[n].name);
+                notes.add(Kind::Assumed, Some(instance.place.clone()), what, why);
+            }
+        }
     }
 }
 

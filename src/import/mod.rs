@@ -178,18 +178,30 @@ pub fn import(inputs: &[Input], options: &Options, includes: Includes<'_>) -> Re
 /// Most scripts of a node that are looked into.
 const MOST_SCRIPTS: usize = 64;
 
+/// Most words of a command that are tried as the path of a script.
+const MOST_WORDS: usize = 8;
+
 /// Looks into the scripts of instances that have no address, for the HAVIPs that they move.
 fn scripts(input: &Input, node: &mut read::Node, includes: Includes<'_>) {
     let silent = node.hooks_without_address().filter(|hook| hook.havips.is_empty());
     for hook in silent.take(MOST_SCRIPTS) {
-        // The script itself, or that of an interpreter.
-        let Some(path) = hook.argv.iter().take(2).rfind(|word| word.starts_with('/')) else { continue };
-        let wanted = Include { main: &input.path, from: &input.path, pattern: path, program: true };
-        let Ok(found) = includes(wanted) else { continue };
-        for file in found.files.iter().filter(|file| file.text.starts_with("#!") || file.path.ends_with(".sh")) {
-            let host = if file.of_this_host { ", as it is on this host" } else { "" };
-            let ids = words::havip_ids_of_script(&file.text).into_iter();
-            hook.havips.extend(ids.map(|id| (id, format!("the script {}{host}", file.path))));
+        // The script itself, or that of an interpreter or of what runs it with other rights or for a while, or in a command
+        // for a shell: whatever begins with a slash and is one.
+        let separates = |c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '"' | '\'');
+        let paths: Vec<String> = hook.argv.iter().flat_map(|word| word.split(separates)).map(str::to_owned).collect();
+        for path in paths.iter().filter(|word| word.starts_with('/')).take(MOST_WORDS) {
+            let wanted = Include { main: &input.path, from: &input.path, pattern: path, program: true };
+            let Ok(found) = includes(wanted) else { continue };
+            let is_script = |file: &&Included| {
+                let named = [".sh", ".py", ".pl"].iter().any(|end| file.path.ends_with(end));
+                named || file.text.starts_with("#!")
+            };
+            for file in found.files.iter().filter(is_script) {
+                let host = if file.of_this_host { ", as it is on this host" } else { "" };
+                let ids = words::havip_ids_of_script(&file.text).into_iter();
+                hook.havips.extend(ids.map(|id| (id, format!("the script {}{host}", file.path))));
+                hook.moves |= file.text.lines().map(words::without_comment).any(words::speaks_of_a_havip);
+            }
         }
     }
 }

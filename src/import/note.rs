@@ -1,7 +1,7 @@
 //! What somebody should know of an import, each thing said once.
 
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
 /// What kind of remark.
@@ -58,7 +58,11 @@ const fn is_zero(number: &usize) -> bool {
 /// All of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
-pub struct Notes(pub Vec<Note>, #[serde(skip)] HashMap<(Kind, String, String), usize>);
+pub struct Notes(
+    pub Vec<Note>,
+    #[serde(skip)] HashMap<(Kind, String, String), usize>,
+    #[serde(skip)] BTreeMap<Kind, usize>,
+);
 
 /// Places that are shown, at most.
 const SHOWN: usize = 4;
@@ -72,6 +76,7 @@ impl Notes {
     /// Adds one; what was said already only gains a place.
     pub(super) fn add(&mut self, kind: Kind, place: Option<String>, what: impl Into<String>, why: impl Into<String>) {
         let key = (kind, shown(&what.into()), shown(&why.into()));
+        let place = place.map(|place| crate::plain::line(&place));
         if let Some(note) = self.1.get(&key).and_then(|&index| self.0.get_mut(index)) {
             match place.filter(|p| !note.places.contains(p)) {
                 Some(place) if note.places.len() < PLACES => note.places.push(place),
@@ -80,11 +85,13 @@ impl Notes {
             }
             return;
         }
-        let of_kind = self.0.iter().filter(|n| n.kind == kind).count();
-        if of_kind < MOST {
+        let of_kind = self.2.entry(kind).or_default();
+        if *of_kind < MOST {
+            *of_kind += 1;
             self.1.insert(key.clone(), self.0.len());
             self.0.push(Note { kind, what: key.1, why: key.2, places: place.into_iter().collect(), more: 0 });
-        } else if of_kind == MOST {
+        } else if *of_kind == MOST {
+            *of_kind += 1;
             let why = format!("only the first {MOST} of this kind are told");
             self.0.push(Note { kind, what: "more".to_owned(), why, places: Vec::new(), more: 0 });
         }

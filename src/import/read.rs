@@ -7,7 +7,7 @@ mod instance;
 mod keywords;
 mod tracks;
 
-use tracks::Links;
+use tracks::Tracks;
 pub(super) use tracks::{Script, Track, Watch, Weight};
 
 use super::Input;
@@ -35,6 +35,8 @@ pub(super) struct Hook {
     pub(super) place: String,
     /// The HAVIPs that it names, each with where: among its arguments, or in the script that it runs.
     pub(super) havips: Vec<(String, String)>,
+    /// The script that it runs has to do with HAVIPs.
+    pub(super) moves: bool,
 }
 
 /// A `vrrp_instance`, with keepalived's defaults filled in.
@@ -137,29 +139,22 @@ pub(super) fn node(input: &Input, all: &[Statement], notes: &mut Notes) -> Node 
             }
             "vrrp_instance" => read.push(instance::Reader::read(statement, global.down_timer, &definitions, notes)),
             "vrrp_sync_group" => {
-                let (mut tracks, mut weighs) = (Vec::new(), false);
+                let (mut tracks, mut weighs) = (Tracks::default(), false);
                 for inside in statement.inside() {
-                    definitions.tracked(inside, &Links::default(), &mut tracks, notes);
+                    definitions.tracked(inside, &mut tracks, notes);
                     weighs |= inside.key() == "sync_group_tracking_weight";
                 }
-                of_syncs.push((tracks, weighs));
+                of_syncs.push((tracks.all, weighs));
             }
             _ => keywords::top(statement, notes),
         }
     }
     // What `global_defs` says of versions counts wherever it stands.
     node.instances = read.into_iter().map(|reader| reader.complete(global.version, global.strict, notes)).collect();
-    let vips = node.instances.iter().flat_map(|i| &i.vips);
-    let own: HashSet<String> = vips.filter_map(|v| v.dev.clone()).collect();
     let defined: HashSet<&str> = node.instances.iter().map(|i| i.name.as_str()).collect();
     let mut members = HashSet::new();
     for (statement, (tracks, weighs)) in all.iter().filter(|s| s.key() == "vrrp_sync_group").zip(of_syncs) {
         let sync = sync(statement, &defined, &mut members, notes);
-        let (watched, tracks) = tracks.into_iter().partition::<Vec<_>, _>(|t| own.contains(&t.name) && t.is_link());
-        for track in watched {
-            let (what, place) = (format!("track_interface {}", track.name), track.place.to_string());
-            notes.add(Kind::OwnWay, Some(place), what, tracks::OWN_LINK);
-        }
         node.syncs.push(Sync { tracks, weighs, ..sync });
     }
     node
@@ -199,13 +194,12 @@ fn globals(statement: &Statement, node: &mut Node, global: &mut Global, notes: &
         }
         "vrrp_strict" => {
             keywords::global(statement, notes);
-            match words::boolean(statement.value()) {
-                Some(strict) => {
-                    global.strict = strict;
-                    Ok(())
-                }
-                None => Err("it is neither true nor false"),
+            global.strict = true;
+            if words::boolean(statement.value()) != Some(true) {
+                let why = "keepalived takes vrrp_strict for true, whatever stands behind it";
+                notes.add(Kind::Assumed, statement.at(), format!("vrrp_strict {value}"), why);
             }
+            Ok(())
         }
         _ => {
             keywords::global(statement, notes);
@@ -290,6 +284,6 @@ fn hook(statement: &Statement, hooks: &mut Vec<Hook>, notes: &mut Notes) -> bool
         notes.add(Kind::OwnWay, statement.at(), format!("{} user {user}", statement.key()), why);
     }
     let named = words::havip_ids(&argv).into_iter().map(|id| (id, statement.key().to_owned())).collect();
-    hooks.push(Hook { key, argv, place: statement.place.to_string(), havips: named });
+    hooks.push(Hook { key, argv, place: statement.place.to_string(), havips: named, moves: false });
     true
 }

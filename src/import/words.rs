@@ -77,26 +77,49 @@ pub(super) fn program(argv: &[String]) -> &str {
     argv.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-/// Ids of HAVIPs among the arguments of a program: `havip-...`, `--id=havip-...`, or in a command for a shell.
+/// Ids of HAVIPs among the arguments of a program: `havip-...`, `--id=havip-...`, in a command for a shell, in a URL.
 pub(super) fn havip_ids(argv: &[String]) -> Vec<String> {
-    let separates = |c: char| c.is_whitespace() || matches!(c, '=' | ',' | ';' | '"' | '\'');
-    argv.iter()
-        .skip(1)
-        .flat_map(|word| word.split(separates))
-        .filter(|word| is_havip(word))
-        .map(str::to_owned)
-        .collect()
+    argv.iter().skip(1).flat_map(|word| ids_in(word)).collect()
 }
 
-/// Ids of HAVIPs in the text of a script.
+/// Ids of HAVIPs in the text of a script, without its comments.
 pub(super) fn havip_ids_of_script(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
-    words.filter(|word| is_havip(word)).map(str::to_owned).collect()
+    text.lines().map(without_comment).flat_map(ids_in).collect()
+}
+
+/// Whether a word, or a line of a script, has to do with HAVIPs.
+pub(super) fn speaks_of_a_havip(text: &str) -> bool {
+    text.to_ascii_lowercase().contains("havip")
+}
+
+/// A line of a script, of which `#` at the beginning of a word ends the part that counts. One in quotes does so too: an id
+/// that is overlooked is asked for, one that is taken from a remark would be somebody else's.
+pub(super) fn without_comment(line: &str) -> &str {
+    let begins = |at: usize| line[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || c == ';');
+    line.match_indices('#').map(|(at, _)| at).find(|&at| begins(at)).map_or(line, |at| &line[..at])
+}
+
+/// Parts of paths and names of files are no ids; parts of URLs are.
+fn ids_in(text: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for word in text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')) {
+        let url = word.contains("://");
+        let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') || (c == '/' && !url);
+        for part in word.split(|c: char| !joins(c)) {
+            // Of ${ID:-havip-...}, and of the end of a sentence.
+            let part = part.trim_start_matches('-').trim_end_matches('.');
+            if is_havip(part) {
+                ids.push(part.to_owned());
+            }
+        }
+    }
+    ids
 }
 
 /// The cloud's ids have digits; verbs and file names like `havip-bind` have none.
 fn is_havip(word: &str) -> bool {
-    word.contains(|c: char| c.is_ascii_digit()) && word.parse::<HavipId>().is_ok()
+    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    plain && word.contains(|c: char| c.is_ascii_digit()) && word.parse::<HavipId>().is_ok()
 }
 
 /// Longest name of a node or group, in characters.
@@ -156,6 +179,16 @@ mod tests {
         assert_eq!(address("10.0.0.1/24"), Some(("10.0.0.1".parse().expect("ip"), Some("24"))));
         assert_eq!(address("fd00::1").map(|(ip, _)| ip.is_ipv6()), Some(true));
         assert_eq!((address("10.0.0"), address("010.0.0.1")), (None, None));
+        for (text, ids) in [
+            ("https://bcc.example.com/v1/havip/havip-w2d4kgc3x0y1?attach", "havip-w2d4kgc3x0y1"),
+            ("curl 'https://x/y?havipId=havip-1a&z=havip-2b'", "havip-1a havip-2b"),
+            ("ID=${1:-havip-1a}", "havip-1a"),
+            ("x $#havip-1a # havip-2b", "havip-1a"),
+            ("# havip-2b", ""),
+            ("/opt/havip-2/bind havip-2.sh", ""),
+        ] {
+            assert_eq!(havip_ids_of_script(text).join(" "), ids, "{text}");
+        }
         assert_eq!(name("VI 1/a").as_deref(), Some("VI-1-a"));
         assert_eq!((name(""), name("é"), name("--")), (None, None, None));
         assert_eq!(name("<edge>").as_deref(), Some("edge"));

@@ -126,6 +126,17 @@ fn large_files_end() {
     write("deep.conf", "vrrp_instance V {\n".repeat(60_000));
     write("definitions.conf", format!("$A=${{A}}${{A}}\n$B= \\\nx \\\n$B\n{}", "${A}\n".repeat(50_000)));
     write("work.conf", "~SEQ(A, 1, 19999) @nobody x\n".repeat(10_000));
+    let plain = |n: usize, tracks: &str| {
+        format!(
+            "vrrp_instance T{n} {{\n interface eth0\n virtual_router_id {n}\n virtual_ipaddress {{\n 10.9.0.{n}\n }}\n{tracks}}}\n"
+        )
+    };
+    let lines: String = (0..100_000).map(|n| format!("e{n}\n")).collect();
+    write("links.conf", plain(1, &format!(" track_interface {{\n{lines} }}\n")));
+    let scripts: String = (0..3000).map(|n| format!("vrrp_script s{n} {{\n script /bin/s{n}\n}}\n")).collect();
+    let tracked: String = (0..3000).map(|n| format!("s{n}\n")).collect();
+    let tracked = format!(" track_script {{\n{tracked} }}\n");
+    write("scripts.conf", scripts + &(1..61).map(|n| plain(n, &tracked)).collect::<String>());
     write("sequence.conf", "~SEQ(A, 1, 9999999999) x$A\n".to_owned());
     write("loop.conf", format!("include loop.conf\ninclude *.con[f]\n{}", "x\n".repeat(100)));
     write("braces.conf", format!("include {}\n", "{a,b}".repeat(200)));
@@ -141,6 +152,8 @@ fn large_files_end() {
         "sequence",
         "loop",
         "braces",
+        "links",
+        "scripts",
     ] {
         let answer = import(dir.path(), &[&format!("{file}.conf")]);
         assert!(matches!(answer.code, Some(0 | 1 | 78)), "{file}: {:?} {}", answer.code, answer.message);
@@ -365,6 +378,118 @@ fn instance(priority: u8, source: &str, peers: &str, extra: &str) -> String {
     )
 }
 
+/// Imports two nodes, a and b.
+fn two(a: &str, b: &str) -> Answer {
+    let dir = tempfile::TempDir::new().unwrap();
+    fs::write(dir.path().join("a.conf"), a).unwrap();
+    fs::write(dir.path().join("b.conf"), b).unwrap();
+    import(dir.path(), &["a=a.conf", "b=b.conf"])
+}
+
+/// Imports two nodes whose instances differ in what else they have.
+fn pair(a: &str, b: &str) -> Answer {
+    two(&instance(150, "10.0.0.1", "10.0.0.2", a), &instance(100, "10.0.0.2", "10.0.0.1", b))
+}
+
+#[test]
+fn strict_is_strict_whatever_stands_behind_it() {
+    for word in ["no", "false", "off", "0", "x"] {
+        let answer = pair(" down_timer_adverts 7\n preempt_delay 30\n", "");
+        answer.has(&[("dead-multiplier", "8"), ("preempt-delay", "30s")]);
+        let strict = |text: String| format!("global_defs {{\n vrrp_strict {word}\n}}\n{text}");
+        let text = instance(150, "10.0.0.1", "10.0.0.2", " down_timer_adverts 7\n preempt_delay 30\n");
+        two(&strict(text), &strict(instance(100, "10.0.0.2", "10.0.0.1", "")))
+            .has(&[("dead-multiplier", "4"), ("preempt-delay", "0s")])
+            .says(&[&format!("assumed vrrp_strict {word}"), "keepalived ignores it in strict mode"]);
+    }
+}
+
+#[test]
+fn an_address_on_two_interfaces_is_told() {
+    let extra = " virtual_ipaddress {\n 10.0.0.100 dev eth1\n }\n track_interface {\n eth1 weight -10\n eth0\n }\n";
+    let answer = pair(extra, "");
+    answer
+        .has(&[("link", "eth1"), ("weight", "-10"), ("interface", "eth0")])
+        .says(&["lost address 10.0.0.100 on eth1", "own-way track_interface eth0"]);
+    assert!(!answer.notes.contains("track_interface eth1"), "{}", answer.notes);
+}
+
+#[test]
+fn a_wait_at_the_start_that_is_another_one_is_told() {
+    let delay = |seconds: u32, text: String| format!("global_defs {{\n vrrp_startup_delay {seconds}\n}}\n{text}");
+    let (a, b) = (instance(150, "10.0.0.1", "10.0.0.2", ""), instance(100, "10.0.0.2", "10.0.0.1", ""));
+    two(&delay(4000, a.clone()), &delay(4000, b.clone()))
+        .has(&[("cold-start-wait", "10m")])
+        .says(&["4000000 ms is a cold-start-wait of 600000 ms here: the longest that can be had"]);
+    two(&delay(2, a.clone()), &delay(2, b.clone())).has(&[("cold-start-wait", "4s")]).says(&["the least"]);
+    two(&delay(20, a.clone()), &b).has(&[("cold-start-wait", "20s")]).says(&["the longest of these files, 20000 ms"]);
+    let alike = two(&delay(20, a), &delay(20, b));
+    assert!(!alike.notes.contains("vrrp_startup_delay"), "{}", alike.notes);
+}
+
+#[test]
+fn a_program_that_keepalived_cannot_find_is_no_check() {
+    let script = "vrrp_script s {\n script \"A=1 /bin/true\"\n}\n".to_owned();
+    let tracks = " track_script {\n s\n }\n";
+    let a = script.clone() + &instance(150, "10.0.0.1", "10.0.0.2", tracks);
+    let answer = two(&a, &(script + &instance(100, "10.0.0.2", "10.0.0.1", tracks)));
+    answer.has(&[("script", "")]).says(&["lost track_script s", "a program called A=1"]);
+}
+
+#[test]
+fn files_that_disagree_are_told() {
+    let sync = |text: String, more: &str| format!("{text}vrrp_sync_group {more}\n");
+    let (a, b) = (instance(150, "10.0.0.1", "10.0.0.2", ""), instance(100, "10.0.0.2", "10.0.0.1", ""));
+    two(
+        &sync(a, "GA {\n group {\n V\n }\n}"),
+        &sync(b, "GB {\n group {\n V\n }\n notify_master /etc/b.sh\n track_interface {\n eth7\n }\n}"),
+    )
+    .has(&[("notify-master", "[/etc/b.sh]"), ("link", "eth7")])
+    .says(&["assumed notify_master /etc/b.sh", "not all of the files have it; here it is a hook of all nodes"]);
+    // Sync groups that have other members.
+    let three = |priority: u8| {
+        let one = |(n, name): (usize, &str)| {
+            format!(
+                "vrrp_instance {name} {{\n interface eth0\n virtual_router_id {n}\n priority {priority}\n \
+                 virtual_ipaddress {{\n 10.0.0.10{n}\n }}\n}}\n"
+            )
+        };
+        (1..).zip(["A", "B", "C"]).map(one).collect::<String>()
+    };
+    let apart = "G1 {\n group {\n A\n B\n }\n}\nvrrp_sync_group G2 {\n group {\n C\n }\n}";
+    let together = "G {\n group {\n A\n B\n C\n }\n}";
+    two(&sync(three(150), apart), &sync(three(100), together))
+        .has(&[("name", "imported a b G1 G2")])
+        .says(&["lost vrrp_sync_group G", "move together on node b; they are in G1 and G2"]);
+    let answer = pair(" preempt_delay 10\n", " preempt_delay 60\n");
+    answer.has(&[("preempt-delay", "10s")]).says(&["preempt_delay of group V", "the files disagree; a would preempt"]);
+    assert!(!pair(" preempt_delay 10\n", " preempt_delay 10\n").notes.contains("the files disagree"));
+    let answer = pair(" advert_int 2\n", " advert_int 3\n");
+    answer.has(&[("interval", "2s")]).says(&["the shortest of these files, 2000 ms"]);
+}
+
+#[test]
+fn peers_that_do_not_name_each_other_are_told() {
+    two(&instance(150, "10.0.0.1", "10.0.0.2", ""), &instance(100, "10.0.0.2", "10.0.0.9", "")).says(&[
+        "assumed unicast_peer of node b",
+        "it names 10.0.0.9, and not node a (10.0.0.1)",
+        "if an address is mistyped",
+    ]);
+    assert!(!pair("", "").notes.contains("mistyped"));
+}
+
+#[test]
+fn no_two_nodes_have_one_name() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let alone = "vrrp_instance V {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n";
+    fs::write(dir.path().join("k.conf"), alone).unwrap();
+    import(dir.path(), &["peer=k.conf"]).has(&[("name", "imported peer peer-2 V")]);
+    fs::write(dir.path().join("r.conf"), format!("global_defs {{\n router_id peer\n}}\n{alone}")).unwrap();
+    import(dir.path(), &["r.conf"]).has(&[("name", "imported peer peer-2 V")]);
+    fs::write(dir.path().join("u.conf"), instance(150, "10.0.0.1", "10.0.0.2", "")).unwrap();
+    import(dir.path(), &["node-10.0.0.2=u.conf"]).has(&[("name", "imported node-10.0.0.2 node-10.0.0.2-2 V")]);
+}
+
 #[test]
 fn a_directory_has_its_own_files_only() {
     let dir = tempfile::TempDir::new().unwrap();
@@ -380,6 +505,40 @@ fn a_directory_has_its_own_files_only() {
     fs::rename(dir.path().join("mine.conf"), etc.join("k.conf")).unwrap();
     std::os::unix::fs::symlink("k.conf", etc.join("keepalived.conf")).unwrap();
     import(dir.path(), &["b=root"]).has(&[("priority", "150 100")]);
+}
+
+#[test]
+fn a_script_is_found_behind_what_runs_it() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let script = dir.path().join("move.txt");
+    let ids = |command: &str, text: &str| {
+        fs::write(&script, text).unwrap();
+        let hook = command.replace("SCRIPT", script.to_str().unwrap());
+        let text =
+            format!("vrrp_instance V {{\n interface eth1\n virtual_router_id 1\n notify_master \"{hook}\"\n}}\n");
+        fs::write(dir.path().join("k.conf"), text).unwrap();
+        let answer = import(dir.path(), &["a=k.conf"]);
+        assert_eq!(answer.code, Some(0), "{command}: {}", answer.message);
+        (answer.values("id"), answer)
+    };
+    for command in [
+        "SCRIPT",
+        "/usr/bin/env python3 SCRIPT",
+        "/usr/bin/python3 -u SCRIPT",
+        "/usr/bin/sudo -n /usr/bin/timeout 30 SCRIPT",
+        "/bin/sh -c 'SCRIPT && logger x'",
+    ] {
+        assert_eq!(ids(command, "#!/bin/sh\nbind havip-w2d4kgc3x0y1\n").0, "havip-w2d4kgc3x0y1");
+    }
+    let sourced = "#!/bin/sh\n. /etc/default/havip\nhavipctl attach \"$HAVIP_ID\"\n";
+    assert_eq!(ids("SCRIPT", sourced).0, "havip-...");
+    // What is in a comment is not moved; of several nobody knows which one is.
+    assert_eq!(ids("SCRIPT", "#!/bin/sh\n# as havip-w2d4kgc3x0y1\nhavipctl attach $1\n").0, "havip-...");
+    let (id, answer) = ids("SCRIPT", "#!/bin/sh\ncase $2 in\nV) I=havip-1a ;;\nW) I=havip-2b ;;\nesac\n");
+    assert_eq!(id, "havip-...");
+    answer.says(&["fill-in HAVIPs of group V", "havip-1a in the script", "havip-2b in the script"]);
+    let url = "/usr/bin/curl -X PUT https://bcc.example.com/v1/havip/havip-w2d4kgc3x0y1?attach";
+    assert_eq!(ids(url, "").0, "havip-w2d4kgc3x0y1");
 }
 
 #[test]

@@ -5,11 +5,15 @@ use super::{OutCheck, OutNode};
 use crate::import::note::{Kind, Notes};
 use crate::import::read::{Node, Track, Watch, Weight};
 use crate::import::{Options, words};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 /// havipd's most checks.
 const MOST: usize = 1000;
 /// havipd's largest weight.
 const HEAVIEST: i32 = 253;
+
+const OWN_LINK: &str = "havipd watches the link of the interface that the HAVIP goes on: down is Fault";
 
 /// A shell that turns the answer of a program round.
 const TURNED: [&str; 3] = ["/bin/sh", "-c", "! \"$0\" \"$@\""];
@@ -29,9 +33,12 @@ pub(super) fn all(
     notes: &mut Notes,
 ) -> Vec<OutCheck> {
     let mut checks: Vec<OutCheck> = Vec::new();
+    let mut known: HashMap<Key, String> = HashMap::new();
+    let mut names: HashSet<String> = HashSet::new();
     let mut faster = false;
     for draft in groups {
-        for wanted in wanted(draft, nodes, notes) {
+        let mut own: HashSet<String> = HashSet::new();
+        for wanted in wanted(draft, nodes, out, notes) {
             let Wanted { track, on } = wanted;
             let (place, what) = (Some(track.place.to_string()), format!("check {}", track.name));
             if options.beside {
@@ -54,22 +61,24 @@ pub(super) fn all(
             let everywhere = members.into_iter().all(|n| on.contains(&n));
             let of: Vec<String> =
                 if everywhere { Vec::new() } else { on.iter().map(|&n| out[n].name.clone()).collect() };
-            let same = |c: &&OutCheck| c.from == track.name && c.watch == watch && c.weight == weight && c.nodes == of;
-            let known = checks.iter().find(same).map(|c| c.name.clone());
-            if known.is_none() && checks.len() == MOST {
-                notes.add(Kind::Lost, place, what, format!("there are at most {MOST} checks"));
-                continue;
-            }
-            let name = known.unwrap_or_else(|| {
-                let name = named(track, &checks);
-                if name != track.name && !matches!(watch, Watch::Link(_)) {
-                    let why = format!("stands for {:?}", track.name);
-                    notes.add(Kind::Assumed, place.clone(), format!("check {name}"), why);
+            let name = match known.entry((track.name.clone(), watch.clone(), weight, of.clone())) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(_) if checks.len() == MOST => {
+                    notes.add(Kind::Lost, place, what, format!("there are at most {MOST} checks"));
+                    continue;
                 }
-                checks.push(OutCheck { name: name.clone(), from: track.name.clone(), nodes: of, watch, weight });
-                name
-            });
-            if !draft.group.checks.contains(&name) {
+                Entry::Vacant(new) => {
+                    let name = named(track, &names);
+                    if name != track.name && !matches!(watch, Watch::Link(_)) {
+                        let why = format!("stands for {:?}", track.name);
+                        notes.add(Kind::Assumed, place, format!("check {name}"), why);
+                    }
+                    names.insert(name.clone());
+                    checks.push(OutCheck { name: name.clone(), nodes: of, watch, weight });
+                    new.insert(name).clone()
+                }
+            };
+            if own.insert(name.clone()) {
                 draft.group.checks.push(name);
             }
         }
@@ -86,15 +95,35 @@ pub(super) fn all(
     checks
 }
 
+/// What makes a check another one: keepalived's name for it, what is looked at, its weight, its nodes.
+type Key = (String, Watch, Option<i32>, Vec<String>);
+
 /// What a group's instances, and its sync groups, track on each node.
-fn wanted<'a>(draft: &Draft, nodes: &'a [Node], notes: &mut Notes) -> Vec<Wanted<'a>> {
+fn wanted<'a>(draft: &Draft, nodes: &'a [Node], out: &[OutNode], notes: &mut Notes) -> Vec<Wanted<'a>> {
     let mut all: Vec<Wanted<'a>> = Vec::new();
+    let mut known: HashMap<(&'a str, &'a Watch, Weight), usize> = HashMap::new();
     for (n, node) in nodes.iter().enumerate() {
+        // As the HAVIPs were taken over: an address that was left out leaves nothing to watch.
+        let havips = draft.group.havips.iter();
+        let own: HashSet<&str> =
+            havips.filter_map(|h| h.interface.as_deref().or(out[n].interface.as_deref())).collect();
+        let watched = |track: &Track, notes: &mut Notes| {
+            let watched = matches!(&track.watch, Watch::Link(link) if own.contains(link.as_str()));
+            if watched {
+                let what = format!("track_interface {}", track.name);
+                notes.add(Kind::OwnWay, Some(track.place.to_string()), what, OWN_LINK);
+            }
+            watched
+        };
         let mut tracks: Vec<&'a Track> = Vec::new();
+        let mut seen: HashSet<&'a str> = HashSet::new();
         for &i in &draft.instances_on(n) {
             let instance = &node.instances[i];
             let sync = node.syncs.iter().find(|s| s.members.contains(&instance.name));
             for track in &instance.tracks {
+                if watched(track, notes) {
+                    continue;
+                }
                 // Processes it forgets to leave out.
                 let left_out = sync.is_some_and(|s| !s.weighs) && track.weight.value != 0;
                 if left_out && !matches!(track.watch, Watch::Process(_)) {
@@ -105,16 +134,20 @@ fn wanted<'a>(draft: &Draft, nodes: &'a [Node], notes: &mut Notes) -> Vec<Wanted
                     tracks.push(track);
                 }
             }
-            tracks.extend(sync.into_iter().flat_map(|s| &s.tracks));
+            // Once, for all of its members.
+            if sync.is_some_and(|sync| seen.insert(&sync.name)) {
+                tracks.extend(sync.into_iter().flat_map(|s| &s.tracks).filter(|track| !watched(track, notes)));
+            }
         }
         for track in tracks {
-            let same = |w: &&mut Wanted<'a>| {
-                w.track.name == track.name && w.track.watch == track.watch && w.track.weight == track.weight
-            };
-            match all.iter_mut().find(same) {
-                Some(wanted) if wanted.on.contains(&n) => {}
-                Some(wanted) => wanted.on.push(n),
-                None => all.push(Wanted { track, on: vec![n] }),
+            match known.entry((&track.name, &track.watch, track.weight)) {
+                // Nodes come in their order.
+                Entry::Occupied(known) if all[*known.get()].on.last() == Some(&n) => {}
+                Entry::Occupied(known) => all[*known.get()].on.push(n),
+                Entry::Vacant(new) => {
+                    new.insert(all.len());
+                    all.push(Wanted { track, on: vec![n] });
+                }
             }
         }
     }
@@ -145,7 +178,7 @@ fn ours(track: &Track) -> Result<(Watch, Option<i32>), &'static str> {
 }
 
 /// A name that no other check has.
-fn named(track: &Track, checks: &[OutCheck]) -> String {
+fn named(track: &Track, names: &HashSet<String>) -> String {
     let first = match &track.watch {
         Watch::Link(link) => words::name(&format!("link-{link}")),
         _ => words::name(&track.name),
@@ -157,6 +190,6 @@ fn named(track: &Track, checks: &[OutCheck]) -> String {
         name.truncate(words::LONGEST_NAME - end.len());
         name + &end
     });
-    let free = |name: &String| checks.iter().all(|c| c.name != *name);
+    let free = |name: &String| !names.contains(name);
     std::iter::once(first.clone()).chain(tries).find(free).unwrap_or_default()
 }

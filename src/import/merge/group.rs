@@ -61,7 +61,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
     let mut taken: HashSet<Ipv4Addr> = HashSet::new();
     let mut names: HashSet<String> = HashSet::new();
     let mut drafts: Vec<Draft> = Vec::new();
-    for (sync, families) in units(nodes, families) {
+    for (sync, families) in units(nodes, out, families, notes) {
         let vrrp = sync.clone().unwrap_or_else(|| families[0].name.clone());
         let name = named(&vrrp, &mut names, notes);
         let other = (options.beside && (sync.is_some() || name != vrrp)).then_some(match &sync {
@@ -82,7 +82,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
         let mut draft = Draft { group, families };
         draft.group.havips = havips(&draft, nodes, out, &mut taken, notes);
         if draft.group.havips.is_empty() {
-            draft.group.havips = by_hooks(&draft, nodes, sync.as_deref(), notes);
+            draft.group.havips = by_hooks(&draft, nodes, notes);
         }
         if draft.group.havips.is_empty() {
             let why = "it has no address that a HAVIP could have, and no hook that names a HAVIP";
@@ -95,7 +95,7 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
         }
         preemption(&mut draft, nodes, out, notes);
         members(&mut draft, nodes, out, notes);
-        hooks(&mut draft, nodes, sync.as_deref(), options, notes);
+        hooks(&mut draft, nodes, options, notes);
         // Scripts of two groups may name one HAVIP, which is in one group only.
         let known = |id: &String| drafts.iter().any(|d| d.group.havips.iter().any(|h| h.id.as_ref() == Some(id)));
         for havip in &mut draft.group.havips {
@@ -172,7 +172,12 @@ fn families(nodes: &[Node], notes: &mut Notes) -> Vec<Family> {
 }
 
 /// What moves together: a sync group, or one instance.
-fn units(nodes: &[Node], families: Vec<Family>) -> Vec<(Option<String>, Vec<Family>)> {
+fn units(
+    nodes: &[Node],
+    out: &[OutNode],
+    families: Vec<Family>,
+    notes: &mut Notes,
+) -> Vec<(Option<String>, Vec<Family>)> {
     let mut group_of: Vec<Option<usize>> = vec![None; families.len()];
     let mut syncs: Vec<String> = Vec::new();
     for (n, node) in nodes.iter().enumerate() {
@@ -194,12 +199,23 @@ fn units(nodes: &[Node], families: Vec<Family>) -> Vec<(Option<String>, Vec<Fami
                 syncs.push(sync.name.clone());
                 syncs.len() - 1
             });
-            inside
-                .into_iter()
-                .filter(|&f| group_of[f].is_none())
-                .collect::<Vec<_>>()
-                .into_iter()
-                .for_each(|f| group_of[f] = Some(index));
+            let mut apart: Vec<usize> = Vec::new();
+            for f in inside {
+                let of = *group_of[f].get_or_insert(index);
+                if !apart.contains(&of) {
+                    apart.push(of);
+                }
+            }
+            if apart.len() > 1 {
+                let named: Vec<&str> = apart.iter().map(|&s| syncs[s].as_str()).collect();
+                let why = format!(
+                    "its instances move together on node {}; they are in {} by a file before it, and so they are groups of \
+                     their own here",
+                    out[n].name,
+                    named.join(" and ")
+                );
+                notes.add(Kind::Lost, Some(sync.place.clone()), format!("vrrp_sync_group {}", sync.name), why);
+            }
         }
     }
     let mut units: Vec<(Option<usize>, Vec<Family>)> = Vec::new();
@@ -298,33 +314,55 @@ fn called_alike(draft: &Draft, nodes: &[Node], out: &[OutNode], sync: Option<&st
 }
 
 /// HAVIPs of a group whose addresses are not in keepalived's files, because a hook asks the cloud for them.
-fn by_hooks(draft: &Draft, nodes: &[Node], sync: Option<&str>, notes: &mut Notes) -> Vec<OutHavip> {
-    let hooks = all_hooks(draft, nodes, sync);
-    let mut ids: Vec<String> = Vec::new();
-    for hook in &hooks {
+fn by_hooks(draft: &Draft, nodes: &[Node], notes: &mut Notes) -> Vec<OutHavip> {
+    let hooks = all_hooks(draft, nodes);
+    let mut ids: Vec<(&str, &str, &Hook)> = Vec::new();
+    for (_, hook) in &hooks {
         for (id, stands) in &hook.havips {
-            if !ids.contains(id) && ids.len() < MOST_HAVIPS {
-                let what = format!("HAVIP {id} of group {}", draft.group.name);
-                let why = format!("its id stands in {stands}: no address of these files could be that of a HAVIP");
-                notes.add(Kind::Assumed, Some(hook.place.clone()), what, why);
-                ids.push(id.clone());
+            if ids.len() < MOST_HAVIPS && ids.iter().all(|(known, _, _)| known != id) {
+                ids.push((id, stands, hook));
             }
         }
     }
-    if !ids.is_empty() {
-        return ids.into_iter().map(|id| OutHavip { id: Some(id), address: None, interface: None }).collect();
+    match ids.as_slice() {
+        [] => {}
+        [(id, stands, hook)] => {
+            let what = format!("HAVIP {id} of group {}", draft.group.name);
+            let why = format!("its id stands in {stands}: no address of these files could be that of a HAVIP");
+            notes.add(Kind::Assumed, Some(hook.place.clone()), what, why);
+            return vec![OutHavip { id: Some((*id).to_owned()), address: None, interface: None }];
+        }
+        // One script may serve several instances, or nodes, and pick one by its arguments: a group that claimed them all
+        // would take the HAVIPs of others.
+        [(_, _, hook), ..] => {
+            let found: Vec<String> = ids.iter().map(|(id, stands, _)| format!("{id} in {stands}")).collect();
+            let why = format!(
+                "its hooks name several, and may move only one of them: {}; write in the one that is this group's, and a \
+                 [[group.havip]] more for each further one",
+                found.join(", ")
+            );
+            notes.add(Kind::FillIn, Some(hook.place.clone()), format!("HAVIPs of group {}", draft.group.name), why);
+            return vec![OutHavip { id: None, address: None, interface: None }];
+        }
     }
-    let names_it = |hook: &&Hook| hook.argv.iter().any(|word| word.to_ascii_lowercase().contains("havip"));
-    let Some(hook) = hooks.iter().find(names_it) else { return Vec::new() };
+    let names_it = |hook: &&Hook| hook.moves || hook.argv.iter().any(|word| words::speaks_of_a_havip(word));
+    let Some(hook) = hooks.iter().map(|(_, hook)| hook).find(names_it) else { return Vec::new() };
     let why = "it has no address that a HAVIP could have; its hook seems to move a HAVIP, whose id it does not name";
     notes.add(Kind::Assumed, Some(hook.place.clone()), format!("group {}", draft.group.name), why);
     vec![OutHavip { id: None, address: None, interface: None }]
 }
 
-fn all_hooks(draft: &Draft, nodes: &[Node], sync: Option<&str>) -> Vec<Hook> {
-    let of_sync = nodes.iter().flat_map(|n| &n.syncs).filter(|s| Some(s.name.as_str()) == sync).flat_map(|s| &s.hooks);
-    let of_instances = (0..nodes.len()).flat_map(|n| draft.on(n, nodes)).flat_map(|i| &i.hooks);
-    of_sync.chain(of_instances).cloned().collect()
+/// The hooks of its sync groups, whatever each node calls its own, and of its instances, with the node of each.
+fn all_hooks(draft: &Draft, nodes: &[Node]) -> Vec<(usize, Hook)> {
+    let of_syncs = (0..nodes.len()).flat_map(|n| {
+        let inside: HashSet<&str> = draft.on(n, nodes).map(|i| i.name.as_str()).collect();
+        let syncs = nodes[n].syncs.iter();
+        let own = syncs.filter(move |s| s.members.iter().any(|member| inside.contains(member.as_str())));
+        own.flat_map(|s| &s.hooks).map(move |hook| (n, hook.clone()))
+    });
+    let of_instances =
+        (0..nodes.len()).flat_map(|n| draft.on(n, nodes).flat_map(|i| &i.hooks).map(move |hook| (n, hook.clone())));
+    of_syncs.chain(of_instances).collect()
 }
 
 fn havips(
@@ -340,6 +378,13 @@ fn havips(
             for vip in &nodes[n].instances[i].vips {
                 let IpAddr::V4(address) = vip.ip else { continue };
                 if havips.iter().any(|h| h.address == Some(address)) {
+                    let first = draft.on(n, nodes).flat_map(|i| &i.vips).find(|v| v.ip == vip.ip);
+                    if let (Some(Some(first)), Some(dev)) = (first.map(|v| &v.dev), &vip.dev)
+                        && first != dev
+                    {
+                        let why = format!("a HAVIP goes on one interface of a node: {first}, which stands first");
+                        notes.add(Kind::Lost, Some(vip.place.clone()), format!("address {address} on {dev}"), why);
+                    }
                     continue;
                 }
                 let (place, what) = (Some(vip.place.clone()), format!("address {address}"));
@@ -390,6 +435,20 @@ fn preemption(draft: &mut Draft, nodes: &[Node], out: &[OutNode], notes: &mut No
         let why = format!("the files disagree; {} would preempt, so its word counts", out[best].name);
         notes.add(Kind::Assumed, place, format!("preempt of group {}", draft.group.name), why);
     }
+    let others = (0..nodes.len()).filter(|&n| n != best).filter_map(|n| {
+        let there: Vec<&Instance> = draft.on(n, nodes).collect();
+        let waits = !there.is_empty() && !there.iter().any(|i| i.no_preempt);
+        waits.then(|| there.iter().map(|i| i.preempt_delay).max().unwrap_or_default())
+    });
+    if preempt && others.into_iter().any(|other| other.min(LONGEST_DELAY) != delay) {
+        let why = format!("the files disagree; {} would preempt, so its word counts: {delay} ms", out[best].name);
+        notes.add(
+            Kind::Assumed,
+            Some(all[0].place.clone()),
+            format!("preempt_delay of group {}", draft.group.name),
+            why,
+        );
+    }
     let priorities: Vec<u8> = (0..nodes.len()).filter_map(|n| draft.priority(n, nodes)).collect();
     if priorities.iter().enumerate().any(|(i, p)| priorities[..i].contains(p)) {
         let why = "nodes of one priority are ranked by their names here, and by their addresses in VRRP";
@@ -417,12 +476,14 @@ fn members(draft: &mut Draft, nodes: &[Node], out: &[OutNode], notes: &mut Notes
 }
 
 /// One hook of each kind for all nodes: the first that is found.
-fn hooks(draft: &mut Draft, nodes: &[Node], sync: Option<&str>, options: &Options, notes: &mut Notes) {
-    let all = all_hooks(draft, nodes, sync);
-    let ids: HashSet<String> = all.iter().flat_map(|hook| &hook.havips).map(|(id, _)| id.clone()).collect();
+fn hooks(draft: &mut Draft, nodes: &[Node], options: &Options, notes: &mut Notes) {
+    let all = all_hooks(draft, nodes);
+    let ids: HashSet<String> = all.iter().flat_map(|(_, hook)| &hook.havips).map(|(id, _)| id.clone()).collect();
     draft.group.identify(&ids);
+    let of_kind: HashSet<(usize, &'static str)> = all.iter().map(|(n, hook)| (*n, hook.key)).collect();
+    let members: Vec<usize> = (0..nodes.len()).filter(|&n| draft.on(n, nodes).next().is_some()).collect();
     let mut kept: Vec<Hook> = Vec::new();
-    for hook in all {
+    for (_, hook) in all {
         let (place, what) =
             (Some(hook.place.clone()), format!("{} {}", hook.key.replace('-', "_"), hook.argv.join(" ")));
         if words::program(&hook.argv) == "havipctl" {
@@ -440,6 +501,10 @@ fn hooks(draft: &mut Draft, nodes: &[Node], sync: Option<&str>, options: &Option
                 notes.add(Kind::Lost, place, what, why);
             }
         } else {
+            if members.iter().any(|&n| !of_kind.contains(&(n, hook.key))) {
+                let why = "not all of the files have it; here it is a hook of all nodes";
+                notes.add(Kind::Assumed, place, what, why);
+            }
             kept.push(hook);
         }
     }

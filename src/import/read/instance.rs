@@ -1,6 +1,6 @@
 //! A `vrrp_instance`.
 
-use super::tracks::{Definitions, Links};
+use super::tracks::{Definitions, Tracks};
 use super::{Instance, Vip, hook, keywords};
 use crate::import::note::{Kind, Notes};
 use crate::import::parse::Statement;
@@ -72,17 +72,13 @@ impl Reader {
             }
         }
         reader.interfaces(notes);
-        let links = Links {
-            own: reader.instance.vips.iter().filter_map(|v| v.dev.clone()).collect(),
-            primary: reader.instance.interface.clone(),
-        };
-        let mut taken = Vec::new();
+        let mut taken = Tracks::beside(reader.instance.interface.clone());
         for inside in tracks {
-            if !definitions.tracked(inside, &links, &mut taken, notes) {
+            if !definitions.tracked(inside, &mut taken, notes) {
                 keywords::instance(inside, notes);
             }
         }
-        reader.instance.tracks = taken;
+        reader.instance.tracks = taken.all;
         reader
     }
 

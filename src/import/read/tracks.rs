@@ -6,7 +6,7 @@ use crate::import::lex;
 use crate::import::note::{Kind, Notes};
 use crate::import::parse::Statement;
 use crate::import::words;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// What a weight may be with us and, but for files and processes, with keepalived.
@@ -20,11 +20,10 @@ const MOST_IN_A_ROW: u32 = 100;
 /// The kernel cuts names of processes.
 const COMM: usize = 15;
 
-pub(super) const OWN_LINK: &str = "havipd watches the link of the interface that the HAVIP goes on: down is Fault";
 const UNDEFINED: &str = "it is not defined in the lines before: keepalived goes on without it";
 
 /// A program that is run again and again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::import) struct Script {
     pub(in crate::import) argv: Vec<String>,
     /// Seconds.
@@ -38,7 +37,7 @@ pub(in crate::import) struct Script {
 }
 
 /// What is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::import) enum Watch {
     Script(Script),
     Process(String),
@@ -47,7 +46,7 @@ pub(in crate::import) enum Watch {
 }
 
 /// What it does to the priority; 0 is fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(in crate::import) struct Weight {
     pub(in crate::import) value: i32,
     pub(in crate::import) reverse: bool,
@@ -62,36 +61,37 @@ pub(in crate::import) struct Track {
     pub(in crate::import) place: Rc<str>,
 }
 
-impl Track {
-    pub(super) const fn is_link(&self) -> bool {
-        matches!(self.watch, Watch::Link(_))
-    }
-}
-
 /// What can be tracked by its name.
 #[derive(Debug)]
 struct Definition {
-    /// The keyword that tracks it.
-    by: &'static str,
-    name: String,
     watch: Watch,
     weight: Weight,
     /// What of it has no counterpart: told where it is tracked.
     remarks: Vec<(Kind, Rc<str>, String, String)>,
+    /// What is no name of a program: keepalived finds none and goes on without it.
+    missing: Option<String>,
 }
 
-/// Interfaces of an instance.
+/// What an instance or a sync group tracks, in the order of its lines.
 #[derive(Debug, Default)]
-pub(super) struct Links {
-    /// Those that its HAVIPs go on, which havipd watches anyway.
-    pub(super) own: HashSet<String>,
-    /// The one that it speaks VRRP on. keepalived watches it anyway: down is FAULT, whatever weight is written.
+pub(super) struct Tracks {
+    /// The interface that the instance speaks VRRP on. keepalived watches it anyway: down is FAULT, whatever weight is
+    /// written.
     pub(super) primary: Option<String>,
+    pub(super) all: Vec<Track>,
+    /// The keyword and the name of each.
+    known: HashSet<(String, String)>,
 }
 
-/// What the lines so far define.
+impl Tracks {
+    pub(super) fn beside(primary: Option<String>) -> Self {
+        Self { primary, ..Self::default() }
+    }
+}
+
+/// What the lines so far define, by the keyword that tracks it and its name; the first of a name counts.
 #[derive(Debug, Default)]
-pub(super) struct Definitions(Vec<Definition>);
+pub(super) struct Definitions(HashMap<&'static str, HashMap<String, Definition>>);
 
 impl Definitions {
     /// Takes one in, if the statement defines something.
@@ -103,15 +103,18 @@ impl Definitions {
             _ => return,
         };
         let Some(name) = statement.value().map(str::to_owned) else { return };
-        let mut made = Made { weight: Weight::default(), remarks: Vec::new() };
+        let mut made = Made { weight: Weight::default(), remarks: Vec::new(), missing: None };
         let watch = match by {
             "track_script" => made.script(statement),
             "track_process" => made.process(statement),
             _ => made.file(statement),
         };
-        let Made { weight, remarks } = made;
+        let Made { weight, remarks, missing } = made;
         match watch {
-            Some(watch) => self.0.push(Definition { by, name, watch, weight, remarks }),
+            Some(watch) => {
+                let of_its_kind = self.0.entry(by).or_default();
+                of_its_kind.entry(name).or_insert(Definition { watch, weight, remarks, missing });
+            }
             None => {
                 let why = "it does not say what is looked at: keepalived goes on without it";
                 notes.add(Kind::Lost, statement.at(), format!("{} {name}", statement.key()), why);
@@ -120,17 +123,11 @@ impl Definitions {
     }
 
     fn find(&self, by: &str, name: &str) -> Option<&Definition> {
-        self.0.iter().find(|d| d.by == by && d.name == name)
+        self.0.get(by)?.get(name)
     }
 
     /// Takes what is tracked; `false` if the statement tracks nothing.
-    pub(super) fn tracked(
-        &self,
-        statement: &Statement,
-        links: &Links,
-        tracks: &mut Vec<Track>,
-        notes: &mut Notes,
-    ) -> bool {
+    pub(super) fn tracked(&self, statement: &Statement, tracks: &mut Tracks, notes: &mut Notes) -> bool {
         let by = statement.key();
         if !matches!(by, "track_script" | "track_process" | "track_file" | "track_interface" | "track_bfd") {
             return false;
@@ -146,10 +143,6 @@ impl Definitions {
                 );
                 continue;
             }
-            if by == "track_interface" && links.own.contains(name) {
-                leave(Kind::OwnWay, OWN_LINK);
-                continue;
-            }
             let definition = self.find(by, name);
             let watch = match (by, definition) {
                 ("track_interface", _) if words::is_interface(name) => Watch::Link(name.to_owned()),
@@ -163,7 +156,8 @@ impl Definitions {
                     continue;
                 }
             };
-            if tracks.iter().any(|t| t.name == *name && t.watch == watch) {
+            let key = (by.to_owned(), name.to_owned());
+            if tracks.known.contains(&key) {
                 leave(Kind::Lost, "it is there twice: keepalived takes the first");
                 continue;
             }
@@ -180,12 +174,21 @@ impl Definitions {
                     continue;
                 }
             };
-            let primary = matches!(&watch, Watch::Link(link) if links.primary.as_ref() == Some(link));
+            if let Some(word) = definition.and_then(|d| d.missing.as_ref()) {
+                let why = format!(
+                    "keepalived runs no shell, so it looks for a program called {word}, finds none and goes on without \
+                     the script: write /usr/bin/env before it"
+                );
+                leave(Kind::Lost, &why);
+                continue;
+            }
+            let primary = matches!(&watch, Watch::Link(link) if tracks.primary.as_ref() == Some(link));
             let weight = if primary { Weight::default() } else { weight };
             for (kind, place, what, why) in definition.into_iter().flat_map(|d| &d.remarks) {
                 notes.add(*kind, Some(place.to_string()), what.as_str(), why.as_str());
             }
-            tracks.push(Track { name: name.to_owned(), watch, weight, place: Rc::clone(&entry.place) });
+            tracks.known.insert(key);
+            tracks.all.push(Track { name: name.to_owned(), watch, weight, place: Rc::clone(&entry.place) });
         }
         true
     }
@@ -223,10 +226,19 @@ fn integer(text: &str, most: i32) -> Option<i32> {
     (-most..=most).contains(&number).then_some(number)
 }
 
+/// `NAME=VALUE`, as a shell takes it before a program.
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
 /// A definition in the making.
 struct Made {
     weight: Weight,
     remarks: Vec<(Kind, Rc<str>, String, String)>,
+    missing: Option<String>,
 }
 
 impl Made {
@@ -284,6 +296,7 @@ impl Made {
                 _ => {}
             }
         }
+        self.missing = argv.as_ref().and_then(|argv| argv.first()).filter(|word| is_assignment(word)).cloned();
         script.argv =
             argv.filter(|argv| argv.first().is_some_and(|p| !p.is_empty()) && !argv.iter().any(|w| w.contains('\0')))?;
         if script.timeout.is_some_and(|timeout| timeout > script.interval)
