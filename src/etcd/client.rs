@@ -275,7 +275,7 @@ impl Client {
         Ok(http)
     }
 
-    /// What a refusal means, for whoever has to do something about it.
+    /// What a refusal means, for those who have to do something about it.
     fn refused(&self, refusal: Refusal, key: &str) -> EtcdError {
         let says = |text: &str| refusal.text.contains(text);
         if says("permission denied") {

@@ -34,7 +34,7 @@ impl Authority {
         pair.serialize_pem()
     }
 
-    /// A server that answers whoever shows a certificate of this authority.
+    /// A server that answers clients that show a certificate of this authority.
     fn serve(&self) -> SocketAddr {
         let pair = KeyPair::generate().unwrap();
         let issued = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&pair, &self.0).unwrap();

@@ -130,7 +130,7 @@ impl Pair {
         let _ = std::fs::remove_dir_all(&dir);
         let run = tempfile::Builder::new().prefix("havipd-cmp-").tempdir().expect("a directory");
         let network = Network::new();
-        // To keepalived the fabric is one that follows gratuitous ARP, whoever is bound.
+        // To keepalived the fabric is one that follows gratuitous ARP, no matter who is bound.
         let profile = match program {
             Program::Havipd => Profile::attach_moves(),
             Program::Keepalived => Profile::garp_steals(),
@@ -257,7 +257,7 @@ impl Pair {
         .unwrap()
     }
 
-    /// Whoever has the groups loses power.
+    /// The node that has the groups loses power.
     pub(crate) fn crash(&mut self) -> Crash {
         let victim = self.active();
         let (mark, at) = (self.probe.next(), Moment::now());

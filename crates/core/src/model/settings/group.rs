@@ -97,7 +97,7 @@ pub enum Arbiter {
     Majority,
     /// keepalived elects; the cloud's record is the third opinion while it says nothing new.
     Keepalived,
-    /// Whoever writes the leader key in etcd elects; the cloud's record is as with `Keepalived`.
+    /// Who writes the leader key in etcd elects; the cloud's record is as with `Keepalived`.
     Etcd,
 }
 
