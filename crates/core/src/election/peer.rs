@@ -77,6 +77,11 @@ impl Peer {
         !self.up(now) || self.session.suspected_at().is_some_and(|at| now >= at)
     }
 
+    /// It is not known to have heard us within a dead time: it may have given us up, and what we hear of it may be of before.
+    pub(crate) fn may_have_given_us_up(&self, now: Instant) -> bool {
+        !self.up(now) || self.session.last_echoed().is_none_or(|sent| now >= sent + self.session.dead_time())
+    }
+
     /// What it says of a group, if it is alive.
     pub(crate) fn says(&self, group: Tag, now: Instant) -> Option<&Entry> {
         self.entries.get(&group).filter(|_| self.alive(now))

@@ -211,8 +211,10 @@ impl Group {
             vec![]
         };
         let alone = by_cloud && others().any(|m| unseen(m.node));
+        // ⚠ Nor is that one to be fought who may have taken over from us, and whose word of it comes late. (I5, seed 54083)
+        let taken_over = |n: NodeIndex| step.peers.of(n).is_some_and(|p| p.may_have_given_us_up(step.now));
         let hands_off = if by_cloud && self.role() == Role::Active {
-            others().filter(|m| unseen(m.node)).filter_map(|m| target(m.node)).collect()
+            others().filter(|m| unseen(m.node) || taken_over(m.node)).filter_map(|m| target(m.node)).collect()
         } else {
             vec![]
         };

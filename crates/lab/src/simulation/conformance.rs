@@ -59,6 +59,7 @@ cases! {
     s5_other_lengths_under_maintenance: "s5-other-lengths-under-maintenance",
     s5_voters_change_together: "s5-voters-change-together",
     s5_what_was_given_by_the_file_before: "s5-what-was-given-by-the-file-before",
+    s5_who_may_have_been_given_up_repairs_nothing: "s5-who-may-have-been-given-up-repairs-nothing",
     s6_a_late_write_is_found: "s6-a-late-write-is-found",
     s6_a_pause_before_a_claim: "s6-a-pause-before-a-claim",
     s6_an_effect_has_a_deadline: "s6-an-effect-has-a-deadline",
