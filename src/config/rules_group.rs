@@ -290,7 +290,7 @@ fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     }
     let endpoints = || etcd.endpoints.iter().flat_map(|all| &all.value);
     for at in endpoints().filter(|at| at.value.plain_http_to_public) {
-        let text = "plain http to a public address: whoever is on the way can say who leads";
+        let text = "plain http to a public address: every host on the way can say who leads";
         report.warning(Some(&at.span), text, Some("use https".to_owned()));
     }
     if endpoints().next().is_some() && endpoints().all(|at| at.value.url.starts_with("http://")) {
@@ -308,7 +308,7 @@ fn gates(group: &At<Group>, shape: &Shape, report: &Report) {
     let release = group.before_release.as_ref().map(|at| ("before-release", &at.span));
     if shape.arbiter.is_external() {
         let (who, help) = match shape.arbiter {
-            Arbiter::Etcd => ("whoever writes the leader key", "let that run it, or let havipd elect"),
+            Arbiter::Etcd => ("the program that writes the leader key", "let that run it, or let havipd elect"),
             _ => ("keepalived", "make it a check of keepalived's (track_script), or let havipd elect"),
         };
         for (key, span) in first.into_iter().chain(release) {

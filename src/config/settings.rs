@@ -486,7 +486,7 @@ settings! {
             "leader-key" leader_key: String {
                 takes: phrase("a key like \"/service/pg/leader\""), example: "/service/pg/leader", reload: Accept,
                 shown: |_, group| maybe(group.leader.as_ref().map(|leader| &leader.key)),
-                cost: "Whoever may write this key decides where the HAVIP is.",
+                cost: "Anybody who may write this key decides where the HAVIP is.",
             }
             /// What the key's value is where a node leads; without an entry, the node's name. Exactly the whole value.
             "leader-value" leader_values: LeaderValues {
@@ -813,7 +813,7 @@ settings! {
             "key-file" key_file: String {
                 takes: path(), example: "client.key", reload: Accept,
                 shown: |_, check| of_http(check, |http| file(http.client.as_ref().map(|client| &client.key_file))),
-                cost: "Whoever reads it can speak as this node to that server.",
+                cost: "Anybody who reads it can speak as this node to that server.",
             }
             /// For ping: how many of the targets must answer, 1 to 16.
             "quorum" quorum: usize {
@@ -910,7 +910,7 @@ settings! {
             "password-file" password_file: String {
                 takes: path(), example: "etcd-password", reload: Accept,
                 shown: |_, config| file(config.etcd.as_ref().and_then(|etcd| Some(&etcd.user.as_ref()?.1))),
-                cost: "Over http:// whoever is on the way reads it.",
+                cost: "Over http:// every host on the way reads it.",
             }
         }
         later { "prefix" }

@@ -205,7 +205,7 @@ fn a_leader_key_its_arbiter_and_the_table_of_etcd_go_together() {
         &follows("leader-value = { a = \"b\" }", endpoints),
         "the value \"b\" of \"leader-key\" would name both a and b",
     );
-    has(&follows("before-active = [\"/x\"]", endpoints), "whoever writes the leader key has decided by then");
+    has(&follows("before-active = [\"/x\"]", endpoints), "the program that writes the leader key has decided by then");
     has(&follows("", &format!("{endpoints}user = \"h\"\n")), "error: \"user\" in [etcd] needs \"password-file\"");
     has(&follows("", &format!("{endpoints}cert-file = \"c\"\n")), "error: \"cert-file\" in [etcd] needs \"key-file\"");
     has(

@@ -276,7 +276,7 @@ fn the_havip_follows_the_key_and_lets_go_when_etcd_is_silent() {
     assert!(status.contains(&format!("etcd's {KEY} names a, this node, read ")), "{status}");
     assert!(status.contains(&etcd.endpoint()), "{status}");
     let refused = says(&lab, &["switchover", "web"]);
-    assert!(refused.contains("whoever writes etcd's /service/pg/leader elects for web"), "{refused}");
+    assert!(refused.contains("the program that writes etcd's /service/pg/leader elects for web"), "{refused}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl View<'_> {
         }
         if let Some(key) = &g.leader_key {
             lines.push(format!(
-                "whoever writes etcd's {} elects: where the leader is moved there, {name} follows",
+                "the program that writes etcd's {} elects: where the leader is moved there, {name} follows",
                 key.key
             ));
             return lines;

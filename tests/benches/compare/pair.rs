@@ -260,7 +260,9 @@ impl Pair {
     /// The node that has the groups loses power.
     pub(crate) fn crash(&mut self) -> Crash {
         let victim = self.active();
-        let (mark, at) = (self.probe.next(), Moment::now());
+        // An outage counts from an answer: the stretch begins with the last one that is known of.
+        let mark = self.answered(self.probe.next(), PAIR[victim]) - 1;
+        let at = Moment::now();
         self.network.disconnect(PAIR[victim]);
         match &mut self.running[victim] {
             Running::Havipd(daemon) => {

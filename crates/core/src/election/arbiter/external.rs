@@ -96,7 +96,7 @@ impl Group {
         let (name, vrrp) = (&settings.name, settings.vrrp.shown());
         match settings.followed_key() {
             Some(leader) => {
-                format!("whoever writes etcd's {} elects for {name}: move the leader there", leader.shown())
+                format!("the program that writes etcd's {} elects for {name}: move the leader there", leader.shown())
             }
             None => format!("keepalived elects for {name}: change its priority of {vrrp} there"),
         }
@@ -106,7 +106,7 @@ impl Group {
     pub(crate) fn no_drain(&self, step: &StepContext<'_>) -> String {
         match self.settings(step).followed_key() {
             Some(leader) => {
-                format!("whoever writes etcd's {} elects: have another node lead there", leader.shown())
+                format!("the program that writes etcd's {} elects: have another node lead there", leader.shown())
             }
             None => "keepalived elects: lower its priority on this node, or stop it".to_owned(),
         }

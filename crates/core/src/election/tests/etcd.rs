@@ -196,7 +196,7 @@ fn operators_are_told_who_elects() {
         let actions = pair.give(0, Event::Commanded { command: command.clone(), request: 9 });
         let refused = actions.iter().any(|a| match a {
             Action::Reply { reply: Reply::Refused(why), .. } => {
-                why.contains("whoever writes etcd's /service/pg/leader")
+                why.contains("the program that writes etcd's /service/pg/leader")
             }
             _ => false,
         });
