@@ -28,7 +28,8 @@ fn endpoint(facts: &Facts, fact: &EtcdFact) -> Finding {
         }
         Ok((_, None)) => {
             let text = format!("{endpoint} answers, and there is no key {key}: nobody leads");
-            let remedy = format!("see that leader-key is right, and that the program that writes it runs: etcdctl get {key}");
+            let remedy =
+                format!("see that leader-key is right, and that the program that writes it runs: etcdctl get {key}");
             Finding::warning(id, text, remedy)
         }
         // One endpoint is enough.
