@@ -42,11 +42,15 @@ impl Group {
         if self.settings(step).observe {
             return Outcome::Confirmed;
         }
+        let claiming = self.role() == Role::Claiming;
         let (mut failed, mut ours, mut pending) = (None, false, false);
-        for outcome in self.reconcilers.iter().map(HavipReconciler::outcome) {
+        for reconciler in self.reconcilers.iter() {
+            let outcome = reconciler.outcome();
             match outcome {
                 Outcome::Rival(_) => return outcome.clone(),
                 Outcome::Failed(failure) => failed = failed.or(Some(failure)),
+                // ⚠ A claim has what it was read to have last, not what it had for a while. (I12, seed 56804)
+                Outcome::Confirmed if claiming && !reconciler.is_confirmed() => pending = true,
                 Outcome::Confirmed => ours = true,
                 Outcome::Pending => pending = true,
             }

@@ -16,12 +16,13 @@ use super::host::{Halt, Host};
 use super::world::World;
 use havipd_core::model::digest::digest;
 use havipd_core::model::event::{Command, Event};
-use havipd_core::model::ids::GroupIndex;
+use havipd_core::model::ids::{Epoch, GroupIndex};
 use havipd_core::model::leader::LeaderReport;
+use havipd_core::model::role::Role;
 use havipd_core::model::settings::Config;
 use havipd_core::model::time::Instant;
 use havipd_core::model::vrrp::State;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,10 +54,15 @@ pub(super) struct HostFacts {
     pub(super) vrrp: Vec<Option<State>>,
     /// Per group: when an operator last asked this run for a planned move.
     pub(super) switchover: Vec<Option<Instant>>,
+    /// Per group: the number before the one that it leads with, or led with last, and since when it states this one.
+    pub(super) numbers: Vec<(Epoch, Instant)>,
+    /// Per group: the highest number that this run has stated as its own.
+    pub(super) highest: Vec<Epoch>,
     pub(super) drained: bool,
     pub(super) check_failed: bool,
     pub(super) address_stuck: Option<Instant>,
-    pub(super) link_down: bool,
+    /// The groups with an interface that its daemon was told is down. (seed 55450)
+    pub(super) links_down: BTreeSet<usize>,
     /// When its interface last came up again.
     pub(super) link_back: Option<Instant>,
     /// When it last went.
@@ -93,7 +99,13 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn new(nodes: usize, groups: usize, havips: usize) -> Self {
-        let host = || HostFacts { vrrp: vec![None; groups], switchover: vec![None; groups], ..HostFacts::default() };
+        let host = || HostFacts {
+            vrrp: vec![None; groups],
+            switchover: vec![None; groups],
+            numbers: vec![Default::default(); groups],
+            highest: vec![Default::default(); groups],
+            ..HostFacts::default()
+        };
         Self {
             there: (0..nodes).map(|_| (0..nodes).map(|_| Hearing::default()).collect()).collect(),
             heard: (0..nodes).map(|_| (0..nodes).map(|_| Hearing::default()).collect()).collect(),
@@ -139,7 +151,9 @@ impl Facts {
         let h = &mut self.hosts[host];
         h.vrrp.fill(None);
         h.switchover.fill(None);
-        (h.check_failed, h.link_down, h.identity, h.wrong_host) = (false, false, false, false);
+        h.highest.fill(Epoch::default());
+        (h.check_failed, h.identity, h.wrong_host) = (false, false, false);
+        h.links_down.clear();
     }
 
     /// A heartbeat leaves `from`, whose dead time is given, for `to`.
@@ -246,7 +260,8 @@ impl World {
                 facts.check_failed = *failed;
                 self.facts.ranks_set = now;
             }
-            Event::LinkChanged { up, .. } => facts.link_down = !up,
+            Event::LinkChanged { group, up: true, .. } => drop(facts.links_down.remove(&group.0)),
+            Event::LinkChanged { group, .. } => drop(facts.links_down.insert(group.0)),
             Event::IdentityLearned { .. } => facts.identity = true,
             Event::HostChecked { differs } => facts.wrong_host = differs.is_some(),
             Event::Commanded { command: Command::Switchover { group, .. } | Command::Fetch { group }, .. } => {
@@ -291,7 +306,16 @@ impl World {
             digest: Some(h.digest),
             groups: p.roles.iter().enumerate().map(|(g, role)| (*role, epoch(g))).collect(),
         };
-        self.facts.stated[host] = Arc::new(stated);
+        let numbers = stated.groups.clone();
+        let before = std::mem::replace(&mut self.facts.stated[host], Arc::new(stated));
+        let (now, facts) = (self.now, &mut self.facts.hosts[host]);
+        for (g, (role, number)) in numbers.into_iter().enumerate() {
+            let another = |(_, last): &&(Role, Epoch)| role.has_leadership() && *last != number;
+            if let Some((_, last)) = before.groups.get(g).filter(another) {
+                facts.numbers[g] = (*last, now);
+            }
+            facts.highest[g] = facts.highest[g].max(number);
+        }
     }
 
     /// Whether what `from` sends can be read at `to`: it is named there, and they share a key.

@@ -36,7 +36,7 @@ impl World {
         let gates = &mut self.hosts[host].gates;
         // The one before is killed first.
         gates.running.insert(group, Running { run, begun: false });
-        let after = Duration::from_micros(self.rng.u64(100..20_000));
+        let after = Duration::from_micros(self.rng.u64(100..super::programs::STARTS_WITHIN_US));
         let incarnation = self.incarnation(host);
         self.after(after, Scheduled::GateBegins { host, incarnation, group, op });
     }

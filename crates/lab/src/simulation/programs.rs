@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A program begins less than so many microseconds after the daemon wants it, on a host that runs.
+pub(super) const STARTS_WITHIN_US: u64 = 20_000;
+
 /// What a program of a host does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,9 +51,15 @@ pub(super) struct Gates {
 }
 
 impl Gates {
-    /// Whether one of them does not succeed.
-    pub(super) fn ill(&self) -> bool {
-        [self.before_active, self.before_release].iter().any(|b| b.ends != GateEnd::Succeeds)
+    /// Whether one of them does not succeed, or not within its time: that of `before-active`, and of `before-release`. (seed 55482)
+    pub(super) fn ill(&self, before_active: Duration, before_release: Duration) -> bool {
+        let late = |b: &Behaviour, within: Duration| {
+            !within.is_zero() && b.takes + Duration::from_micros(STARTS_WITHIN_US) >= within
+        };
+        let (active, release) = (&self.before_active, &self.before_release);
+        [active, release].iter().any(|b| b.ends != GateEnd::Succeeds)
+            || late(active, before_active)
+            || late(release, before_release)
     }
 
     /// The daemon is gone.

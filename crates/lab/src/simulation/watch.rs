@@ -179,7 +179,9 @@ impl World {
 
     /// Whether nothing is wrong with a node, its links and its way to the cloud, and nobody runs with another digest.
     pub(super) fn sound(&self, host: usize) -> bool {
-        let h = &self.hosts[host];
+        let (h, cluster) = (&self.hosts[host], &self.scenario.cluster);
+        let [before_active, before_release] =
+            [cluster.gate_timeout_ms, cluster.release_timeout_ms].map(Duration::from_millis);
         let peers = (0..self.nodes()).filter(|p| *p != host);
         let links = peers.clone().any(|p| {
             let bad =
@@ -197,7 +199,7 @@ impl World {
             || h.address_stuck.is_some()
             || h.reach != super::host::Reach::Both
             || h.interrupt.is_some()
-            || h.gates.ill()
+            || h.gates.ill(before_active, before_release)
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
             || links
             || self.node_hosts().iter().any(|p| p.process.is_some() && p.digest != h.digest);

@@ -114,7 +114,7 @@ fn judge(case: &Case<'_>) -> Result<(), Untrue> {
         Cause::Away => case.away(),
         Cause::Cloned => case.only(false, "no other machine ran with its state"),
         Cause::WrongHost => case.only(case.facts().wrong_host, "it is the machine that the cloud knows"),
-        Cause::LinkDown => case.only(case.facts().link_down, "its interface is up"),
+        Cause::LinkDown => case.only(case.link_down(), "its interface is up"),
         Cause::AddressFailed => case.address_failed(),
         Cause::NoIdentity => case.no_identity(),
         Cause::CheckFailed => case.only(case.facts().check_failed, "no check of it fails"),

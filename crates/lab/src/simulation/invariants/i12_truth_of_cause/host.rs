@@ -42,13 +42,17 @@ impl Case<'_> {
     pub(super) fn recovered(&self) -> Result<(), Untrue> {
         let facts = self.facts();
         match self.fault {
-            Some(Cause::LinkDown) => self.only(!facts.link_down, "its interface is down"),
+            Some(Cause::LinkDown) => self.only(!self.link_down(), "its interface is down"),
             Some(Cause::CheckFailed) => self.only(!facts.check_failed, "a check of it fails"),
             // In maintenance nobody follows keepalived.
             Some(Cause::VrrpFault) if self.maintained() => Ok(()),
             Some(Cause::VrrpFault) => self.vrrp(|s| matches!(s, State::Master | State::Backup)),
             _ => Ok(()),
         }
+    }
+
+    pub(super) fn link_down(&self) -> bool {
+        self.facts().links_down.contains(&self.group)
     }
 
     pub(super) fn maintained(&self) -> bool {

@@ -218,7 +218,21 @@ impl Case<'_> {
             let epoch = self.world.epoch(p, self.group).unwrap_or_default();
             p != self.host && epoch >= self.t.epoch
         };
-        answered && self.votes(voter) && same && records && !(0..self.world.nodes()).any(other)
+        answered
+            && self.votes(voter)
+            && same
+            && records
+            && !self.refused_by(voter)
+            && !(0..self.world.nodes()).any(other)
+    }
+
+    /// Whether a voter may have refused the latest datagram of this node that it echoed, as it has taken that number itself, or a
+    /// higher one. It says so, and is asked again with a number above. (seed 58767)
+    fn refused_by(&self, voter: usize) -> bool {
+        let Some(last) = self.heard(voter) else { return false };
+        let (before, since) = self.facts().numbers[self.group];
+        let asked = if last.echoed < since { before } else { self.t.epoch };
+        self.world.facts.host(voter).highest[self.group] >= asked
     }
 
     /// Another node states another digest, or this one's file was another before.
