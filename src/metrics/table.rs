@@ -141,12 +141,12 @@ series! {
     NETLINK: Counter "havipd_netlink_overruns_total" [] "Times that the kernel had to drop notifications.";
     DROPPED: Counter "havipd_dropped_actions_total" [] "Actions that found the queue to the effects side full.";
     DOCTOR_LOOKED: Gauge "havipd_doctor_last_look_timestamp_seconds" []
-        "When the doctor last looked at everything, seconds since 1970; absent before its first look.";
+        "When the doctor last examined everything, seconds since 1970; absent before it did so once.";
     DOCTOR_INTERVAL: Gauge "havipd_doctor_interval_seconds" []
-        "daemon.doctor-interval; absent if it looks only when it is asked.";
-    DOCTOR_FINDINGS: Gauge "havipd_doctor_findings" ["level"] "What the doctor found at its last look: ok, warning or failed.";
+        "daemon.doctor-interval; absent if it examines only when it is asked.";
+    DOCTOR_FINDINGS: Gauge "havipd_doctor_findings" ["level"] "What the doctor found last: ok, warning or failed.";
     DOCTOR_FINDING: Gauge "havipd_doctor_finding" ["id", "level"]
-        "Always 1: a finding of the last look that is not ok; havipctl doctor has the remedy.";
+        "Always 1: a finding of the last examination that is not ok; havipctl doctor has the remedy.";
     STATE_UNSAVED: Gauge "havipd_state_unsaved" [] "1 while the state file is behind.";
     HISTORY_LOST: Counter "havipd_history_lost_total" [] "Changes of role that are not in the history.";
     LOG_LOST: Counter "havipd_log_lines_lost_total" [] "Lines of the log that nobody read in time.";
