@@ -1,4 +1,4 @@
-//! The failover that `docs/operations.md` walks through, in a real sandbox: every command of the page runs,
+//! The failover that `docs/one-failover.md` walks through, in a real sandbox: every command of the page runs,
 //! in the page's order, ends with the exit code that the page states, and says what the page says it says.
 //!
 //! `WRITE=1 cargo test --test operations` puts the new output, and the drawing, into the page.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/one-failover.md");
 const DRAWING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/failover.svg");
 
 /// What happens to the cluster: the daemon of a is killed, others serve, and somebody starts it again.
