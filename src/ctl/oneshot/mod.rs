@@ -59,7 +59,7 @@ Examples:
 
 As a script of keepalived:
   notify_master \"/usr/bin/havipctl attach HAVIP --wait --exclusive\"
-Done is what two looks at the cloud, two seconds apart, agree on; never
+Done is what two reads of the cloud, two seconds apart, agree on; never
 the answer to the attach. Of several runs for one HAVIP on this host the
 newest goes on, the others end with 75. Where the address is on an
 interface of this host and --instance or --eni is not given, it is
@@ -157,7 +157,7 @@ pub(super) struct Attach {
     /// Move it: detach every other target, and wait.
     #[arg(long)]
     exclusive: bool,
-    /// Only look, and say what would be done.
+    /// Only read, and say what would be done.
     #[arg(long)]
     dry_run: bool,
     /// Even if a havipd that runs here has the HAVIP in its care: it will undo what disagrees with it.
@@ -177,7 +177,7 @@ pub(super) struct Detach {
     /// Wait until the cloud shows that the target is not bound any more.
     #[arg(long)]
     wait: bool,
-    /// Only look, and say what would be done.
+    /// Only read, and say what would be done.
     #[arg(long)]
     dry_run: bool,
     /// Even if a havipd that runs here has the HAVIP in its care: it will undo what disagrees with it.
