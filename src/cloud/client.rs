@@ -13,11 +13,13 @@ mod exchange;
 mod gate;
 mod identity;
 mod kept;
+mod operation;
 mod request;
 mod tally;
 pub(in crate::cloud) mod transport;
 
 pub use identity::DiscoveryError;
+pub use operation::{Operation, Permission};
 pub use request::Sent;
 pub use transport::ClientError;
 
@@ -191,7 +193,7 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub async fn havip(&self, id: &HavipId, class: CallClass, deadline: Instant) -> Result<HaVip, CallError> {
-        let call = Call::get(format!("read {id}"), format!("/v1/havip/{id}"), vec![]);
+        let call = Call::get(Operation::ReadHavip, format!("read {id}"), format!("/v1/havip/{id}"), vec![]);
         let wanted = |subject| Wanted { class, subject, start_by: latest_start(deadline) };
         let mut turn = self.turn(&call.what, wanted(Subject::Havip(id.clone())), deadline).await?;
         if let Turn::Shared(None) = turn {
@@ -225,7 +227,7 @@ impl Client {
 
     async fn list(&self, vpc: Option<&str>, permit: &mut Permit, deadline: Instant) -> Result<Vec<HaVip>, CallError> {
         let query = vec![("vpcId", vpc.map(str::to_owned))];
-        let call = Call::get("list havips".to_owned(), "/v1/havip".to_owned(), query);
+        let call = Call::get(Operation::ListHavips, "list havips".to_owned(), "/v1/havip".to_owned(), query);
         let split = |page: HaVipPage| (page.ha_vips, page.is_truncated.then_some(page.next_marker).flatten());
         let all: Vec<HaVip> = self.pages(call, permit, deadline, split).await?;
         all.iter().for_each(|havip| self.0.gate.learn(havip));
@@ -283,10 +285,11 @@ impl Client {
         token: &str,
         limits: WriteLimits,
     ) -> Result<(), CallError> {
-        let word = match kind {
-            WriteKind::Attach => "attach",
-            WriteKind::Detach => "detach",
+        let operation = match kind {
+            WriteKind::Attach => Operation::Attach,
+            WriteKind::Detach => Operation::Detach,
         };
+        let word = operation.word();
         let what = format!("{word} {id}");
         let body = BindRequest {
             instance_ids: targets.iter().map(|t| t.id().to_owned()).collect(),
@@ -295,6 +298,7 @@ impl Client {
         let body = serde_json::to_vec(&body)
             .map_err(|e| CallError::new(ErrorClass::Retry, &what, format!("not sent: {e}")))?;
         let call = Call {
+            operation,
             what,
             method: reqwest::Method::PUT,
             path: format!("/v1/havip/{id}"),
@@ -323,7 +327,7 @@ impl Client {
         deadline: Instant,
     ) -> Result<Vec<Eni>, CallError> {
         let query = vec![("vpcId", Some(vpc.to_owned())), ("instanceId", instance.map(ToString::to_string))];
-        let call = Call::get(format!("list enis of {vpc}"), "/v1/eni".to_owned(), query);
+        let call = Call::get(Operation::ListEnis, format!("list enis of {vpc}"), "/v1/eni".to_owned(), query);
         let split = |page: EniPage| (page.enis, page.is_truncated.then_some(page.next_marker).flatten());
         let mut permit = self.own_turn(&call.what, class, deadline).await?;
         self.pages(call, &mut permit, deadline, split).await
@@ -334,7 +338,7 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub async fn eni(&self, id: &EniId, class: CallClass, deadline: Instant) -> Result<Eni, CallError> {
-        let call = Call::get(format!("read {id}"), format!("/v1/eni/{id}"), vec![]);
+        let call = Call::get(Operation::ReadEni, format!("read {id}"), format!("/v1/eni/{id}"), vec![]);
         let mut permit = self.own_turn(&call.what, class, deadline).await?;
         self.read(&call, &mut permit, deadline).await
     }
@@ -349,7 +353,7 @@ impl Client {
         class: CallClass,
         deadline: Instant,
     ) -> Result<InstanceState, CallError> {
-        let call = Call::get(format!("read {id}"), format!("/v2/instance/{id}"), vec![]);
+        let call = Call::get(Operation::ReadInstance, format!("read {id}"), format!("/v2/instance/{id}"), vec![]);
         let mut permit = self.own_turn(&call.what, class, deadline).await?;
         match self.read::<InstanceDetail>(&call, &mut permit, deadline).await {
             Ok(detail) => Ok(instance_state(&detail.instance.status)),
@@ -369,7 +373,7 @@ impl Client {
             self.0.resolver.refresh(&name);
         }
         let query = vec![("maxKeys", Some("1".to_owned()))];
-        let call = Call::get(what.to_owned(), "/v1/havip".to_owned(), query);
+        let call = Call::get(Operation::ListHavips, what.to_owned(), "/v1/havip".to_owned(), query);
         let mut permit = self.own_turn(what, CallClass::Background, deadline).await?;
         self.read::<HaVipPage>(&call, &mut permit, deadline).await.map(drop)
     }

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::facts::{CloudFacts, Facts, LastWrite};
+use crate::cloud::client::Operation;
 use havipd_core::model::cloud::{CallError, ErrorClass};
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::ids::Target;
@@ -89,7 +90,11 @@ fn access(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
                 .collect()
         }
         Obstacle::Permission => {
-            let remedy = "allow the user or role of cloud.credentials to read, attach and detach HAVIPs of this VPC";
+            let (read, write) = (Operation::ReadHavip.permission(), Operation::Attach.permission());
+            let remedy = format!(
+                "allow the user or role of cloud.credentials {}, and for attach and detach {}: permissions.md has the whole policy",
+                read.name, write.name
+            );
             vec![reached, signed, Finding::failed("cloud.permissions", text, remedy)]
         }
         // `clock` has the words for it.
@@ -121,8 +126,8 @@ fn writes(facts: &Facts) -> Vec<Finding> {
             id,
             format!("{name}: the last claim of this node was denied, at {at}: {why}"),
             format!(
-                "allow the user or role of cloud.credentials to attach and detach HAVIPs of this VPC; havipctl drill {name} \
-                 then proves it"
+                "allow the user or role of cloud.credentials {}; havipctl drill {name} then proves it",
+                Operation::Attach.permission()
             ),
         ),
         None => Finding::warning(
@@ -217,6 +222,10 @@ fn targets(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
         let target = if own { cloud.target.as_ref().ok() } else { node.target.as_ref() };
         let Some(target) = target else { continue };
         let (id, name) = (format!("target.{}", node.name), &node.name);
+        let operation = match target {
+            Target::Instance(_) => Operation::ReadInstance,
+            Target::Eni(_) => Operation::ReadEni,
+        };
         let wrong = match target {
             Target::Instance(i) => match cloud.instances.get(i.as_str()) {
                 Some(Ok(InstanceState::Running)) => None,
@@ -225,7 +234,7 @@ fn targets(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
                     "start it, or correct node.instance",
                 )),
                 Some(Err(error)) => {
-                    findings.extend(unknown(&id, error));
+                    findings.extend(unknown(&id, error, operation));
                     continue;
                 }
                 None => continue,
@@ -240,7 +249,7 @@ fn targets(facts: &Facts, cloud: &CloudFacts) -> Vec<Finding> {
                     Some((format!("the cloud does not know {eni} of {name}"), "correct node.eni"))
                 }
                 Some(Err(error)) => {
-                    findings.extend(unknown(&id, error));
+                    findings.extend(unknown(&id, error, operation));
                     continue;
                 }
                 None => continue,
@@ -259,12 +268,18 @@ fn word(status: &str) -> &str {
 }
 
 /// What could not be read for a reason of its own.
-fn unknown(id: &str, error: &CallError) -> Option<Finding> {
+fn unknown(id: &str, error: &CallError, operation: Operation) -> Option<Finding> {
     match obstacle(error) {
         // Said once already, for all calls.
         Some(Obstacle::Unreachable | Obstacle::Credentials | Obstacle::Clock | Obstacle::Busy) => None,
         Some(Obstacle::Permission) => {
-            let remedy = "allow reading of instances and interfaces too: a node that is gone is then replaced sooner";
+            let use_of_it = match operation {
+                Operation::ReadInstance => {
+                    "a node then learns at once that the instance of the holder does not run any more"
+                }
+                _ => "a node then finds the interface of its ENI by itself",
+            };
+            let remedy = format!("allow {}: {use_of_it}", operation.permission());
             Some(Finding::warning(id, error.to_string(), remedy))
         }
         None => Some(Finding::warning(id, error.to_string(), "look it up in the console")),
@@ -303,13 +318,26 @@ mod tests {
                 Level::Failed,
                 "role",
             ),
-            (refused(403, "AccessDenied", true), "cloud.permissions", Level::Failed, "allow the user or role"),
+            (refused(403, "AccessDenied", true), "cloud.permissions", Level::Failed, "HAVIP_READ"),
             (refused(400, "RequestExpired", false), "clock", Level::Failed, "clock"),
             (CallError { status: Some(503), ..error("busy") }, "cloud.endpoint", Level::Warning, "try again"),
         ] {
             let found = find(&with(&e), id);
             assert!(found.level == level && found.remedy.contains(remedy), "{e:?}: {found:?}");
         }
+    }
+
+    #[test]
+    fn a_refused_permission_is_named() {
+        let denied = CallError { status: Some(403), denied: true, class: ErrorClass::Refused, ..error("x") };
+        let mut facts = healthy();
+        facts.cloud.as_mut().expect("a member").instances.insert("i-b".into(), Err(denied.clone()));
+        let found = find(&judge(&facts), "target.b");
+        assert!(found.level == Level::Warning && found.remedy.contains("BCC_READ of bce:bcc"), "{found:?}");
+        let daemon = facts.daemon.as_mut().expect("a daemon");
+        daemon.writes.insert("web".into(), LastWrite::Denied("2026-02-02T00:00:00Z".into(), denied.to_string()));
+        let found = find(&judge(&facts), "cloud.permissions.write");
+        assert!(found.level == Level::Failed && found.remedy.contains("HAVIP_OPERATE"), "{found:?}");
     }
 
     #[test]

@@ -35,8 +35,8 @@ async fn an_error_says_what_whom_and_why() {
     let error = attach(&Lab::new(&server.url()).client()).await.expect_err("denied");
     assert_eq!(
         error.to_string(),
-        "attach havip-w2d4kgc3x0y1: status 403, AccessDenied (request r-1): no  [31mright; give the user or role of \
-         cloud.credentials the right to read and bind this HAVIP"
+        "attach havip-w2d4kgc3x0y1: status 403, AccessDenied (request r-1): no  [31mright; the user or role of \
+         cloud.credentials needs HAVIP_OPERATE of bce:network (the vendor does not document the name)"
     );
     assert!(error.denied && !error.missing);
     assert_eq!((error.status, error.code.as_deref()), (Some(403), Some("AccessDenied")));

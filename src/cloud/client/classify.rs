@@ -6,9 +6,11 @@
 //! (<https://cloud.baidu.com/doc/VPC/s/sjwvyuhe7>); the substring `RateLimit` is what the vendor's
 //! own Kubernetes network driver looks for.
 
+use super::operation::Operation;
 use crate::plain;
 use havipd_core::model::cloud::{CallError, ErrorBody, ErrorClass};
 use havipd_core::model::event::InstanceState;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Most characters of a server's text that are passed on.
@@ -80,13 +82,13 @@ impl Answer {
         }
     }
 
-    /// The error that this answer is; `write` tells attach and detach from the rest.
+    /// The error that this answer to a call is.
     ///
     /// `now` is the server's time as far as we know it, seconds since 1970.
     #[must_use]
-    pub fn into_error(self, what: &str, write: bool, now: i64) -> CallError {
+    pub fn into_error(self, what: &str, operation: Operation, now: i64) -> CallError {
         let body = self.error();
-        let class = class(self.status, &body, write);
+        let class = class(self.status, &body, operation.is_write());
         let request_id = if body.request_id.is_empty() { self.request_id } else { Some(body.request_id.clone()) };
         let mut detail = format!("status {}", self.status);
         if !body.code.is_empty() {
@@ -100,7 +102,7 @@ impl Answer {
         if !text.trim().is_empty() {
             detail += &format!(": {}", clean(&text));
         }
-        if let Some(remedy) = remedy(self.status, &body.code) {
+        if let Some(remedy) = remedy(self.status, &body.code, operation) {
             detail += &format!("; {remedy}");
         }
         CallError {
@@ -218,8 +220,8 @@ fn missing(status: u16, body: &ErrorBody) -> bool {
     (400..500).contains(&status) && !of_request && !of_account && !code.is_empty() && told
 }
 
-fn remedy(status: u16, code: &str) -> Option<&'static str> {
-    Some(match (code, status) {
+fn remedy(status: u16, code: &str, operation: Operation) -> Option<Cow<'static, str>> {
+    Some(Cow::Borrowed(match (code, status) {
         ("InvalidAccessKeyId", _) => "check the access key id in cloud.credentials; the key may have been deleted",
         ("SignatureDoesNotMatch", _) => "check the secret access key in cloud.credentials",
         ("QualifyNotPass", _) => "the account is not verified: complete verification in the console",
@@ -228,10 +230,11 @@ fn remedy(status: u16, code: &str) -> Option<&'static str> {
         ("IdempotentParameterMismatch", _) => "the client token was used for another request: take a new one",
         ("InvalidVersion" | "InvalidURI", _) | (_, 300..=399) => "check cloud.endpoint; redirects are not followed",
         ("AccessDenied", _) | (_, 401 | 403) => {
-            "give the user or role of cloud.credentials the right to read and bind this HAVIP"
+            let permission = operation.permission();
+            return Some(Cow::Owned(format!("the user or role of cloud.credentials needs {permission}")));
         }
         _ => return None,
-    })
+    }))
 }
 
 /// `Retry-After`: seconds, or an HTTP date compared with `now`; at most an hour.
@@ -328,7 +331,8 @@ mod tests {
         ];
         for (status, code, read, write, denied, missing) in table {
             let make = || if code.is_empty() { answer(status, "") } else { coded(status, code) };
-            let (r, w) = (make().into_error("x", false, 0), make().into_error("x", true, 0));
+            let (r, w) =
+                (make().into_error("x", Operation::ReadHavip, 0), make().into_error("x", Operation::Attach, 0));
             assert_eq!((r.class, w.class, w.denied, w.missing), (read, write, denied, missing), "{status} {code}");
             assert_eq!((w.status, w.code.as_deref().unwrap_or("")), (Some(status), code));
         }
@@ -338,13 +342,13 @@ mod tests {
     fn busy_and_missing_are_told_in_words_only_too() {
         let of = |status: u16, code: &str, message: &str| {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
-            let error = answer(status, &body).into_error("x", true, 0);
+            let error = answer(status, &body).into_error("x", Operation::Attach, 0);
             assert!(!error.busy || error.class == Retry, "{message}");
             (error.class, error.missing)
         };
         let busy = |status: u16, code: &str, message: &str| {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
-            answer(status, &body).into_error("x", true, 0).busy
+            answer(status, &body).into_error("x", Operation::Attach, 0).busy
         };
         assert!(busy(409, "TaskConflict", "") && busy(400, "BadRequest", "The havip is busy, please try again"));
         assert!(!busy(400, "RateLimit", "user RateLimit reached, try again later"), "calls are too many, not tasks");
@@ -375,7 +379,7 @@ mod tests {
         ];
         for (status, code, message, nothing_bound) in table {
             let body = format!(r#"{{"code":"{code}","message":"{message}","requestId":""}}"#);
-            let error = answer(status, &body).into_error("x", true, 0);
+            let error = answer(status, &body).into_error("x", Operation::Attach, 0);
             assert_eq!(error.nothing_bound, nothing_bound, "{status} {code} {message}");
             assert!(!error.nothing_bound || error.class == Refused, "{status} {code} {message}");
         }
@@ -384,13 +388,13 @@ mod tests {
     #[test]
     fn a_missing_account_is_not_a_missing_object() {
         let a = answer(400, r#"{"code":"NoSuchObject","message":"The account does not exist.","requestId":""}"#);
-        assert!(!a.into_error("x", false, 0).missing);
+        assert!(!a.into_error("x", Operation::ReadHavip, 0).missing);
     }
 
     #[test]
     fn throttling_is_seen_in_the_message_too() {
         let a = answer(400, r#"{"code":"BadRequest","message":"hit RateLimit of user"}"#);
-        assert_eq!(a.into_error("x", true, 0).class, Retry);
+        assert_eq!(a.into_error("x", Operation::Attach, 0).class, Retry);
     }
 
     #[test]
@@ -420,13 +424,13 @@ mod tests {
     fn the_detail_names_status_code_and_request_and_is_cut_and_cleaned() {
         let long = "ä\\u0007".repeat(300);
         let a = answer(403, &format!(r#"{{"code":"AccessDenied","message":"{long}","requestId":"r-9"}}"#));
-        let e = a.into_error("attach havip-x", true, 0);
+        let e = a.into_error("attach havip-x", Operation::Attach, 0);
         assert!(e.detail.starts_with("status 403, AccessDenied (request r-9): ä ä"), "{e}");
-        assert!(e.detail.contains("...; give the user or role"), "{e}");
+        assert!(e.detail.contains("...; the user or role"), "{e}");
         assert!(!e.detail.chars().any(char::is_control));
         assert!(e.detail.chars().count() < 360, "{}", e.detail.len());
         let html = Answer { request_id: Some("h-1".into()), ..answer(502, "<html>\r\n</html>") };
-        assert_eq!(html.into_error("x", false, 0).detail, "status 502 (request h-1): <html>  </html>");
+        assert_eq!(html.into_error("x", Operation::ReadHavip, 0).detail, "status 502 (request h-1): <html>  </html>");
     }
 
     #[test]

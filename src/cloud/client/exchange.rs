@@ -122,7 +122,7 @@ impl Client {
                 key = newer;
                 setup = self.setup();
             } else {
-                return Err(answer.into_error(&call.what, call.is_write(), self.cloud_time()));
+                return Err(answer.into_error(&call.what, call.operation, self.cloud_time()));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One request: what it is, how it is signed, and whether it has left this host.
 
 use super::classify::{Answer, LeadershipEnded, Lost, http_date};
+use super::operation::Operation;
 use super::transport::ClientError;
 use crate::clock;
 use crate::cloud::credentials::Credentials;
@@ -51,6 +52,7 @@ impl Endpoint {
 /// A call before it is signed.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
+    pub(super) operation: Operation,
     /// For people: "attach havip-x".
     pub(super) what: String,
     /// `GET` or `PUT`.
@@ -90,12 +92,17 @@ impl std::fmt::Debug for Sent {
 }
 
 impl Call {
-    pub(super) fn get(what: String, path: String, query: Vec<(&'static str, Option<String>)>) -> Self {
-        Self { what, method: Method::GET, path, query, body: None, start_by: None, sent: None }
+    pub(super) fn get(
+        operation: Operation,
+        what: String,
+        path: String,
+        query: Vec<(&'static str, Option<String>)>,
+    ) -> Self {
+        Self { operation, what, method: Method::GET, path, query, body: None, start_by: None, sent: None }
     }
 
     pub(super) fn is_write(&self) -> bool {
-        self.body.is_some()
+        self.operation.is_write()
     }
 
     fn url(&self, endpoint: &Endpoint) -> String {
@@ -308,7 +315,7 @@ mod tests {
     fn a_parameter_without_value_goes_out_bare() {
         let endpoint = Endpoint::parse("http://127.0.0.1:8089").expect("parses");
         let query = vec![("attach", None), ("clientToken", Some("a b".to_owned()))];
-        let call = Call::get("x".to_owned(), "/v1/havip/havip-1".to_owned(), query);
+        let call = Call::get(Operation::Attach, "x".to_owned(), "/v1/havip/havip-1".to_owned(), query);
         assert_eq!(call.url(&endpoint), "http://127.0.0.1:8089/v1/havip/havip-1?attach&clientToken=a%20b");
     }
 }

@@ -22,7 +22,7 @@ impl CallTally {
     /// Counts one attempt.
     pub(super) fn count(&self, call: &Call, outcome: &Result<Answer, Lost>, took: Duration) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let counts = all.entry(operation(call)).or_default();
+        let counts = all.entry(call.operation.word()).or_default();
         *counts.results.entry(result(outcome)).or_default() += 1;
         counts.durations.observe(took);
     }
@@ -35,20 +35,6 @@ impl CallTally {
             durations: counts.durations.clone(),
         };
         all.iter().map(one).collect()
-    }
-}
-
-/// A word for what was asked, without the id.
-fn operation(call: &Call) -> &'static str {
-    match (call.query.first().map(|(key, _)| *key), call.path.as_str()) {
-        (Some("attach"), _) => "attach",
-        (Some("detach"), _) => "detach",
-        (_, "/v1/havip") => "list-havips",
-        (_, "/v1/eni") => "list-enis",
-        (_, path) if path.starts_with("/v1/havip/") => "read-havip",
-        (_, path) if path.starts_with("/v1/eni/") => "read-eni",
-        (_, path) if path.starts_with("/v2/instance/") => "read-instance",
-        _ => "other",
     }
 }
 
@@ -69,23 +55,23 @@ fn result(outcome: &Result<Answer, Lost>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::operation::Operation;
     use super::*;
 
     #[test]
     fn calls_are_counted_by_operation_and_result() {
         let tally = CallTally::default();
-        let call = |path: &str| Call::get(String::new(), path.to_owned(), vec![]);
+        let call = |operation| Call::get(operation, String::new(), String::new(), vec![]);
         let answer = |status| Ok(Answer { status, ..Answer::default() });
-        for (path, outcome) in [
-            ("/v1/havip/havip-1", answer(200)),
-            ("/v1/havip/havip-2", answer(403)),
-            ("/v1/havip", answer(200)),
-            ("/v2/instance/i-1", Err(Lost::Sent(String::new()))),
+        for (operation, outcome) in [
+            (Operation::ReadHavip, answer(200)),
+            (Operation::ReadHavip, answer(403)),
+            (Operation::ListHavips, answer(200)),
+            (Operation::ReadInstance, Err(Lost::Sent(String::new()))),
+            (Operation::Attach, answer(429)),
         ] {
-            tally.count(&call(path), &outcome, Duration::from_millis(3));
+            tally.count(&call(operation), &outcome, Duration::from_millis(3));
         }
-        let attach = Call { query: vec![("attach", None)], ..call("/v1/havip/havip-1") };
-        tally.count(&attach, &answer(429), Duration::from_millis(3));
         let told: Vec<_> = tally.all().into_iter().map(|c| (c.operation, c.results, c.durations.count())).collect();
         let expected = [
             ("attach", vec![("throttled", 1)], 1),

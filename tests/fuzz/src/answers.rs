@@ -3,6 +3,7 @@
 //! The low half of the first byte chooses a status, the high half how it is looked at; the rest is the body.
 //! Nothing that a server sends may bring the client down, reach a log unclean or whole, or repeat a secret.
 
+use havipd::cloud::client::Operation;
 use havipd::cloud::client::classify::{Answer, clean, http_date, instance_state, retry_after};
 use havipd::cloud::credentials::Credentials;
 use havipd::cloud::redact::Redactor;
@@ -75,7 +76,7 @@ fn errors(first: u8, body: &[u8]) {
         body: redactor.body(answer.body),
         ..answer
     };
-    let error = answer.into_error("read havip-x", write, now);
+    let error = answer.into_error("read havip-x", if write { Operation::Attach } else { Operation::ReadHavip }, now);
     silent(&error.to_string());
     // Code, request id and text at most, and words of our own.
     assert!(error.detail.chars().count() < 3 * LONGEST + 200, "{} characters", error.detail.chars().count());
