@@ -114,6 +114,18 @@ fn the_shipped_file_loads_and_so_does_each_commented_key() {
     }
 }
 
+/// The text is accepted on each of its nodes without a warning, and names no program: none comes with the package.
+fn loads_everywhere(name: &str, text: &str) {
+    let source = Source { name, directory: Path::new("/etc/havipd"), text };
+    let first = check(source, &as_node("a"), &FakeDisk).unwrap_or_else(|e| panic!("{e}"));
+    for node in &first.config.nodes {
+        let loaded = check(source, &as_node(node.name.as_str()), &FakeDisk).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(loaded.warnings.to_string(), "");
+    }
+    let program = text.lines().find(|line| !line.starts_with('#') && (line.contains("= \"/") || line.contains("[\"/")));
+    assert_eq!(program, None, "{name} names a program that is not there");
+}
+
 #[test]
 fn the_examples_load_on_every_node_without_a_warning() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
@@ -122,14 +134,17 @@ fn the_examples_load_on_every_node_without_a_warning() {
         let path = entry.expect("entry").path();
         let text = std::fs::read_to_string(&path).expect("text");
         let name = path.file_name().expect("name").to_string_lossy().into_owned();
-        let source = Source { name: &name, directory: Path::new("/etc/havipd"), text: &text };
-        let first = check(source, &as_node("a"), &FakeDisk).unwrap_or_else(|e| panic!("{e}"));
-        for node in &first.config.nodes {
-            let loaded = check(source, &as_node(node.name.as_str()), &FakeDisk).unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(loaded.warnings.to_string(), "");
-        }
+        loads_everywhere(&name, &text);
         names.push(name);
     }
     names.sort();
     assert_eq!(names, ["eni.toml", "shared-binding.toml", "three-nodes-witness.toml", "two-nodes.toml"]);
+}
+
+#[test]
+fn the_file_of_the_installation_page_loads_too() {
+    let page = include_str!("../../docs/installation.md");
+    let mut files = page.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("\n```"));
+    let (file, _) = files.find(|(text, _)| text.starts_with("[cluster]")).expect("a whole file");
+    loads_everywhere("docs/installation.md", file);
 }
