@@ -5,7 +5,10 @@ use havipd::cloud::client::Operation;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-const PAGES: [(&str, &str); 1] = [("docs/permissions.md", include_str!("../docs/permissions.md"))];
+const PAGES: [(&str, &str); 2] = [
+    ("docs/permissions.md", include_str!("../docs/permissions.md")),
+    ("docs/zh-CN/permissions.md", include_str!("../docs/zh-CN/permissions.md")),
+];
 
 /// The policies of the page, in its order: which calls each of them is for.
 const POLICIES: [(&str, &[Operation]); 2] = [
