@@ -21,8 +21,8 @@ pub(crate) fn play(root: &Path) -> Result<(), String> {
         host.install(&page, &["/etc/havipd", "/etc/patroni", "/etc/default"]);
         host.run("chown -R postgres:postgres /etc/patroni /var/lib/postgresql; chmod 0700 /var/lib/etcd")?;
     }
-    lab.hosts[PG2].run(&page.commands("Copies of them become those of `pg2`"))?;
-    lab.hosts[VOTE].run(&page.commands("and that of `vote`"))?;
+    lab.hosts[PG2].run(&page.commands("Copy them to `pg2`"))?;
+    lab.hosts[VOTE].run(&page.commands("On `vote`, which has no Patroni"))?;
     lab.hosts.iter().try_for_each(power_on)?;
     events(&mut lab).map_err(|why| {
         lab.story(&format!("{why}\n{}\n{}", lab.hosts[0].said("patroni"), lab.hosts[PG2].said("patroni")))
