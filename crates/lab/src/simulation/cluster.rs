@@ -266,9 +266,9 @@ impl Cluster {
     pub(super) fn check(&self) -> Result<(), String> {
         let counted = [
             ("nodes", self.machines.len(), 2, 16),
-            ("groups", self.groups, 1, 64),
+            ("groups", self.groups, 1, 250),
             ("HAVIPs", self.havips, 1, 8),
-            ("HAVIPs of all groups", self.groups * self.havips, 1, 200),
+            ("HAVIPs of all groups", self.groups * self.havips, 1, 250),
             ("paths", self.paths, 1, 4),
         ];
         if let Some((what, n, least, most)) = counted.into_iter().find(|(_, n, least, most)| n < least || n > most) {

@@ -10,6 +10,7 @@ mod exhaustive;
 mod gates;
 mod keepalived;
 mod ledger;
+mod many;
 mod matrix;
 mod named;
 mod paths;
