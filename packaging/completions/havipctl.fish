@@ -109,7 +109,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s n -l lines
 50\t''
 100\t''
 all\t''"
-complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l svg -d 'Also draw the last move into this file' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l svg -d 'Also draw the last move into this file; an existing one is left alone' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l state -d 'Read the journal in this state directory and ask no daemon' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'

@@ -17,7 +17,8 @@ use clap::Args;
 use jiff::{Span, Timestamp};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ pub(super) struct Options {
     /// Only the newest N, or all. Unless given: 20, and all of them with --since or --json.
     #[arg(short = 'n', long = "lines", value_name = "N", value_parser = count)]
     most: Option<usize>,
-    /// Also draw the last move into this file.
+    /// Also draw the last move into this file; an existing one is left alone.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Read the journal in this state directory and ask no daemon.
@@ -113,6 +114,9 @@ enum DrawError {
     /// Nothing to draw.
     #[error("no move is known that could be drawn into {}", .0.display())]
     Nothing(PathBuf),
+    /// Whatever it is, it was not made by this call.
+    #[error("{} exists, and is left alone: name another file with --svg, or take that one away", .0.display())]
+    Exists(PathBuf),
     /// The file.
     #[error("cannot write {}: {error}", path.display())]
     Write { path: PathBuf, error: io::Error },
@@ -147,7 +151,7 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
         past.entries.retain(|e| e.time.parse::<Timestamp>().is_ok_and(|t| t >= at));
     }
     if let Some(path) = &options.svg
-        && let Err(error) = draw(&past.entries, path, socket)
+        && let Err(error) = draw(&past.entries, path, &whose(&past.source, socket))
     {
         return say::tell(&Response::new(Code::No, error.to_string()), as_json);
     }
@@ -228,17 +232,29 @@ fn on_disk(state: &Path, group: Option<&str>, daemon: Option<(Code, String)>) ->
     }
 }
 
-fn draw(entries: &[Entry], path: &Path, socket: &Path) -> Result<(), DrawError> {
-    let node = node(socket);
+fn draw(entries: &[Entry], path: &Path, whose: &str) -> Result<(), DrawError> {
     let last = entries.iter().rev().find(|e| e.steps.len() > 1).ok_or_else(|| DrawError::Nothing(path.to_owned()))?;
-    std::fs::write(path, svg::svg(last, &node)).map_err(|error| DrawError::Write { path: path.to_owned(), error })
+    let written = File::create_new(path).and_then(|mut file| file.write_all(svg::svg(last, whose).as_bytes()));
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => DrawError::Exists(path.to_owned()),
+        _ => DrawError::Write { path: path.to_owned(), error },
+    })
 }
 
-/// Whose history it is: the node of the daemon that answers, else this host.
-fn node(socket: &Path) -> String {
-    let status = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&Request::Status)).ok();
-    let name = status.and_then(|answer| answer.read::<Status>().ok()).map(|status| status.core.election.node);
-    name.unwrap_or_else(|| format!("host {}", rustix::system::uname().nodename().to_string_lossy()))
+/// Whose history it is: the node of the daemon that answered, else this host; a directory that was named may be of another
+/// machine.
+fn whose(source: &Source, socket: &Path) -> String {
+    let host = || format!("host {}", rustix::system::uname().nodename().to_string_lossy());
+    match source {
+        Source::Daemon => {
+            let status = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&Request::Status)).ok();
+            let status = status.and_then(|answer| answer.read::<Status>().ok());
+            status.map_or_else(host, |status| status.core.election.node)
+        }
+        // It has just not answered: it is not waited for again.
+        Source::Journal { why: Some(_), .. } => host(),
+        Source::Journal { directory, why: None } => format!("the node of {}", directory.display()),
+    }
 }
 
 /// All of it as people read it, the newest at the end, as `journalctl` has it.
@@ -374,12 +390,20 @@ mod tests {
     fn a_drawing_has_every_step_and_is_well_formed() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("move.svg");
-        draw(&entries(), &path, Path::new("/nowhere")).expect("drawn");
+        let journal = |why| Source::Journal { directory: "/mnt/<havipd>".into(), why };
+        let here = whose(&journal(Some("havipd does not run".to_owned())), Path::new("/nowhere"));
+        draw(&entries(), &path, &here).expect("drawn");
         let svg = std::fs::read_to_string(&path).expect("written");
         assert_eq!(svg.matches("<rect").count(), 4);
         assert!(svg.contains(" on host ") && svg.contains("A bar lasts from its step until the next"), "{svg}");
         assert!(svg.contains("claiming &lt;a&gt;") && svg.ends_with("</svg>\n"), "{svg}");
-        let nothing = draw(&[], &path, Path::new("/nowhere")).expect_err("nothing to draw");
+        let again = draw(&entries(), &path, "a").expect_err("there is one");
+        assert!(again.to_string().contains("move.svg exists, and is left alone: name another file"), "{again}");
+        assert_eq!(std::fs::read_to_string(&path).expect("still there"), svg);
+        let elsewhere = directory.path().join("elsewhere.svg");
+        draw(&entries(), &elsewhere, &whose(&journal(None), Path::new("/nowhere"))).expect("drawn");
+        assert!(std::fs::read_to_string(&elsewhere).expect("written").contains(" on the node of /mnt/&lt;havipd&gt;"));
+        let nothing = draw(&[], &directory.path().join("no.svg"), "a").expect_err("nothing to draw");
         assert!(nothing.to_string().contains("no move is known"), "{nothing}");
     }
 }
