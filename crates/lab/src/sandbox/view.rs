@@ -92,7 +92,7 @@ pub fn render(facts: &Facts, selected: usize, width: usize, height: usize) -> Ve
     }
     lines.push(cloud(facts));
     lines.push(network(facts));
-    lines.extend(facts.nodes.get(selected).map(socket));
+    lines.extend(facts.nodes.get(selected).map_or_else(Vec::new, |node| socket(node, width)));
     let news = if roomy { 2 } else { 1 };
     let room = height.saturating_sub(lines.len() + news + HELP.len());
     lines.extend(last_move(facts, room));
@@ -186,9 +186,31 @@ fn cloud(facts: &Facts) -> Line {
         .and(or_nobody(&cloud.packets), if agree { Style::Good } else { Style::Change })
 }
 
-/// How another terminal asks that node.
-fn socket(node: &NodeFacts) -> Line {
-    Line::new(format!(" socket  havipctl --socket {} status", node.socket), Style::Dim)
+/// How another terminal asks that node: a command that a shell takes as it is copied. What one line has no room for goes on
+/// at the left edge of the next, after the backslash that the shell takes out.
+fn socket(node: &NodeFacts, width: usize) -> Vec<Line> {
+    const BEFORE: &str = " socket  ";
+    let words: Vec<String> = node.socket.chars().map(for_shell).collect();
+    let one = format!("{BEFORE}havipctl --socket {} status", words.concat());
+    if one.chars().count() <= width {
+        return vec![Line::new(one, Style::Dim)];
+    }
+    let (mut lines, mut line) = (vec![format!("{BEFORE}havipctl status --socket \\")], String::new());
+    for (at, word) in words.iter().enumerate() {
+        let backslash = usize::from(at + 1 < words.len());
+        if !line.is_empty() && line.chars().count() + word.chars().count() + backslash > width {
+            lines.push(format!("{line}\\"));
+            line.clear();
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines.into_iter().map(|line| Line::new(line, Style::Dim)).collect()
+}
+
+/// A character of a path as a shell takes it for itself.
+fn for_shell(c: char) -> String {
+    if c.is_alphanumeric() || "/._-+,:@%".contains(c) { c.to_string() } else { format!("\\{c}") }
 }
 
 fn network(facts: &Facts) -> Line {
@@ -329,6 +351,30 @@ mod tests {
  1-9 node  k kill  s stop  c cont  t term  r start  p partition  o one-way
  w switch over  d drain  a API  A API of all  h heal all  P profile  q quit";
         assert_eq!(screen(&after_a_move(12), 1, 80, 24), expected[1..]);
+    }
+
+    #[test]
+    fn the_command_for_another_terminal_is_whole_wherever_the_sandbox_lives() {
+        for directory in
+            ["/tmp/havipd-sandbox-Yj3kQ2", "/run/user/1000/my tmp (it's $HOME)/havipd-sandbox-Yj3kQ2/and/so/on"]
+        {
+            for width in [40, 79, 80, 81, 120, 200] {
+                let mut facts = calm();
+                facts.nodes[0].socket = format!("{directory}/a/run/control.sock");
+                let text = screen(&facts, 0, width, 30);
+                let mut lines = text.lines().skip_while(|line| !line.starts_with(" socket  "));
+                let mut command = lines.next().unwrap().trim_start_matches(" socket  ").to_owned();
+                while command.ends_with('\\') {
+                    command = format!("{command}\n{}", lines.next().unwrap());
+                }
+                let script = format!("havipctl() {{ printf '%s\\n' \"$@\"; }}\n{command}");
+                let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+                let mut said: Vec<&str> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+                said.sort_unstable();
+                let socket = facts.nodes[0].socket.as_str();
+                assert_eq!(said, ["--socket", socket, "status"], "{width}: {command}");
+            }
+        }
     }
 
     #[test]
