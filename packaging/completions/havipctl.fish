@@ -317,9 +317,9 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l print -d 
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand simulate" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l out -d 'Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory' -r -F
-complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file; else the one of the running daemon, else /etc/havipd/havipd.toml' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l config -d 'Configuration file; else the one that the daemon was started with, else /etc/havipd/havipd.toml' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l node -d 'Which `[[node]]` of the file this host is, for the doctor\'s look at the file where no daemon answers' -r
-complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l state -d 'The state directory of a daemon that does not answer; as STATE_DIRECTORY, else /var/lib/havipd' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l state -d 'The state directory of a daemon that does not answer; else the one that its process was given, or STATE_DIRECTORY, or /var/lib/havipd' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand bundle" -s h -l help -d 'Print help'

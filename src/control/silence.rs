@@ -1,8 +1,10 @@
 //! What can be known of a daemon that does not answer: the kernel says whose socket it is, and what that process does.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,20 @@ impl Silent {
     pub(super) fn behind(stream: &UnixStream) -> Self {
         let pid = peer(stream).ok().flatten();
         Self { pid, doing: pid.and_then(look) }
+    }
+
+    /// The process, if the kernel tells.
+    #[must_use]
+    pub const fn pid(&self) -> Option<i32> {
+        self.pid
+    }
+
+    /// The state directory that the unit gave it, as far as this process may look; of its environment nothing else is read.
+    #[must_use]
+    pub fn state_directory(&self) -> Option<PathBuf> {
+        let environment = fs::read(format!("/proc/{}/environ", self.pid?)).ok()?;
+        let value = environment.split(|byte| *byte == 0).find_map(|word| word.strip_prefix(b"STATE_DIRECTORY="))?;
+        Some(PathBuf::from(OsStr::from_bytes(value))).filter(|path| path.is_absolute())
     }
 
     /// Nobody took the connection, so nobody can be named.

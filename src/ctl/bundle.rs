@@ -38,13 +38,14 @@ pub(super) struct Options {
     /// Where to write it, mode 0600; an existing file is left alone. Else havipd-bundle-TIME.tar in this directory.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Configuration file; else the one of the running daemon, else /etc/havipd/havipd.toml.
+    /// Configuration file; else the one that the daemon was started with, else /etc/havipd/havipd.toml.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Which `[[node]]` of the file this host is, for the doctor's look at the file where no daemon answers.
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// The state directory of a daemon that does not answer; as STATE_DIRECTORY, else /var/lib/havipd.
+    /// The state directory of a daemon that does not answer; else the one that its process was given, or STATE_DIRECTORY, or
+    /// /var/lib/havipd.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
@@ -62,10 +63,11 @@ enum BundleError {
 
 /// Gathers and writes.
 pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
-    let running = || gather::file_of_daemon(socket);
-    let config = options.config.clone().or_else(running).unwrap_or_else(|| PathBuf::from("/etc/havipd/havipd.toml"));
+    let mut daemon = gather::Daemon::at(socket);
+    let config =
+        options.config.clone().or_else(|| daemon.file()).unwrap_or_else(|| PathBuf::from("/etc/havipd/havipd.toml"));
     let secrets = Secrets::of(&config);
-    let (mut members, mut notes) = gather::all(socket, options, &config);
+    let (mut members, mut notes) = gather::all(socket, &mut daemon, options, &config);
     notes.extend(secrets.unknown.iter().cloned());
     members.push(readme(&notes));
     for member in &mut members {

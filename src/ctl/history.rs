@@ -188,6 +188,10 @@ pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> 
     }
     let request = Request::History { group: group.map(str::to_owned) };
     let asked = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
+    let state = match &asked {
+        Err(ClientError::Silent { silent, .. }) => silent.state_directory(),
+        _ => None,
+    };
     let (code, why) = match asked {
         Ok(response) if response.code == Code::Done => {
             let entries = response.read().map_err(|e| {
@@ -207,6 +211,24 @@ pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> 
         ) => (error.code(), error.to_string()),
         Err(error) => return Err(Response::new(error.code(), error.to_string())),
     };
+    left_behind(socket, state, group, code, why)
+}
+
+/// What the daemon at `socket`, which does not answer, has left on disk: in `state` if that is known to be its own, else in
+/// this host's state directory.
+///
+/// # Errors
+/// The refusal to show, with why the daemon was of no use.
+pub(super) fn left_behind(
+    socket: &Path,
+    state: Option<PathBuf>,
+    group: Option<&str>,
+    code: Code,
+    why: String,
+) -> Result<Past, Response> {
+    if let Some(state) = state {
+        return on_disk(&state, group, Some((code, why)));
+    }
     // The state of this host's daemon says nothing of one that has another socket.
     if std::env::var_os("STATE_DIRECTORY").is_none() && socket != default_socket() {
         return Err(Response::new(code, format!("{why}; --state DIR reads the journal in its state directory")));

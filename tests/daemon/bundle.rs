@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 /// Python's own, since ours is what is to be judged.
@@ -113,4 +114,52 @@ fn an_archive_of_a_dead_daemon_has_its_journal_and_a_look_at_its_file() {
     let doctor: Value = serde_json::from_str(&member("doctor.json")).unwrap();
     assert!(doctor["data"]["findings"].to_string().contains(config), "{doctor:#}");
     assert!(member("README").contains("history.json is the journal in"));
+}
+
+/// Of a daemon that a signal has stopped there is what the kernel and the disk know, without anybody naming a path.
+#[test]
+fn an_archive_of_a_stopped_daemon_has_its_file_its_journal_and_its_process() {
+    let lab = Lab::new(Options::default());
+    let a = lab.start(0);
+    a.wait_role("active");
+    let journal = lab.home(0).join("state/history.jsonl");
+    wait_for("the move is written", || {
+        fs::read_to_string(&journal).unwrap_or_default().contains("\"to\":\"active\"").then_some(())
+    });
+    a.signal(19);
+    let out = lab.dir.path().join("bundle.tar");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+    command.env_remove("STATE_DIRECTORY").arg("--socket").arg(a.socket()).args(["--json", "bundle", "--out"]).arg(&out);
+    let done = command.output().unwrap();
+    a.signal(18);
+    let answer: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{answer:#}");
+    let members = answer["data"]["members"].as_array().unwrap();
+    for name in ["havipd.toml", "history.json", "state.json", "doctor.json", "proc-status.txt"] {
+        assert!(members.contains(&json!(name)), "{name} is not in {answer:#}");
+    }
+    let member = |name: &str| {
+        let output = Command::new("tar").arg("-xOf").arg(&out).arg(format!("havipd-bundle/{name}")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(member("havipd.toml").contains("name = \"lab\""));
+    assert!(member("history.json").contains("\"active\""));
+    assert!(member("proc-status.txt").contains("State:\tT (stopped)"));
+    let doctor: Value = serde_json::from_str(&member("doctor.json")).unwrap();
+    assert!(doctor["data"]["findings"].to_string().contains(lab.config_path().to_str().unwrap()), "{doctor:#}");
+    assert!(member("README").contains("without status.json: havipd does not answer; its socket"));
+}
+
+/// Each question to one that is silent costs seconds; the second connection is the look whether it answers others.
+#[test]
+fn a_daemon_that_is_silent_is_asked_once() {
+    let lab = Lab::new(Options::default());
+    let socket = lab.dir.path().join("silent.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let out = lab.dir.path().join("bundle.tar");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+    let done = command.arg("--socket").arg(&socket).arg("bundle").arg("--out").arg(&out).output().unwrap();
+    assert_eq!(done.status.code(), Some(0), "{done:?}");
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.incoming().map_while(Result::ok).count(), 2);
 }

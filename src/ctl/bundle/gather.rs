@@ -2,7 +2,7 @@
 
 use super::super::history::{self, Source};
 use super::Options;
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Code, Request, Response};
 use crate::state;
 use crate::status::Status;
@@ -33,41 +33,81 @@ pub(super) struct Member {
     pub(super) text: String,
 }
 
-/// The configuration file that the running daemon was started with, if one runs and may be looked at.
-pub(super) fn file_of_daemon(socket: &Path) -> Option<PathBuf> {
-    let status = Client::connect(socket, PATIENCE).ok()?.call(&Request::Status).ok()?;
-    let process = PathBuf::from(format!("/proc/{}", status.read::<Status>().ok()?.pid));
-    let arguments = std::fs::read(process.join("cmdline")).ok()?;
-    Some(std::fs::read_link(process.join("cwd")).ok()?.join(named_in(&arguments)?))
+/// What has the socket: asked once, however much is wanted, since one that is silent is silent to every question.
+#[derive(Debug)]
+pub(super) struct Daemon {
+    /// Its status, and the connection for more; or why there is none, as `havipctl` exits and in words.
+    answer: Result<(Client, Response), (Code, String)>,
+    /// Its process, whether that answers or not, as far as it is known.
+    process: Option<PathBuf>,
+    /// Of one that is silent: where its state is, as far as that is known.
+    state: Option<PathBuf>,
 }
 
-/// The value of `--config` in a command line as the kernel has it.
-fn named_in(arguments: &[u8]) -> Option<PathBuf> {
+impl Daemon {
+    /// Asks who is there.
+    pub(super) fn at(socket: &Path) -> Self {
+        let asked = Client::connect(socket, PATIENCE).and_then(|mut client| {
+            let status = client.call(&Request::Status)?;
+            Ok((client, status))
+        });
+        let pid = match &asked {
+            Ok((_, status)) => status.read::<Status>().ok().map(|status| i64::from(status.pid)),
+            Err(ClientError::Silent { silent, .. }) => silent.pid().map(i64::from),
+            Err(_) => None,
+        };
+        let process = pid.map(|pid| PathBuf::from(format!("/proc/{pid}")));
+        let state = match &asked {
+            Err(ClientError::Silent { silent, .. }) => silent.state_directory(),
+            _ => None,
+        };
+        Self { answer: asked.map_err(|error| (error.code(), error.to_string())), process, state }
+    }
+
+    /// The configuration file that it was started with.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        let named = PathBuf::from(OsStr::from_bytes(&self.argument(b"--config")?));
+        if named.is_absolute() {
+            return Some(named);
+        }
+        Some(std::fs::read_link(self.process.as_ref()?.join("cwd")).ok()?.join(named))
+    }
+
+    /// The value of an option in its command line.
+    fn argument(&self, option: &[u8]) -> Option<Vec<u8>> {
+        let words = std::fs::read(self.process.as_ref()?.join("cmdline")).ok()?;
+        value_of(option, &words)
+    }
+}
+
+/// The value of an option in a command line as the kernel has it.
+fn value_of(option: &[u8], arguments: &[u8]) -> Option<Vec<u8>> {
     let mut words = arguments.split(|byte| *byte == 0);
-    let word = words.find_map(|word| match word.strip_prefix(b"--config")? {
+    let word = words.find_map(|word| match word.strip_prefix(option)? {
         [] => Some(None),
         [b'=', rest @ ..] => Some(Some(rest)),
         _ => None,
     })?;
     let value = word.or_else(|| words.next()).filter(|value| !value.is_empty())?;
-    Some(PathBuf::from(OsStr::from_bytes(value)))
+    Some(value.to_vec())
 }
 
 /// Every part, and in words what is missing or is not what it usually is.
-pub(super) fn all(socket: &Path, options: &Options, config: &Path) -> (Vec<Member>, Vec<String>) {
+pub(super) fn all(socket: &Path, daemon: &mut Daemon, options: &Options, config: &Path) -> (Vec<Member>, Vec<String>) {
     let mut parts = Parts::default();
     parts.put("havipd.toml", std::fs::read_to_string(config).map_err(|e| format!("{}: {e}", config.display())));
-    let alive = parts.of_daemon(socket);
-    parts.past(socket, options);
+    parts.of_daemon(daemon);
+    parts.past(socket, daemon, options);
     for file in ["loadavg", "meminfo", "pressure/cpu", "net/dev", "net/snmp", "version"] {
         let name = format!("host-{}.txt", file.replace('/', "-"));
         parts.put(&name, std::fs::read_to_string(format!("/proc/{file}")).map_err(|e| e.to_string()));
     }
     let mut doctor = Command::new(std::env::current_exe().unwrap_or_else(|_| "havipctl".into()));
     doctor.arg("--socket").arg(socket).args(["--json", "doctor"]);
-    if !alive {
+    if daemon.answer.is_err() {
         doctor.arg("--config").arg(config);
-        doctor.args(options.node.iter().flat_map(|node| ["--node", node]));
+        let node = options.node.clone().map(String::into_bytes).or_else(|| daemon.argument(b"--node"));
+        doctor.args(node.iter().flat_map(|node| [OsStr::new("--node"), OsStr::from_bytes(node)]));
     }
     parts.put("doctor.json", output(doctor));
     let mut unit = Command::new("systemctl");
@@ -94,40 +134,49 @@ impl Parts {
         }
     }
 
-    /// What only a running daemon can say; whether there is one.
-    fn of_daemon(&mut self, socket: &Path) -> bool {
-        let mut client = Client::connect(socket, PATIENCE);
-        let mut ask = |request: &Request| match &mut client {
-            Ok(client) => client.call(request).map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let status = ask(&Request::Status);
-        self.put("status.json", status.clone().and_then(json));
-        let alive = status.is_ok();
-        // One that still waits for its address has none yet, and has said so.
-        let status = status.ok().filter(|answer| answer.code == Code::Done).map(|answer| answer.read::<Status>());
-        let status = match status {
-            Some(Ok(status)) => status,
-            Some(Err(error)) => {
-                self.notes.push(format!("without what status names: {error}"));
-                return alive;
-            }
-            None => return alive,
-        };
-        for group in status.core.election.groups.iter().take(MOST_WHYS) {
-            let why = ask(&Request::Why { group: group.name.clone() });
-            self.put(&format!("why-{}.txt", group.name), why.map(|answer| answer.message));
+    /// What only a running daemon can say, and what the kernel says of its process.
+    fn of_daemon(&mut self, daemon: &mut Daemon) {
+        match &mut daemon.answer {
+            Ok((client, answer)) => self.answers(client, answer.clone()),
+            Err((_, why)) => self.put("status.json", Err(why.clone())),
         }
+        let Some(process) = &daemon.process else { return };
         for file in ["status", "limits", "stat", "sched"] {
-            let text = std::fs::read_to_string(format!("/proc/{}/{file}", status.pid));
+            let text = std::fs::read_to_string(process.join(file));
             self.put(&format!("proc-{file}.txt"), text.map_err(|e| e.to_string()));
         }
-        alive
+    }
+
+    /// What it says of itself, and why its groups are as they are.
+    fn answers(&mut self, client: &mut Client, answer: Response) {
+        let running = answer.code == Code::Done;
+        self.put("status.json", json(answer.clone()));
+        // One that still waits for its address has none yet, and has said so.
+        if !running {
+            return;
+        }
+        let status = match answer.read::<Status>() {
+            Ok(status) => status,
+            Err(error) => return self.notes.push(format!("without what status names: {error}")),
+        };
+        for group in status.core.election.groups.iter().take(MOST_WHYS) {
+            let why = client.call(&Request::Why { group: group.name.clone() });
+            let silent = why.is_err();
+            let why = why.map(|answer| answer.message).map_err(|error| error.to_string());
+            self.put(&format!("why-{}.txt", group.name), why);
+            if silent {
+                // What comes late would be taken for an answer to the next question.
+                return;
+            }
+        }
     }
 
     /// The history, which outlives the daemon, and with it what the daemon would begin with.
-    fn past(&mut self, socket: &Path, options: &Options) {
-        let past = history::past(socket, options.state.as_deref(), None);
+    fn past(&mut self, socket: &Path, daemon: &Daemon, options: &Options) {
+        let past = match (&options.state, &daemon.answer) {
+            (None, Err((code, why))) => history::left_behind(socket, daemon.state.clone(), None, *code, why.clone()),
+            (state, _) => history::past(socket, state.as_deref(), None),
+        };
         let data = past.as_ref().map_err(|refusal| refusal.message.clone());
         self.put("history.json", data.and_then(|p| serde_json::to_string_pretty(p).map_err(|e| e.to_string())));
         let Ok(Source::Journal { directory, why }) = past.map(|p| p.source) else { return };
@@ -191,7 +240,8 @@ mod tests {
 
     #[test]
     fn the_file_of_a_daemon_is_what_its_command_line_names() {
-        let of = |line: &str| named_in(line.as_bytes()).map(|path| path.display().to_string());
+        let of =
+            |line: &str| value_of(b"--config", line.as_bytes()).map(|value| String::from_utf8(value).expect("text"));
         assert_eq!(of("/usr/bin/havipd\0--node\0a\0--config\0/x/y.toml\0").as_deref(), Some("/x/y.toml"));
         assert_eq!(of("havipd\0--config=y.toml\0").as_deref(), Some("y.toml"));
         assert_eq!(of("havipd\0--config-other\0z\0--config\0"), None);
