@@ -68,8 +68,12 @@ pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // A closed standard output is no reason for another exit code.
-            let _ = error.print();
+            // A closed standard output is no reason for another exit code. What an error repeats of the command line does
+            // nothing to a terminal.
+            let _ = match error.use_stderr() {
+                true => write!(io::stderr(), "{}", plain::lines(&error.to_string())),
+                false => error.print(),
+            };
             let code = if error.use_stderr() { Code::Usage } else { Code::Done };
             return ExitCode::from(u8::from(code));
         }

@@ -14,6 +14,7 @@ mod sink;
 pub use rate_limit::RateLimit;
 pub use sink::QUEUE_LINES;
 
+use crate::plain::quote;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use havipd_core::model::settings::{Log, LogFormat, LogLevel};
 use sink::{LineMaker, Sink};
@@ -39,7 +40,7 @@ pub enum LogError {
     #[error("logging is already set up")]
     AlreadySet(#[from] tracing::subscriber::SetGlobalDefaultError),
     /// Not one of the five levels.
-    #[error("{0:?} is not a log level: use error, warn, info, debug or trace")]
+    #[error("{} is not a log level: use error, warn, info, debug or trace", quote(.0))]
     Level(String),
 }
 

@@ -5,6 +5,7 @@ use super::blocking::Gate;
 use super::status::RunResult;
 use super::{Context, Outcome};
 use crate::net::readiness::readable;
+use crate::plain::quote;
 use havipd_core::health::Reading;
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::fs::{Mode, OFlags};
@@ -122,7 +123,7 @@ fn number(text: &str) -> Outcome {
     match text.parse::<i64>() {
         _ if text.is_empty() => value(0, "the file is empty, which is 0"),
         Ok(n) => value(n, &format!("the file holds {n}")),
-        Err(_) => Outcome::not_run(format!("{text:?} is not a whole number")),
+        Err(_) => Outcome::not_run(format!("{text} is not a whole number", text = quote(text))),
     }
 }
 

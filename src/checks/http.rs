@@ -6,6 +6,7 @@
 use super::{Context, Outcome, RunResult, is_ours};
 use crate::certificates::identity;
 use crate::errors::chain;
+use crate::plain::quote;
 use havipd_core::model::settings::Http;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Response, Url, redirect, retry};
@@ -80,7 +81,7 @@ impl Asker {
         }
         let mut headers = HeaderMap::new();
         for (name, value) in &http.headers {
-            let name = HeaderName::try_from(name).map_err(|e| format!("header {name:?}: {e}"))?;
+            let name = HeaderName::try_from(name).map_err(|e| format!("header {name}: {e}", name = quote(name)))?;
             headers.insert(name, HeaderValue::try_from(value).map_err(|e| format!("the value of a header: {e}"))?);
         }
         if let Some(host) = &http.host {
@@ -110,7 +111,9 @@ impl Asker {
         let Some(wanted) = &http.body else { return Outcome::passed(format!("status {status}")) };
         match has(&mut answer, wanted.as_bytes()).await {
             Ok(true) => Outcome::passed(format!("status {status}, and the text is in the body")),
-            Ok(false) => Outcome::failed(format!("status {status}, but {wanted:?} is not in the body")),
+            Ok(false) => {
+                Outcome::failed(format!("status {status}, but {wanted} is not in the body", wanted = quote(wanted)))
+            }
             Err(error) => Outcome::failed(format!("status {status}, then: {}", chain(&error.without_url()))),
         }
     }

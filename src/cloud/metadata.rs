@@ -7,6 +7,7 @@
 
 use super::client::transport::plain_builder;
 use crate::errors::chain;
+use crate::plain::quote;
 use havipd_core::model::ids::InstanceId;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -133,7 +134,7 @@ impl Metadata {
         if text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
             Ok(text)
         } else {
-            let detail = format!("{:?} is not a {key}", text.chars().take(64).collect::<String>());
+            let detail = format!("{} is not a {key}", quote(&text.chars().take(64).collect::<String>()));
             Err(MetadataError::Malformed { url, detail })
         }
     }

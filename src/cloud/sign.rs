@@ -13,6 +13,7 @@
 //! The caller passes the time; nothing here reads a clock. [`Received`] is the other direction:
 //! what a server needs to recompute the signature of a request as it came in.
 
+use crate::plain::quote;
 use havipd_core::model::secret::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -31,19 +32,19 @@ const DEFAULT_HEADERS: [&str; 4] = ["content-length", "content-md5", "content-ty
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     /// Not six fields, or another scheme.
-    #[error("not a {SCHEME} authorization of six fields: {0:?}")]
+    #[error("not a {SCHEME} authorization of six fields: {}", quote(.0))]
     Malformed(String),
     /// The third field is not `YYYY-MM-DDThh:mm:ssZ`.
-    #[error("{0:?} is not a timestamp of the form YYYY-MM-DDThh:mm:ssZ")]
+    #[error("{} is not a timestamp of the form YYYY-MM-DDThh:mm:ssZ", quote(.0))]
     Timestamp(String),
     /// The fourth field is not a number of seconds.
-    #[error("{0:?} is not an expiration in seconds")]
+    #[error("{} is not an expiration in seconds", quote(.0))]
     Expiration(String),
     /// A header is listed as signed but is not in the request.
-    #[error("signed header {0:?} is not in the request")]
+    #[error("signed header {} is not in the request", quote(.0))]
     HeaderMissing(String),
     /// The signature is not the one that the request and the secret give.
-    #[error("signature {given} does not match; expected one over {canonical_request:?}")]
+    #[error("signature {given} does not match; expected one over {}", canonical_request.replace('\n', "\\n"))]
     Mismatch {
         /// What the header carries.
         given: String,

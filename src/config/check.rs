@@ -1,6 +1,6 @@
 //! From the text of a file to a checked [`Config`]: everything that is wrong with it, at once.
 
-use super::diagnostic::{Diagnostics, Report, Span};
+use super::diagnostic::{Diagnostics, Report, Span, of_syntax, quote};
 use super::document::{At, Table};
 use super::environment::{Disk, Environment};
 use super::locate::{Miss, Placed, Unplaced, locate};
@@ -103,7 +103,7 @@ pub fn check(source: Source<'_>, env: &Environment, disk: &dyn Disk) -> Result<L
     let broken: Vec<Span> = syntax.iter().map(|e| e.span().unwrap_or(0..0)).collect();
     report.forget_lines(source.text, &broken);
     for (error, span) in syntax.iter().zip(&broken) {
-        report.error(span, error.message().replace(['\n', '\r'], " "));
+        report.error(span, of_syntax(source.text, error));
     }
 
     let place = find_self(&file, env, &report);
@@ -380,7 +380,11 @@ impl Files<'_> {
             Some("is not an absolute path, so what runs depends on PATH".to_owned())
         };
         if let Some(objection) = objection {
-            self.report.warning(Some(&command.span), format!("the {what} {program:?} {objection}"), as_list(&program));
+            self.report.warning(
+                Some(&command.span),
+                format!("the {what} {program} {objection}", program = quote(&program)),
+                as_list(&program),
+            );
         }
     }
 }
@@ -389,7 +393,7 @@ impl Files<'_> {
 /// that is not what is wrong with it.
 #[must_use]
 pub fn as_list(program: &str) -> Option<String> {
-    let words: Vec<String> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
+    let words: Vec<String> = program.split_whitespace().map(|word| toml::Value::from(word).to_string()).collect();
     (words.len() > 1).then(|| format!("a string is one program, blanks included; write a list: [{}]", words.join(", ")))
 }
 

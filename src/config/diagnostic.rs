@@ -215,8 +215,18 @@ pub(super) fn locate(source: &str, offset: usize) -> Location {
     Lines::of(source).locate(offset)
 }
 
+/// What the parser of TOML says, with the key that it leaves out.
+#[must_use]
+pub fn of_syntax(source: &str, error: &toml::de::Error) -> String {
+    let words = error.message().replace(['\n', '\r'], " ");
+    match error.span().and_then(|span| source.get(span)).filter(|key| !key.is_empty()) {
+        Some(key) if words == "duplicate key" => format!("{words} {}", quote(key.trim_matches(['"', '\'']))),
+        _ => words,
+    }
+}
+
 /// A value of the file for an error: quoted, on one line, and cut if it is long.
-pub(super) fn quote(value: &str) -> String {
+pub(super) fn quote<T: AsRef<str> + ?Sized>(value: &T) -> String {
     crate::plain::quote(value)
 }
 

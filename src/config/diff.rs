@@ -1,5 +1,6 @@
 //! What a reload would change, and whether it may: the last column of the reference.
 
+use super::diagnostic::quote;
 use super::schema::{self, Reload, Section};
 use super::shown::{Value, list};
 use havipd_core::model::ids::{GroupName, NodeIndex};
@@ -52,9 +53,9 @@ pub fn diff(old: &Config, new: &Config, in_maintenance: &dyn Fn(&GroupName) -> b
     if old.local_node().name != new.local_node().name {
         let (a, b) = (&old.local_node().name, &new.local_node().name);
         refusals.push(format!(
-            "this node would be {b:?} instead of {a:?}: this takes a restart",
-            a = a.as_str(),
-            b = b.as_str()
+            "this node would be {b} instead of {a}: this takes a restart",
+            a = quote(a.as_str()),
+            b = quote(b.as_str())
         ));
     }
     for (fact, before) in &was {
@@ -112,16 +113,18 @@ impl Fact {
                 Section::Node => "the list of [[node]]".to_owned(),
                 Section::Group => "the list of [[group]]".to_owned(),
                 Section::Check => "the list of [[check]]".to_owned(),
-                section => format!("{name:?} in {section}"),
+                section => format!("{name} in {section}", name = quote(name)),
             },
-            Place::Node(node) => format!("{name:?} of node {node:?}"),
-            Place::Group(group) if self.section == Section::Havip => format!("the list of HAVIPs of group {group:?}"),
-            Place::Group(group) if self.section == Section::Hooks => {
-                format!("{name:?} in the hooks of group {group:?}")
+            Place::Node(node) => format!("{name} of node {node}", name = quote(name), node = quote(node)),
+            Place::Group(group) if self.section == Section::Havip => {
+                format!("the list of HAVIPs of group {group}", group = quote(group))
             }
-            Place::Group(group) => format!("{name:?} of group {group:?}"),
-            Place::Check(check) => format!("{name:?} of check {check:?}"),
-            Place::Havip(_, havip) => format!("{name:?} of {havip}"),
+            Place::Group(group) if self.section == Section::Hooks => {
+                format!("{name} in the hooks of group {group}", name = quote(name), group = quote(group))
+            }
+            Place::Group(group) => format!("{name} of group {group}", name = quote(name), group = quote(group)),
+            Place::Check(check) => format!("{name} of check {check}", name = quote(name), check = quote(check)),
+            Place::Havip(_, havip) => format!("{name} of {havip}", name = quote(name)),
         }
     }
 

@@ -95,9 +95,9 @@ impl<'d> Table<'d> {
                     format!("unknown key {}{place}", quote(entry.name)),
                     schema::advice(self.section, entry.name),
                 ),
-                Some(Kind::Later) => {
-                    self.report.error(&entry.key, format!("{:?}{place} is not available in this version", entry.name))
-                }
+                Some(Kind::Later) => self
+                    .report
+                    .error(&entry.key, format!("{}{place} is not available in this version", quote(&entry.name))),
                 Some(_) => {}
             }
         }
@@ -129,7 +129,11 @@ impl<'d> Table<'d> {
             self.report.error_nowhere(format!("{header} is missing"), None);
         } else {
             let expects = format!("it takes {}", self.row(name).kind.expects());
-            self.report.error_with(&self.span, format!("{name:?} is missing in {}", self.header), expects);
+            self.report.error_with(
+                &self.span,
+                format!("{name} is missing in {}", self.header, name = quote(name)),
+                expects,
+            );
         }
     }
 
@@ -158,9 +162,10 @@ impl<'d> Table<'d> {
         match parse(&row.kind, entry.value) {
             Ok(value) => return Some(At::written(value, span)),
             Err(Wrong::Not(found)) => {
-                self.report.error(&span, format!("{name:?} must be {}, not {found}", row.kind.expects()));
+                self.report
+                    .error(&span, format!("{name} must be {}, not {found}", row.kind.expects(), name = quote(name)));
             }
-            Err(Wrong::Because(why)) => self.report.error(&span, format!("{name:?}: {why}")),
+            Err(Wrong::Because(why)) => self.report.error(&span, format!("{name}: {why}", name = quote(name))),
             Err(Wrong::Reported) => {}
         }
         None
@@ -188,7 +193,10 @@ impl<'d> Table<'d> {
                 empty(entry.key.clone(), true)
             }
             other => {
-                self.report.error(&entry.value.span(), format!("{name:?} must be a table, not {}", found(other)));
+                self.report.error(
+                    &entry.value.span(),
+                    format!("{name} must be a table, not {}", found(other), name = quote(name)),
+                );
                 empty(entry.key.clone(), true)
             }
         }
@@ -217,9 +225,10 @@ impl<'d> Table<'d> {
                         DeValue::Table(table) => {
                             tables.push(Self::open(section, header, item.span(), table, self.report, self.complete));
                         }
-                        other => self
-                            .report
-                            .error(&item.span(), format!("{name:?} is a list of tables, not of {}", found(other))),
+                        other => self.report.error(
+                            &item.span(),
+                            format!("{name} is a list of tables, not of {}", found(other), name = quote(name)),
+                        ),
                     }
                 }
             }
@@ -230,7 +239,7 @@ impl<'d> Table<'d> {
                 return tables;
             }
             other => {
-                let text = format!("{name:?} must be {}, not {}", row.kind.expects(), found(other));
+                let text = format!("{name} must be {}, not {}", row.kind.expects(), found(other), name = quote(name));
                 self.report.error(&entry.value.span(), text);
                 return tables;
             }

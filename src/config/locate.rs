@@ -3,6 +3,7 @@
 use super::diagnostic::quote;
 use super::environment::Environment;
 use havipd_core::model::ids::NodeName;
+use havipd_core::model::plural::there_are;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,7 +23,7 @@ impl fmt::Display for Placed {
         match self {
             Self::Told => f.write_str("as --node says"),
             Self::ByAddress(ip) => write!(f, "by its address {ip}"),
-            Self::ByHostName(name) => write!(f, "by its host name {name:?}"),
+            Self::ByHostName(name) => write!(f, "by its host name {name}", name = quote(name)),
         }
     }
 }
@@ -59,8 +60,8 @@ pub(super) fn locate(nodes: &[(NodeName, Vec<SocketAddr>)], env: &Environment) -
     if let Some(told) = &env.node {
         let index = nodes.iter().position(|(name, _)| name.as_str() == told);
         return index.map(|i| (i, Placed::Told)).ok_or_else(|| {
-            let names: Vec<&str> = nodes.iter().map(|(n, _)| n.as_str()).collect();
-            Miss::Never(format!("--node: no [[node]] is named {}; there are {}", quote(told), names.join(", ")))
+            let names = there_are(nodes.iter().map(|(name, _)| name.as_str()));
+            Miss::Never(format!("--node: no [[node]] is named {}; {names}", quote(told)))
         });
     }
     let here: Vec<(usize, IpAddr)> = nodes

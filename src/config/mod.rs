@@ -32,7 +32,7 @@ mod takes;
 mod value;
 
 pub use check::{ArbiterInForce, LoadError, Loaded};
-pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, of_syntax};
 pub use diff::{Changes, diff};
 pub use environment::{Disk, Environment};
 pub use load::load;

@@ -41,7 +41,7 @@ fn edited(file: &Root, report: &Report) {
     if let Some(name) = file.cluster.name.as_ref().filter(|name| name.value.as_str() == EXAMPLE) {
         let what =
             "this is still the example that was installed: name the cluster, and set nodes, keys and HAVIPs to yours";
-        report.error(&name.span, format!("{what} ({EXAMPLE:?} is taken for no cluster)"));
+        report.error(&name.span, format!("{what} ({EXAMPLE} is taken for no cluster)", EXAMPLE = quote(EXAMPLE)));
     }
 }
 
@@ -74,7 +74,7 @@ fn nodes(nodes: &[At<Node>], heartbeat: &Heartbeat, report: &Report) {
         if let Some(name) = &node.name
             && names.repeats(Tag::node(&name.value))
         {
-            report.error(&name.span, format!("two nodes are named {:?}", name.value.as_str()));
+            report.error(&name.span, format!("two nodes are named {}", quote(name.value.as_str())));
         }
         for address in node.addresses.iter().flat_map(|a| &a.value) {
             let Some(port) = &heartbeat.port else { continue };
@@ -85,7 +85,7 @@ fn nodes(nodes: &[At<Node>], heartbeat: &Heartbeat, report: &Report) {
         }
         let target = |id: &str, span: &Span, targets: &mut Unique<String>| {
             if targets.repeats(id.to_owned()) {
-                report.error(span, format!("two nodes have the target {id:?}"));
+                report.error(span, format!("two nodes have the target {id}", id = quote(id)));
             }
         };
         if let Some(instance) = &node.instance {
@@ -114,7 +114,7 @@ fn witness(node: &Node, report: &Report) {
     let eni = node.eni.as_ref().map(|e| ("eni", &e.span));
     let priority = node.priority.as_ref().filter(|p| p.written).map(|p| ("priority", &p.span));
     for (key, span) in [instance, eni, priority].into_iter().flatten() {
-        report.error(span, format!("a witness never holds a HAVIP, so it takes no {key:?}"));
+        report.error(span, format!("a witness never holds a HAVIP, so it takes no {key}", key = quote(key)));
     }
 }
 
@@ -177,7 +177,10 @@ fn cloud(cloud: &Cloud, report: &Report) {
         if long.value < short.value {
             let span = if long.written { &long.span } else { &short.span };
             let (a, b) = (show(long.value), show(short.value));
-            report.error(span, format!("{name:?}, {a}, must not be shorter than {than:?}, {b}"));
+            report.error(
+                span,
+                format!("{name}, {a}, must not be shorter than {than}, {b}", name = quote(name), than = quote(than)),
+            );
         }
     };
     at_least("request-timeout", &cloud.request_timeout, "connect-timeout", &cloud.connect_timeout);
@@ -195,7 +198,7 @@ fn cloud(cloud: &Cloud, report: &Report) {
             report.error(span, "\"source\" = \"file\" needs a \"file\"");
         }
         (Some(source @ ("env" | "instance-role")), Some(file)) => {
-            let text = format!("\"file\" is not used with \"source\" = {source:?}");
+            let text = format!("\"file\" is not used with \"source\" = {source}", source = quote(source));
             report.warning(Some(&file.span), text, None);
         }
         _ => {}

@@ -86,7 +86,7 @@ pub(super) fn apply(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     let mut used = HashSet::new();
     for check in &file.checks {
         if let Some(name) = check.name.as_ref().filter(|name| names.repeats(name.value.clone())) {
-            report.error(&name.span, format!("two checks are named {:?}", name.value.as_str()));
+            report.error(&name.span, format!("two checks are named {}", quote(name.value.as_str())));
         }
         one(check, &nodes, &extent(file, check), report);
     }
@@ -99,7 +99,7 @@ pub(super) fn apply(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     }
     for check in &file.checks {
         if let Some(name) = check.name.as_ref().filter(|name| !used.contains(name.value.as_str())) {
-            let text = format!("no group uses the check {:?}: it is never run", name.value.as_str());
+            let text = format!("no group uses the check {}: it is never run", quote(name.value.as_str()));
             report.warning(Some(&name.span), text, Some("name it in the \"checks\" of a group".to_owned()));
         }
     }
@@ -127,7 +127,14 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
         }
         [_] => {}
         [(first, _), (second, span), ..] => {
-            report.error(span, format!("a [[check]] looks at one thing: it has {first:?} and {second:?}"));
+            report.error(
+                span,
+                format!(
+                    "a [[check]] looks at one thing: it has {first} and {second}",
+                    first = quote(first),
+                    second = quote(second)
+                ),
+            );
         }
     }
     let kind = kind(check);
@@ -137,8 +144,9 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
             key if OF_RUNS.contains(&key) => {
                 if is_event_driven(check) {
                     let text = format!(
-                        "{key:?} has no meaning: what {:?} looks at is noticed as it happens",
-                        kind.unwrap_or("")
+                        "{key} has no meaning: what {} looks at is noticed as it happens",
+                        quote(kind.unwrap_or("")),
+                        key = quote(key)
                     );
                     report.error(span, text);
                 }
@@ -148,7 +156,10 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
         };
         if !taken && kind.is_some() {
             let of = if *key == "quorum" { "ping" } else { "http" };
-            report.error(span, format!("{key:?} belongs to {of:?}, and this check has none"));
+            report.error(
+                span,
+                format!("{key} belongs to {of}, and this check has none", key = quote(key), of = quote(of)),
+            );
         }
     }
     not_longer(check, "timeout", check.timeout.as_ref(), report);
@@ -190,7 +201,7 @@ fn client_certificate(check: &At<Check>, report: &Report) {
         (Some(cert), None) => ("cert-file", "key-file", cert),
         (None, Some(key)) => ("key-file", "cert-file", key),
     };
-    report.error(&at.span, format!("{has:?} needs {lacks:?} beside it"));
+    report.error(&at.span, format!("{has} needs {lacks} beside it", has = quote(has), lacks = quote(lacks)));
 }
 
 fn not_longer(check: &At<Check>, key: &str, span: Option<&At<Duration>>, report: &Report) {
@@ -198,8 +209,12 @@ fn not_longer(check: &At<Check>, key: &str, span: Option<&At<Duration>>, report:
         && span.value > interval.value
         && !is_event_driven(check)
     {
-        let text =
-            format!("{key:?}, {}, must not be longer than \"interval\", {}", show(span.value), show(interval.value));
+        let text = format!(
+            "{key}, {}, must not be longer than \"interval\", {}",
+            show(span.value),
+            show(interval.value),
+            key = quote(key)
+        );
         report.error(&span.span, text);
     }
 }
@@ -247,7 +262,8 @@ fn weights(file: &Root, group: &At<Group>, shape: &Shape, report: &Report) {
     let group_name = group.name.as_ref().map(|n| n.value.to_string()).unwrap_or_default();
     if group.preempt.as_ref().is_some_and(|preempt| !preempt.value) {
         let text = format!(
-            "group {group_name:?} has \"preempt\" = false, so a weight moves nothing from a node that is active"
+            "group {group_name} has \"preempt\" = false, so a weight moves nothing from a node that is active",
+            group_name = quote(&group_name)
         );
         let help = "leave \"weight\" out, so that failing is a fault; or let it preempt";
         report.warning(Some(&first.span), text, Some(help.to_owned()));
@@ -268,8 +284,10 @@ fn weights(file: &Root, group: &At<Group>, shape: &Shape, report: &Report) {
         if !can_change_order(&priorities, i32::from(weight.value), down, up) {
             let name = check.name.as_ref().map(|n| n.value.to_string()).unwrap_or_default();
             let text = format!(
-                "the weight of check {name:?} can never change the order of the nodes of group {group_name:?}: their \
-                 priorities are too far apart"
+                "the weight of check {name} can never change the order of the nodes of group {group_name}: their \
+                 priorities are too far apart",
+                name = quote(&name),
+                group_name = quote(&group_name)
             );
             let help = "use a larger weight, or leave it out: then failing is a fault";
             report.warning(Some(&weight.span), text, Some(help.to_owned()));
@@ -318,9 +336,10 @@ fn detection(file: &Root, group: &At<Group>, report: &Report) {
         if worst > dead.value {
             let name = check.name.as_ref().map(|n| n.value.to_string()).unwrap_or_default();
             let text = format!(
-                "check {name:?} may take {} to notice that its service hangs, more than the dead time, {}",
+                "check {name} may take {} to notice that its service hangs, more than the dead time, {}",
                 show(worst),
-                show(dead.value)
+                show(dead.value),
+                name = quote(&name)
             );
             let span: &Span = if interval.written { &interval.span } else { &check.span };
             let help = "shorten \"interval\" and \"timeout\", or lower \"fall\"";

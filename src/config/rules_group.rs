@@ -40,7 +40,7 @@ pub(super) fn apply(file: &Root, env: &Environment, report: &Report) -> Vec<Opti
             if let Some(name) = &group.name
                 && group_names.repeats(Tag::group(&name.value))
             {
-                report.error(&name.span, format!("two groups are named {:?}", name.value.as_str()));
+                report.error(&name.span, format!("two groups are named {}", quote(name.value.as_str())));
             }
             havips.check(group, report);
             stop_timeout(file, group, env, report);
@@ -102,7 +102,7 @@ impl<'a> Names<'a> {
             near.filter(|(closeness, _)| *closeness >= 0.6).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
         let text = format!("no [[node]] is named {}", quote(name));
         match near {
-            Some((_, known)) => report.error_with(span, text, format!("did you mean {known:?}?")),
+            Some((_, known)) => report.error_with(span, text, format!("did you mean {known}?", known = quote(known))),
             None => report.error(span, text),
         }
     }
@@ -118,7 +118,7 @@ fn members(group: &At<Group>, names: &Names<'_>, nodes: &[At<Node>], report: &Re
             for name in listed {
                 match names.index.get(name.value.as_str()) {
                     Some(index) if members.contains(index) => {
-                        report.error(&name.span, format!("{:?} is in \"nodes\" twice", name.value));
+                        report.error(&name.span, format!("{} is in \"nodes\" twice", quote(&name.value)));
                     }
                     Some(index) => members.push(*index),
                     None => {
@@ -148,10 +148,10 @@ fn priorities(group: &Group, names: &Names<'_>, members: &[usize], nodes: &[At<N
         match names.index.get(name.value.as_str()) {
             None => names.unknown(&name.value, &name.span, report),
             Some(&i) if is_witness(&nodes[i]) => {
-                report.error(&name.span, format!("{:?} is a witness, which has no priority", name.value));
+                report.error(&name.span, format!("{} is a witness, which has no priority", quote(&name.value)));
             }
             Some(i) if !members.contains(i) => {
-                report.error(&name.span, format!("{:?} is not in the \"nodes\" of this group", name.value));
+                report.error(&name.span, format!("{} is not in the \"nodes\" of this group", quote(&name.value)));
             }
             Some(_) => {}
         }
@@ -207,7 +207,8 @@ fn leader_key(group: &At<Group>, shape: &Shape, report: &Report) {
     let key = group.leader_key.as_ref().map(|at| ("leader-key", &at.span));
     let values = group.leader_values.as_ref().map(|at| ("leader-value", &at.span));
     for (key, span) in key.into_iter().chain(values).filter(|_| !follows) {
-        let text = format!("{key:?} says nothing here: only \"arbiter\" = \"etcd\" follows a leader in etcd");
+        let text =
+            format!("{key} says nothing here: only \"arbiter\" = \"etcd\" follows a leader in etcd", key = quote(key));
         report.warning(Some(span), text, None);
     }
 }
@@ -222,10 +223,10 @@ fn leader_values(group: &Group, names: &Names<'_>, shape: &Shape, nodes: &[At<No
         match names.index.get(name.value.as_str()) {
             None => names.unknown(&name.value, &name.span, report),
             Some(&i) if is_witness(&nodes[i]) => {
-                report.error(&name.span, format!("{:?} is a witness, which never leads", name.value));
+                report.error(&name.span, format!("{} is a witness, which never leads", quote(&name.value)));
             }
             Some(i) if !shape.members.contains(i) => {
-                report.error(&name.span, format!("{:?} is not in the \"nodes\" of this group", name.value));
+                report.error(&name.span, format!("{} is not in the \"nodes\" of this group", quote(&name.value)));
             }
             Some(_) => {}
         }
@@ -272,8 +273,12 @@ fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     ];
     for ((one, first), (other, second)) in pairs {
         match (first, second) {
-            (Some(at), None) => report.error(&at.span, format!("{one:?} in [etcd] needs {other:?}")),
-            (None, Some(at)) => report.error(&at.span, format!("{other:?} in [etcd] needs {one:?}")),
+            (Some(at), None) => {
+                report.error(&at.span, format!("{one} in [etcd] needs {other}", one = quote(one), other = quote(other)))
+            }
+            (None, Some(at)) => {
+                report.error(&at.span, format!("{other} in [etcd] needs {one}", other = quote(other), one = quote(one)))
+            }
             _ => {}
         }
     }
@@ -296,7 +301,11 @@ fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     if endpoints().next().is_some() && endpoints().all(|at| at.value.url.starts_with("http://")) {
         for (key, at) in [("ca-file", &etcd.ca_file), ("cert-file", &etcd.cert_file)] {
             if let Some(at) = at {
-                report.warning(Some(&at.span), format!("{key:?} says nothing here: no endpoint is https"), None);
+                report.warning(
+                    Some(&at.span),
+                    format!("{key} says nothing here: no endpoint is https", key = quote(key)),
+                    None,
+                );
             }
         }
     }
@@ -313,19 +322,28 @@ fn gates(group: &At<Group>, shape: &Shape, report: &Report) {
         };
         for (key, span) in first.into_iter().chain(release) {
             let word = shape.arbiter.as_str();
-            let text = format!("{key:?} cannot be used with \"arbiter\" = {word:?}: {who} has decided by then");
+            let text = format!(
+                "{key} cannot be used with \"arbiter\" = {word}: {who} has decided by then",
+                key = quote(key),
+                word = quote(word)
+            );
             report.error_with(span, text, help);
         }
     } else if let (Arbiter::Cloud, Some((key, span))) = (shape.arbiter, first) {
         let text = format!(
-            "{key:?} with \"arbiter\" = \"cloud\": nodes that cannot hear each other may both have passed it, until the \
-             record tells one of them"
+            "{key} with \"arbiter\" = \"cloud\": nodes that cannot hear each other may both have passed it, until the \
+             record tells one of them",
+            key = quote(key)
         );
         let help = "a database wants a third voter: add a [[node]] with witness = true, so that a majority decides";
         report.warning(Some(span), text, Some(help.to_owned()));
     }
     let says_nothing = |key: &str, span: &Span, gate: &str| {
-        report.warning(Some(span), format!("{key:?} says nothing here: the group has no {gate:?}"), None);
+        report.warning(
+            Some(span),
+            format!("{key} says nothing here: the group has no {gate}", key = quote(key), gate = quote(gate)),
+            None,
+        );
     };
     if let Some(at) = group.before_active_timeout.as_ref().filter(|at| at.written && first.is_none()) {
         says_nothing("before-active-timeout", &at.span, "before-active");
@@ -379,7 +397,7 @@ impl Havips {
             if let Some(id) = &havip.id
                 && self.ids.repeats(Tag::havip(&id.value))
             {
-                report.error(&id.span, format!("the HAVIP {:?} is there twice", id.value.as_str()));
+                report.error(&id.span, format!("the HAVIP {} is there twice", quote(id.value.as_str())));
             }
             if let Some(address) = &havip.address {
                 let ip = address.value;

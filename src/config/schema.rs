@@ -3,6 +3,7 @@
 
 pub use super::settings::{KEYS, Section};
 
+use super::diagnostic::quote;
 use std::fmt;
 use std::time::Duration;
 
@@ -192,7 +193,7 @@ pub fn show_size(bytes: u64) -> String {
 }
 
 fn list(words: &[&str]) -> String {
-    words.iter().map(|w| format!("{w:?}")).collect::<Vec<_>>().join(", ")
+    words.iter().map(quote).collect::<Vec<_>>().join(", ")
 }
 
 /// The rows of one section, in the order of the reference.
@@ -215,7 +216,7 @@ pub fn advice(section: Section, wrong: &str) -> String {
     if let Some((closeness, name)) = nearest
         && closeness >= 0.6
     {
-        return format!("did you mean {name:?}?");
+        return format!("did you mean {name}?", name = quote(name));
     }
     let elsewhere: Vec<&str> = KEYS.iter().filter(|k| k.name == wrong).map(|k| k.section.header()).collect();
     if !elsewhere.is_empty() {
@@ -224,7 +225,7 @@ pub fn advice(section: Section, wrong: &str) -> String {
     let known: Vec<&str> = keys_of(section).filter(|k| k.kind != Kind::Later).map(|k| k.name).collect();
     match nearest {
         Some((closeness, name)) if closeness >= 0.4 => {
-            format!("the nearest is {name:?}; known keys are {}", known.join(", "))
+            format!("the nearest is {name}; known keys are {}", known.join(", "), name = quote(name))
         }
         _ => format!("known keys are {}", known.join(", ")),
     }

@@ -1,5 +1,6 @@
 //! The value of a key of a checked configuration, as a reload compares and shows it.
 
+use super::diagnostic::quote;
 use super::schema::show;
 use havipd_core::model::settings::{Check, HeartbeatKey, Http, Probe};
 use std::collections::BTreeMap;
@@ -56,8 +57,13 @@ pub(super) fn file(path: Option<&PathBuf>) -> Value {
     maybe(path.map(|path| path.display()))
 }
 
+/// A list of words as the file has it.
+fn words(argv: &[String]) -> String {
+    format!("[{}]", argv.iter().map(quote).collect::<Vec<_>>().join(", "))
+}
+
 pub(super) fn argv(command: &Option<Vec<String>>) -> Value {
-    maybe(command.as_ref().map(|argv| format!("{argv:?}")))
+    maybe(command.as_ref().map(|argv| words(argv)))
 }
 
 pub(super) fn list<T: ToString>(all: impl IntoIterator<Item = T>) -> Value {
@@ -70,7 +76,7 @@ pub(super) fn looks_at(check: &Check, kind: &str) -> Value {
         return Value::NOTHING;
     }
     match &check.probe {
-        Probe::Script(argv) => text(format!("{argv:?}")),
+        Probe::Script(argv) => text(words(argv)),
         Probe::Tcp(address) => text(address),
         Probe::Http(http) => text(&http.url),
         Probe::Process(name) | Probe::Unit(name) | Probe::Link(name) => text(name),

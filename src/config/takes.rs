@@ -521,7 +521,7 @@ impl Table<'_> {
             };
             match parsed {
                 Ok(value) => good.push(At::written(value, item.span())),
-                Err(why) => self.report.error(&item.span(), format!("{name:?}: {why}")),
+                Err(why) => self.report.error(&item.span(), format!("{name}: {why}", name = quote(name))),
             }
         }
         if good.len() == items.len() { Ok(good) } else { Err(Wrong::Reported) }
@@ -546,10 +546,10 @@ impl Table<'_> {
                         let node = At::written(node.get_ref().to_string(), node.span());
                         all.push((node, At::written(word.0, text.span())));
                     }
-                    Some(Err(why)) => self.report.error(&text.span(), format!("{name:?}: {why}")),
+                    Some(Err(why)) => self.report.error(&text.span(), format!("{name}: {why}", name = quote(name))),
                     None => {
                         let found = found(text.get_ref());
-                        self.report.error(&text.span(), format!("{name:?}: a value must be a string, not {found}"));
+                        self.report.error(&text.span(), format!("{name}: a value must be a string, not {found}", name = quote(name)));
                     }
                 }
             }

@@ -10,7 +10,7 @@ use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, Request, Response};
 use crate::journal::{self, Entry, Step};
-use crate::plain;
+use crate::plain::{self, quote};
 use crate::status::Status;
 use crate::systemd::directory;
 use clap::Args;
@@ -127,8 +127,12 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(Since(at));
     }
-    let wrong =
-        || format!("{text:?} is neither a duration such as 90m, 2h or 7d, nor a time such as 2026-11-23T04:00:00Z");
+    let wrong = || {
+        format!(
+            "{text} is neither a duration such as 90m, 2h or 7d, nor a time such as 2026-11-23T04:00:00Z",
+            text = quote(text)
+        )
+    };
     let span: Span = text.parse().map_err(|_| wrong())?;
     // A day is 24 hours here: which calendar day somebody means does not matter.
     let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;

@@ -28,7 +28,7 @@ use havipd_core::model::settings::LogLevel;
 use say::{Paint, print};
 use serde::Deserialize as _;
 use serde_json::Value;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -300,6 +300,9 @@ fn misunderstood(error: &clap::Error) -> u8 {
     let as_json = std::env::args_os().any(|argument| argument == "--json");
     if code == Code::Usage && as_json {
         say::document(&Response::new(code, error.to_string().trim_end()));
+    } else if error.use_stderr() {
+        // What it repeats of the command line does nothing to a terminal.
+        let _ = write!(io::stderr(), "{}", plain::lines(&error.to_string()));
     } else {
         // A closed standard output is no reason for another exit code.
         let _ = error.print();

@@ -12,6 +12,7 @@ use crate::clock;
 use crate::config::schema::show;
 use crate::config::secret_file;
 use crate::errors::chain;
+use crate::plain::quote;
 use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::Etcd;
 use havipd_core::model::time::Instant;
@@ -48,7 +49,7 @@ pub enum EtcdError {
     #[error("etcd wants to know who asks: set user and password-file in [etcd]")]
     NoUser,
     /// The password is wrong, or there is no such user.
-    #[error("etcd knows no user {0:?} with that password: see user and password-file in [etcd]")]
+    #[error("etcd knows no user {} with that password: see user and password-file in [etcd]", quote(.0))]
     WrongPassword(String),
     /// The user may not read the key.
     #[error("etcd does not permit {who} to read {key}: etcdctl role grant-permission ROLE read {key} permits it")]
@@ -279,7 +280,7 @@ impl Client {
     fn refused(&self, refusal: Refusal, key: &str) -> EtcdError {
         let says = |text: &str| refusal.text.contains(text);
         if says("permission denied") {
-            let who = self.etcd.user.as_ref().map_or_else(|| "this node".to_owned(), |(user, _)| format!("{user:?}"));
+            let who = self.etcd.user.as_ref().map_or_else(|| "this node".to_owned(), |(user, _)| quote(user));
             return EtcdError::Denied { who, key: key.to_owned() };
         }
         if says("user name is empty") {

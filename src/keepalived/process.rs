@@ -3,6 +3,7 @@
 use super::stamp::stat;
 use crate::clock;
 use crate::net::readiness::readable;
+use crate::plain::quote;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -35,7 +36,7 @@ pub(super) enum NoProcess {
     #[error("process {0} does not run")]
     Dead(u32),
     /// Somebody else has that number now.
-    #[error("process {0} is {1:?}, not keepalived")]
+    #[error("process {} is {}, not keepalived", .0, quote(.1))]
     Other(u32, String),
 }
 

@@ -1,6 +1,7 @@
 //! Links and addresses of this host, and which link a HAVIP's address belongs on.
 
 use super::netlink::{Netlink, NetlinkError, attributes, u32_at};
+use crate::plain::quote;
 use havipd_core::model::settings;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
@@ -46,7 +47,7 @@ impl FromStr for Mac {
 
 /// Text that is no hardware address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a hardware address: expected six hexadecimal bytes like 02:00:5e:10:00:01")]
+#[error("{} is not a hardware address: expected six hexadecimal bytes like 02:00:5e:10:00:01", quote(.0))]
 pub struct MacError(String);
 
 /// A network interface.
@@ -160,7 +161,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// The named interface does not exist.
-    #[error("there is no interface {0:?}")]
+    #[error("there is no interface {}", quote(.0))]
     NoSuchInterface(String),
     /// No interface has the ENI's hardware address.
     #[error("no interface has the hardware address {0} of the ENI")]

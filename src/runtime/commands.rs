@@ -5,6 +5,7 @@ use crate::plain::quote;
 use havipd_core::model::event::{Command, Reply};
 use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::maintenance::LONGEST;
+use havipd_core::model::plural::there_are;
 use havipd_core::model::settings::Config;
 use std::time::Duration;
 
@@ -73,6 +74,5 @@ pub(super) fn unknown_group(config: &Config, group: &str) -> Response {
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Response {
-    let known: Vec<&str> = known.collect();
-    Response::new(Code::Usage, format!("there is no {what} {}; there are {}", quote(name), known.join(", ")))
+    Response::new(Code::Usage, format!("there is no {what} {}; {}", quote(name), there_are(known)))
 }

@@ -100,6 +100,14 @@ fn syntax_errors_come_with_the_others_and_hide_nothing_beyond_their_lines() {
 }
 
 #[test]
+fn a_key_that_is_there_twice_is_named() {
+    let text = BASE.replacen("name = \"a\"", "name = \"a\"\n\"name\" = \"b\"", 1) + "[cluster]\n";
+    let said = said(&text);
+    assert!(said.contains("havipd.toml:6:1: error: duplicate key \"name\"\n"), "{said}");
+    assert!(said.ends_with(":2: error: duplicate key \"cluster\""), "{said}");
+}
+
+#[test]
 fn keys_of_later_versions_are_refused_by_name() {
     let text = with("group", "\non-arbiter-loss = \"release\"") + "[etcd]\nprefix = \"/havipd\"\n";
     says(

@@ -43,6 +43,16 @@ fn a_directory_that_depends_on_where_it_runs_is_refused() {
 }
 
 #[test]
+fn what_a_usage_error_repeats_does_nothing_to_a_terminal() {
+    for program in [env!("CARGO_BIN_EXE_havipd"), env!("CARGO_BIN_EXE_havipctl")] {
+        let (code, _, err) = parts(Command::new(program).arg("--\u{1b}[31mx\u{9b}2J\u{202e}y").output().unwrap());
+        assert_eq!(code, Some(64), "{err}");
+        let odd = |c: char| c != '\n' && havipd::plain::is_odd(c);
+        assert!(err.contains("unexpected argument") && !err.contains(odd), "{err:?}");
+    }
+}
+
+#[test]
 fn check_config_tells_by_its_exit_code() {
     let lab = Lab::new(Options::default());
     let good = lab.text();
@@ -220,7 +230,7 @@ fn havipctl_shows_and_moves() {
     assert!(err.contains("active on a, not here"), "{err}");
     let (code, _, err) = parts(lab.ctl(0, &["switchover", "nosuch"]));
     assert_eq!(code, Some(64));
-    assert!(err.contains("there is no group \"nosuch\"; there are web"), "{err}");
+    assert!(err.contains("there is no group \"nosuch\"; there is only web"), "{err}");
     assert_eq!(lab.ctl(0, &["switchover", "web", "--to", "b"]).status.code(), Some(0));
     b.wait_role("active");
     a.wait_role("backup");

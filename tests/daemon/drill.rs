@@ -105,7 +105,7 @@ fn it_refuses_what_cannot_work_and_asks_first() {
         assert!(err.contains(why), "{why} is not in {err}");
     };
     refused(&["web"], 64, "say --yes");
-    refused(&["db", "--yes"], 64, "there are web");
+    refused(&["db", "--yes"], 64, "there is only web");
     refused(&["web", "--repeat", "0", "--yes"], 64, "repeat");
     refused(&["web", "--repeat", "2", "--yes"], 1, "max-moves");
     assert_eq!(lab.ctl(1, &["maintenance", "web", "on"]).status.code(), Some(0));

@@ -27,7 +27,7 @@ fn a_node_says_why_it_is_not_active_and_what_would_change_that() {
     assert!(parts["data"]["change"][0].as_str().unwrap().contains("undrain"), "{parts}");
     let unknown = lab.ctl(1, &["why", "wed"]);
     assert_eq!(unknown.status.code(), Some(64));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there are web"));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is only web"));
 }
 
 #[test]

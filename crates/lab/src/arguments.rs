@@ -3,7 +3,9 @@
 use crate::{sandbox, say, serve, simulate};
 use clap::{Parser, Subcommand};
 use havipd::control::protocol::{Code, Response};
+use havipd_core::model::plain::lines;
 use std::ffi::OsStr;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -58,6 +60,9 @@ fn misunderstood(error: &clap::Error) -> u8 {
     let as_json = std::env::args_os().any(|argument| argument == "--json");
     if code == Code::Usage && as_json {
         say::tell(&Response::new(code, error.to_string().trim_end()), true);
+    } else if error.use_stderr() {
+        // What it repeats of the command line does nothing to a terminal.
+        let _ = write!(io::stderr(), "{}", lines(&error.to_string()));
     } else {
         // A closed standard output is no reason for another exit code.
         let _ = error.print();

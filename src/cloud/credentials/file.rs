@@ -5,6 +5,8 @@
 
 use super::{CredentialError, Credentials};
 use crate::config::secret_file;
+use crate::plain::quote;
+use havipd_core::model::plural::there_are;
 use havipd_core::model::secret::Secret;
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt;
@@ -216,17 +218,16 @@ fn of_bce_cli(text: &str) -> Result<Credentials, String> {
         Some(at) => at,
         None if profiles.len() == 1 => 0,
         None => {
-            let there: Vec<String> = profiles.iter().map(|p| format!("{:?}", p.name)).collect();
-            return Err(format!(
-                "has no profile {current:?}, which \"current\" names; there are {}",
-                if there.is_empty() { "none".to_owned() } else { there.join(", ") }
-            ));
+            let there = there_are(profiles.iter().map(|p| quote(&p.name)));
+            return Err(format!("has no profile {}, which \"current\" names; {there}", quote(&current)));
         }
     };
     let profile = profiles.swap_remove(at);
     let filled = |value: String| Some(Zeroizing::new(value).trim().to_owned()).filter(|v| !v.is_empty());
     let needed = |key: &str, value: Option<String>| {
-        value.ok_or_else(|| format!("has no {key} in profile {:?} of bce-cli: run bce-cli's configure", profile.name))
+        value.ok_or_else(|| {
+            format!("has no {key} in profile {} of bce-cli: run bce-cli's configure", quote(&profile.name))
+        })
     };
     Ok(Credentials {
         access_key_id: needed("access_key_id", filled(profile.access_key_id))?,
@@ -319,7 +320,7 @@ mod tests {
         assert_eq!((key.access_key_id.as_str(), key.session_token, key.region), ("d", None, None));
         for (text, expected) in [
             (two.replace("\"current\":\"work\"", "\"current\":\"home\""), "no profile \"home\""),
-            (r#"{"current":"a","profiles":[]}"#.into(), "there are none"),
+            (r#"{"current":"a","profiles":[]}"#.into(), "there is none"),
             (two.replace("\"w\"", "\"\""), "no access_key_id in profile \"work\""),
             (two.replace("\"name\":\"work\",", "\"name\":\"work\",}"), "is wrong in line 3"),
             (r#"{"profiles":[{"secret_access_key":["hidden"]}]}"#.into(), "is wrong in line 1"),

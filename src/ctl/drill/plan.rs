@@ -2,7 +2,9 @@
 
 use super::Stop;
 use crate::control::protocol::Code;
+use crate::plain::quote;
 use havipd_core::model::ids::Target;
+use havipd_core::model::plural::there_are;
 use havipd_core::model::role::Role;
 use havipd_core::status::{GroupSnapshot, Snapshot};
 use havipd_core::wire::session::SessionState;
@@ -65,8 +67,8 @@ impl Plan {
 /// The group of that name.
 pub(super) fn group<'a>(status: &'a Snapshot, name: &str) -> Result<&'a GroupSnapshot, Stop> {
     status.groups.iter().find(|g| g.name == name).ok_or_else(|| {
-        let known: Vec<&str> = status.groups.iter().map(|g| g.name.as_str()).collect();
-        Stop::Refused(format!("there is no group {name:?}; there are {}", known.join(", ")), Code::Usage)
+        let known = there_are(status.groups.iter().map(|g| g.name.as_str()));
+        Stop::Refused(format!("there is no group {}; {known}", quote(name)), Code::Usage)
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::control::protocol::{Code, Response};
 use crate::import::{Found, Include, Included, Input};
+use crate::plain::quote;
 use glob::MatchOptions;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -144,7 +145,7 @@ fn matching(pattern: &Path, remarks: &mut Vec<String>) -> Result<Vec<PathBuf>, S
     let mut all = Vec::new();
     let found = glob::glob_with(&plain, options).map_err(|error| {
         let at = plain.char_indices().nth(error.pos).map_or("", |(at, _)| &plain[at..]);
-        format!("{plain} is no pattern of file names: {at:?} is not what it could go on with")
+        format!("{plain} is no pattern of file names: {at} is not what it could go on with", at = quote(at))
     })?;
     for path in found.take(MOST_FILES) {
         match path {

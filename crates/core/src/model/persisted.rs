@@ -3,6 +3,7 @@
 use super::adopted::Adopted;
 use super::ids::{BootId, Epoch, HavipId, NodeIndex};
 use super::maintenance::{CREDIBLE, LONGEST, MaintenanceEnd};
+use super::plain::quote;
 use super::settings::Config;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ impl Persisted {
         let (cluster, node) = (config.cluster.as_str(), config.local_node().name.as_str());
         let known = !self.cluster.is_empty() && !self.node.is_empty();
         let another = known && (self.cluster.as_str(), self.node.as_str()) != (cluster, node);
-        another.then(|| format!("node {:?} of cluster {:?}", self.node, self.cluster))
+        another.then(|| format!("node {} of cluster {}", quote(&self.node), quote(&self.cluster)))
     }
 
     /// Forgets what cannot be right and would never end, and says what that was, in words; the rest stays.

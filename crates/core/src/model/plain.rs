@@ -42,7 +42,8 @@ const LONGEST: usize = 80;
 
 /// A foreign word for an error: as it reads, on one line, between quotation marks, and cut if it is long.
 #[must_use]
-pub fn quote(text: &str) -> String {
+pub fn quote<T: AsRef<str> + ?Sized>(text: &T) -> String {
+    let text = text.as_ref();
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("\"{}\"...", line(&text[..end])),
         None => format!("\"{}\"", line(text)),

@@ -9,6 +9,7 @@ use super::clock::parse_http_date;
 use super::config::{CredentialStyle, KeyConfig, Permission};
 use crate::simulation::cloud::ErrorReply;
 use havipd::cloud::sign::{self, Authorization, Received, SignError};
+use havipd_core::model::plain::quote;
 use havipd_core::model::secret::Secret;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -175,8 +176,9 @@ fn check_age(
         (Some(text), _) => {
             sign::parse_timestamp(text).map_err(|e| refuse(400, "InvalidHTTPRequest", &format!("x-bce-date: {e}")))?
         }
-        (None, Some(text)) => parse_http_date(text)
-            .ok_or_else(|| refuse(400, "InvalidHTTPRequest", &format!("date: {text:?} is not a date")))?,
+        (None, Some(text)) => parse_http_date(text).ok_or_else(|| {
+            refuse(400, "InvalidHTTPRequest", &format!("date: {text} is not a date", text = quote(text)))
+        })?,
         (None, None) => authorization.unix_seconds,
     };
     let expires = authorization.unix_seconds.saturating_add(authorization.expiration_seconds.into());

@@ -15,6 +15,7 @@ use super::config::Permission;
 use super::route;
 use super::state::{CallRecord, Shared, Traffic};
 use crate::simulation::cloud::{FaultRule, HavipSpec, MasterChange, ModelError, Profile, UnknownProfile, WorldView};
+use havipd_core::model::plain::quote;
 use hyper::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -140,7 +141,7 @@ pub enum ControlError {
     #[error("these overrides make no profile: {0}")]
     Overrides(String),
     /// No such fault rule, node or access key.
-    #[error("there is no {what} {name:?}")]
+    #[error("there is no {what} {}", quote(name))]
     Missing {
         /// What kind of thing.
         what: &'static str,

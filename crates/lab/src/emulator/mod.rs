@@ -18,6 +18,7 @@ pub use config::{CredentialStyle, EmulatorConfig, KeyConfig, NodeConfig, Permiss
 pub use control::{Command, Control, ControlError};
 pub use state::{CallRecord, Traffic};
 
+use havipd_core::model::plain::quote;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use server::Door;
@@ -43,7 +44,7 @@ pub enum EmulatorError {
         source: std::io::Error,
     },
     /// A PEM file cannot be read.
-    #[error("cannot read {path:?}: {reason}")]
+    #[error("cannot read {}: {reason}", path.display())]
     Pem {
         /// The file.
         path: PathBuf,
@@ -54,10 +55,10 @@ pub enum EmulatorError {
     #[error("certificate and key cannot be used: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
     /// A metadata listener for a node that is not configured.
-    #[error("there is no node {0:?}")]
+    #[error("there is no node {}", quote(.0))]
     UnknownNode(String),
     /// A node is an instance that does not exist.
-    #[error("node {node:?} is instance {instance:?}, which does not exist")]
+    #[error("node {} is instance {}, which does not exist", quote(node), quote(instance))]
     UnknownInstance {
         /// The node.
         node: String,

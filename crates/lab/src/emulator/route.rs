@@ -3,6 +3,7 @@
 use crate::simulation::cloud::{ErrorReply, MAX_KEYS, Request};
 use havipd::cloud::sign;
 use havipd_core::model::cloud::BindRequest;
+use havipd_core::model::plain::quote;
 
 /// The call that an API request makes.
 ///
@@ -16,7 +17,9 @@ pub(super) fn parse(method: &str, raw_path: &str, raw_query: &str, body: &[u8]) 
     match (method, segments.as_slice()) {
         ("GET", ["v1", "havip"]) => {
             let max_keys = match value("maxKeys") {
-                Some(text) => text.parse().map_err(|_| bad(&format!("maxKeys {text:?} is not a number")))?,
+                Some(text) => {
+                    text.parse().map_err(|_| bad(&format!("maxKeys {text} is not a number", text = quote(&text))))?
+                }
                 None => MAX_KEYS,
             };
             Ok(Request::List { vpc: value("vpcId"), marker: value("marker"), max_keys })

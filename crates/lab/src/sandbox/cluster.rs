@@ -36,7 +36,7 @@ const NEWS: usize = 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// The private directory, or a file in it.
-    #[error("cannot make a private directory below {path:?}: {source}")]
+    #[error("cannot make a private directory below {}: {source}", path.display())]
     Files {
         /// Below which directory.
         path: PathBuf,

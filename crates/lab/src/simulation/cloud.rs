@@ -34,6 +34,7 @@ pub use tokens::{TOKEN_LIFETIME, TOKEN_MAX};
 use binding::{Binding, Timeline};
 use fault::Faults;
 use havipd_core::model::cloud::BindRequest;
+use havipd_core::model::plain::quote;
 use havipd_core::model::time::Instant;
 use profile::busy_reply;
 use serde::{Deserialize, Serialize};
@@ -292,7 +293,7 @@ impl CloudModel {
         let wrong = |text: String| ErrorReply::new(400, "InappropriateJSON", &text);
         let havip = self.havips.get(havip).ok_or_else(|| self.missing(havip))?;
         let kind = TargetKind::from_api(&body.instance_type)
-            .ok_or_else(|| wrong(format!("instanceType {:?} is neither SERVER nor ENI", body.instance_type)))?;
+            .ok_or_else(|| wrong(format!("instanceType {} is neither SERVER nor ENI", quote(&body.instance_type))))?;
         if body.instance_ids.is_empty() || body.instance_ids.len() > BOUND_MAX {
             return Err(wrong(format!("instanceIds must name 1 to {BOUND_MAX}, not {}", body.instance_ids.len())));
         }

@@ -1,6 +1,7 @@
 //! The cluster that a scenario runs: a few figures, from which every node's checked configuration follows.
 
 use havipd_core::model::ids::{GroupIndex, KeyId, NodeIndex};
+use havipd_core::model::plain::quote;
 use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::*;
 use havipd_core::model::vrrp::{Kind, Vrrp};
@@ -247,7 +248,7 @@ impl Cluster {
             return Err(format!("members of {} groups, and there are {}", self.members.len(), self.groups));
         }
         if let Some(name) = self.members.iter().flatten().find(|name| self.position(name).is_none()) {
-            return Err(format!("a group has the member {name:?}, and there is no such node"));
+            return Err(format!("a group has the member {name}, and there is no such node", name = quote(name)));
         }
         let holds = |group: usize| (0..self.machines.len()).any(|i| self.member(group, i) && !self.machines[i].witness);
         match (0..self.groups).find(|group| self.voters(*group) < 2 || !holds(*group)) {
@@ -283,12 +284,12 @@ impl Cluster {
         }
         for (i, m) in self.machines.iter().enumerate() {
             if self.position(&m.name) != Some(i) {
-                return Err(format!("two nodes are called {:?}", m.name));
+                return Err(format!("two nodes are called {}", quote(&m.name)));
             }
             if m.name.parse::<havipd_core::model::ids::NodeName>().is_err()
                 || self.target(i).parse::<havipd_core::model::ids::Target>().is_err()
             {
-                return Err(format!("{:?} is no name for a node", m.name));
+                return Err(format!("{} is no name for a node", quote(&m.name)));
             }
             if !(1_000..1_000_000_000_000).contains(&m.clock_ms) || m.clock_ppm.abs() > 100_000 {
                 return Err(format!(

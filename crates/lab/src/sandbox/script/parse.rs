@@ -5,6 +5,7 @@ use crate::sandbox::act::{Act, ApiFault};
 use crate::simulation::cloud::Profile;
 use havipd::config::parse_duration;
 use havipd_core::model::plain::quote;
+use havipd_core::model::plural::there_are;
 use std::time::Duration;
 
 /// First words of commands, for the nearest one to a mistake.
@@ -258,7 +259,7 @@ fn unknown<'a>(what: &str, given: &str, known: impl Iterator<Item = &'a str> + C
         Some((distance, nearest)) if distance <= 2 && distance < given.chars().count() => {
             format!("there is no {what} {}; did you mean {}?", quote(given), quote(nearest))
         }
-        _ => format!("there is no {what} {}; there are {}", quote(given), known.collect::<Vec<_>>().join(", ")),
+        _ => format!("there is no {what} {}; {}", quote(given), there_are(known)),
     }
 }
 

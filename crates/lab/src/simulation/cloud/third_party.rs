@@ -3,6 +3,7 @@
 use super::binding::BOUND_MAX;
 use super::objects::{BoundTarget, HavipSpec, InstanceSpec, InterfaceSpec, RUNNING, TargetKind};
 use super::{CloudModel, MasterChange};
+use havipd_core::model::plain::quote;
 use havipd_core::model::time::Instant;
 use std::net::Ipv4Addr;
 
@@ -10,13 +11,13 @@ use std::net::Ipv4Addr;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelError {
     /// No such HAVIP, instance or interface.
-    #[error("{0:?} does not exist")]
+    #[error("{} does not exist", quote(.0))]
     Unknown(String),
     /// Such a HAVIP exists.
-    #[error("there is a {0:?} already")]
+    #[error("there is a {} already", quote(.0))]
     Known(String),
     /// The target is not bound to the HAVIP.
-    #[error("{target:?} is not bound to {havip:?}")]
+    #[error("{} is not bound to {}", quote(target), quote(havip))]
     NotBound {
         /// The HAVIP.
         havip: String,
