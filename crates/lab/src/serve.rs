@@ -3,14 +3,16 @@
 //! It serves HAVIPs, instances and metadata, checks every signature, and runs a program when packets go elsewhere.
 
 use crate::emulator::{Emulator, EmulatorConfig};
-use crate::say;
+use crate::{say, text};
 use havipd::control::protocol::{Code, Response};
 use havipd::runtime::signals::Arrivals;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
 
 /// Shown below the options.
-pub(crate) const HELP: &str = "Prints its endpoint once it serves. Its control API is below /_emulator/, unsigned.";
+pub(crate) const HELP: &str = "\
+Prints its endpoint once it serves. Its control API is below
+/_emulator/, unsigned.";
 
 /// `havipd-lab emulator`.
 #[derive(Debug, Clone, clap::Args)]
@@ -30,9 +32,9 @@ pub(crate) fn run(options: &Options, as_json: bool) -> Code {
 }
 
 async fn serve(options: &Options) -> Result<(), String> {
-    let shown = options.file.display();
-    let text = std::fs::read_to_string(&options.file).map_err(|e| format!("cannot read {shown}: {e}"))?;
-    let config: EmulatorConfig = toml::from_str(&text).map_err(|e| format!("{shown}: {e}"))?;
+    let text = text::read(&options.file)?;
+    let config: EmulatorConfig =
+        toml::from_str(&text).map_err(|e| format!("{}: {}", options.file.display(), text::wrong(&text, &e)))?;
     let mut terminate = Arrivals::of(SIGTERM).map_err(|e| e.to_string())?;
     let mut interrupt = Arrivals::of(SIGINT).map_err(|e| e.to_string())?;
     let emulator = Emulator::start(config).await.map_err(|e| e.to_string())?;

@@ -30,7 +30,7 @@ pub(crate) const HELP: &str = r#"Examples:
       the promises that every run is held against
   havipd-lab simulate --seed 42 --print
       the same scenario as a file to change
-  havipd-lab simulate night.toml --config /etc/havipd/havipd.toml --node a
+  havipd-lab simulate night.toml --config havipd.toml --node a
       a script of faults on your own cluster
 
 A scenario names nodes as the cluster does, HAVIPs by number from 0:
@@ -52,6 +52,10 @@ or the configuration is wrong."#;
 
 /// `havipd-lab simulate`.
 #[derive(Debug, Clone, clap::Args)]
+// The one that clap makes is wider than a terminal.
+#[command(
+    override_usage = "havipd-lab simulate [OPTIONS] SCENARIO\n       havipd-lab simulate [OPTIONS] --seed N | --seeds FROM..TO | --invariants"
+)]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["scenario", "seed", "seeds", "invariants"]))]
 pub(crate) struct Options {
     /// A script of faults (TOML); "-" for standard input.

@@ -1,5 +1,7 @@
-//! Files that people write for the laboratory: scripts and scenarios.
+//! Files that people write for the laboratory: scripts, scenarios and clouds.
 
+use havipd::config::of_syntax;
+use havipd_core::model::plain::line;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -22,6 +24,32 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
         return Err(told("is not a regular file; \"-\" is standard input".to_owned()));
     }
     of(fs::File::open(path).map_err(cannot)?).map_err(told)
+}
+
+/// Most characters of what the TOML library says: it may quote a value of any length.
+const LONGEST_WORDS: usize = 300;
+
+/// What is wrong with a text in TOML, and where, in words of ours as far as possible.
+pub(crate) fn wrong(text: &str, error: &toml::de::Error) -> String {
+    let place = error.span().and_then(|span| text.get(..span.start)).map(|before| {
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        format!("line {line}, column {column}: ")
+    });
+    let mut words: String = of_syntax(text, error).chars().take(LONGEST_WORDS).collect();
+    for (theirs, ours) in [
+        ("unknown variant", "unknown word"),
+        ("unknown field", "unknown key"),
+        ("missing field", "missing key"),
+        ("invalid type: ", "wrong kind of value: "),
+        ("invalid value: ", "wrong value: "),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+    ] {
+        words = words.replace(theirs, ours);
+    }
+    format!("{}{}", place.unwrap_or_default(), line(&words))
 }
 
 fn of(input: impl Read) -> Result<String, String> {

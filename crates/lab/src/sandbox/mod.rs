@@ -44,6 +44,8 @@ use screen::Terminal;
 use setup::Plan;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -133,6 +135,13 @@ pub fn run(options: &Options, json: bool) -> Exit {
             return Code::Usage.into();
         }
     };
+    let program = match options.havipd.as_deref().map(program).transpose() {
+        Ok(program) => program,
+        Err(text) => {
+            complain(&text);
+            return Code::Usage.into();
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -140,7 +149,30 @@ pub fn run(options: &Options, json: bool) -> Exit {
             return Code::Unreachable.into();
         }
     };
-    runtime.block_on(in_sandbox(options, plan, script.as_deref(), json))
+    runtime.block_on(in_sandbox(options, plan, program, script.as_deref(), json))
+}
+
+/// The program that `--havipd` names, as a shell would find it here: the daemons start in other directories.
+fn program(named: &Path) -> Result<PathBuf, String> {
+    let is_program = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
+    let takes = "--havipd takes the path of a havipd";
+    if named.components().count() == 1 && !named.as_os_str().as_bytes().contains(&b'/') {
+        let directories = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&directories).map(|directory| directory.join(named)).find(|p| is_program(p));
+        return found.ok_or_else(|| format!("no directory of PATH has a program {}: {takes}", shown(named)));
+    }
+    let path = std::path::absolute(named).map_err(|error| format!("{} cannot be found: {error}", shown(named)))?;
+    match std::fs::metadata(&path) {
+        Err(error) => Err(format!("{} cannot be run: {error}; {takes}", shown(named))),
+        Ok(_) if !is_program(&path) => Err(format!("{} is not a program: {takes}", shown(named))),
+        Ok(_) => Ok(path),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    quote(&path.to_string_lossy())
 }
 
 fn complain(text: &str) {
@@ -160,7 +192,13 @@ fn read_script(name: &str, plan: &Plan) -> Result<Vec<script::Line>, String> {
     script::parse(&text, &plan.names()).map_err(all)
 }
 
-async fn in_sandbox(options: &Options, plan: Plan, script: Option<&[script::Line]>, json: bool) -> Exit {
+async fn in_sandbox(
+    options: &Options,
+    plan: Plan,
+    program: Option<PathBuf>,
+    script: Option<&[script::Line]>,
+    json: bool,
+) -> Exit {
     let view = script.is_none() && !json && io::stdin().is_terminal() && io::stdout().is_terminal();
     // A script may stand in a loop whose input is not for it, and the view reads its keys itself.
     let watched = if script.is_none() && !view { Watched::Both } else { Watched::Output };
@@ -172,7 +210,7 @@ async fn in_sandbox(options: &Options, plan: Plan, script: Option<&[script::Line
         }
     };
     let begun = tokio::select! {
-        begun = Cluster::start(plan, options.profile.clone(), options.havipd.clone(), options.keep) => begun,
+        begun = Cluster::start(plan, options.profile.clone(), program, options.keep) => begun,
         code = ending.asked() => return code,
     };
     let mut cluster = match begun {

@@ -4,7 +4,8 @@ use super::bound::bound;
 use super::cluster::Cluster;
 use super::order::Order;
 use super::step_kind::StepKind;
-use havipd_core::model::plain::{line, quote};
+use crate::text;
+use havipd_core::model::plain::quote;
 use havipd_core::model::plural::plural;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -69,30 +70,8 @@ pub struct Step {
 /// No run lasts longer: 31 days.
 const LONGEST_MS: u64 = 31 * 24 * 3_600_000;
 
-/// Most characters of what the TOML library says: it may quote a value of any length.
-const LONGEST_WORDS: usize = 300;
-
-/// What is wrong with a text, and where, in words of ours as far as possible.
 fn wrong(text: &str, error: &toml::de::Error) -> ScenarioError {
-    let place = error.span().and_then(|span| text.get(..span.start)).map(|before| {
-        let (line, column) =
-            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
-        format!("line {line}, column {column}: ")
-    });
-    let mut words: String = error.message().chars().take(LONGEST_WORDS).collect();
-    for (theirs, ours) in [
-        ("unknown variant", "unknown word"),
-        ("unknown field", "unknown key"),
-        ("missing field", "missing key"),
-        ("invalid type: ", "wrong kind of value: "),
-        ("invalid value: ", "wrong value: "),
-        ("expected u64", "expected a whole number"),
-        ("expected usize", "expected a whole number"),
-        ("expected u32", "expected a whole number"),
-    ] {
-        words = words.replace(theirs, ours);
-    }
-    ScenarioError::Text(format!("{}{}", place.unwrap_or_default(), line(&words)))
+    ScenarioError::Text(text::wrong(text, error))
 }
 
 /// Why a text is no scenario.

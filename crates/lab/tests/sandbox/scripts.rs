@@ -2,6 +2,8 @@
 
 use crate::harness::{Ended, run, run_script};
 use havipd_lab::simulation::cloud::Profile;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
 /// Slower than the default: a test machine may pause a process for longer than people's do.
@@ -156,7 +158,21 @@ fn what_cannot_be_read_starts_nothing() {
 
 #[test]
 fn a_daemon_that_cannot_be_started_is_said_so() {
-    let ended = run(&["--script", "failover", "--havipd", "/nonexistent/havipd"]);
+    for (program, says) in [
+        ("/nonexistent/havipd", "\"/nonexistent/havipd\" cannot be run: No such file or directory"),
+        ("no-such-havipd", "no directory of PATH has a program \"no-such-havipd\""),
+        ("./Cargo.toml", "\"./Cargo.toml\" is not a program"),
+    ] {
+        let ended = run(&["--script", "failover", "--havipd", program]);
+        assert_eq!(ended.code, Some(64), "{}", ended.stderr);
+        assert!(ended.stderr.contains(says) && ended.stderr.contains("--havipd takes the path"), "{}", ended.stderr);
+        assert_eq!(ended.left, [""; 0]);
+    }
+    let mut broken = tempfile::NamedTempFile::new().unwrap();
+    broken.write_all(b"#!/nonexistent/shell\n").unwrap();
+    let broken = broken.into_temp_path();
+    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ended = run(&["--script", "failover", "--havipd", broken.to_str().unwrap()]);
     assert_eq!(ended.code, Some(69), "{}", ended.stderr);
     assert!(ended.stderr.contains("cannot start the daemon of node a"), "{}", ended.stderr);
     assert_eq!(ended.left, [""; 0]);
@@ -164,7 +180,11 @@ fn a_daemon_that_cannot_be_started_is_said_so() {
 
 #[test]
 fn the_daemon_of_another_program_can_be_run() {
-    let ended = run_script("wait active\nexpect holder active", &["--havipd", env!("CARGO_BIN_EXE_havipd-lab")]);
+    // As somebody in a checkout writes it; the daemons themselves run in other directories.
+    let here = std::env::current_dir().unwrap();
+    let up = "../".repeat(here.components().count() - 1);
+    let program = format!("{up}{}", env!("CARGO_BIN_EXE_havipd-lab").trim_start_matches('/'));
+    let ended = run_script("wait active\nexpect holder active", &["--havipd", &program]);
     passed(&ended, "--havipd");
 }
 

@@ -24,8 +24,8 @@ Examples:
   havipd-lab sandbox
       three nodes in a live view, with keys that break things
   havipd-lab sandbox --script failover
-      unattended: kills, moves and their timelines; 1 if the HAVIP did not
-      follow
+      unattended: kills, moves and their timelines; 1 if the HAVIP did
+      not follow
   havipd-lab sandbox --nodes 2 --witness --profile first-stays \\
       --script my.txt
 
@@ -37,7 +37,7 @@ a node (a, b, c, ...), or
 
   wait FACT                  until it is so
   expect FACT                it is so, or the script ends with 1
-     FACT: active [NODE]     active, the cloud names it, packets go there
+     FACT: active [NODE]     active, the cloud names it, has packets
            holder NODE       the cloud names it as master
            packets NODE      packets go to it
            up NODE           its daemon runs and hears the others
@@ -45,7 +45,7 @@ a node (a, b, c, ...), or
   kill NODE                  SIGKILL
   stop NODE | cont NODE      SIGSTOP, SIGCONT
   term NODE | start NODE     SIGTERM; start again
-  partition NODE[,NODE]      cut off from the others, but not from the API
+  partition NODE[,NODE]      cut off from the others, not from the API
   partition NODE -> NODE[,NODE]
                              what the first sends to the others is lost
   api NODE|all STATUS|hang|throttle|ok
@@ -56,9 +56,9 @@ a node (a, b, c, ...), or
   profile NAME               another profile of the emulated cloud
   pause DURATION             go on later
   note TEXT                  say something
-  within DURATION COMMAND    for wait, expect, switchover, drain, undrain:
-                             how long it may take (default 30s; expect:
-                             0s). Durations are like 500ms, 10s, 2m.";
+  within DURATION COMMAND    for wait, expect, switchover, drain and
+                             undrain: how long it may take (default 30s;
+                             expect: 0s). Durations: 500ms, 10s, 2m.";
 
 /// A node, as a script names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
