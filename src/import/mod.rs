@@ -189,19 +189,47 @@ fn scripts(input: &Input, node: &mut read::Node, includes: Includes<'_>) {
         // for a shell: whatever begins with a slash and is one.
         let separates = |c: char| c.is_whitespace() || matches!(c, ';' | '&' | '|' | '(' | ')' | '"' | '\'');
         let paths: Vec<String> = hook.argv.iter().flat_map(|word| word.split(separates)).map(str::to_owned).collect();
+        let mut remarks = Vec::new();
+        let mut scripts = 0;
         for path in paths.iter().filter(|word| word.starts_with('/')).take(MOST_WORDS) {
             let wanted = Include { main: &input.path, from: &input.path, pattern: path, program: true };
-            let Ok(found) = includes(wanted) else { continue };
+            let found = match includes(wanted) {
+                Ok(found) => found,
+                Err(why) => {
+                    remarks.push(why);
+                    continue;
+                }
+            };
+            remarks.extend(found.remarks);
             let is_script = |file: &&Included| {
                 let named = [".sh", ".py", ".pl"].iter().any(|end| file.path.ends_with(end));
                 named || file.text.starts_with("#!")
             };
             for file in found.files.iter().filter(is_script) {
-                let host = if file.of_this_host { ", as it is on this host" } else { "" };
-                let ids = words::havip_ids_of_script(&file.text).into_iter();
-                hook.havips.extend(ids.map(|id| (id, format!("the script {}{host}", file.path))));
+                scripts += 1;
+                let (host, comma) = if file.of_this_host { (", as it is on this host", ",") } else { ("", "") };
+                let stands = format!("the script {}{host}", file.path);
+                let ids = words::havip_ids_of_script(&file.text);
+                if ids.is_empty() {
+                    let almost = words::almost_havip_ids(&file.text);
+                    hook.seen.push(match almost.is_empty() {
+                        true => format!("{stands}{comma} names none"),
+                        false => format!("{stands}{comma} has {}, which may be one", almost.join(", ")),
+                    });
+                }
+                hook.havips.extend(ids.into_iter().map(|id| (id, stands.clone())));
                 hook.moves |= file.text.lines().map(words::without_comment).any(words::speaks_of_a_havip);
             }
+        }
+        if scripts == 0 {
+            // What a program does that is no script cannot be read.
+            let program = hook.argv.first().map(String::as_str).unwrap_or_default();
+            remarks.push(format!(
+                "{} of {} is no script that could be read",
+                crate::plain::quote(program),
+                hook.key.replace('-', "_")
+            ));
+            hook.seen.append(&mut remarks);
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Hook {
     pub(super) havips: Vec<(String, String)>,
     /// The script that it runs has to do with HAVIPs.
     pub(super) moves: bool,
+    /// What else was seen where an id was looked for: who has to find it begins there.
+    pub(super) seen: Vec<String>,
 }
 
 /// A `vrrp_instance`, with keepalived's defaults filled in.
@@ -279,11 +281,15 @@ fn hook(statement: &Statement, hooks: &mut Vec<Hook>, notes: &mut Notes) -> bool
         leave("it is no command that keepalived can read, so it goes on without it".to_owned());
         return true;
     };
+    if let Some(word) = argv.first().filter(|word| words::is_assignment(word)) {
+        leave(words::no_shell(word));
+        return true;
+    }
     if let Some(user) = line.get(2) {
         let why = "hooks run as the user havipd; the drop-in privileged-hooks.conf runs them as root";
         notes.add(Kind::OwnWay, statement.at(), format!("{} user {user}", statement.key()), why);
     }
     let named = words::havip_ids(&argv).into_iter().map(|id| (id, statement.key().to_owned())).collect();
-    hooks.push(Hook { key, argv, place: statement.place.to_string(), havips: named, moves: false });
+    hooks.push(Hook { key, argv, place: statement.place.to_string(), havips: named, moves: false, seen: Vec::new() });
     true
 }

@@ -87,6 +87,38 @@ pub(super) fn havip_ids_of_script(text: &str) -> Vec<String> {
     text.lines().map(without_comment).flat_map(ids_in).collect()
 }
 
+/// What stands in a script and looks like the id of a HAVIP, though not as the cloud writes them: in capitals, without a
+/// digit, or in a remark. Each once, and not many.
+pub(super) fn almost_havip_ids(text: &str) -> Vec<String> {
+    /// As long as ids are. Verbs and names of programs that begin alike, such as `havip-failover`, are shorter.
+    const LEAST: usize = "havip-".len() + 12;
+    let mut almost: Vec<String> = Vec::new();
+    let is_one = |word: &String| is_havip(word) || (word.len() >= LEAST && word.parse::<HavipId>().is_ok());
+    let lines = text.lines().map(str::to_ascii_lowercase);
+    for word in lines.flat_map(|line| parts(&line)).filter(is_one) {
+        if almost.len() < 3 && !almost.contains(&word) {
+            almost.push(word);
+        }
+    }
+    almost
+}
+
+/// `NAME=VALUE`, as a shell takes it before a program.
+pub(super) fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+/// Why keepalived goes on without a command that begins with such a word.
+pub(super) fn no_shell(word: &str) -> String {
+    format!(
+        "keepalived runs no shell, so it looks for a program called {word}, finds none and goes on without the script: write \
+         /usr/bin/env before it"
+    )
+}
+
 /// Whether a word, or a line of a script, has to do with HAVIPs.
 pub(super) fn speaks_of_a_havip(text: &str) -> bool {
     text.to_ascii_lowercase().contains("havip")
@@ -99,21 +131,27 @@ pub(super) fn without_comment(line: &str) -> &str {
     line.match_indices('#').map(|(at, _)| at).find(|&at| begins(at)).map_or(line, |at| &line[..at])
 }
 
-/// Parts of paths and names of files are no ids; parts of URLs are.
 fn ids_in(text: &str) -> Vec<String> {
-    let mut ids = Vec::new();
+    let mut ids = parts(text);
+    ids.retain(|part| is_havip(part));
+    ids
+}
+
+/// The words in which an id may stand. Parts of paths and names of files are none; parts of URLs are.
+fn parts(text: &str) -> Vec<String> {
+    let mut parts = Vec::new();
     for word in text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';')) {
         let url = word.contains("://");
         let joins = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') || (c == '/' && !url);
         for part in word.split(|c: char| !joins(c)) {
             // Of ${ID:-havip-...}, and of the end of a sentence.
             let part = part.trim_start_matches('-').trim_end_matches('.');
-            if is_havip(part) {
-                ids.push(part.to_owned());
+            if part.starts_with("havip-") {
+                parts.push(part.to_owned());
             }
         }
     }
-    ids
+    parts
 }
 
 /// The cloud's ids have digits; verbs and file names like `havip-bind` have none.

@@ -537,8 +537,57 @@ fn a_script_is_found_behind_what_runs_it() {
     let (id, answer) = ids("SCRIPT", "#!/bin/sh\ncase $2 in\nV) I=havip-1a ;;\nW) I=havip-2b ;;\nesac\n");
     assert_eq!(id, "havip-...");
     answer.says(&["fill-in HAVIPs of group V", "havip-1a in the script", "havip-2b in the script"]);
+    // However it is set.
+    for set in [
+        "export HAVIP=havip-w2d4kgc3x0y1",
+        "declare -rx HAVIP='havip-w2d4kgc3x0y1'",
+        "readonly HAVIP=\"havip-w2d4kgc3x0y1\"",
+        ": ${HAVIP:=havip-w2d4kgc3x0y1}",
+        "havip = \"havip-w2d4kgc3x0y1\"",
+        "my $havip = q(havip-w2d4kgc3x0y1);",
+        "curl -d '{\"haVipId\":\"havip-w2d4kgc3x0y1\"}' $URL",
+        "curl -d \"{\\\"haVipId\\\":\\\"havip-w2d4kgc3x0y1\\\"}\" $URL",
+    ] {
+        assert_eq!(ids("SCRIPT", &format!("#!/bin/sh\n{set}\n")).0, "havip-w2d4kgc3x0y1", "{set}");
+    }
     let url = "/usr/bin/curl -X PUT https://bcc.example.com/v1/havip/havip-w2d4kgc3x0y1?attach";
     assert_eq!(ids(url, "").0, "havip-w2d4kgc3x0y1");
+}
+
+#[test]
+fn a_script_in_which_no_id_is_understood_is_told() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let script = dir.path().join("move.sh");
+    let notes = |command: &str, text: &str| {
+        fs::write(&script, text).unwrap();
+        let hook = command.replace("SCRIPT", script.to_str().unwrap());
+        let text =
+            format!("vrrp_instance V {{\n interface eth1\n virtual_router_id 1\n notify_master \"{hook}\"\n}}\n");
+        fs::write(dir.path().join("k.conf"), text).unwrap();
+        let answer = import(dir.path(), &["a=k.conf"]);
+        format!("{}\n{}", answer.notes, answer.message).replace(script.to_str().unwrap(), "SCRIPT")
+    };
+    for (command, text, says) in [
+        ("SCRIPT", "#!/bin/sh\n. /etc/ids\nhavipctl attach $ID\n", "does not name: the script SCRIPT names none"),
+        (
+            "SCRIPT",
+            "#!/bin/sh\n. /etc/ids\ncurl $URL/$ID\n",
+            "no hook that names a HAVIP: the script SCRIPT names none",
+        ),
+        ("SCRIPT", "#!/bin/sh\nattach HAVIP-W2D4KGC3X0Y1\n", "has havip-w2d4kgc3x0y1, which may be one"),
+        ("SCRIPT", "#!/bin/sh\nattach havip-wxdrkgcvxoyl\n", "has havip-wxdrkgcvxoyl, which may be one"),
+        ("SCRIPT", "#!/usr/bin/python3\nurl = \"x #havip-w2d4kgc3x0y1\"\n", "has havip-w2d4kgc3x0y1, which may be one"),
+        ("/nonexistent/move.sh", "", "no hook that names a HAVIP: there is no file /nonexistent/move.sh"),
+        ("/bin/true x", "", "\"/bin/true\" of notify_master is no script that could be read"),
+        (
+            "HAVIP=havip-w2d4kgc3x0y1 SCRIPT",
+            "#!/bin/sh\n",
+            "looks for a program called HAVIP=havip-w2d4kgc3x0y1, finds none",
+        ),
+    ] {
+        let notes = notes(command, text);
+        assert!(notes.contains(says), "{says:?} is not in\n{notes}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{OutCheck, OutNode};
 use crate::import::note::{Kind, Notes};
 use crate::import::read::{Node, Track, Watch, Weight};
 use crate::import::{Options, words};
+use crate::plain::quote;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
@@ -70,7 +71,7 @@ pub(super) fn all(
                 Entry::Vacant(new) => {
                     let name = named(track, &names);
                     if name != track.name && !matches!(watch, Watch::Link(_)) {
-                        let why = format!("stands for {:?}", track.name);
+                        let why = format!("stands for {}", quote(&track.name));
                         notes.add(Kind::Assumed, place, format!("check {name}"), why);
                     }
                     names.insert(name.clone());

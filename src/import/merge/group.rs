@@ -4,6 +4,7 @@ use super::{OutGroup, OutHavip, OutNode};
 use crate::import::note::{Kind, Notes};
 use crate::import::read::{Hook, Instance, Node};
 use crate::import::{Options, words};
+use crate::plain::quote;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -85,7 +86,9 @@ pub(super) fn all(nodes: &[Node], out: &[OutNode], options: &Options, notes: &mu
             draft.group.havips = by_hooks(&draft, nodes, notes);
         }
         if draft.group.havips.is_empty() {
-            let why = "it has no address that a HAVIP could have, and no hook that names a HAVIP";
+            let hooks = all_hooks(&draft, nodes);
+            let seen = seen(hooks.iter().map(|(_, hook)| hook));
+            let why = format!("it has no address that a HAVIP could have, and no hook that names a HAVIP{seen}");
             notes.add(Kind::Lost, place(&draft, nodes), format!("vrrp_instance {vrrp}"), why);
             continue;
         }
@@ -241,7 +244,12 @@ fn named(vrrp: &str, names: &mut HashSet<String>, notes: &mut Notes) -> String {
     });
     let name = std::iter::once(first.clone()).chain(tries).find(|name| !names.contains(name)).unwrap_or_default();
     if name != vrrp {
-        notes.add(Kind::Assumed, None, format!("group {name}"), format!("stands for {vrrp:?}: hooks get the new name"));
+        notes.add(
+            Kind::Assumed,
+            None,
+            format!("group {name}"),
+            format!("stands for {vrrp}: hooks get the new name", vrrp = quote(vrrp)),
+        );
     }
     names.insert(name.clone());
     name
@@ -347,9 +355,31 @@ fn by_hooks(draft: &Draft, nodes: &[Node], notes: &mut Notes) -> Vec<OutHavip> {
     }
     let names_it = |hook: &&Hook| hook.moves || hook.argv.iter().any(|word| words::speaks_of_a_havip(word));
     let Some(hook) = hooks.iter().map(|(_, hook)| hook).find(names_it) else { return Vec::new() };
-    let why = "it has no address that a HAVIP could have; its hook seems to move a HAVIP, whose id it does not name";
+    let why = format!(
+        "it has no address that a HAVIP could have; its hook seems to move a HAVIP, whose id it does not name{}",
+        seen(std::iter::once(hook))
+    );
     notes.add(Kind::Assumed, Some(hook.place.clone()), format!("group {}", draft.group.name), why);
     vec![OutHavip { id: None, address: None, interface: None }]
+}
+
+/// What was seen in place of an id, as the end of a sentence.
+fn seen<'a>(hooks: impl Iterator<Item = &'a Hook>) -> String {
+    /// More would hide the rest of the note.
+    const MOST: usize = 3;
+    let mut all: Vec<&str> = Vec::new();
+    for remark in hooks.flat_map(|hook| &hook.seen) {
+        if !all.contains(&remark.as_str()) {
+            all.push(remark);
+        }
+    }
+    let more = all.len().saturating_sub(MOST);
+    all.truncate(MOST);
+    match (all.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!(": {}", all.join("; ")),
+        (false, more) => format!(": {}; and {more} more", all.join("; ")),
+    }
 }
 
 /// The hooks of its sync groups, whatever each node calls its own, and of its instances, with the node of each.

@@ -6,6 +6,7 @@ use crate::import::lex;
 use crate::import::note::{Kind, Notes};
 use crate::import::parse::Statement;
 use crate::import::words;
+use crate::plain::quote;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -175,11 +176,7 @@ impl Definitions {
                 }
             };
             if let Some(word) = definition.and_then(|d| d.missing.as_ref()) {
-                let why = format!(
-                    "keepalived runs no shell, so it looks for a program called {word}, finds none and goes on without \
-                     the script: write /usr/bin/env before it"
-                );
-                leave(Kind::Lost, &why);
+                leave(Kind::Lost, &words::no_shell(word));
                 continue;
             }
             let primary = matches!(&watch, Watch::Link(link) if tracks.primary.as_ref() == Some(link));
@@ -197,7 +194,8 @@ impl Definitions {
 /// What stands behind a name that is tracked: the weight, and what is to be said of it. The error is why keepalived does not
 /// track it.
 fn options(words: &[String], default: Weight, most: i32) -> Result<(Weight, Option<String>), String> {
-    let refused = |word: &str| format!("it has {word:?} where keepalived expects weight and a number");
+    let refused =
+        |word: &str| format!("it has {word} where keepalived expects weight and a number", word = quote(word));
     match words {
         [] => Ok((default, None)),
         [word] if word == "weight" => Err("its weight has no number".to_owned()),
@@ -210,7 +208,10 @@ fn options(words: &[String], default: Weight, most: i32) -> Result<(Weight, Opti
             match rest {
                 [] => Ok((Weight { value, reverse: false }, None)),
                 [word, ..] if word == "reverse" => Ok((Weight { value, reverse: true }, None)),
-                [word, ..] => Ok((Weight { value, reverse: false }, Some(format!("keepalived passes over {word:?}")))),
+                [word, ..] => Ok((
+                    Weight { value, reverse: false },
+                    Some(format!("keepalived passes over {word}", word = quote(word))),
+                )),
             }
         }
         [word, ..] => Err(refused(word)),
@@ -224,14 +225,6 @@ fn integer(text: &str, most: i32) -> Option<i32> {
     let number: i32 = digits[..end].parse().ok()?;
     let number = if text.starts_with('-') { -number } else { number };
     (-most..=most).contains(&number).then_some(number)
-}
-
-/// `NAME=VALUE`, as a shell takes it before a program.
-fn is_assignment(word: &str) -> bool {
-    word.split_once('=').is_some_and(|(name, _)| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    })
 }
 
 /// A definition in the making.
@@ -296,7 +289,7 @@ impl Made {
                 _ => {}
             }
         }
-        self.missing = argv.as_ref().and_then(|argv| argv.first()).filter(|word| is_assignment(word)).cloned();
+        self.missing = argv.as_ref().and_then(|argv| argv.first()).filter(|word| words::is_assignment(word)).cloned();
         script.argv =
             argv.filter(|argv| argv.first().is_some_and(|p| !p.is_empty()) && !argv.iter().any(|w| w.contains('\0')))?;
         if script.timeout.is_some_and(|timeout| timeout > script.interval)
