@@ -37,4 +37,4 @@ pub use diff::{Changes, diff};
 pub use environment::{Disk, Environment};
 pub use load::load;
 pub use locate::{Placed, Unplaced};
-pub use value::parse_duration;
+pub use value::{parse_duration, parse_region};

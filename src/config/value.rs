@@ -310,6 +310,14 @@ impl FromStr for NodeInterface {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Region(pub(super) String);
 
+/// Reads the name of a region.
+///
+/// # Errors
+/// It is none; the text says what one is.
+pub fn parse_region(text: &str) -> Result<String, String> {
+    text.parse::<Region>().map(|region| region.0)
+}
+
 impl FromStr for Region {
     type Err = String;
 

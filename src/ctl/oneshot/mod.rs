@@ -16,7 +16,9 @@ use self::bind::{Job, Wanted};
 use super::say;
 use crate::clock;
 use crate::cloud::client::Client;
+use crate::config::{parse_duration, parse_region};
 use crate::control::protocol::{Code, Response};
+use crate::plain::quote;
 use crate::runtime::signals::{Signal, Signals};
 use clap::Args;
 use havipd_core::model::cloud::CallClass;
@@ -93,7 +95,7 @@ pub(super) struct Reach {
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
     /// The cloud's region (bj, gz, su, ...); wins over the file.
-    #[arg(long, value_name = "REGION")]
+    #[arg(long, value_name = "REGION", value_parser = parse_region)]
     region: Option<String>,
     /// The cloud's endpoint, for a private one or the sandbox; wins over the file and --region.
     #[arg(long, value_name = "URL")]
@@ -199,18 +201,14 @@ struct Order<'a> {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a duration: write a whole number and ms, s, m or h, as in 500ms or 30s");
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let millis = match unit {
-        "ms" => Some(number),
-        "s" => number.checked_mul(1_000),
-        "m" => number.checked_mul(60_000),
-        "h" => number.checked_mul(3_600_000),
-        _ => None,
-    };
-    millis.map(Duration::from_millis).filter(|d| !d.is_zero() && *d <= Duration::from_secs(3600)).ok_or_else(wrong)
+    let span = parse_duration(text).ok_or_else(|| {
+        let text = quote(text);
+        format!("{text} is not a duration: write a whole number and ms, s, m or h, as in 500ms or 30s")
+    })?;
+    if span.is_zero() || span > Duration::from_secs(3600) {
+        return Err(format!("{text} is not between 1ms and 1h"));
+    }
+    Ok(span)
 }
 
 /// Runs `havipctl list`.
