@@ -9,6 +9,7 @@ mod programs;
 mod roff;
 mod shipped;
 mod values;
+mod words;
 
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
