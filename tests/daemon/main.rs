@@ -23,6 +23,7 @@ mod logs;
 mod lost_connections;
 mod maintenance;
 mod oneshot;
+mod permissions;
 mod realtime;
 mod reload;
 mod reload_addresses;

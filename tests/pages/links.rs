@@ -36,7 +36,7 @@ fn links(page: &Page) -> impl Iterator<Item = (usize, String)> {
 }
 
 /// The path that a link of a page leads to, from the repository; `None` for one that leads out of it.
-pub fn resolve(from: &str, target: &str) -> Option<String> {
+pub(crate) fn resolve(from: &str, target: &str) -> Option<String> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
     }

@@ -4,17 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The repository.
-pub const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+pub(crate) const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// One page.
-pub struct Page {
+pub(crate) struct Page {
     /// From the repository, as in `docs/index.md`.
-    pub path: String,
-    pub text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// Every page, in the order of their paths.
-pub fn all() -> Vec<Page> {
+pub(crate) fn all() -> Vec<Page> {
     let mut found = Vec::new();
     for top in ["docs", "config", "packaging", "crates", "tests", "src"] {
         gather(&Path::new(ROOT).join(top), &mut found);
@@ -27,7 +27,7 @@ pub fn all() -> Vec<Page> {
 }
 
 /// The page at that path of the repository.
-pub fn at(path: &str) -> Page {
+pub(crate) fn at(path: &str) -> Page {
     read(&Path::new(ROOT).join(path))
 }
 
@@ -55,7 +55,7 @@ fn read(path: &Path) -> Page {
 
 /// A line of a page, or a fenced block as a whole.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Part<'a> {
+pub(crate) enum Part<'a> {
     /// With its number.
     Line(usize, &'a str),
     /// What follows the fence (`sh`, `toml`), and the lines within.
@@ -63,7 +63,7 @@ pub enum Part<'a> {
 }
 
 /// The page in its parts.
-pub fn parts(text: &str) -> Vec<Part<'_>> {
+pub(crate) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut block: Option<(&str, usize, Vec<&str>)> = None;
     for (number, line) in (1..).zip(text.lines()) {
@@ -81,7 +81,7 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
 }
 
 /// The texts in backticks of one line, and the line without them.
-pub fn code_of(line: &str) -> (Vec<&str>, String) {
+pub(crate) fn code_of(line: &str) -> (Vec<&str>, String) {
     let (mut codes, mut rest) = (Vec::new(), String::new());
     for (number, piece) in line.split('`').enumerate() {
         if number % 2 == 1 {
@@ -95,14 +95,14 @@ pub fn code_of(line: &str) -> (Vec<&str>, String) {
 }
 
 /// Where the links of one line lead. What is in backticks is no link.
-pub fn links_of(line: &str) -> Vec<String> {
+pub(crate) fn links_of(line: &str) -> Vec<String> {
     let (_, rest) = code_of(line);
     let ends = rest.split("](").skip(1);
     ends.filter_map(|after| after.split_once(')').map(|(target, _)| target.to_owned())).collect()
 }
 
 /// A heading's name in a link, as the usual renderers make it: letters, digits, `-` and `_`, in lower case, blanks as `-`.
-pub fn anchor(heading: &str) -> String {
+pub(crate) fn anchor(heading: &str) -> String {
     let plain = heading.replace('`', "");
     let kept = plain.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
     kept.flat_map(char::to_lowercase).map(|c| if c == ' ' { '-' } else { c }).collect()
