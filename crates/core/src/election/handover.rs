@@ -91,6 +91,11 @@ impl Group {
             () if step.due(until) => "did not serve within handover-timeout".to_owned(),
             () => return,
         };
+        if !up && !claiming {
+            // ⚠ It may have claimed unheard, and has the next number then: with the same one it would end this term by its rank once it
+            // is heard again. (I5, seed 63691)
+            self.epochs.note_unheard();
+        }
         let why = format!("{} {reason}", step.config.node(to).name);
         self.failed_move = Some(FailedMove { to, why: reason, at: step.now });
         self.take_back(step, to, why);

@@ -149,6 +149,15 @@ impl Peer {
         self.hearing.deaf = deaf.map(|why| (was.map_or(now, |(since, _)| since), why));
     }
 
+    /// Nobody read here between `last_turn` and `now`. ⚠ Its word that it lives may wait to be read, also if it was dead before: a
+    /// claim that was about to come waits for its next heartbeat. (I12, seed 59355)
+    pub(super) fn hear_out(&mut self, last_turn: Instant, now: Instant) {
+        if self.session.hear_out(last_turn, now) {
+            let listened = now + suspicion(self.session.peer_interval());
+            self.hearing.counts_from = self.hearing.counts_from.max(listened);
+        }
+    }
+
     /// Since when, and why, this node can neither hear it nor be sure to be heard, if it is silent.
     pub(crate) fn unheard(&self, now: Instant) -> Option<(Instant, &str)> {
         let (since, why) = self.hearing.deaf.as_ref().filter(|_| !self.alive(now) && !self.gone)?;

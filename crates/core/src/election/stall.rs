@@ -117,7 +117,7 @@ impl Core {
         if missed {
             // What was sent to us meanwhile may still wait to be read, or was dropped: the next heartbeat tells.
             for peer in self.peers.iter_mut() {
-                peer.session.hear_out(before, now);
+                peer.hear_out(before, now);
             }
         }
         slow || missed

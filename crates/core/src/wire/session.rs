@@ -247,15 +247,18 @@ impl Session {
     }
 
     /// Nobody read here between `last_turn` and `now`: who was not dead by then is not dead before there was time
-    /// for its next datagram. Once in a silence, or a host that stops and goes would wait for a dead peer for ever.
-    pub fn hear_out(&mut self, last_turn: Instant, now: Instant) {
+    /// for its next datagram. Once in a silence, or a host that stops and goes would wait for a dead peer for ever. Says whether
+    /// this is that once: then the silence of one who was dead by then is to be listened to again, too.
+    pub fn hear_out(&mut self, last_turn: Instant, now: Instant) -> bool {
         let alive = last_turn < self.dead_at();
         let (dead_time, interval) = (self.dead_time(), self.peer_interval());
-        if let Some(peer) = self.peer.as_mut().filter(|peer| alive && !peer.heard_out) {
-            let heard_out = (now + suspicion(interval)).before(dead_time);
-            peer.heard_out = heard_out > peer.silent_since;
+        let Some(peer) = self.peer.as_mut().filter(|peer| !peer.heard_out) else { return false };
+        let heard_out = (now + suspicion(interval)).before(dead_time);
+        peer.heard_out = heard_out > peer.silent_since;
+        if alive {
             peer.silent_since = peer.silent_since.max(heard_out);
         }
+        peer.heard_out
     }
 
     /// The boot that proved itself.

@@ -102,7 +102,7 @@ impl World {
             let dropped = h.halted.is_some() && h.backlog.len() >= super::host::SOCKET_BACKLOG;
             if h.process.is_some() && !dropped && self.readable(h, &self.hosts[arrival.from]) {
                 let run = h.starts;
-                self.facts.arrived(run, to, arrival);
+                self.facts.arrived(run, to, self.now, arrival);
             }
         }
         self.take_datagram(to, event, arrival);
@@ -117,7 +117,7 @@ impl World {
             let h = &self.hosts[to];
             if h.process.is_some() && self.readable(h, &self.hosts[arrival.from]) {
                 let run = h.starts;
-                self.facts.read(run, to, arrival);
+                self.facts.read(run, to, self.now, arrival);
             }
         }
         self.step(to, event);

@@ -95,6 +95,8 @@ pub(super) struct Facts {
     pub(super) ranks_set: Instant,
     /// When an operator last switched maintenance on while no node was in it.
     pub(super) maintained_from: Instant,
+    /// When a daemon last took the order to begin maintenance: one that stood still takes it when it goes on.
+    pub(super) maintenance_taken: Instant,
 }
 
 impl Facts {
@@ -114,6 +116,7 @@ impl Facts {
             answers: (0..nodes).map(|_| Answers::new(havips)).collect(),
             ranks_set: Instant::default(),
             maintained_from: Instant::default(),
+            maintenance_taken: Instant::default(),
         }
     }
 
@@ -170,13 +173,13 @@ impl Facts {
     }
 
     /// A heartbeat is in the socket of a daemon of `to` that runs.
-    pub(super) fn arrived(&mut self, run: u64, to: usize, arrival: &Arrival) {
-        self.there[to][arrival.from].take(run, arrival);
+    pub(super) fn arrived(&mut self, run: u64, to: usize, now: Instant, arrival: &Arrival) {
+        self.there[to][arrival.from].take(run, now, arrival);
     }
 
     /// That daemon has come to it.
-    pub(super) fn read(&mut self, run: u64, to: usize, arrival: &Arrival) {
-        self.heard[to][arrival.from].take(run, arrival);
+    pub(super) fn read(&mut self, run: u64, to: usize, now: Instant, arrival: &Arrival) {
+        self.heard[to][arrival.from].take(run, now, arrival);
     }
 
     /// A host begins to stand still.
@@ -250,6 +253,9 @@ impl World {
         if maintains && !self.maintained() {
             self.facts.maintained_from = now;
             self.facts.hosts.iter_mut().for_each(|h| h.dead_time_before = None);
+        }
+        if maintains {
+            self.facts.maintenance_taken = now;
         }
         let facts = self.facts.host_mut(host);
         match event {

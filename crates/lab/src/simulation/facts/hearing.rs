@@ -81,8 +81,8 @@ impl Hearing {
         self.established.or(self.candidate.filter(lately)).map(|r| (r.run, r.newest))
     }
 
-    /// A datagram is there; `run` is the receiver's own.
-    pub(super) fn take(&mut self, run: u64, arrival: &Arrival) {
+    /// A datagram is there, and `read` when the receiver comes to it; `run` is the receiver's own.
+    pub(super) fn take(&mut self, run: u64, read: Instant, arrival: &Arrival) {
         let Arrival { at: now, guest, stamp, .. } = arrival;
         let (now, guest) = (*now, *guest);
         let names_us = stamp.echo.filter(|(named, _)| *named == run).map(|(_, sent)| sent);
@@ -98,7 +98,16 @@ impl Hearing {
                     Some(c) if c.run == stamp.run => c,
                     other => {
                         let (heard, interval) = (now, stamp.stated.interval);
-                        other.insert(Run { run: stamp.run, since: now, heard, interval, newest: stamp.sent, number: 0 })
+                        // What is to be echoed is what left after that, and who is behind with reading did not know of it before.
+                        // (seed 60859)
+                        other.insert(Run {
+                            run: stamp.run,
+                            since: read,
+                            heard,
+                            interval,
+                            newest: stamp.sent,
+                            number: 0,
+                        })
                     }
                 };
                 (candidate.heard, candidate.interval) = (now, stamp.stated.interval);

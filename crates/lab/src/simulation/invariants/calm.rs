@@ -59,6 +59,8 @@ pub(super) struct Calm {
     cloud: Vec<Option<Instant>>,
     /// Drains and maintenance that last.
     held_back: Vec<String>,
+    /// When an operator last said that maintenance ends. What a daemon takes after that lasts. (seed 60209)
+    ended: Instant,
     /// An operator's word to end maintenance may have been refused, since files were changed under it.
     perhaps_refused: bool,
 }
@@ -66,7 +68,14 @@ pub(super) struct Calm {
 impl Calm {
     pub(super) fn new(cluster: &Cluster) -> Self {
         let havips = cluster.groups * cluster.havips;
-        Self { nodes: None, daemons: None, cloud: vec![None; havips], held_back: vec![], perhaps_refused: false }
+        Self {
+            nodes: None,
+            daemons: None,
+            cloud: vec![None; havips],
+            held_back: vec![],
+            ended: Instant::default(),
+            perhaps_refused: false,
+        }
     }
 
     /// To be asked after the questions about the time before.
@@ -78,6 +87,7 @@ impl Calm {
                 (self.nodes, self.daemons) = (Some(world.now), Some(world.now));
                 self.cloud.fill(Some(world.now));
                 self.held_back.clear();
+                self.ended = world.now;
                 self.perhaps_refused = false;
             }
             Seen::Tick if self.perhaps_refused && !world.maintained() => {
@@ -107,6 +117,8 @@ impl Calm {
                 }
                 if *on {
                     self.held_back.push(String::new());
+                } else {
+                    self.ended = world.now;
                 }
             }
             _ => {}
@@ -131,7 +143,10 @@ impl Calm {
 
     /// Whether nothing is wrong with any node or link, and has not been for long; daemons may have come and gone.
     pub(super) fn nodes(&self, world: &World) -> bool {
-        Self::long(world, self.nodes) && self.held_back.is_empty() && (0..world.nodes()).all(|h| world.sound(h))
+        Self::long(world, self.nodes)
+            && self.held_back.is_empty()
+            && world.facts.maintenance_taken <= self.ended
+            && (0..world.nodes()).all(|h| world.sound(h))
     }
 
     /// Whether no daemon was started or died for long.
