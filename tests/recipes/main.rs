@@ -7,6 +7,7 @@
 #[path = "../netns/clock.rs"]
 #[expect(dead_code, reason = "the other lab measures more")]
 mod clock;
+mod conntrackd;
 #[path = "../netns/fabric.rs"]
 #[expect(dead_code, reason = "the other lab looks at more of it")]
 mod fabric;
@@ -47,6 +48,7 @@ const RECIPES: &[Recipe] = &[
     ("redis", redis::play),
     ("patroni", patroni::play),
     ("mariadb", mariadb::play),
+    ("conntrackd", conntrackd::play),
 ];
 
 /// Addresses of the pages, and those of the lab.
