@@ -253,6 +253,81 @@ def handover_on_restart(lab):
     return f"{cause}, gap {gap * 1000:.0f} ms"
 
 
+def checked(machine):
+    """The checks of a machine by name, as its daemon has them."""
+    status = json.loads(machine.ask("havipctl", "--json", "status"))["data"]
+    return {check["name"]: check for check in status["effects"]["checks"]}
+
+
+def sees(machine, name, state, text):
+    """Waits until a check is so, and says that."""
+    def look():
+        check = checked(machine)[name]
+        last = (check["last"] or {}).get("text", "")
+        expect(check["state"] == state and text in last, f"{name} of {machine.name} is {check['state']}: {last}")
+    wait(f"{name} of {machine.name} is {state}", 30, look)
+
+
+def units(lab):
+    """checks of units: stopped, killed, failing and missing ones are noticed, and the group moves"""
+    machines = [lab.machines["a"], lab.machines["b"]]
+    # One of them is asked in an hour: what it knows before the kernel has told.
+    told = 'unit = "app.service"\ninterval = "1h"\nfall = 1\nrise = 1\nweight = 1\n'
+    checks = {"app": 'unit = "app.service"\n', "told": told, "app-pid": 'pidfile = "/run/app.pid"\n',
+              "nowhere": 'unit = "nowhere.service"\ninitial = "up"\n', "hidden": 'process = "app"\ninitial = "up"\n'}
+    for machine in machines:
+        machine.write("/etc/systemd/system/app.service", "[Service]\n"
+                      "ExecStart=/bin/sh -c 'echo $$$$ >/run/app.pid; exec sleep infinity'\n")
+        machine.run("systemctl", "daemon-reload")
+        machine.run("systemctl", "start", "app")
+        machine.configure(KEY)
+        text = (machine.tree / "etc/havipd/havipd.toml").read_text()
+        text = text.replace("preempt = false", f"preempt = false\nchecks = {json.dumps(list(checks))}")
+        text += "".join(f'[[check]]\nname = "{name}"\n{keys}' for name, keys in checks.items())
+        machine.write("/etc/havipd/havipd.toml", text)
+        machine.run("systemctl", "reload", "havipd")
+        sees(machine, "app", "up", "app.service is active (running)")
+        sees(machine, "told", "up", "app.service is active (running)")
+        sees(machine, "app-pid", "up", "lives")
+        # What cannot be looked at is named, and decides nothing.
+        sees(machine, "nowhere", "up", "there is no unit nowhere.service")
+        sees(machine, "hidden", "up", "hides its processes")
+        shown = machine.run("havipctl", "status")
+        expect("nowhere" in shown and "there is no unit nowhere.service" in shown, shown)
+    gaps = []
+    for deed, seen in ((("stop", "app"), "inactive (dead)"), (("kill", "--signal=KILL", "app"), "failed (failed)")):
+        active, backup = lab.pair()
+        start = len(lab.client.sent)
+        active.run("systemctl", *deed)
+        wait("the other node is active", 30, lambda: lab.moved_to(backup))
+        sees(active, "app", "down", f"app.service is {seen}")
+        sees(active, "told", "down", f"app.service is {seen}")
+        sees(active, "app-pid", "down", "does not run")
+        expect(active.group()["cause"] == "check-failed", f"{active.group()}")
+        lab.client.serves()
+        gaps.append(lab.client.gap(start))
+        active.run("systemctl", "start", "app")
+        sees(active, "app", "up", "app.service is active (running)")
+        lab.settle()
+    expect(max(gaps) < DEAD_TIME / 2, f"gaps {gaps}")
+    # It does not come up again, and then its file is gone.
+    active, backup = lab.pair()
+    active.write("/etc/systemd/system/app.service", "[Service]\nExecStart=/bin/false\n")
+    active.run("systemctl", "daemon-reload")
+    active.run("systemctl", "restart", "app")
+    wait("the other node is active", 30, lambda: lab.moved_to(backup))
+    sees(active, "app", "down", "app.service is failed (failed)")
+    (active.tree / "etc/systemd/system/app.service").unlink()
+    active.run("systemctl", "reset-failed", "app")
+    active.run("systemctl", "daemon-reload")
+    sees(active, "app", "down", "there is no unit app.service")
+    for machine in machines:
+        machine.configure(KEY)
+        machine.run("systemctl", "reload", "havipd")
+    lab.settle()
+    return f"gaps {', '.join(f'{gap * 1000:.0f} ms' for gap in gaps)}"
+
+
 def left_behind(machine, directories):
     names = machine.run("find", *directories, "-xdev", "-path", "/packages", "-prune", "-o", "(", "-name", "*havip*",
                         ")", "-print").split()
@@ -319,7 +394,7 @@ def rpm_erased(lab):
 
 
 CASES = [installation, example, unit, enabled, killed, power_cut, rebooted, powered_off, stopped, restarted,
-         upgraded_active, upgraded_backup, downgraded, handover_on_restart, *evidence.CASES, purged, rpm_live,
+         upgraded_active, upgraded_backup, downgraded, handover_on_restart, units, *evidence.CASES, purged, rpm_live,
          rpm_upgraded, rpm_erased]
 # Without these no other case can begin.
 FIRST = [installation, enabled]
