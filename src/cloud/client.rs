@@ -35,7 +35,8 @@ use crate::clock;
 use crate::metrics::render::Calls;
 use havipd_core::model::action::WriteKind;
 use havipd_core::model::cloud::{
-    BindRequest, CallClass, CallError, Eni, EniPage, ErrorClass, HaVip, HaVipPage, InstanceDetail,
+    BindRequest, CallClass, CallError, Eni, EniPage, ErrorClass, HaVip, HaVipPage, InstanceDetail, InstanceEntry,
+    InstanceEntryDetail, InstancePage,
 };
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::ids::{EniId, HavipId, InstanceId, Target};
@@ -360,6 +361,39 @@ impl Client {
             Err(error) if error.missing => Ok(InstanceState::NotRunning),
             Err(error) => Err(error),
         }
+    }
+
+    /// `GET /v2/instance/{id}`: how the cloud describes it.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn instance_entry(
+        &self,
+        id: &InstanceId,
+        class: CallClass,
+        deadline: Instant,
+    ) -> Result<InstanceEntry, CallError> {
+        let call = Call::get(Operation::ReadInstance, format!("read {id}"), format!("/v2/instance/{id}"), vec![]);
+        let mut permit = self.own_turn(&call.what, class, deadline).await?;
+        self.read::<InstanceEntryDetail>(&call, &mut permit, deadline).await.map(|detail| detail.instance)
+    }
+
+    /// `GET /v2/instance`: every instance of a VPC, all pages.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn instances(
+        &self,
+        vpc: &str,
+        class: CallClass,
+        deadline: Instant,
+    ) -> Result<Vec<InstanceEntry>, CallError> {
+        let query = vec![("vpcId", Some(vpc.to_owned()))];
+        let call =
+            Call::get(Operation::ListInstances, format!("list instances of {vpc}"), "/v2/instance".to_owned(), query);
+        let split = |page: InstancePage| (page.instances, page.is_truncated.then_some(page.next_marker).flatten());
+        let mut permit = self.own_turn(&call.what, class, deadline).await?;
+        self.pages(call, &mut permit, deadline, split).await
     }
 
     /// Makes the next claim a fast one: name resolved, connection open, credentials at hand, clock

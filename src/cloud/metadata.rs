@@ -9,6 +9,7 @@ use super::client::transport::plain_builder;
 use crate::errors::chain;
 use crate::plain::quote;
 use havipd_core::model::ids::InstanceId;
+use std::net::IpAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -99,6 +100,16 @@ impl Metadata {
     /// [`MetadataError`].
     pub async fn subnet(&self) -> Result<String, MetadataError> {
         self.word("subnet-id").await
+    }
+
+    /// The address of this instance's first interface.
+    ///
+    /// # Errors
+    /// [`MetadataError`].
+    pub async fn address(&self) -> Result<IpAddr, MetadataError> {
+        let (url, text) = self.value("local-ipv4").await?;
+        let malformed = |_| MetadataError::Malformed { url, detail: format!("{} is no address", quote(&text)) };
+        text.parse().map_err(malformed)
     }
 
     /// The region, as it stands in endpoint names (`bj`).

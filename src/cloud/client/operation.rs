@@ -22,6 +22,8 @@ pub enum Operation {
     ReadEni,
     /// One instance.
     ReadInstance,
+    /// The instances of a VPC; only `havipctl init` lists them.
+    ListInstances,
 }
 
 /// A permission as a policy of the cloud's access management (IAM) names it.
@@ -39,7 +41,7 @@ pub struct Permission {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ListHavips,
         Self::ReadHavip,
         Self::Attach,
@@ -47,6 +49,7 @@ impl Operation {
         Self::ListEnis,
         Self::ReadEni,
         Self::ReadInstance,
+        Self::ListInstances,
     ];
 
     /// Its name in metrics.
@@ -60,6 +63,7 @@ impl Operation {
             Self::ListEnis => "list-enis",
             Self::ReadEni => "read-eni",
             Self::ReadInstance => "read-instance",
+            Self::ListInstances => "list-instances",
         }
     }
 
@@ -74,6 +78,7 @@ impl Operation {
             Self::ListEnis => "GET /v1/eni",
             Self::ReadEni => "GET /v1/eni/{eniId}",
             Self::ReadInstance => "GET /v2/instance/{instanceId}",
+            Self::ListInstances => "GET /v2/instance",
         }
     }
 
@@ -90,7 +95,7 @@ impl Operation {
             Self::ListHavips | Self::ReadHavip => ("bce:network", "HAVIP_READ", true),
             Self::Attach | Self::Detach => ("bce:network", "HAVIP_OPERATE", true),
             Self::ListEnis | Self::ReadEni => ("bce:network", "ENIC_READ", false),
-            Self::ReadInstance => ("bce:bcc", "BCC_READ", false),
+            Self::ReadInstance | Self::ListInstances => ("bce:bcc", "BCC_READ", false),
         };
         Permission { service, name, inferred }
     }

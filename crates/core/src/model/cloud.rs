@@ -159,6 +159,49 @@ pub struct Instance {
     pub status: String,
 }
 
+/// An instance as the list of instances and its own page describe it to people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstanceEntry {
+    /// `i-...`.
+    #[serde(default, deserialize_with = "plain::or_empty")]
+    pub id: String,
+    /// Name given by its owner.
+    #[serde(default, deserialize_with = "plain::or_empty")]
+    pub name: String,
+    /// `Running`, `Stopped`, ...
+    #[serde(default, deserialize_with = "plain::or_empty")]
+    pub status: String,
+    /// The address of its primary interface; empty if it is not said.
+    #[serde(default, deserialize_with = "plain::or_empty")]
+    pub internal_ip: String,
+    /// The VPC that it is in.
+    #[serde(default, deserialize_with = "plain::or_empty")]
+    pub vpc_id: String,
+}
+
+/// `GET /v2/instance/{id}`, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceEntryDetail {
+    /// The instance.
+    pub instance: InstanceEntry,
+}
+
+/// One page of `GET /v2/instance`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InstancePage {
+    /// The instances of this page.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub instances: Vec<InstanceEntry>,
+    /// Whether another page follows.
+    #[serde(default)]
+    pub is_truncated: bool,
+    /// Where it starts.
+    #[serde(default)]
+    pub next_marker: Option<String>,
+}
+
 /// Error body of every call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -13,16 +13,14 @@ pub(super) fn parse(method: &str, raw_path: &str, raw_query: &str, body: &[u8]) 
     let path = decode(raw_path);
     let query = parameters(raw_query);
     let value = |name: &str| query.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()).filter(|v| !v.is_empty());
+    let max_keys = || match value("maxKeys") {
+        Some(text) => text.parse().map_err(|_| bad(&format!("maxKeys {} is not a number", quote(&text)))),
+        None => Ok(MAX_KEYS),
+    };
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match (method, segments.as_slice()) {
         ("GET", ["v1", "havip"]) => {
-            let max_keys = match value("maxKeys") {
-                Some(text) => {
-                    text.parse().map_err(|_| bad(&format!("maxKeys {text} is not a number", text = quote(&text))))?
-                }
-                None => MAX_KEYS,
-            };
-            Ok(Request::List { vpc: value("vpcId"), marker: value("marker"), max_keys })
+            Ok(Request::List { vpc: value("vpcId"), marker: value("marker"), max_keys: max_keys()? })
         }
         ("GET", ["v1", "havip", id]) => Ok(Request::Detail { havip: (*id).to_owned() }),
         ("PUT", ["v1", "havip", id]) => {
@@ -39,6 +37,9 @@ pub(super) fn parse(method: &str, raw_path: &str, raw_query: &str, body: &[u8]) 
         }
         ("GET", ["v1", "eni", id]) => Ok(Request::Interface { id: (*id).to_owned() }),
         ("GET", ["v2", "eni", id]) => Ok(Request::InstanceEnis { instance: (*id).to_owned() }),
+        ("GET", ["v2", "instance"]) => {
+            Ok(Request::Instances { vpc: value("vpcId"), marker: value("marker"), max_keys: max_keys()? })
+        }
         ("GET", ["v2", "instance", id]) => Ok(Request::Instance { id: (*id).to_owned() }),
         _ => Err(ErrorReply::new(400, "InvalidURI", &format!("{method} {path} is not served here"))),
     }

@@ -307,6 +307,7 @@ fn describe(call: &Call) -> String {
         Request::Detail { havip } => format!("read {havip}"),
         Request::List { vpc, .. } => format!("list havips of {}", vpc.as_deref().unwrap_or("every VPC")),
         Request::Instance { id } => format!("read {id}"),
+        Request::Instances { .. } => "list instances".to_owned(),
         Request::Enis { .. } | Request::Interface { .. } | Request::InstanceEnis { .. } => "list interfaces".to_owned(),
         Request::Metadata { .. } => "ask the metadata service".to_owned(),
     }

@@ -314,6 +314,31 @@ fn a_stopped_instance_neither_receives_nor_is_heard() {
 }
 
 #[test]
+fn instances_are_listed_page_by_page() {
+    let mut model = model(Profile::garp_moves());
+    let mut page = |vpc: &str, marker: Option<String>| {
+        let request = Request::Instances { vpc: Some(vpc.to_owned()), marker, max_keys: 1 };
+        match model.call(at(1), &Call::new(Caller::default(), request)).answer {
+            Answer::Reply(Ok(Reply::Instances(page))) => page,
+            other => panic!("no page: {other:?}"),
+        }
+    };
+    assert!(page("vpc-none", None).instances.is_empty());
+    let (mut ids, mut marker) = (Vec::new(), None);
+    loop {
+        let found = page("vpc-sandbox", marker);
+        ids.extend(found.instances.iter().map(|i| i.id.clone()));
+        assert_eq!((found.instances.len(), found.is_truncated), (1, found.next_marker.is_some()));
+        marker = found.next_marker;
+        if marker.is_none() {
+            break;
+        }
+    }
+    let all: Vec<String> = model.view(at(1)).instances.into_iter().map(|i| i.id).collect();
+    assert_eq!(ids, all);
+}
+
+#[test]
 fn third_parties_do_what_the_profile_refuses() {
     let mut model = model(Profile::unwinnable());
     status(&mut model, at(1), &attach(&["i-a", "i-b"]));

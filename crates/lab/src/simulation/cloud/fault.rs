@@ -23,7 +23,7 @@ pub enum Scope {
     Attach,
     /// HAVIP detach.
     Detach,
-    /// Instance detail.
+    /// Instance detail and list.
     Instance,
     /// ENI lists.
     Eni,

@@ -5,7 +5,9 @@ use super::objects::{BoundTarget, InstanceSpec, InterfaceSpec, TargetKind};
 use super::profile::MasterFlag;
 use super::request::{ErrorReply, MAX_KEYS, Reply, Request};
 use super::{CloudModel, FaultRule, Havip, Profile};
-use havipd_core::model::cloud::{Bound, Eni, EniPage, HaVip, HaVipPage, Instance, InstanceDetail};
+use havipd_core::model::cloud::{
+    Bound, Eni, EniPage, HaVip, HaVipPage, Instance, InstanceDetail, InstanceEntry, InstancePage,
+};
 use havipd_core::model::time::Instant;
 use serde::Serialize;
 use std::net::Ipv4Addr;
@@ -82,6 +84,9 @@ impl CloudModel {
                 let instance = Instance { id: known.id.clone(), status: known.status.clone() };
                 Ok(Reply::Instance(InstanceDetail { instance }))
             }
+            Request::Instances { vpc, marker, max_keys } => {
+                self.instance_list(vpc.as_deref(), marker.as_deref(), *max_keys)
+            }
             Request::Enis { vpc, instance } => {
                 let wanted = |i: &InterfaceSpec| i.vpc == *vpc && instance.as_ref().is_none_or(|n| *n == i.instance);
                 Ok(self.enis(wanted))
@@ -112,10 +117,7 @@ impl CloudModel {
         max_keys: usize,
         lie: Option<&str>,
     ) -> Result<Reply, ErrorReply> {
-        if !(1..=MAX_KEYS).contains(&max_keys) {
-            let text = format!("maxKeys must be 1 to {MAX_KEYS}, not {max_keys}");
-            return Err(ErrorReply::new(400, "InvalidHTTPRequest", &text));
-        }
+        check_max_keys(max_keys)?;
         let in_vpc = self.havips.values().filter(|h| vpc.is_none_or(|v| v == h.spec.vpc));
         let mut rest = in_vpc.filter(|h| marker.is_none_or(|m| h.spec.id.as_str() >= m)).peekable();
         let mut ha_vips = Vec::new();
@@ -126,6 +128,15 @@ impl CloudModel {
         }
         let next_marker = rest.peek().map(|h| h.spec.id.clone());
         Ok(Reply::Page(HaVipPage { ha_vips, is_truncated: next_marker.is_some(), next_marker }))
+    }
+
+    fn instance_list(&self, vpc: Option<&str>, marker: Option<&str>, max_keys: usize) -> Result<Reply, ErrorReply> {
+        check_max_keys(max_keys)?;
+        let in_vpc = self.instances.values().filter(|i| vpc.is_none_or(|v| v == i.vpc));
+        let mut rest = in_vpc.filter(|i| marker.is_none_or(|m| i.id.as_str() >= m)).peekable();
+        let instances = rest.by_ref().take(max_keys).map(entry).collect();
+        let next_marker = rest.peek().map(|i| i.id.clone());
+        Ok(Reply::Instances(InstancePage { instances, is_truncated: next_marker.is_some(), next_marker }))
     }
 
     fn document(&self, then: Instant, havip: &Havip, lie: Option<&str>) -> HaVip {
@@ -203,6 +214,21 @@ impl CloudModel {
             },
         };
         Ok(Reply::Text(text))
+    }
+}
+
+fn check_max_keys(max_keys: usize) -> Result<(), ErrorReply> {
+    let text = || format!("maxKeys must be 1 to {MAX_KEYS}, not {max_keys}");
+    if (1..=MAX_KEYS).contains(&max_keys) { Ok(()) } else { Err(ErrorReply::new(400, "InvalidHTTPRequest", &text())) }
+}
+
+fn entry(i: &InstanceSpec) -> InstanceEntry {
+    InstanceEntry {
+        id: i.id.clone(),
+        name: i.name.clone(),
+        status: i.status.clone(),
+        internal_ip: i.address.to_string(),
+        vpc_id: i.vpc.clone(),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::profile::{EmptyList, MasterFlag};
 use super::request::{Answer, ErrorReply, MAX_KEYS, Reply};
 use super::{CloudModel, InterfaceSpec};
-use havipd_core::model::cloud::{EniPage, HaVip, HaVipPage, InstanceDetail};
+use havipd_core::model::cloud::{EniPage, HaVip, HaVipPage, InstancePage};
 use serde_json::{Map, Value, json};
 
 /// One HTTP answer.
@@ -57,7 +57,11 @@ impl CloudModel {
             Reply::Page(page) => self.page_json(page),
             Reply::Enis(page) => self.enis_json(page),
             Reply::Interface(eni) => self.interfaces.get(&eni.eni_id).map_or(Value::Null, interface_json),
-            Reply::Instance(detail) => self.instance_json(detail),
+            Reply::Instance(detail) => {
+                let instance = &detail.instance;
+                json!({"instance": self.instance_json(&instance.id, &instance.status)})
+            }
+            Reply::Instances(page) => self.instances_json(page),
             Reply::Done | Reply::Credential => return HttpReply::new(200, JSON, id, String::new()),
             Reply::Text(text) => return HttpReply::new(200, "text/plain; charset=utf-8", id, text.clone()),
         };
@@ -119,15 +123,23 @@ impl CloudModel {
         json!({"enis": enis, "isTruncated": page.is_truncated, "maxKeys": MAX_KEYS})
     }
 
-    fn instance_json(&self, detail: &InstanceDetail) -> Value {
-        let id = &detail.instance.id;
-        let mut value = json!({"instance": {"id": id, "status": detail.instance.status, "createTime": CREATED}});
+    fn instances_json(&self, page: &InstancePage) -> Value {
+        let instances: Vec<Value> = page.instances.iter().map(|i| self.instance_json(&i.id, &i.status)).collect();
+        let mut value = json!({"instances": instances, "isTruncated": page.is_truncated, "maxKeys": MAX_KEYS});
+        if let Some(next) = &page.next_marker {
+            value["nextMarker"] = json!(next);
+        }
+        value
+    }
+
+    fn instance_json(&self, id: &str, status: &str) -> Value {
+        let mut value = json!({"id": id, "status": status, "createTime": CREATED});
         if let Some(known) = self.instances.get(id) {
-            value["instance"]["name"] = json!(known.name);
-            value["instance"]["vpcId"] = json!(known.vpc);
-            value["instance"]["subnetId"] = json!(known.subnet);
-            value["instance"]["internalIp"] = json!(known.address);
-            value["instance"]["nicInfo"] = json!({
+            value["name"] = json!(known.name);
+            value["vpcId"] = json!(known.vpc);
+            value["subnetId"] = json!(known.subnet);
+            value["internalIp"] = json!(known.address);
+            value["nicInfo"] = json!({
                 "eniId": "", "macAddress": known.mac, "vpcId": known.vpc, "subnetId": known.subnet,
                 "ips": [{"privateIp": known.address, "primary": "true"}],
             });

@@ -1,6 +1,6 @@
 //! Calls and how they end, typed: what the simulator passes around and the emulator translates.
 
-use havipd_core::model::cloud::{BindRequest, Eni, EniPage, HaVip, HaVipPage, InstanceDetail};
+use havipd_core::model::cloud::{BindRequest, Eni, EniPage, HaVip, HaVipPage, InstanceDetail, InstancePage};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -59,6 +59,15 @@ pub enum Request {
         /// Which instance.
         id: String,
     },
+    /// `GET /v2/instance`.
+    Instances {
+        /// Of this VPC only.
+        vpc: Option<String>,
+        /// Where the page starts.
+        marker: Option<String>,
+        /// Entries per page, 1 to 1000.
+        max_keys: usize,
+    },
     /// `GET /v1/eni?vpcId=`.
     Enis {
         /// Of this VPC.
@@ -100,7 +109,7 @@ pub enum Operation {
     Attach,
     /// HAVIP detach.
     Detach,
-    /// Instance detail.
+    /// Instance detail and list.
     Instance,
     /// ENI detail and either list.
     Eni,
@@ -131,7 +140,7 @@ impl Request {
             Self::List { .. } => Operation::List,
             Self::Attach { .. } => Operation::Attach,
             Self::Detach { .. } => Operation::Detach,
-            Self::Instance { .. } => Operation::Instance,
+            Self::Instance { .. } | Self::Instances { .. } => Operation::Instance,
             Self::Enis { .. } | Self::Interface { .. } | Self::InstanceEnis { .. } => Operation::Eni,
             Self::Metadata { .. } => Operation::Metadata,
         }
@@ -188,6 +197,8 @@ pub enum Reply {
     Interface(Eni),
     /// Instance detail.
     Instance(InstanceDetail),
+    /// Instance list.
+    Instances(InstancePage),
     /// Metadata; empty text means that the key is not implemented.
     Text(String),
     /// Credentials of the instance's role, which the player of the model fills in.
