@@ -4,6 +4,8 @@
 
 mod ends;
 mod harness;
+#[path = "../../../../tests/support/pty.rs"]
+mod pty;
 mod scripts;
 mod terminal;
 #[path = "../../../../tests/support/wait.rs"]

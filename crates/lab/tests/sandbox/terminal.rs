@@ -2,13 +2,14 @@
 //! before, and whatever becomes of the terminal, the view ends with it.
 
 use crate::harness::{Guard, command, daemons, ends, left};
+use crate::pty::Pty;
 use crate::wait::wait_for;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, read, write};
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::pty::ptsname;
+use rustix::termios::{Termios, tcgetattr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -17,39 +18,17 @@ use tempfile::TempDir;
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 const LEAVES: &str = "\x1b[?1049l";
 
-/// A terminal: what a person holds, and what a program gets.
-pub(crate) struct Pty {
-    pub(crate) master: OwnedFd,
-    pub(crate) slave: OwnedFd,
-}
-
-impl Pty {
-    pub(crate) fn open() -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        tcsetwinsize(&slave, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        Self { master, slave }
-    }
-
-    pub(crate) fn end(&self) -> Stdio {
-        Stdio::from(self.slave.try_clone().unwrap())
-    }
-
-    /// Nobody reads it, and there is no room left in it.
-    fn fill(&self) {
-        let name = ptsname(&self.master, Vec::new()).unwrap();
-        let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let impatient = rustix::fs::open(name, flags, Mode::empty()).unwrap();
-        loop {
-            while write(&impatient, b".") != Err(Errno::AGAIN) {}
-            // The kernel may yet pass on what it has, and make room.
-            let mut fds = [PollFd::from_borrowed_fd(impatient.as_fd(), PollFlags::OUT)];
-            if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 200_000_000 })).unwrap() == 0 {
-                return;
-            }
+/// Nobody reads it, and there is no room left in it.
+fn fill(pty: &Pty) {
+    let name = ptsname(&pty.master, Vec::new()).unwrap();
+    let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let impatient = rustix::fs::open(name, flags, Mode::empty()).unwrap();
+    loop {
+        while write(&impatient, b".") != Err(Errno::AGAIN) {}
+        // The kernel may yet pass on what it has, and make room.
+        let mut fds = [PollFd::from_borrowed_fd(impatient.as_fd(), PollFlags::OUT)];
+        if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 200_000_000 })).unwrap() == 0 {
+            return;
         }
     }
 }
@@ -183,7 +162,7 @@ fn a_terminal_that_is_closed_ends_it_and_its_daemons() {
 #[test]
 fn a_terminal_that_stands_still_keeps_it_from_nothing() {
     let pty = Pty::open();
-    pty.fill();
+    fill(&pty);
     let mut session = Session::on(pty, false);
     let daemons = session.daemons();
     wait_for("raw mode", || {

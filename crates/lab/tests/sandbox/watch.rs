@@ -1,7 +1,7 @@
 //! What people leave running beside a cluster ends with the one who looks at it.
 
 use crate::harness::{Guard, Running, ticks};
-use crate::terminal::Pty;
+use crate::pty::Pty;
 use crate::wait::wait_for;
 use rustix::io::write;
 use rustix::process::{Pid, Signal, kill_process};
