@@ -51,11 +51,29 @@ pub fn load(path: &Path, env: &Environment) -> Result<Loaded, LoadError> {
     })?;
     let absolute = std::path::absolute(path).map_err(|e| at(None, format!("cannot be found: {e}")))?;
     let directory = absolute.parent().unwrap_or(Path::new("/"));
-    let source = Source { name: &name, directory, text: &text };
-    let mut reader = secret_file::Reader::of_process();
-    // What belongs to the unit's user, which reads it, is closed to everybody else.
-    reader.users.extend(env.unit_user);
-    check(source, env, &RealDisk(reader, env.unit_user.and_then(User::of_host)))
+    check(Source { name: &name, directory, text: &text }, env, &RealDisk::of(env))
+}
+
+/// A file that is not written yet, and the key that is to stand beside it.
+#[derive(Debug)]
+pub struct Unwritten<'a> {
+    /// Where the file will be, absolute.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+    /// A key that is not written yet: where it will be, and its content. Else the disk is read.
+    pub key: Option<(&'a Path, &'a Secret)>,
+}
+
+/// Checks what [`load`] will find once `file` is written.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_unwritten(file: &Unwritten<'_>, env: &Environment) -> Result<Loaded, LoadError> {
+    let name = file.path.display().to_string();
+    let directory = file.path.parent().unwrap_or(Path::new("/"));
+    let disk = WithKey { disk: RealDisk::of(env), key: file.key };
+    check(Source { name: &name, directory, text: file.text }, env, &disk)
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
@@ -74,6 +92,42 @@ fn bytes(path: &Path) -> Result<Vec<u8>, String> {
 
 /// The disk of this host.
 struct RealDisk(secret_file::Reader, Option<User>);
+
+impl RealDisk {
+    fn of(env: &Environment) -> Self {
+        let mut reader = secret_file::Reader::of_process();
+        // What belongs to the unit's user, which reads it, is closed to everybody else.
+        reader.users.extend(env.unit_user);
+        Self(reader, env.unit_user.and_then(User::of_host))
+    }
+}
+
+/// The disk as it will be with a key on it.
+struct WithKey<'a> {
+    disk: RealDisk,
+    key: Option<(&'a Path, &'a Secret)>,
+}
+
+impl Disk for WithKey<'_> {
+    fn secret(&self, path: &Path) -> Result<Secret, String> {
+        match self.key {
+            Some((at, key)) if at == path => Ok(key.clone()),
+            _ => self.disk.secret(path),
+        }
+    }
+
+    fn credentials(&self, path: &Path) -> Result<(), String> {
+        self.disk.credentials(path)
+    }
+
+    fn readable(&self, path: &Path) -> Result<(), String> {
+        self.disk.readable(path)
+    }
+
+    fn objection(&self, program: &Path) -> Option<String> {
+        self.disk.objection(program)
+    }
+}
 
 impl Disk for RealDisk {
     fn secret(&self, path: &Path) -> Result<Secret, String> {

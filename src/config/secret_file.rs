@@ -67,7 +67,7 @@ impl Reader {
     #[must_use]
     pub fn of_process() -> Self {
         let mut groups = vec![rustix::process::getegid().as_raw()];
-        groups.extend(std::fs::read_to_string("/etc/group").ok().and_then(|text| number(&text, "havipd")));
+        groups.extend(group_number("havipd"));
         let mut users = vec![rustix::process::geteuid().as_raw()];
         users.extend(std::fs::read_to_string("/etc/passwd").ok().and_then(|text| number(&text, "havipd")));
         let credentials_directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
@@ -107,6 +107,12 @@ impl Reader {
             None => Ok(()),
         }
     }
+}
+
+/// The number of the group of that name on this host.
+#[must_use]
+pub fn group_number(name: &str) -> Option<u32> {
+    std::fs::read_to_string("/etc/group").ok().and_then(|text| number(&text, name))
 }
 
 /// The number of a group or user, which stands in the third field of either file.

@@ -39,6 +39,12 @@ pub(super) struct Reloaded {
 /// # Errors
 /// What is wrong with it, or that this host is none of its nodes yet.
 pub fn load(path: &Path, node: Option<String>, known: &Known) -> Result<config::Loaded, LoadError> {
+    config::load(path, &environment(node, known))
+}
+
+/// What this host says of itself, for the check of a file.
+#[must_use]
+pub fn environment(node: Option<String>, known: &Known) -> Environment {
     let host = interface::Snapshot::take().unwrap_or_else(|error| {
         tracing::warn!("cannot tell this host's addresses: {}", crate::errors::chain(&error));
         interface::Snapshot::default()
@@ -49,7 +55,7 @@ pub fn load(path: &Path, node: Option<String>, known: &Known) -> Result<config::
     env.unit_user = known.unit_user;
     env.longest_pause = known.longest_pause;
     env.stop_timeout = known.stop_timeout;
-    config::load(path, &env)
+    env
 }
 
 /// What is known of this host besides what it says itself.
