@@ -108,10 +108,12 @@ pub fn main() -> ExitCode {
     ExitCode::from(u8::from(code))
 }
 
-fn check_config(arguments: &Arguments) -> Code {
+/// What a check of a file without a daemon knows of this host: the record of its pauses, and the installed unit.
+#[must_use]
+pub fn known_of_host() -> Known {
     let state = directory("STATE_DIRECTORY", "/var/lib/havipd");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let known = Known {
+    Known {
         longest_pause: state::peek(&state, state::PATIENCE).ok().flatten().map(|s| s.longest_pause),
         stop_timeout: runtime.as_ref().ok().and_then(|runtime| runtime.block_on(unit_stop_timeout())),
         // Another user who checks a file sees it as the daemon that he starts will.
@@ -119,7 +121,11 @@ fn check_config(arguments: &Arguments) -> Code {
             .ok()
             .filter(|_| rustix::process::geteuid().is_root())
             .and_then(|runtime| runtime.block_on(unit_user(OsStr::new("systemctl"), DEFAULT_UNIT, JOB_PATIENCE))),
-    };
+    }
+}
+
+fn check_config(arguments: &Arguments) -> Code {
+    let known = known_of_host();
     let (code, text) = match load(&arguments.config, arguments.node.clone(), &known) {
         Ok(loaded) => (Code::Done, loaded.report()),
         Err(LoadError::Invalid(all)) => (Code::Configuration, all.to_string()),

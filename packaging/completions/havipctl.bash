@@ -43,6 +43,12 @@ _havipctl() {
             havipctl,import)
                 cmd="havipctl__subcmd__import"
                 ;;
+            havipctl,init)
+                cmd="havipctl__subcmd__init"
+                ;;
+            havipctl,join)
+                cmd="havipctl__subcmd__join"
+                ;;
             havipctl,keygen)
                 cmd="havipctl__subcmd__keygen"
                 ;;
@@ -109,6 +115,12 @@ _havipctl() {
             havipctl__subcmd__help,import)
                 cmd="havipctl__subcmd__help__subcmd__import"
                 ;;
+            havipctl__subcmd__help,init)
+                cmd="havipctl__subcmd__help__subcmd__init"
+                ;;
+            havipctl__subcmd__help,join)
+                cmd="havipctl__subcmd__help__subcmd__join"
+                ;;
             havipctl__subcmd__help,keygen)
                 cmd="havipctl__subcmd__help__subcmd__keygen"
                 ;;
@@ -155,7 +167,7 @@ _havipctl() {
 
     case "${cmd}" in
         havipctl)
-            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help"
+            opts="-h -V --socket --json --help --version status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -381,7 +393,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help)
-            opts="status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import sandbox simulate bundle keygen help"
+            opts="status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -507,6 +519,34 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__help__subcmd__import)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__init)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__help__subcmd__join)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -761,6 +801,130 @@ _havipctl() {
                     ;;
                 --arbiter)
                     COMPREPLY=($(compgen -W "auto keepalived" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__init)
+            opts="-h --out --dry-run --havip --peer --witness --name --priority --cluster --group --port --strangers --yes --region --endpoint --ca-file --metadata-endpoint --credentials --vpc --instance --address --timeout --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --havip)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --peer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --witness)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --group)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --port)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --strangers)
+                    COMPREPLY=($(compgen -W "detach" -- "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -W "bd bj cd fsh fwh gz hkg sin su" -- "${cur}"))
+                    return 0
+                    ;;
+                --endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metadata-endpoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --credentials)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vpc)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --instance)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --address)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -W "10s 30s 1m 2m" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        havipctl__subcmd__join)
+            opts="-h --config --node --expect --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --node)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --socket)
@@ -1150,7 +1314,7 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --arbiter | --cluster | --config | --credentials | --endpoint | --eni | --for | --from | --group | --havipd | --instance | --interval | --lines | --metadata-endpoint | --node | --nodes | --out | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --svg | --timeout | --to | --trace | --vpc | -n) option="${word}" ;;
+            --address | --arbiter | --ca-file | --cluster | --config | --credentials | --endpoint | --eni | --expect | --for | --from | --group | --havip | --havipd | --instance | --interval | --lines | --metadata-endpoint | --name | --node | --nodes | --out | --peer | --port | --priority | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --strangers | --svg | --timeout | --to | --trace | --vpc | --witness | -n) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac

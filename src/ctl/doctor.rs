@@ -116,7 +116,7 @@ fn examine(socket: &Path, options: &Options) -> Result<(Vec<Finding>, Code), Exa
     })
 }
 
-fn verdict(findings: &[Finding]) -> Code {
+pub(super) fn verdict(findings: &[Finding]) -> Code {
     if worst(findings) == Level::Failed { Code::No } else { Code::Done }
 }
 
@@ -124,7 +124,7 @@ fn verdict(findings: &[Finding]) -> Code {
 const TEXT: usize = 7 + 2 + 24 + 2;
 
 /// A line each, the remedy below it, and how many there are of each level.
-fn lines(findings: &[Finding], paint: Paint, width: Option<usize>) -> String {
+pub(super) fn lines(findings: &[Finding], paint: Paint, width: Option<usize>) -> String {
     let mut text = String::new();
     for finding in findings {
         let colour = match finding.level {
@@ -141,7 +141,7 @@ fn lines(findings: &[Finding], paint: Paint, width: Option<usize>) -> String {
     text + &counts(findings)
 }
 
-fn counts(findings: &[Finding]) -> String {
+pub(super) fn counts(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|f| f.level == level).count();
     let warnings = say::plural(count(Level::Warning), "warning");
     format!("{} failed, {warnings}, {} ok", count(Level::Failed), count(Level::Ok))

@@ -12,13 +12,22 @@ use zeroize::Zeroizing;
 /// As long as the tag that it makes.
 const BYTES: usize = 32;
 
+/// A new key, as it stands in its file.
+///
+/// # Errors
+/// The kernel has no random bits.
+pub(super) fn new_key() -> Result<Zeroizing<String>, String> {
+    let mut key = Zeroizing::new([0; BYTES]);
+    getrandom::fill(key.as_mut()).map_err(|error| format!("no random bits from the kernel: {error}"))?;
+    Ok(Zeroizing::new(hex::encode(key.as_ref())))
+}
+
 /// Makes a key, for `out` or for standard output.
 pub(super) fn run(out: Option<&Path>, as_json: bool) -> Code {
-    let mut key = Zeroizing::new([0; BYTES]);
-    if let Err(error) = getrandom::fill(key.as_mut()) {
-        return say::tell(&Response::new(Code::No, format!("no random bits from the kernel: {error}")), as_json);
-    }
-    let text = Zeroizing::new(hex::encode(key.as_ref()));
+    let text = match new_key() {
+        Ok(text) => text,
+        Err(why) => return say::tell(&Response::new(Code::No, why), as_json),
+    };
     let Some(path) = out else {
         let response = Response::done("a new key").with_data(json!({ "key": *text }));
         return say::show(&response, as_json, || text.to_string());

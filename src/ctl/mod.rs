@@ -4,9 +4,12 @@ mod bundle;
 mod complete;
 mod doctor;
 mod drill;
+mod fingerprint;
 mod help;
 mod history;
 mod import;
+mod init;
+mod join;
 mod keygen;
 mod lab;
 mod notify;
@@ -156,6 +159,16 @@ enum Verb {
     /// A havipd.toml from keepalived's or vip-manager's configuration, with what could not be carried over and why.
     #[command(after_help = import::HELP)]
     Import(import::Options),
+    /// A havipd.toml for the nodes of a HAVIP, from the metadata service, the API, and your answers. No daemon needed.
+    ///
+    /// Asks on a terminal; in scripts the options answer. Makes the heartbeat key beside the file, and says what it cannot know.
+    #[command(after_help = init::HELP)]
+    Init(Box<init::Options>),
+    /// Before havipd starts on another node: are file and key the ones that the cluster has, and would it start?
+    ///
+    /// Fetches nothing: copy havipd.toml and the key here first.
+    #[command(after_help = join::HELP)]
+    Join(join::Options),
     /// A whole cluster and an emulated cloud on this machine: no root, no account. Done by havipd-lab, a package of its own.
     #[command(disable_help_flag = true, after_help = help::SANDBOX)]
     Sandbox(lab::Words),
@@ -221,6 +234,7 @@ impl Verb {
             Self::Reload => Request::Reload,
             Self::LogLevel { level } => Request::LogLevel { level: level.as_str().to_owned() },
             Self::List(_) | Self::Show(_) | Self::Attach(_) | Self::Detach(_) | Self::Import(_) => return None,
+            Self::Init(_) | Self::Join(_) => return None,
             Self::Bundle(_) | Self::Complete { .. } => return None,
             Self::Notify(_)
             | Self::Doctor(_)
@@ -279,6 +293,8 @@ fn run(arguments: &Arguments) -> u8 {
         (Verb::Attach(options), _) => oneshot::attach(options, socket, json),
         (Verb::Detach(options), _) => oneshot::detach(options, socket, json),
         (Verb::Import(options), _) => import::run(options, json),
+        (Verb::Init(options), _) => init::run(options, json),
+        (Verb::Join(options), _) => join::run(options, json),
         (Verb::Sandbox(words), _) => lab::hand_over("sandbox", words, json),
         (Verb::Doctor(options), _) => doctor::run(socket, options, json),
         (Verb::Drill(options), _) => drill::run(socket, options, json),

@@ -7,6 +7,7 @@
 
 use super::facts::{Asked, AskedAnswer};
 use crate::clock;
+use havipd_core::model::digest::Digest;
 use havipd_core::model::settings::{Config, Node};
 use havipd_core::model::tag::Tag;
 use havipd_core::model::time::Instant;
@@ -30,6 +31,9 @@ pub struct Answers {
     pub sockets: Vec<(SocketAddr, Option<String>)>,
     /// Every peer by name, and each of its addresses.
     pub peers: BTreeMap<String, Vec<Asked>>,
+    /// The configuration digest of peers whose heartbeats arrived meanwhile, by name. A copy of an old heartbeat would count:
+    /// it is for people to read, and nothing acts on it.
+    pub digests: BTreeMap<String, Digest>,
 }
 
 /// One way from one of our addresses to one of a peer's.
@@ -57,7 +61,7 @@ pub async fn peers(config: &Config) -> Answers {
         };
         let mut from_here = ways_from(config, *own);
         match socket {
-            Ok(socket) => converse(config, &keys, &socket, &mut from_here).await,
+            Ok(socket) => converse(config, &keys, &socket, &mut from_here, &mut answers.digests).await,
             Err(error) => from_here.iter_mut().for_each(|w| w.answer = AskedAnswer::NotSent(error.to_string())),
         }
         ways.append(&mut from_here);
@@ -82,7 +86,13 @@ fn ways_from(config: &Config, from: SocketAddr) -> Vec<Way> {
     peers.flat_map(|n| n.addresses.iter().filter(reachable).map(move |a| way(n, *a))).collect()
 }
 
-async fn converse(config: &Config, keys: &KeyRing, socket: &UdpSocket, ways: &mut [Way]) {
+async fn converse(
+    config: &Config,
+    keys: &KeyRing,
+    socket: &UdpSocket,
+    ways: &mut [Way],
+    digests: &mut BTreeMap<String, Digest>,
+) {
     let began = clock::now();
     for _ in 0..TIMES {
         let sent = clock::now();
@@ -102,19 +112,33 @@ async fn converse(config: &Config, keys: &KeyRing, socket: &UdpSocket, ways: &mu
         }
         let until = tokio::time::Instant::now() + EVERY;
         let mut space = [0; MAX_DATAGRAM];
-        while ways.iter().any(|w| !matches!(w.answer, AskedAnswer::Alive(_)))
+        // A peer that answers sends heartbeats as well, which say what it runs.
+        while ways.iter().any(|w| !matches!(w.answer, AskedAnswer::Alive(_)) || !digests.contains_key(&w.peer))
             && let Ok(Ok((size, from))) = tokio::time::timeout_at(until, socket.recv_from(&mut space)).await
         {
-            heard(config, keys, &space[..size], from, sent.max(began), ways);
+            heard(config, keys, &space[..size], from, sent.max(began), ways, digests);
         }
     }
 }
 
-fn heard(config: &Config, keys: &KeyRing, bytes: &[u8], from: SocketAddr, sent: Instant, ways: &mut [Way]) {
+fn heard(
+    config: &Config,
+    keys: &KeyRing,
+    bytes: &[u8],
+    from: SocketAddr,
+    sent: Instant,
+    ways: &mut [Way],
+    digests: &mut BTreeMap<String, Digest>,
+) {
     match decode(bytes, keys, &config.cluster) {
         Ok(Datagram::ProbeAnswer(answer)) => {
             if let Some(way) = ways.iter_mut().find(|w| w.nonce == answer.nonce && w.tag == answer.sender) {
                 way.answer = AskedAnswer::Alive(clock::now().since(sent));
+            }
+        }
+        Ok(Datagram::Heartbeat(heartbeat)) => {
+            if let Some(way) = ways.iter().find(|w| w.tag == heartbeat.sender) {
+                digests.insert(way.peer.clone(), heartbeat.digest);
             }
         }
         // A peer's heartbeat, on its way to the daemon that would be here: it counts for nothing but its key.

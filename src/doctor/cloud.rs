@@ -8,7 +8,7 @@ use havipd_core::model::event::InstanceState;
 use havipd_core::model::ids::Target;
 
 /// Clocks this far apart are worth a word, seconds.
-const SKEW_NOTED: u64 = 60;
+pub(crate) const SKEW_NOTED: u64 = 60;
 /// From here on the cloud refuses a signature, seconds.
 const SKEW_REFUSED: u64 = 900;
 
@@ -28,7 +28,7 @@ pub fn judge(facts: &Facts) -> Vec<Finding> {
 
 /// What stands in the way of every call, whatever it asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Obstacle {
+pub(crate) enum Obstacle {
     Unreachable,
     Credentials,
     Permission,
@@ -37,7 +37,7 @@ pub(super) enum Obstacle {
 }
 
 /// The obstacle that an error speaks of; `None`: it is about the object of the call.
-pub(super) fn obstacle(error: &CallError) -> Option<Obstacle> {
+pub(crate) fn obstacle(error: &CallError) -> Option<Obstacle> {
     let code = error.code.as_deref().unwrap_or_default();
     Some(match (code, error.status) {
         ("InvalidAccessKeyId" | "SignatureDoesNotMatch", _) => Obstacle::Credentials,

@@ -141,7 +141,7 @@ fn addresses(node: &Node) -> String {
     node.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn of_asked(peer: &str, asked: &[Asked]) -> Finding {
+pub(crate) fn of_asked(peer: &str, asked: &[Asked]) -> Finding {
     let id = format!("peer.{peer}");
     let alive = asked.iter().find_map(|a| match a.answer {
         AskedAnswer::Alive(took) => Some(took),

@@ -20,6 +20,7 @@ mod note;
 mod parse;
 mod read;
 mod render;
+pub(crate) use render::quote;
 mod source;
 pub mod vip_manager;
 mod words;

@@ -190,7 +190,7 @@ fn span(millis: u64) -> String {
 }
 
 /// A basic string of TOML.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -43,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) discover_a: bool,
     /// The HAVIP is bound to network interfaces, not to instances.
     pub(crate) eni: bool,
+    /// What is changed of the cloud before it starts.
+    pub(crate) world: Option<fn(&mut EmulatorConfig)>,
 }
 
 pub(crate) struct Lab {
@@ -77,7 +79,10 @@ impl Lab {
             let interface = InterfaceSpec::new(&format!("eni-{name}"), &format!("i-{name}"), NO_MAC, address(net, i));
             config.world.interfaces.push(interface);
         }
-        let (cloud, endpoint, metadata, stop) = serve(config);
+        if let Some(change) = options.world {
+            change(&mut config);
+        }
+        let (cloud, endpoint, metadata, stop) = serve(config, "a");
         let lab = Self {
             cloud,
             endpoint,
@@ -96,6 +101,11 @@ impl Lab {
     /// Where the API really is, `host:port`.
     pub(crate) fn api(&self) -> &str {
         self.endpoint.trim_start_matches("http://")
+    }
+
+    /// The metadata service of node `a`.
+    pub(crate) fn metadata(&self) -> &str {
+        &self.metadata
     }
 
     /// From now on the file names another way to the API.
@@ -230,15 +240,15 @@ impl Lab {
     }
 }
 
-/// The emulated cloud on a thread of its own: handle, endpoint, metadata of node `a`.
-fn serve(config: EmulatorConfig) -> (Control, String, String, oneshot::Sender<()>) {
+/// The emulated cloud on a thread of its own, until the last of these is dropped: handle, endpoint, metadata of a node.
+pub(crate) fn serve(config: EmulatorConfig, node: &'static str) -> (Control, String, String, oneshot::Sender<()>) {
     let (stop, stopped) = oneshot::channel();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut emulator = Emulator::start(config).await.unwrap();
-            let metadata = emulator.metadata_listener("a", "127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let metadata = emulator.metadata_listener(node, "127.0.0.1:0".parse().unwrap()).await.unwrap();
             tell.send((emulator.control(), emulator.endpoint(), format!("http://{metadata}"))).unwrap();
             emulator.run(async { drop(stopped.await) }).await;
         });

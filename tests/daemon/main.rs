@@ -17,6 +17,8 @@ mod flood;
 mod gates;
 mod history;
 mod hosts;
+mod init;
+mod join;
 mod keepalived;
 mod lab;
 mod logs;
@@ -24,6 +26,8 @@ mod lost_connections;
 mod maintenance;
 mod oneshot;
 mod permissions;
+#[path = "../support/pty.rs"]
+mod pty;
 mod realtime;
 mod reload;
 mod reload_addresses;

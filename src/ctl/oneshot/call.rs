@@ -64,7 +64,7 @@ fn read(path: &Path, reach: &Reach) -> Result<Config, Response> {
 }
 
 /// `[cloud]` of a file that says nothing about it. Keys are in the environment, or in bce-cli's `profiles`.
-fn bare(profiles: Option<PathBuf>) -> Cloud {
+pub(in crate::ctl) fn bare(profiles: Option<PathBuf>) -> Cloud {
     Cloud {
         region: None,
         endpoint: None,
@@ -120,7 +120,7 @@ async fn discover(client: &Client, deadline: Instant) -> Result<Target, Discover
 
 /// Tries until it works, is refused, or time is up. What the cloud said, or why it could not be reached, is not hidden by
 /// a last attempt for which no time was left.
-pub(super) async fn again<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, CallError>
+pub(in crate::ctl) async fn again<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> Result<T, CallError>
 where
     F: Future<Output = Result<T, CallError>>,
 {
@@ -145,7 +145,7 @@ where
 }
 
 /// What an error means for the caller of `havipctl`.
-pub(super) fn code(error: &CallError) -> Code {
+pub(in crate::ctl) fn code(error: &CallError) -> Code {
     match error.class {
         ErrorClass::Refused if error.denied => Code::Permission,
         ErrorClass::Refused => Code::No,

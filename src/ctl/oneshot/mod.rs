@@ -5,7 +5,7 @@
 //! back decides and not the answer to a write, and of several runs for one HAVIP the newest has its way.
 
 mod bind;
-mod call;
+pub(super) mod call;
 mod guard;
 mod said;
 mod show;
@@ -200,7 +200,7 @@ struct Order<'a> {
     reach: &'a Reach,
 }
 
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let span = parse_duration(text).ok_or_else(|| {
         let text = quote(text);
         format!("{text} is not a duration: write a whole number and ms, s, m or h, as in 500ms or 30s")

@@ -12,7 +12,7 @@ use rustix::pty::ptsname;
 use rustix::termios::{Termios, tcgetattr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use tempfile::TempDir;
 
 const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
