@@ -26,4 +26,5 @@ pub mod runtime;
 pub mod state;
 pub mod status;
 pub mod systemd;
+pub mod web;
 pub mod worker;

@@ -92,7 +92,8 @@ settings! {
             /// What decides whether a node is well, besides its being there: named once, used in the "checks" of any group.
             /// Each looks at one thing: script, tcp, http, process, pidfile, unit, link, file or ping.
             "check" checks: many Check(0, 1000), Absent, Accept;
-            /// What Prometheus reads: /metrics, and /healthz, which is 200 as long as the daemon turns.
+            /// What Prometheus reads: /metrics, and /healthz, which is 200 as long as the daemon turns. What a browser shows:
+            /// the page /, in English or Chinese, and for programs /status.json. All of it is read only.
             "metrics" metrics: one Metrics, Absent, Accept;
             /// With arbiter keepalived: how its states come here. They count only while its process lives. Without "fifo"
             /// its notify command brings them: notify "/usr/bin/havipctl notify" in keepalived.conf.

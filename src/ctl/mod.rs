@@ -15,7 +15,7 @@ mod lab;
 mod notify;
 mod oneshot;
 pub mod say;
-mod status;
+pub(crate) mod status;
 mod wait;
 
 use crate::config::parse_duration;

@@ -264,7 +264,7 @@ fn troubles(network: &NetworkStatus, effects: &EffectsStatus) -> Vec<String> {
 }
 
 /// Everything that somebody should look at, for `status --check`. A drained node is as it should be.
-pub(super) fn problems(status: &Status) -> Vec<String> {
+pub(crate) fn problems(status: &Status) -> Vec<String> {
     let election = &status.core.election;
     let mut all: Vec<String> = by_urgency(election).into_iter().flat_map(|g| of_group(election, g)).collect();
     for peer in election.peers.iter().filter(|p| p.state != SessionState::Up) {
@@ -399,7 +399,7 @@ fn or_dash(value: Option<impl ToString>) -> String {
 }
 
 /// Milliseconds, in the two largest units that say something.
-fn age(ms: u64) -> String {
+pub(crate) fn age(ms: u64) -> String {
     let s = ms / 1000;
     match s {
         0 => format!("{ms} ms"),

@@ -1,4 +1,4 @@
-//! The listener: two pages, read only, and nothing that a client does can cost much.
+//! The listener: a few pages, read only, and nothing that a client does can cost much.
 //!
 //! Connections, the size of a request's head and the time of everything are bounded; a body is never
 //! read. It runs on the effects thread, where the page is made from what the core published already: a
@@ -6,9 +6,13 @@
 
 use crate::clock;
 use crate::process::places::{Client, Place, Places, Shares};
+use crate::web::{Language, policy};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ACCEPT_LANGUAGE, ALLOW, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,6 +33,10 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub trait Source: Send + Sync + 'static {
     /// The page of `/metrics`; `None` while there is nothing to say that is of now.
     fn page(&self) -> Option<Bytes>;
+    /// The page for people; `None` as for [`Source::page`].
+    fn html(&self, language: Language) -> Option<Bytes>;
+    /// What `havipctl status --json` shows as its data; `None` as for [`Source::page`].
+    fn status(&self) -> Option<Bytes>;
     /// Whether the daemon turns.
     ///
     /// # Errors
@@ -129,7 +137,8 @@ async fn connection(stream: TcpStream, place: Place<IpAddr>, source: Arc<dyn Sou
         // From here it has to take the page, and to ask again: both may not last.
         place.asks();
         place.waits(clock::now());
-        let response = answer(request.method(), request.uri().path(), source.as_ref());
+        let accept = request.headers().get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let response = answer(request.method(), request.uri().path(), accept, source.as_ref());
         async move { Ok::<_, Infallible>(response) }
     });
     let served = hyper::server::conn::http1::Builder::new()
@@ -142,7 +151,7 @@ async fn connection(stream: TcpStream, place: Place<IpAddr>, source: Arc<dyn Sou
     }
 }
 
-fn answer(method: &Method, path: &str, source: &dyn Source) -> Response<Full<Bytes>> {
+fn answer(method: &Method, path: &str, accept_language: &str, source: &dyn Source) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -151,14 +160,51 @@ fn answer(method: &Method, path: &str, source: &dyn Source) -> Response<Full<Byt
     match path {
         "/metrics" => match source.page() {
             Some(page) => text(StatusCode::OK, page),
-            None => text(StatusCode::SERVICE_UNAVAILABLE, "nothing to say that is of now\n"),
+            None => silent(),
         },
+        "/" => {
+            let language = Language::preferred(accept_language);
+            source.html(language).map_or_else(silent, |page| html(page, language))
+        }
+        "/status.json" => source.status().map_or_else(silent, json),
         "/healthz" => match source.health() {
             Ok(()) => text(StatusCode::OK, "ok\n"),
             Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
-        _ => text(StatusCode::NOT_FOUND, "there are /metrics and /healthz\n"),
+        _ => text(StatusCode::NOT_FOUND, "there are /, /status.json, /metrics and /healthz\n"),
     }
+}
+
+fn silent() -> Response<Full<Bytes>> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "nothing to say that is of now\n")
+}
+
+fn html(page: Bytes, language: Language) -> Response<Full<Bytes>> {
+    let mut response = of_now(page, "text/html; charset=utf-8");
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Language"));
+    if let Ok(policy) = HeaderValue::from_str(&policy()) {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+fn json(document: Bytes) -> Response<Full<Bytes>> {
+    of_now(document, "application/json")
+}
+
+/// Not to be kept, not to be taken for something else, and no reason to tell others where somebody comes from.
+fn of_now(body: Bytes, kind: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    let headers: [(HeaderName, &'static str); 4] = [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+    ];
+    response.headers_mut().extend(headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
@@ -177,6 +223,12 @@ mod tests {
 
     impl Source for Well {
         fn page(&self) -> Option<Bytes> {
+            None
+        }
+        fn html(&self, _: Language) -> Option<Bytes> {
+            None
+        }
+        fn status(&self) -> Option<Bytes> {
             None
         }
         fn health(&self) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! What Prometheus reads of a daemon: `/metrics` and `/healthz`.
+//! What Prometheus reads of a daemon, `/metrics` and `/healthz`, and the listener that serves the page for people as well.
 //!
 //! Every page is made anew from one snapshot, so that what is gone from the snapshot (a group, a peer,
 //! a HAVIP) is gone from the page, and nothing has to be unregistered. [`table`] names every series

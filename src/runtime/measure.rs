@@ -1,4 +1,4 @@
-//! What `/metrics` and `/healthz` are made of: the last published status, and counts of its own.
+//! What the pages of the listener are made of: the last published status, and counts of its own.
 
 use crate::certificates::{Watch, named};
 use crate::clock;
@@ -8,10 +8,12 @@ use crate::metrics::http::{Limits, Source, serve};
 use crate::metrics::render::{Facts, page};
 use crate::metrics::tally::Tally;
 use crate::status::{NetworkStatus, Published, Status};
+use crate::web::{self, Language};
 use havipd_core::model::action::Transition;
 use havipd_core::model::settings::Config;
 use havipd_core::model::time::Instant;
 use hyper::body::Bytes;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,8 +36,16 @@ pub(super) struct Measure {
 struct Shared {
     started: f64,
     state: Mutex<State>,
-    /// The page of the status that was published at that instant: however many ask, it is made once.
-    made: Mutex<Option<(Instant, Bytes)>>,
+    /// The pages of the status that was published at that instant: however many ask, each is made once.
+    made: Mutex<Option<(Instant, BTreeMap<Kind, Bytes>)>>,
+}
+
+/// Which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Metrics,
+    Html(Language),
+    Status,
 }
 
 #[derive(Default)]
@@ -51,6 +61,7 @@ struct State {
     doctor_interval: Option<Duration>,
     error: Option<String>,
     doctor: Option<(f64, Vec<(String, &'static str)>)>,
+    findings: Vec<Finding>,
 }
 
 impl Measure {
@@ -107,7 +118,9 @@ impl Measure {
     /// The doctor has looked.
     pub(super) fn examined(&self, findings: &[Finding]) {
         let found = findings.iter().map(|f| (f.id.clone(), f.level.as_str())).collect();
-        self.shared.state().doctor = Some((wall_time(), found));
+        let mut state = self.shared.state();
+        state.doctor = Some((wall_time(), found));
+        state.findings = findings.to_vec();
     }
 
     /// Why nothing is served, while it should be.
@@ -145,22 +158,31 @@ impl State {
 }
 
 impl Shared {
-    fn page_at(&self, now: Instant) -> Option<Bytes> {
+    fn page_at(&self, now: Instant, kind: Kind) -> Option<Bytes> {
         let state = self.state();
         let (at, published) = state.published.as_ref()?;
-        let Published::Running(status) = published.as_ref() else { return None };
         // Another node may be active by now: what was true then is nobody's to compare with the present.
         if state.still(now).is_some() {
             return None;
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, text)) = &*made
-            && of == at
-        {
-            return Some(text.clone());
+        if made.as_ref().is_none_or(|(of, _)| of != at) {
+            *made = Some((*at, BTreeMap::new()));
         }
-        let text = Bytes::from(page(&status.core.election, &facts(self.started, &state, status), &state.tally));
-        *made = Some((*at, text.clone()));
+        let (_, pages) = made.as_mut()?;
+        if let Some(page) = pages.get(&kind) {
+            return Some(page.clone());
+        }
+        let text = match (kind, published.as_ref()) {
+            (Kind::Metrics, Published::Running(status)) => {
+                page(&status.core.election, &facts(self.started, &state, status), &state.tally)
+            }
+            (Kind::Metrics, Published::Waiting { .. }) => return None,
+            (Kind::Html(language), published) => web::page(published, &state.findings, language),
+            (Kind::Status, published) => serde_json::to_string(published).ok()?,
+        };
+        let text = Bytes::from(text);
+        pages.insert(kind, text.clone());
         Some(text)
     }
 
@@ -178,7 +200,15 @@ impl Shared {
 
 impl Source for Shared {
     fn page(&self) -> Option<Bytes> {
-        self.page_at(clock::now())
+        self.page_at(clock::now(), Kind::Metrics)
+    }
+
+    fn html(&self, language: Language) -> Option<Bytes> {
+        self.page_at(clock::now(), Kind::Html(language))
+    }
+
+    fn status(&self) -> Option<Bytes> {
+        self.page_at(clock::now(), Kind::Status)
     }
 
     fn health(&self) -> Result<(), String> {
@@ -243,17 +273,24 @@ mod tests {
         let daemon = healthy().daemon.expect("a daemon");
         let shared = Shared::default();
         let at = Instant::from_millis(100_000);
-        assert!(shared.page_at(at).is_none() && shared.health_at(at).is_err(), "nothing yet");
+        assert!(shared.page_at(at, Kind::Metrics).is_none() && shared.health_at(at).is_err(), "nothing yet");
         {
             let mut state = shared.state();
             state.interval = Duration::from_millis(500);
             state.published = Some((at, Arc::new(Published::Running(Box::new(daemon.after)))));
         }
         let (last, over) = (at + Duration::from_secs(4), at + Duration::from_millis(4001));
-        assert!(shared.page_at(last).is_some());
+        assert!(shared.page_at(last, Kind::Metrics).is_some());
+        let chinese = Kind::Html(Language::Chinese);
+        let page = shared.page_at(last, chinese).expect("a page");
+        assert!(page.starts_with(b"<!DOCTYPE html>") && shared.page_at(over, chinese).is_none());
+        // However many ask, it is made once.
+        assert_eq!(shared.page_at(last, chinese).expect("the same").as_ptr(), page.as_ptr());
+        let status = shared.page_at(last, Kind::Status).expect("a status");
+        assert!(serde_json::from_slice::<Published>(&status).is_ok());
         assert_eq!(shared.health_at(last), Ok(()));
         // Made a moment ago or not.
-        assert!(shared.page_at(over).is_none());
+        assert!(shared.page_at(over, Kind::Metrics).is_none());
         assert_eq!(shared.health_at(over), Err("the core has not turned for 4001 ms".to_owned()));
     }
 }

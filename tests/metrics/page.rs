@@ -123,14 +123,53 @@ fn a_reload_moves_the_listener_and_takes_it_away() {
 }
 
 #[test]
-fn only_two_pages_and_small_requests_are_answered() {
+fn a_browser_is_shown_a_page_in_its_language_that_can_do_nothing() {
+    let listen = free();
+    let lab = lab(listen, Options::default());
+    let a = lab.start(0);
+    a.wait_role("active");
+    wait_page(listen, "metrics are served", |_| true);
+    let asked = |language: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nAccept-Language: {language}\r\nConnection: close\r\n\r\n");
+        exchange(listen, head.as_bytes()).unwrap()
+    };
+    let chinese = wait_for("the page shows who is active", || {
+        Some(asked("zh-CN,zh;q=0.9,en;q=0.8")).filter(|page| page.contains("<td class=\"good\">a</td>"))
+    });
+    let (head, page) = chinese.split_once("\r\n\r\n").unwrap();
+    let head = head.to_lowercase();
+    for line in [
+        "http/1.1 200 ok",
+        "content-type: text/html; charset=utf-8",
+        "content-language: zh-cn",
+        "vary: accept-language",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "content-security-policy: default-src 'none'; style-src 'sha256-",
+    ] {
+        assert!(head.contains(line), "{line} is not in {head}");
+    }
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.contains("当前服务节点") && page.ends_with("</html>\n"),
+        "{page}"
+    );
+    assert!(asked("de").contains("<html lang=\"en\">"));
+    let (code, status) = get(listen, "/status.json").unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((code, status["groups"][0]["active"].as_str(), status["node"].as_str()), (200, Some("a"), Some("a")));
+    let post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    assert!(exchange(listen, post).unwrap().starts_with("HTTP/1.1 405 "));
+}
+
+#[test]
+fn only_known_pages_and_small_requests_are_answered() {
     let listen = free();
     let lab = lab(listen, Options::default());
     let _a = lab.start(0);
     wait_page(listen, "metrics are served", |_| true);
     assert_eq!(get(listen, "/healthz"), Some((200, "ok\n".to_owned())));
     assert_eq!(get(listen, "/metrics/").unwrap().0, 404);
-    assert_eq!(get(listen, "/").unwrap().0, 404);
+    assert_eq!(get(listen, "/nothing").unwrap().0, 404);
     let post = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
     assert!(exchange(listen, post).unwrap().starts_with("HTTP/1.1 405 "));
     let garbage = exchange(listen, b"\x16\x03\x01 is no HTTP\r\n\r\n").unwrap_or_default();
