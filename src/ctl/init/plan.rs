@@ -58,7 +58,7 @@ impl Plan {
         let this = this_node(found, options);
         let others = others(found, options, asker, &havips, &this, &mut open).await?;
         open.end()?;
-        let usual = havips.first().and_then(|h| usual_name(h)).unwrap_or_else(|| "havipd".to_owned());
+        let usual = havips.first().and_then(usual_name).unwrap_or_else(|| "havipd".to_owned());
         let name_of = |given: Option<String>| given.unwrap_or_else(|| usual.clone());
         let cluster = match &options.cluster {
             Some(cluster) => cluster.clone(),
