@@ -255,7 +255,14 @@ impl HavipReconciler {
                 self.open(cx);
             }
         }
-        if cx.now >= serve.leadership_until || matches!(self.outcome, Some(Outcome::Failed(_) | Outcome::Rival(_))) {
+        if cx.now >= serve.leadership_until || matches!(self.outcome, Some(Outcome::Rival(_))) {
+            return;
+        }
+        if matches!(self.outcome, Some(Outcome::Failed(_))) {
+            // ⚠ Nobody else serves it while this node leads, and a record may be wrong: packets that come are answered. (I5, seed 63861)
+            if serve.local != Local::Nothing {
+                self.keep_if_there(cx, scope, serve.leadership_until);
+            }
             return;
         }
         match serve.local {

@@ -67,6 +67,7 @@ cases! {
     s6_a_pause_before_a_claim: "s6-a-pause-before-a-claim",
     s6_an_effect_has_a_deadline: "s6-an-effect-has-a-deadline",
     s6_nothing_removed_is_put_back_before_the_gate: "s6-nothing-removed-is-put-back-before-the-gate",
+    s6_what_is_not_to_be_had_is_served_on: "s6-what-is-not-to-be-had-is-served-on",
     s7_a_restart_takes_one_long_grant: "s7-a-restart-takes-one-long-grant",
     s7_a_restarted_voter_follows_a_handover: "s7-a-restarted-voter-follows-a-handover",
     s7_no_right_without_a_new_claim: "s7-no-right-without-a-new-claim",
