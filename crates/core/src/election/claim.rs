@@ -5,6 +5,7 @@ use super::group::state::{State, Term};
 use super::group::waiting::{Claim, Verdict, Waiting};
 use super::peer::Peer;
 use super::rank;
+use super::serving::holder_or_alone;
 use super::step_context::StepContext;
 use crate::health::in_the_way;
 use crate::model::ids::{NodeIndex, Target};
@@ -288,7 +289,10 @@ impl Group {
         self.note_silence(step, cause, peer);
         let (epoch, stored) = (self.epochs.ours(), self.epochs.reserved());
         self.step_done(step, format!("epoch {epoch} begins, of those stored ahead up to {stored}"));
-        self.become_role(step, State::Claiming(Term::new(planned, displaces)), cause, why, peer);
+        let me = step.identity.map(Target::id);
+        let ours = |r: &HavipReconciler| r.read.as_ref().is_some_and(|read| holder_or_alone(read, me));
+        let term = Term::new(planned, displaces).resumes_some(self.reconcilers.iter().any(ours));
+        self.become_role(step, State::Claiming(term), cause, why, peer);
     }
 
     /// After a switchover the suspension of preemption goes with leadership; an unplanned move ends it.

@@ -67,6 +67,8 @@ impl Group {
         self.role() == Role::Claiming
             && failure.cause != Cause::HavipMissing
             && !self.backoff.passed_on()
+            // ⚠ Who restarts keeps what it has: with the rest of its HAVIPs it was active before, too. (I6, seed 65750)
+            && !self.state.term().is_some_and(Term::had_some)
             && rank::successor(step, self.settings(step), self.tag).is_some()
     }
 

@@ -258,9 +258,10 @@ impl HavipReconciler {
         if cx.now >= serve.leadership_until || matches!(self.outcome, Some(Outcome::Rival(_))) {
             return;
         }
-        if matches!(self.outcome, Some(Outcome::Failed(_))) {
-            // ⚠ Nobody else serves it while this node leads, and a record may be wrong: packets that come are answered. (I5, seed 63861)
-            if serve.local != Local::Nothing {
+        if let Some(Outcome::Failed(failure)) = &self.outcome {
+            // ⚠ No other member serves it while this node leads, and a record may be wrong: packets that come are answered. (I5,
+            // seed 63861) A stranger that is bound may serve it.
+            if serve.local != Local::Nothing && failure.cause != Cause::StrangerBound {
                 self.keep_if_there(cx, scope, serve.leadership_until);
             }
             return;

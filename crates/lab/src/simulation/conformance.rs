@@ -65,6 +65,7 @@ cases! {
     s6_a_claim_has_what_it_was_read_to_have_last: "s6-a-claim-has-what-it-was-read-to-have-last",
     s6_a_late_write_is_found: "s6-a-late-write-is-found",
     s6_a_pause_before_a_claim: "s6-a-pause-before-a-claim",
+    s6_a_restart_keeps_what_it_has: "s6-a-restart-keeps-what-it-has",
     s6_an_effect_has_a_deadline: "s6-an-effect-has-a-deadline",
     s6_nothing_removed_is_put_back_before_the_gate: "s6-nothing-removed-is-put-back-before-the-gate",
     s6_what_is_not_to_be_had_is_served_on: "s6-what-is-not-to-be-had-is-served-on",

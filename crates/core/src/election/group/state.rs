@@ -75,6 +75,8 @@ pub(crate) struct Term {
     planned: bool,
     /// The holders that the claim displaces, where the cloud's record counts.
     displaces: Vec<String>,
+    /// The record named this node in some of the HAVIPs when the term began.
+    resumes_some: bool,
     /// Neither peers nor cloud answer, since then.
     isolated_since: Option<Instant>,
     /// Since when there is a higher epoch without an owner.
@@ -91,6 +93,16 @@ pub(crate) struct Term {
 impl Term {
     pub(crate) fn new(planned: bool, displaces: Vec<String>) -> Self {
         Self { planned, displaces, ..Self::default() }
+    }
+
+    /// The record names this node in some of the HAVIPs already.
+    pub(crate) fn resumes_some(self, some: bool) -> Self {
+        Self { resumes_some: some, ..self }
+    }
+
+    /// Whether the record named this node in some of the HAVIPs when the term began.
+    pub(crate) fn had_some(&self) -> bool {
+        self.resumes_some
     }
 
     /// Whether leadership came by a handover: the old holder still serves.
