@@ -461,6 +461,9 @@ fn files_that_disagree_are_told() {
     two(&sync(three(150), apart), &sync(three(100), together))
         .has(&[("name", "imported a b G1 G2")])
         .says(&["lost vrrp_sync_group G", "move together on node b; they are in G1 and G2"]);
+    // What the first has alone, and the second together with another, is one group.
+    two(&sync(three(150), "G1 {\n group {\n A\n }\n}"), &sync(three(100), "G2 {\n group {\n A\n B\n }\n}"))
+        .has(&[("name", "imported a b G1 C")]);
     let answer = pair(" preempt_delay 10\n", " preempt_delay 60\n");
     answer.has(&[("preempt-delay", "10s")]).says(&["preempt_delay of group V", "the files disagree; a would preempt"]);
     assert!(!pair(" preempt_delay 10\n", " preempt_delay 10\n").notes.contains("the files disagree"));
