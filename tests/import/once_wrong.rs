@@ -580,7 +580,7 @@ fn a_script_in_which_no_id_is_understood_is_told() {
         ("SCRIPT", "#!/bin/sh\nattach HAVIP-W2D4KGC3X0Y1\n", "has havip-w2d4kgc3x0y1, which may be one"),
         ("SCRIPT", "#!/bin/sh\nattach havip-wxdrkgcvxoyl\n", "has havip-wxdrkgcvxoyl, which may be one"),
         ("SCRIPT", "#!/usr/bin/python3\nurl = \"x #havip-w2d4kgc3x0y1\"\n", "has havip-w2d4kgc3x0y1, which may be one"),
-        ("/nonexistent/move.sh", "", "no hook that names a HAVIP: there is no file /nonexistent/move.sh"),
+        ("/nonexistent/move.sh", "", "no hook that names a HAVIP: /nonexistent/move.sh is left out: No such file"),
         ("/bin/true x", "", "\"/bin/true\" of notify_master is no script that could be read"),
         (
             "HAVIP=havip-w2d4kgc3x0y1 SCRIPT",
