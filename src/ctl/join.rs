@@ -50,7 +50,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
     /// The fingerprint of another node.
-    #[arg(long, value_name = "FINGERPRINT")]
+    #[arg(long, value_name = "TEXT")]
     expect: Option<Fingerprint>,
 }
 
