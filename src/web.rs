@@ -1,7 +1,7 @@
 //! The page that a browser shows of a node: one HTML document, made from the published status. Pure.
 //!
 //! Nothing in it is fetched from anywhere, nothing runs in it and nothing can be changed by it. Markup is text of this
-//! file; whatever comes from outside goes through [`Page::text`], which leaves no character that means something to HTML or
+//! file; whatever comes from outside goes through `Page::text`, which leaves no character that means something to HTML or
 //! to a terminal. The labels are English or Chinese; what the daemon says in sentences is English in both.
 
 use crate::ctl::status::{age, problems};
