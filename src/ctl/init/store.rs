@@ -190,7 +190,7 @@ mod tests {
         let file = directory.path().join("havipd.toml");
         let key = key_in(directory.path());
         assert_eq!(store(&file, "x = 1\n", &key).map_err(|r| r.message), Ok(None));
-        assert_eq!(names(directory.path()), [KEY, "havipd.toml"]);
+        assert_eq!(names(directory.path()), ["havipd.toml", KEY]);
         let mode = |path: &Path| std::fs::metadata(path).expect("facts").mode() & 0o777;
         assert_eq!(mode(&file), 0o644);
         assert_eq!(mode(&key.path) & 0o037, 0, "nobody else reads the key");
