@@ -12,4 +12,5 @@ mod once_wrong;
 mod program;
 #[path = "../fuzz/src/import.rs"]
 pub mod promise;
+mod tracked;
 mod weights;
