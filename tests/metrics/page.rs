@@ -105,6 +105,28 @@ fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
 }
 
 #[test]
+fn checks_of_another_node_that_do_not_pass_are_counted() {
+    let listen = free();
+    let mut lab = lab(listen, Options { group: "checks = [\"one\", \"two\"]".into(), ..Options::default() });
+    let well = lab.dir.path().join("well");
+    let check = |name: &str| {
+        format!(
+            "[[check]]\nname = {name:?}\nnodes = [\"b\"]\nscript = [\"/usr/bin/test\", \"-e\", {well:?}]\n\
+             interval = \"500ms\"\nfall = 1\nrise = 1\nweight = 1\n"
+        )
+    };
+    lab.options.tables = check("one") + &check("two");
+    lab.write_config();
+    let _a = lab.start(0);
+    wait_page(listen, "a serves metrics", |_| true);
+    let _b = lab.start(1);
+    let series = "havipd_group_checks_not_passing{group=\"web\",node=\"b\"}";
+    wait_page(listen, "a counts those of b", |page| value(page, series) == Some(2.0));
+    std::fs::write(&well, "").unwrap();
+    wait_page(listen, "all of them pass", |page| value(page, series).is_none());
+}
+
+#[test]
 fn a_reload_moves_the_listener_and_takes_it_away() {
     let (first, second) = (free(), free());
     let mut lab = lab(first, Options::default());
