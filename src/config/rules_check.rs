@@ -8,6 +8,7 @@ use super::schema::show;
 use super::settings::{Check, Group, Root};
 use super::takes::Membership;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What the kernel tells as it happens: nothing is asked again and again.
@@ -175,6 +176,10 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
         report.error(&quorum.span, text);
     }
     if let Some(Membership::Listed(listed)) = check.nodes.as_ref().map(|nodes| &nodes.value) {
+        if let (true, Some(at)) = (listed.is_empty(), span_of(check.nodes.as_ref())) {
+            let help = "leave \"nodes\" out, and all of them do".to_owned();
+            report.warning(Some(&at), "no node runs this check: its \"nodes\" is empty", Some(help));
+        }
         for name in listed.iter().filter(|name| !nodes.has(&name.value)) {
             nodes.unknown(&name.value, &name.span, report);
         }
@@ -183,6 +188,47 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
         one_string(script, report);
     }
     client_certificate(check, report);
+    never_well(check, report);
+}
+
+/// What no service can ever be: a check of it would fail, or not be run, for good.
+fn never_well(check: &At<Check>, report: &Report) {
+    if let Some(process) = check.process.as_ref().filter(|name| name.value.starts_with('/')) {
+        let text = format!("\"process\" is the name of a process, and {} is a path", quote(&process.value));
+        let name = process.value.rsplit('/').next().unwrap_or_default();
+        report.error_with(&process.span, text, format!("as in /proc/PID/comm: {}", quote(name)));
+    }
+    if let Some(unit) = check.unit.as_ref().filter(|unit| unit.value.contains(['*', '?', '['])) {
+        let text = format!("\"unit\" is one unit, and {} is a pattern", quote(&unit.value));
+        report.error_with(&unit.span, text, "write a check for each of them");
+    }
+    if let Some(tcp) = check.tcp.as_ref().filter(|tcp| answers_nobody(tcp.value.ip())) {
+        report.error(&tcp.span, format!("\"tcp\": nobody accepts connections at {}", tcp.value.ip()));
+    }
+    for (i, target) in check.ping.iter().flat_map(|ping| ping.value.iter().enumerate()) {
+        let Some(ping) = &check.ping else { continue };
+        if answers_nobody(*target) || target.is_unspecified() {
+            report.error(&ping.span, format!("\"ping\": {target} is not the address of one host"));
+        }
+        if ping.value[..i].contains(target) {
+            report.error(&ping.span, format!("\"ping\": {target} is there twice, and would count as two targets"));
+        }
+    }
+    let port = |url: &str| reqwest::Url::parse(url).ok()?.port();
+    if let Some(http) = check.http.as_ref().filter(|http| port(&http.value) == Some(0)) {
+        report.error(&http.span, "\"http\": its port is 0: use 1 to 65535");
+    }
+    if let Some(status) = check.status.as_ref().filter(|status| status.value.1 < 200) {
+        report.error(&status.span, "\"status\": no answer ends with a status below 200");
+    }
+}
+
+/// Addresses of several hosts, and those that say nothing without an interface.
+const fn answers_nobody(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
+    }
 }
 
 /// Certificate and key belong together, and nobody asks for them without TLS.
