@@ -28,11 +28,15 @@ const SELDOM: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(20);
 /// How long the disk may take.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A number is never longer.
-const MAX_BYTES: u64 = 64;
+/// A number is never longer, with what is around it.
+const MAX_BYTES: usize = 64;
+
+/// What is said of a look that has not come back.
+pub(super) const NOT_IN_TIME: &str = "it was not read in time: this host is too busy, or its disk hangs";
 
 pub(super) async fn watch(context: Context, path: PathBuf, gate: Gate) {
     let mut last = None;
+    let weighed = context.check.rule.weight.is_some();
     let changes = Changes::of(&path).ok().map(Arc::new);
     loop {
         let (place, of_place) = (path.clone(), changes.clone());
@@ -40,13 +44,7 @@ pub(super) async fn watch(context: Context, path: PathBuf, gate: Gate) {
         let looked =
             gate.run(PATIENCE, move || (of_place.is_some_and(|c| c.watch(&place).is_ok()), read(&place))).await;
         let told = looked.as_ref().is_some_and(|(told, _)| *told);
-        let outcome = match looked.map(|(_, read)| read) {
-            None => Outcome::timed_out("the disk does not answer"),
-            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => value(0, "there is no file, which is 0"),
-            Some(Err(error)) => Outcome::not_run(format!("it cannot be read: {error}")),
-            Some(Ok(text)) => number(&text),
-        };
-        context.observe(outcome, &mut last);
+        context.observe(judge(looked.map(|(_, read)| read), weighed), &mut last);
         tokio::time::sleep(REST).await;
         match &changes {
             Some(changes) if told => drop(tokio::time::timeout(SELDOM, changes.next()).await),
@@ -115,20 +113,36 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
         return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    // One more than there may be tells that there are more.
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn number(text: &str) -> Outcome {
+/// What came of a look; of one that did not come back in time nothing is known.
+fn judge(read: Option<io::Result<String>>, weighed: bool) -> Outcome {
+    match read {
+        None => Outcome::not_run(NOT_IN_TIME),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+            value(0, weighed, "there is no file, which is 0")
+        }
+        Some(Err(error)) => Outcome::not_run(format!("it cannot be read: {error}")),
+        Some(Ok(text)) => number(&text, weighed),
+    }
+}
+
+fn number(whole: &str, weighed: bool) -> Outcome {
+    let text = whole.trim();
     match text.parse::<i64>() {
-        _ if text.is_empty() => value(0, "the file is empty, which is 0"),
-        Ok(n) => value(n, &format!("the file holds {n}")),
+        _ if whole.len() > MAX_BYTES => Outcome::not_run("the file holds more than a number"),
+        _ if text.is_empty() => value(0, weighed, "the file is empty, which is 0"),
+        Ok(n) => value(n, weighed, &format!("the file holds {n}")),
         Err(_) => Outcome::not_run(format!("{text} is not a whole number", text = quote(text))),
     }
 }
 
-fn value(n: i64, text: &str) -> Outcome {
-    let result = if n == 0 { RunResult::Passed } else { RunResult::Failed };
+/// A number that is weighed is no failure, whatever it is.
+fn value(n: i64, weighed: bool, text: &str) -> Outcome {
+    let result = if n == 0 || weighed { RunResult::Passed } else { RunResult::Failed };
     Outcome::new(Reading::Value(n), result, text)
 }
 
@@ -136,6 +150,14 @@ fn value(n: i64, text: &str) -> Outcome {
 mod tests {
     use super::*;
     use std::io::Write as _;
+
+    #[test]
+    fn what_a_busy_host_could_not_read_in_time_is_no_failure() {
+        assert_eq!(judge(None, false).result, RunResult::NotRun);
+        assert_eq!(judge(Some(Ok("1".to_owned())), false).result, RunResult::Failed);
+        assert_eq!(judge(Some(Ok("1".to_owned())), true).result, RunResult::Passed, "it is weighed");
+        assert_eq!(judge(Some(Err(io::ErrorKind::NotFound.into())), false).result, RunResult::Passed);
+    }
 
     #[test]
     fn what_is_no_number_is_no_failure() {
@@ -148,7 +170,7 @@ mod tests {
             ("seven", Reading::NotRun),
             ("1 2", Reading::NotRun),
         ] {
-            assert_eq!(number(text).reading, reading, "{text}");
+            assert_eq!(number(text, false).reading, reading, "{text}");
         }
     }
 

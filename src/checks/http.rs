@@ -120,18 +120,22 @@ impl Asker {
 }
 
 /// Whether the beginning of the body has this text in it. Stops reading once that is known.
+///
+/// A byte is looked at once for each byte of the text, however small the pieces are that a server sends.
 async fn has(answer: &mut Response, wanted: &[u8]) -> Result<bool, reqwest::Error> {
     let mut body = Vec::new();
-    let found = |body: &[u8]| body.windows(wanted.len()).any(|part| part == wanted);
+    let found = |part: &[u8]| part.windows(wanted.len()).any(|part| part == wanted);
     while body.len() < MAX_BODY
         && let Some(chunk) = answer.chunk().await?
     {
+        // The text may have begun in the piece before.
+        let new = body.len().saturating_sub(wanted.len() - 1);
         body.extend_from_slice(&chunk[..chunk.len().min(MAX_BODY - body.len())]);
-        if found(&body) {
+        if found(&body[new..]) {
             return Ok(true);
         }
     }
-    Ok(found(&body))
+    Ok(false)
 }
 
 /// The address in a URL that has one instead of a name.

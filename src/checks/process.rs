@@ -38,12 +38,7 @@ async fn watch(context: Context, gate: Gate, find: impl Fn() -> Found + Clone + 
     loop {
         let find = find.clone();
         let found = gate.run(PATIENCE, find).await;
-        let living = match found {
-            None => Err(Outcome::timed_out("the disk does not answer")),
-            Some(Ok(all)) => watched(all).map_err(|e| Outcome::not_run(format!("cannot watch the process: {e}"))),
-            Some(Err(outcome)) => Err(outcome),
-        };
-        match living {
+        match living_of(found) {
             Ok((pid, living)) => {
                 context.observe(Outcome::passed(format!("process {} lives", pid.as_raw_nonzero())), &mut last);
                 // One of them has ended: whether another one goes on is to be seen.
@@ -58,6 +53,15 @@ async fn watch(context: Context, gate: Gate, find: impl Fn() -> Found + Clone + 
                 tokio::time::sleep(EVERY).await;
             }
         }
+    }
+}
+
+/// What came of a look; of one that did not come back in time nothing is known.
+fn living_of(found: Option<Found>) -> Result<(Pid, Vec<AsyncFd<OwnedFd>>), Outcome> {
+    match found {
+        None => Err(Outcome::not_run(file::NOT_IN_TIME)),
+        Some(Ok(all)) => watched(all).map_err(|e| Outcome::not_run(format!("cannot watch the process: {e}"))),
+        Some(Err(outcome)) => Err(outcome),
     }
 }
 
@@ -111,4 +115,16 @@ fn living(pid: i32) -> Option<(Pid, OwnedFd)> {
     // What has ended, and was not waited for yet, can be read from already.
     let ended = matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1..));
     (!ended).then_some((pid, fd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::status::RunResult;
+
+    #[test]
+    fn what_a_busy_host_could_not_look_for_in_time_is_no_failure() {
+        assert_eq!(living_of(None).unwrap_err().result, RunResult::NotRun);
+        assert_eq!(living_of(Some(Err(Outcome::failed("gone")))).unwrap_err().result, RunResult::Failed);
+    }
 }

@@ -1,6 +1,7 @@
 //! Gates of real daemons: programs that succeed, fail, hang and misbehave, before an address goes live and before it is handed over.
 
 use crate::lab::{Daemon, Lab, Options, script};
+use crate::leftovers::{alive, children, descriptors};
 use crate::wait::wait_for;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -100,11 +101,6 @@ fn pids(path: &Path) -> Option<Vec<u32>> {
     text.ends_with('\n').then(|| text.lines().map(|line| line.parse().unwrap()).collect())
 }
 
-fn alive(pid: u32) -> bool {
-    // A zombie has ended, too.
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
 fn in_gate(kind: &'static str) -> impl Fn(&Value) -> bool {
     move |s| s["groups"][0]["gate"]["kind"] == kind
 }
@@ -112,22 +108,6 @@ fn in_gate(kind: &'static str) -> impl Fn(&Value) -> bool {
 fn runs(status: &Value) -> (u64, u64) {
     let gates = &status["effects"]["gates"]["web"];
     (gates["runs"].as_u64().unwrap_or_default(), gates["failures"].as_u64().unwrap_or_default())
-}
-
-/// What a process has open, by kind: descriptors that are not given back would add up.
-fn descriptors(daemon: &Daemon) -> usize {
-    let of = |kind: &str| {
-        let all = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().flatten();
-        all.filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains(kind))).count()
-    };
-    of("pidfd") + of("pipe") + of("eventfd")
-}
-
-/// Processes that the daemon has started and not waited for.
-fn children(daemon: &Daemon) -> usize {
-    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().flatten();
-    let of = |task: fs::DirEntry| fs::read_to_string(task.path().join("children")).unwrap_or_default();
-    tasks.map(|task| of(task).split_whitespace().count()).sum()
 }
 
 const UNTIL_GO: &str = "while test ! -e go\ndo sleep 0.05\ndone\n";

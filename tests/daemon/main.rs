@@ -6,6 +6,7 @@
 
 mod bundle;
 mod check_certificates;
+mod check_input;
 mod checks;
 mod cli;
 mod completions;
@@ -21,6 +22,7 @@ mod init;
 mod join;
 mod keepalived;
 mod lab;
+mod leftovers;
 mod logs;
 mod lost_connections;
 mod maintenance;

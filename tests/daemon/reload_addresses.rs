@@ -6,7 +6,7 @@ use crate::wait::wait_for;
 use std::process::Command;
 
 /// Runs `body` on a thread that has, with all it starts, a network namespace of its own.
-fn in_namespace(body: impl FnOnce() + Send) {
+pub(crate) fn in_namespace(body: impl FnOnce() + Send) {
     assert!(rustix::process::geteuid().is_root(), "this test makes a network namespace: run it with sudo");
     let outcome = std::thread::scope(|scope| {
         let isolated = || {
