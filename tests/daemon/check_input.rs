@@ -366,7 +366,7 @@ fn where_no_icmp_is_permitted_the_targets_are_not_blamed() {
         assert_eq!(fs::read_to_string("/proc/sys/net/ipv4/ping_group_range").unwrap(), "1\t0\n");
         let (mut lab, bad) = lab(|_| {
             let text = "no echo can be sent";
-            vec![Bad("router", format!("ping = [\"127.0.0.1\", \"127.0.0.2\"]\ninterval = \"1s\""), "not-run", text)]
+            vec![Bad("router", "ping = [\"127.0.0.1\", \"127.0.0.2\"]\ninterval = \"1s\"".to_owned(), "not-run", text)]
         });
         let (a, b) = (lab.start(0), lab.start(1));
         named(&lab, &a, &bad);
