@@ -703,7 +703,7 @@ settings! {
             "file" file: String {
                 takes: path(), example: "/run/havipd-demote", reload: Accept,
                 shown: |_, check| looks_at(check, "file"),
-                cost: "A switch for scripts and operators; looked at four times a second.",
+                cost: "A switch for scripts and operators, taken as soon as the file changes.",
             }
             /// Addresses, 1 to 16 of them, "quorum" of which must answer an ICMP echo.
             "ping" ping: Vec<IpAddr> {
