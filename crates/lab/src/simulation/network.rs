@@ -77,6 +77,13 @@ impl Network {
         self.links(from, to).all(Link::impaired)
     }
 
+    /// The longest that a datagram travels from one to the other, over the path where that is shortest.
+    #[must_use]
+    pub fn slowest(&self, from: usize, to: usize) -> Duration {
+        let slowest = |link: &Link| Duration::from_micros(link.delay_us + link.jitter_us);
+        self.links(from, to).map(slowest).min().unwrap_or_default()
+    }
+
     /// Replaces the direction `from` → `to` of one path, or of all.
     pub fn set(&mut self, path: Option<usize>, from: usize, to: usize, link: Link) {
         for path in path.map_or(0..self.paths, |p| p..p + 1) {

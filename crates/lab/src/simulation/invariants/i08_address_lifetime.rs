@@ -107,7 +107,13 @@ impl Invariant for AddressLifetime {
             }
             Seen::Became { host, transition: t } => {
                 let stopping = world.hosts[*host].process.as_ref().is_some_and(|p| p.stopping);
-                self.kept[*host][t.group.0] = stopping && t.to == Role::Backup && t.cause == Cause::HandoverFailed;
+                let kept = &mut self.kept[*host][t.group.0];
+                if stopping && t.to == Role::Backup && t.cause == Cause::HandoverFailed {
+                    *kept = true;
+                } else if !stopping || t.to.has_leadership() {
+                    // A fault that it goes to after that takes nothing. (seed 68621)
+                    *kept = false;
+                }
             }
             // Nothing is left of the last run, as after a boot, which begins the clock again.
             Seen::Started { host } => {
