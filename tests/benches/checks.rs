@@ -140,7 +140,7 @@ impl Page {
                     let _ = stream.read(&mut [0; 4096]);
                     let status = if fails { "500 Internal Server Error" } else { "200 OK" };
                     if hangs {
-                        // Until whoever asked gives up.
+                        // Until the one that asked gives up.
                         let _ = stream.read(&mut [0; 1]);
                     } else {
                         let head = "Content-Length: 0\r\nConnection: close\r\n\r\n";

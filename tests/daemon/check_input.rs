@@ -192,7 +192,7 @@ fn servers(_: &Path) -> Vec<Bad> {
     let say = |text: &'static str| {
         serve(move |mut stream| {
             let _ = stream.write_all(text.as_bytes());
-            // Whoever asked ends it.
+            // The one that asked ends it.
             let _ = stream.read(&mut [0; 1]);
         })
     };

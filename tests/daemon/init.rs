@@ -308,7 +308,7 @@ impl Person {
         let pty = Pty::open();
         let program = fresh.command(&[]);
         // A session of its own, whose terminal this is: Ctrl-C is then what it is for everybody.
-        // Whoever runs the tests may have it ignored.
+        // A person who runs the tests may have it ignored.
         let mut command = Command::new("env");
         command
             .args(["--default-signal=INT", "setsid", "--wait", "--ctty"])

@@ -33,11 +33,11 @@ impl Asker {
         self.defaults
     }
 
-    /// A line for whoever answers; nothing where nobody does.
+    /// A line for a person who answers; nothing where nobody does.
     pub(super) fn tell(self, text: &str) {
         if self.on {
             let text = say::fitted(&plain::lines(text), say::columns_of(io::stderr()));
-            // Whoever cannot read it cannot answer either.
+            // A node that cannot read it cannot answer either.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
