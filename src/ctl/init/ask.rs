@@ -37,7 +37,7 @@ impl Asker {
     pub(super) fn tell(self, text: &str) {
         if self.on {
             let text = say::fitted(&plain::lines(text), say::columns_of(io::stderr()));
-            // A node that cannot read it cannot answer either.
+            // A person who cannot read it cannot answer either.
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
