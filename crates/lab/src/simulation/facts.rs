@@ -97,6 +97,8 @@ pub(super) struct Facts {
     pub(super) maintained_from: Instant,
     /// When a daemon last took the order to begin maintenance: one that stood still takes it when it goes on.
     pub(super) maintenance_taken: Instant,
+    /// An operator has ordered maintenance, or put a state with its number on a disk: else no node can be in it.
+    pub(super) maintenance_ordered: bool,
 }
 
 impl Facts {
@@ -117,6 +119,7 @@ impl Facts {
             ranks_set: Instant::default(),
             maintained_from: Instant::default(),
             maintenance_taken: Instant::default(),
+            maintenance_ordered: false,
         }
     }
 
@@ -256,6 +259,7 @@ impl World {
         }
         if maintains {
             self.facts.maintenance_taken = now;
+            self.facts.maintenance_ordered = true;
         }
         let facts = self.facts.host_mut(host);
         match event {

@@ -88,6 +88,7 @@ impl World {
             }
             StepKind::StateNumbers { node, epoch, maintenance } => {
                 let host = self.node(node);
+                self.facts.maintenance_ordered |= maintenance.is_some();
                 for group in self.hosts[host].disk.groups.values_mut() {
                     group.epoch_reserved = epoch.unwrap_or(group.epoch_reserved);
                     group.maintenance = maintenance.unwrap_or(group.maintenance);

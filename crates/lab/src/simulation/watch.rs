@@ -252,11 +252,13 @@ impl World {
 
     /// Whether any node that runs says that maintenance is on.
     pub(super) fn maintained(&self) -> bool {
-        let on = |h: &super::host::Host| {
-            let core = h.process.as_ref().map(|p| &p.core);
-            core.is_some_and(|core| (0..self.groups()).any(|g| core.maintained(GroupIndex(g))))
-        };
-        self.node_hosts().iter().any(on)
+        (0..self.nodes()).any(|h| (0..self.groups()).any(|g| self.maintains(h, g)))
+    }
+
+    /// Whether a node says that maintenance of a group is on. That excuses only where an operator has ordered it at all.
+    pub(super) fn maintains(&self, host: usize, group: usize) -> bool {
+        let process = self.hosts[host].process.as_ref();
+        self.facts.maintenance_ordered && process.is_some_and(|p| p.core.maintained(GroupIndex(group)))
     }
 
     /// Whether any node has taken a file since its machine began in which something is another that all must agree on.

@@ -8,7 +8,6 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::{TICK, World};
 use super::Invariant;
-use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::time::Instant;
 use std::collections::VecDeque;
@@ -63,8 +62,7 @@ impl OneActive {
         let active = |h: &usize| {
             let host = &world.hosts[*h];
             let sees = host.awake() && host.link_up && host.reach == super::super::host::Reach::Both;
-            let frozen = || host.process.as_ref().is_some_and(|p| p.core.maintained(GroupIndex(group)));
-            world.role(*h, group) == Some(Role::Active) && sees && !host.effects_stuck && !frozen()
+            world.role(*h, group) == Some(Role::Active) && sees && !host.effects_stuck && !world.maintains(*h, group)
         };
         let all: Vec<usize> = (0..world.nodes()).filter(active).collect();
         if all.len() < 2 || !told {

@@ -2,7 +2,6 @@
 
 use super::super::super::host::AddressStuck;
 use super::{Case, Untrue};
-use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::role::Cause;
 use havipd_core::model::vrrp::State;
 use std::time::Duration;
@@ -56,8 +55,7 @@ impl Case<'_> {
     }
 
     pub(super) fn maintained(&self) -> bool {
-        let process = self.world.hosts[self.host].process.as_ref();
-        process.is_some_and(|p| p.core.maintained(GroupIndex(self.group)))
+        self.world.maintains(self.host, self.group)
     }
 
     /// keepalived's last word to this run is such a state.

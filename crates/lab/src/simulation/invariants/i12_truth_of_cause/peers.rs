@@ -189,7 +189,7 @@ impl Case<'_> {
         let from = facts.maintained_from;
         let changed = facts.host(voter).digest_set.is_some_and(|at| at >= from);
         let group = GroupIndex(self.group);
-        let adopts = p.core.maintained(group) || (p.core.adopts(group) && self.may_adopt(voter));
+        let adopts = self.world.maintains(voter, self.group) || (p.core.adopts(group) && self.may_adopt(voter));
         let granted = !(changed && adopts) || {
             let last = facts.heard(voter, self.host).last.as_ref();
             let ours = voter == self.host && p.term_since[self.group] < from;
