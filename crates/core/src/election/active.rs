@@ -202,7 +202,17 @@ impl Group {
     }
 
     /// A better-ranked peer that asks for leadership and may have it.
-    fn preemptor(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
+    ///
+    /// Where a third could be active that goes before it, that one has the time of a heartbeat to ask as well: when the ranks
+    /// change both do, and each would move the address.
+    fn preemptor(&mut self, step: &mut StepContext<'_>) -> Option<NodeIndex> {
+        let asks = self.best_that_asks(step);
+        let since = self.state.term_mut()?.note_wanted(step.now, asks.is_some())?;
+        let first = rank::successor(step, self.settings(step), self.tag) == asks;
+        (first || step.due(since + suspicion(step.config.heartbeat.interval))).then_some(asks).flatten()
+    }
+
+    fn best_that_asks(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
         if self.preemption.is_suspended() {
             return None;
         }

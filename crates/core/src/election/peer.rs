@@ -82,6 +82,12 @@ impl Peer {
         !self.up(now) || self.session.last_echoed().is_none_or(|sent| now >= sent + self.session.dead_time())
     }
 
+    /// What it says may be of long ago: it has not heard us for two dead times. Who takes over since it does not hear us says so
+    /// when it has not for one, and needs no second to say it.
+    pub(crate) fn may_be_of_the_past(&self, now: Instant) -> bool {
+        self.session.last_echoed().is_some_and(|sent| now >= sent + self.session.dead_time() * 2)
+    }
+
     /// What it says of a group, if it is alive.
     pub(crate) fn says(&self, group: Tag, now: Instant) -> Option<&Entry> {
         self.entries.get(&group).filter(|_| self.alive(now))

@@ -39,6 +39,7 @@ cases! {
     s3_an_unowned_epoch: "s3-an-unowned-epoch",
     s3_asking_is_backup: "s3-asking-is-backup",
     s3_the_number_of_a_successor_that_is_not_heard: "s3-the-number-of-a-successor-that-is-not-heard",
+    s3_what_was_held_up_is_of_the_past: "s3-what-was-held-up-is-of-the-past",
     s4_a_backup_that_may_not_send: "s4-a-backup-that-may-not-send",
     s4_a_copy_beside_the_holder: "s4-a-copy-beside-the-holder",
     s4_a_deaf_backup: "s4-a-deaf-backup",
@@ -75,4 +76,5 @@ cases! {
     s7_the_grant_is_kept_for_the_successor: "s7-the-grant-is-kept-for-the-successor",
     s7_what_the_kernel_removed: "s7-what-the-kernel-removed",
     s8_a_check_that_flaps: "s8-a-check-that-flaps",
+    s8_new_ranks_move_once: "s8-new-ranks-move-once",
 }

@@ -77,11 +77,12 @@ impl Network {
         self.links(from, to).all(Link::impaired)
     }
 
-    /// The longest that a datagram travels from one to the other, over the path where that is shortest.
+    /// The longest that a datagram travels from one to the other, over the path where that is shortest. A path that is cut
+    /// carries none.
     #[must_use]
     pub fn slowest(&self, from: usize, to: usize) -> Duration {
         let slowest = |link: &Link| Duration::from_micros(link.delay_us + link.jitter_us);
-        self.links(from, to).map(slowest).min().unwrap_or_default()
+        self.links(from, to).filter(|link| !link.cut).map(slowest).min().unwrap_or_default()
     }
 
     /// Replaces the direction `from` → `to` of one path, or of all.

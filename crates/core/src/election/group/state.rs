@@ -87,6 +87,8 @@ pub(crate) struct Term {
     moves_from: Instant,
     /// An operator ordered a switchover to this node; a write of ours is waited for.
     ordered: Option<NodeIndex>,
+    /// Since when a better-ranked node has asked for leadership.
+    wanted: Option<Instant>,
     alarmed: Option<Instant>,
 }
 
@@ -138,6 +140,12 @@ impl Term {
     /// There is none.
     pub(crate) fn not_outnumbered(&mut self) {
         self.outnumbered = None;
+    }
+
+    /// Notes whether a better-ranked node asks for leadership. Since when one does.
+    pub(crate) fn note_wanted(&mut self, now: Instant, wanted: bool) -> Option<Instant> {
+        self.wanted = wanted.then_some(self.wanted.unwrap_or(now));
+        self.wanted
     }
 
     /// Such an epoch is no reason to take another number before.
