@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
+#[path = "support/script.rs"]
+mod script;
+
+use script::script;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -52,8 +56,7 @@ impl Machine {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let note = if name == "bin/id" { "" } else { "echo \"${0##*/} $*\" >>\"$CALLS\"" };
-        fs::write(&path, format!("#!{}/bin/bash\n{note}\n{body}\n", self.directory.path().display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        script(&path, &format!("#!{}/bin/bash\n{note}\n{body}\n", self.directory.path().display()));
     }
 
     fn cargo(&self, place: &str, version: &str) {

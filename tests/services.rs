@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
+#[path = "support/script.rs"]
+mod script;
 #[path = "support/wait.rs"]
 mod wait;
 
@@ -11,6 +13,7 @@ use havipd::systemd::{Notifier, StopIntent, stop_intent};
 use havipd_core::model::persisted::{Persisted, PersistedGroup};
 use havipd_core::model::settings::{Log, LogFormat, LogLevel};
 use havipd_core::model::time::Instant as Boottime;
+use script::script;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -164,11 +167,7 @@ fn systemd_hears_what_it_must_and_cannot_hold_us_up() {
 /// A program that stands in for `systemctl`.
 fn fake_systemctl(dir: &Path, body: &str) -> PathBuf {
     let path = dir.join("systemctl");
-    let make = format!("cat > {0} && chmod 755 {0}", path.display());
-    // Written by another process: a test that forks meanwhile would keep it open for writing (ETXTBSY).
-    let mut shell = Command::new("sh").args(["-c", &make]).stdin(Stdio::piped()).spawn().unwrap();
-    write!(shell.stdin.take().unwrap(), "#!/bin/sh\n{body}\n").unwrap();
-    assert!(shell.wait().unwrap().success());
+    script(&path, &format!("#!/bin/sh\n{body}\n"));
     path
 }
 

@@ -13,7 +13,8 @@ mod lab;
 mod wait;
 
 use havipd::clock;
-use lab::{Daemon, Lab, Options, script};
+use lab::script::script;
+use lab::{Daemon, Lab, Options};
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};

@@ -28,9 +28,8 @@ const HEARTBEATS: usize = 40;
 
 fn main() {
     // Whatever the harness of `cargo bench` would be told is not for us.
-    let listen = scrape::free();
-    let lab =
-        scrape::lab(listen, Options { group: "arbiter = \"cloud\"".into(), more_groups: MORE, ..Options::default() });
+    let options = Options { group: "arbiter = \"cloud\"".into(), more_groups: MORE, ..Options::default() };
+    let (listen, lab) = scrape::lab(Options { dead_multiplier: Some(10), ..options });
     // As usual, not as often as a test wants it.
     let usual = lab
         .text()

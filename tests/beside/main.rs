@@ -8,5 +8,7 @@ mod examples;
 #[expect(dead_code, reason = "the lab does more with its namespaces")]
 mod namespace;
 mod page;
+#[path = "../support/script.rs"]
+mod script;
 #[path = "../support/wait.rs"]
 mod wait;

@@ -3,6 +3,7 @@
 //! another node or a running daemon is only written down; the packages' tests and the labs play that.
 
 use crate::examples::{HAVIP, cloud, host, shipped};
+use crate::script::script;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -44,9 +45,7 @@ fn stand_ins(root: &Path) {
             ),
         ),
     ] {
-        let path = bin.join(name);
-        fs::write(&path, format!("#!/bin/sh\necho \"{name} $*\" >>\"$ROOT/called\"\n{text}\n")).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        script(&bin.join(name), &format!("#!/bin/sh\necho \"{name} $*\" >>\"$ROOT/called\"\n{text}\n"));
     }
 }
 

@@ -6,8 +6,9 @@ use havipd::clock;
 use havipd::cloud::client::WriteLimits;
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::cloud::ErrorClass::{Ambiguous, Refused, Retry};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 #[tokio::test(flavor = "current_thread")]
 async fn statuses_have_their_class() {
@@ -100,9 +101,10 @@ async fn retry_after_is_passed_on() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn nobody_listening_is_certainly_not_carried_out() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let url = format!("http://{}", listener.local_addr().expect("has an address"));
-    drop(listener);
+    // Held, and not listened on: nobody else gets it.
+    let held = TcpSocket::new_v4().expect("a socket");
+    held.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("binds");
+    let url = format!("http://{}", held.local_addr().expect("has an address"));
     let ended = both(&Lab::new(&url).client()).await;
     assert_classes(&ended, (Retry, Retry));
     assert!(ended.1.detail.contains("refused"), "{}", ended.1);

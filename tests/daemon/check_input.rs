@@ -1,16 +1,19 @@
 //! What checks meet that they should not: programs, servers, files and hosts that misbehave, each with the real daemon. Every one
 //! is counted and named, decides what it should, and leaves nothing.
 
-use crate::lab::{Daemon, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Daemon, Lab, Options};
 use crate::leftovers::{alive, children, descriptors};
 use crate::reload_addresses::in_namespace;
 use crate::wait::wait_for;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// A check: its name and keys, how its runs end, and a part of what is said of them.
 struct Bad(&'static str, String, &'static str, &'static str);
@@ -183,6 +186,17 @@ fn serve(act: impl Fn(TcpStream) + Send + Sync + Copy + 'static) -> SocketAddr {
     address
 }
 
+/// A port at which nobody listens, and which nobody else is given.
+fn refusing() -> SocketAddr {
+    static HELD: OnceLock<Socket> = OnceLock::new();
+    let held = HELD.get_or_init(|| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        socket
+    });
+    held.local_addr().unwrap().as_socket().unwrap()
+}
+
 /// Until nobody listens any more.
 fn repeat(mut stream: &TcpStream, text: &str) {
     while stream.write_all(text.as_bytes()).is_ok() {}
@@ -210,15 +224,15 @@ fn servers(_: &Path) -> Vec<Bad> {
         repeat(&stream, "1\r\nx\r\n");
     });
     let reset = serve(|stream| {
-        let socket = socket2::Socket::from(stream);
+        let socket = Socket::from(stream);
         let _ = socket.set_linger(Some(std::time::Duration::ZERO));
     });
     let reset_later = serve(|mut stream| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nfi");
-        let socket = socket2::Socket::from(stream);
+        let socket = Socket::from(stream);
         let _ = socket.set_linger(Some(std::time::Duration::ZERO));
     });
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = refusing();
     let found = "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n";
     let all = [
         ("silent", say(""), "timed-out", "no whole answer in time"),

@@ -1,6 +1,7 @@
 //! Checks that decide: real services die, hang and flap, and the address goes where one is well.
 
-use crate::lab::{Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Lab, Options};
 use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};

@@ -1,6 +1,7 @@
 //! Command lines and exit codes of both programs.
 
-use crate::lab::{Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Lab, Options};
 use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::os::unix::net::UnixDatagram;

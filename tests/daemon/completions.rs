@@ -1,6 +1,7 @@
 //! The shipped completions in the real shells: of a running daemon, of none, and of one that lies.
 
-use crate::lab::{HAVIP, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{HAVIP, Lab, Options};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;

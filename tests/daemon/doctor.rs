@@ -1,6 +1,7 @@
 //! `havipctl doctor`: each thing that can go wrong is found, told with its remedy, and nothing is changed.
 
-use crate::lab::{HAVIP, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{HAVIP, Lab, Options};
 use crate::wait::wait_for;
 use havipd::doctor::{Finding, Level};
 use havipd_lab::emulator::{Command as Cloud, Permission};

@@ -1,6 +1,7 @@
 //! Gates of real daemons: programs that succeed, fail, hang and misbehave, before an address goes live and before it is handed over.
 
-use crate::lab::{Daemon, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Daemon, Lab, Options};
 use crate::leftovers::{alive, children, descriptors};
 use crate::wait::wait_for;
 use serde_json::Value;

@@ -1,18 +1,20 @@
 //! Real daemons on loopback addresses, an emulated cloud in this process, and facts to wait for.
 
+#[path = "../support/script.rs"]
+pub(crate) mod script;
+
 use crate::wait::{PATIENCE, wait_for};
 use havipd_lab::emulator::{Control, Emulator, EmulatorConfig};
 use havipd_lab::simulation::cloud::{HavipSpec, InterfaceSpec};
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::Ipv4Addr;
+use std::fs::{OpenOptions, Permissions};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -20,6 +22,8 @@ pub(crate) const HAVIP: &str = "havip-test1";
 pub(crate) const HAVIP_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 100);
 const NO_MAC: &str = "00:00:00:00:00:00";
 const NAMES: [&str; 3] = ["a", "b", "c"];
+/// Where heartbeats go.
+const PORT: u16 = 11200;
 
 /// What a test changes of the usual file.
 #[derive(Clone, Default)]
@@ -51,7 +55,7 @@ pub(crate) struct Lab {
     pub(crate) cloud: Control,
     endpoint: String,
     metadata: String,
-    net: (u8, u8),
+    net: Network,
     pub(crate) dir: TempDir,
     pub(crate) options: Options,
     /// Keys of `[[group.havip]]`.
@@ -62,9 +66,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new(options: Options) -> Self {
-        static NEXT: AtomicU8 = AtomicU8::new(0);
-        // A network of its own on loopback: of this process, and of this test in it.
-        let net = (20 + NEXT.fetch_add(1, Ordering::Relaxed), (std::process::id() % 250) as u8 + 1);
+        let net = Network::take();
         let mut config = EmulatorConfig::new("127.0.0.1:0".parse().unwrap()).with_havip(HAVIP, HAVIP_ADDRESS);
         let mut elsewhere = HavipSpec::new("havip-elsewhere", Ipv4Addr::new(127, 0, 0, 101));
         elsewhere.vpc = "vpc-other".to_owned();
@@ -74,9 +76,9 @@ impl Lab {
             config = config.with_havip(&format!("havip-more{n}"), Ipv4Addr::new(127, 1, high, low));
         }
         for (i, name) in NAMES.iter().enumerate() {
-            config = config.with_node(name, address(net, i));
+            config = config.with_node(name, net.address(i));
             // The hardware address of the loopback interface, on which all the nodes are.
-            let interface = InterfaceSpec::new(&format!("eni-{name}"), &format!("i-{name}"), NO_MAC, address(net, i));
+            let interface = InterfaceSpec::new(&format!("eni-{name}"), &format!("i-{name}"), NO_MAC, net.address(i));
             config.world.interfaces.push(interface);
         }
         if let Some(change) = options.world {
@@ -115,7 +117,7 @@ impl Lab {
     }
 
     pub(crate) fn address(&self, node: usize) -> Ipv4Addr {
-        address(self.net, node)
+        self.net.address(node)
     }
 
     pub(crate) fn write_key(&self, name: &str, byte: u8) {
@@ -257,8 +259,29 @@ pub(crate) fn serve(config: EmulatorConfig, node: &'static str) -> (Control, Str
     (control, endpoint, metadata, stop)
 }
 
-fn address((a, b): (u8, u8), node: usize) -> Ipv4Addr {
-    Ipv4Addr::new(127, a, b, node as u8 + 1)
+/// A network on loopback that no other test of this machine has as long as this is held, whatever process it is in.
+struct Network {
+    second: u8,
+    third: u8,
+    /// On an address that is nobody's in it.
+    _held: UdpSocket,
+}
+
+impl Network {
+    fn take() -> Self {
+        loop {
+            // In 127.0 are those who ask for any port, in 127.1 HAVIPs.
+            let (second, third) = (fastrand::u8(2..=254), fastrand::u8(..));
+            match UdpSocket::bind((Ipv4Addr::new(127, second, third, 254), PORT)) {
+                Ok(held) => return Self { second, third, _held: held },
+                Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse, "{error}"),
+            }
+        }
+    }
+
+    fn address(&self, node: usize) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.second, self.third, node as u8 + 1)
+    }
 }
 
 /// One `havipd`, killed when dropped.
@@ -338,10 +361,4 @@ pub(crate) fn ask(socket: &Path, request: &Value) -> Option<Value> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).ok()?;
     serde_json::from_str(&line).ok()
-}
-
-pub(crate) fn script(path: &Path, text: &str) {
-    let mut file = File::create(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    file.set_permissions(Permissions::from_mode(0o755)).unwrap();
 }

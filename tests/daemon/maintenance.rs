@@ -1,6 +1,7 @@
 //! Maintenance: its end by itself, across a restart of the node that was told, and a file of another digest meanwhile.
 
-use crate::lab::{Daemon, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Daemon, Lab, Options};
 use crate::wait::wait_for;
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! These tests change resource limits and drop capabilities, so they need root.
 
-use crate::lab::{Daemon, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Daemon, Lab, Options};
 use crate::wait::wait_for;
 use serde_json::json;
 use std::fs::OpenOptions;

@@ -1,6 +1,7 @@
 //! Leaving: for good, for a restart, in a hurry, and by a crash.
 
-use crate::lab::{Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Lab, Options};
 use crate::wait::wait_for;
 use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use std::process::Command;

@@ -12,5 +12,7 @@ mod once_wrong;
 mod program;
 #[path = "../fuzz/src/import.rs"]
 pub mod promise;
+#[path = "../support/script.rs"]
+mod script;
 mod tracked;
 mod weights;

@@ -1,6 +1,7 @@
 //! What keepalived does with what it tracks while it runs, where havipd does the same or says in what it differs: docs/checks.md has the
 //! table, and this is what its rows about keepalived rest on.
 
+use crate::script::script;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -98,9 +99,8 @@ fn what_keepalived_does_with_what_it_tracks_is_what_the_page_says() {
     let dir = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     for (name, text, _) in SCRIPTS {
-        let path = dir.path().join(name);
-        fs::write(&path, format!("#!/bin/sh\n{}\n", text.replace("DIR", &dir.path().display().to_string()))).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = text.replace("DIR", &dir.path().display().to_string());
+        script(&dir.path().join(name), &format!("#!/bin/sh\n{text}\n"));
     }
     fs::write(dir.path().join("not-executable"), "#!/bin/sh\n").unwrap();
     fs::write(dir.path().join("count"), "").unwrap();

@@ -2,7 +2,7 @@
 
 use crate::lab::{Daemon, Lab, Options};
 use crate::say;
-use crate::scrape::{self, free};
+use crate::scrape;
 use crate::wait::wait_for;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -28,8 +28,7 @@ pub(crate) fn lab_of(options: Options) -> Lab {
 
 /// The same, with metrics at an address that is its own.
 pub(crate) fn lab_with_metrics() -> (SocketAddr, Lab) {
-    let listen = free();
-    (listen, scrape::lab(listen, Options { dead_multiplier: Some(DEAD), ..Options::default() }))
+    scrape::lab(Options { dead_multiplier: Some(DEAD), ..Options::default() })
 }
 
 /// Heartbeats that counted, and the watcher's clock in milliseconds.

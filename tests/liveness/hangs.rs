@@ -2,7 +2,8 @@
 
 use crate::Case;
 use crate::cadence::{keeps_sending, keeps_time, lab, lab_of};
-use crate::lab::{Daemon, Lab, Options, script};
+use crate::lab::script::script;
+use crate::lab::{Daemon, Lab, Options};
 use crate::obstacles::{FileServer, FullDisk, SilentNames};
 use crate::wait::wait_for;
 use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};

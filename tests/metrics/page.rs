@@ -1,8 +1,9 @@
 //! The two pages of real daemons.
 
-use crate::lab::{Options, script};
+use crate::lab::Options;
+use crate::lab::script::script;
 use crate::promtool::promtool;
-use crate::scrape::{exchange, free, get, lab, names, value, wait_page};
+use crate::scrape::{exchange, get, lab, names, place, value, wait_page};
 use crate::wait::wait_for;
 use havipd::metrics::table::{ALL, markdown};
 use std::collections::BTreeSet;
@@ -12,8 +13,7 @@ use std::path::Path;
 
 #[test]
 fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
-    let listen = free();
-    let mut lab = lab(listen, Options::default());
+    let (listen, mut lab) = lab(Options::default());
     let hook = lab.dir.path().join("hook");
     script(&hook, "#!/bin/sh\nexit 0\n");
     lab.options.tables = format!("[hooks]\nnotify = {hook:?}\n");
@@ -64,7 +64,6 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
 
 #[test]
 fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
-    let listen = free();
     let check = "[[check]]\nname = \"web\"\nscript = [\"/bin/true\"]\n";
     let options = Options {
         dead_multiplier: Some(20),
@@ -72,7 +71,7 @@ fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
         tables: check.into(),
         ..Options::default()
     };
-    let lab = lab(listen, options);
+    let (listen, lab) = lab(options);
     let a = lab.start(0);
     // Before b, which would serve there instead.
     wait_page(listen, "a serves metrics", |_| true);
@@ -107,8 +106,7 @@ fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
 
 #[test]
 fn checks_of_another_node_that_do_not_pass_are_counted() {
-    let listen = free();
-    let mut lab = lab(listen, Options { group: "checks = [\"one\", \"two\"]".into(), ..Options::default() });
+    let (listen, mut lab) = lab(Options { group: "checks = [\"one\", \"two\"]".into(), ..Options::default() });
     let well = lab.dir.path().join("well");
     let check = |name: &str| {
         format!(
@@ -129,8 +127,8 @@ fn checks_of_another_node_that_do_not_pass_are_counted() {
 
 #[test]
 fn a_reload_moves_the_listener_and_takes_it_away() {
-    let (first, second) = (free(), free());
-    let mut lab = lab(first, Options::default());
+    let (first, mut lab) = lab(Options::default());
+    let second = place(&lab, 1);
     let a = lab.start(0);
     wait_page(first, "metrics are served", |_| true);
     lab.options.metrics = Some(second.to_string());
@@ -147,8 +145,7 @@ fn a_reload_moves_the_listener_and_takes_it_away() {
 
 #[test]
 fn a_browser_is_shown_a_page_in_its_language_that_can_do_nothing() {
-    let listen = free();
-    let lab = lab(listen, Options::default());
+    let (listen, lab) = lab(Options::default());
     let a = lab.start(0);
     a.wait_role("active");
     wait_page(listen, "metrics are served", |_| true);
@@ -186,8 +183,7 @@ fn a_browser_is_shown_a_page_in_its_language_that_can_do_nothing() {
 
 #[test]
 fn only_known_pages_and_small_requests_are_answered() {
-    let listen = free();
-    let lab = lab(listen, Options::default());
+    let (listen, lab) = lab(Options::default());
     let _a = lab.start(0);
     wait_page(listen, "metrics are served", |_| true);
     assert_eq!(get(listen, "/healthz"), Some((200, "ok\n".to_owned())));
@@ -221,8 +217,7 @@ fn until(year: i32) -> String {
 
 #[test]
 fn the_end_of_a_certificate_is_that_of_the_file_as_it_is_now() {
-    let listen = free();
-    let mut lab = lab(listen, Options::default());
+    let (listen, mut lab) = lab(Options::default());
     let file = lab.dir.path().join("ca.pem");
     std::fs::write(&file, until(2040)).unwrap();
     lab.options.cloud = format!("ca-file = {file:?}");

@@ -4,16 +4,20 @@ use crate::lab::{Lab, Options};
 use crate::wait::{PATIENCE, wait_for};
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
-/// An address that was free a moment ago.
-pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// Where the nodes of a lab may serve metrics, in its own network.
+pub(crate) fn place(lab: &Lab, node: usize) -> SocketAddr {
+    (lab.address(node), 11201).into()
 }
 
-/// A cluster whose nodes serve metrics there: both want to, so the first to start does.
-pub(crate) fn lab(listen: SocketAddr, options: Options) -> Lab {
-    Lab::new(Options { metrics: Some(listen.to_string()), ..options })
+/// A cluster whose nodes serve metrics at that address: both want to, so the first to start does.
+pub(crate) fn lab(options: Options) -> (SocketAddr, Lab) {
+    let mut lab = Lab::new(options);
+    let listen = place(&lab, 0);
+    lab.options.metrics = Some(listen.to_string());
+    lab.write_config();
+    (listen, lab)
 }
 
 /// Sends `request` and gives the whole answer; `None` if the other side hung up on it.

@@ -6,6 +6,8 @@ mod ends;
 mod harness;
 #[path = "../../../../tests/support/pty.rs"]
 mod pty;
+#[path = "../../../../tests/support/script.rs"]
+mod script;
 mod scripts;
 mod terminal;
 #[path = "../../../../tests/support/wait.rs"]

@@ -1,9 +1,8 @@
 //! Scripts: the built-in one under every profile, actions of all kinds, and what fails.
 
 use crate::harness::{Ended, run, run_script};
+use crate::script::script;
 use havipd_lab::simulation::cloud::Profile;
-use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::thread;
 
 /// Slower than the default: a test machine may pause a process for longer than people's do.
@@ -168,10 +167,8 @@ fn a_daemon_that_cannot_be_started_is_said_so() {
         assert!(ended.stderr.contains(says) && ended.stderr.contains("--havipd takes the path"), "{}", ended.stderr);
         assert_eq!(ended.left, [""; 0]);
     }
-    let mut broken = tempfile::NamedTempFile::new().unwrap();
-    broken.write_all(b"#!/nonexistent/shell\n").unwrap();
-    let broken = broken.into_temp_path();
-    std::fs::set_permissions(&broken, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let broken = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+    script(&broken, "#!/nonexistent/shell\n");
     let ended = run(&["--script", "failover", "--havipd", broken.to_str().unwrap()]);
     assert_eq!(ended.code, Some(69), "{}", ended.stderr);
     assert!(ended.stderr.contains("cannot start the daemon of node a"), "{}", ended.stderr);
