@@ -131,7 +131,8 @@ fn nohup_is_heeded() {
     let path = script(&directory, "wait active\nnote one\npause 500ms\nnote two");
     let plain = command(&directory, &["--script", &path]);
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    // Without what has it heed every signal.
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).args(plain.get_args().skip(1));
     shell.env("TMPDIR", directory.path());
     let mut running = Running::of(directory, shell, Stdio::null());
     running.says("== one");

@@ -22,8 +22,12 @@ pub(crate) struct Ended {
 
 /// `havipd-lab sandbox ARGUMENTS`, with temporary files in `directory`.
 pub(crate) fn command(directory: &TempDir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_havipd-lab"));
-    command.arg("sandbox").args(arguments).env("TMPDIR", directory.path()).env_remove("NOTIFY_SOCKET");
+    // Who runs the tests in the background of a script has it ignore signals, and its children with it.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP,INT,TERM").arg(env!("CARGO_BIN_EXE_havipd-lab")).arg("sandbox");
+    // Slower than the default: a test machine may pause a process for longer than people's do.
+    command.args(["--interval", "200ms"]).args(arguments);
+    command.env("TMPDIR", directory.path()).env_remove("NOTIFY_SOCKET");
     command
 }
 

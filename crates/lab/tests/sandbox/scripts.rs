@@ -5,9 +5,6 @@ use crate::script::script;
 use havipd_lab::simulation::cloud::Profile;
 use std::thread;
 
-/// Slower than the default: a test machine may pause a process for longer than people's do.
-const CALM: [&str; 2] = ["--interval", "200ms"];
-
 fn passed(ended: &Ended, what: &str) {
     assert_eq!(ended.code, Some(0), "{what}:\n{}\n{}", ended.stdout, ended.stderr);
     assert_eq!(ended.left, [""; 0], "{what}");
@@ -26,7 +23,7 @@ fn steps(stdout: &str, title: &str) -> Vec<(f64, String)> {
 
 #[test]
 fn failover_ends_well_and_prints_the_timeline_of_every_move() {
-    let ended = run(&["--script", "failover", CALM[0], CALM[1]]);
+    let ended = run(&["--script", "failover"]);
     passed(&ended, "failover");
     let steps = steps(&ended.stdout, "move 1: a -> b");
     assert!(steps.is_sorted_by(|a, b| a.0 <= b.0), "{steps:?}");
@@ -52,7 +49,7 @@ fn the_havip_follows_under_every_profile_that_can_be_won() {
         thread::scope(|scope| {
             for profile in pair {
                 scope.spawn(move || {
-                    passed(&run(&["--script", "failover", "--profile", profile, CALM[0], CALM[1]]), profile);
+                    passed(&run(&["--script", "failover", "--profile", profile]), profile);
                 });
             }
         });
@@ -61,7 +58,7 @@ fn the_havip_follows_under_every_profile_that_can_be_won() {
 
 #[test]
 fn two_nodes_let_the_cloud_decide() {
-    let ended = run(&["--script", "failover", "--nodes", "2", CALM[0], CALM[1]]);
+    let ended = run(&["--script", "failover", "--nodes", "2"]);
     passed(&ended, "two nodes");
     assert!(ended.stdout.contains("b asks the cloud who has the HAVIP"), "{}", ended.stdout);
 }
@@ -97,7 +94,7 @@ fn steps_have_their_effect() {
         profile no-flags
         switchover previous
         expect packets active";
-    let ended = run_script(text, &CALM);
+    let ended = run_script(text, &[]);
     passed(&ended, "deeds");
 }
 
@@ -112,7 +109,7 @@ fn one_way_deafness_moves_nothing_from_a_holder_that_is_heard() {
         expect moves 0
         heal
         wait up b";
-    passed(&run_script(text, &["--nodes", "2", "--witness", CALM[0], CALM[1]]), "one way");
+    passed(&run_script(text, &["--nodes", "2", "--witness"]), "one way");
 }
 
 #[test]
@@ -210,6 +207,6 @@ fn a_node_that_was_frozen_takes_no_packets_back() {
         pause 3s
         expect packets b
         expect moves 1";
-    let ended = run_script(text, &["--nodes", "2", "--profile", "eventual", CALM[0], CALM[1]]);
+    let ended = run_script(text, &["--nodes", "2", "--profile", "eventual"]);
     passed(&ended, "frozen");
 }
