@@ -4,18 +4,13 @@ use crate::lab::{HAVIP, Lab, Options};
 use crate::pty::Pty;
 use havipd_lab::emulator::{Command as Order, EmulatorConfig, Permission};
 use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{read, write};
 use serde_json::Value;
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
-
-const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
 /// A node of the emulated cloud on which nothing is configured.
 struct Fresh {
@@ -300,7 +295,6 @@ fn what_the_page_on_the_sandbox_shows_works() {
 struct Person {
     pty: Pty,
     child: std::process::Child,
-    screen: String,
 }
 
 impl Person {
@@ -319,24 +313,7 @@ impl Person {
         command.env("PATH", std::env::var("PATH").unwrap());
         command.stdin(pty.end()).stdout(pty.end()).stderr(pty.end());
         let child = command.spawn().unwrap();
-        Self { pty, child, screen: String::new() }
-    }
-
-    /// Waits for a text on the screen, after the last that was waited for.
-    fn sees(&mut self, what: &str) {
-        while !self.screen.contains(what) {
-            let mut fds = [PollFd::from_borrowed_fd(self.pty.master.as_fd(), PollFlags::IN)];
-            assert_eq!(poll(&mut fds, Some(&PATIENCE)).unwrap(), 1, "no {what:?} in {:?}", self.screen);
-            let mut buffer = [0; 4096];
-            let length = read(&self.pty.master, &mut buffer).unwrap();
-            self.screen.push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-        let end = self.screen.find(what).unwrap() + what.len();
-        self.screen.drain(..end);
-    }
-
-    fn answers(&self, text: &str) {
-        assert_eq!(write(&self.pty.master, text.as_bytes()).unwrap(), text.len());
+        Self { pty, child }
     }
 }
 
@@ -351,27 +328,27 @@ impl Drop for Person {
 fn on_a_terminal_it_asks_until_it_understands() {
     let fresh = Fresh::new();
     let mut person = Person::at(&fresh);
-    person.sees(&format!("1  {HAVIP}"));
-    person.sees(&format!("[{HAVIP}]: "));
-    person.answers("7\n");
-    person.sees("\"7\" is not in the list");
-    person.answers("1\n");
-    person.sees("i-b (b)");
-    person.sees("NAME=ADDRESS): ");
-    person.answers("nobody\n");
-    person.sees("no instance of vpc-sandbox is called");
-    person.answers("db=b\n");
-    person.sees("A witness");
-    person.answers("w=127.0.0.99\n");
-    person.sees("Name of the cluster");
-    person.answers("prod web\n");
-    person.sees("is not a name");
-    person.answers("prod-web\n");
-    person.sees("[a]: ");
-    person.answers("db\n");
-    person.sees("is written");
+    person.pty.shows(&format!("1  {HAVIP}"));
+    person.pty.shows(&format!("[{HAVIP}]: "));
+    person.pty.types("7\n");
+    person.pty.shows("\"7\" is not in the list");
+    person.pty.types("1\n");
+    person.pty.shows("i-b (b)");
+    person.pty.shows("NAME=ADDRESS): ");
+    person.pty.types("nobody\n");
+    person.pty.shows("no instance of vpc-sandbox is called");
+    person.pty.types("db=b\n");
+    person.pty.shows("A witness");
+    person.pty.types("w=127.0.0.99\n");
+    person.pty.shows("Name of the cluster");
+    person.pty.types("prod web\n");
+    person.pty.shows("is not a name");
+    person.pty.types("prod-web\n");
+    person.pty.shows("[a]: ");
+    person.pty.types("db\n");
+    person.pty.shows("is written");
     // A command is never broken into lines.
-    person.sees(&format!("havipctl join --config {} --expect ", fresh.file().display()));
+    person.pty.shows(&format!("havipctl join --config {} --expect ", fresh.file().display()));
     assert!(person.child.wait().unwrap().success());
     let toml = fresh.toml();
     assert_eq!((nodes(&toml), toml["cluster"]["name"].as_str()), (vec!["a", "db", "w"], Some("prod-web")));
@@ -387,11 +364,11 @@ fn ctrl_c_and_the_end_of_the_answers_leave_nothing() {
     let fresh = Fresh::new();
     for (key, ended) in [("\u{3}", "^C"), ("\u{4}", "nothing is written")] {
         let mut person = Person::at(&fresh);
-        person.sees(&format!("[{HAVIP}]: "));
-        person.answers("1\n");
-        person.sees("NAME=ADDRESS): ");
-        person.answers(key);
-        person.sees(ended);
+        person.pty.shows(&format!("[{HAVIP}]: "));
+        person.pty.types("1\n");
+        person.pty.shows("NAME=ADDRESS): ");
+        person.pty.types(key);
+        person.pty.shows(ended);
         let status = person.child.wait().unwrap();
         assert!(!status.success() || status.signal().is_some(), "{status:?}");
         assert!(fresh.left().is_empty(), "{:?}", fresh.left());

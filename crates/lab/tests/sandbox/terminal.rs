@@ -6,7 +6,7 @@ use crate::pty::Pty;
 use crate::wait::wait_for;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::{Errno, read, write};
+use rustix::io::{Errno, write};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::ptsname;
 use rustix::termios::{Termios, tcgetattr};
@@ -15,7 +15,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use tempfile::TempDir;
 
-const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 const LEAVES: &str = "\x1b[?1049l";
 
 /// Nobody reads it, and there is no room left in it.
@@ -38,7 +37,6 @@ struct Session {
     before: Termios,
     child: Guard,
     directory: TempDir,
-    screen: String,
 }
 
 impl Session {
@@ -59,24 +57,7 @@ impl Session {
             command = in_session;
         }
         let child = command.stdin(pty.end()).stdout(pty.end()).stderr(pty.end()).spawn().unwrap();
-        Self { pty, before, child: Guard(child), directory, screen: String::new() }
-    }
-
-    /// Waits for a text on the screen, written after the last that was waited for.
-    fn shows(&mut self, what: &str) {
-        while !self.screen.contains(what) {
-            let mut fds = [PollFd::from_borrowed_fd(self.pty.master.as_fd(), PollFlags::IN)];
-            assert_eq!(poll(&mut fds, Some(&PATIENCE)).unwrap(), 1, "no {what:?} in {:?}", self.screen);
-            let mut buffer = [0; 4096];
-            let length = read(&self.pty.master, &mut buffer).unwrap();
-            self.screen.push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-        let end = self.screen.find(what).unwrap() + what.len();
-        self.screen.drain(..end);
-    }
-
-    fn press(&self, key: &str) {
-        assert_eq!(write(&self.pty.master, key.as_bytes()).unwrap(), key.len());
+        Self { pty, before, child: Guard(child), directory }
     }
 
     /// Its daemons, once all of them run.
@@ -92,8 +73,8 @@ impl Session {
     }
 
     fn end(mut self) -> (ExitStatus, Vec<String>) {
-        self.shows("\x1b[?25h");
-        self.shows(LEAVES);
+        self.pty.shows("\x1b[?25h");
+        self.pty.shows(LEAVES);
         let status = self.child.0.wait().unwrap();
         self.is_as_before();
         (status, left(&self.directory))
@@ -103,22 +84,22 @@ impl Session {
 #[test]
 fn keys_act_and_the_terminal_is_as_before() {
     let mut session = Session::start();
-    session.shows("\x1b[?1049h");
-    session.shows("q quit");
-    session.shows("master: ");
-    session.shows("start: to a");
-    session.press("1k");
-    session.shows("a is killed (SIGKILL)");
-    session.shows("move 1: a -> ");
-    session.press("r");
-    session.shows("a is started");
-    session.press("3p");
-    session.shows("cut: a | c");
-    session.press("h");
-    session.shows("network and API are whole again");
-    session.press("\x1b[A");
-    session.shows("> b");
-    session.press("q");
+    session.pty.shows("\x1b[?1049h");
+    session.pty.shows("q quit");
+    session.pty.shows("master: ");
+    session.pty.shows("start: to a");
+    session.pty.types("1k");
+    session.pty.shows("a is killed (SIGKILL)");
+    session.pty.shows("move 1: a -> ");
+    session.pty.types("r");
+    session.pty.shows("a is started");
+    session.pty.types("3p");
+    session.pty.shows("cut: a | c");
+    session.pty.types("h");
+    session.pty.shows("network and API are whole again");
+    session.pty.types("\x1b[A");
+    session.pty.shows("> b");
+    session.pty.types("q");
     let (status, left) = session.end();
     assert_eq!((status.code(), left), (Some(0), Vec::new()));
 }
@@ -127,8 +108,8 @@ fn keys_act_and_the_terminal_is_as_before() {
 fn control_c_control_d_and_escape_end_it() {
     for key in ["\x03", "\x04", "\x1b"] {
         let mut session = Session::start();
-        session.shows("q quit");
-        session.press(key);
+        session.pty.shows("q quit");
+        session.pty.types(key);
         let (status, left) = session.end();
         assert_eq!((status.code(), left), (Some(0), Vec::new()), "{key:?}");
     }
@@ -138,7 +119,7 @@ fn control_c_control_d_and_escape_end_it() {
 fn a_signal_leaves_the_terminal_as_before() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
         let mut session = Session::start();
-        session.shows("q quit");
+        session.pty.shows("q quit");
         kill_process(Pid::from_child(&session.child.0), signal).unwrap();
         let (status, left) = session.end();
         assert_eq!((status.code(), left), (Some(code), Vec::new()));
@@ -149,7 +130,7 @@ fn a_signal_leaves_the_terminal_as_before() {
 fn a_terminal_that_is_closed_ends_it_and_its_daemons() {
     for controlling in [false, true] {
         let mut session = Session::on(Pty::open(), controlling);
-        session.shows("start: to a");
+        session.pty.shows("start: to a");
         let daemons = session.daemons();
         let Session { pty, mut child, directory, .. } = session;
         drop(pty);

@@ -3,7 +3,6 @@
 use crate::harness::{Guard, Running, ticks};
 use crate::pty::Pty;
 use crate::wait::wait_for;
-use rustix::io::write;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -98,21 +97,16 @@ fn status_watch_ends_with_its_reader_its_input_and_its_signals() {
 fn status_watch_ends_with_its_terminal() {
     let cluster = Cluster::start();
     for close in [true, false] {
-        let pty = Pty::open();
+        let mut pty = Pty::open();
         let mut command = cluster.ctl(&["status", "--watch"]);
         let mut child = Guard(command.stdin(pty.end()).stdout(pty.end()).stderr(pty.end()).spawn().unwrap());
-        let mut screen = Vec::new();
-        while !screen.windows(7).any(|w| w == b"sandbox") {
-            let mut buffer = [0; 4096];
-            let length = rustix::io::read(&pty.master, &mut buffer).unwrap();
-            screen.extend_from_slice(&buffer[..length]);
-        }
+        pty.shows("sandbox");
         wait_for("the thread that waits", || ticks(child.0.id(), "audience"));
         let code = if close {
             drop(pty);
             129
         } else {
-            assert_eq!(write(&pty.master, b"\x04").unwrap(), 1);
+            pty.types("\x04");
             0
         };
         assert_eq!(child.0.wait().unwrap().code(), Some(code));
