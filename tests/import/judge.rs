@@ -528,8 +528,14 @@ fn nothing_differs_from_keepalived_in_silence() {
     let mut rows = String::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut silent = Vec::new();
-    for file in &files {
-        let (verdict, what) = judged(file);
+    // Eight at a time: each waits for its keepalived most of the time.
+    let at_once = |files: &[PathBuf]| {
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = files.iter().map(|file| scope.spawn(|| judged(file))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    for (file, (verdict, what)) in files.iter().zip(files.chunks(8).flat_map(at_once)) {
         let name = file.file_stem().unwrap().to_str().unwrap();
         let word = match verdict {
             Verdict::Agreed => "agreed",
