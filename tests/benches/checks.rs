@@ -170,6 +170,7 @@ impl Moves {
         let web = Arc::new(Page::default());
         let mut lab = Lab::new(Options {
             group: "checks = [\"page\", \"process\"]\npreempt = false\nmax-moves = 0".to_owned(),
+            dead_multiplier: Some(10),
             ..Options::default()
         });
         let pid = lab.dir.path().join("pid");
@@ -269,7 +270,8 @@ impl Cost {
     fn of(keys: &[&str], long: Duration) -> Self {
         let checks = if keys.is_empty() { 0 } else { CHECKS };
         let names: Vec<String> = (0..checks).map(|n| format!("\"c{n}\"")).collect();
-        let mut lab = Lab::new(Options { group: format!("checks = [{}]", names.join(", ")), ..Options::default() });
+        let group = format!("checks = [{}]", names.join(", "));
+        let mut lab = Lab::new(Options { group, dead_multiplier: Some(10), ..Options::default() });
         for n in 0..checks {
             let key = keys[n % keys.len()];
             let sampled = ["tcp", "http", "script"].iter().any(|kind| key.starts_with(kind));

@@ -100,7 +100,12 @@ fn main() -> ExitCode {
     let wanted = Wanted::read();
     assert!(rustix::process::geteuid().is_root(), "one of the floods forges its source and needs root: use sudo -E");
     let load = load();
-    let lab = Lab::new(Options { group: "arbiter = \"cloud\"".into(), more_groups: MORE, ..Options::default() });
+    let lab = Lab::new(Options {
+        group: "arbiter = \"cloud\"".into(),
+        more_groups: MORE,
+        dead_multiplier: Some(10),
+        ..Options::default()
+    });
     // As usual, not as often as a test wants it.
     let usual = lab
         .text()

@@ -84,11 +84,12 @@ async fn a_ca_file_without_certificates_is_refused_and_changes_nothing() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_write_whose_leadership_ends_while_connecting_is_not_sent() {
     let ours = Authority::new();
-    let slow = Accept::SlowTls(ours.acceptor(), Duration::from_millis(400));
+    let slow = Accept::SlowTls(ours.acceptor(), Duration::from_secs(3));
     let server = Server::start_as(vec![ok()], slow).await;
     let mut lab = Lab::new(&format!("https://{}", server.address));
     lab.cloud.ca_file = Some(ours.write(&lab.dir));
-    let limits = WriteLimits::new(clock::now() + Duration::from_millis(200), soon());
+    lab.cloud.connect_timeout = Duration::from_secs(10);
+    let limits = WriteLimits::new(clock::now() + Duration::from_secs(1), soon());
     let error = lab.client().attach(&havip(), &targets(), "t", limits).await.expect_err("too late");
     assert_eq!(error.class, NotSent, "{error}");
     assert!(error.detail.contains("leadership has run out"), "{error}");

@@ -83,7 +83,7 @@ fn a_server_that_asks_for_a_certificate_is_shown_one_and_its_key_is_kept() {
     let keys = [other.issue("havipd", &certificate, &key), ours.issue("havipd", &place("new.pem"), &place("new.key"))];
     let check = |name: &str, more: &str| {
         let url = format!("http = \"https://{address}/\"\nca-file = {ca:?}\n");
-        format!("[[check]]\nname = {name:?}\n{url}interval = \"100ms\"\nweight = 5\n{more}")
+        format!("[[check]]\nname = {name:?}\n{url}interval = \"1s\"\nweight = 5\n{more}")
     };
     let files = format!("cert-file = {certificate:?}\nkey-file = {key:?}\n");
     let tables = check("with", &files) + &check("without", "");

@@ -32,8 +32,9 @@ fn lab(group: &str, check: &str) -> Lab {
     let mut lab = Lab::new(Options { group: format!("checks = [\"web\"]\n{group}"), ..Options::default() });
     let program = lab.dir.path().join("well");
     script(&program, &format!("#!/bin/sh\ntest -e {}/well-$HAVIPD_NODE\n", lab.dir.path().display()));
-    lab.options.tables =
-        format!("[[check]]\nname = \"web\"\nscript = [{program:?}]\ninterval = \"100ms\"\nfall = 2\n{check}");
+    lab.options.tables = format!(
+        "[[check]]\nname = \"web\"\nscript = [{program:?}]\ninterval = \"500ms\"\nretry-interval = \"100ms\"\nfall = 2\n{check}"
+    );
     lab.write_config();
     for name in ["a", "b"] {
         well(&lab, name, true);
@@ -158,7 +159,7 @@ fn where_every_node_fails_the_active_one_stays_unless_it_is_to_release() {
 
 #[test]
 fn a_check_that_hangs_is_killed_at_its_timeout_and_never_runs_twice_at_once() {
-    let lab = lab("", "timeout = \"100ms\"\n");
+    let lab = lab("", "timeout = \"500ms\"\n");
     let dir = lab.dir.path().to_path_buf();
     let program = dir.join("well");
     // It ignores SIGTERM, has a child that does, too, and floods its output.
@@ -228,8 +229,8 @@ fn a_reload_begins_a_changed_check_anew_and_leaves_the_others_as_they_are() {
     let mut lab = lab("", "");
     lab.options.group = "checks = [\"web\", \"other\"]".to_owned();
     let before = lab.options.tables.clone();
-    let other = |fall: u32| format!("[[check]]\nname = \"other\"\nscript = [\"/bin/true\"]\nfall = {fall}\n");
-    lab.options.tables = before.clone() + &other(3);
+    let other = |every: &str| format!("[[check]]\nname = \"other\"\nscript = [\"/bin/true\"]\ninterval = {every:?}\n");
+    lab.options.tables = before.clone() + &other("1s");
     lab.write_config();
     let (a, _b) = lab.pair();
     let count = |s: &Value, name: &str| check(s, name)["runs"]["passed"].as_u64().unwrap();

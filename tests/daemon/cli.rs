@@ -61,7 +61,7 @@ fn check_config_tells_by_its_exit_code() {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("this node is a, as --node says\ngroup web: arbiter cloud, chosen by auto"), "{out}");
 
-    let bad = good.replace("dead-multiplier = 10", "dead-multiplier = 1\nintervall = \"1s\"");
+    let bad = good.replace("dead-multiplier = 40", "dead-multiplier = 1\nintervall = \"1s\"");
     let (code, out, err) = check(&lab, &bad, |_| {});
     assert_eq!((code, out.as_str()), (Some(78), ""));
     for part in ["dead-multiplier", "intervall", "havipd.toml:"] {

@@ -30,7 +30,7 @@ fn all(status: &Value, fact: impl Fn(&Value) -> bool) -> bool {
 
 #[test]
 fn a_flood_that_no_peer_sent_moves_nothing() {
-    let lab = Lab::new(Options { more_groups: MORE_GROUPS, dead_multiplier: Some(40), ..Options::default() });
+    let lab = Lab::new(Options { more_groups: MORE_GROUPS, ..Options::default() });
     let (a, b) = lab.pair();
     a.wait_for("is active for every group", |s| all(s, |g| g["role"] == "active"));
     b.wait_for("sees it", |s| all(s, |g| g["role"] == "backup" && g["active"] == "a"));

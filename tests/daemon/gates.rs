@@ -217,7 +217,7 @@ fn where_every_gate_fails_the_first_in_rank_tries_on_until_its_own_succeeds() {
 
 #[test]
 fn a_gate_that_hangs_is_killed_with_its_process_group_at_its_deadline() {
-    let gated = Gated::new(2, &["before-active"], "before-active-timeout = \"1s\"\n");
+    let gated = Gated::new(2, &["before-active"], "before-active-timeout = \"3s\"\n");
     gated.does(
         "before-active",
         "a",
@@ -415,7 +415,7 @@ fn before_release_stands_in_the_way_of_a_planned_move_or_is_passed_over() {
 
 #[test]
 fn a_move_that_is_waited_for_lasts_as_long_as_its_gates_and_their_failure_is_told() {
-    let gated = Gated::new(2, &["before-active", "before-release"], "handover-timeout = \"1s\"\n");
+    let gated = Gated::new(2, &["before-active", "before-release"], "handover-timeout = \"2s\"\n");
     let (_a, b) = gated.pair();
     gated.does("before-release", "a", "echo draining\nsleep 0.5\nexit 5\n");
     let (code, text) = gated.said(0, &["switchover", "web", "--to", "b", "--wait"]);
@@ -423,7 +423,7 @@ fn a_move_that_is_waited_for_lasts_as_long_as_its_gates_and_their_failure_is_tol
     assert!(text.contains("before-release: exit code 5") && text.contains("draining"), "{text}");
 
     gated.does("before-release", "a", "sleep 0.5\n");
-    gated.does("before-active", "b", "echo promoting\nsleep 2\nexit 6\n");
+    gated.does("before-active", "b", "echo promoting\nsleep 3\nexit 6\n");
     let (code, text) = gated.said(0, &["switchover", "web", "--to", "b", "--wait"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("b declined: it has just failed to pass its gate; on b: havipctl why web"), "{text}");
@@ -437,7 +437,7 @@ fn a_move_that_is_waited_for_lasts_as_long_as_its_gates_and_their_failure_is_tol
         "{calls:?}"
     );
 
-    gated.does("before-active", "b", "sleep 2\n");
+    gated.does("before-active", "b", "sleep 3\n");
     wait_for("b is no longer kept from it", || {
         let (code, text) = gated.said(0, &["drain", "web", "--wait"]);
         assert!(text.contains("web"), "{text}");

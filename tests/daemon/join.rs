@@ -44,7 +44,7 @@ fn what_does_not_match_is_named() {
     a.wait_for("sends heartbeats", |s| s["groups"][0]["role"].is_string());
 
     let text = lab.text();
-    fs::write(lab.config_path(), text.replace("dead-multiplier = 10", "dead-multiplier = 12")).unwrap();
+    fs::write(lab.config_path(), text.replace("dead-multiplier = 40", "dead-multiplier = 30")).unwrap();
     let (code, other) = join(&lab, "b", &["--expect", &expected]);
     assert_eq!(code, Some(1), "{other:#}");
     assert!(finding(&other, "config.a")["text"].as_str().unwrap().contains("runs other timing"), "{other:#}");

@@ -29,6 +29,7 @@ const PORT: u16 = 11200;
 #[derive(Clone, Default)]
 pub(crate) struct Options {
     pub(crate) nodes: usize,
+    /// Intervals of 50 ms to the dead time: two seconds unless given, so that a machine that is busy has no crashes.
     pub(crate) dead_multiplier: Option<u32>,
     pub(crate) cold_start_wait: Option<&'static str>,
     /// Keys of `[cloud]` and `[[group]]`, as they stand in the file.
@@ -148,7 +149,7 @@ impl Lab {
         let nobody = "http://127.0.0.1:9".to_owned();
         let metadata = if o.discover_a || o.metadata_of_a { &self.metadata } else { &nobody };
         let endpoint = &self.endpoint;
-        let (multiplier, wait) = (o.dead_multiplier.unwrap_or(10), o.cold_start_wait.unwrap_or("2s"));
+        let (multiplier, wait) = (o.dead_multiplier.unwrap_or(40), o.cold_start_wait.unwrap_or("2s"));
         let _ = write!(
             text,
             "[heartbeat]\ninterval = \"50ms\"\ndead-multiplier = {multiplier}\ncold-start-wait = \"{wait}\"\nfabric-probe = false\n\

@@ -242,7 +242,7 @@ fn sigterm_ends_it_at_once_and_frees_the_lock() {
 
 #[test]
 fn of_runs_at_the_same_time_the_newest_has_its_way() {
-    let lab = lab_with(&[FaultRule::new(Scope::Attach, Fault::Slow { delay: Duration::from_secs(1) }).times(1)]);
+    let lab = lab_with(&[FaultRule::new(Scope::Attach, Fault::Slow { delay: Duration::from_secs(3) }).times(1)]);
     // keepalived: MASTER, and before the script is done BACKUP.
     let first = hanging(&lab, &["attach", HAVIP, "--wait"]);
     let (code, text) = run(&lab, &["detach", HAVIP, "--wait"]);

@@ -46,7 +46,7 @@ fn the_program_of_a_check_has_neither_the_daemons_limits_nor_its_capabilities() 
         "#!/bin/sh\ngrep -Eq '^Max core file size +4096 +4096 ' /proc/self/limits &&\n\
          grep -Eq '^CapAmb:\t0+$' /proc/self/status && echo plain || grep -E 'core|Amb' /proc/self/limits /proc/self/status\n",
     );
-    lab.options.tables = format!("[[check]]\nname = \"plain\"\nscript = [{program:?}]\ninterval = \"100ms\"\n");
+    lab.options.tables = format!("[[check]]\nname = \"plain\"\nscript = [{program:?}]\ninterval = \"500ms\"\n");
     lab.write_config();
     let a = lab.start_with(0, |command| {
         let mut more = Command::new("prlimit");
@@ -99,7 +99,7 @@ fn doctor(lab: &Lab) -> String {
 
 #[test]
 fn the_heartbeat_thread_and_no_other_is_real_time() {
-    let mut lab = Lab::new(Options { dead_multiplier: Some(20), ..Options::default() });
+    let mut lab = Lab::new(Options::default());
     let (hook, seen) = (lab.dir.path().join("hook"), lab.dir.path().join("seen"));
     // Its own child, too: that is what hooks are made of. Renamed when it is whole; each node has its own file, for
     // both have the hook.

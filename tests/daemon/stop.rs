@@ -126,10 +126,11 @@ fn hooks_are_called_as_keepalived_calls_them() {
     wait_for("b's hook", || read("b").contains("INSTANCE web MASTER 140 b 2 confirmed").then_some(()));
 }
 
-/// The cause tells that it was the last word, and not five seconds of silence, that ended the session.
+/// The cause tells that it was the last word, and not twenty seconds of silence, that ended the session.
 #[test]
 fn after_a_crash_the_last_word_spares_the_peers_the_dead_time() {
-    let lab = Lab::new(Options { dead_multiplier: Some(100), cold_start_wait: Some("6s"), ..Options::default() });
+    let lab = Lab::new(Options { dead_multiplier: Some(100), cold_start_wait: Some("20s"), ..Options::default() });
+    std::fs::write(lab.config_path(), lab.text().replace("interval = \"50ms\"", "interval = \"200ms\"")).unwrap();
     let (mut a, b) = lab.pair();
     let word = lab.home(0).join("run/last-word.json");
     wait_for("the last word is kept", || {

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 /// Milliseconds between two heartbeats (see the lab's file).
 const INTERVAL: u64 = 50;
-/// Intervals to the dead time: twice as many as the daemon's other tests have, for busy machines.
+/// Intervals to the dead time.
 const DEAD: u32 = 20;
 /// The dead time in milliseconds.
 pub(crate) const DEAD_TIME_MS: u64 = INTERVAL * DEAD as u64;

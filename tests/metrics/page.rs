@@ -48,7 +48,7 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
         ("havipd_gate_failing{group=\"web\"}", 0.0),
         ("havipd_authentication_failures_total{kind=\"bad-tag\"}", 0.0),
         ("havipd_heartbeat_interval_seconds", 0.05),
-        ("havipd_dead_time_seconds", 0.5),
+        ("havipd_dead_time_seconds", 2.0),
         ("havipd_config_last_reload_successful", 1.0),
     ] {
         assert_eq!(value(&page, sample), Some(expected), "{sample} in\n{page}");
@@ -66,7 +66,6 @@ fn a_real_page_says_what_the_status_says_and_promtool_likes_it() {
 fn every_series_is_in_the_table_and_the_table_in_the_documentation() {
     let check = "[[check]]\nname = \"web\"\nscript = [\"/bin/true\"]\n";
     let options = Options {
-        dead_multiplier: Some(20),
         group: "checks = [\"web\"]\nbefore-active = [\"/bin/true\"]".into(),
         tables: check.into(),
         ..Options::default()
