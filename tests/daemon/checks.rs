@@ -62,8 +62,8 @@ fn a_service_that_dies_moves_the_group_to_a_node_whose_service_lives() {
     lab.options.tables = first + &second;
     lab.write_config();
     let (a, b) = lab.pair();
-    assert_eq!(check(&a.status().unwrap(), "of-a")["state"], "up");
-    assert_eq!(check(&a.status().unwrap(), "of-b")["here"], false, "it runs on b");
+    let status = a.wait_for("of-a is up", |s| check(s, "of-a")["state"] == "up");
+    assert_eq!(check(&status, "of-b")["here"], false, "it runs on b");
 
     of_a.0.kill().unwrap();
     of_a.0.wait().unwrap();
@@ -236,7 +236,7 @@ fn a_reload_begins_a_changed_check_anew_and_leaves_the_others_as_they_are() {
     let count = |s: &Value, name: &str| check(s, name)["runs"]["passed"].as_u64().unwrap();
     let ran = a.wait_for("both have run", |s| count(s, "web") >= 5 && count(s, "other") >= 2);
     let since = check(&ran, "web")["since_ms"].as_u64().unwrap();
-    lab.options.tables = before + &other(4);
+    lab.options.tables = before + &other("1h");
     lab.write_config();
     assert!(lab.ctl(0, &["reload"]).status.success());
     let now = a.status().unwrap();

@@ -289,7 +289,8 @@ fn a_daemon_that_cannot_be_asked_is_not_replaced_by_a_guess() {
     let lab = Lab::new(Options::default());
     let a = lab.start(0);
     a.wait_role("active");
-    // Two at a time: the second is told to come back.
+    // Two at a time: the second is told to come back. The first takes as long as a call that nobody answers.
+    lab.cloud.add_fault(FaultRule::new(Scope::Any, Fault::Hang));
     let first = std::thread::scope(|scope| {
         let first = scope.spawn(|| lab.ctl(0, &["doctor", "--json"]).status.code());
         let second = wait_for("the doctor is busy", || {

@@ -60,7 +60,7 @@ fn it_moves_there_and_back_with_either_binding() {
             lab.cloud.set_profile("garp-moves".parse().unwrap());
         }
         let _fabric = shared.then(|| announcing(&lab));
-        let (a, _b) = lab.pair();
+        let (a, b) = lab.pair();
         wait_for("the cloud agrees", || (lab.holder().as_deref() == Some("i-a")).then_some(()));
         let (code, report, err) = drill(&lab, 0, &["--repeat", "2", "--yes"]);
         assert_eq!(code, Some(0), "{binding}: {report:#} {err}");
@@ -77,6 +77,7 @@ fn it_moves_there_and_back_with_either_binding() {
         assert_eq!((&report["now"]["known"], &report["now"]["active"]), (&true.into(), &"a".into()), "{report}");
         assert_eq!((a.group()["role"].as_str(), lab.holder().as_deref()), (Some("active"), Some("i-a")));
         // From the other end, as people read it.
+        b.wait_for("sees a active", |s| s["groups"][0]["active"] == "a" && s["groups"][0]["role"] == "backup");
         let output = lab.ctl(1, &["drill", "web", "--yes"]);
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0), "{text}");

@@ -15,8 +15,8 @@ fn the_survivor_takes_over_when_the_active_node_is_killed() {
     b.wait_role("active");
     assert_eq!(lab.holder().as_deref(), Some("i-b"));
     b.wait_for("is bound alone", |s| s["groups"][0]["havips"][0]["bound"] == serde_json::json!(["i-b"]));
-    assert!(b.log().contains("cause=\"peer-dead\""));
-    let line = b.log().lines().find(|l| l.contains("web is active")).unwrap().to_owned();
+    b.wait_log("cause=\"peer-dead\"");
+    let line = b.wait_log("web is active");
     for part in
         ["epoch=2", "timeline=\"+0.0ms last heartbeat of a heard", "claiming (peer-dead)", "read back: holder i-b"]
     {
@@ -51,7 +51,7 @@ fn a_node_that_was_stopped_for_longer_than_the_dead_time_wakes_up_without_leader
     b.wait_for("a is silent for two dead times", |s| s["peers"][0]["heard_ms"].as_u64() >= Some(4_000));
     a.signal(18);
     a.wait_for("is backup, and knows why", |s| {
-        s["groups"][0]["role"] == "backup" && s["groups"][0]["active"] == "b" && s["pauses"] == 1
+        s["groups"][0]["role"] == "backup" && s["groups"][0]["active"] == "b" && s["pauses"].as_u64() >= Some(1)
     });
     assert_eq!(b.group()["role"], "active");
     assert_eq!(lab.holder().as_deref(), Some("i-b"));
@@ -61,7 +61,7 @@ fn a_node_that_was_stopped_for_longer_than_the_dead_time_wakes_up_without_leader
 fn what_no_peer_sent_is_counted_and_changes_nothing() {
     let lab = Lab::new(Options::default());
     let (a, b) = lab.pair();
-    let (writes, lines) = (lab.writes(), a.log().lines().count());
+    let (writes, lines) = (lab.writes(), a.log_until_now().lines().count());
     let socket = UdpSocket::bind((lab.address(2), 0)).unwrap();
     let to = (lab.address(0), 11200);
     for size in [0, 1, 40, 1200] {

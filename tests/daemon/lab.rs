@@ -308,8 +308,11 @@ impl Daemon {
         self.home.join("run/control.sock")
     }
 
+    /// What it has logged, without a line that is still on its way.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
+        let mut log = std::fs::read_to_string(self.home.join("log")).unwrap_or_default();
+        log.truncate(log.rfind('\n').map_or(0, |end| end + 1));
+        log
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -345,9 +348,19 @@ impl Daemon {
         wait_for(&format!("{}: {what}", self.name), || self.status().filter(&fact))
     }
 
-    /// Waits until its log has a line with `text`.
-    pub(crate) fn wait_log(&self, text: &str) {
-        wait_for(&format!("{}: logs {text:?}", self.name), || self.log().contains(text).then_some(()));
+    /// Waits until its log has a line with `text`, which comes a moment after what it tells of; gives the first of them.
+    pub(crate) fn wait_log(&self, text: &str) -> String {
+        wait_for(&format!("{}: logs {text:?}", self.name), || {
+            self.log().lines().find(|line| line.contains(text)).map(str::to_owned)
+        })
+    }
+
+    /// Its log with all that it had to say until now.
+    pub(crate) fn log_until_now(&self) -> String {
+        let named = |log: &str| log.matches("an operator asks: undrain").count();
+        let before = named(&self.log());
+        assert_eq!(self.ask(&serde_json::json!({"command": "undrain"})).expect("an answer")["code"], 0);
+        wait_for(&format!("{}: logs an order", self.name), || Some(self.log()).filter(|log| named(log) > before))
     }
 
     pub(crate) fn wait_role(&self, role: &str) -> Value {

@@ -1,6 +1,7 @@
 //! The kept connections to the API die without a sign, as when a NAT forgets them, just when the active node dies.
 
 use crate::lab::{Lab, Options};
+use crate::wait::wait_for;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -65,9 +66,11 @@ fn a_claim_waits_for_no_connection_that_has_died() {
     b.wait_role("active");
     assert_eq!(lab.holder().as_deref(), Some("i-b"));
     assert!(relay.accepted.load(Ordering::SeqCst) > before, "over a connection of its own");
-    let history: serde_json::Value = serde_json::from_slice(&lab.ctl(1, &["history", "web", "--json"]).stdout).unwrap();
-    let moves = history["data"]["entries"].as_array().unwrap();
-    let last = moves.iter().rev().find(|e| e["to"] == "active").unwrap();
+    let last = wait_for("the move is written", || {
+        let shown = lab.ctl(1, &["history", "web", "--json"]).stdout;
+        let history: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+        history["data"]["entries"].as_array().unwrap().iter().rev().find(|e| e["to"] == "active").cloned()
+    });
     let steps = last["steps"].as_array().unwrap();
     let took = steps.last().unwrap()["ms"].as_f64().unwrap();
     say(&format!(
