@@ -8,11 +8,13 @@ use crate::certificates::identity;
 use crate::errors::chain;
 use crate::plain::quote;
 use havipd_core::model::settings::Http;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Response, Url, redirect, retry};
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// As much of a body is looked at.
 const MAX_BODY: usize = 64 * 1024;
@@ -86,11 +88,10 @@ impl Asker {
         }
         if let Some(host) = &http.host {
             headers.insert(HOST, HeaderValue::try_from(host).map_err(|e| format!("\"host\": {e}"))?);
-            // The name that TLS asks for is the URL's: it gets the given name, and the connection its old address.
-            if let Some(address) = socket_of(&url) {
-                url.set_host(Some(host)).map_err(|e| format!("\"host\": {e}"))?;
-                builder = builder.resolve(host, address);
-            }
+            // The name that TLS asks for is the URL's: it gets the given name, and the connection goes where the URL said.
+            let place = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            url.set_host(Some(host)).map_err(|e| format!("\"host\": {e}"))?;
+            builder = builder.dns_resolver(Arc::new(At(place)));
         }
         let client = builder.build().map_err(|e| format!("no client: {}", chain(&e)))?;
         Ok(Self { client, url, headers })
@@ -138,10 +139,18 @@ async fn has(answer: &mut Response, wanted: &[u8]) -> Result<bool, reqwest::Erro
     Ok(false)
 }
 
-/// The address in a URL that has one instead of a name.
-fn socket_of(url: &Url) -> Option<SocketAddr> {
-    let host = url.host_str()?.trim_matches(['[', ']']);
-    Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, url.port_or_known_default()?))
+/// Finds this host, whatever name is asked for.
+struct At(String);
+
+impl Resolve for At {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            // The port is the URL's.
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// Whether this host is why it was not asked.

@@ -7,8 +7,9 @@ use super::rules_group::{Names, Shape};
 use super::schema::show;
 use super::settings::{Check, Group, Root};
 use super::takes::Membership;
+use super::value::answers_nobody;
+use havipd_core::model::plural::plural;
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// What the kernel tells as it happens: nothing is asked again and again.
@@ -172,7 +173,7 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
     if let (Some(quorum), Some(ping)) = (&check.quorum, &check.ping)
         && quorum.value > ping.value.len()
     {
-        let text = format!("\"quorum\" is {}, and there are {} targets", quorum.value, ping.value.len());
+        let text = format!("\"quorum\" is {}, and \"ping\" has {}", quorum.value, plural(ping.value.len(), "target"));
         report.error(&quorum.span, text);
     }
     if let Some(Membership::Listed(listed)) = check.nodes.as_ref().map(|nodes| &nodes.value) {
@@ -214,20 +215,8 @@ fn never_well(check: &At<Check>, report: &Report) {
             report.error(&ping.span, format!("\"ping\": {target} is there twice, and would count as two targets"));
         }
     }
-    let port = |url: &str| reqwest::Url::parse(url).ok()?.port();
-    if let Some(http) = check.http.as_ref().filter(|http| port(&http.value) == Some(0)) {
-        report.error(&http.span, "\"http\": its port is 0: use 1 to 65535");
-    }
     if let Some(status) = check.status.as_ref().filter(|status| status.value.1 < 200) {
         report.error(&status.span, "\"status\": no answer ends with a status below 200");
-    }
-}
-
-/// Addresses of several hosts, and those that say nothing without an interface.
-const fn answers_nobody(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
     }
 }
 

@@ -42,9 +42,9 @@ use super::schema::{Key, Kind, Preset, Reload, show};
 use super::shown::{Value, argv, file, list, looks_at, maybe, of_http, quorum_of, span_text, text};
 use super::takes::{
     Command, LeaderValues, Membership, Priorities, Takes, addresses, arbiter, boolean, checks, choice, command,
-    endpoint, endpoints, followed, headers, heartbeat_keys, hosts, id, integer, interface_or_none, leader_values,
-    membership, name, node_interface, number_or_adaptive, path, phrase, priorities, program, region, seconds,
-    seconds_or_forever, size, socket, socket_or_off, span, span_or_off, statuses, url, virtual_address, word,
+    endpoint, endpoints, followed, headers, heartbeat_keys, host_name, hosts, id, integer, interface_or_none,
+    leader_values, membership, name, node_interface, number_or_adaptive, path, phrase, priorities, program, region,
+    seconds, seconds_or_forever, size, socket, socket_or_off, span, span_or_off, statuses, url, virtual_address, word,
 };
 use super::value::{Address, Endpoint};
 use declare::{count, join};
@@ -779,13 +779,14 @@ settings! {
                 shown: |_, check| of_http(check, |http| maybe(http.body.as_ref())),
                 cost: "Catches a server that answers 200 for an error page.",
             }
-            /// For http: the host to ask for, in the request and in TLS.
+            /// For http: the name of the host to ask for, in the request and in TLS; the connection goes where the URL says.
             "host" host: String {
-                takes: phrase("a host name"), example: "www.example.com", reload: Accept,
+                takes: host_name(), example: "www.example.com", reload: Accept,
                 shown: |_, check| of_http(check, |http| maybe(http.host.as_ref())),
                 cost: "Needed where one server has several sites, and for TLS by name.",
             }
-            /// For http: more headers. Their values are not logged; anybody who reads this file sees them.
+            /// For http: more headers; "host" has its own key, and those of the connection are havipd's. Their values are not logged;
+            /// anybody who reads this file sees them.
             "headers" headers: BTreeMap<String, String> {
                 takes: headers(), example: { Accept = "text/plain" }, reload: Accept,
                 shown: |_, check| of_http(check, |http| Value::Headers(http.headers.clone())),

@@ -6,8 +6,8 @@ use super::schema::{Kind, show, show_size};
 use super::settings::HeartbeatKey;
 use super::shown::{Value, span_text, text};
 use super::value::{
-    Address, CheckUrl, DoctorInterval, Endpoint, InterfaceName, Listen, NodeInterface, Region, Statuses, TcpTarget,
-    VirtualAddress, Word, parse_duration, parse_size,
+    Address, CheckUrl, DoctorInterval, Endpoint, HostName, InterfaceName, Listen, NodeInterface, Region, Statuses,
+    TcpTarget, VirtualAddress, Word, header_name, parse_duration, parse_size,
 };
 use havipd_core::model::settings::Interface;
 use havipd_core::model::vrrp::Vrrp;
@@ -265,6 +265,13 @@ pub(super) const fn phrase(what: &'static str) -> Takes<String> {
     Takes::unshown(Kind::Text(what), |table, name| Some(table.text::<Word>(name)?.map(|it| it.0)))
 }
 
+/// The name of a host.
+pub(super) const fn host_name() -> Takes<String> {
+    Takes::unshown(Kind::Text("a host name like \"www.example.com\""), |table, name| {
+        Some(table.text::<HostName>(name)?.map(|it| it.0))
+    })
+}
+
 /// IP addresses.
 pub(super) const fn hosts() -> Takes<Vec<IpAddr>> {
     Takes::unshown(Kind::Hosts, |table, name| table.hosts(name))
@@ -471,17 +478,20 @@ impl Table<'_> {
     fn headers(&self, name: &str) -> Option<At<BTreeMap<String, String>>> {
         self.read(name, |_, value| {
             let DeValue::Table(table) = value.get_ref() else { return Err(not(value)) };
-            let mut all = BTreeMap::new();
+            let mut all = BTreeMap::<String, String>::new();
             for (header, text) in table {
-                let named = !header.get_ref().is_empty()
-                    && header.get_ref().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-                match text_of(text.get_ref()).filter(|t| named && t.bytes().all(|b| (b' '..=b'~').contains(&b))) {
-                    Some(text) => drop(all.insert(header.get_ref().to_string(), text.to_owned())),
-                    None => {
-                        let header = quote(header.get_ref());
-                        return Err(Wrong::Because(format!("{header} must be a header, and its value a string")));
-                    }
+                let header: &str = header.get_ref();
+                header_name(header).map_err(Wrong::Because)?;
+                if let Some(other) = all.keys().find(|other| other.eq_ignore_ascii_case(header)) {
+                    let why = format!("{} and {} are the same header", quote(other), quote(header));
+                    return Err(Wrong::Because(why));
                 }
+                let Some(text) = text_of(text.get_ref()).filter(|t| t.bytes().all(|b| (b' '..=b'~').contains(&b)))
+                else {
+                    let why = format!("the value of {} must be a string of printable ASCII", quote(header));
+                    return Err(Wrong::Because(why));
+                };
+                all.insert(header.to_owned(), text.to_owned());
             }
             Ok(all)
         })

@@ -2,7 +2,7 @@
 
 use super::diagnostic::quote;
 use crate::plain::{is_odd, quote_url};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -103,18 +103,75 @@ impl FromStr for CheckUrl {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{why}; write \"http://127.0.0.1:8080/healthz\" or \"https://...\"");
         // Not quoted: it may have a password in it.
-        let url = reqwest::Url::parse(s).map_err(|e| wrong(&format!("it is not a URL: {e}")))?;
-        match url.scheme() {
-            "http" | "https" if url.host_str().is_none() => Err(wrong("it names no host")),
-            "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
-                Err(wrong("it names a user: use \"headers\" instead"))
-            }
-            "http" | "https" => Ok(Self(s.to_owned())),
-            _ => Err(wrong("it begins with neither http:// nor https://")),
+        let wrong = |why: &str| format!("{why}; write \"http://127.0.0.1:8080/healthz\" or \"https://...\"");
+        // A parser of URLs takes out line breaks, repairs missing slashes and completes addresses: another host would be
+        // asked than the one that is read here.
+        if s.chars().any(|c| c.is_whitespace() || is_odd(c)) {
+            return Err(wrong("it has a blank, or a character that cannot be printed"));
         }
+        let (_, rest) = scheme_of(s).ok_or_else(|| wrong("it begins with neither http:// nor https://"))?;
+        let authority = &rest[..rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len())];
+        if authority.is_empty() {
+            return Err(wrong("it names no host"));
+        }
+        if authority.contains('@') {
+            return Err(wrong("it names a user: use \"headers\" instead"));
+        }
+        if rest.contains('#') {
+            return Err(wrong("it has a fragment (#...), which no server is told"));
+        }
+        if let Host::Address(ip) = host_of(authority).map_err(wrong)?
+            && answers_nobody(ip)
+        {
+            return Err(format!("nobody accepts connections at {ip}"));
+        }
+        reqwest::Url::parse(s).map_err(|e| wrong(&format!("it is not a URL: {e}")))?;
+        Ok(Self(s.to_owned()))
     }
+}
+
+/// The host that a check asks for, at the address of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HostName(pub(super) String);
+
+impl FromStr for HostName {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        if is_host_name(s) {
+            return Ok(Self(s.to_owned()));
+        }
+        Err(format!("{} is not the name of a host: write \"www.example.com\", without scheme and port", quote(s)))
+    }
+}
+
+/// The name of a header that a check may send; else why not.
+pub(super) fn header_name(name: &str) -> Result<(), String> {
+    /// What belongs to the connection: another value would make a request that no server understands, or another one than
+    /// is checked.
+    const OWN: [&str; 9] = [
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    let quoted = quote(name);
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)) {
+        return Err(format!("{quoted} is not the name of a header: use letters, digits, - and _"));
+    }
+    if name.eq_ignore_ascii_case("host") {
+        return Err(format!("{quoted} has a key of its own: write host = \"www.example.com\""));
+    }
+    if OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return Err(format!("{quoted} cannot be set: it belongs to the connection, and havipd sends what is right"));
+    }
+    Ok(())
 }
 
 /// A range of HTTP statuses.
@@ -202,11 +259,7 @@ impl FromStr for Endpoint {
         let wrong = |why: &str| {
             format!("{} is not an endpoint: {why}; write \"https://host\" or \"https://host:port\"", quote_url(s))
         };
-        let (secure, rest) = match (s.strip_prefix("https://"), s.strip_prefix("http://")) {
-            (Some(rest), _) => (true, rest),
-            (_, Some(rest)) => (false, rest),
-            _ => return Err(wrong("it begins with neither https:// nor http://")),
-        };
+        let (secure, rest) = scheme_of(s).ok_or_else(|| wrong("it begins with neither https:// nor http://"))?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains('@') {
             return Err(wrong("it names a user"));
@@ -217,23 +270,46 @@ impl FromStr for Endpoint {
         if authority.contains('/') {
             return Err(wrong("it has a path"));
         }
-        let (host, port) = split_port(authority).ok_or_else(|| wrong("its host is not closed by ]"))?;
-        if let Some(port) = port
-            && !matches!(port.parse::<u16>(), Ok(1..))
-        {
-            return Err(wrong("its port is not a number from 1 to 65535"));
-        }
-        let near = if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
-            is_near(v6.parse().map(IpAddr::V6).map_err(|_| wrong("its host is not an IPv6 address"))?)
-        } else if let Ok(v4) = host.parse::<Ipv4Addr>() {
-            is_near(IpAddr::V4(v4))
-        } else if is_host_name(host) {
-            host == "localhost" || host.ends_with(".localhost")
-        } else {
-            return Err(wrong("its host is neither a name nor an address"));
+        let near = match host_of(authority).map_err(wrong)? {
+            Host::Address(ip) => is_near(ip),
+            Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
         };
         let url = s.strip_suffix('/').unwrap_or(s).to_owned();
         Ok(Self { url, plain_http_to_public: !secure && !near })
+    }
+}
+
+/// Whether it is https, and what follows; `None` if it is neither that nor http.
+fn scheme_of(url: &str) -> Option<(bool, &str)> {
+    let secure = url.strip_prefix("https://").map(|rest| (true, rest));
+    secure.or_else(|| url.strip_prefix("http://").map(|rest| (false, rest)))
+}
+
+/// Who is connected to.
+enum Host<'a> {
+    Address(IpAddr),
+    Name(&'a str),
+}
+
+/// The host of `HOST` or `HOST:PORT` in a URL; else what is wrong with either.
+fn host_of(authority: &str) -> Result<Host<'_>, &'static str> {
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        return Err("an IPv6 address has brackets there, as in [fd00::1]");
+    }
+    let (host, port) = split_port(authority).ok_or("its host is not closed by ]")?;
+    if let Some(port) = port
+        && !(port.bytes().all(|b| b.is_ascii_digit()) && matches!(port.parse::<u16>(), Ok(1..)))
+    {
+        return Err("its port is not a number from 1 to 65535");
+    }
+    if let Some(v6) = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+        v6.parse().map(|v6| Host::Address(IpAddr::V6(v6))).map_err(|_| "its host is not an IPv6 address")
+    } else if let Ok(v4) = host.parse::<Ipv4Addr>() {
+        Ok(Host::Address(IpAddr::V4(v4)))
+    } else if is_host_name(host) {
+        Ok(Host::Name(host))
+    } else {
+        Err("its host is neither a name nor an address")
     }
 }
 
@@ -257,9 +333,21 @@ fn is_host_name(host: &str) -> bool {
             && !l.starts_with('-')
             && !l.ends_with('-')
     };
-    // What ends in a number is an address that did not parse.
-    let numeric = host.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit()));
+    // What ends in a number is an address that did not parse, or that only some parsers take for one.
+    let number = |l: &str| {
+        let hex = l.strip_prefix("0x").or_else(|| l.strip_prefix("0X"));
+        l.bytes().all(|b| b.is_ascii_digit()) || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let numeric = host.rsplit('.').next().is_some_and(number);
     host.len() <= 253 && !numeric && host.split('.').all(label)
+}
+
+/// Addresses of several hosts, and those that say nothing without an interface.
+pub(super) const fn answers_nobody(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast() || v6.is_unicast_link_local(),
+    }
 }
 
 /// Whether plain HTTP to this address stays on the host or in the private network.
@@ -431,11 +519,14 @@ mod tests {
             "https://h#f",
             "https://h:0",
             "https://h:65536",
+            "https://h:+80",
             "https://h:",
             "https://[::1",
             "https://[::1]x",
             "https://a b",
             "https://1.2.3",
+            "https://0x7f",
+            "https://fd00::1",
             "https://h//",
             "https://h\n",
             "HTTPS://h",
@@ -447,6 +538,100 @@ mod tests {
             let told = secret.parse::<Endpoint>().expect_err(secret);
             assert!(told.starts_with("what is given is not an endpoint: "), "{told}");
             assert!(!told.contains("hunter2"), "{told}");
+        }
+    }
+
+    #[test]
+    fn urls_of_checks_name_one_host_as_it_is_read() {
+        let good = [
+            "http://127.0.0.1",
+            "http://h/",
+            "https://h:65535/a?b=c",
+            "http://[fd00::1]:80/x",
+            "http://a_b/?q=a@b",
+            "http://h/%20x",
+            "http://0.0.0.0/",
+        ];
+        for good in good {
+            assert_eq!(good.parse::<CheckUrl>(), Ok(CheckUrl(good.to_owned())), "{good}");
+        }
+        for (bad, why) in [
+            ("", "begins with neither"),
+            ("h/x", "begins with neither"),
+            ("ftp://h/", "begins with neither"),
+            ("HTTPS://h/", "begins with neither"),
+            ("http:/h", "begins with neither"),
+            ("http:h", "begins with neither"),
+            ("http://", "names no host"),
+            ("http:///x", "names no host"),
+            ("http://\\h/", "names no host"),
+            ("http://?x", "names no host"),
+            ("http://#x", "names no host"),
+            ("http://u:hunter2@h/", "names a user"),
+            ("http://@h/", "names a user"),
+            ("http://h/#top", "has a fragment"),
+            ("http://h:0/", "port is not a number"),
+            ("http://h:70000/", "port is not a number"),
+            ("http://h:/", "port is not a number"),
+            ("http://h:+80/", "port is not a number"),
+            ("http://::1/", "has brackets"),
+            ("http://fd00::1/x", "has brackets"),
+            ("http://[::1/", "not closed by ]"),
+            ("http://[::1]x/", "not closed by ]"),
+            ("http://[fe80::1%eth0]/", "not an IPv6 address"),
+            ("http://127.1/", "neither a name nor an address"),
+            ("http://1.2.3.4.5/", "neither a name nor an address"),
+            ("http://0x7f/", "neither a name nor an address"),
+            ("http://0x7f.0.0.1/", "neither a name nor an address"),
+            ("http://%31.2.3.4/", "neither a name nor an address"),
+            ("http://a..b/", "neither a name nor an address"),
+            ("http://224.0.0.1/", "nobody accepts connections at 224.0.0.1"),
+            ("http://[fe80::1]/", "nobody accepts connections at fe80::1"),
+            ("http://a b/", "a blank"),
+            (" http://h/", "a blank"),
+            ("http://h/ ", "a blank"),
+            ("http://h/a\nb", "a blank"),
+            ("http://h\t/", "a blank"),
+            ("http://h/\0", "cannot be printed"),
+            ("http://h/\u{202e}x", "cannot be printed"),
+        ] {
+            let said = bad.parse::<CheckUrl>().expect_err(bad);
+            assert!(said.contains(why), "{bad:?}: {said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_host_to_ask_for_is_a_name() {
+        for good in ["www.example.com", "localhost", "a_b", "xn--bcher-kva.example"] {
+            assert!(good.parse::<HostName>().is_ok(), "{good}");
+        }
+        for bad in
+            ["", "a b", "h:80", "http://h", "h/x", "u@h", "10.0.0.1", "[::1]", "a\nb", ".", "-a", "0x7f", "b\u{fc}cher"]
+        {
+            assert!(bad.parse::<HostName>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn headers_of_a_check_leave_the_connection_alone() {
+        for good in ["Accept", "X-Probe", "user-agent", "Authorization", "x_y", "TEst"] {
+            assert_eq!(header_name(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            ("", "not the name of a header"),
+            ("A B", "not the name of a header"),
+            ("A:", "not the name of a header"),
+            ("A\r\nB", "not the name of a header"),
+            ("Host", "has a key of its own"),
+            ("hOST", "has a key of its own"),
+            ("Content-Length", "cannot be set"),
+            ("transfer-encoding", "cannot be set"),
+            ("Connection", "cannot be set"),
+            ("TE", "cannot be set"),
+        ] {
+            let said = header_name(bad).expect_err(bad);
+            assert!(said.contains(why), "{bad:?}: {said}");
         }
     }
 

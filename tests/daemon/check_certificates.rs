@@ -34,17 +34,18 @@ impl Authority {
         pair.serialize_pem()
     }
 
-    /// A server that answers clients that show a certificate of this authority.
-    fn serve(&self) -> SocketAddr {
+    /// A server of that name, which answers clients that show a certificate of this authority, or all, if it does not ask.
+    fn serve(&self, name: &str, asks: bool) -> SocketAddr {
         let pair = KeyPair::generate().unwrap();
-        let issued = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap().signed_by(&pair, &self.0).unwrap();
+        let issued = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&pair, &self.0).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pair.serialize_der()));
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
         let provider = Arc::new(default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_client_cert_verifier(verifier.unwrap());
+        let config =
+            if asks { config.with_client_cert_verifier(verifier.unwrap()) } else { config.with_no_client_auth() };
         let config = Arc::new(config.with_single_cert(vec![issued.der().clone()], key).unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,7 +76,7 @@ fn wait_state(daemon: &Daemon, name: &str, state: &str) -> Value {
 #[test]
 fn a_server_that_asks_for_a_certificate_is_shown_one_and_its_key_is_kept() {
     let (ours, other) = (Authority::new(), Authority::new());
-    let address = ours.serve();
+    let address = ours.serve("127.0.0.1", true);
     let mut lab = Lab::new(Options { group: "checks = [\"with\", \"without\"]".to_owned(), ..Options::default() });
     let place = |name: &str| lab.dir.path().join(name);
     let (ca, certificate, key) = (place("ca.pem"), place("client.pem"), place("client.key"));
@@ -114,4 +115,28 @@ fn a_server_that_asks_for_a_certificate_is_shown_one_and_its_key_is_kept() {
     for secret in secrets {
         assert!(!a.log().contains(secret) && !status.contains(secret) && !said.contains(secret), "a key is shown");
     }
+}
+
+#[test]
+fn a_server_is_asked_for_the_given_host_wherever_it_is() {
+    let ours = Authority::new();
+    let port = ours.serve("shop.example", false).port();
+    let mut lab =
+        Lab::new(Options { group: "checks = [\"address\", \"name\", \"other\"]".to_owned(), ..Options::default() });
+    let ca = lab.dir.path().join("ca.pem");
+    std::fs::write(&ca, ours.0.pem()).unwrap();
+    let check = |name: &str, url: &str, host: &str| {
+        let url = format!("http = \"https://{url}:{port}/\"\nca-file = {ca:?}\nhost = {host:?}\n");
+        format!("[[check]]\nname = {name:?}\n{url}interval = \"100ms\"\nweight = 5\n")
+    };
+    // Names are the same however they are written. No resolver knows this one.
+    lab.options.tables = check("address", "127.0.0.1", "Shop.Example")
+        + &check("name", "localhost", "shop.example")
+        + &check("other", "127.0.0.1", "else.example");
+    lab.write_config();
+    let a = lab.start(0);
+    wait_state(&a, "address", "up");
+    wait_state(&a, "name", "up");
+    let last = &wait_state(&a, "other", "down")["last"];
+    assert_eq!(last["result"], "failed", "{last}");
 }
