@@ -59,16 +59,16 @@ pub fn named(config: &Config) -> Vec<PathBuf> {
     if config.local_node().witness {
         return Vec::new();
     }
-    let shown =
-        config.checks.iter().filter(|check| check.runs_on(config.local)).filter_map(|check| match &check.probe {
-            Probe::Http(http) => Some(&http.client.as_ref()?.cert_file),
-            _ => None,
-        });
+    let run = config.checks.iter().filter(|check| check.runs_on(config.local));
+    let checks = run.filter_map(|check| match &check.probe {
+        Probe::Http(http) => Some(http.ca_file.iter().chain(http.client.as_ref().map(|client| &client.cert_file))),
+        _ => None,
+    });
     let etcd = config.etcd.iter().flat_map(|etcd| {
         let own = etcd.client.as_ref().map(|client| &client.cert_file);
         etcd.ca_file.iter().chain(own)
     });
-    let mut paths: Vec<PathBuf> = config.cloud.ca_file.iter().chain(shown).chain(etcd).cloned().collect();
+    let mut paths: Vec<PathBuf> = config.cloud.ca_file.iter().chain(checks.flatten()).chain(etcd).cloned().collect();
     paths.sort();
     paths.dedup();
     paths
@@ -171,6 +171,19 @@ mod tests {
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
         params.self_signed(&KeyPair::generate().expect("a key")).expect("a certificate").pem()
+    }
+
+    #[test]
+    fn the_files_are_those_that_this_node_reads() {
+        let check = |name: &str, keys: &str| format!("[[check]]\nname = \"{name}\"\nhttp = \"https://h/\"\n{keys}\n");
+        let more = [
+            check("one", "ca-file = \"/ca.pem\"\ncert-file = \"/own.pem\"\nkey-file = \"/own.key\""),
+            check("two", "ca-file = \"/ca.pem\""),
+            check("three", ""),
+            check("elsewhere", "nodes = [\"b\"]\nca-file = \"/other.pem\""),
+        ];
+        let paths = named(&crate::doctor::fixture::config(&more.concat()));
+        assert_eq!(paths, [Path::new("/ca.pem"), Path::new("/own.pem")]);
     }
 
     const NEW_YEAR_2030: i64 = 1_893_456_000;

@@ -9,6 +9,7 @@ use havipd_core::model::cloud::{Bound, CallError, ErrorClass, HaVip};
 use havipd_core::model::event::InstanceState;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::secret::Secret;
+use havipd_core::model::settings::Config;
 use havipd_core::status::{Counters, GroupSnapshot, PeerSnapshot, Snapshot};
 use havipd_core::wire::session::{SessionState, SessionStats};
 use std::path::Path;
@@ -146,14 +147,19 @@ pub(crate) fn status() -> Status {
     Status::new(CoreStatus { election, network: NetworkStatus::default() }, EffectsStatus::default())
 }
 
-pub(crate) fn healthy() -> Facts {
-    let source = Source { name: "x.toml", directory: Path::new("/etc/havipd"), text: TEXT };
+/// What node `a` reads of its file, which has `more` at its end.
+pub(crate) fn config(more: &str) -> Config {
+    let text = format!("{TEXT}{more}");
+    let source = Source { name: "x.toml", directory: Path::new("/etc/havipd"), text: &text };
     let env = Environment { node: Some("a".into()), credentials_in_environment: true, ..Environment::default() };
-    let loaded = check(source, &env, &Good).expect("a configuration");
+    check(source, &env, &Good).expect("a configuration").config
+}
+
+pub(crate) fn healthy() -> Facts {
     let hook = HookFact { group: "web".into(), key: "notify", program: "/bin/x".into(), broken: None, open: false };
     let place = Place { interface: Some("eth0".into()), up: true, error: None, arp_ignore: Some(0) };
     Facts {
-        config: Arc::new(loaded.config),
+        config: Arc::new(config("")),
         file: FileFacts { path: "/etc/havipd/havipd.toml".into(), ..FileFacts::default() },
         daemon: Some(DaemonFacts {
             before: status(),

@@ -117,7 +117,7 @@ series! {
     CREDENTIALS: Gauge "havipd_credentials_expiry_timestamp_seconds" []
         "When the temporary key in use ends, seconds since 1970; absent if it has no known end.";
     CERTIFICATES: Gauge "havipd_certificate_expiry_timestamp_seconds" ["file"]
-        "When the certificate of a file that ends first ends, seconds since 1970: cloud.ca-file, cert-file of a check; absent if it cannot be read.";
+        "When the certificate of a file that ends first ends, seconds since 1970: the ca-file and cert-file of [cloud], [etcd] and checks; absent if it cannot be read.";
     SKEW: Gauge "havipd_cloud_clock_skew_seconds" [] "The cloud's clock minus this host's.";
 
     HOOKS: Counter "havipd_hook_runs_total" ["group", "result"] "Hooks that ended, by \"ok\" or \"failed\".";
