@@ -403,7 +403,11 @@ fn checks(page: &mut Page, status: &Status) {
             CheckState::Down => (Tone::Bad, page.language.of("fails", "失败")),
             CheckState::Unknown => (Tone::Doubt, page.language.of("not decided yet", "未定")),
         };
-        let last = check.last.as_ref().map_or("-", |last| last.text.as_str());
+        let last = match &check.last {
+            Some(last) => last.text.as_str(),
+            None if check.here => page.language.of("none yet", "尚无"),
+            None => page.language.of("on other nodes only", "仅在其他节点"),
+        };
         page.row(&[
             (Tone::Plain, check.name.as_str()),
             (tone, state),
@@ -460,7 +464,11 @@ fn examined(page: &mut Page, findings: &[Finding]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::status::{CheckStatus, LastRun, RunResult, Runs};
     use crate::doctor::fixture;
+    use havipd_core::health::CheckNote;
+    use havipd_core::model::role::Cause;
+    use havipd_core::status::{HavipSnapshot, Unfit};
 
     const EVIL: &str = "<script>alert(1)</script>\"'&\u{1b}[2J\n\u{202e}x";
 
@@ -522,6 +530,103 @@ mod tests {
         for part in ["lang=\"zh-CN\"", "当前服务节点", "主用", "一切正常"] {
             assert!(html.contains(part), "{part} is not in {html}");
         }
+    }
+
+    /// What outsiders name: HAVIPs, their holders, checks and what a run said.
+    fn with_all_tables(name: &str) -> Status {
+        let mut status = fixture::status();
+        let election = &mut status.core.election;
+        election.peers[0].state = SessionState::OneWay;
+        election.peers[0].same_digest = Some(false);
+        let group = &mut election.groups[0];
+        group.maintenance = true;
+        group.waiting = "waits for b".to_owned();
+        let check =
+            CheckNote { name: "nginx".parse().expect("a name"), state: CheckState::Down, fault: true, flapping: false };
+        let member = |node: &str, witness, role, unfit: Option<Unfit>| MemberSnapshot {
+            node: node.to_owned(),
+            witness,
+            role,
+            priority: 150,
+            unfit: unfit.map(Into::into),
+            checks: unfit.map(|_| check.clone()).into_iter().collect(),
+            more_checks: 0,
+        };
+        group.members = vec![
+            member("a", false, Some(Role::Active), None),
+            member("b", false, Some(Role::Fault), Some(Unfit::CheckFailed)),
+            member("w", true, None, None),
+        ];
+        group.havips = vec![HavipSnapshot {
+            id: format!("havip-{name}"),
+            address: "10.0.0.100".parse().ok(),
+            present: Some(true),
+            holder: Some(format!("i-{name}")),
+            bound: vec![format!("i-{name}"), format!("i-2{name}")],
+            read_ms: Some(90),
+            error: None,
+            repairs: 0,
+            repaired: None,
+            contested: None,
+        }];
+        let run = |here: bool, state: CheckState, last: Option<LastRun>| CheckStatus {
+            name: "nginx".parse().expect("a name"),
+            kind: "http".to_owned(),
+            groups: vec![],
+            here,
+            state,
+            since_ms: 2_000,
+            streak: 0,
+            fault: false,
+            weight: 0,
+            flapping: false,
+            last,
+            runs: Runs::default(),
+            left_behind: 0,
+        };
+        let last = LastRun {
+            result: RunResult::Failed.into(),
+            text: format!("status 500 {name}"),
+            milliseconds: 3,
+            ago_ms: 5,
+        };
+        status.effects.checks = vec![
+            run(true, CheckState::Down, Some(last)),
+            run(true, CheckState::Unknown, None),
+            run(false, CheckState::Up, None),
+        ];
+        status
+    }
+
+    #[test]
+    fn every_table_says_what_the_status_says() {
+        let html = of(with_all_tables("x"), &[], Language::English);
+        for row in [
+            "<td>web</td><td class=\"good\">a</td><td>b</td><td class=\"good\">active, maintenance</td><td>3</td><td>1 min 0 s</td>",
+            "<td>a</td><td class=\"good\">active</td><td>150</td><td class=\"good\">yes</td>",
+            "<td>b</td><td class=\"bad\">fault</td><td>150</td><td class=\"bad\">no: fails a check (nginx fails)</td>",
+            "<td>w</td><td class=\"soft\">witness</td><td>150</td><td class=\"soft\">-</td>",
+            "<p class=\"soft\">waits for b</p>",
+            "<td>havip-x</td><td>10.0.0.100</td><td>yes</td><td>i-x</td><td class=\"soft\">i-x, i-2x</td><td class=\"soft\">90 ms</td>",
+            "<td>nginx</td><td class=\"bad\">fails</td><td>2.0 s</td><td class=\"soft\">status 500 x</td>",
+            "<td>nginx</td><td class=\"doubt\">not decided yet</td><td>2.0 s</td><td class=\"soft\">none yet</td>",
+            "<td>nginx</td><td class=\"good\">passes</td><td>2.0 s</td><td class=\"soft\">on other nodes only</td>",
+            "<td>b</td><td class=\"bad\">does not hear us</td><td>120 ms</td><td class=\"bad\">another one</td>",
+            "<li class=\"bad\">check nginx fails: status 500 x</li>",
+        ] {
+            assert!(html.contains(row), "{row} is not in {html}");
+        }
+        let html = of(with_all_tables(EVIL), &[], Language::Chinese);
+        assert!(!html.contains("<script") && html.matches("&lt;script&gt;alert(1)").count() >= 5, "{html}");
+        for part in ["维护中", "见证节点", "单向：对方收不到本节点", "未定", "仅在其他节点"] {
+            assert!(html.contains(part), "{part} is not in {html}");
+        }
+        // A node that only claims is not said to serve.
+        let mut status = with_all_tables("x");
+        status.core.election.groups[0].cause = Cause::NoActive.into();
+        status.core.election.groups[0].role = Role::Claiming;
+        let html = of(status, &[], Language::English);
+        assert!(html.contains("<td class=\"doubt\">a (claims)</td>") && !html.contains(">a</td><td>b</td>"), "{html}");
     }
 
     #[test]
