@@ -25,7 +25,7 @@ const SECOND_LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// No daemon at that socket.
-    #[error("havipd does not run, or has another socket: {}: {source}", path.display())]
+    #[error("havipd does not run, or has another socket: {}: {source}; `systemctl status havipd` tells", path.display())]
     Unreachable {
         /// The socket.
         path: PathBuf,

@@ -61,6 +61,15 @@ enum BundleError {
     Secret(String),
 }
 
+impl BundleError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Code::Permission,
+            Self::Exists { .. } | Self::Write { .. } | Self::Secret(_) => Code::No,
+        }
+    }
+}
+
 /// Gathers and writes.
 pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
     let mut daemon = gather::Daemon::at(socket);
@@ -76,7 +85,7 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
     let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let path = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("havipd-bundle-{time}.tar")));
     if let Err(error) = write(&path, &members, &secrets) {
-        return say::tell(&Response::new(Code::No, error.to_string()), as_json);
+        return say::tell(&Response::new(error.code(), error.to_string()), as_json);
     }
     if !as_json {
         notes.iter().for_each(|line| complain(line));

@@ -123,9 +123,13 @@ pub(super) fn verdict(findings: &[Finding]) -> Code {
 /// Where texts begin: after level and id.
 const TEXT: usize = 7 + 2 + 24 + 2;
 
+/// On fewer columns they stand below.
+const NARROW: usize = 70;
+
 /// A line each, the remedy below it, and how many there are of each level.
 pub(super) fn lines(findings: &[Finding], paint: Paint, width: Option<usize>) -> String {
     let mut text = String::new();
+    let narrow = width.is_some_and(|width| width < NARROW);
     for finding in findings {
         let colour = match finding.level {
             Level::Failed => Colour::Wrong,
@@ -133,6 +137,13 @@ pub(super) fn lines(findings: &[Finding], paint: Paint, width: Option<usize>) ->
             Level::Ok => Colour::Right,
         };
         let level = paint.apply(colour, &format!("{:<7}", finding.level.as_str()));
+        if narrow {
+            let _ = writeln!(text, "{level}  {}\n    {}", finding.id, say::folded(&finding.text, 4, width));
+            if !finding.remedy.is_empty() {
+                let _ = writeln!(text, "    -> {}", say::folded(&finding.remedy, 7, width));
+            }
+            continue;
+        }
         let _ = writeln!(text, "{level}  {:<24}  {}", finding.id, say::folded(&finding.text, TEXT, width));
         if !finding.remedy.is_empty() {
             let _ = writeln!(text, "{:<7}  {:<24}  -> {}", "", "", say::folded(&finding.remedy, TEXT + 3, width));
@@ -162,6 +173,18 @@ mod tests {
                 "                                   -> look",
                 "ok       clock                     is right",
                 "1 failed, 0 warnings, 1 ok",
+            ]
+        );
+        let narrow = lines(&findings, Paint::new(false), Some(24));
+        assert_eq!(
+            narrow.lines().collect::<Vec<_>>(),
+            [
+                "failed   peer.b",
+                "    b is not heard",
+                "    -> look",
+                "ok       clock",
+                "    is right",
+                "1 failed, 0 warnings, 1 ok"
             ]
         );
         assert!(lines(&findings, Paint::new(true), None).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));

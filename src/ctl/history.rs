@@ -122,6 +122,15 @@ enum DrawError {
     Write { path: PathBuf, error: io::Error },
 }
 
+impl DrawError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Write { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => Code::Permission,
+            Self::Nothing(_) | Self::Exists(_) | Self::Write { .. } => Code::No,
+        }
+    }
+}
+
 /// Reads `--since`.
 fn since(text: &str) -> Result<Since, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
@@ -157,7 +166,7 @@ pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
     if let Some(path) = &options.svg
         && let Err(error) = draw(&past.entries, path, &whose(&past.source, socket))
     {
-        return say::tell(&Response::new(Code::No, error.to_string()), as_json);
+        return say::tell(&Response::new(error.code(), error.to_string()), as_json);
     }
     if let Some(path) = options.svg.as_ref().filter(|_| !as_json) {
         say::complain(&format!("the last move is drawn in {}", path.display()));

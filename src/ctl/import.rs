@@ -2,7 +2,7 @@
 
 mod files;
 
-use super::say::{self, complain, print};
+use super::say::{self, complain};
 use crate::control::protocol::{Code, Response};
 use crate::import::{ImportError, Notes, Options as What, import, vip_manager};
 use clap::{Args, ValueEnum};
@@ -38,8 +38,8 @@ etc/keepalived/keepalived.conf is read, and what that includes comes
 from the same directory.
 
 Exit codes: 0 written; 1 there is nothing to import; 77 a file may not
-be read; 78 a file is not keepalived's,
-or not vip-manager's.";
+be read; 78 a file is not there, or is not keepalived's or
+vip-manager's.";
 
 /// Options of `import`.
 #[derive(Debug, Clone, Args)]
@@ -95,10 +95,10 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
             let _ = writeln!(io::stderr(), "{text}");
         }
     }
-    match response.code {
-        Code::Done => drop(print(response.message.trim_end())),
-        _ => complain(&response.message),
+    if response.code == Code::Done {
+        return say::show(&response, false, || response.message.trim_end().to_owned());
     }
+    complain(&response.message);
     response.code
 }
 

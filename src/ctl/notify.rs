@@ -60,15 +60,15 @@ pub(super) fn run(words: &Words, socket: &Path) -> Response {
         stamp: Some((stamp.ticks, stamp.pid)),
     };
     let answer = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
-    let why = match answer {
+    let (code, why) = match answer {
         // The daemon has it, whether it counts or not.
         Ok(response) if response.code != Code::TryAgain || response.read::<Notified>().is_ok() => return response,
-        Ok(response) => response.message,
-        Err(error) => error.to_string(),
+        Ok(response) => (response.code, response.message),
+        Err(error) => (error.code(), error.to_string()),
     };
     let state_directory = directory("STATE_DIRECTORY", "/var/lib/havipd");
     match Kept::new(&state_directory).keep(&notice, stamp, false) {
         Ok(()) => Response::done(format!("kept for havipd's next start: {why}")),
-        Err(error) => Response::new(Code::Unreachable, format!("{why}; and {error}")),
+        Err(error) => Response::new(code, format!("{why}; and {error}")),
     }
 }

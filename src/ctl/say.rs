@@ -27,23 +27,35 @@ pub fn whole<T: TryFrom<u64>>(
 /// Says what a command came to.
 pub fn tell(response: &Response, as_json: bool) -> Code {
     if as_json {
-        document(response);
-    } else if response.code == Code::Done {
-        print(&lines(&response.message));
-    } else {
-        complain(&response.message);
+        return ended(response.code, written(&text_of(response)));
     }
+    if response.code == Code::Done {
+        return ended(response.code, written(&lines(&response.message)));
+    }
+    complain(&response.message);
     response.code
 }
 
 /// The same for an answer that people read in other words than its message, good news or bad.
 pub fn show(response: &Response, as_json: bool, text: impl FnOnce() -> String) -> Code {
-    if as_json {
-        document(response);
-    } else {
-        print(&text());
+    let text = if as_json { text_of(response) } else { text() };
+    ended(response.code, written(&text))
+}
+
+/// How a command ends whose answer was, or was not, written: a disk that is full must not pass for a key or a file that is
+/// there. A reader that has gone has read what it wanted.
+fn ended(code: Code, written: io::Result<()>) -> Code {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("the answer cannot be written to standard output: {error}"));
+            if code == Code::Done { Code::No } else { code }
+        }
+        _ => code,
     }
-    response.code
+}
+
+fn text_of(response: &Response) -> String {
+    serde_json::to_string(response).unwrap_or_default()
 }
 
 /// Says why there is no answer.
@@ -53,13 +65,17 @@ pub(super) fn failed(error: &ClientError, as_json: bool) -> Code {
 
 /// One answer as programs read it; false once nobody reads any more.
 pub fn document(response: &Response) -> bool {
-    print(&serde_json::to_string(response).unwrap_or_default())
+    print(&text_of(response))
 }
 
 /// Prints a line; false once nobody reads any more.
 pub fn print(text: &str) -> bool {
+    written(text).is_ok()
+}
+
+fn written(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
+    writeln!(out, "{text}").and_then(|()| out.flush())
 }
 
 /// A line for people, beside whatever is printed. Whatever names and files it quotes, it does nothing to a terminal.

@@ -3,6 +3,7 @@
 use super::Finding;
 use super::facts::{CertificateFact, Facts};
 use crate::certificates::Ending;
+use crate::config::schema::show;
 use havipd_core::model::plural::plural;
 use havipd_core::model::settings::{Group, OnStop};
 use std::time::Duration;
@@ -120,17 +121,24 @@ fn dead_time(facts: &Facts) -> Finding {
     let dead = facts.config.heartbeat.dead_time();
     let longest = facts.host.longest_pause.unwrap_or_default();
     let remedy = "raise heartbeat.dead-multiplier or heartbeat.interval on every node";
+    let shown = show(dead);
+    let paused = show(longest);
     if longest >= dead {
-        let text = format!(
-            "this host once stood still for {longest:.0?}, and is dead after {dead:?}: it will lose its leadership"
-        );
+        let text =
+            format!("this host once stood still for {paused}, and is dead after {shown}: it will lose its leadership");
         return Finding::warning(id, text, remedy);
     }
     if dead < USUAL_PAUSE {
-        let text = format!("a node is dead after {dead:?}, and virtual machines pause for up to {USUAL_PAUSE:?}");
+        let usual = show(USUAL_PAUSE);
+        let text = format!("a node is dead after {shown}, and virtual machines pause for up to {usual}");
         return Finding::warning(id, text, remedy);
     }
-    Finding::ok(id, format!("a node is dead after {dead:?}; the longest pause of this host on record is {longest:.0?}"))
+    let record = if longest.is_zero() {
+        "no pause of this host is on record".to_owned()
+    } else {
+        format!("the longest pause of this host on record is {paused}")
+    };
+    Finding::ok(id, format!("a node is dead after {shown}; {record}"))
 }
 
 fn stop_timeout(facts: &Facts) -> Option<Finding> {
@@ -143,11 +151,12 @@ fn stop_timeout(facts: &Facts) -> Option<Finding> {
     };
     let longest = facts.config.groups.iter().max_by_key(|g| needs(g))?;
     let needed = needs(longest);
+    let (time, most) = (show(needed), show(limit));
     Some(if needed > limit {
-        let text = format!("group {} may need {needed:?} to stop, systemd kills after {limit:?}", longest.name);
+        let text = format!("group {} may need {time} to stop, systemd kills after {most}", longest.name);
         Finding::warning(id, text, "raise TimeoutStopSec with systemctl edit havipd, or lower handover-timeout")
     } else {
-        Finding::ok(id, format!("stopping takes at most {needed:?}, systemd waits {limit:?}"))
+        Finding::ok(id, format!("stopping takes at most {time}, systemd waits {most}"))
     })
 }
 

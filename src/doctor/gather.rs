@@ -62,7 +62,14 @@ pub async fn of_file(places: &Places, node: Option<String>) -> Result<Vec<Findin
     let loaded = blocking(move || load(&path, wanted, &Known::default())).await;
     let loaded = match loaded {
         Some(Ok(loaded)) => loaded,
-        Some(Err(error)) => return Err(DoctorError::Configuration(unusable(&error))),
+        Some(Err(error)) => {
+            let mut findings = unusable(&error);
+            if !places.file.exists() {
+                let remedy = "havipctl init writes one; --config names another";
+                findings.iter_mut().for_each(|finding| remedy.clone_into(&mut finding.remedy));
+            }
+            return Err(DoctorError::Configuration(findings));
+        }
         None => return Err(DoctorError::Configuration(Vec::new())),
     };
     let config = Arc::new(loaded.config);

@@ -5,7 +5,7 @@ use crate::lab::{Lab, Options};
 use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 fn check(lab: &Lab, text: &str, change: impl FnOnce(&mut Command)) -> (Option<i32>, String, String) {
     std::fs::write(lab.config_path(), text).unwrap();
@@ -354,6 +354,29 @@ fn havipctl_ends_with_69_where_no_daemon_is() {
     assert_eq!(lab.ctl(0, &["dance"]).status.code(), Some(64));
     assert_eq!(lab.ctl(0, &["maintenance"]).status.code(), Some(64), "on or off");
     assert_eq!(lab.ctl(0, &["maintenance", "on"]).status.code(), Some(69), "the daemon knows its only group");
+}
+
+/// A key or a file that a full disk did not take must not pass for one; a reader that went away had what it wanted.
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = dir.path().join("keepalived.conf");
+    let text = "vrrp_instance V {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress {\n 10.0.0.9\n }\n}\n";
+    std::fs::write(&conf, text).unwrap();
+    let conf = conf.to_str().unwrap();
+    for arguments in [&["keygen"][..], &["keygen", "--json"], &["import", conf], &["import", conf, "--json"]] {
+        let run = |out: Stdio| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
+            let output = command.args(arguments).stdout(out).stderr(Stdio::piped()).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, said) = run(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap().into());
+        assert_eq!(code, Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("the answer cannot be written to standard output: No space left"), "{said}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run(writer.into()).0, Some(0), "{arguments:?}");
+    }
 }
 
 #[test]

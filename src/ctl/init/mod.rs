@@ -208,15 +208,12 @@ pub(super) fn run(options: &Options, json: bool) -> Code {
     let printed = options.dry_run || options.out == Path::new(STANDARD_OUTPUT);
     match made(options, printed, json) {
         Ok(made) if json => say::tell(&made.response(printed), true),
-        Ok(made) => {
-            if printed {
-                say::print(made.toml.trim_end());
-                let _ = writeln!(io::stderr(), "{}", made.text(true, say::columns_of(io::stderr())));
-            } else {
-                say::print(&made.text(false, say::columns()));
-            }
-            Code::Done
+        Ok(made) if printed => {
+            let code = say::show(&made.response(printed), false, || made.toml.trim_end().to_owned());
+            let _ = writeln!(io::stderr(), "{}", made.text(true, say::columns_of(io::stderr())));
+            code
         }
+        Ok(made) => say::show(&made.response(printed), false, || made.text(false, say::columns())),
         Err(response) => say::tell(&response, json),
     }
 }

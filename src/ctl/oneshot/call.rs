@@ -52,7 +52,10 @@ pub(super) fn settings(reach: &Reach) -> Result<(Client, Option<Config>), Respon
 }
 
 fn read(path: &Path, reach: &Reach) -> Result<Config, Response> {
-    let hint = if reach.config.is_none() { "; or leave it out: --region, and --instance, --eni or --self" } else { "" };
+    let hint = match reach.config {
+        None => "; without that file say --region, and for attach and detach --instance, --eni or --self",
+        Some(_) => "",
+    };
     match load(path, reach.node.clone(), &Known::default()) {
         Ok(loaded) => Ok(loaded.config),
         Err(LoadError::Invalid(all)) => Err(Response::new(Code::Configuration, format!("{all}{hint}"))),

@@ -71,7 +71,8 @@ system's log.
 
 Exit codes: 0 it is there; 1 it is not and will not come (the reason
 says what to do by hand); 69 the cloud did not answer; 75 not there in
-time, or a newer run took over; 77 not allowed; 78 havipd.toml is wrong.";
+time, or a newer run took over; 77 not allowed, or no credentials that
+can be read; 78 havipd.toml is wrong.";
 
 /// Shown after the options of `detach`.
 pub(super) const DETACH_HELP: &str = "\
