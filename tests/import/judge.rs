@@ -336,7 +336,8 @@ fn tracks(dump: &Dump, import: &Import, all: &mut Vec<(String, Vec<String>)>) {
                 }
                 Some(wanted) => {
                     for (key, value) in wanted.iter().filter(|(key, value)| has.get(*key) != Some(value)) {
-                        let text = format!("{kind} {name}: {key} {:?}, not {value:?}", has.get(key));
+                        let has = has.get(key).map_or("none", String::as_str);
+                        let text = format!("{kind} {name}: {key} {has}, not {value}");
                         all.push((text, vec![format!("{key} ")]));
                     }
                 }
