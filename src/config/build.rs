@@ -42,6 +42,7 @@ fn etcd(file: &Root, outside: &Outside) -> Option<settings::Etcd> {
     let (etcd, files) = (&file.etcd, &outside.etcd);
     Some(settings::Etcd {
         endpoints: etcd.endpoints.as_ref()?.value.iter().map(|at| at.value.url.clone()).collect(),
+        prefix: of(&etcd.prefix)?,
         lease: of(&etcd.lease)?,
         request_timeout: of(&etcd.request_timeout)?,
         ca_file: files.ca.clone(),

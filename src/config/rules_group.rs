@@ -4,7 +4,7 @@
 use super::diagnostic::{Report, Span, quote};
 use super::document::At;
 use super::environment::Environment;
-use super::rules::{Unique, is_witness};
+use super::rules::{Unique, dead_time_of, is_witness};
 use super::schema::show;
 use super::settings::{Group, Node, Root};
 use super::takes::Membership;
@@ -165,7 +165,8 @@ fn arbiter(group: &At<Group>, members: Vec<usize>, report: &Report) -> Option<Sh
         "cloud" => (Arbiter::Cloud, false),
         "majority" => (Arbiter::Majority, false),
         "keepalived" => (Arbiter::Keepalived, false),
-        "etcd" => (Arbiter::Etcd, false),
+        "etcd" if group.leader_key.is_some() => (Arbiter::Etcd, false),
+        "etcd" => (Arbiter::EtcdLease, false),
         _ if voters >= 3 => (Arbiter::Majority, true),
         _ => (Arbiter::Cloud, true),
     };
@@ -195,20 +196,14 @@ fn keepalived(file: &Root, group: &At<Group>, shape: &Shape, report: &Report) {
     }
 }
 
-/// A leader key is what arbiter `etcd` follows, and nothing else does.
+/// A leader key is what arbiter `etcd` follows where there is one, and nothing else does.
 fn leader_key(group: &At<Group>, shape: &Shape, report: &Report) {
     let follows = shape.arbiter == Arbiter::Etcd;
-    if let Some(arbiter) = group.arbiter.as_ref().filter(|_| follows && group.leader_key.is_none()) {
-        let text = "\"arbiter\" = \"etcd\" needs \"leader-key\": it follows a leader that somebody else elects there; this \
-                    version does not elect in etcd by itself";
-        let help = "name the key, \"/service/SCOPE/leader\" for Patroni, or use another arbiter";
-        report.error_with(&arbiter.span, text, help);
-    }
     let key = group.leader_key.as_ref().map(|at| ("leader-key", &at.span));
     let values = group.leader_values.as_ref().map(|at| ("leader-value", &at.span));
     for (key, span) in key.into_iter().chain(values).filter(|_| !follows) {
         let text =
-            format!("{key} says nothing here: only \"arbiter\" = \"etcd\" follows a leader in etcd", key = quote(key));
+            format!("{key} says nothing here: only \"arbiter\" = \"etcd\" follows a \"leader-key\"", key = quote(key));
         report.warning(Some(span), text, None);
     }
 }
@@ -250,7 +245,26 @@ fn leader_values(group: &Group, names: &Names<'_>, shape: &Shape, nodes: &[At<No
 /// etcd's table: there where a group needs it, and nothing in it that has no effect.
 fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
     let etcd = &file.etcd;
-    let is_etcd = |shape: &Option<Shape>| shape.as_ref().is_some_and(|shape| shape.arbiter == Arbiter::Etcd);
+    let by = |shape: &Option<Shape>, arbiter| shape.as_ref().is_some_and(|shape| shape.arbiter == arbiter);
+    let is_etcd = |shape: &Option<Shape>| by(shape, Arbiter::Etcd) || by(shape, Arbiter::EtcdLease);
+    let elects = shapes.iter().any(|shape| by(shape, Arbiter::EtcdLease));
+    if let Some(prefix) = etcd.prefix.as_ref().filter(|at| at.written && !elects && shapes.iter().all(Option::is_some))
+    {
+        let text = "\"prefix\" says nothing here: no group has \"arbiter\" = \"etcd\" without \"leader-key\"";
+        report.warning(Some(&prefix.span), text, None);
+    }
+    if let (Some(lease), Some(dead_time)) = (&etcd.lease, dead_time_of(&file.heartbeat))
+        && elects
+        && lease.value < dead_time.value
+    {
+        let text = format!(
+            "\"lease\" is {}, less than the dead time of the heartbeats, {}",
+            show(lease.value),
+            show(dead_time.value)
+        );
+        let help = "another node would be active while the address of one that hangs is still on its host";
+        report.error_with(&lease.span, text, help);
+    }
     let follower = file.groups.iter().zip(shapes).find(|(_, shape)| is_etcd(shape)).map(|(group, _)| group);
     if let (Some(arbiter), None) = (follower.and_then(|group| group.arbiter.as_ref()), &etcd.endpoints) {
         // A list that is wrong has an error of its own.

@@ -43,8 +43,9 @@ use super::shown::{Value, argv, file, list, looks_at, maybe, of_http, quorum_of,
 use super::takes::{
     Command, LeaderValues, Membership, Priorities, Takes, addresses, arbiter, boolean, checks, choice, command,
     endpoint, endpoints, followed, headers, heartbeat_keys, host_name, hosts, id, integer, interface_or_none,
-    leader_values, membership, name, node_interface, number_or_adaptive, path, phrase, priorities, program, region,
-    seconds, seconds_or_forever, size, socket, socket_or_off, span, span_or_off, statuses, url, virtual_address, word,
+    key_prefix, leader_values, membership, name, node_interface, number_or_adaptive, path, phrase, priorities, program,
+    region, seconds, seconds_or_forever, size, socket, socket_or_off, span, span_or_off, statuses, url,
+    virtual_address, word,
 };
 use super::value::{Address, Endpoint};
 use declare::{count, join};
@@ -358,8 +359,9 @@ settings! {
             }
             /// Who may claim when nodes cannot see each other: "auto", "cloud", "majority", "keepalived" or "etcd".
             /// majority needs 3 or more nodes (witnesses count) and never lets two be active; cloud goes by the
-            /// cloud's record; keepalived elects by itself, and havipd follows it; with etcd, havipd follows the leader
-            /// that somebody else, Patroni say, writes into "leader-key".
+            /// cloud's record; keepalived elects by itself, and havipd follows it; with etcd, the nodes elect by a key with
+            /// a lease there and never let two be active, or follow the leader that somebody else, Patroni say, writes into
+            /// "leader-key".
             /// auto is majority with 3 or more nodes, else cloud.
             "arbiter" arbiter: &'static str {
                 takes: arbiter(), default: "auto", reload: Maintenance,
@@ -447,7 +449,7 @@ settings! {
                        alone for longer.",
             }
             /// A gate: a program and its arguments that must end with 0 before the address of a term goes live here, as the
-            /// promotion of a database does. Runs at every claim. Not with arbiter keepalived or etcd.
+            /// promotion of a database does. Runs at every claim. Not with arbiter keepalived or a leader-key.
             "before-active" before_active: Vec<String> {
                 takes: program(), example: ["/etc/havipd/promote"], reload: Accept,
                 shown: |_, group| argv(&group.before_active),
@@ -482,7 +484,7 @@ settings! {
                 shown: |_, group| text(&group.vrrp),
                 cost: "A sync group moves several instances together, as one group with several HAVIPs does.",
             }
-            /// With arbiter etcd, where it is needed: the key that names the leader. havipd reads it and never writes it;
+            /// With arbiter etcd: follow the leader that this key names. havipd reads it and never writes it;
             /// Patroni's is /service/SCOPE/leader.
             "leader-key" leader_key: String {
                 takes: phrase("a key like \"/service/pg/leader\""), example: "/service/pg/leader", reload: Accept,
@@ -868,8 +870,15 @@ settings! {
                 cost: "With every member named, the loss of one costs nothing; each that does not answer costs \
                        request-timeout when it is tried.",
             }
-            /// How long what a read of etcd said counts, from when it was sent. A node that could not read for this long
-            /// does not lead any more. Whole seconds, {range}; not longer than what is left
+            /// What the keys begin with by which havipd elects, in groups without "leader-key": PREFIX/CLUSTER/GROUP.
+            "prefix" prefix: String {
+                takes: key_prefix(), default: "/havipd", reload: Restart,
+                shown: |_, config| maybe(config.etcd.as_ref().map(|etcd| &etcd.prefix)),
+                cost: "One of its own lets a role of etcd permit these keys and no others; the same on every node.",
+            }
+            /// How long what etcd said counts, from when it was asked. A node that got no answer for this long does not lead
+            /// any more. Whole seconds, {range}. Where havipd elects, the length of its leases, and so how long a crash
+            /// takes; not shorter than the dead time. With "leader-key", not longer than what is left
             /// of the writer's own lease when it renews it (Patroni: ttl - loop_wait).
             "lease" lease: Duration {
                 takes: seconds(s(2), m(5)), default: "10s", reload: Accept,
@@ -902,7 +911,8 @@ settings! {
                 shown: |_, config| file(config.etcd.as_ref().and_then(|etcd| Some(&etcd.client.as_ref()?.key_file))),
                 cost: "Read again after each failure to connect, so that a renewed one needs no reload.",
             }
-            /// As whom to read, where etcd has auth enabled. A role that may read leader-key is enough.
+            /// As whom to ask, where etcd has auth enabled. A role that may read leader-key is enough to follow it; to elect,
+            /// one that may read and write what begins with prefix.
             "user" user: String {
                 takes: phrase("the name of a user"), example: "havipd", reload: Accept,
                 shown: |_, config| maybe(config.etcd.as_ref().and_then(|etcd| Some(&etcd.user.as_ref()?.0))),
@@ -915,7 +925,6 @@ settings! {
                 cost: "Over http:// every host on the way reads it.",
             }
         }
-        later { "prefix" }
         of (Config);
 
     Log "[log]"

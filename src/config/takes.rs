@@ -6,8 +6,8 @@ use super::schema::{Kind, show, show_size};
 use super::settings::HeartbeatKey;
 use super::shown::{Value, span_text, text};
 use super::value::{
-    Address, CheckUrl, DoctorInterval, Endpoint, HostName, InterfaceName, Listen, NodeInterface, Region, Statuses,
-    TcpTarget, VirtualAddress, Word, header_name, parse_duration, parse_size,
+    Address, CheckUrl, DoctorInterval, Endpoint, HostName, InterfaceName, KeyPrefix, Listen, NodeInterface, Region,
+    Statuses, TcpTarget, VirtualAddress, Word, header_name, parse_duration, parse_size,
 };
 use havipd_core::model::settings::Interface;
 use havipd_core::model::vrrp::Vrrp;
@@ -269,6 +269,14 @@ pub(super) const fn phrase(what: &'static str) -> Takes<String> {
 pub(super) const fn host_name() -> Takes<String> {
     Takes::unshown(Kind::Text("a host name like \"www.example.com\""), |table, name| {
         Some(table.text::<HostName>(name)?.map(|it| it.0))
+    })
+}
+
+/// What keys in etcd begin with.
+pub(super) const fn key_prefix() -> Takes<String> {
+    let read = |table: &Table<'_>, name: &str| Some(table.text::<KeyPrefix>(name)?.map(|it| it.0));
+    Takes::shown(Kind::Text("a path like \"/havipd\", of a-z A-Z 0-9 - _ . and /, that ends without /"), read, |it| {
+        text(it)
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::diagnostic::quote;
 use crate::plain::{is_odd, quote_url};
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -203,6 +204,31 @@ impl FromStr for Word {
         usable
             .then(|| Self(s.to_owned()))
             .ok_or_else(|| "it is empty, too long, or has characters that cannot be printed".to_owned())
+    }
+}
+
+/// What keys in etcd begin with: a path, so that a role of etcd can permit what is below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyPrefix(pub(super) String);
+
+impl FromStr for KeyPrefix {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        let part = |part: &str| {
+            !part.is_empty()
+                && part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
+        };
+        let usable = s.len() <= 256 && s.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part));
+        usable
+            .then(|| Self(s.to_owned()))
+            .ok_or_else(|| format!("{} is no path like \"/havipd\": use a-z A-Z 0-9 - _ . between single /", quote(s)))
+    }
+}
+
+impl fmt::Display for KeyPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

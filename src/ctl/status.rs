@@ -182,6 +182,15 @@ fn details(text: &mut String, group: &GroupSnapshot, here: &str) {
             let _ = writeln!(text, "    {trouble}");
         }
     }
+    if let Some(key) = &group.election_key {
+        let read = key.read_ms.map_or_else(String::new, |ms| format!(", read {} ago", age(ms)));
+        let revision = key.revision.map_or_else(String::new, |revision| format!(", written at revision {revision}"));
+        let lease = match key.lease_ms.filter(|_| key.ours) {
+            Some(left) => format!(", lease of this node for another {}", age(left)),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "  {name}: {}{revision}{read}{lease}", key.text);
+    }
     if let Some(differs) = &group.differs {
         let elected = differs.elected.as_deref().unwrap_or("nobody");
         let holder = differs.holder.as_deref().unwrap_or("nobody");

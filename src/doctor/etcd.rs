@@ -1,11 +1,11 @@
-//! What the doctor makes of etcd: each endpoint, asked for each leader key.
+//! What the doctor makes of etcd: each endpoint, asked for each key.
 
 use super::Finding;
 use super::facts::{EtcdFact, Facts};
 use crate::etcd::client::EtcdError;
 use std::collections::BTreeSet;
 
-/// Findings on etcd; none where no group follows a leader key.
+/// Findings on etcd; none where no group goes by etcd.
 #[must_use]
 pub fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = facts.etcd.iter().map(|fact| endpoint(facts, fact)).collect();
@@ -25,6 +25,14 @@ fn endpoint(facts: &Facts, fact: &EtcdFact) -> Finding {
     match &fact.answer {
         Ok((_, Some(value))) => {
             Finding::ok(id, format!("{endpoint} answers in {} ms: {key} names {value}", fact.took.as_millis()))
+        }
+        Ok((_, None)) if fact.elects => {
+            let text = format!("{endpoint} answers in {} ms, and there is no key {key} now", fact.took.as_millis());
+            Finding::warning(
+                id,
+                text,
+                "no node is active, unless one has just changed: havipctl why says what each waits for",
+            )
         }
         Ok((_, None)) => {
             let text = format!("{endpoint} answers, and there is no key {key}: nobody leads");
@@ -47,8 +55,9 @@ fn remedy(error: &EtcdError) -> &'static str {
         EtcdError::NotEtcd(_) => "name the client URLs of etcd 3.4 or newer in endpoints of [etcd]",
         EtcdError::NoLeader(_) => "start enough of etcd's members: etcdctl endpoint status --cluster says which run",
         EtcdError::NoUser | EtcdError::WrongPassword(_) => "correct user and password-file in [etcd]",
-        EtcdError::Denied { .. } => "grant the user's role read on the key",
+        EtcdError::Denied { .. } => "grant the user's role read on the key, and readwrite where havipd elects by it",
         EtcdError::OtherCluster { .. } | EtcdError::WentBack { .. } => "name members of one cluster in endpoints",
+        EtcdError::NoLease => "it is asked for again by itself",
         EtcdError::Refused(_) => "etcd's own log says more",
     }
 }
@@ -63,6 +72,7 @@ mod tests {
         EtcdFact {
             endpoint: endpoint.to_owned(),
             key: "/k".to_owned(),
+            elects: false,
             took: Duration::from_millis(3),
             answer: answer.map(|(cluster, value)| (cluster, value.map(str::to_owned))),
         }
@@ -82,7 +92,7 @@ mod tests {
         );
         assert_eq!(levels(vec![fact("http://a", down()), fact("http://b", down())]), [Level::Failed, Level::Failed]);
         assert_eq!(levels(vec![fact("http://a", Ok((1, None)))]), [Level::Warning]);
-        let denied = EtcdError::Denied { who: "\"h\"".to_owned(), key: "/k".to_owned() };
+        let denied = EtcdError::Denied { who: "\"h\"".to_owned(), key: "/k".to_owned(), writes: false };
         assert_eq!(levels(vec![fact("http://a", Err(denied))]), [Level::Failed]);
     }
 

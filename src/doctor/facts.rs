@@ -26,19 +26,21 @@ pub struct Facts {
     pub asked: BTreeMap<String, Vec<Asked>>,
     /// The cloud; `None` on a witness, which never calls it.
     pub cloud: Option<CloudFacts>,
-    /// Each endpoint of `[etcd]`, asked for each leader key of this node's groups.
+    /// Each endpoint of `[etcd]`, asked for each key of this node's groups.
     pub etcd: Vec<EtcdFact>,
     /// The host.
     pub host: HostFacts,
 }
 
-/// One endpoint of etcd, asked for one leader key.
+/// One endpoint of etcd, asked for one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdFact {
     /// The endpoint.
     pub endpoint: String,
     /// The key.
     pub key: String,
+    /// It is elected by, and not followed.
+    pub elects: bool,
     /// How long the answer took.
     pub took: Duration,
     /// Which etcd cluster answered, and the value of the key if there is one; or why no answer came.

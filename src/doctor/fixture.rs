@@ -113,6 +113,7 @@ pub(crate) fn status() -> Status {
         moves: 0,
         vrrp: None,
         leader_key: None,
+        election_key: None,
         max_moves: 6,
         budget_ms: None,
         trace: None,

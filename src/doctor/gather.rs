@@ -14,7 +14,7 @@ use crate::runtime::reload::{Known, load};
 use crate::status::Status;
 use crate::{certificates, journal, state};
 use havipd_core::model::cloud::{CallClass, CallError};
-use havipd_core::model::ids::{HavipId, Target};
+use havipd_core::model::ids::{GroupIndex, HavipId, Target};
 use havipd_core::model::role::Cause;
 use havipd_core::model::settings::{Config, CredentialSource, Group, Hooks, Interface};
 use havipd_core::model::time::Instant;
@@ -193,23 +193,32 @@ fn secrets(config: &Config) -> Vec<(PathBuf, Option<String>)> {
     credentials.into_iter().chain(etcd).map(looked).collect()
 }
 
-/// Asks each endpoint of etcd for each leader key that is followed here; all endpoints at once.
+/// Asks each endpoint of etcd for each leader key that is followed here, and for each key that is elected by, which it has to
+/// let this node write as well; all endpoints at once.
 async fn etcd(config: &Config) -> Vec<EtcdFact> {
     let Some(etcd) = &config.etcd else { return Vec::new() };
     let here = config.groups.iter().filter(|g| g.member(config.local).is_some_and(|m| !m.witness));
-    let keys: BTreeSet<String> = here.filter_map(|g| Some(g.followed_key()?.key.clone())).collect();
+    let mut keys: BTreeSet<(String, bool)> =
+        here.filter_map(|g| Some((g.followed_key()?.key.clone(), false))).collect();
+    let own = (0..config.groups.len()).map(GroupIndex);
+    let own = own.filter(|g| config.groups[g.0].member(config.local).is_some_and(|m| !m.witness));
+    keys.extend(own.filter_map(|g| Some((config.election_key(g)?, true))));
     let ask = |endpoint: String| {
         let (client, keys) = (EtcdClient::new(etcd.clone()), keys.clone());
         tokio::spawn(async move {
             let mut facts = Vec::new();
-            for key in keys {
+            for (key, elects) in keys {
                 let began = clock::now();
-                let answer = client.read_from(&endpoint, &key).await.map(|reading| {
+                let mut answer = client.read_from(&endpoint, &key).await.map(|reading| {
                     let value = reading.range.found.map(|found| plain::line(&String::from_utf8_lossy(&found.value)));
                     (reading.range.cluster, value)
                 });
-                let endpoint = endpoint.clone();
-                facts.push(EtcdFact { endpoint, key: plain::line(&key), took: clock::now().since(began), answer });
+                if elects && answer.is_ok() {
+                    let may_write = client.may_write_at(&endpoint, &key).await;
+                    answer = may_write.and(answer);
+                }
+                let (endpoint, key, took) = (endpoint.clone(), plain::line(&key), clock::now().since(began));
+                facts.push(EtcdFact { endpoint, key, elects, took, answer });
             }
             facts
         })

@@ -7,7 +7,7 @@ use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
 use crate::status::Refusal;
 use havipd_core::model::role::Role;
-use havipd_core::model::settings::{Arbiter, Group, HoldOrRelease, Interface};
+use havipd_core::model::settings::{Group, HoldOrRelease, Interface};
 use std::net::IpAddr;
 
 /// Less room than this in the state directory is none, bytes.
@@ -86,7 +86,7 @@ fn places(facts: &Facts, group: &Group) -> Vec<Finding> {
 
 /// Whether the host answers ARP for an address that an isolated holder keeps silently.
 fn arp(group: &Group, place: &Place) -> Option<String> {
-    let holds = group.when_isolated == HoldOrRelease::Hold && group.arbiter != Arbiter::Majority;
+    let holds = group.when_isolated == HoldOrRelease::Hold && !group.arbiter.is_leased();
     let (name, value) = (place.interface.as_ref().filter(|_| holds)?, place.arp_ignore?);
     let answers = match value {
         8.. => "does not answer",

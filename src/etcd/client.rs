@@ -4,6 +4,7 @@
 //! each endpoint. The password and the certificate's key are read again after each failure, so that they can be renewed
 //! without a reload; neither they nor a token are ever part of an error.
 
+use super::lease::{Answer, Question};
 use super::message::{
     LONGEST, Range, RangeRequest, Refusal, Stream, UNAUTHENTICATED, WatchRequest, Watched, range, refusal, shown, token,
 };
@@ -24,6 +25,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// Where a key is read.
+const RANGE: &str = "/v3/kv/range";
 /// Idle time after which the kernel probes the connection of a watch.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(5);
 
@@ -51,14 +54,23 @@ pub enum EtcdError {
     /// The password is wrong, or there is no such user.
     #[error("etcd knows no user {} with that password: see user and password-file in [etcd]", quote(.0))]
     WrongPassword(String),
-    /// The user may not read the key.
-    #[error("etcd does not permit {who} to read {key}: etcdctl role grant-permission ROLE read {key} permits it")]
+    /// The user may not read the key, or not write it.
+    #[error(
+        "etcd does not permit {who} to {} {key}: etcdctl role grant-permission ROLE {} {key} permits it",
+        if *.writes { "read and write" } else { "read" },
+        if *.writes { "readwrite" } else { "read" }
+    )]
     Denied {
         /// Who asks.
         who: String,
         /// For what.
         key: String,
+        /// It is to be written as well.
+        writes: bool,
     },
+    /// The lease has ended, or was revoked.
+    #[error("etcd has no such lease any more")]
+    NoLease,
     /// The cluster is not the one that was read before.
     #[error("another etcd cluster than before answers, {is:x} and not {was:x}: see endpoints in [etcd]")]
     OtherCluster {
@@ -123,6 +135,8 @@ struct State {
     token: Option<HeaderValue>,
     /// etcd said that nobody needs to authenticate.
     open: bool,
+    /// The cluster that our own keys are in, once that is known.
+    cluster: Option<u64>,
 }
 
 impl Client {
@@ -143,21 +157,30 @@ impl Client {
     /// # Errors
     /// None did.
     pub async fn read(&self, key: &str) -> Result<Reading, NoAnswer> {
-        let (first, count) = (self.current.load(Ordering::Relaxed), self.etcd.endpoints.len());
         let mut failures = Vec::new();
-        for place in (0..count).map(|i| (first + i) % count) {
-            let endpoint = &self.etcd.endpoints[place];
+        for (place, endpoint) in self.in_turn() {
             match self.read_from(endpoint, key).await {
                 Ok(reading) => {
                     self.current.store(place, Ordering::Relaxed);
                     return Ok(reading);
                 }
-                Err(error) => failures.push((endpoint.clone(), error)),
+                Err(error) => failures.push((endpoint.to_owned(), error)),
             }
         }
-        // Whatever it was, files may have been renewed, and connections are made anew.
-        *self.state() = State::default();
-        Err(NoAnswer(failures))
+        Err(self.no_answer(failures))
+    }
+
+    /// The endpoint that answered last, and the next ones.
+    fn in_turn(&self) -> impl Iterator<Item = (usize, &str)> + Send {
+        let (first, count) = (self.current.load(Ordering::Relaxed), self.etcd.endpoints.len());
+        (0..count).map(move |i| (first + i) % count).map(|place| (place, self.etcd.endpoints[place].as_str()))
+    }
+
+    /// Whatever it was, files may have been renewed, and connections are made anew.
+    fn no_answer(&self, failures: Vec<(String, EtcdError)>) -> NoAnswer {
+        let mut state = self.state();
+        *state = State { cluster: state.cluster, ..State::default() };
+        NoAnswer(failures)
     }
 
     /// The next question goes to another endpoint first.
@@ -171,28 +194,90 @@ impl Client {
     /// # Errors
     /// Why it gave no answer that counts.
     pub async fn read_from(&self, endpoint: &str, key: &str) -> Result<Reading, EtcdError> {
+        let (body, sent) = self.exchange(endpoint, RANGE, &RangeRequest::new(key), key).await?;
+        let range = range(&body, key).map_err(EtcdError::NotEtcd)?;
+        Ok(Reading { range, sent, endpoint: endpoint.to_owned() })
+    }
+
+    /// One question to one endpoint, and its answer with when the question was sent.
+    async fn exchange(
+        &self,
+        endpoint: &str,
+        path: &str,
+        question: &impl Serialize,
+        key: &str,
+    ) -> Result<(Vec<u8>, Instant), EtcdError> {
         let limit = self.etcd.request_timeout;
         // Once more with a new token where the first is not taken.
         for again in [true, false] {
             let token = self.token(endpoint).await?;
             // ⚠ Before the question leaves: whatever changes from here on, the answer may not have.
             let sent = clock::now();
-            let question = RangeRequest::new(key);
-            let asked = self.post(endpoint, "/v3/kv/range", &question, token);
+            let asked = self.post(endpoint, path, question, token);
             let answer = timed(limit, async { read_body(asked.await?).await }).await?;
             match answer {
-                Ok(body) => {
-                    let range = range(&body, key).map_err(EtcdError::NotEtcd)?;
-                    return Ok(Reading { range, sent, endpoint: endpoint.to_owned() });
-                }
+                Ok(body) => return Ok((body, sent)),
                 Err(refusal) if again && wants_new_token(&refusal) => {
                     let mut state = self.state();
                     (state.token, state.open) = (None, false);
                 }
-                Err(refusal) => return Err(self.refused(refusal, key)),
+                Err(refusal) => return Err(self.refused(refusal, key, path != RANGE)),
             }
         }
         Err(EtcdError::Refused("it takes no token of ours".to_owned()))
+    }
+
+    /// Asks something about our own lease or key, of the endpoint that answered last or the next that does. Gives the answer, and
+    /// when the question that it is to was sent.
+    ///
+    /// # Errors
+    /// No endpoint gave an answer that counts. ⚠ The question may have been carried out all the same.
+    pub async fn ask(&self, key: &str, question: &Question) -> Result<(Answer, Instant), NoAnswer> {
+        let mut failures = Vec::new();
+        for (place, endpoint) in self.in_turn() {
+            match self.ask_at(endpoint, key, question).await {
+                Ok(answer) => {
+                    self.current.store(place, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => failures.push((endpoint.to_owned(), error)),
+            }
+        }
+        Err(self.no_answer(failures))
+    }
+
+    async fn ask_at(&self, endpoint: &str, key: &str, question: &Question) -> Result<(Answer, Instant), EtcdError> {
+        let (body, sent) = match question {
+            Question::Grant(request) => self.exchange(endpoint, "/v3/lease/grant", request, key).await?,
+            Question::KeepAlive(request) => self.exchange(endpoint, "/v3/lease/keepalive", request, key).await?,
+            Question::Write(request) => self.exchange(endpoint, "/v3/kv/txn", request, key).await?,
+            Question::Revoke(request) => {
+                match self.exchange(endpoint, "/v3/lease/revoke", request, key).await {
+                    // It has ended already.
+                    Err(EtcdError::NoLease) => return Ok((Answer::Revoked, clock::now())),
+                    other => other?,
+                }
+            }
+        };
+        let (cluster, answer) = question.read(&body, key).map_err(EtcdError::NotEtcd)?;
+        // ⚠ What another cluster says of our lease or our key is said of others.
+        match self.state().cluster {
+            Some(was) if was != cluster => Err(EtcdError::OtherCluster { was, is: cluster }),
+            _ => Ok((answer, sent)),
+        }
+    }
+
+    /// Whether this node may write `key`, by a transaction that cannot succeed: no key has been written at that revision.
+    ///
+    /// # Errors
+    /// It may not, or the endpoint gave no answer that counts.
+    pub async fn may_write_at(&self, endpoint: &str, key: &str) -> Result<(), EtcdError> {
+        self.ask_at(endpoint, key, &Question::never(key)).await.map(drop)
+    }
+
+    /// What is read from now on, and asked, is of this cluster.
+    pub fn belongs_to(&self, cluster: u64) {
+        self.state().cluster = Some(cluster);
     }
 
     /// Opens a watch of `key` at the endpoint of `reading`, for what came after it.
@@ -209,7 +294,7 @@ impl Client {
         }
         match timed(self.etcd.request_timeout, read_body(response)).await? {
             Ok(_) => Err(EtcdError::NotEtcd("an answer that is no watch".to_owned())),
-            Err(refusal) => Err(self.refused(refusal, key)),
+            Err(refusal) => Err(self.refused(refusal, key, false)),
         }
     }
 
@@ -245,7 +330,7 @@ impl Client {
             Err(refusal) if refusal.text.contains("authentication failed") => {
                 Err(EtcdError::WrongPassword(user.clone()))
             }
-            Err(refusal) => Err(self.refused(refusal, "")),
+            Err(refusal) => Err(self.refused(refusal, "", false)),
         }
     }
 
@@ -277,11 +362,14 @@ impl Client {
     }
 
     /// What a refusal means, for those who have to do something about it.
-    fn refused(&self, refusal: Refusal, key: &str) -> EtcdError {
+    fn refused(&self, refusal: Refusal, key: &str, writes: bool) -> EtcdError {
         let says = |text: &str| refusal.text.contains(text);
         if says("permission denied") {
             let who = self.etcd.user.as_ref().map_or_else(|| "this node".to_owned(), |(user, _)| quote(user));
-            return EtcdError::Denied { who, key: key.to_owned() };
+            return EtcdError::Denied { who, key: key.to_owned(), writes };
+        }
+        if says("lease not found") {
+            return EtcdError::NoLease;
         }
         if says("user name is empty") {
             return EtcdError::NoUser;

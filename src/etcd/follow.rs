@@ -16,9 +16,14 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Reads in a lease, so that a few may fail.
 const IN_A_LEASE: u32 = 4;
 
-/// Keeps asking about `key`, and gives every answer, and every failure to get one, to `tell`, until that says no.
-pub async fn follow<F>(client: Arc<Client>, key: String, mut tell: impl FnMut(Result<Reading, NoAnswer>) -> F)
-where
+/// Keeps asking about `key`, and gives every answer, and every failure to get one, to `tell`, until that says no. Another etcd
+/// than before is believed once this one was not read for as long as `pinned`.
+pub async fn follow<F>(
+    client: Arc<Client>,
+    key: String,
+    pinned: Duration,
+    mut tell: impl FnMut(Result<Reading, NoAnswer>) -> F,
+) where
     F: Future<Output = bool>,
 {
     let lease = client.settings().lease;
@@ -27,7 +32,7 @@ where
     loop {
         let began = clock::now();
         let answer = match client.read(&key).await {
-            Ok(reading) => match pin.judge(&reading, lease) {
+            Ok(reading) => match pin.judge(&reading, pinned) {
                 Ok(()) => Ok(reading),
                 Err(error) => {
                     // Another endpoint may still be of the cluster that was read before.
@@ -94,13 +99,13 @@ async fn ring(watch: Option<&mut Watch>) -> Result<(), String> {
 struct Pin(Option<(u64, u64, Instant)>);
 
 impl Pin {
-    fn judge(&mut self, reading: &Reading, lease: Duration) -> Result<(), EtcdError> {
+    fn judge(&mut self, reading: &Reading, pinned: Duration) -> Result<(), EtcdError> {
         let (is, revision) = (reading.range.cluster, reading.range.revision);
         match self.0.filter(|(.., until)| reading.sent < *until) {
             Some((was, ..)) if was != is => Err(EtcdError::OtherCluster { was, is }),
             Some((_, was, _)) if was > revision => Err(EtcdError::WentBack { was, is: revision }),
             _ => {
-                self.0 = Some((is, revision, reading.sent + lease));
+                self.0 = Some((is, revision, reading.sent + pinned));
                 Ok(())
             }
         }

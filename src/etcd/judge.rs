@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn read(sent: u64, value: Option<&str>, created: u64) -> Reading {
-        let found = value.map(|value| Found { value: value.as_bytes().to_vec(), created });
+        let found = value.map(|value| Found { value: value.as_bytes().to_vec(), created, ..Found::default() });
         let range = Range { cluster: 1, revision: created + 5, found };
         Reading { range, sent: at(sent), endpoint: "http://e".to_owned() }
     }

@@ -48,7 +48,7 @@ impl WatchRequest {
     }
 }
 
-fn encode(key: &str) -> String {
+pub(super) fn encode(key: &str) -> String {
     BASE64_STANDARD.encode(key)
 }
 
@@ -64,12 +64,16 @@ pub struct Range {
 }
 
 /// A key that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Found {
     /// Its value, as bytes.
     pub value: Vec<u8>,
     /// The revision at which it was created.
     pub created: u64,
+    /// The revision at which it was written last.
+    pub modified: u64,
+    /// The lease that it is bound to; 0: none.
+    pub lease: u64,
 }
 
 #[derive(Deserialize)]
@@ -80,24 +84,28 @@ struct RangeBody {
 }
 
 #[derive(Deserialize)]
-struct Header {
+pub(super) struct Header {
     #[serde(default, deserialize_with = "number")]
-    cluster_id: u64,
+    pub(super) cluster_id: u64,
     #[serde(default, deserialize_with = "number")]
-    revision: u64,
+    pub(super) revision: u64,
 }
 
 #[derive(Deserialize)]
-struct KeyValue {
+pub(super) struct KeyValue {
     key: String,
     #[serde(default)]
     value: String,
     #[serde(default, deserialize_with = "number")]
     create_revision: u64,
+    #[serde(default, deserialize_with = "number")]
+    mod_revision: u64,
+    #[serde(default, deserialize_with = "number")]
+    lease: u64,
 }
 
 /// As a string, which is what JSON's numbers are too short for, or as a number.
-fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Number {
@@ -119,19 +127,24 @@ pub fn range(body: &[u8], key: &str) -> Result<Range, String> {
     if body.header.revision == 0 || body.header.cluster_id == 0 {
         return Err("an answer without the cluster's id and revision".to_owned());
     }
-    let found = match body.kvs.as_slice() {
-        [] => None,
+    let found = found(&body.kvs, key)?;
+    Ok(Range { cluster: body.header.cluster_id, revision: body.header.revision, found })
+}
+
+pub(super) fn found(kvs: &[KeyValue], key: &str) -> Result<Option<Found>, String> {
+    match kvs {
+        [] => Ok(None),
         [one] => {
             let bytes =
                 |text: &str| BASE64_STANDARD.decode(text).map_err(|_| "an answer that is not in base64".to_owned());
             if bytes(&one.key)? != key.as_bytes() {
                 return Err("an answer about another key".to_owned());
             }
-            Some(Found { value: bytes(&one.value)?, created: one.create_revision })
+            let (value, created, modified) = (bytes(&one.value)?, one.create_revision, one.mod_revision);
+            Ok(Some(Found { value, created, modified, lease: one.lease }))
         }
-        more => return Err(format!("an answer with {} keys, and one was asked for", more.len())),
-    };
-    Ok(Range { cluster: body.header.cluster_id, revision: body.header.revision, found })
+        more => Err(format!("an answer with {} keys, and one was asked for", more.len())),
+    }
 }
 
 /// Reads the answer to a name and a password: the token.
@@ -273,7 +286,7 @@ mod tests {
         let there = body(
             r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","create_revision":"4","mod_revision":"6","version":"3","value":"YQ=="}],"count":"1""#,
         );
-        let found = Some(Found { value: b"a".to_vec(), created: 4 });
+        let found = Some(Found { value: b"a".to_vec(), created: 4, modified: 6, lease: 0 });
         assert_eq!(range(there.as_bytes(), KEY), Ok(Range { cluster: 14841639068965178418, revision: 7, found }));
         let none = Range { cluster: 14841639068965178418, revision: 7, found: None };
         assert_eq!(range(body("").as_bytes(), KEY), Ok(none));

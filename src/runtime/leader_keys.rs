@@ -72,7 +72,7 @@ fn follow_key(
     let judges = groups.iter().map(|(group, leader)| (*group, Judge::new(leader.clone(), lease, now)));
     let mut judges: Vec<(GroupIndex, Judge)> = judges.collect();
     let mut diary = Diary::new(&key);
-    follow(client, key, move |answer| {
+    follow(client, key, lease, move |answer| {
         diary.note(&answer);
         let reports = judges.iter_mut().map(|(group, judge)| (*group, report(judge, &answer)));
         let reports: Vec<(GroupIndex, KeyReport)> = reports.collect();
@@ -98,7 +98,7 @@ fn report(judge: &mut Judge, answer: &Result<Reading, NoAnswer>) -> KeyReport {
 }
 
 /// Tells the log what changed, and nothing twice.
-struct Diary {
+pub(super) struct Diary {
     key: String,
     /// What the key said last: nothing yet, or its value.
     said: Option<Option<String>>,
@@ -106,11 +106,11 @@ struct Diary {
 }
 
 impl Diary {
-    fn new(key: &str) -> Self {
+    pub(super) fn new(key: &str) -> Self {
         Self { key: plain::line(key), said: None, trouble: None }
     }
 
-    fn note(&mut self, answer: &Result<Reading, NoAnswer>) {
+    pub(super) fn note(&mut self, answer: &Result<Reading, NoAnswer>) {
         let key = &self.key;
         let reading = match answer {
             Ok(reading) => reading,

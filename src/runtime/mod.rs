@@ -15,6 +15,7 @@
 
 mod commands;
 pub mod driver;
+mod election_keys;
 mod executor;
 pub(crate) mod identity;
 mod leader_keys;
@@ -34,6 +35,7 @@ use crate::status::CoreStatus;
 use havipd_core::election::Goodbye;
 use havipd_core::model::action::{GateRun, Notification, Transition, Write};
 use havipd_core::model::cloud::CallClass;
+use havipd_core::model::etcd::EtcdRequest;
 use havipd_core::model::event::{Event, Reply};
 use havipd_core::model::ids::{Epoch, GroupIndex, GroupName, HavipId, InstanceId, NodeName, OperationId};
 use havipd_core::model::persisted::Persisted;
@@ -68,6 +70,8 @@ pub(crate) enum ToEffects {
     ReadHavip { op: OperationId, havip: HavipId, class: CallClass, deadline: Instant },
     /// Ask whether an instance runs.
     ReadInstance { op: OperationId, instance: InstanceId, deadline: Instant },
+    /// Ask etcd about the key of a group.
+    AskEtcd { op: OperationId, group: GroupIndex, request: EtcdRequest },
     /// Attach or detach, unless the group's writes were cancelled after `ticket`.
     Write { group: GroupName, ticket: u64, write: Write },
     /// Run a gate, or have it run on. With the name of the other node.

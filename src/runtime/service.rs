@@ -11,6 +11,7 @@ mod remember;
 mod tell;
 
 use super::driver::{CoreHandle, DriverError, start};
+use super::election_keys::ElectionKeys;
 use super::executor::{Executor, keep_warm};
 use super::identity::{self, IdentityError};
 use super::leader_keys::LeaderKeys;
@@ -143,6 +144,7 @@ struct Service {
     learning: Option<JoinHandle<()>>,
     vrrp: Option<Vrrp>,
     leader_keys: Option<LeaderKeys>,
+    election_keys: Option<ElectionKeys>,
     warming: Option<JoinHandle<()>>,
     /// A peer misses heartbeats.
     suspected: bool,
@@ -235,6 +237,7 @@ pub async fn run(
         learning: None,
         vrrp: None,
         leader_keys: None,
+        election_keys: None,
         warming: None,
         suspected: false,
         probed: None,
@@ -375,6 +378,7 @@ impl Service {
         self.checkup_at = self.first_checkup();
         self.vrrp = Vrrp::follow(self.vrrp.take(), config, &self.state_directory, &self.to_core);
         self.leader_keys = LeaderKeys::follow(self.leader_keys.take(), config, &self.to_core);
+        self.election_keys = ElectionKeys::follow(self.election_keys.take(), config, &self.to_core);
         for task in [self.learning.take(), self.warming.take()].into_iter().flatten() {
             task.abort();
         }

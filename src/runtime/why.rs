@@ -6,7 +6,8 @@ use crate::checks::status::CheckStatus;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{Arbiter, CheckState, Config};
 use havipd_core::status::{
-    GroupSnapshot, HavipSnapshot, LeaderKeySnapshot, MemberSnapshot, PeerSnapshot, Reported, Snapshot, Unfit,
+    ElectionKeySnapshot, GroupSnapshot, HavipSnapshot, LeaderKeySnapshot, MemberSnapshot, PeerSnapshot, Reported,
+    Snapshot, Unfit,
 };
 use havipd_core::wire::session::SessionState;
 use serde::{Deserialize, Serialize};
@@ -271,6 +272,21 @@ fn leader_key(key: &LeaderKeySnapshot) -> Vec<String> {
     lines
 }
 
+/// What is known of the key that a group elects by, how old that is, and how long this node's lease lasts.
+fn election_key(key: &ElectionKeySnapshot) -> String {
+    let mut line = key.text.clone();
+    if let Some(revision) = key.revision {
+        let _ = write!(line, "; written at revision {revision}");
+    }
+    if let (Some(ms), Some(endpoint)) = (key.read_ms, &key.endpoint) {
+        let _ = write!(line, "; read {} ago, last from {endpoint}", age(ms));
+    }
+    if let Some(left) = key.lease_ms.filter(|_| key.ours) {
+        let _ = write!(line, "; this node's lease lasts for another {}", age(left));
+    }
+    line
+}
+
 /// Facts that are neither a peer's nor the cloud's word on who has the address.
 fn of_the_election(g: &GroupSnapshot) -> Vec<String> {
     let mut lines = Vec::new();
@@ -293,6 +309,9 @@ fn of_the_election(g: &GroupSnapshot) -> Vec<String> {
     }
     if let Some(key) = &g.leader_key {
         lines.extend(leader_key(key));
+    }
+    if let Some(key) = &g.election_key {
+        lines.push(election_key(key));
     }
     match g.right_ms {
         Some(ms) if g.arbiter == Arbiter::Majority && g.role.has_leadership() => {

@@ -109,14 +109,8 @@ fn a_key_that_is_there_twice_is_named() {
 
 #[test]
 fn keys_of_later_versions_are_refused_by_name() {
-    let text = with("group", "\non-arbiter-loss = \"release\"") + "[etcd]\nprefix = \"/havipd\"\n";
-    says(
-        &text,
-        &[
-            r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#,
-            r#"havipd.toml:24:1: error: "prefix" in [etcd] is not available in this version"#,
-        ],
-    );
+    let text = with("group", "\non-arbiter-loss = \"release\"");
+    says(&text, &[r#"havipd.toml:18:1: error: "on-arbiter-loss" in [[group]] is not available in this version"#]);
     says(&format!("{BASE}[daemon]\n"), &[]);
 }
 
@@ -196,10 +190,22 @@ fn a_leader_key_its_arbiter_and_the_table_of_etcd_go_together() {
         let said = crate::said(text);
         assert!(said.contains(part), "{part}: {said}");
     };
-    let no_key = with("group", "arbiter = \"etcd\"") + "[etcd]\n" + endpoints;
+    let elects = |table: &str| with("group", "arbiter = \"etcd\"") + "[etcd]\n" + endpoints + table;
+    let config = crate::good(&elects("prefix = \"/a/b\"\nlease = \"20s\"\n"));
+    assert_eq!(config.groups[0].arbiter, havipd_core::model::settings::Arbiter::EtcdLease, "of its own");
+    let key = config.election_key(havipd_core::model::ids::GroupIndex(0));
+    assert_eq!(key, Some(format!("/a/b/{}/{}", config.cluster, config.groups[0].name)));
     has(
-        &no_key,
-        "error: \"arbiter\" = \"etcd\" needs \"leader-key\": it follows a leader that somebody else elects there",
+        &elects("lease = \"2s\"\nrequest-timeout = \"500ms\"\n"),
+        "\"lease\" is 2s, less than the dead time of the heartbeats",
+    );
+    for prefix in ["", "havipd", "/", "/a/", "/a b", "/a//b"] {
+        has(&elects(&format!("prefix = {prefix:?}\n")), "is no path like \"/havipd\"");
+    }
+    has(&follows("", &format!("{endpoints}prefix = \"/a\"\n")), "warning: \"prefix\" says nothing here");
+    has(
+        &(with("group", "arbiter = \"etcd\"\nleader-value = { a = \"pg-1\" }") + "[etcd]\n" + endpoints),
+        "warning: \"leader-value\" says nothing here",
     );
     has(&follows("", ""), "error: \"arbiter\" = \"etcd\" needs \"endpoints\" in [etcd]");
     has(&with("group", "leader-key = \"/k\""), "warning: \"leader-key\" says nothing here");

@@ -163,6 +163,9 @@ pub struct GroupSnapshot {
     /// Arbiter `etcd`: the leader key that is followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader_key: Option<LeaderKeySnapshot>,
+    /// Arbiter `etcd` without a leader key: the key of this group's own election.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub election_key: Option<ElectionKeySnapshot>,
     /// Only observing (`observe`): nothing is touched.
     #[serde(default)]
     pub observe: bool,
@@ -280,6 +283,30 @@ pub struct LeaderKeySnapshot {
     /// The endpoint that answered last.
     pub endpoint: Option<String>,
     /// Why etcd could not be read since.
+    pub trouble: Option<String>,
+    /// All that in one sentence.
+    pub text: String,
+}
+
+/// The key in etcd by which a group elects.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ElectionKeySnapshot {
+    /// The key.
+    pub key: String,
+    /// What it says: a node, or one that has given it up and the one that may take it. `None`: there is no key, or it was not
+    /// read yet.
+    pub value: Option<String>,
+    /// Whether this node leads by it.
+    pub ours: bool,
+    /// etcd's revision at which the key was written last.
+    pub revision: Option<u64>,
+    /// Milliseconds since the last answer about it was asked for.
+    pub read_ms: Option<u64>,
+    /// Milliseconds for which this node's lease lasts for certain, if it has one.
+    pub lease_ms: Option<u64>,
+    /// The endpoint that answered the last read.
+    pub endpoint: Option<String>,
+    /// Why etcd has not answered since.
     pub trouble: Option<String>,
     /// All that in one sentence.
     pub text: String,

@@ -16,11 +16,16 @@ impl Driver {
     /// Hands one action to the effects side.
     pub(super) fn hand_over(&mut self, now: Instant, action: Action) {
         let Some(message) = self.message(action) else { return };
-        self.notable |= !matches!(message, ToEffects::ReadHavip { .. } | ToEffects::ReadInstance { .. });
-        if let Some(message) = self.outbox.send(message)
-            && let Some((op, result)) = failure(&message)
-        {
+        self.notable |= !matches!(
+            message,
+            ToEffects::ReadHavip { .. } | ToEffects::ReadInstance { .. } | ToEffects::AskEtcd { .. }
+        );
+        let Some(message) = self.outbox.send(message) else { return };
+        if let Some((op, result)) = failure(&message) {
             self.follow_ups.push_back((now + FAIL_AFTER, Event::OperationEnded { op, result }));
+        } else if let ToEffects::AskEtcd { op, group, .. } = message {
+            let answer = Err("too much waits for the effects side".to_owned());
+            self.follow_ups.push_back((now + FAIL_AFTER, Event::EtcdAnswered { group, op, sent: now, answer }));
         }
     }
 
@@ -32,6 +37,7 @@ impl Driver {
                 let group = self.group_name(write.group).clone();
                 ToEffects::Write { ticket: self.cancellations.ticket(&group), group, write }
             }
+            Action::AskEtcd { op, group, request } => ToEffects::AskEtcd { op, group, request },
             Action::RunGate(run) => {
                 let other = run.other.map(|node| self.core.config().node(node).name.clone());
                 ToEffects::RunGate { group: self.group_name(run.group).clone(), other, run }

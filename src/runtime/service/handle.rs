@@ -52,6 +52,11 @@ impl Service {
         match message {
             ToEffects::ReadHavip { op, havip, class, deadline } => self.executor.read_havip(op, havip, class, deadline),
             ToEffects::ReadInstance { op, instance, deadline } => self.executor.read_instance(op, instance, deadline),
+            ToEffects::AskEtcd { op, group, request } => {
+                if let Some(keys) = &self.election_keys {
+                    keys.ask(op, group, &request);
+                }
+            }
             ToEffects::Write { group, ticket, write } => self.executor.write(group, ticket, write),
             ToEffects::RunGate { group, other, run } => self.gates.run(&group, other.as_ref(), run),
             ToEffects::StopGate { group, index, op } => self.gates.stop(&group, index, op),

@@ -173,6 +173,9 @@ fn remedy(g: &GroupSnapshot) -> Option<String> {
             "the cloud gave the address to another: this node claims again when that one leaves or says that it is \
              not active, or after reclaim-wait"
         }
+        Cause::LeaseLost if g.election_key.is_some() => {
+            "etcd has to renew this node's lease, and the key has to be its own; havipctl doctor asks each endpoint"
+        }
         Cause::LeaseLost => "the lease comes back as soon as a majority hears this node",
         Cause::ClaimTimedOut => {
             "the claim is repeated by itself, with growing pauses; the cloud's answers are in the log"

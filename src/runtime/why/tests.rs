@@ -46,6 +46,7 @@ fn group(role: Role, cause: Cause, detail: &str) -> GroupSnapshot {
         votes_in_ms: None,
         vrrp: None,
         leader_key: None,
+        election_key: None,
         observe: false,
         differs: None,
         drained: false,

@@ -128,7 +128,7 @@ impl Group {
         let no_cloud =
             self.reconcilers.iter().map(silent).collect::<Option<Vec<_>>>().and_then(|s| s.into_iter().max());
         let isolated = match no_cloud {
-            Some(since) if no_peer && !settings.arbiter.grants_leases() => step.due(since + AUDIT_AGE),
+            Some(since) if no_peer && !settings.arbiter.is_leased() => step.due(since + AUDIT_AGE),
             _ => false,
         };
         if let Some(term) = self.state.term_mut() {
@@ -261,6 +261,7 @@ impl Group {
             && (self.role().has_leadership() || self.backoff.address_is_over(step.now))
             && self.claims_from(step) <= step.now
             && self.external_allows(step)
+            && self.etcd_allows(step)
     }
 
     /// Held down: whether there is new evidence; asks for some.

@@ -18,6 +18,7 @@ impl Group {
     pub(crate) fn step_backup(&mut self, step: &mut StepContext<'_>) {
         if self.role() == Role::Fault || self.membership(step).is_none_or(|m| m.witness) {
             self.lease.stop();
+            self.key.give_up(step.now);
             let again = self.backoff.claim_until(step.now).filter(|_| self.role() == Role::Fault);
             let why = again.map(|at| Waiting::until(at, "the next claim waits"));
             self.candidacy.wait_for(why.unwrap_or_default());
@@ -28,7 +29,7 @@ impl Group {
             step.out.push(crate::model::action::Action::Warn { group: Some(self.index), text: text.clone() });
             self.step_done(step, text);
         }
-        if !self.arbiter(step).grants_leases() {
+        if !self.arbiter(step).is_leased() {
             self.note_reach(step);
         }
         match self.may_claim(step) {
@@ -239,7 +240,7 @@ impl Group {
 
     /// Nothing is claimed before this instant.
     pub(super) fn claims_from(&self, step: &StepContext<'_>) -> Instant {
-        if self.settings(step).arbiter.grants_leases() { step.leases_from } else { step.claims_from }
+        if self.settings(step).arbiter.is_leased() { step.leases_from } else { step.claims_from }
     }
 
     /// Others go first; the k-th in rank has its turn after k dead times without a claim.

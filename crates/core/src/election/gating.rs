@@ -139,7 +139,7 @@ impl Group {
         let runs = self.gate.now().is_some_and(|gate| gate.kind == GateKind::BeforeActive);
         let lost =
             matches!(loss.cause, Cause::HigherEpoch | Cause::LowerRank) || self.leadership_until(step) <= step.now;
-        if !runs || lost || !self.arbiter(step).grants_leases() || self.gate.has_ended() {
+        if !runs || lost || !self.arbiter(step).is_leased() || self.gate.has_ended() {
             return Some(loss);
         }
         if let Some(op) = self.gate.put_off(loss) {

@@ -11,7 +11,7 @@ use crate::model::action::Action;
 use crate::model::event::Reply;
 use crate::model::ids::NodeIndex;
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{OnRestart, OnStop};
+use crate::model::settings::{Arbiter, OnRestart, OnStop};
 use crate::model::time::Instant;
 use crate::wire::Flags;
 use std::time::Duration;
@@ -53,6 +53,7 @@ impl Group {
         self.failed_move = None;
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, Some(to));
+        self.pass_key(step, to);
         self.timeline.begin(Vec::new());
         let name = &step.config.node(to).name;
         self.become_role(step, State::Releasing(handover), cause, format!("{why}; to {name}"), Some(to));
@@ -109,7 +110,9 @@ impl Group {
         }
         // There and back, whether or not we heard of it: for a flapping link it would be tried without end.
         self.moves.note_owner(step.now, to, self.epochs.seen());
-        let epoch = self.epochs.take_next();
+        // The key that comes back has a number of its own.
+        let by_key = self.arbiter(step) == Arbiter::EtcdLease;
+        let epoch = if by_key { self.epochs.ours() } else { self.epochs.take_next() };
         let displaces: Vec<String> = step.target_of(to).map(|t| t.id().to_owned()).into_iter().collect();
         let until = step.now + step.dead_time() * 2;
         if let Some(handover) = self.state.handover_mut() {
@@ -118,6 +121,8 @@ impl Group {
         if self.arbiter(step).grants_leases() {
             self.lease.begin(step.now, epoch);
             *step.changed = true;
+        } else if by_key {
+            self.key.take_back();
         }
         self.step_taking_back(step, until, why, displaces);
     }
@@ -125,9 +130,12 @@ impl Group {
     /// Keeps the address until leadership is back; without it, two leases at most.
     fn step_taking_back(&mut self, step: &mut StepContext<'_>, until: Instant, why: String, displaces: Vec<String>) {
         let settings = self.settings(step);
-        let majority = settings.arbiter.grants_leases();
-        let granted = self.lease.until(step.now, settings.members.len()).is_some();
-        if !majority || granted {
+        let granted = match settings.arbiter {
+            Arbiter::Majority => self.lease.until(step.now, settings.members.len()).is_some(),
+            Arbiter::EtcdLease => self.has_key_back(step),
+            Arbiter::Cloud | Arbiter::Keepalived | Arbiter::Etcd => true,
+        };
+        if granted {
             let mut term = Term::new(false, displaces);
             term.no_move_before(step.now + RETRY.max(step.dead_time()));
             self.become_role(step, State::Claiming(term), Cause::HandoverFailed, why, None);
@@ -138,6 +146,7 @@ impl Group {
     }
 
     fn end_handover(&mut self, step: &mut StepContext<'_>, cause: Cause, text: String, peer: Option<NodeIndex>) {
+        self.key.give_up(step.now);
         self.candidacy.not_vacant();
         self.become_role(step, State::Backup, cause, text, peer);
     }
@@ -308,10 +317,12 @@ impl Group {
         match leaving {
             // ⚠ What keeps its lease until its gate has ended has not left yet.
             Leaving::Done if self.role().has_leadership() => return,
+            Leaving::Done if self.key_is_being_left(step, false) => return,
             Leaving::Done => {}
             Leaving::HandingOver if self.role() == Role::Releasing || self.gate.runs() => return,
             Leaving::HandingOver if self.role().has_leadership() => return self.begin_leaving(step, false),
             Leaving::HandingOver if self.cause == Cause::HandoverFailed => self.leave_address(step),
+            Leaving::HandingOver if self.key_is_being_left(step, false) => return,
             Leaving::HandingOver => {}
             Leaving::Keeping { .. } if !self.role().has_leadership() => self.leave.keep_nothing(),
             Leaving::Keeping { since } => {
@@ -319,6 +330,7 @@ impl Group {
                 let settings = self.settings(step);
                 let lease = self.lease.until(step.now, settings.members.len());
                 let granted = !settings.arbiter.grants_leases() || lease.is_some_and(|until| until >= long);
+                let granted = granted && !self.key_is_being_left(step, true);
                 if !granted && !step.due(since + step.dead_time() * 2) {
                     return;
                 }
@@ -337,6 +349,11 @@ impl Group {
         if settings.observe {
             return;
         }
+        // ⚠ Not longer than the lease of the key that is kept: nobody renews that, and another node may have it afterwards.
+        let keep_for = match self.key.until().filter(|_| settings.arbiter == Arbiter::EtcdLease) {
+            Some(until) => keep_for.min(Duration::from_secs(until.since(step.now).as_secs().max(1))),
+            None => keep_for,
+        };
         for (i, l) in self.reconcilers.each().enumerate() {
             let place = crate::reconcile::Place { group: self.index, havip: crate::model::ids::HavipIndex(i) };
             l.address.leave(&mut step.context(), place, keep_for);

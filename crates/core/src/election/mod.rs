@@ -289,6 +289,10 @@ impl Core {
                 }
             }
             Event::LeaderReported { group, report } => self.leader_reported(now, group, report, actions),
+            Event::EtcdAnswered { group, op, sent, answer } => {
+                self.etcd_answered(now, group, (op, sent, answer), actions);
+            }
+            Event::EtcdKeyRead { group, read } => self.etcd_key_read(now, group, read, actions),
             Event::EffectsProgressed => {
                 let dead_time = self.config.heartbeat.dead_time();
                 if self.stall.stuck(now, dead_time) {
@@ -506,7 +510,9 @@ impl Event {
             | Self::GateEnded { group, .. }
             | Self::LinkChanged { group, .. }
             | Self::HealthChanged { group, .. }
-            | Self::LeaderReported { group, .. } => Concerns::One(*group),
+            | Self::LeaderReported { group, .. }
+            | Self::EtcdAnswered { group, .. }
+            | Self::EtcdKeyRead { group, .. } => Concerns::One(*group),
             Self::TimerExpired | Self::OperationEnded { .. } | Self::OperationSent { .. } | Self::EffectsProgressed => {
                 Concerns::WhoWaits
             }

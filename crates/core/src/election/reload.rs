@@ -159,6 +159,7 @@ fn said_of_keys(peer: &Peer, now: Instant) -> (String, String) {
 fn adopt(now: Instant, group: &mut Group, was: &Settings, is: &Settings, announce_count: u32) {
     if (was.arbiter, &was.vrrp, &was.leader) != (is.arbiter, &is.vrrp, &is.leader) {
         group.leader = ExternalLeader::default();
+        group.key.give_up(now);
     }
     group.reconcilers.reload(now, &was.havips, &is.havips, &group.known, announce_count);
 }

@@ -177,12 +177,10 @@ impl Group {
     fn desired(&self, step: &mut StepContext<'_>) -> Desired {
         match &self.state {
             // Leases keep everybody else away, so nothing at all is done before the gate; a record has to be moved for that.
-            State::Claiming(_) if self.gate_closed(step) && self.arbiter(step).grants_leases() => {
-                match self.local(step) {
-                    Local::Nothing => Desired::Nothing,
-                    Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.leadership_until(step) },
-                }
-            }
+            State::Claiming(_) if self.gate_closed(step) && self.arbiter(step).is_leased() => match self.local(step) {
+                Local::Nothing => Desired::Nothing,
+                Local::KeepIfThere | Local::Serve => Desired::KeepIfThere { until: self.leadership_until(step) },
+            },
             State::Claiming(term) | State::Active(term) => Desired::Serve(self.serve_how(step, term)),
             State::Releasing(handover) => Desired::Keep { until: handover.until() },
             State::Backup | State::Fault if self.may_resume_address(step) => Desired::Undecided,

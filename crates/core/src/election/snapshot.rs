@@ -1,14 +1,15 @@
 //! The state of the core, as [`crate::status`] describes it.
 
 use super::Core;
+use super::arbiter::etcd::{KeyElection, key_in_words};
 use super::arbiter::leader::Said;
 use crate::model::leader::{LeaderKey, LeaderReport, Standing, nothing_said};
 use crate::model::role::Role;
 use crate::model::settings::{Arbiter, Group as Settings};
 use crate::model::time::Instant;
 use crate::status::{
-    DifferenceSnapshot, FailedClaimSnapshot, FailedMoveSnapshot, GateSnapshot, GroupSnapshot, HavipSnapshot,
-    LeaderKeySnapshot, MemberSnapshot, PeerSnapshot, Snapshot, VrrpSnapshot,
+    DifferenceSnapshot, ElectionKeySnapshot, FailedClaimSnapshot, FailedMoveSnapshot, GateSnapshot, GroupSnapshot,
+    HavipSnapshot, LeaderKeySnapshot, MemberSnapshot, PeerSnapshot, Snapshot, VrrpSnapshot,
 };
 use crate::wire::Flags;
 
@@ -100,6 +101,7 @@ impl Core {
             leader_key: settings
                 .followed_key()
                 .map(|leader| leader_key_snapshot(settings, leader, g.leader.said(), now)),
+            election_key: self.config.election_key(g.index).map(|key| election_key_snapshot(key, &g.key, now)),
             observe: settings.observe,
             differs: g.observed.differs().map(|(d, since)| DifferenceSnapshot {
                 havip: settings.havips[d.havip].id.to_string(),
@@ -203,6 +205,22 @@ fn leader_key_snapshot(
         endpoint: report.and_then(|report| report.endpoint.clone()),
         trouble: report.and_then(|report| report.trouble.clone()),
         text,
+    }
+}
+
+fn election_key_snapshot(key: String, election: &KeyElection, now: Instant) -> ElectionKeySnapshot {
+    let seen = election.now();
+    let found = seen.as_ref().and_then(|seen| seen.state.found.as_ref());
+    ElectionKeySnapshot {
+        text: key_in_words(election, &format!("etcd's {key}")),
+        key,
+        value: found.map(|found| found.says.to_string()),
+        ours: election.until().is_some_and(|until| until > now),
+        revision: found.map(|found| found.modified),
+        read_ms: seen.as_ref().map(|seen| ms(now, seen.sent)),
+        lease_ms: election.lease_until().map(|until| ms(until, now)),
+        endpoint: seen.as_ref().and_then(|seen| seen.endpoint.map(str::to_owned)),
+        trouble: election.trouble().map(str::to_owned),
     }
 }
 

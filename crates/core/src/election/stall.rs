@@ -108,7 +108,7 @@ impl Core {
             self.was_away(now, "the clocks of most peers went on while ours stood still", actions);
             return true;
         }
-        let leases = told && self.config.groups.iter().any(|g| g.arbiter.grants_leases());
+        let leases = told && self.config.groups.iter().any(|g| g.arbiter.is_leased());
         let slow = leases && self.behind_most(now, |s| s.clock_stood_still(dead_time) || s.clock_runs_slow());
         if slow {
             self.distrust_leases(now, actions);
@@ -139,7 +139,7 @@ impl Core {
             peer.session.measure_clock_anew(now);
         }
         let text = "the clocks of most peers run faster than ours, by which leases would last too long";
-        self.drop_leadership_where(now, Arbiter::grants_leases, Cause::Away, text, actions);
+        self.drop_leadership_where(now, Arbiter::is_leased, Cause::Away, text, actions);
     }
 
     /// Our right has run out unseen; others may have it. Silence counts from now, and for one dead time we only listen.

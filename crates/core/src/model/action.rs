@@ -1,6 +1,7 @@
 //! What the core wants done, as data. Actions are imperatives; the part that drives the core
 //! carries them out in the order given, before the next event.
 
+use super::etcd::EtcdRequest;
 use super::event::Reply;
 use super::persisted::Persisted;
 use super::role::{Cause, Role};
@@ -90,6 +91,15 @@ pub enum Action {
     },
     /// Run a gate; asked for again with the same number it only may run on until the new `leadership_until`.
     RunGate(GateRun),
+    /// Ask etcd about a group's key.
+    AskEtcd {
+        /// Echoed in the answer.
+        op: OperationId,
+        /// The group.
+        group: GroupIndex,
+        /// What.
+        request: EtcdRequest,
+    },
     /// End a run of a gate at once, with everything that it started; `GateEnded` follows in any case.
     StopGate {
         /// The group.

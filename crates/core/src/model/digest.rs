@@ -1,5 +1,6 @@
 //! The digest that every datagram carries: no grant crosses digests (docs/protocol.md, `majority`).
 
+use super::ids::GroupIndex;
 use super::settings::Config;
 use sha2::{Digest as _, Sha256};
 
@@ -11,8 +12,8 @@ pub struct Digest(pub [u8; 16]);
 ///
 /// Hashed, each string after its length as 8 bytes, big-endian, and each number likewise:
 /// `"havipd digest 2"`, the heartbeat's interval in milliseconds, the dead multiplier, the number of groups; per group in
-/// file order its name, its arbiter (`"cloud"`, `"majority"`, `"keepalived"`, `"etcd"`), its `keep-for` in seconds, the
-/// number of voters, per voter in file order its name and `"witness"` or `"member"`, the number of HAVIPs, per HAVIP in
+/// file order its name, its arbiter (`"cloud"`, `"majority"`, `"keepalived"`, `"etcd"`, and `"etcd-lease"`
+/// with the key after it), its `keep-for` in seconds, the number of voters, per voter in file order its name and `"witness"` or `"member"`, the number of HAVIPs, per HAVIP in
 /// file order its id and `"exclusive"` or `"shared"`.
 #[must_use]
 pub fn digest(config: &Config) -> Digest {
@@ -21,9 +22,13 @@ pub fn digest(config: &Config) -> Digest {
     hash.number(config.heartbeat.interval.as_millis());
     hash.number(config.heartbeat.dead_multiplier.into());
     hash.count(config.groups.len());
-    for group in &config.groups {
+    for (i, group) in config.groups.iter().enumerate() {
         hash.text(group.name.as_str());
         hash.text(group.arbiter.as_str());
+        // Who elects by another key, or follows somebody else's, elects without the others.
+        if let Some(key) = config.election_key(GroupIndex(i)) {
+            hash.text(&key);
+        }
         hash.number(group.keep_for.as_secs().into());
         hash.count(group.members.len());
         for member in &group.members {

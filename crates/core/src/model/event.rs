@@ -3,6 +3,7 @@
 
 use crate::health::CheckNote;
 use crate::model::cloud::{CallError, HaVip};
+use crate::model::etcd::{EtcdAnswer, KeyRead};
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use crate::model::leader::LeaderReport;
 use crate::model::persisted::Persisted;
@@ -138,6 +139,24 @@ pub enum Event {
         group: GroupIndex,
         /// What it says.
         report: LeaderReport,
+    },
+    /// etcd has answered a request of the core, or did not.
+    EtcdAnswered {
+        /// The group.
+        group: GroupIndex,
+        /// The number that the action carried.
+        op: OperationId,
+        /// When the request that was answered was sent. ⚠ No later: what etcd granted counts from then.
+        sent: Instant,
+        /// The answer, or why there is none, in words.
+        answer: Result<EtcdAnswer, String>,
+    },
+    /// The key of a group was read in etcd, in turn or because it has changed; or it could not be, in words.
+    EtcdKeyRead {
+        /// The group.
+        group: GroupIndex,
+        /// What was found.
+        read: Result<KeyRead, String>,
     },
     /// The effects side of the daemon has completed a turn: what depends on it may go on.
     EffectsProgressed,

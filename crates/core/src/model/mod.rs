@@ -4,6 +4,7 @@ pub mod action;
 pub mod adopted;
 pub mod cloud;
 pub mod digest;
+pub mod etcd;
 pub mod event;
 pub mod histogram;
 pub mod ids;

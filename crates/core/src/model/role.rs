@@ -120,7 +120,7 @@ causes! {
     LowerRank = "lower-rank",
     /// The cloud gave the address to another member.
     Superseded = "superseded",
-    /// The lease was not renewed by a majority.
+    /// The lease was not renewed, by a majority or by etcd, or its key is another node's.
     LeaseLost = "lease-lost",
     /// Neither peers nor cloud answer, and the configuration says to let go.
     Isolated = "isolated",

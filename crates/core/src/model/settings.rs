@@ -81,6 +81,13 @@ impl Config {
         self.groups.iter().position(|g| g.name.as_str() == name).map(GroupIndex)
     }
 
+    /// The key in etcd by which a group elects, if it does.
+    #[must_use]
+    pub fn election_key(&self, group: GroupIndex) -> Option<String> {
+        let settings = self.groups.get(group.0).filter(|g| g.arbiter == Arbiter::EtcdLease)?;
+        Some(format!("{}/{}/{}", self.etcd.as_ref()?.prefix, self.cluster, settings.name))
+    }
+
     /// Every node but this one.
     pub fn peers(&self) -> impl Iterator<Item = NodeIndex> + '_ {
         (0..self.nodes.len()).map(NodeIndex).filter(|&n| n != self.local)
@@ -218,7 +225,9 @@ pub struct Keepalived {
 pub struct Etcd {
     /// `endpoints`: URLs of its members, without a path.
     pub endpoints: Vec<String>,
-    /// How long what a read gave counts, from when it was sent.
+    /// `prefix`: what the keys of our own elections begin with.
+    pub prefix: String,
+    /// How long what a read gave counts, from when it was sent; of our own elections the lease.
     pub lease: Duration,
     /// One request to one endpoint, to the last byte of its answer.
     pub request_timeout: Duration,

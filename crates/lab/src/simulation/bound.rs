@@ -1,6 +1,7 @@
 //! Within which time a cluster settles: the bound of I3, and what scenarios and other invariants go by.
 
 use super::cluster::Cluster;
+use havipd_core::model::settings::Arbiter;
 use std::time::Duration;
 
 /// Longest back-off after refused claims (election.md §8) with jitter, without the lease added to it.
@@ -19,4 +20,11 @@ pub(crate) fn bound(cluster: &Cluster, dead_time: Duration) -> Duration {
         + preempt
         + cluster.gates() * 3
         + dead_time * 6
+        + lease(cluster) * 3
+}
+
+/// How long a lease in etcd lasts, where there is one.
+pub(super) fn lease(cluster: &Cluster) -> Duration {
+    let leased = cluster.arbiter == Arbiter::EtcdLease;
+    if leased { Duration::from_millis(cluster.etcd_lease_ms) } else { Duration::ZERO }
 }

@@ -43,6 +43,19 @@ fn aborts(failed: &AbortOrContinue) -> bool {
     *failed == AbortOrContinue::Abort
 }
 
+/// `etcd.lease`, unless a scenario says otherwise.
+const USUAL_LEASE_MS: u64 = 10_000;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_usual_lease(ms: &u64) -> bool {
+    *ms == USUAL_LEASE_MS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_no_rate(ppm: &i64) -> bool {
+    *ppm == 0
+}
+
 const fn hour() -> u64 {
     3_600_000
 }
@@ -106,6 +119,12 @@ pub struct Cluster {
     /// `group.before-release-failed`.
     #[serde(skip_serializing_if = "aborts")]
     pub release_failed: AbortOrContinue,
+    /// `etcd.lease`, with arbiter `etcd-lease`: havipd's own election in etcd.
+    #[serde(skip_serializing_if = "is_usual_lease")]
+    pub etcd_lease_ms: u64,
+    /// How many millionths etcd's clock gains.
+    #[serde(skip_serializing_if = "is_no_rate")]
+    pub etcd_ppm: i64,
     /// Nodes learn their own target only after they started.
     pub identity_late: bool,
     /// The HAVIPs' addresses come from the cloud, not from the file.
@@ -142,6 +161,8 @@ impl Default for Cluster {
             gate_timeout_ms: 0,
             release_timeout_ms: 0,
             release_failed: AbortOrContinue::Abort,
+            etcd_lease_ms: USUAL_LEASE_MS,
+            etcd_ppm: 0,
             identity_late: false,
             address_late: false,
             machines: vec![],
@@ -205,6 +226,8 @@ impl Cluster {
             gate_timeout_ms: settings.before_active.as_ref().map_or(0, |_| ms(settings.before_active_timeout)),
             release_timeout_ms: settings.before_release.as_ref().map_or(0, |_| ms(settings.before_release_timeout)),
             release_failed: settings.before_release_failed,
+            etcd_lease_ms: config.etcd.as_ref().map_or(USUAL_LEASE_MS, |etcd| ms(etcd.lease)),
+            etcd_ppm: 0,
             identity_late: settings.members.iter().any(|m| !m.witness && config.node(m.node).target.is_none()),
             address_late: first.is_some_and(|h| h.address.is_none()),
             machines: settings.members.iter().map(machine).collect(),
@@ -279,8 +302,12 @@ impl Cluster {
             return Err("every node is a witness".to_owned());
         }
         if self.arbiter == Arbiter::Etcd {
-            let text = "arbiter etcd cannot be simulated, as there is no etcd here; what follows its leader is as with keepalived";
+            let text = "arbiter etcd with a leader key cannot be simulated, as nobody writes that here; what follows it is as with \
+                        keepalived; etcd-lease is havipd's own election";
             return Err(text.to_owned());
+        }
+        if !(2_000..=300_000).contains(&self.etcd_lease_ms) || self.etcd_ppm.abs() > 100_000 {
+            return Err("etcd-lease-ms is not 2000 to 300000, or etcd-ppm out of range".to_owned());
         }
         for (i, m) in self.machines.iter().enumerate() {
             if self.position(&m.name) != Some(i) {
@@ -408,7 +435,15 @@ impl Cluster {
             metrics: None,
             daemon: Daemon::default(),
             keepalived: Keepalived::default(),
-            etcd: None,
+            etcd: (self.arbiter == Arbiter::EtcdLease).then(|| Etcd {
+                endpoints: vec!["http://10.0.0.1:2379".to_owned()],
+                prefix: "/havipd".to_owned(),
+                lease: Duration::from_millis(self.etcd_lease_ms),
+                request_timeout: super::etcd::TIMEOUT,
+                ca_file: None,
+                client: None,
+                user: None,
+            }),
             checks: Vec::new(),
             log: Log { level: LogLevel::Info, format: LogFormat::Text },
         }

@@ -140,6 +140,8 @@ pub(super) struct Host {
     /// Addresses of which its daemon was told that they do.
     pub(super) refused: BTreeSet<std::net::SocketAddr>,
     pub(super) reach: Reach,
+    /// The same of etcd.
+    pub(super) etcd_reach: Reach,
     /// What its file says now.
     pub(super) file: Arc<havipd_core::model::settings::Config>,
     /// What its daemon runs with.
@@ -209,6 +211,7 @@ pub(super) fn host(cluster: &Cluster, index: usize) -> Host {
         refuses: false,
         refused: BTreeSet::new(),
         reach: Reach::Both,
+        etcd_reach: Reach::Both,
         file: Arc::clone(&config),
         digest: havipd_core::model::digest::digest(&config),
         config,

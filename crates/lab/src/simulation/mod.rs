@@ -21,6 +21,7 @@ mod calls;
 mod conformance;
 mod copies;
 mod effects;
+mod etcd;
 mod facts;
 mod faults;
 mod gates;

@@ -330,6 +330,45 @@ impl Plan {
         }
     }
 
+    /// What goes wrong with an etcd that elects: it, the way to it, and people with etcdctl.
+    pub(super) fn etcd(&mut self, quiet_ms: u64) {
+        self.cluster.etcd_lease_ms = of(&mut self.rng, &[2_000, 5_000, 10_000, 10_000, 30_000]);
+        // Any two clocks differ by less than one per cent, etcd's included.
+        self.cluster.etcd_ppm = self.rng.i64(-4_900..=4_900);
+        // Two machines of one name are no matter of this.
+        self.steps.retain(|s| !matches!(s.kind, StepKind::Clone { .. } | StepKind::MoveAddresses { .. }));
+        for _ in 0..self.rng.u32(0..10) {
+            let (at, span) = (self.rng.u64(SETTLE_MS / 2..quiet_ms.max(SETTLE_MS)), self.span());
+            match self.rng.u32(0..8) {
+                0..=2 => {
+                    let (node, answers_only) = (self.member(), self.rng.bool());
+                    self.add(at, StepKind::EtcdCut { node: node.clone(), answers_only });
+                    self.add(at + span, StepKind::EtcdHeal { node });
+                }
+                3 | 4 => self.add(at, StepKind::EtcdDown { for_ms: span.min(40_000) }),
+                5 => {
+                    let ms = of(&mut self.rng, &[50, 400, 900, 2_000]);
+                    self.add(at, StepKind::EtcdDelay { ms });
+                    self.add(at + span, StepKind::EtcdDelay { ms: 0 });
+                }
+                6 => {
+                    let group = self.rng.usize(0..self.cluster.groups);
+                    self.add(at, StepKind::EtcdRevoke { group });
+                }
+                _ => {
+                    let group = self.rng.usize(0..self.cluster.groups);
+                    let other = self.member();
+                    let says = of(&mut self.rng, &[None, None, Some("mine".to_owned()), Some(other)]);
+                    let written = says.is_some();
+                    self.add(at, StepKind::EtcdKey { group, says });
+                    if written {
+                        self.add(at + span, StepKind::EtcdKey { group, says: None });
+                    }
+                }
+            }
+        }
+    }
+
     /// No daemon is further behind with its reading than half of the shortest dead time that its files ever lead to: one
     /// whose timers are in time is not, unless something halts it.
     pub(super) fn read_in_time(&mut self) {

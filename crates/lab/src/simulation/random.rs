@@ -22,12 +22,25 @@ impl Scenario {
     /// The scenario that belongs to a seed.
     #[must_use]
     pub fn random(seed: u64) -> Self {
+        Self::drawn(seed, false)
+    }
+
+    /// The scenario that belongs to a seed, with an election in etcd, and what goes wrong with that besides.
+    #[must_use]
+    pub fn random_with_etcd(seed: u64) -> Self {
+        Self::drawn(seed, true)
+    }
+
+    fn drawn(seed: u64, in_etcd: bool) -> Self {
         // Small seeds next to each other must not give plans next to each other.
         let mut rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d);
         let mut cluster = cluster(&mut rng);
         // Every eighth seed has keepalived elect, where the cloud would decide; the others stay what they were.
         if seed.is_multiple_of(8) && cluster.arbiter == Arbiter::Cloud {
             cluster.arbiter = Arbiter::Keepalived;
+        }
+        if in_etcd {
+            cluster.arbiter = Arbiter::EtcdLease;
         }
         let mut plan = Plan { rng, steps: vec![], names: vec![], members: vec![], cluster };
         plan.names = plan.cluster.machines.iter().map(|m| m.name.clone()).collect();
@@ -41,6 +54,10 @@ impl Scenario {
         plan.additions(quiet_ms);
         plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6a09_e667_f3bc_c908);
         plan.gates(quiet_ms);
+        if in_etcd {
+            plan.rng = fastrand::Rng::with_seed(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x6574_6364_2e6f_776e);
+            plan.etcd(quiet_ms);
+        }
         plan.read_in_time();
         // What all nodes must agree on is changed everywhere before the end of the faults.
         let changes = plan.steps.iter().filter(|s| s.kind.changes_leases()).map(|s| s.at_ms + 1_000).max();
@@ -54,7 +71,7 @@ impl Scenario {
         plan.steps.sort_by_key(|s| s.at_ms);
         let end_ms = quiet_ms + after;
         Self {
-            name: "random".to_owned(),
+            name: if in_etcd { "random with etcd" } else { "random" }.to_owned(),
             seed,
             quiet_ms,
             end_ms,

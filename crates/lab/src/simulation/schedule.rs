@@ -1,9 +1,11 @@
 //! What is to happen in a world, and in which order.
 
 use super::cloud::Call;
+use super::etcd::Ask;
 use super::facts::hearing::{Arrival, Stamp};
 use havipd_core::model::action::Write;
 use havipd_core::model::cloud::{CallClass, CallError, HaVip};
+use havipd_core::model::etcd::{EtcdAnswer, KeyState};
 use havipd_core::model::event::{Event, OperationResult};
 use havipd_core::model::ids::{HavipId, OperationId};
 use havipd_core::model::persisted::Persisted;
@@ -84,6 +86,32 @@ pub(super) enum Scheduled {
     },
     /// A delayed effect of the cloud.
     Cloud,
+    /// The effects side comes to a request to etcd.
+    EtcdAsk {
+        ask: Box<Ask>,
+    },
+    /// It reaches etcd.
+    EtcdArrive {
+        ask: Box<Ask>,
+    },
+    /// Its answer, or the end of the wait for one, reaches the daemon.
+    EtcdAnswer {
+        ask: Box<Ask>,
+        answer: Box<Result<(KeyState, Option<EtcdAnswer>), String>>,
+    },
+    /// A daemon reads its keys in etcd in turn.
+    EtcdTurn {
+        host: usize,
+        incarnation: u64,
+    },
+    /// It reads one, which has changed.
+    EtcdRead {
+        host: usize,
+        incarnation: u64,
+        group: usize,
+    },
+    /// A lease in etcd may have ended.
+    EtcdEnds,
     /// The state file is on the disk.
     Stored {
         host: usize,

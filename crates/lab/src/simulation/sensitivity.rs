@@ -63,6 +63,18 @@ fn i01_one_leader() {
 }
 
 #[test]
+fn i01_one_leader_by_leases_in_etcd() {
+    // As far apart as clocks may be; a renewal is answered at once, and then etcd is out of reach.
+    for cut_at in (0..12).map(|i| 60_000 + i * 1_300) {
+        let mut two = Cluster { etcd_lease_ms: 60_000, etcd_ppm: 4_900, ..cluster(2, Arbiter::EtcdLease) };
+        two.machines[0].clock_ppm = -4_900;
+        let steps =
+            [(50_000, apart(&["a"], &["b"])), (cut_at, StepKind::EtcdCut { node: node("a"), answers_only: false })];
+        holds(two, &steps, NEVER, 180_000);
+    }
+}
+
+#[test]
 fn i02_effects_need_leadership() {
     // b is alone when it stands still.
     let steps = [(20_000, crash("a", None)), (40_000, StepKind::Pause { node: node("b"), for_ms: 5_000 })];

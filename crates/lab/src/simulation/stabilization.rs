@@ -24,6 +24,7 @@ impl World {
         self.cloud_delay = Duration::ZERO;
         self.attack_permille = 0;
         self.vrrp_split = false;
+        self.quieten_etcd();
         for havip in 0..self.served.len() {
             self.create_havip(havip);
             self.clear_strangers(havip);

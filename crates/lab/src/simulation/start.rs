@@ -77,6 +77,8 @@ impl World {
         self.see(&Seen::Started { host });
         self.first_words(host);
         self.vrrp_at_start(host);
+        let incarnation = self.hosts[host].starts;
+        self.etcd_turn(host, incarnation);
         self.begin_progress(host);
     }
 

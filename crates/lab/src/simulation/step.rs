@@ -129,6 +129,7 @@ impl World {
             Action::Announce { group, havip, leadership_until, .. } => {
                 self.announce(host, group, havip, leadership_until)
             }
+            Action::AskEtcd { op, group, request } => self.ask_etcd(host, group, op, request),
             Action::RunGate(run) => self.run_gate(host, run),
             Action::StopGate { group, op } => self.stop_gate(host, group, op),
             Action::Notify(n) => {

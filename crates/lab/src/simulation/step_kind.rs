@@ -85,6 +85,26 @@ pub enum StepKind {
     CloudHeal { node: String },
     /// Calls of the cloud take this long each way, in milliseconds.
     CloudDelay { ms: u64 },
+    /// A node does not reach etcd; `answers_only`: its requests arrive, the answers do not.
+    EtcdCut {
+        node: String,
+        #[serde(default)]
+        answers_only: bool,
+    },
+    /// It does again.
+    EtcdHeal { node: String },
+    /// etcd has no leader for so long.
+    EtcdDown { for_ms: u64 },
+    /// Requests to etcd take up to so much longer each way.
+    EtcdDelay { ms: u64 },
+    /// Somebody writes a group's key in etcd by hand; absent: deletes it.
+    EtcdKey {
+        group: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        says: Option<String>,
+    },
+    /// Somebody revokes the lease of a group's key by hand.
+    EtcdRevoke { group: usize },
     /// The cloud misbehaves.
     CloudFault { rule: FaultRule },
     /// It does no more.
@@ -234,6 +254,12 @@ impl StepKind {
             | Self::CreateHavip { havip }
             | Self::AddressRemoved { havip, .. } => *havip < havips,
             Self::Switchover { group, .. } | Self::HavipLink { group, .. } => *group < groups,
+            Self::EtcdKey { group, .. } | Self::EtcdRevoke { group } => {
+                *group < groups && cluster.arbiter == Arbiter::EtcdLease
+            }
+            Self::EtcdCut { .. } | Self::EtcdHeal { .. } | Self::EtcdDown { .. } | Self::EtcdDelay { .. } => {
+                cluster.arbiter == Arbiter::EtcdLease
+            }
             Self::HeartbeatAddress { path, .. } => *path < cluster.paths,
             Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
             Self::File { node, nodes, .. } => {
@@ -274,6 +300,8 @@ impl StepKind {
             | Self::ClockRate { node, .. }
             | Self::CloudCut { node, .. }
             | Self::CloudHeal { node }
+            | Self::EtcdCut { node, .. }
+            | Self::EtcdHeal { node }
             | Self::AddressRemoved { node, .. }
             | Self::LinkState { node, .. }
             | Self::Health { node, .. }

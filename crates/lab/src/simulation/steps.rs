@@ -77,6 +77,12 @@ impl World {
                 let behaviour = super::programs::Behaviour { ends: *ends, takes: Duration::from_millis(*takes_ms) };
                 *(if *release { &mut gates.before_release } else { &mut gates.before_active }) = behaviour;
             }
+            StepKind::EtcdCut { .. }
+            | StepKind::EtcdHeal { .. }
+            | StepKind::EtcdDown { .. }
+            | StepKind::EtcdDelay { .. }
+            | StepKind::EtcdKey { .. }
+            | StepKind::EtcdRevoke { .. } => self.etcd_step(kind),
             StepKind::KeepalivedDies { node, back } => self.kill_keepalived(self.node(node), *back),
             StepKind::VrrpSplit { on } => {
                 self.vrrp_split = *on;
@@ -149,6 +155,21 @@ impl World {
                 self.network.heal();
                 self.touch_all();
             }
+        }
+    }
+
+    fn etcd_step(&mut self, kind: &StepKind) {
+        match kind {
+            StepKind::EtcdCut { node, answers_only } => {
+                let reach = if *answers_only { Reach::AnswersLost } else { Reach::Nothing };
+                self.etcd_reach(self.node(node), reach);
+            }
+            StepKind::EtcdHeal { node } => self.etcd_reach(self.node(node), Reach::Both),
+            StepKind::EtcdDown { for_ms } => self.etcd_down(Duration::from_millis(*for_ms)),
+            StepKind::EtcdDelay { ms } => self.etcd_delay(Duration::from_millis(*ms)),
+            StepKind::EtcdKey { group, says } => self.etcd_key_by_hand(*group, says.as_deref()),
+            StepKind::EtcdRevoke { group } => self.etcd_revoke_by_hand(*group),
+            _ => {}
         }
     }
 

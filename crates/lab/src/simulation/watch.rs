@@ -198,6 +198,7 @@ impl World {
             || h.disk_stuck
             || h.address_stuck.is_some()
             || h.reach != super::host::Reach::Both
+            || !self.etcd_is_sound(host)
             || h.interrupt.is_some()
             || h.gates.ill(before_active, before_release)
             || h.health.is_some_and(|(weight, failed, undecided)| weight != 0 || failed || undecided)
@@ -242,7 +243,15 @@ impl World {
     /// What a fault of this host, of its links or of its cloud may still lead to for a holder once it is over: the
     /// silences that began during it, and one operation on the cloud. Waits of others do not touch a holder.
     pub(super) fn aftermath(&self) -> Duration {
-        self.dead_time() * 3 + self.hosts[0].config.cloud.operation_timeout + Duration::from_secs(10)
+        self.dead_time() * 3
+            + super::bound::lease(&self.scenario.cluster) * 2
+            + self.hosts[0].config.cloud.operation_timeout
+            + Duration::from_secs(10)
+    }
+
+    /// How long leadership can outlast what it stands on.
+    pub(super) fn longest_lease(&self) -> Duration {
+        self.dead_time().max(super::bound::lease(&self.scenario.cluster))
     }
 
     /// Longer than anything that a past fault can still run into: waits, budgets, leases.

@@ -3,6 +3,7 @@
 use super::clock::BEGINNING;
 use super::cloud::{CloudModel, HavipSpec, InstanceSpec, Profile};
 use super::cluster::Cluster;
+use super::etcd::Etcd;
 use super::facts::Facts;
 use super::host::{Host, host};
 use super::network::Network;
@@ -35,6 +36,7 @@ pub(crate) struct World {
     pub(super) cloud: CloudModel,
     pub(super) cloud_wake: Option<Instant>,
     pub(super) cloud_delay: Duration,
+    pub(super) etcd: Etcd,
     pub(super) ordered: Option<Ordered>,
     /// Since when all HAVIPs are where the cloud's callers put them, and it answers truly.
     pub(super) attack_permille: u32,
@@ -74,6 +76,7 @@ impl World {
             network: Network::new(cluster.machines.len(), cluster.paths),
             cloud_wake: None,
             cloud_delay: Duration::ZERO,
+            etcd: Etcd::new(scenario.seed, cluster.etcd_ppm),
             ordered: scenario.order.as_ref().map(Ordered::new),
             attack_permille: 0,
             vrrp_split: false,
@@ -185,6 +188,12 @@ impl World {
                 self.cloud_wake = None;
                 self.cloud_changed();
             }
+            Scheduled::EtcdAsk { ask } => self.etcd_ask(*ask),
+            Scheduled::EtcdArrive { ask } => self.etcd_arrive(*ask),
+            Scheduled::EtcdAnswer { ask, answer } => self.etcd_answer(&ask, *answer),
+            Scheduled::EtcdTurn { host, incarnation } => self.etcd_turn(host, incarnation),
+            Scheduled::EtcdRead { host, incarnation, group } => self.etcd_read(host, incarnation, group),
+            Scheduled::EtcdEnds => self.etcd_ends(),
             Scheduled::Stored { host, incarnation, state } => self.stored(host, incarnation, *state),
             Scheduled::Progress { host, incarnation, round } => self.progress(host, incarnation, round),
             Scheduled::Start { host } => self.start(host),

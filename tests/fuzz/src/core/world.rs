@@ -246,7 +246,7 @@ impl World {
                 h.roles[t.group.0] = t.to;
                 self.reached.push((i, t.to, t.cause));
             }
-            Action::RunGate(_) | Action::StopGate { .. } => {}
+            Action::RunGate(_) | Action::StopGate { .. } | Action::AskEtcd { .. } => {}
             Action::Notify(_) | Action::RecordLate { .. } | Action::Warn { .. } | Action::Reply { .. } => {}
         }
     }

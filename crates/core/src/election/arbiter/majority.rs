@@ -38,6 +38,7 @@ impl Group {
     }
 
     pub(in crate::election) fn stop_asking(&mut self, step: &mut StepContext<'_>) {
+        self.key.give_up(step.now);
         if self.lease.requested_since().is_some() {
             self.lease.stop();
             self.voter.relinquished(step.config.local, step.boot, u64::MAX, None);

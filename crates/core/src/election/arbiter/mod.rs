@@ -6,6 +6,7 @@
 
 pub(super) mod adoption;
 pub(super) mod cloud;
+pub(super) mod etcd;
 pub(super) mod external;
 pub(super) mod leader;
 pub(super) mod lease;
@@ -28,14 +29,17 @@ impl Group {
     pub(super) fn consult(&mut self, step: &mut StepContext<'_>) -> Verdict {
         match self.arbiter(step) {
             Arbiter::Cloud => self.ask_cloud(step),
-            Arbiter::Majority | Arbiter::Keepalived | Arbiter::Etcd => self.reason_for_vacancy(step).into(),
+            Arbiter::Majority | Arbiter::Keepalived | Arbiter::Etcd | Arbiter::EtcdLease => {
+                self.reason_for_vacancy(step).into()
+            }
         }
     }
 
-    /// Asks for leadership: voters answer by their grants, the others have answered already.
+    /// Asks for leadership: voters answer by their grants, etcd by its key, the others have answered already.
     pub(super) fn request(&mut self, step: &mut StepContext<'_>, claim: Claim) {
         match self.arbiter(step) {
             Arbiter::Majority => self.request_leases(step, claim),
+            Arbiter::EtcdLease => self.request_key(step, claim),
             Arbiter::Cloud | Arbiter::Keepalived | Arbiter::Etcd => {
                 self.note_unheard_term(step);
                 self.epochs.ask();
@@ -50,6 +54,7 @@ impl Group {
         let settings = &config.groups[self.index.0];
         match settings.arbiter {
             Arbiter::Majority => self.lease.until(now, settings.members.len()).map(|lease| lease.min(alive_until)),
+            Arbiter::EtcdLease => self.key.until().map(|until| until.min(alive_until)),
             Arbiter::Cloud | Arbiter::Keepalived => Some(alive_until),
             // ⚠ What etcd said has an end, whatever becomes of the task that reads it.
             Arbiter::Etcd => Some(self.elected_until().map_or(alive_until, |until| until.min(alive_until))),
@@ -64,6 +69,7 @@ impl Group {
             Arbiter::Majority if alive => {
                 (Role::Backup, Cause::LeaseLost, "no majority renewed the lease in time".to_owned())
             }
+            Arbiter::EtcdLease if alive => (Role::Backup, Cause::LeaseLost, self.why_the_key_is_lost(step)),
             Arbiter::Etcd if alive => (Role::Fault, Cause::VrrpFault, self.outvoted(step).unwrap_or_default()),
             _ => {
                 let text =
@@ -78,6 +84,7 @@ impl Group {
         self.lease.stop();
         self.voter.relinquished(step.config.local, step.boot, u64::MAX, None);
         self.leader.spend();
+        self.key.give_up(step.now);
     }
 
     /// When the arbiter can first say yes: voters that start together with us wait before they vote.

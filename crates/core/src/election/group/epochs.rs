@@ -61,6 +61,13 @@ impl Epochs {
         self.ours
     }
 
+    /// A term begins by a key in etcd: the revision at which that was written is its number, or the next one where a higher
+    /// number was seen. That happens where etcd was restored from a backup.
+    pub(crate) fn take_revision(&mut self, revision: u64) {
+        let usable = Epoch(revision.min(Epoch::CREDIBLE.0));
+        self.ours = usable.max(self.seen.next());
+    }
+
     /// Whether the number that is asked for is too low by now.
     pub(crate) fn is_refused(&self) -> bool {
         self.seen >= self.ours.next()
@@ -83,6 +90,13 @@ impl Epochs {
         if short {
             self.reserved = self.seen.0.saturating_add(BLOCK);
         }
+        short
+    }
+
+    /// Keeps the highest epoch seen itself on disk: etcd's revisions rise without us. Says whether it is another one.
+    pub(crate) fn reserve_seen(&mut self) -> bool {
+        let short = self.seen.0 > self.reserved;
+        self.reserved = self.reserved.max(self.seen.0);
         short
     }
 

@@ -24,6 +24,7 @@ pub(crate) mod state;
 pub(crate) mod timeline;
 pub(crate) mod waiting;
 
+use super::arbiter::etcd::KeyElection;
 use super::arbiter::leader::ExternalLeader;
 use super::arbiter::lease::{Lease, Voter};
 use super::arbiter::superseded::Superseded;
@@ -34,7 +35,7 @@ use crate::model::action::{Action, Notification, NotifyState, Transition};
 use crate::model::ids::{Epoch, GroupIndex, NodeIndex};
 use crate::model::persisted::PersistedGroup;
 use crate::model::role::{Cause, Role};
-use crate::model::settings::{Group as Settings, Member};
+use crate::model::settings::{Arbiter, Group as Settings, Member};
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::reconcile::{HavipReconciler, Outcome};
@@ -89,6 +90,7 @@ pub(crate) struct Group {
     pub(crate) moves: Moves,
     pub(crate) backoff: Backoff,
     pub(crate) leader: ExternalLeader,
+    pub(crate) key: KeyElection,
     pub(crate) observed: Observed,
     pub(crate) leave: Leave,
     pub(crate) gate: Gate,
@@ -139,6 +141,7 @@ impl Group {
             moves: Moves::default(),
             backoff: Backoff::default(),
             leader: ExternalLeader::default(),
+            key: KeyElection::default(),
             observed: Observed::default(),
             leave: Leave::default(),
             gate: Gate::default(),
@@ -191,6 +194,7 @@ impl Group {
             Role::Active => self.step_active(step),
             Role::Releasing => self.step_releasing(step),
         }
+        self.tend_key(step);
         let from = step.out.len();
         self.serve(step);
         if self.reconcilers.take_contested() {
@@ -242,7 +246,10 @@ impl Group {
 
     /// Keeps the block on disk ahead of the highest epoch seen.
     pub(crate) fn reserve_epochs(&mut self, step: &mut StepContext<'_>) {
-        *step.persist |= self.epochs.reserve();
+        *step.persist |= match self.arbiter(step) {
+            Arbiter::EtcdLease => self.epochs.reserve_seen(),
+            _ => self.epochs.reserve(),
+        };
     }
 
     /// Gives way to a higher epoch, and within one epoch to the member that the file puts first. Who hands over has no leadership

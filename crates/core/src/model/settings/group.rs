@@ -99,10 +99,12 @@ pub enum Arbiter {
     Keepalived,
     /// Who writes the leader key in etcd elects; the cloud's record is as with `Keepalived`.
     Etcd,
+    /// A key in etcd that is bound to a lease, of the group's own.
+    EtcdLease,
 }
 
 impl Arbiter {
-    /// The word of the file.
+    /// The word of the file; but an election of our own in etcd, which is `etcd` there as well, has a word of its own.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -110,6 +112,7 @@ impl Arbiter {
             Self::Majority => "majority",
             Self::Keepalived => "keepalived",
             Self::Etcd => "etcd",
+            Self::EtcdLease => "etcd-lease",
         }
     }
 
@@ -123,6 +126,12 @@ impl Arbiter {
     #[must_use]
     pub const fn grants_leases(self) -> bool {
         matches!(self, Self::Majority)
+    }
+
+    /// Whether leadership is a lease: nobody else has it before it has ended, whatever the cloud's record says.
+    #[must_use]
+    pub const fn is_leased(self) -> bool {
+        matches!(self, Self::Majority | Self::EtcdLease)
     }
 
     /// Whether somebody else elects, and this daemon only carries the HAVIP after the leader.

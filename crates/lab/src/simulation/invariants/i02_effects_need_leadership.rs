@@ -16,7 +16,6 @@ use super::super::world::World;
 use super::Invariant;
 use havipd_core::model::ids::Epoch;
 use havipd_core::model::role::Role;
-use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
 
@@ -35,7 +34,7 @@ pub(super) struct EffectsNeedLeadership {
 
 impl EffectsNeedLeadership {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let majority = cluster.arbiter == Arbiter::Majority;
+        let majority = cluster.arbiter.is_leased();
         Self {
             named: vec![(None, Instant::default()); cluster.groups * cluster.havips],
             terms: majority.then(|| vec![(Epoch(0), usize::MAX); cluster.groups]),
@@ -46,8 +45,8 @@ impl EffectsNeedLeadership {
     /// Whether another node has begun a later term meanwhile.
     fn judge_term(&self, world: &World, host: usize, group: usize, what: &str) -> Result<(), String> {
         let Some((epoch, owner)) = self.terms.as_ref().map(|t| t[group]) else { return Ok(()) };
-        let frozen = |h: usize| self.frozen[h].is_some_and(|at| world.now.since(at) < world.dead_time() * 2);
-        if owner == host || owner == usize::MAX || frozen(host) || frozen(owner) {
+        let frozen = |h: usize| self.frozen[h].is_some_and(|at| world.now.since(at) < world.longest_lease() * 2);
+        if owner == host || owner == usize::MAX || frozen(host) || frozen(owner) || world.etcd_touched_by_hand(group) {
             return Ok(());
         }
         let ours = world.epoch(host, group).unwrap_or_default();

@@ -55,7 +55,8 @@ impl Takeovers {
         let takes = |h: &super::super::host::Host| h.gates.before_active.takes + Duration::from_millis(60);
         let gate = world.hosts.iter().map(takes).max().filter(|_| cluster.gate_timeout_ms > 0).unwrap_or_default();
         let interval = world.dead_time() / cluster.dead_multiplier.max(1);
-        world.dead_time() * 102 / 100 + interval * 3 + CLAIM + profile.data_delay + looks + gate
+        let lease = super::super::bound::lease(cluster) * 105 / 100;
+        (world.dead_time() * 102 / 100).max(lease) + interval * 3 + CLAIM + profile.data_delay + looks + gate
     }
 
     /// A node is about to die.

@@ -7,7 +7,6 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
-use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
 
 #[derive(Debug)]
@@ -19,12 +18,12 @@ pub(super) struct GatesAlone {
 
 impl GatesAlone {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let judged = cluster.arbiter == Arbiter::Majority && cluster.gate_timeout_ms > 0;
+        let judged = cluster.arbiter.is_leased() && cluster.gate_timeout_ms > 0;
         Self { judged, frozen: vec![None; cluster.machines.len()] }
     }
 
     fn excused(&self, world: &World, host: usize) -> bool {
-        self.frozen[host].is_some_and(|at| world.now.since(at) < world.dead_time() * 2)
+        self.frozen[host].is_some_and(|at| world.now.since(at) < world.longest_lease() * 2)
     }
 }
 
@@ -48,7 +47,8 @@ impl Invariant for GatesAlone {
         }
         for group in 0..world.groups() {
             for host in (0..world.nodes()).filter(|h| world.runs_gate(*h, group)) {
-                if world.hosts[host].halted.is_some() || self.excused(world, host) {
+                if world.hosts[host].halted.is_some() || self.excused(world, host) || world.etcd_touched_by_hand(group)
+                {
                     continue;
                 }
                 let other =

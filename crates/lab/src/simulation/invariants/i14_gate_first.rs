@@ -11,7 +11,6 @@ use super::Invariant;
 use havipd_core::model::action::{GateKind, NotifyState};
 use havipd_core::model::ids::Epoch;
 use havipd_core::model::role::{Cause, Role};
-use havipd_core::model::settings::Arbiter;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
@@ -31,7 +30,7 @@ pub(super) struct GateFirst {
 
 impl GateFirst {
     pub(super) fn new(cluster: &Cluster) -> Self {
-        let majority = cluster.arbiter == Arbiter::Majority;
+        let majority = cluster.arbiter.is_leased();
         Self { gated: cluster.gate_timeout_ms > 0, majority, terms: BTreeMap::new() }
     }
 

@@ -157,6 +157,9 @@ impl Case<'_> {
     /// Voters that were heard to answer within the lease, and have granted to nobody else, are no majority.
     pub(super) fn lease_lost(&self) -> Result<(), Untrue> {
         let cluster = &self.world.scenario.cluster;
+        if cluster.arbiter == Arbiter::EtcdLease {
+            return self.only(self.world.etcd_lost(self.host, self.group), "etcd has just said that it lasts");
+        }
         if cluster.arbiter != Arbiter::Majority {
             return Err("no lease is needed here".to_owned());
         }

@@ -1,0 +1,299 @@
+//! What the JSON gateway is asked, and says, of leases and of transactions on one key: an election of our own.
+
+use super::message::{Header, KeyValue, encode, found, number};
+use havipd_core::model::etcd::{EtcdAnswer, EtcdRequest, KeyFound, KeyState, LeaseId, Says};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A question about a lease, or a transaction, as it is sent.
+#[derive(Debug)]
+pub enum Question {
+    /// For a lease.
+    Grant(GrantRequest),
+    /// To renew it.
+    KeepAlive(LeaseRequest),
+    /// To write the key if it is as it was seen.
+    Write(Box<TxnRequest>),
+    /// To end a lease.
+    Revoke(LeaseRequest),
+}
+
+/// What came.
+pub type Answer = EtcdAnswer;
+
+/// `LeaseGrant`; the number is left to etcd.
+#[derive(Debug, Serialize)]
+pub struct GrantRequest {
+    #[serde(rename = "TTL")]
+    ttl: String,
+}
+
+/// `LeaseKeepAlive` and `LeaseRevoke`.
+#[derive(Debug, Serialize)]
+pub struct LeaseRequest {
+    #[serde(rename = "ID")]
+    id: String,
+}
+
+/// `Txn`: compares the revision at which the key was written last, puts it, and reads it where it is another one.
+#[derive(Debug, Serialize)]
+pub struct TxnRequest {
+    compare: [Compare; 1],
+    success: [Put; 1],
+    failure: [Get; 1],
+    #[serde(skip)]
+    writes: (Says, u64),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Compare {
+    /// There is no key.
+    Absent { key: String, target: &'static str, result: &'static str, create_revision: &'static str },
+    /// Nobody has written it since.
+    Unchanged { key: String, target: &'static str, result: &'static str, mod_revision: String },
+}
+
+#[derive(Debug, Serialize)]
+struct Put {
+    request_put: PutRequest,
+}
+
+#[derive(Debug, Serialize)]
+struct PutRequest {
+    key: String,
+    value: String,
+    lease: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Get {
+    request_range: GetRequest,
+}
+
+#[derive(Debug, Serialize)]
+struct GetRequest {
+    key: String,
+}
+
+impl Question {
+    /// What the core asks about `key`.
+    #[must_use]
+    pub fn new(key: &str, request: &EtcdRequest) -> Self {
+        let lease = |id: &LeaseId| LeaseRequest { id: id.0.to_string() };
+        match request {
+            EtcdRequest::Grant(length) => Self::Grant(GrantRequest { ttl: length.as_secs().to_string() }),
+            EtcdRequest::KeepAlive(id) => Self::KeepAlive(lease(id)),
+            EtcdRequest::Revoke(id) => Self::Revoke(lease(id)),
+            EtcdRequest::Write { after, value, lease } => {
+                let (name, result) = (encode(key), "EQUAL");
+                let compare = match after {
+                    0 => Compare::Absent { key: name.clone(), target: "CREATE", result, create_revision: "0" },
+                    after => {
+                        Compare::Unchanged { key: name.clone(), target: "MOD", result, mod_revision: after.to_string() }
+                    }
+                };
+                let put =
+                    PutRequest { key: name.clone(), value: encode(&value.to_string()), lease: lease.0.to_string() };
+                Self::Write(Box::new(TxnRequest {
+                    compare: [compare],
+                    success: [Put { request_put: put }],
+                    failure: [Get { request_range: GetRequest { key: name } }],
+                    writes: (Says::Value(value.clone()), lease.0),
+                }))
+            }
+        }
+    }
+
+    /// A transaction that reads `key`, and is permitted to those alone who may write it, too. It never does: no revision is that
+    /// high.
+    #[must_use]
+    pub fn never(key: &str) -> Self {
+        let name = encode(key);
+        let highest = i64::MAX.to_string();
+        let compare = Compare::Unchanged { key: name.clone(), target: "MOD", result: "EQUAL", mod_revision: highest };
+        let put = PutRequest { key: name.clone(), value: String::new(), lease: "0".to_owned() };
+        Self::Write(Box::new(TxnRequest {
+            compare: [compare],
+            success: [Put { request_put: put }],
+            failure: [Get { request_range: GetRequest { key: name } }],
+            writes: (Says::Foreign(String::new()), 0),
+        }))
+    }
+
+    /// Reads the answer to it: which cluster gave it, and what it is.
+    ///
+    /// # Errors
+    /// Why it is none, in words.
+    pub fn read(&self, body: &[u8], key: &str) -> Result<(u64, Answer), String> {
+        let wrong = |e: serde_json::Error| format!("an answer that is not etcd's: {e}");
+        let (header, answer) = match self {
+            Self::Grant(_) => {
+                let lease: LeaseBody = serde_json::from_slice(body).map_err(wrong)?;
+                if lease.id == 0 || lease.ttl == 0 {
+                    return Err("an answer without a lease".to_owned());
+                }
+                (lease.header, Answer::Granted(LeaseId(lease.id), Duration::from_secs(lease.ttl)))
+            }
+            Self::KeepAlive(_) => {
+                let Streamed { result: lease } = serde_json::from_slice(body).map_err(wrong)?;
+                (lease.header, Answer::KeptAlive(Duration::from_secs(lease.ttl)))
+            }
+            Self::Revoke(_) => {
+                let HeaderBody { header } = serde_json::from_slice(body).map_err(wrong)?;
+                (header, Answer::Revoked)
+            }
+            Self::Write(request) => {
+                let txn: TxnBody = serde_json::from_slice(body).map_err(wrong)?;
+                let state = txn.state(request, key)?;
+                (txn.header, Answer::Key(state))
+            }
+        };
+        if header.revision == 0 || header.cluster_id == 0 {
+            return Err("an answer without the cluster's id and revision".to_owned());
+        }
+        Ok((header.cluster_id, answer))
+    }
+}
+
+#[derive(Deserialize)]
+struct HeaderBody {
+    header: Header,
+}
+
+#[derive(Deserialize)]
+struct LeaseBody {
+    header: Header,
+    #[serde(rename = "ID", default, deserialize_with = "number")]
+    id: u64,
+    /// Left out where there is no such lease any more.
+    #[serde(rename = "TTL", default, deserialize_with = "number")]
+    ttl: u64,
+}
+
+/// A stream of answers, of which there is one to one question.
+#[derive(Deserialize)]
+struct Streamed {
+    result: LeaseBody,
+}
+
+#[derive(Deserialize)]
+struct TxnBody {
+    header: Header,
+    #[serde(default)]
+    succeeded: bool,
+    #[serde(default)]
+    responses: Vec<TxnResponse>,
+}
+
+#[derive(Deserialize)]
+struct TxnResponse {
+    response_range: Option<RangeResponse>,
+}
+
+#[derive(Deserialize)]
+struct RangeResponse {
+    #[serde(default)]
+    kvs: Vec<KeyValue>,
+}
+
+impl TxnBody {
+    fn state(&self, request: &TxnRequest, key: &str) -> Result<KeyState, String> {
+        let revision = self.header.revision;
+        if self.succeeded {
+            let (says, lease) = request.writes.clone();
+            return Ok(KeyState {
+                revision,
+                found: Some(KeyFound { says, modified: revision, lease: lease_of(lease) }),
+            });
+        }
+        let read = self.responses.iter().find_map(|response| response.response_range.as_ref());
+        let read = read.ok_or("an answer without the key that it is about")?;
+        let found = found(&read.kvs, key)?;
+        Ok(KeyState { revision, found: found.map(|found| key_found(&found)) })
+    }
+}
+
+/// What the core makes of a key that was read.
+#[must_use]
+pub fn key_found(found: &super::message::Found) -> KeyFound {
+    KeyFound { says: Says::read(&found.value), modified: found.modified, lease: lease_of(found.lease) }
+}
+
+fn lease_of(id: u64) -> Option<LeaseId> {
+    (id != 0).then_some(LeaseId(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use havipd_core::model::etcd::KeyValue as Value;
+    use proptest::prelude::*;
+    use serde_json::{Value as Json, json};
+
+    const KEY: &str = "/havipd/c/web";
+    const HEADER: &str = r#""header":{"cluster_id":"9","member_id":"1","revision":"12","raft_term":"2"}"#;
+
+    fn write(after: u64) -> Question {
+        let value = Value { node: "a".parse().expect("valid"), to: None };
+        Question::new(KEY, &EtcdRequest::Write { after, value, lease: LeaseId(77) })
+    }
+
+    fn sent(question: &Question) -> Json {
+        match question {
+            Question::Grant(request) => json!(request),
+            Question::KeepAlive(request) | Question::Revoke(request) => json!(request),
+            Question::Write(request) => json!(request),
+        }
+    }
+
+    #[test]
+    fn what_is_asked() {
+        assert_eq!(sent(&Question::new(KEY, &EtcdRequest::Grant(Duration::from_secs(10)))), json!({"TTL": "10"}));
+        assert_eq!(sent(&Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(77)))), json!({"ID": "77"}));
+        let key = "L2hhdmlwZC9jL3dlYg==";
+        let expected = json!({
+            "compare": [{"key": key, "target": "CREATE", "result": "EQUAL", "create_revision": "0"}],
+            "success": [{"request_put": {"key": key, "value": "YQ==", "lease": "77"}}],
+            "failure": [{"request_range": {"key": key}}],
+        });
+        assert_eq!(sent(&write(0)), expected);
+        let compare = json!([{"key": key, "target": "MOD", "result": "EQUAL", "mod_revision": "8"}]);
+        assert_eq!(sent(&write(8))["compare"], compare);
+    }
+
+    #[test]
+    fn what_is_answered() {
+        let read = |question: &Question, rest: &str| question.read(format!("{{{HEADER}{rest}}}").as_bytes(), KEY);
+        let grant = Question::new(KEY, &EtcdRequest::Grant(Duration::from_secs(10)));
+        let granted = Answer::Granted(LeaseId(77), Duration::from_secs(11));
+        assert_eq!(read(&grant, r#","ID":"77","TTL":"11""#), Ok((9, granted)));
+        assert!(read(&grant, "").is_err());
+        let renew = Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(77)));
+        for (rest, left) in [(r#","ID":"77","TTL":"10""#, 10), (r#","ID":"77""#, 0)] {
+            let body = format!("{{\"result\":{{{HEADER}{rest}}}}}\n");
+            assert_eq!(renew.read(body.as_bytes(), KEY), Ok((9, Answer::KeptAlive(Duration::from_secs(left)))));
+        }
+        assert!(read(&renew, "").is_err());
+        let revoke = Question::new(KEY, &EtcdRequest::Revoke(LeaseId(77)));
+        assert_eq!(read(&revoke, ""), Ok((9, Answer::Revoked)));
+        let says = |text: &str| Says::read(text.as_bytes());
+        let state = |found| Ok((9, Answer::Key(KeyState { revision: 12, found })));
+        let ours = KeyFound { says: says("a"), modified: 12, lease: Some(LeaseId(77)) };
+        assert_eq!(read(&write(0), r#","succeeded":true,"responses":[{"response_put":{}}]"#), state(Some(ours)));
+        assert_eq!(read(&write(0), r#","responses":[{"response_range":{}}]"#), state(None));
+        let kv = r#"{"key":"L2hhdmlwZC9jL3dlYg==","mod_revision":"11","lease":"5","value":"YiAtPiBh"}"#;
+        let theirs = KeyFound { says: says("b -> a"), modified: 11, lease: Some(LeaseId(5)) };
+        let found = read(&write(0), &format!(r#","responses":[{{"response_range":{{"kvs":[{kv}],"count":"1"}}}}]"#));
+        assert_eq!(found, state(Some(theirs)));
+        assert!(read(&write(0), "").is_err());
+        assert!(write(0).read(br#"{"header":{},"succeeded":true}"#, KEY).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_at_all_upsets_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (write(0).read(&bytes, KEY), Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(1))).read(&bytes, KEY));
+        }
+    }
+}
