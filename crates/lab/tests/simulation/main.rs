@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "figures and accounts are what these runs are for")]
 
 mod changes;
+mod etcd;
 mod exhaustive;
 mod gates;
 mod keepalived;
