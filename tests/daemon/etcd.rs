@@ -24,7 +24,7 @@ fn program() -> PathBuf {
 }
 
 /// An etcd of one member; killed when dropped.
-struct Etcd {
+pub(crate) struct Etcd {
     child: Child,
     directory: PathBuf,
     address: Ipv4Addr,
@@ -34,7 +34,7 @@ struct Etcd {
 }
 
 impl Etcd {
-    fn start(lab: &Lab, tls: Option<Tls>) -> Self {
+    pub(crate) fn start(lab: &Lab, tls: Option<Tls>) -> Self {
         let (directory, address) = (lab.dir.path().join("etcd"), lab.address(20));
         let child = Self::spawn(&directory, address, tls.as_ref());
         let etcd = Self { child, directory, address, tls, token: None };
@@ -67,21 +67,21 @@ impl Etcd {
         wait_for("etcd answers", || self.send(|client| client.get(format!("{}/health", self.endpoint()))));
     }
 
-    fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("{}://{}:2379", if self.tls.is_some() { "https" } else { "http" }, self.address)
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.child = Self::spawn(&self.directory, self.address, self.tls.as_ref());
         self.wait_until_it_answers();
     }
@@ -111,7 +111,7 @@ impl Etcd {
     }
 
     #[track_caller]
-    fn must(&self, path: &str, question: Value) -> Value {
+    pub(crate) fn must(&self, path: &str, question: Value) -> Value {
         self.ask(path, &question).unwrap_or_else(|| panic!("{path} {question} is refused"))
     }
 
@@ -125,7 +125,7 @@ impl Etcd {
     }
 
     /// Auth with an administrator, and the user `havipd`, whose role may read nothing yet.
-    fn enable_auth(&mut self) {
+    pub(crate) fn enable_auth(&mut self) {
         for (name, password) in [("root", "root"), ("havipd", "right")] {
             self.must("/v3/auth/user/add", json!({"name": name, "password": password}));
             self.must("/v3/auth/role/add", json!({"name": name}));
@@ -149,12 +149,12 @@ impl Drop for Etcd {
     }
 }
 
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
 /// A CA, a server's certificate and a client's, in files.
-struct Tls {
+pub(crate) struct Tls {
     directory: PathBuf,
 }
 
@@ -205,7 +205,7 @@ fn key(daemon: &Daemon) -> Value {
 }
 
 /// What `havipctl` prints.
-fn says(lab: &Lab, arguments: &[&str]) -> String {
+pub(crate) fn says(lab: &Lab, arguments: &[&str]) -> String {
     let output = lab.ctl(0, arguments);
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }

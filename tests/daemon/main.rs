@@ -13,6 +13,7 @@ mod completions;
 mod doctor;
 mod drill;
 mod etcd;
+mod etcd_election;
 mod failover;
 mod flood;
 mod gates;
