@@ -275,9 +275,7 @@ pub(super) const fn host_name() -> Takes<String> {
 /// What keys in etcd begin with.
 pub(super) const fn key_prefix() -> Takes<String> {
     let read = |table: &Table<'_>, name: &str| Some(table.text::<KeyPrefix>(name)?.map(|it| it.0));
-    Takes::shown(Kind::Text("a path like \"/havipd\", of a-z A-Z 0-9 - _ . and /, that ends without /"), read, |it| {
-        text(it)
-    })
+    Takes::shown(Kind::Text("a path like \"/havipd\", which does not end with /"), read, |it| text(it))
 }
 
 /// IP addresses.

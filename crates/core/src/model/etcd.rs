@@ -97,6 +97,38 @@ pub struct KeyRead {
     pub endpoint: String,
 }
 
+impl fmt::Display for LeaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lease {:x}", self.0)
+    }
+}
+
+impl fmt::Display for EtcdRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grant(length) => write!(f, "grant {} s", length.as_secs()),
+            Self::KeepAlive(lease) => write!(f, "renew {lease}"),
+            Self::Write { after: 0, value, lease } => write!(f, "write {value} with {lease} if there is no key"),
+            Self::Write { after, value, lease } => write!(f, "write {value} with {lease} after revision {after}"),
+            Self::Revoke(lease) => write!(f, "revoke {lease}"),
+        }
+    }
+}
+
+impl fmt::Display for EtcdAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Granted(lease, length) => write!(f, "{lease} for {} s", length.as_secs()),
+            Self::KeptAlive(left) => write!(f, "{} s left", left.as_secs()),
+            Self::Key(KeyState { revision, found: None }) => write!(f, "no key at revision {revision}"),
+            Self::Key(KeyState { found: Some(found), .. }) => {
+                write!(f, "{} since revision {}", found.says, found.modified)
+            }
+            Self::Revoked => f.write_str("gone"),
+        }
+    }
+}
+
 impl Says {
     /// Reads a value.
     #[must_use]

@@ -176,7 +176,7 @@ impl World {
 
     /// The core asks something.
     pub(super) fn ask_etcd(&mut self, host: usize, group: GroupIndex, op: OperationId, request: EtcdRequest) {
-        self.note(Some(host), || format!("asks etcd: {request:?}"));
+        self.note(Some(host), || format!("asks etcd: {request}"));
         self.begin_ask(host, group.0, What::Request(op, request));
     }
 
@@ -232,7 +232,10 @@ impl World {
             What::Read => Ok((self.etcd.state(ask.group), None)),
             What::Request(_, request) => {
                 let (answer, changed) = self.etcd.carry_out(self.now, ask.group, request.clone());
-                self.note(None, || format!("etcd: {request:?} -> {answer:?}"));
+                self.note(None, || match &answer {
+                    Ok(answer) => format!("etcd: {request} -> {answer}"),
+                    Err(why) => format!("etcd: {request} -> {why}"),
+                });
                 self.etcd_changed(&changed);
                 answer.map(|answer| (self.etcd.state(ask.group), Some(answer)))
             }
@@ -324,7 +327,10 @@ impl World {
         }
         let gone = self.etcd.expire(self.now);
         if !gone.is_empty() {
-            self.note(None, || format!("etcd: the keys of groups {gone:?} end with their leases"));
+            self.note(None, || {
+                let groups: Vec<String> = gone.iter().map(usize::to_string).collect();
+                format!("etcd: the keys of groups {} end with their leases", groups.join(", "))
+            });
             self.etcd_changed(&gone);
         }
     }
