@@ -47,8 +47,10 @@ A scenario names nodes as the cluster does, HAVIPs by number from 0:
   [expect]
   moves-max = 2
 
-Exit status: 0 every promise was kept, 1 one was broken, 78 the scenario
-or the configuration is wrong."#;
+Exit status: 0 no promise was broken as far as the scenario goes (the
+last line says how far, and whether all settled), 1 one was broken or
+the outcome is not the expected one, 75 --seeds was ended before its
+last number, 78 the scenario or the configuration is wrong."#;
 
 /// `havipd-lab simulate`.
 #[derive(Debug, Clone, clap::Args)]
@@ -205,6 +207,7 @@ fn outcome(report: &Report) -> Value {
         "moves": moves,
         "settled_s": report.converged.map(|c| c.as_secs_f64()),
         "bound_s": report.bound.as_secs_f64(),
+        "ending": report.ending(),
         "violation": report.violation.as_ref().map(violation),
         "trace": report.trace.lines().collect::<Vec<_>>(),
     })

@@ -108,6 +108,38 @@ fn a_script_is_played_with_its_account() {
 }
 
 #[test]
+fn an_end_says_what_was_played_and_whether_anything_was_broken() {
+    let last = |arguments: &[&str], scenario: &str, code: i32| {
+        let out = with_input(&[&["-", "--trace", "0"], arguments].concat(), scenario);
+        assert_eq!(out.status.code(), Some(code), "{}", text(&out.stdout));
+        text(&out.stdout).lines().skip(1).collect::<Vec<_>>().join("\n")
+    };
+    let early = format!("{CRASH}{CLUSTER}");
+    assert_eq!(
+        last(&[], &early, 0),
+        "ended at 80.0 s (end-ms), before the faults end at 90.0 s (quiet-ms): whether all settles again was not played; \
+         no promise was broken until then"
+    );
+    // The machine is switched on again, and boots.
+    let dark = early.replace("quiet-ms = 90000\nend-ms = 80000", "quiet-ms = 46000\nend-ms = 46300");
+    let dark = dark.replace("crash", "power-off").replace("active = \"b\"\nmoves = 1", "");
+    let dark = last(&[], &dark, 0);
+    assert!(
+        dark.starts_with("ended at 46.3 s (end-ms), 0.3 s after the faults, before all has to be settled ("),
+        "{dark}"
+    );
+    assert!(dark.contains("no promise was broken until then; last: group 0: 0 nodes are active (a down, b "), "{dark}");
+    let whole = early.replace("quiet-ms = 90000\nend-ms = 80000", "");
+    let whole = last(&[], &whole.replace("active = \"b\"\nmoves = 1", ""), 0);
+    assert!(whole.starts_with("settled ") && whole.ends_with(" s after the faults ended"), "{whole}");
+    // Here the outcome differs, and is told besides.
+    let wrong = last(&[], &early.replace("moves = 1", "moves = 7"), 1);
+    assert!(!wrong.contains("no promise was broken") && wrong.contains("\nVIOLATED expect at 80.0"), "{wrong}");
+    let json = data(&with_input(&["-", "--json"], &early));
+    assert!(json["settled_s"].is_null() && json["ending"].as_str().unwrap().starts_with("ended at 80.0 s"), "{json}");
+}
+
+#[test]
 fn what_is_not_as_expected_exits_with_1() {
     let wrong = format!("{CRASH}{CLUSTER}").replace("moves = 1", "moves = 7");
     let out = with_input(&["-", "--json"], &wrong);

@@ -82,12 +82,48 @@ pub struct Report {
     pub converged: Option<Duration>,
     /// Within which it had to be.
     pub bound: Duration,
+    /// What was last seen not to be as it should after the faults ended.
+    pub unsettled: Option<String>,
     /// Where the order of calls was given: how many steps waited, at each choice.
     pub choices: Vec<u8>,
     /// The first broken promise.
     pub violation: Option<Violation>,
     /// The last lines of the account, if one was kept.
     pub trace: String,
+}
+
+impl Report {
+    /// How far the run came, and what that says: whether all settled, or why nobody can tell.
+    #[must_use]
+    pub fn ending(&self) -> String {
+        let end = self.simulated.as_secs_f64();
+        let quiet = Duration::from_millis(self.scenario.quiet_ms);
+        let why = self.unsettled.as_ref().map(|why| format!("; last: {why}")).unwrap_or_default();
+        let kept = if self.violation.is_some() { "" } else { "; no promise was broken until then" };
+        match (self.converged, &self.violation) {
+            (Some(after), _) => format!("settled {:.1} s after the faults ended", after.as_secs_f64()),
+            // What the scenario expects is looked at in the end; a promise ends the run where it is broken.
+            (None, Some(v)) if v.invariant != "expect" => {
+                format!("stopped at {end:.1} s, where a promise was broken; nothing after it was played")
+            }
+            (None, _) if self.simulated < quiet => format!(
+                "ended at {end:.1} s (end-ms), before the faults end at {:.1} s (quiet-ms): whether all settles again was not \
+                 played{kept}",
+                quiet.as_secs_f64()
+            ),
+            (None, _) if self.simulated < quiet + self.bound => format!(
+                "ended at {end:.1} s (end-ms), {:.1} s after the faults, before all has to be settled ({:.1} s): whether it \
+                 settles was not played{kept}{why}",
+                self.simulated.saturating_sub(quiet).as_secs_f64(),
+                self.bound.as_secs_f64()
+            ),
+            (None, _) => format!(
+                "not settled {:.1} s after the faults ended, and with the cloud's profile {} nobody can make it so{kept}{why}",
+                self.simulated.saturating_sub(quiet).as_secs_f64(),
+                self.scenario.cluster.profile
+            ),
+        }
+    }
 }
 
 impl fmt::Display for Report {
@@ -108,10 +144,7 @@ impl fmt::Display for Report {
             counted(moves),
             active.join(", "),
         )?;
-        match self.converged {
-            Some(after) => writeln!(f, "settled {:.1} s after the faults ended", after.as_secs_f64())?,
-            None => writeln!(f, "not settled")?,
-        }
+        writeln!(f, "{}", self.ending())?;
         if let Some(v) = &self.violation {
             let besides = v.besides.iter().map(|(invariant, text)| (*invariant, text));
             for (invariant, text) in std::iter::once((v.invariant, &v.text)).chain(besides) {

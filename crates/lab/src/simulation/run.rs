@@ -43,6 +43,7 @@ fn play(scenario: &Scenario, lines: Option<usize>) -> Report {
         moves: groups.map(moves).collect(),
         converged: world.watch.settled.converged(),
         bound: bound(&scenario.cluster, world.dead_time()),
+        unsettled: world.watch.settled.why_not().map(str::to_owned),
         choices: world.ordered.take().map(|o| o.widths).unwrap_or_default(),
         violation: world.watch.violation.take(),
         trace: String::new(),

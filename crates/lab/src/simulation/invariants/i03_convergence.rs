@@ -73,6 +73,11 @@ impl Settling {
         }
     }
 
+    /// What was last seen not to be as it should, if something is not.
+    pub(crate) fn why_not(&self) -> Option<&str> {
+        (self.since.is_none() && !self.why_not.is_empty()).then_some(self.why_not.as_str())
+    }
+
     /// How long after the faults ended all was as it should be, for good.
     pub(crate) fn converged(&self) -> Option<Duration> {
         Some(self.since?.since(self.quiet?))
