@@ -353,12 +353,16 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__drain)
-            opts="-h --wait --socket --json --help"
+            opts="-h --on --wait --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --on)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -743,7 +747,7 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__history)
-            opts="-n -h --since --lines --svg --state --socket --json --help"
+            opts="-n -h --since --lines --svg --state --on --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -766,6 +770,10 @@ _havipctl() {
                     return 0
                     ;;
                 --state)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1221,12 +1229,16 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__status)
-            opts="-h --watch --check --socket --json --help"
+            opts="-h --watch --check --on --cluster --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --on)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1261,12 +1273,16 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__undrain)
-            opts="-h --socket --json --help"
+            opts="-h --on --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --on)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1279,12 +1295,16 @@ _havipctl() {
             return 0
             ;;
         havipctl__subcmd__why)
-            opts="-h --socket --json --help"
+            opts="-h --on --socket --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --on)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1314,13 +1334,13 @@ _havipctl_live() {
             continue
         fi
         case "${word}" in
-            --address | --arbiter | --ca-file | --cluster | --config | --credentials | --endpoint | --eni | --expect | --for | --from | --group | --havip | --havipd | --instance | --interval | --lines | --metadata-endpoint | --name | --node | --nodes | --out | --peer | --port | --priority | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --strangers | --svg | --timeout | --to | --trace | --vpc | --witness | -n) option="${word}" ;;
+            --address | --arbiter | --ca-file | --cluster | --config | --credentials | --endpoint | --eni | --expect | --for | --from | --group | --havip | --havipd | --instance | --interval | --lines | --metadata-endpoint | --name | --node | --nodes | --on | --out | --peer | --port | --priority | --profile | --region | --repeat | --script | --seed | --seeds | --since | --socket | --state | --strangers | --svg | --timeout | --to | --trace | --vpc | --witness | -n) option="${word}" ;;
             -*) ;;
             *) if [[ -z "${verb}" ]]; then verb="${word}"; else count=$((count + 1)); fi ;;
         esac
     done
     case "${verb} ${option}" in
-        *" --to" | *" --node") kind=nodes ;;
+        *" --to" | *" --node" | *" --on") kind=nodes ;;
         *" --instance") kind=instances ;;
         *" --eni") kind=enis ;;
         "why " | "history " | "switchover " | "drain " | "undrain " | "maintenance " | "drill ") if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;

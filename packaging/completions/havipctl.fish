@@ -33,7 +33,7 @@ function __fish_havipctl_words
             continue
         end
         switch $word
-            case --address --arbiter --ca-file --cluster --config --credentials --endpoint --eni --expect --for --from --group --havip --havipd --instance --interval --lines --metadata-endpoint --name --node --nodes --out --peer --port --priority --profile --region --repeat --script --seed --seeds --since --socket --state --strangers --svg --timeout --to --trace --vpc --witness -n
+            case --address --arbiter --ca-file --cluster --config --credentials --endpoint --eni --expect --for --from --group --havip --havipd --instance --interval --lines --metadata-endpoint --name --node --nodes --on --out --peer --port --priority --profile --region --repeat --script --seed --seeds --since --socket --state --strangers --svg --timeout --to --trace --vpc --witness -n
                 set value yes
             case '-*'
             case '*'
@@ -69,9 +69,9 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -l json -d 'Answer in JS
 complete -c havipctl -n "__fish_havipctl_needs_command" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_needs_command" -s V -l version -d 'Print version'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
-complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "why" -d 'In words: why this node, or another, is or is not active; what says so, and what would change it'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "history" -d 'Past changes of role, with their cause and a timeline of each move in milliseconds'
-complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go'
+complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go. From any node'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "drain" -d 'Hand over, and do not become active again until `undrain`, across restarts'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "undrain" -d 'Take part again'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
@@ -92,11 +92,14 @@ complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "simulate" -d 'Pla
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "bundle" -d 'Everything that somebody who helps needs to see, in one archive without secrets'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "keygen" -d 'Make a heartbeat key: the same file goes to every node'
 complete -c havipctl -n "__fish_havipctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l on -d 'The node that is asked, by way of this one; else this one' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l watch -d 'Show every change as it happens, until interrupted; without a terminal only what is new'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l check -d 'Only what somebody should look at; exits 1 if there is anything'
+complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l cluster -d 'Every node, as each sees itself: version, roles, whom it hears, checks; exits 1 if one does not answer'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand status" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l on -d 'The node that is asked, by way of this one; else this one' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand why" -s h -l help -d 'Print help'
@@ -113,6 +116,7 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s n -l lines
 all\t''"
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l svg -d 'Also draw the last move into this file; an existing one is left alone' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l state -d 'Read the journal in this state directory and ask no daemon' -r -F
+complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l on -d 'The node whose history it is, by way of this one; else this one\'s' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand history" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -122,10 +126,12 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l wait -d
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l dry-run -d 'Only say what would happen'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l on -d 'The node that is to be drained, from this one; else this one' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l wait -d 'Wait until other nodes serve'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand drain" -s h -l help -d 'Print help'
+complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l on -d 'The node that is to take part again, from this one; else this one' -r
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l socket -d 'The daemon\'s control socket' -r -F
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand undrain" -s h -l help -d 'Print help'
@@ -371,9 +377,9 @@ complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l socket -d '
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -l json -d 'Answer in JSON, errors included, on standard output: {"protocol":1,"code":0,"message":"...","data":{...}}'
 complete -c havipctl -n "__fish_havipctl_using_subcommand keygen" -s h -l help -d 'Print help'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "status" -d 'Roles, peers, holder, and how old every fact is'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "why" -d 'In words: why this node is, or is not, active; what says so, and what would change it'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "why" -d 'In words: why this node, or another, is or is not active; what says so, and what would change it'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "history" -d 'Past changes of role, with their cause and a timeline of each move in milliseconds'
-complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go'
+complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "switchover" -d 'A planned move: the new node serves before the old one lets go. From any node'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "drain" -d 'Hand over, and do not become active again until `undrain`, across restarts'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "undrain" -d 'Take part again'
 complete -c havipctl -n "__fish_havipctl_using_subcommand help; and not __fish_seen_subcommand_from status why history switchover drain undrain maintenance doctor drill reload log-level list show attach detach notify import init join sandbox simulate bundle keygen" -f -a "maintenance" -d 'Freeze a group on every node of the cluster, or end that'
@@ -399,6 +405,7 @@ complete -c havipctl -n "__fish_havipctl_first_of why history switchover drain u
 complete -c havipctl -n "__fish_havipctl_first_of show attach detach" -f -a "(__fish_havipctl_live havips)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand switchover" -l to -x -a "(__fish_havipctl_live nodes)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand doctor list show attach detach join simulate bundle" -l node -x -a "(__fish_havipctl_live nodes)"
+complete -c havipctl -n "__fish_havipctl_using_subcommand status why history drain undrain" -l on -x -a "(__fish_havipctl_live nodes)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach detach init" -l instance -x -a "(__fish_havipctl_live instances)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand attach detach" -l eni -x -a "(__fish_havipctl_live enis)"
 complete -c havipctl -n "__fish_havipctl_using_subcommand maintenance" -f -a "on off reset"

@@ -4,7 +4,7 @@ use super::protocol::{Code, ProtocolError, Request, Response, line};
 use super::silence::Silent;
 use crate::clock;
 use socket2::{Domain, SockAddr, Socket, Type};
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
@@ -138,6 +138,16 @@ impl Client {
         let reply =
             self.receive(Some(self.patience))?.ok_or_else(|| ClientError::Lost(io::ErrorKind::UnexpectedEof.into()))?;
         Ok(Response::parse(&reply)?)
+    }
+
+    /// Says who asks, for the history; a daemon that does not know of that says so, and goes on.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub fn introduce(&mut self) -> Result<(), ClientError> {
+        let terminal = [io::stdin().is_terminal(), io::stderr().is_terminal()].contains(&true);
+        let login = ["SUDO_USER", "DOAS_USER"].iter().find_map(|name| std::env::var(name).ok());
+        self.call(&Request::Introduce { terminal, login }).map(drop)
     }
 
     /// Asks for snapshots, and hands each (one line of JSON) to `show` until that returns false, or

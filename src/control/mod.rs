@@ -5,6 +5,7 @@
 //! one a line, so `socat` can speak it too:
 //! `{"command":"status"}` is answered by `{"protocol":1,"code":0,"message":"...","data":{...}}`.
 
+pub mod asker;
 pub mod client;
 pub mod protocol;
 pub mod server;

@@ -27,14 +27,36 @@ pub enum Request {
     Why {
         /// The group.
         group: String,
+        /// The node that is asked; absent is the one that has the socket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
     /// Past transitions.
     History {
         /// The group; absent is every group.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
+        /// The node that is asked; absent is the one that has the socket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
-    /// A planned move.
+    /// The snapshot of another node, whole or of one group.
+    StatusOf {
+        /// The node.
+        node: String,
+        /// The group; absent is every group.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+    },
+    /// Who the client is, for the log and the history of what it asks next. Changes nothing, and is not needed.
+    Introduce {
+        /// It has a terminal.
+        terminal: bool,
+        /// Who became root to ask.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        login: Option<String>,
+    },
+    /// A planned move. The node that has the group makes it, whichever is asked.
     Switchover {
         /// The group.
         group: String,
@@ -60,12 +82,18 @@ pub enum Request {
         /// The group; absent is every group.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
+        /// The node that is asked; absent is the one that has the socket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
     /// End of `drain`.
     Undrain {
         /// The group; absent is every group.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<String>,
+        /// The node that is asked; absent is the one that has the socket.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
     /// Freeze or unfreeze on every node.
     Maintenance {
@@ -120,6 +148,8 @@ impl Request {
             | Self::Watch
             | Self::Why { .. }
             | Self::History { .. }
+            | Self::StatusOf { .. }
+            | Self::Introduce { .. }
             | Self::Doctor
             | Self::Notify { .. } => false,
             Self::Switchover { dry_run, .. } => !*dry_run,
@@ -131,6 +161,94 @@ impl Request {
             | Self::ResetNumbers { .. }
             | Self::Reload
             | Self::LogLevel { .. } => true,
+        }
+    }
+}
+
+impl Request {
+    /// The node that it names as the one that is asked.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        match self {
+            Self::Why { node, .. }
+            | Self::History { node, .. }
+            | Self::Drain { node, .. }
+            | Self::Undrain { node, .. } => node.as_deref(),
+            Self::StatusOf { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+
+    /// The group that it names.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::Why { group, .. }
+            | Self::Switchover { group, .. }
+            | Self::Fetch { group }
+            | Self::Trace { group } => Some(group),
+            Self::History { group, .. }
+            | Self::StatusOf { group, .. }
+            | Self::Drain { group, .. }
+            | Self::Undrain { group, .. }
+            | Self::Maintenance { group, .. }
+            | Self::ResetNumbers { group } => group.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same, for the node that it names to read as its own.
+    #[must_use]
+    pub fn here(mut self) -> Self {
+        if let Self::Why { node, .. }
+        | Self::History { node, .. }
+        | Self::Drain { node, .. }
+        | Self::Undrain { node, .. } = &mut self
+        {
+            *node = None;
+        }
+        self
+    }
+
+    /// What the history says of it; `None` of what changes nothing that a history is about.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        Some(match self {
+            Self::Switchover { dry_run: true, .. } => return None,
+            Self::Switchover { to: Some(to), .. } => format!("switchover to {}", plain::line(to)),
+            Self::Switchover { to: None, .. } => "switchover".to_owned(),
+            Self::Fetch { .. } => "switchover to this node".to_owned(),
+            Self::Drain { .. } => "drain".to_owned(),
+            Self::Undrain { .. } => "undrain".to_owned(),
+            Self::Maintenance { on: true, for_seconds: Some(seconds), .. } => format!("maintenance on for {seconds} s"),
+            Self::Maintenance { on: true, .. } => "maintenance on".to_owned(),
+            Self::Maintenance { on: false, .. } => "maintenance off".to_owned(),
+            Self::ResetNumbers { .. } => "maintenance reset".to_owned(),
+            _ => return None,
+        })
+    }
+
+    /// Whether one node carries it out for the operator of another.
+    #[must_use]
+    pub const fn may_be_forwarded(&self) -> bool {
+        match self {
+            Self::Why { .. }
+            | Self::History { .. }
+            | Self::StatusOf { .. }
+            | Self::Switchover { .. }
+            | Self::Drain { .. }
+            | Self::Undrain { .. }
+            | Self::Maintenance { .. } => true,
+            Self::Status
+            | Self::Watch
+            | Self::Introduce { .. }
+            | Self::Fetch { .. }
+            | Self::Trace { .. }
+            | Self::ResetNumbers { .. }
+            | Self::Doctor
+            | Self::Reload
+            | Self::Notify { .. }
+            | Self::LogLevel { .. } => false,
         }
     }
 }
@@ -330,10 +448,14 @@ mod tests {
         for (text, request) in [
             (r#"{"command":"status"}"#, Request::Status),
             (r#"{"command":"log-level","level":"debug"}"#, Request::LogLevel { level: "debug".into() }),
-            (r#"{"command":"drain"}"#, Request::Drain { group: None }),
+            (r#"{"command":"drain"}"#, Request::Drain { group: None, node: None }),
             (
                 r#"{"command":"switchover","group":"web","to":"b","dry-run":true}"#,
                 Request::Switchover { group: "web".into(), to: Some("b".into()), dry_run: true },
+            ),
+            (
+                r#"{"command":"undrain","group":"web","node":"b"}"#,
+                Request::Undrain { group: Some("web".into()), node: Some("b".into()) },
             ),
             (
                 r#"{"command":"maintenance","group":"web","on":true,"for-seconds":7200}"#,

@@ -11,6 +11,7 @@
 //! and renamed. A lock file held for life keeps two daemons apart; with the lock, a socket that
 //! nobody answers on is a leftover of a crash and is replaced.
 
+use super::asker::{Asker, Introduction};
 use super::protocol::{Code, MAX_REQUEST, Request, Response, line};
 use crate::clock;
 use crate::process::places::{Client, Place, Places, Shares};
@@ -119,10 +120,12 @@ impl Peer {
 /// One command on its way to its handler.
 #[derive(Debug)]
 pub struct ControlRequest {
-    /// What is asked; never [`Request::Watch`], which is served here.
+    /// What is asked; never [`Request::Watch`] or [`Request::Introduce`], which are served here.
     pub command: Request,
-    /// Who asks.
+    /// Who asks, as the kernel says.
     pub peer: Peer,
+    /// Who asks, as it is told.
+    pub asker: Asker,
     /// Where the answer goes. Dropped without one, the client hears "try again".
     pub reply: oneshot::Sender<Response>,
 }
@@ -287,6 +290,8 @@ struct Connection<S> {
     writer: OwnedWriteHalf,
     peer: Peer,
     place: Place<Option<u32>>,
+    /// What it said of itself.
+    introduction: Option<Introduction>,
     handler: mpsc::Sender<ControlRequest>,
     snapshots: watch::Receiver<Arc<S>>,
     limits: Limits,
@@ -302,7 +307,7 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
         limits: Limits,
     ) -> Self {
         let (reader, writer) = stream.into_split();
-        Self { reader: BufReader::new(reader), writer, peer, place, handler, snapshots, limits }
+        Self { reader: BufReader::new(reader), writer, peer, place, introduction: None, handler, snapshots, limits }
     }
 
     async fn serve(&mut self) -> io::Result<()> {
@@ -326,6 +331,10 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
             self.place.asks();
             let reply = match Request::parse(&text) {
                 Ok(Request::Watch) => return self.watch().await,
+                Ok(Request::Introduce { terminal, login }) => {
+                    self.introduction = Some(Introduction { terminal, login });
+                    Response::done("")
+                }
                 Ok(command) => match Rights::of(self.peer).refusal(&command) {
                     Some(refusal) => refusal,
                     None => self.ask(command).await,
@@ -339,7 +348,8 @@ impl<S: Serialize + Send + Sync + 'static> Connection<S> {
     async fn ask(&self, command: Request) -> Response {
         let (reply, answer) = oneshot::channel();
         let asked = async {
-            self.handler.send(ControlRequest { command, peer: self.peer, reply }).await.ok()?;
+            let asker = Asker::local(self.peer.uid, self.introduction.as_ref());
+            self.handler.send(ControlRequest { command, peer: self.peer, asker, reply }).await.ok()?;
             answer.await.ok()
         };
         match timeout(self.limits.handle, asked).await {

@@ -139,7 +139,8 @@ struct Drill<'a> {
 
 /// Does it, prints, and says how it ended.
 pub(super) fn run(socket: &Path, options: &Options, json: bool) -> Code {
-    let client = match Client::connect(socket, super::PATIENCE) {
+    let connected = Client::connect(socket, super::PATIENCE).and_then(|mut client| client.introduce().map(|()| client));
+    let client = match connected {
         Ok(client) => client,
         Err(error) => return say::failed(&error, json),
     };
@@ -239,10 +240,9 @@ impl Drill<'_> {
         let group = self.options.group().to_owned();
         let traced = self.watch_packets()?;
         let began = clock::now();
-        let order = match direction {
-            Direction::Away => Request::Switchover { group, to: other.map(str::to_owned), dry_run: false },
-            Direction::Back => Request::Fetch { group },
-        };
+        // The node that has the group hears of either.
+        let to = if direction == Direction::Away { other } else { Some(here) };
+        let order = Request::Switchover { group, to: to.map(str::to_owned), dry_run: false };
         // Until something has moved, a no is the daemon's answer and not a doubt.
         let untouched = self.moves.is_empty();
         let no = |r: Response| if untouched { Stop::Refused(r.message, r.code) } else { Stop::Doubt(r.message) };
@@ -340,7 +340,8 @@ impl Drill<'_> {
 
     /// This node's own timeline of the move.
     fn steps(&mut self, direction: Direction) -> Result<Vec<Step>, Stop> {
-        let response = self.client.call(&Request::History { group: Some(self.options.group().to_owned()) })?;
+        let response =
+            self.client.call(&Request::History { group: Some(self.options.group().to_owned()), node: None })?;
         let entries: Vec<Entry> = response.read().unwrap_or_default();
         let role = if direction == Direction::Away { Role::Backup } else { Role::Active }.as_str();
         Ok(entries.into_iter().rev().find(|e| e.to == role).map(|e| e.steps).unwrap_or_default())

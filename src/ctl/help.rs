@@ -25,25 +25,31 @@ Examples:
       the same, drawn again at every change
   havipctl status --check
       for monitoring: ok and 0, or a line for each trouble and 1
+  havipctl status --on b
+      as node b sees it, from here
+  havipctl status --cluster
+      a line for each node, as it sees itself
   havipctl status --json | jq -r '.data.groups[] |
       [.name, .role, .active] | @tsv'
 
 Colours are for terminals; NO_COLOR=1 takes them away.
 
 Exit codes: 0 it was told, and with --check: nothing is wrong; 1 with
---check: something is; 69 havipd does not answer; 75 it waits for an
-address; 77 not allowed.";
+--check: something is, and with --cluster: a node does not answer; 69
+havipd does not answer; 75 it waits for an address; 77 not allowed.";
 
 /// Of `why`.
 pub(super) const WHY: &str = "\
 Examples:
   havipctl why web
+  havipctl why web --on b
+      as node b sees it, from here
   havipctl why web --json | jq -r '.data.change[]'
       what would have to change, one a line";
 
 /// Of `switchover`.
 pub(super) const SWITCHOVER: &str = "\
-Run it on the node that is active.
+Run it on any node: the one that is active makes the move.
 
 Examples:
   havipctl switchover web --dry-run
@@ -55,7 +61,9 @@ Examples:
 
 Exit codes: 0 done, or begun without --wait; 1 refused, or it failed and
 the address stays where it was (the reason says why); 64 no such group
-or node; 69 havipd does not answer; 75 not over in time; 77 not allowed.";
+or node; 69 havipd does not answer, or the active node is not heard; 75
+the active node does not answer, or it is not over in time; 77 not
+allowed.";
 
 /// Of `drain`.
 pub(super) const DRAIN: &str = "\
@@ -64,16 +72,20 @@ Examples:
       before work on this node: every group goes to other nodes first
   havipctl drain web
       one group; havipctl undrain web ends it
+  havipctl drain --on b --wait
+      node b, from here
 
 Exit codes: 0 done, or begun without --wait; 1 refused; 64 no such
-group; 69 havipd does not answer; 75 nobody has taken over in time; 77
-not allowed.";
+group or node; 69 havipd does not answer, or the node is not heard; 75
+the node does not answer, or nobody has taken over in time; 77 not
+allowed.";
 
 /// Of `undrain`.
 pub(super) const UNDRAIN: &str = "\
 Examples:
   havipctl undrain        every group may come back to this node
-  havipctl undrain web    one group";
+  havipctl undrain web    one group
+  havipctl undrain --on b    node b, from here";
 
 /// Of `maintenance`.
 pub(super) const MAINTENANCE: &str = "\

@@ -33,6 +33,8 @@ Examples:
       what happened in the last two hours
   havipctl history web --svg move.svg
       and a drawing of the last move of group web
+  havipctl history web --on b
+      as node b has it, by way of this one
   havipctl history --state /mnt/havipd
       from the state directory of a daemon that does not run, or of a
       lost machine
@@ -77,6 +79,9 @@ pub(super) struct Options {
     /// Read the journal in this state directory and ask no daemon.
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
+    /// The node whose history it is, by way of this one; else this one's.
+    #[arg(long, value_name = "NODE", conflicts_with = "state")]
+    on: Option<String>,
 }
 
 /// Where the past begins.
@@ -89,6 +94,11 @@ pub(super) struct Since(Timestamp);
 pub(super) enum Source {
     /// A daemon that runs.
     Daemon,
+    /// Another node's, by way of this one.
+    Node {
+        /// That node.
+        node: String,
+    },
     /// The disk.
     Journal {
         /// The state directory.
@@ -156,7 +166,11 @@ fn count(text: &str) -> Result<usize, String> {
 
 /// Shows it, draws what is to be drawn, and says how that ended.
 pub(super) fn run(socket: &Path, options: &Options, as_json: bool) -> Code {
-    let mut past = match past(socket, options.state.as_deref(), options.group.as_deref()) {
+    let asked = match &options.on {
+        Some(node) => of_other(socket, node, options.group.as_deref()),
+        None => past(socket, options.state.as_deref(), options.group.as_deref()),
+    };
+    let mut past = match asked {
         Ok(past) => past,
         Err(refusal) => return say::tell(&refusal, as_json),
     };
@@ -199,7 +213,7 @@ pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> 
     if let Some(directory) = state {
         return on_disk(directory, group, None);
     }
-    let request = Request::History { group: group.map(str::to_owned) };
+    let request = Request::History { group: group.map(str::to_owned), node: None };
     let asked = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&request));
     let state = match &asked {
         Err(ClientError::Silent { silent, .. }) => silent.state_directory(),
@@ -225,6 +239,19 @@ pub(super) fn past(socket: &Path, state: Option<&Path>, group: Option<&str>) -> 
         Err(error) => return Err(Response::new(error.code(), error.to_string())),
     };
     left_behind(socket, state, group, code, why)
+}
+
+/// What another node knows, by way of the daemon here.
+fn of_other(socket: &Path, node: &str, group: Option<&str>) -> Result<Past, Response> {
+    let request = Request::History { group: group.map(str::to_owned), node: Some(node.to_owned()) };
+    let failed = |error: ClientError| Response::new(error.code(), error.to_string());
+    let response =
+        Client::connect(socket, super::PATIENCE).and_then(|mut client| client.call(&request)).map_err(failed)?;
+    if response.code != Code::Done {
+        return Err(response);
+    }
+    let entries = response.read().map_err(|error| failed(error.into()))?;
+    Ok(Past { source: Source::Node { node: node.to_owned() }, entries })
 }
 
 /// What the daemon at `socket`, which does not answer, has left on disk: in `state` if that is known to be its own, else in
@@ -281,6 +308,7 @@ fn draw(entries: &[Entry], path: &Path, whose: &str) -> Result<(), DrawError> {
 fn whose(source: &Source, socket: &Path) -> String {
     let host = || format!("host {}", rustix::system::uname().nodename().to_string_lossy());
     match source {
+        Source::Node { node } => node.clone(),
         Source::Daemon => {
             let status = Client::connect(socket, PATIENCE).and_then(|mut client| client.call(&Request::Status)).ok();
             let status = status.and_then(|answer| answer.read::<Status>().ok());

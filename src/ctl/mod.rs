@@ -1,6 +1,7 @@
 //! `havipctl`: the operator's tool. It asks a running daemon, and shows the answer.
 
 mod bundle;
+mod cluster;
 mod complete;
 mod doctor;
 mod drill;
@@ -66,19 +67,28 @@ enum Verb {
         /// Only what somebody should look at; exits 1 if there is anything.
         #[arg(long, conflicts_with = "watch")]
         check: bool,
+        /// The node that is asked, by way of this one; else this one.
+        #[arg(long, value_name = "NODE", conflicts_with = "watch")]
+        on: Option<String>,
+        /// Every node, as each sees itself: version, roles, whom it hears, checks; exits 1 if one does not answer.
+        #[arg(long, conflicts_with_all = ["watch", "check", "on"])]
+        cluster: bool,
     },
-    /// In words: why this node is, or is not, active; what says so, and what would change it.
+    /// In words: why this node, or another, is or is not active; what says so, and what would change it.
     #[command(after_help = help::WHY)]
     Why {
         /// Which group; may be left out where there is one.
         group: Option<String>,
+        /// The node that is asked, by way of this one; else this one.
+        #[arg(long, value_name = "NODE")]
+        on: Option<String>,
     },
     /// Past changes of role, with their cause and a timeline of each move in milliseconds.
     ///
     /// Where no daemon answers, the journal on disk is read.
     #[command(after_help = history::HELP)]
     History(history::Options),
-    /// A planned move: the new node serves before the old one lets go.
+    /// A planned move: the new node serves before the old one lets go. From any node.
     #[command(after_help = help::SWITCHOVER)]
     Switchover {
         /// Which group; may be left out where there is one.
@@ -98,6 +108,9 @@ enum Verb {
     Drain {
         /// Which group; else every group.
         group: Option<String>,
+        /// The node that is to be drained, from this one; else this one.
+        #[arg(long, value_name = "NODE")]
+        on: Option<String>,
         /// Wait until other nodes serve.
         #[arg(long)]
         wait: bool,
@@ -107,6 +120,9 @@ enum Verb {
     Undrain {
         /// Which group; else every group.
         group: Option<String>,
+        /// The node that is to take part again, from this one; else this one.
+        #[arg(long, value_name = "NODE")]
+        on: Option<String>,
     },
     /// Freeze a group on every node of the cluster, or end that.
     #[command(allow_missing_positional = true, after_help = help::MAINTENANCE)]
@@ -204,7 +220,9 @@ impl Verb {
     /// The group that this command needs and that was not named.
     fn open_group(&mut self) -> Option<&mut Option<String>> {
         let group = match self {
-            Self::Why { group } | Self::Switchover { group, .. } | Self::Maintenance { group, all: false, .. } => group,
+            Self::Why { group, .. } | Self::Switchover { group, .. } | Self::Maintenance { group, all: false, .. } => {
+                group
+            }
             Self::Drill(options) => &mut options.group,
             _ => return None,
         };
@@ -214,14 +232,15 @@ impl Verb {
     /// What the daemon is asked; `None` for what needs no daemon. A group that was not named is known by now.
     fn request(&self) -> Option<Request> {
         Some(match self {
+            Self::Status { watch: false, on: Some(node), .. } => Request::StatusOf { node: node.clone(), group: None },
             Self::Status { watch: false, .. } => Request::Status,
             Self::Status { watch: true, .. } => Request::Watch,
-            Self::Why { group } => Request::Why { group: group.clone().unwrap_or_default() },
+            Self::Why { group, on } => Request::Why { group: group.clone().unwrap_or_default(), node: on.clone() },
             Self::Switchover { group, to, dry_run, .. } => {
                 Request::Switchover { group: group.clone().unwrap_or_default(), to: to.clone(), dry_run: *dry_run }
             }
-            Self::Drain { group, .. } => Request::Drain { group: group.clone() },
-            Self::Undrain { group } => Request::Undrain { group: group.clone() },
+            Self::Drain { group, on, .. } => Request::Drain { group: group.clone(), node: on.clone() },
+            Self::Undrain { group, on } => Request::Undrain { group: group.clone(), node: on.clone() },
             // With --for it is left to the daemon to say that only `on` ends by itself.
             Self::Maintenance { group, switch: Switch::Reset, lasts: None, .. } => {
                 Request::ResetNumbers { group: group.clone() }
@@ -288,6 +307,7 @@ fn only_group(socket: &Path) -> Result<String, Response> {
 fn run(arguments: &Arguments) -> u8 {
     let (socket, json) = (&*arguments.socket, arguments.json);
     u8::from(match (&arguments.command, arguments.command.request()) {
+        (Verb::Status { cluster: true, .. }, _) => cluster::run(socket, json).unwrap_or_else(|e| say::failed(&e, json)),
         (Verb::List(options), _) => oneshot::list(options, json),
         (Verb::Show(options), _) => oneshot::show(options, json),
         (Verb::Attach(options), _) => oneshot::attach(options, socket, json),
@@ -332,7 +352,12 @@ fn exit(code: u8) -> ExitCode {
 
 fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
     let mut client = Client::connect(&arguments.socket, PATIENCE)?;
+    if request.needs_root() {
+        client.introduce()?;
+    }
     let response = client.call(request)?;
+    // The node that carried it out, where that is another one.
+    let on = response.data["node"].as_str().map(str::to_owned);
     let as_json = arguments.json;
     if response.code != Code::Done {
         return Ok(say::tell(&response, as_json));
@@ -343,10 +368,15 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
             let status: Status = response.read()?;
             return Ok(say::show(&response, as_json, || status::text(&status, Paint::of_stdout())));
         }
-        Verb::Switchover { group, to, wait: true, .. } => {
-            wait::until_moved(&mut client, group.as_deref(), &wait::Order::Switchover { to: to.as_deref() })?
+        Verb::Switchover { group, to, wait: true, .. } => wait::until_moved(
+            &mut client,
+            on.as_deref(),
+            group.as_deref(),
+            &wait::Order::Switchover { to: to.as_deref() },
+        )?,
+        Verb::Drain { group, wait: true, .. } => {
+            wait::until_moved(&mut client, on.as_deref(), group.as_deref(), &wait::Order::Drain)?
         }
-        Verb::Drain { group, wait: true } => wait::until_moved(&mut client, group.as_deref(), &wait::Order::Drain)?,
         _ => response,
     };
     // What a check finds is what was asked for, and no complaint.

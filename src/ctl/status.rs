@@ -421,13 +421,13 @@ pub(crate) fn age(ms: u64) -> String {
 }
 
 /// One line of a table.
-struct Row {
-    cells: Vec<String>,
+pub(super) struct Row {
+    pub(super) cells: Vec<String>,
     /// Which cell has a colour, and which one.
-    colour: (usize, Option<Colour>),
+    pub(super) colour: (usize, Option<Colour>),
 }
 
-fn table(text: &mut String, head: &[&str], rows: &[Row], paint: Paint) {
+pub(super) fn table(text: &mut String, head: &[&str], rows: &[Row], paint: Paint) {
     let width = |i: usize| rows.iter().map(|r| r.cells[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let head = Row { cells: head.iter().map(ToString::to_string).collect(), colour: (0, None) };

@@ -35,15 +35,27 @@ pub(super) enum Order<'a> {
     Drain,
 }
 
-/// Waits until `group`, or every group, is where it was ordered to be.
+/// Waits until `group`, or every group, is where it was ordered to be. `on` is the node that is to let go of it, if that is not the
+/// one that has the socket.
 pub(super) fn until_moved(
     client: &mut Client,
+    on: Option<&str>,
     group: Option<&str>,
     order: &Order<'_>,
 ) -> Result<Response, ClientError> {
+    let ask = match on {
+        Some(node) => Request::StatusOf { node: node.to_owned(), group: group.map(str::to_owned) },
+        None => Request::Status,
+    };
     let mut deadline = clock::now() + PATIENCE;
     loop {
-        let status = client.call(&Request::Status)?;
+        let status = client.call(&ask)?;
+        // Another node may be hard to hear just now; the order stands.
+        let again = on.is_some() && matches!(status.code, Code::TryAgain | Code::Unreachable);
+        if again && clock::left(deadline).is_some() {
+            pause();
+            continue;
+        }
         if status.code != Code::Done {
             return Ok(status);
         }
@@ -52,15 +64,16 @@ pub(super) fn until_moved(
         if let Order::Switchover { to: Some(to) } = order
             && election.node == *to
         {
-            return Ok(Response::done(format!("{} is active here already", group.unwrap_or_default())));
+            return Ok(Response::done(format!("{} is active on {to} already", group.unwrap_or_default())));
         }
         let asked = || election.groups.iter().filter(|g| group.is_none_or(|name| g.name == name));
         let all: Vec<(&str, Progress)> = asked().map(|g| (g.name.as_str(), progress(&election.node, g))).collect();
         if all.iter().any(|(_, p)| *p == Progress::Moving) {
             deadline = clock::now() + PATIENCE;
         }
+        let here = on.map_or_else(|| "here".to_owned(), |node| format!("on {node}"));
         if let Some(mut response) =
-            verdict(&all, matches!(order, Order::Switchover { .. }), clock::left(deadline).is_none())
+            verdict(&here, &all, matches!(order, Order::Switchover { .. }), clock::left(deadline).is_none())
         {
             response.message.extend(asked().filter_map(failed_move).map(|line| format!("\n{line}")));
             return Ok(response);
@@ -78,7 +91,7 @@ fn pause() {
 fn failed_move(group: &GroupSnapshot) -> Option<String> {
     let failed = group.failed_move.as_ref().filter(|_| group.role == Role::Active)?;
     let (name, to, reason) = (&group.name, &failed.to, &failed.reason);
-    Some(format!("{name}: {to} {reason}; on {to}: havipctl why {name}"))
+    Some(format!("{name}: {to} {reason}; havipctl why {name} --on {to} tells more"))
 }
 
 fn progress(here: &str, group: &GroupSnapshot) -> Progress {
@@ -95,19 +108,19 @@ fn progress(here: &str, group: &GroupSnapshot) -> Progress {
 }
 
 /// The answer, once there is one.
-fn verdict(all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Response> {
-    let told = |pick: fn(&Progress) -> Option<String>| {
+fn verdict(here_in_words: &str, all: &[(&str, Progress)], at_once: bool, late: bool) -> Option<Response> {
+    let told = |pick: &dyn Fn(&Progress) -> Option<String>| {
         let lines = all.iter().filter_map(|(name, p)| pick(p).map(|text| format!("{name} {text}")));
         lines.collect::<Vec<_>>().join("\n")
     };
-    let here = told(|p| (*p == Progress::Here).then(|| "is active here".to_owned()));
-    let open = told(|p| match p {
+    let here = told(&|p| (*p == Progress::Here).then(|| format!("is active {here_in_words}")));
+    let open = told(&|p| match p {
         Progress::Moving => Some("is being handed over".to_owned()),
         Progress::Undecided(why) => Some(format!("is active nowhere that is heard: {why}")),
         Progress::Moved(_) | Progress::Here => None,
     });
     match () {
-        () if here.is_empty() && open.is_empty() => Some(Response::done(told(|p| match p {
+        () if here.is_empty() && open.is_empty() => Some(Response::done(told(&|p| match p {
             Progress::Moved(node) => Some(format!("is active on {node}")),
             _ => None,
         }))),
@@ -176,7 +189,7 @@ mod tests {
         let reason = "declined: it has just failed to claim it".to_owned();
         let failed =
             GroupSnapshot { failed_move: Some(FailedMoveSnapshot { to: "b".into(), reason, ago_ms: 3 }), ..group() };
-        let line = "web: b declined: it has just failed to claim it; on b: havipctl why web";
+        let line = "web: b declined: it has just failed to claim it; havipctl why web --on b tells more";
         assert_eq!(failed_move(&failed).as_deref(), Some(line));
         assert_eq!(failed_move(&GroupSnapshot { role: Role::Backup, ..failed }), None, "it is not here any more");
         assert_eq!(failed_move(&group()), None);
@@ -185,13 +198,13 @@ mod tests {
     #[test]
     fn the_verdict_waits_for_every_group_and_no_longer_than_it_must() {
         let (moved, here) = (("web", Progress::Moved("b".into())), ("db", Progress::Here));
-        let done = verdict(&[moved], true, false).expect("decided");
+        let done = verdict("here", &[moved], true, false).expect("decided");
         assert_eq!((done.code, done.message.as_str()), (Code::Done, "web is active on b"));
-        assert_eq!(verdict(&[("web", Progress::Moving)], true, false), None);
-        assert_eq!(verdict(&[here], false, false), None, "a successor may come");
-        assert_eq!(verdict(&[("db", Progress::Here)], true, false).map(|r| r.code), Some(Code::No));
-        assert_eq!(verdict(&[("db", Progress::Here)], false, true).map(|r| r.code), Some(Code::TryAgain));
-        let open = verdict(&[("db", Progress::Undecided("x".into()))], true, true).expect("decided");
+        assert_eq!(verdict("here", &[("web", Progress::Moving)], true, false), None);
+        assert_eq!(verdict("here", &[here], false, false), None, "a successor may come");
+        assert_eq!(verdict("here", &[("db", Progress::Here)], true, false).map(|r| r.code), Some(Code::No));
+        assert_eq!(verdict("here", &[("db", Progress::Here)], false, true).map(|r| r.code), Some(Code::TryAgain));
+        let open = verdict("here", &[("db", Progress::Undecided("x".into()))], true, true).expect("decided");
         assert_eq!(open.code, Code::TryAgain);
     }
 }

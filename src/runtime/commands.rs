@@ -16,17 +16,14 @@ const MAINTENANCE_MAX: u64 = LONGEST.as_secs();
 pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Response> {
     Ok(match request {
         Request::Switchover { group, to, dry_run } => {
-            let to = to.as_deref().map(|name| {
-                let unknown = || unknown("node", name, config.nodes.iter().map(|n| n.name.as_str()));
-                config.node_named(name).ok_or_else(unknown)
-            });
+            let to = to.as_deref().map(|name| config.node_named(name).ok_or_else(|| unknown_node(config, name)));
             let (group, to) = (named(config, group)?, to.transpose()?);
             if *dry_run { Command::RehearseSwitchover { group, to } } else { Command::Switchover { group, to } }
         }
         Request::Fetch { group } => Command::Fetch { group: named(config, group)? },
         Request::Trace { group } => Command::Trace { group: named(config, group)? },
-        Request::Drain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: true },
-        Request::Undrain { group } => Command::Drain { group: maybe(config, group.as_deref())?, on: false },
+        Request::Drain { group, .. } => Command::Drain { group: maybe(config, group.as_deref())?, on: true },
+        Request::Undrain { group, .. } => Command::Drain { group: maybe(config, group.as_deref())?, on: false },
         Request::Maintenance { on: false, for_seconds: Some(_), .. } => {
             return Err(Response::new(Code::Usage, "only maintenance that is switched on ends by itself"));
         }
@@ -43,6 +40,8 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
         | Request::Watch
         | Request::Why { .. }
         | Request::History { .. }
+        | Request::StatusOf { .. }
+        | Request::Introduce { .. }
         | Request::Doctor
         | Request::Reload
         | Request::Notify { .. }
@@ -56,7 +55,7 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
 pub(super) fn response(reply: Reply) -> Response {
     match reply {
         Reply::Done(text) => Response::done(text),
-        Reply::Refused(text) => Response::new(Code::No, text),
+        Reply::Refused(text) | Reply::Elsewhere { text, .. } => Response::new(Code::No, text),
     }
 }
 
@@ -71,6 +70,11 @@ fn named(config: &Config, group: &str) -> Result<GroupIndex, Response> {
 /// The refusal of a group that the file does not have.
 pub(super) fn unknown_group(config: &Config, group: &str) -> Response {
     unknown("group", group, config.groups.iter().map(|g| g.name.as_str()))
+}
+
+/// The refusal of a node that the file does not have.
+pub(super) fn unknown_node(config: &Config, node: &str) -> Response {
+    unknown("node", node, config.nodes.iter().map(|n| n.name.as_str()))
 }
 
 fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> Response {

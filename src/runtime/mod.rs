@@ -37,6 +37,7 @@ use havipd_core::model::action::{GateRun, Notification, Transition, Write};
 use havipd_core::model::cloud::CallClass;
 use havipd_core::model::etcd::EtcdRequest;
 use havipd_core::model::event::{Event, Reply};
+use havipd_core::model::forward::{ForwardError, Ticket};
 use havipd_core::model::ids::{Epoch, GroupIndex, GroupName, HavipId, InstanceId, NodeName, OperationId};
 use havipd_core::model::persisted::Persisted;
 use havipd_core::model::settings::Config;
@@ -92,6 +93,10 @@ pub(crate) enum ToEffects {
     Warn { group: Option<GroupName>, text: String },
     /// Answer to a command.
     Reply { request: u64, reply: Reply },
+    /// Carry out a command of another node's operator, unless it is too late for that.
+    CarryOut { ticket: Ticket, command: Vec<u8>, until: Instant },
+    /// How a command ended that concerns another node.
+    Forwarded { request: u64, result: Result<Vec<u8>, ForwardError> },
     /// What is to be done by others after a crash.
     Seal { goodbyes: Vec<Goodbye>, addresses: Vec<Ipv4Addr> },
     /// Every group has left.

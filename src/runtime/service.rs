@@ -5,6 +5,7 @@
 
 mod checkup;
 mod chronicle;
+mod forward;
 mod handle;
 mod leave;
 mod remember;
@@ -153,6 +154,8 @@ struct Service {
     internal: mpsc::Sender<Internal>,
     /// Who waits for the core's answer, by number.
     waiting: HashMap<u64, handle::Waiting>,
+    /// Who waits for another node's.
+    awaiting: HashMap<u64, forward::Awaiting>,
     requests: u64,
     /// Who waits for the reload that runs, and for the one after it.
     reloading: Option<Vec<oneshot::Sender<Response>>>,
@@ -243,6 +246,7 @@ pub async fn run(
         probed: None,
         internal,
         waiting: HashMap::new(),
+        awaiting: HashMap::new(),
         requests: 0,
         reloading: None,
         reload_again: None,

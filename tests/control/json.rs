@@ -120,8 +120,10 @@ fn a_drill_without_rights_ends_with_77_and_says_it_once() {
     let (status, rehearsed) = (told(0, "", &status), told(0, "would be handed over to b", &Value::Null));
     let no = told(77, "only root and havipd's own user may do that", &Value::Null);
     let arguments = ["drill", "web", "--yes"];
-    // The plan, the rehearsal, the look before the move, the refusal; then where the address is.
-    let answers: [&[u8]; 5] = [&status, &rehearsed, &status, &no, &status];
+    // What a daemon says that does not know of introductions; the plan, the rehearsal, the look before the move, the refusal;
+    // then where the address is.
+    let older = told(64, "not a command: unknown variant `introduce`", &Value::Null);
+    let answers: [&[u8]; 6] = [&older, &status, &rehearsed, &status, &no, &status];
     let output = told_to(&answers, havipctl(&arguments));
     let answer = document(&output, "drill");
     assert_eq!(
@@ -131,7 +133,7 @@ fn a_drill_without_rights_ends_with_77_and_says_it_once() {
     assert_eq!((&answer["data"]["not_watched"], &answer["data"]["moves"]), (&Value::Null, &json!([])), "{answer:#}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_havipctl"));
     command.args(arguments);
-    let output = told_to(&answers[..4], command);
+    let output = told_to(&answers[..5], command);
     assert_eq!(output.status.code(), Some(77));
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(err, "havipctl: only root and havipd's own user may do that\n");

@@ -78,7 +78,7 @@ async fn answer(mut requests: tokio::sync::mpsc::Receiver<ControlRequest>) {
     let mut unanswered = Vec::new();
     while let Some(ControlRequest { command, reply, .. }) = requests.recv().await {
         match command {
-            Request::Why { group } => drop(reply.send(Response::done(group))),
+            Request::Why { group, .. } => drop(reply.send(Response::done(group))),
             Request::Reload => unanswered.push(reply),
             Request::Drain { .. } => drop(reply),
             _ => drop(reply.send(Response::new(Code::No, "no"))),
@@ -93,7 +93,7 @@ fn reply_to(stream: UnixStream) -> Option<Response> {
 }
 
 fn why(group: &str) -> Request {
-    Request::Why { group: group.to_owned() }
+    Request::Why { group: group.to_owned(), node: None }
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn commands_are_answered_and_the_socket_is_private_and_goes_with_the_daemon() {
     let mut client = daemon.client();
     assert_eq!(client.call(&why("web")).unwrap(), Response::done("web"));
     assert_eq!(client.call(&Request::Status).unwrap().code, Code::No);
-    let leaving = client.call(&Request::Drain { group: None }).unwrap();
+    let leaving = client.call(&Request::Drain { group: None, node: None }).unwrap();
     assert_eq!((leaving.code, leaving.message.as_str()), (Code::TryAgain, "the daemon is leaving"));
     daemon.stop();
     assert!(!daemon.socket().exists());

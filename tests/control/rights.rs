@@ -36,10 +36,12 @@ fn the_group_may_look_and_not_touch() {
     assert_eq!(rehearsal.status.code(), Some(1), "the handler's own no");
     let state = as_member(&daemon, &["notify", "INSTANCE", "web", "MASTER", "150"]);
     assert_ne!(state.status.code(), Some(77), "whose word counts, the configuration says: the daemon's handler looks");
-    let changes: [&[&str]; 6] = [
+    let changes: [&[&str]; 8] = [
         &["switchover", "web"],
         &["drain"],
         &["undrain", "web"],
+        &["drain", "--on", "b"],
+        &["undrain", "web", "--on", "b"],
         &["maintenance", "--all", "on"],
         &["reload"],
         &["log-level", "trace"],
@@ -52,7 +54,7 @@ fn the_group_may_look_and_not_touch() {
     }
     // We are the daemon's own user, and root besides.
     assert_eq!(
-        daemon.client().call(&havipd::control::protocol::Request::Undrain { group: None }).unwrap().message,
+        daemon.client().call(&havipd::control::protocol::Request::Undrain { group: None, node: None }).unwrap().message,
         "no"
     );
 }
@@ -81,7 +83,7 @@ fn one_user_does_not_lock_out_another() {
     let mut another = watch(SOMEBODY - 1);
     let mut first = [0; 1];
     std::io::Read::read_exact(another.stdout.as_mut().unwrap(), &mut first).unwrap();
-    let root = daemon.client().call(&havipd::control::protocol::Request::Why { group: "web".to_owned() });
+    let root = daemon.client().call(&havipd::control::protocol::Request::Why { group: "web".to_owned(), node: None });
     assert_eq!(root.unwrap().message, "web");
     for mut watcher in watchers.into_iter().chain([another]) {
         let _ = watcher.kill();

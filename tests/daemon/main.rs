@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics here has failed")]
 
+mod any_node;
 mod bundle;
 mod check_certificates;
 mod check_input;

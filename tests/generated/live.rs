@@ -33,7 +33,7 @@ _havipctl_live() {
         esac
     done
     case "${verb} ${option}" in
-        *" --to" | *" --node") kind=nodes ;;
+        *" --to" | *" --node" | *" --on") kind=nodes ;;
         *" --instance") kind=instances ;;
         *" --eni") kind=enis ;;
         GROUPS) if [[ "${count}" -eq 0 && "${cur}" != -* ]]; then kind=groups; fi ;;
@@ -146,7 +146,9 @@ fn zsh(script: &str) -> String {
     let (before, after) = script.split_at(at);
     let after = after.replacen("    case $state in\n", &format!("{ZSH_OPTIONS}    case $state in\n"), 1);
     let named = |line: &str| match line {
-        _ if option(line, "to") || option(line, "node") => line.replace(":_default'", ":_havipctl_nodes'"),
+        _ if ["to", "node", "on"].iter().any(|name| option(line, name)) => {
+            line.replace(":_default'", ":_havipctl_nodes'")
+        }
         _ if option(line, "instance") => line.replace(":_default'", ":_havipctl_instances'"),
         _ if option(line, "eni") => line.replace(":_default'", ":_havipctl_enis'"),
         _ if line.contains(":group -- ") => line.replace(":_default'", ":_havipctl_groups'"),
@@ -171,7 +173,9 @@ fn fish(script: &str, command: &Command) -> String {
     put(&format!("using_subcommand {}", wordless.join(" ")), "-f");
     put(&format!("first_of {}", OF_GROUPS.join(" ")), "-f -a \"(__fish_havipctl_live groups)\"");
     put(&format!("first_of {}", OF_HAVIPS.join(" ")), "-f -a \"(__fish_havipctl_live havips)\"");
-    for (option, names) in [("to", "nodes"), ("node", "nodes"), ("instance", "instances"), ("eni", "enis")] {
+    for (option, names) in
+        [("to", "nodes"), ("node", "nodes"), ("on", "nodes"), ("instance", "instances"), ("eni", "enis")]
+    {
         let takes = |verb: &&Command| verb.get_arguments().any(|arg| arg.get_long() == Some(option));
         let of: Vec<&str> = command.get_subcommands().filter(takes).map(Command::get_name).collect();
         let what = format!("-l {option} -x -a \"(__fish_havipctl_live {names})\"");

@@ -160,7 +160,7 @@ impl Parts {
             Err(error) => return self.notes.push(format!("without what status names: {error}")),
         };
         for group in status.core.election.groups.iter().take(MOST_WHYS) {
-            let why = client.call(&Request::Why { group: group.name.clone() });
+            let why = client.call(&Request::Why { group: group.name.clone(), node: None });
             let silent = why.is_err();
             let why = why.map(|answer| answer.message).map_err(|error| error.to_string());
             self.put(&format!("why-{}.txt", group.name), why);

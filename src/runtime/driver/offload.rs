@@ -18,7 +18,11 @@ impl Driver {
         let Some(message) = self.message(action) else { return };
         self.notable |= !matches!(
             message,
-            ToEffects::ReadHavip { .. } | ToEffects::ReadInstance { .. } | ToEffects::AskEtcd { .. }
+            ToEffects::ReadHavip { .. }
+                | ToEffects::ReadInstance { .. }
+                | ToEffects::AskEtcd { .. }
+                | ToEffects::CarryOut { .. }
+                | ToEffects::Forwarded { .. }
         );
         let Some(message) = self.outbox.send(message) else { return };
         if let Some((op, result)) = failure(&message) {
@@ -56,6 +60,8 @@ impl Driver {
             }
             Action::Warn { group, text } => ToEffects::Warn { group: group.map(|g| self.group_name(g).clone()), text },
             Action::Reply { request, reply } => ToEffects::Reply { request, reply },
+            Action::CarryOut { ticket, command, until } => ToEffects::CarryOut { ticket, command, until },
+            Action::Forwarded { request, result } => ToEffects::Forwarded { request, result },
             // Said at the very end, when nothing else is to be said.
             Action::Exit => {
                 (self.ended, self.left) = (true, true);

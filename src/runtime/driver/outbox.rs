@@ -6,7 +6,8 @@
 //!   one says nothing that it does not;
 //! - changes of role, warnings and answers wait here in their order. Beyond a bound the oldest changes and warnings go, and
 //!   what is missing is itself written down, group by group. An answer stays: somebody waits for it;
-//! - last words are not kept: whether they fit is looked at every second.
+//! - last words are not kept: whether they fit is looked at every second; neither is a command of another node's operator,
+//!   who then hears that it was not ended.
 //!
 //! What waits is issued again with each step, before anything new of its kind. An answer waits for the state, too: what
 //! gives it looks at what the disk has (see `Action::Persist`).
@@ -132,9 +133,9 @@ impl Outbox {
     /// Answers are as many as operators wait for, so there is something else to drop; if not, the one who has waited longest
     /// has given up by now.
     fn drop_oldest(&mut self) {
-        let oldest = self.lines.iter().position(|line| !matches!(line, ToEffects::Reply { .. })).unwrap_or(0);
+        let oldest = self.lines.iter().position(|line| !is_answer(line)).unwrap_or(0);
         if let Some(line) = self.lines.remove(oldest)
-            && !matches!(line, ToEffects::Reply { .. })
+            && !is_answer(&line)
         {
             *self.missing.entry(group_of(line)).or_default() += 1;
         }
@@ -158,10 +159,13 @@ impl Outbox {
 
 /// What is written down one after the other, or answers somebody.
 const fn is_line(message: &ToEffects) -> bool {
-    matches!(
-        message,
-        ToEffects::Record { .. } | ToEffects::RecordLate { .. } | ToEffects::Warn { .. } | ToEffects::Reply { .. }
-    )
+    matches!(message, ToEffects::Record { .. } | ToEffects::RecordLate { .. } | ToEffects::Warn { .. })
+        || is_answer(message)
+}
+
+/// What somebody here waits for.
+const fn is_answer(message: &ToEffects) -> bool {
+    matches!(message, ToEffects::Reply { .. } | ToEffects::Forwarded { .. })
 }
 
 fn group_of(message: ToEffects) -> Option<GroupName> {

@@ -1,9 +1,11 @@
 //! What reaches the effects thread, and what it does about it.
 
+use super::forward::HOPS;
 use super::{Internal, PER_TURN, Service};
 use crate::cloud::client::Client;
+use crate::control::asker::Asker;
 use crate::control::protocol::{Code, Request, Response};
-use crate::control::server::ControlRequest;
+use crate::control::server::{ControlRequest, Peer};
 use crate::hooks::Ran;
 use crate::journal::{Entry, Late};
 use crate::log::parse_level;
@@ -14,7 +16,7 @@ use crate::runtime::stale::LastWord;
 use crate::runtime::{ToCore, ToEffects, record, vrrp};
 use crate::systemd::{DEFAULT_UNIT, JOB_PATIENCE, StopIntent, stop_intent, unit_of_this_process};
 use havipd_core::model::action::NotifyState;
-use havipd_core::model::event::{Command, Event};
+use havipd_core::model::event::{Command, Event, Reply};
 use havipd_core::model::ids::GroupName;
 use havipd_core::model::plural::{are, plural};
 use havipd_core::model::role::Role;
@@ -32,8 +34,23 @@ const NOBODY: u64 = 0;
 #[derive(Debug)]
 pub(super) struct Waiting {
     reply: oneshot::Sender<Response>,
-    /// What was ordered is to outlast a restart.
-    lasting: bool,
+    order: Order,
+}
+
+/// What an operator asks for.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) request: Request,
+    pub(super) asker: Asker,
+    /// So many nodes further it may go.
+    pub(super) hops: u8,
+}
+
+impl Order {
+    /// It is to outlast a restart.
+    const fn is_lasting(&self) -> bool {
+        matches!(self.request, Request::Drain { .. } | Request::Undrain { .. } | Request::Maintenance { .. })
+    }
 }
 
 impl Service {
@@ -81,9 +98,11 @@ impl Service {
             ToEffects::Reply { request: NOBODY, reply } => tracing::info!("{}", response(reply).message),
             ToEffects::Reply { request, reply } => {
                 if let Some(waiting) = self.waiting.remove(&request) {
-                    self.answer(waiting, response(reply));
+                    self.replied(waiting, reply);
                 }
             }
+            ToEffects::CarryOut { ticket, command, until } => self.carry_out_for(ticket, &command, until),
+            ToEffects::Forwarded { request, result } => self.forwarded(request, result),
             ToEffects::Seal { goodbyes, addresses } => {
                 self.word = Some(LastWord::new(&self.config, &goodbyes, addresses));
                 self.seal();
@@ -168,38 +187,71 @@ impl Service {
         });
     }
 
-    pub(super) fn asked(&mut self, ControlRequest { command: request, peer, reply }: ControlRequest) {
-        match &request {
-            Request::Status => self.tell_status(reply),
-            Request::Why { group } => self.tell_why(group.clone(), reply),
-            Request::History { group } => self.tell_history(group.clone(), reply),
+    pub(super) fn asked(&mut self, ControlRequest { command: request, peer, asker, reply }: ControlRequest) {
+        self.execute(Order { request, asker, hops: HOPS }, Some(peer), reply);
+    }
+
+    /// Does what is asked, here or on the node that it concerns. `peer` is the client of this node's control socket.
+    pub(super) fn execute(&mut self, order: Order, peer: Option<Peer>, reply: oneshot::Sender<Response>) {
+        match self.other_node(&order.request) {
+            Ok(Some(node)) => return self.forward(node, order, reply),
+            Ok(None) => {}
+            Err(refusal) => return drop(reply.send(refusal)),
+        }
+        match &order.request {
+            Request::Status => self.tell_status(None, reply),
+            Request::StatusOf { group, .. } => self.tell_status(group.clone(), reply),
+            Request::Why { group, .. } => self.tell_why(group.clone(), reply),
+            Request::History { group, .. } => self.tell_history(group.clone(), reply),
             Request::Doctor => self.examine(Some(reply)),
-            Request::Reload => self.reload(Some(reply)),
-            Request::Notify { .. } => vrrp::notified(self.vrrp.as_ref(), &self.config, &request, peer, reply),
+            Request::Reload => {
+                tracing::info!("an operator asks: reload ({})", order.asker.in_words());
+                self.reload(Some(reply));
+            }
+            request @ Request::Notify { .. } => {
+                let peer = peer.unwrap_or(Peer { uid: None, pid: None });
+                vrrp::notified(self.vrrp.as_ref(), &self.config, request, peer, reply);
+            }
             Request::LogLevel { level } => drop(reply.send(match parse_level(level) {
                 Ok(level) => {
+                    tracing::info!("an operator asks: {} ({})", order.request.words(), order.asker.in_words());
                     self.logging.set_level(level);
                     Response::done("log level set, until the next reload or restart")
                 }
                 Err(error) => Response::new(Code::Usage, error.to_string()),
             })),
-            _ => match command(&self.config, &request) {
+            request => match command(&self.config, request) {
                 Ok(command) => {
-                    let (uid, pid) = (peer.uid, peer.pid);
-                    tracing::info!(uid, pid, "an operator asks: {}", request.words());
-                    let lasting = matches!(
-                        request,
-                        Request::Drain { .. } | Request::Undrain { .. } | Request::Maintenance { .. }
-                    );
-                    self.order(command, lasting, reply);
+                    let (uid, pid) = (peer.and_then(|p| p.uid), peer.and_then(|p| p.pid));
+                    tracing::info!(uid, pid, "an operator asks: {} ({})", request.words(), order.asker.in_words());
+                    self.note_order(request, &order.asker);
+                    self.order(command, order, reply);
                 }
                 Err(refusal) => drop(reply.send(refusal)),
             },
         }
     }
 
+    /// The core has answered, or named the node that is to.
+    fn replied(&mut self, Waiting { reply, order }: Waiting, said: Reply) {
+        match said {
+            // ⚠ A member that has just been moved away from does not send it after the group: of two operators who order the same
+            // move the second one would move it back. (`any_node::two_operators_*`)
+            Reply::Elsewhere { node, known, .. } if order.hops > 0 => {
+                let hops = if known { 1 } else { order.hops };
+                self.forward(node, Order { hops, ..order }, reply);
+            }
+            said => {
+                if let Reply::Refused(why) | Reply::Elsewhere { text: why, .. } = &said {
+                    self.note_refusal(&order.request, &order.asker, why);
+                }
+                self.answer(order.is_lasting(), reply, response(said));
+            }
+        }
+    }
+
     /// Answers; what is to outlast a restart is done only once it is on the disk, or it is said that it is not.
-    fn answer(&self, Waiting { reply, lasting }: Waiting, response: Response) {
+    fn answer(&self, lasting: bool, reply: oneshot::Sender<Response>, response: Response) {
         if !lasting || response.code != Code::Done {
             let _ = reply.send(response);
             return;
@@ -219,12 +271,12 @@ impl Service {
         });
     }
 
-    fn order(&mut self, command: Command, lasting: bool, reply: oneshot::Sender<Response>) {
+    fn order(&mut self, command: Command, order: Order, reply: oneshot::Sender<Response>) {
         self.requests += 1;
         self.waiting.retain(|_, waiting| !waiting.reply.is_closed());
         let event = Event::Commanded { command, request: self.requests };
         match self.to_core.try_send(ToCore::Event(event)) {
-            Ok(()) => drop(self.waiting.insert(self.requests, Waiting { reply, lasting })),
+            Ok(()) => drop(self.waiting.insert(self.requests, Waiting { reply, order })),
             Err(_) => drop(reply.send(Response::new(Code::TryAgain, "the core has too much to do"))),
         }
     }

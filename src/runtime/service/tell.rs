@@ -14,9 +14,16 @@ use tokio::sync::{mpsc, oneshot};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Service {
-    pub(super) fn tell_status(&self, reply: oneshot::Sender<Response>) {
+    /// The status, whole or of one group.
+    pub(super) fn tell_status(&self, group: Option<String>, reply: oneshot::Sender<Response>) {
+        if let Some(name) = group.as_deref()
+            && self.config.group_named(name).is_none()
+        {
+            return drop(reply.send(commands::unknown_group(&self.config, name)));
+        }
         let effects = self.effects_status();
-        self.ask_core(reply, move |status| {
+        self.ask_core(reply, move |mut status| {
+            status.election.groups.retain(|g| group.as_ref().is_none_or(|name| g.name == *name));
             let line = status.line();
             with_data(line, &Status::new(status, effects))
         });

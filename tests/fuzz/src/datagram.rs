@@ -1,7 +1,7 @@
 //! Datagrams: whatever is accepted has exactly one meaning and one encoding.
 //!
 //! The first byte chooses how far the rest is let in: as it stands (0), with a tag that verifies
-//! (1), or behind a right header as well (2: heartbeat, 3: probe, 4: answer). Without the seal no
+//! (1), or behind a right header as well (2: heartbeat, 3: probe, 4: its answer, 5: command, 6: its answer). Without the seal no
 //! fuzzer gets past the tag.
 
 use havipd_core::model::ids::{ClusterName, KeyId};
@@ -9,7 +9,9 @@ use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::HeartbeatKey;
 use havipd_core::wire::Datagram;
 use havipd_core::wire::auth::KeyRing;
-use havipd_core::wire::heartbeat::{MAX_DATAGRAM, MAX_ENTRIES, decode, encode, encode_probe, entries_that_fit};
+use havipd_core::wire::heartbeat::{
+    MAX_DATAGRAM, MAX_ENTRIES, decode, encode, encode_forwarded, encode_probe, entries_that_fit,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -51,7 +53,7 @@ pub fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
 /// When an accepted datagram is not the one encoding of what it was taken to mean.
 pub fn run(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
-    let bytes = match mode % 5 {
+    let bytes = match mode % 7 {
         0 => rest.to_vec(),
         1 => sealed(rest.to_vec()),
         kind => sealed([&b"HVIP\x01"[..], &[kind - 1, 1, 0], rest].concat()),
@@ -68,6 +70,8 @@ pub fn run(data: &[u8]) {
         }
         Datagram::Probe(probe) => encode_probe(probe, false, &keys, &cluster),
         Datagram::ProbeAnswer(probe) => encode_probe(probe, true, &keys, &cluster),
+        Datagram::Command(command) => encode_forwarded(command, false, &keys, &cluster),
+        Datagram::Answer(answer) => encode_forwarded(answer, true, &keys, &cluster),
     };
     assert_eq!(again.as_deref(), Ok(&bytes[..]), "accepted, but not how we say it: {datagram:?}");
 }

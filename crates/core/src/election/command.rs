@@ -49,7 +49,16 @@ impl Core {
         let asked = |g: &Group| ours[g.index.0] && group.is_none_or(|index| g.index == index);
         // What a node says of a group that is none of its nobody hears, and nobody would tell it the end.
         if !self.groups.iter().any(asked) {
-            return Reply::Refused("this node is no member: say it on one that is".into());
+            let mut member = None;
+            self.each_group(now, actions, |g, step| {
+                member =
+                    member.or_else(|| g.member_for_us(step).filter(|_| group.is_some_and(|index| g.index == index)));
+            });
+            let text = "this node is no member: say it on one that is".to_owned();
+            return member.map_or_else(
+                || Reply::Refused(text.clone()),
+                |node| Reply::Elsewhere { node, known: true, text: text.clone() },
+            );
         }
         let mut refusal = None;
         self.each_group(now, actions, |g, step| {

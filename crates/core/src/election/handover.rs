@@ -172,7 +172,7 @@ impl Group {
     pub(crate) fn switch_over_to(&mut self, step: &mut StepContext<'_>, to: NodeIndex) {
         match self.switchover_to(step, Some(to)) {
             Ok(node) => self.hand_over(step, node, Cause::Switchover, "an operator asked for it"),
-            Err(Reply::Done(text) | Reply::Refused(text)) => {
+            Err(Reply::Done(text) | Reply::Refused(text) | Reply::Elsewhere { text, .. }) => {
                 let text = format!("the switchover that an operator asked for is given up: {text}");
                 step.out.push(Action::Warn { group: Some(self.index), text });
             }
@@ -199,8 +199,15 @@ impl Group {
         }
         if self.role() != Role::Active {
             let owner = step.peers.iter().find(|p| p.owns(self.tag, step.now).is_some());
-            let who = owner.map_or("no node that is heard", |p| step.config.node(p.node).name.as_str());
-            return Err(Reply::Refused(format!("{name} is active on {who}, not here: run it there")));
+            let Some(node) = owner.map(|p| p.node).or_else(|| self.member_for_us(step)) else {
+                return Err(Reply::Refused(format!("{name} is active on no node that is heard")));
+            };
+            let who = &step.config.node(node).name;
+            let text = match owner {
+                Some(_) => format!("{name} is active on {who}, not here: run it there"),
+                None => format!("this node is no member of {name}: run it on one that is, such as {who}"),
+            };
+            return Err(Reply::Elsewhere { node, known: owner.is_some(), text });
         }
         if self.maintained() {
             let text = format!("{name} is in maintenance; havipctl maintenance {name} off ends it");
@@ -219,6 +226,12 @@ impl Group {
                 Err(Reply::Refused(format!("{node} cannot take {name} over: it {unfit}")))
             }
         }
+    }
+
+    /// Where this node knows nothing of the group, because it is no member: one that is, and is heard.
+    pub(crate) fn member_for_us(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
+        let members = self.settings(step).members.iter().filter(|_| self.membership(step).is_none());
+        members.map(|m| m.node).find(|node| step.peers.of(*node).is_some_and(|p| p.up(step.now)))
     }
 
     /// Why no other node could have the group, in words.

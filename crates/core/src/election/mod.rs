@@ -14,6 +14,7 @@ mod claim;
 mod command;
 pub mod drill;
 mod eligibility;
+mod forward;
 mod gating;
 mod goodbye;
 mod group;
@@ -100,6 +101,7 @@ pub struct Core {
     ops: Operations,
     sender: send::Sender,
     stall: stall::Stall,
+    forwarding: forward::Forwarding,
     paths: paths::Paths,
     counters: Counters,
     stopping: bool,
@@ -177,6 +179,7 @@ impl Core {
             ops: Operations::default(),
             sender: send::Sender::new(&config, now),
             stall: stall::Stall::new(now, persisted.longest_pause),
+            forwarding: forward::Forwarding::default(),
             paths: paths::Paths::default(),
             counters: Counters::default(),
             stopping: false,
@@ -280,6 +283,8 @@ impl Core {
                 concerns = concerns.or_of(whose);
             }
             Event::Commanded { command, request } => self.command(now, command, request, actions),
+            Event::CommandForOther { node, command, request } => self.forward(now, node, command, request, actions),
+            Event::CarriedOut { ticket, answer } => self.carried_out(now, ticket, answer, actions),
             Event::ConfigReloaded(config) => self.reload(now, config, actions),
             Event::HealthChanged { group, weight, failed, undecided, notes } => {
                 if let Some(g) = self.groups.get_mut(group.0) {
@@ -402,6 +407,9 @@ impl Core {
             self.trace_due(now, actions);
         }
         self.emit_due(now, actions);
+        if self.timers.fires(Timer::Forward, now) {
+            self.forward_due(now, actions);
+        }
         self.exit_when_left(now, actions);
         if self.state_known && std::mem::take(&mut self.persist) {
             for (group, settings) in self.groups.iter().zip(&self.config.groups) {
@@ -513,9 +521,12 @@ impl Event {
             | Self::LeaderReported { group, .. }
             | Self::EtcdAnswered { group, .. }
             | Self::EtcdKeyRead { group, .. } => Concerns::One(*group),
-            Self::TimerExpired | Self::OperationEnded { .. } | Self::OperationSent { .. } | Self::EffectsProgressed => {
-                Concerns::WhoWaits
-            }
+            Self::TimerExpired
+            | Self::OperationEnded { .. }
+            | Self::OperationSent { .. }
+            | Self::EffectsProgressed
+            | Self::CommandForOther { .. }
+            | Self::CarriedOut { .. } => Concerns::WhoWaits,
             Self::DatagramReceived { .. }
             | Self::IdentityLearned { .. }
             | Self::PathsObserved(_)

@@ -51,6 +51,14 @@ impl Core {
                 self.probe_answered(now, &probe, actions);
                 false
             }
+            Datagram::Command(command) => {
+                self.command_forwarded(now, command, actions);
+                false
+            }
+            Datagram::Answer(answer) => {
+                self.forwarded_answered(now, &answer, actions);
+                false
+            }
         };
         // A recording authenticates, too, and so does the copy that came over another path, or the first word of a new start:
         // none is worth a step.

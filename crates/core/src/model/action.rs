@@ -6,6 +6,7 @@ use super::event::Reply;
 use super::persisted::Persisted;
 use super::role::{Cause, Role};
 use crate::model::cloud::CallClass;
+use crate::model::forward::{ForwardError, Ticket};
 use crate::model::ids::{Epoch, GroupIndex, HavipId, HavipIndex, InstanceId, NodeIndex, OperationId, Target};
 use crate::model::time::Instant;
 use serde::{Deserialize, Serialize};
@@ -137,6 +138,23 @@ pub enum Action {
         request: u64,
         /// The answer.
         reply: Reply,
+    },
+    /// Carry out a command of another node's operator; [`Event::CarriedOut`](crate::model::event::Event::CarriedOut) brings
+    /// the answer.
+    CarryOut {
+        /// Echoed with the answer.
+        ticket: Ticket,
+        /// The command, as the other node wrote it.
+        command: Vec<u8>,
+        /// Not to be begun any more from then on.
+        until: Instant,
+    },
+    /// How a command ended that concerns another node.
+    Forwarded {
+        /// The number that the event carried.
+        request: u64,
+        /// That node's answer.
+        result: Result<Vec<u8>, ForwardError>,
     },
     /// Draw 128 random bits for another boot id.
     DrawBootId,

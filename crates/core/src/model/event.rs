@@ -4,6 +4,7 @@
 use crate::health::CheckNote;
 use crate::model::cloud::{CallError, HaVip};
 use crate::model::etcd::{EtcdAnswer, KeyRead};
+use crate::model::forward::Ticket;
 use crate::model::ids::{BootId, Epoch, GroupIndex, HavipIndex, NodeIndex, OperationId, Target};
 use crate::model::leader::LeaderReport;
 use crate::model::persisted::Persisted;
@@ -129,6 +130,22 @@ pub enum Event {
         command: Command,
         /// Number that the reply carries.
         request: u64,
+    },
+    /// An operator here gave a command that concerns another node.
+    CommandForOther {
+        /// That node.
+        node: NodeIndex,
+        /// The command, as that node is to read it.
+        command: Vec<u8>,
+        /// Number that [`Action::Forwarded`](crate::model::action::Action::Forwarded) carries.
+        request: u64,
+    },
+    /// A command of another node's operator was carried out.
+    CarriedOut {
+        /// Which, as the action named it.
+        ticket: Ticket,
+        /// The answer, at most [`LONGEST_ANSWER`](crate::model::forward::LONGEST_ANSWER) bytes.
+        answer: Vec<u8>,
     },
     /// A new configuration, already found acceptable by [`crate::election::Core::reload_refusal`]. Its lists of nodes and of
     /// groups are those of before: what changes them takes a restart.
@@ -272,4 +289,13 @@ pub enum Reply {
     Done(String),
     /// Refused, with the reason and what would help.
     Refused(String),
+    /// It is for another node to do.
+    Elsewhere {
+        /// Which.
+        node: NodeIndex,
+        /// It is known to be the one. Else this node knows nothing of the group, and that one will know who it is.
+        known: bool,
+        /// The same in words.
+        text: String,
+    },
 }

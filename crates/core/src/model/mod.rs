@@ -6,6 +6,7 @@ pub mod cloud;
 pub mod digest;
 pub mod etcd;
 pub mod event;
+pub mod forward;
 pub mod histogram;
 pub mod ids;
 pub mod leader;

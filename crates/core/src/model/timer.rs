@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Session(usize),
     /// The next fabric probe.
     Probe,
+    /// A command that waits for another node's answer.
+    Forward,
     /// Something in a group.
     Group(usize),
 }

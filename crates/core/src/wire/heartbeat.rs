@@ -38,6 +38,14 @@
 //!   40 |                             HAVIP tag                                 |  probe and its answer
 //!   48 |               node tag: who received it (question: 0)                 |
 //!      +=======================================================================+
+//!   24 |                         sender's boot id (16)                         |  types 4 and 5: a command
+//!   40 |                     echo: receiver's boot id (16)                     |  that is forwarded, and the
+//!   56 |                  echo: highest sequence number heard                  |  answer to it
+//!   64 |                         number of the command                         |
+//!   72 |  part  | parts  |     length      |                 0                 |
+//!      +-----------------+-----------------+-----------------------------------+
+//!   80 | the command, or one part of the answer: `length` bytes                |
+//!      +=======================================================================+
 //!  end |              HMAC-SHA256 over all before it (32), see `auth`          |  every datagram
 //!      +-----------------------------------------------------------------------+
 //! ```
@@ -52,7 +60,7 @@
 
 use super::auth::{KeyRing, TAG_LEN};
 use super::cursor::{Cursor, Malformed, micros};
-use super::{Datagram, Digest, Echo, Entry, Heartbeat, Leaving, Probe, Tag, entry};
+use super::{Datagram, Digest, Echo, Entry, Forwarded, Heartbeat, Leaving, Probe, Tag, entry};
 use crate::model::ids::{BootId, ClusterName, KeyId, Target};
 use std::time::Duration;
 
@@ -62,15 +70,22 @@ pub const MAX_DATAGRAM: usize = 1200;
 pub const MAX_ENTRIES: usize = (MAX_DATAGRAM - FIXED_LEN - TAG_LEN) / entry::MIN_LEN;
 /// A heartbeat names at most this many accepted keys.
 pub const MAX_KEYS: usize = 8;
+/// A command that is forwarded, and one part of an answer, is no longer.
+pub const MAX_BODY: usize = MAX_DATAGRAM - FORWARDED_LEN - TAG_LEN;
+/// An answer has no more parts.
+pub const MAX_PARTS: u8 = 64;
 
 const MAGIC: [u8; 4] = *b"HVIP";
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = 24;
 const FIXED_LEN: usize = 120;
+const FORWARDED_LEN: usize = 80;
 
 const TYPE_HEARTBEAT: u8 = 1;
 const TYPE_PROBE: u8 = 2;
-const TYPE_ANSWER: u8 = 3;
+const TYPE_PROBE_ANSWER: u8 = 3;
+const TYPE_COMMAND: u8 = 4;
+const TYPE_ANSWER: u8 = 5;
 
 /// Why a datagram cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,12 +198,40 @@ pub fn encode_probe(
     if answer == (probe.node == Tag::NONE) {
         return Err(EncodeError::OutOfRange("the node of a probe"));
     }
-    let kind = if answer { TYPE_ANSWER } else { TYPE_PROBE };
+    let kind = if answer { TYPE_PROBE_ANSWER } else { TYPE_PROBE };
     let mut out = header(kind, probe.key, 0, probe.sender, probe.receiver);
     out.extend_from_slice(&probe.nonce);
     out.extend_from_slice(&probe.havip.0.to_be_bytes());
     out.extend_from_slice(&probe.node.0.to_be_bytes());
     seal(out, probe.key, keys, cluster)
+}
+
+/// The bytes of a command that is forwarded, or of a part of the answer to one.
+///
+/// # Errors
+/// [`EncodeError::UnknownKey`], or [`EncodeError::OutOfRange`] for what [`decode`] would refuse.
+pub fn encode_forwarded(
+    forwarded: &Forwarded,
+    answer: bool,
+    keys: &KeyRing,
+    cluster: &ClusterName,
+) -> Result<Vec<u8>, EncodeError> {
+    let f = forwarded;
+    if !is_forwarded(f, answer) {
+        return Err(EncodeError::OutOfRange("a forwarded command or its answer"));
+    }
+    let length = u16::try_from(f.body.len()).map_err(|_| EncodeError::TooLong(f.body.len()))?;
+    let kind = if answer { TYPE_ANSWER } else { TYPE_COMMAND };
+    let mut out = header(kind, f.key, 0, f.sender, f.receiver);
+    out.extend_from_slice(&f.boot.0);
+    out.extend_from_slice(&f.echo.boot.0);
+    out.extend_from_slice(&f.echo.seq.to_be_bytes());
+    out.extend_from_slice(&f.id.to_be_bytes());
+    out.extend_from_slice(&[f.part, f.parts]);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&f.body);
+    seal(out, f.key, keys, cluster)
 }
 
 /// The first bytes of a datagram, which nobody has vouched for yet.
@@ -261,7 +304,9 @@ impl Header {
         let datagram = match self.kind {
             TYPE_HEARTBEAT => Datagram::Heartbeat(heartbeat_body(self, &mut cursor)?),
             TYPE_PROBE => Datagram::Probe(probe_body(self, false, &mut cursor)?),
-            TYPE_ANSWER => Datagram::ProbeAnswer(probe_body(self, true, &mut cursor)?),
+            TYPE_PROBE_ANSWER => Datagram::ProbeAnswer(probe_body(self, true, &mut cursor)?),
+            TYPE_COMMAND => Datagram::Command(forwarded_body(self, false, &mut cursor)?),
+            TYPE_ANSWER => Datagram::Answer(forwarded_body(self, true, &mut cursor)?),
             _ => return Err(DecodeError::Malformed("the type")),
         };
         cursor.end("what follows the last field")?;
@@ -382,4 +427,31 @@ fn probe_body(header: &Header, answer: bool, c: &mut Cursor<'_>) -> Result<Probe
         return Err(Malformed("the node of a probe"));
     }
     Ok(Probe { key, sender, receiver, nonce, havip, node })
+}
+
+fn forwarded_body(header: &Header, answer: bool, c: &mut Cursor<'_>) -> Result<Forwarded, Malformed> {
+    let Header { key, sender, receiver, .. } = *header;
+    let boot = BootId(c.array("boot id")?);
+    let echo = Echo { boot: BootId(c.array("echo")?), seq: c.u64("echo")? };
+    let id = c.u64("the number of a command")?;
+    let [part, parts] = c.array("parts")?;
+    let length = c.u16("length")?;
+    c.zeroes(4, "length")?;
+    let body = c.take(length.into(), "length")?.to_vec();
+    let forwarded = Forwarded { key, sender, receiver, boot, echo, id, part, parts, body };
+    if !is_forwarded(&forwarded, answer) {
+        return Err(Malformed("a forwarded command or its answer"));
+    }
+    Ok(forwarded)
+}
+
+/// Whether the layout can carry it. Both boots are named: neither kind is part of the way to a session.
+fn is_forwarded(f: &Forwarded, answer: bool) -> bool {
+    let in_session = f.boot != BootId::NONE && f.echo.boot != BootId::NONE && f.echo.seq != 0;
+    let parts = match f.parts {
+        0 if answer => f.part == 0 && f.body.is_empty(),
+        0 => f.part < MAX_PARTS && !f.body.is_empty(),
+        parts => answer && parts <= MAX_PARTS && f.part < parts && !f.body.is_empty(),
+    };
+    in_session && f.id != 0 && parts && f.body.len() <= MAX_BODY
 }

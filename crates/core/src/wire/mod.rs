@@ -24,6 +24,35 @@ pub enum Datagram {
     Probe(Probe),
     /// The answer to it.
     ProbeAnswer(Probe),
+    /// A command that an operator gave on another node.
+    Command(Forwarded),
+    /// A part of the answer to one.
+    Answer(Forwarded),
+}
+
+/// A command that is forwarded to the node that it concerns, or a part of the answer to it.
+///
+/// Both belong to a session: they name the boots of both ends, and a number that the receiver has sent lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// Key that the tag was made with.
+    pub key: KeyId,
+    /// Who sent this datagram.
+    pub sender: Tag,
+    /// Who it is for.
+    pub receiver: Tag,
+    /// The sender's boot.
+    pub boot: BootId,
+    /// The receiver's boot, and the highest number heard of it. Never empty.
+    pub echo: Echo,
+    /// Number of the command among those of the boot that forwards it, from 1.
+    pub id: u64,
+    /// Which part of the answer this is; in a command, which one is wanted.
+    pub part: u8,
+    /// How many there are. In an answer, zero: the command is being carried out. In a command always zero.
+    pub parts: u8,
+    /// The command; or this part of the answer.
+    pub body: Vec<u8>,
 }
 
 /// The fabric probe: "who gets the packets of this HAVIP?" It touches no session.

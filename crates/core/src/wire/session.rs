@@ -200,6 +200,14 @@ impl Session {
         established.or_else(|| self.candidates.echo(now, self.own_dead_time())).unwrap_or_default()
     }
 
+    /// Whether what names `boot` as its sender's, and `echo` as what it heard of us, was made in this session, and lately: a
+    /// number that it echoes was sent within a dead time.
+    #[must_use]
+    pub fn vouches_for(&self, now: Instant, boot: BootId, echo: Echo) -> bool {
+        let sent = self.sent.at(echo.seq).filter(|_| echo.boot == self.our_boot);
+        self.peer_boot() == Some(boot) && sent.is_some_and(|at| now.since(at) < self.echo_time())
+    }
+
     /// The keys accepted by the boot that the next datagram is for; empty if none was heard.
     #[must_use]
     pub fn peer_accepts(&self) -> &[KeyId] {

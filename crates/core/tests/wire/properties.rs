@@ -10,9 +10,10 @@ use havipd_core::model::settings::{CheckState, HeartbeatKey};
 use havipd_core::model::tag::Tag;
 use havipd_core::wire::auth::KeyRing;
 use havipd_core::wire::heartbeat::{
-    EncodeError, MAX_DATAGRAM, MAX_ENTRIES, decode, encode, encode_probe, entries_that_fit,
+    EncodeError, MAX_BODY, MAX_DATAGRAM, MAX_ENTRIES, MAX_PARTS, decode, encode, encode_forwarded, encode_probe,
+    entries_that_fit,
 };
-use havipd_core::wire::{Datagram, Echo, Entry, Flags, Grant, Heartbeat, Leaving, Probe};
+use havipd_core::wire::{Datagram, Echo, Entry, Flags, Forwarded, Grant, Heartbeat, Leaving, Probe};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -173,6 +174,33 @@ proptest! {
     }
 
     #[test]
+    fn forwarded_commands_and_answers_survive_the_way(
+        who in (tag(), tag(), boot(), boot(), 1..=u64::MAX, 1..=u64::MAX),
+        part in 0..MAX_PARTS,
+        body in vec(any::<u8>(), 1..=MAX_BODY),
+        len in prop::sample::select(vec![1, MAX_BODY]),
+    ) {
+        let (sender, receiver, boot, other, seq, id) = who;
+        let echo = Echo { boot: other, seq };
+        let body = if len == 1 { body } else { vec![7; MAX_BODY] };
+        let command = Forwarded { key: KeyId(2), sender, receiver, boot, echo, id, part, parts: 0, body };
+        let bytes = encode_forwarded(&command, false, &ring(), &cluster()).expect("a command");
+        prop_assert!(bytes.len() <= MAX_DATAGRAM);
+        prop_assert_eq!(decode(&bytes, &ring(), &cluster()), Ok(Datagram::Command(command.clone())));
+        let answer = Forwarded { parts: MAX_PARTS, ..command.clone() };
+        let bytes = encode_forwarded(&answer, true, &ring(), &cluster()).expect("an answer");
+        prop_assert_eq!(decode(&bytes, &ring(), &cluster()), Ok(Datagram::Answer(answer.clone())));
+        for cut in 24..bytes.len() - 32 {
+            let sealed = [&bytes[..cut], &tag_of(&bytes[..cut])[..]].concat();
+            prop_assert!(decode(&sealed, &ring(), &cluster()).is_err(), "cut to {}", cut);
+        }
+        prop_assert!(encode_forwarded(&answer, false, &ring(), &cluster()).is_err());
+        prop_assert!(encode_forwarded(&command, true, &ring(), &cluster()).is_err());
+        let long = Forwarded { body: vec![7; MAX_BODY + 1], ..command };
+        prop_assert!(encode_forwarded(&long, false, &ring(), &cluster()).is_err());
+    }
+
+    #[test]
     fn another_cluster_or_key_refuses_it(hb in heartbeat()) {
         let hb = Heartbeat { entries: Vec::new(), ..hb };
         let bytes = encode(&hb, &ring(), &cluster()).expect("it fits");
@@ -190,7 +218,7 @@ proptest! {
     #[test]
     fn no_sealed_bytes_are_too_strange(
         hb in heartbeat(),
-        kind in 0..5_u8,
+        kind in 0..7_u8,
         edits in vec((24..700_usize, any::<u8>()), 0..4),
         cut in 0..40_usize,
     ) {
@@ -213,6 +241,8 @@ proptest! {
             Ok(Datagram::Heartbeat(hb)) => prop_assert_eq!(encode(&hb, &ring(), &cluster()), Ok(sealed)),
             Ok(Datagram::Probe(p)) => prop_assert_eq!(encode_probe(&p, false, &ring(), &cluster()), Ok(sealed)),
             Ok(Datagram::ProbeAnswer(p)) => prop_assert_eq!(encode_probe(&p, true, &ring(), &cluster()), Ok(sealed)),
+            Ok(Datagram::Command(f)) => prop_assert_eq!(encode_forwarded(&f, false, &ring(), &cluster()), Ok(sealed)),
+            Ok(Datagram::Answer(f)) => prop_assert_eq!(encode_forwarded(&f, true, &ring(), &cluster()), Ok(sealed)),
             Err(error) => prop_assert!(!error.to_string().contains("does not verify"), "{}", error),
         }
     }

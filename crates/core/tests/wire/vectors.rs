@@ -10,8 +10,8 @@ use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::HeartbeatKey;
 use havipd_core::model::tag::Tag;
 use havipd_core::wire::auth::KeyRing;
-use havipd_core::wire::heartbeat::{DecodeError, decode, encode, encode_probe};
-use havipd_core::wire::{Datagram, Echo, Entry, Flags, Grant, Heartbeat, Leaving, Probe};
+use havipd_core::wire::heartbeat::{DecodeError, decode, encode, encode_forwarded, encode_probe};
+use havipd_core::wire::{Datagram, Echo, Entry, Flags, Forwarded, Grant, Heartbeat, Leaving, Probe};
 use serde::Deserialize;
 use std::fs;
 use std::path::PathBuf;
@@ -27,6 +27,7 @@ struct Vector {
     keys: Vec<VectorKey>,
     heartbeat: Option<VectorHeartbeat>,
     probe: Option<VectorProbe>,
+    forwarded: Option<VectorForwarded>,
     datagram: Option<String>,
     #[serde(default)]
     refused: Vec<Refusal>,
@@ -113,6 +114,22 @@ struct VectorProbe {
     node: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VectorForwarded {
+    key: u8,
+    answer: bool,
+    sender: String,
+    receiver: String,
+    boot: String,
+    echo_boot: String,
+    echo_seq: u64,
+    id: u64,
+    part: u8,
+    parts: u8,
+    body: String,
+}
+
 fn bytes<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).expect("hex").try_into().expect("the right length")
 }
@@ -180,6 +197,20 @@ fn probe(v: &VectorProbe) -> Probe {
     }
 }
 
+fn forwarded(v: &VectorForwarded) -> Forwarded {
+    Forwarded {
+        key: KeyId(v.key),
+        sender: node(&v.sender),
+        receiver: node(&v.receiver),
+        boot: BootId(bytes(&v.boot)),
+        echo: Echo { boot: BootId(bytes(&v.echo_boot)), seq: v.echo_seq },
+        id: v.id,
+        part: v.part,
+        parts: v.parts,
+        body: v.body.clone().into_bytes(),
+    }
+}
+
 /// Every file of the directory, by name.
 fn vectors() -> Vec<(String, Vector)> {
     let dir = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("tests/data/wire");
@@ -205,19 +236,23 @@ fn every_vector_encodes_and_decodes_to_itself() {
     for (name, v) in vectors() {
         let Some(hex_datagram) = &v.datagram else { continue };
         let (ring, cluster) = context(&v);
-        let (made, meant) = match (&v.heartbeat, &v.probe) {
-            (Some(h), None) => (encode(&heartbeat(h), &ring, &cluster), Datagram::Heartbeat(heartbeat(h))),
-            (None, Some(p)) => {
+        let (made, meant) = match (&v.heartbeat, &v.probe, &v.forwarded) {
+            (Some(h), None, None) => (encode(&heartbeat(h), &ring, &cluster), Datagram::Heartbeat(heartbeat(h))),
+            (None, Some(p), None) => {
                 let meant = if p.answer { Datagram::ProbeAnswer(probe(p)) } else { Datagram::Probe(probe(p)) };
                 (encode_probe(&probe(p), p.answer, &ring, &cluster), meant)
             }
-            _ => panic!("{name}: either a heartbeat or a probe"),
+            (None, None, Some(f)) => {
+                let meant = if f.answer { Datagram::Answer } else { Datagram::Command };
+                (encode_forwarded(&forwarded(f), f.answer, &ring, &cluster), meant(forwarded(f)))
+            }
+            _ => panic!("{name}: one of a heartbeat, a probe and a forwarded command"),
         };
         assert_eq!(&hex::encode(made.expect(&name)), hex_datagram, "{name}");
         assert_eq!(decode(&hex::decode(hex_datagram).expect("hex"), &ring, &cluster), Ok(meant), "{name}");
         checked += 1;
     }
-    assert_eq!(checked, 9);
+    assert_eq!(checked, 12);
 }
 
 #[test]

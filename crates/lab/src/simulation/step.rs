@@ -153,8 +153,10 @@ impl World {
             Action::Warn { text, .. } => self.note(Some(host), || format!("warns: {text}")),
             Action::Reply { reply, .. } => self.note(Some(host), || match reply {
                 Reply::Done(text) => format!("answers: {text}"),
-                Reply::Refused(text) => format!("refuses: {text}"),
+                Reply::Refused(text) | Reply::Elsewhere { text, .. } => format!("refuses: {text}"),
             }),
+            // The simulator's operators give their commands where they are carried out.
+            Action::CarryOut { .. } | Action::Forwarded { .. } => {}
             Action::DrawBootId => {
                 let boot = BootId(self.rng.u128(1..).to_be_bytes());
                 self.note(Some(host), || "draws another boot id".to_owned());

@@ -76,10 +76,14 @@ fn late_result(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
 }
 
 fn command(world: &mut World, i: usize, bytes: &mut Cursor<'_>) {
-    let (what, more) = (bytes.below(8), bytes.byte());
+    let (what, more) = (bytes.below(9), bytes.byte());
     let group = (more & 1 == 1).then_some(GroupIndex(usize::from(more >> 1 & 1)));
     let on = more & 4 == 0;
     let to = (more & 8 == 8).then_some(NodeIndex(usize::from(more >> 4) % world.hosts.len()));
+    if what == 8 {
+        let node = NodeIndex(usize::from(more >> 4) % world.hosts.len());
+        return world.turn(i, Event::CommandForOther { node, command: vec![more; 9], request: more.into() });
+    }
     let command = match what {
         0..=2 => Command::Switchover { group: group.unwrap_or(GroupIndex(0)), to },
         3 | 4 => Command::Drain { group, on },

@@ -246,6 +246,10 @@ impl World {
                 h.roles[t.group.0] = t.to;
                 self.reached.push((i, t.to, t.cause));
             }
+            Action::CarryOut { ticket, command, .. } => {
+                h.facts.push_back(Event::CarriedOut { ticket, answer: command });
+            }
+            Action::Forwarded { .. } => {}
             Action::RunGate(_) | Action::StopGate { .. } | Action::AskEtcd { .. } => {}
             Action::Notify(_) | Action::RecordLate { .. } | Action::Warn { .. } | Action::Reply { .. } => {}
         }

@@ -98,7 +98,7 @@ fn off(pair: &mut Pair, i: usize) -> Result<String, String> {
     });
     let mut replies = replies.map(|r| match r {
         crate::model::event::Reply::Done(text) => Ok(text),
-        crate::model::event::Reply::Refused(text) => Err(text),
+        crate::model::event::Reply::Refused(text) | crate::model::event::Reply::Elsewhere { text, .. } => Err(text),
     });
     replies.next().expect("it is answered")
 }
@@ -340,7 +340,7 @@ fn reset(pair: &mut Pair, node: usize) -> Result<String, String> {
     pair.run(SEC);
     match reply.expect("it is answered") {
         crate::model::event::Reply::Done(text) => Ok(text),
-        crate::model::event::Reply::Refused(text) => Err(text),
+        crate::model::event::Reply::Refused(text) | crate::model::event::Reply::Elsewhere { text, .. } => Err(text),
     }
 }
 

@@ -11,6 +11,7 @@ mod economy;
 mod etcd;
 mod faults;
 mod forged;
+mod forward;
 mod gates;
 mod hosts;
 mod keepalived;

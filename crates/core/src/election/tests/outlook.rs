@@ -17,7 +17,7 @@ fn reply(pair: &mut Pair, i: usize, command: Command) -> Result<String, String> 
     let found = actions.into_iter().find_map(|a| if let Action::Reply { reply, .. } = a { Some(reply) } else { None });
     match found.expect("a reply") {
         Reply::Done(text) => Ok(text),
-        Reply::Refused(text) => Err(text),
+        Reply::Refused(text) | Reply::Elsewhere { text, .. } => Err(text),
     }
 }
 

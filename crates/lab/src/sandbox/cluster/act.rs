@@ -95,8 +95,8 @@ impl Cluster {
                 let to = Some(self.name(*n).to_owned());
                 self.order(active, Request::Switchover { group: GROUP.to_owned(), to, dry_run: false }).await?;
             }
-            Act::Drain(n) => self.order(*n, Request::Drain { group: None }).await?,
-            Act::Undrain(n) => self.order(*n, Request::Undrain { group: None }).await?,
+            Act::Drain(n) => self.order(*n, Request::Drain { group: None, node: None }).await?,
+            Act::Undrain(n) => self.order(*n, Request::Undrain { group: None, node: None }).await?,
         }
         Ok(())
     }
