@@ -60,6 +60,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The default of `etcd.prefix`: a file without `[etcd]` says no more than one that has nothing else of it.
+const PREFIX: &str = "/havipd";
+
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
@@ -873,7 +876,7 @@ settings! {
             /// What the keys begin with by which havipd elects, in groups without "leader-key": PREFIX/CLUSTER/GROUP.
             "prefix" prefix: String {
                 takes: key_prefix(), default: "/havipd", reload: Restart,
-                shown: |_, config| maybe(config.etcd.as_ref().map(|etcd| &etcd.prefix)),
+                shown: |_, config| text(config.etcd.as_ref().map_or(PREFIX, |etcd| &etcd.prefix)),
                 cost: "One of its own lets a role of etcd permit these keys and no others; the same on every node.",
             }
             /// How long what etcd said counts, from when it was asked. A node that got no answer for this long does not lead
