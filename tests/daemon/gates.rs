@@ -428,7 +428,7 @@ fn a_move_that_is_waited_for_lasts_as_long_as_its_gates_and_their_failure_is_tol
     gated.does("before-active", "b", "echo promoting\nsleep 3\nexit 6\n");
     let (code, text) = gated.said(0, &["switchover", "web", "--to", "b", "--wait"]);
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("b declined: it has just failed to pass its gate; on b: havipctl why web"), "{text}");
+    assert!(text.contains("b declined: it has just failed to pass its gate; havipctl why web --on b"), "{text}");
     let (_, why) = gated.said(1, &["why", "web"]);
     assert!(why.contains("before-active: exit code 6") && why.contains("promoting"), "{why}");
     let calls = gated.calls();
