@@ -40,10 +40,10 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Writes their files below `dir`; sockets and pid files will be in `run`, whose path is short.
+    /// Writes their files below `dir`; sockets, pid files and state will be in `run`, whose path is short.
     pub(crate) fn new(node: Node, variant: Variant, dir: &Path, run: &Path) -> Self {
         let (dir, run) = (dir.join(node.name()), run.join(node.name()));
-        for path in [&dir, &run, &dir.join("state"), &dir.join("bin")] {
+        for path in [&dir, &run.join("state"), &dir.join("bin")] {
             fs::create_dir_all(path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
         }
         let host = Self { node, variant, dir, run, havipd: None, keepalived: None };
@@ -70,7 +70,7 @@ impl Host {
             .env_clear()
             .env("PATH", format!("{}:{path}", self.dir.join("bin").display()))
             .env("RUNTIME_DIRECTORY", &self.run)
-            .env("STATE_DIRECTORY", self.dir.join("state"));
+            .env("STATE_DIRECTORY", self.run.join("state"));
         self.havipd = Some(self.spawn(namespace, command, "havipd.log"));
     }
 
@@ -80,7 +80,7 @@ impl Host {
         command.arg("--use-file").arg(self.dir.join("keepalived.conf"));
         command.arg("--pid").arg(self.pid_file()).arg("--vrrp_pid").arg(self.run.join("vrrp.pid"));
         // What `havipctl notify` needs to keep a state while havipd does not run.
-        command.env("STATE_DIRECTORY", self.dir.join("state"));
+        command.env("STATE_DIRECTORY", self.run.join("state"));
         self.keepalived = Some(self.spawn(namespace, command, "keepalived.log"));
     }
 

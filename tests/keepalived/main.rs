@@ -13,6 +13,8 @@ mod clock;
 #[path = "../netns/fabric.rs"]
 mod fabric;
 mod host;
+#[path = "../support/memory.rs"]
+mod memory;
 #[path = "../netns/namespace.rs"]
 mod namespace;
 #[expect(dead_code, reason = "the other lab breaks more of it")]
@@ -70,7 +72,7 @@ impl Lab {
         if dir.exists() {
             fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("cannot clear {}: {e}", dir.display()));
         }
-        let run = tempfile::Builder::new().prefix("havipd-ka-").tempdir().expect("a directory");
+        let run = memory::directory("havipd-ka-");
         let network = Network::new();
         let fabric = Fabric::start(&network, profile.clone());
         let hosts = PAIR.map(|node| Host::new(node, variant, &dir, run.path()));

@@ -83,10 +83,10 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Writes its files below `dir`; its sockets will be in `run`, whose path is short.
+    /// Writes its files below `dir`; its sockets and its state will be in `run`, whose path is short.
     pub(crate) fn new(node: Node, dir: &Path, run: &Path) -> Self {
         let (dir, run) = (dir.join(node.name()), run.join(node.name()));
-        for path in [&dir, &run, &dir.join("state"), &dir.join("bin")] {
+        for path in [&dir, &run.join("state"), &dir.join("bin")] {
             fs::create_dir_all(path).unwrap_or_else(|e| panic!("cannot make {}: {e}", path.display()));
         }
         secret(&dir.join("heartbeat.key"), &"5a".repeat(32));
@@ -126,7 +126,7 @@ impl Daemon {
             .env_clear()
             .env("PATH", format!("{}:{path}", self.dir.join("bin").display()))
             .env("RUNTIME_DIRECTORY", &self.run)
-            .env("STATE_DIRECTORY", self.dir.join("state"))
+            .env("STATE_DIRECTORY", self.run.join("state"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

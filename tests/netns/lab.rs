@@ -41,13 +41,13 @@ pub(crate) struct Settled {
 }
 
 impl Lab {
-    /// Builds it all; configuration, state and logs are kept below `target`.
+    /// Builds it all; configuration and logs are kept below `target`.
     pub(crate) fn new(profile: &Profile) -> Self {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("netns").join(&profile.name);
         if dir.exists() {
             fs::remove_dir_all(&dir).unwrap_or_else(|e| panic!("cannot clear {}: {e}", dir.display()));
         }
-        let run = tempfile::Builder::new().prefix("havipd-lab-").tempdir().expect("a directory");
+        let run = crate::memory::directory("havipd-lab-");
         let network = Network::new();
         let fabric = Fabric::start(&network, profile.clone());
         let probe = Probe::start(&network);

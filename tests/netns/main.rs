@@ -12,6 +12,8 @@ mod fabric;
 #[path = "../support/frozen.rs"]
 mod frozen;
 mod lab;
+#[path = "../support/memory.rs"]
+mod memory;
 mod namespace;
 mod network;
 mod probe;
