@@ -141,8 +141,11 @@ fn a_guest_that_was_frozen_does_not_outnumber_its_successor() {
             assert_eq!(pair.role(0), Role::Active, "{}", pair.story());
             let asleep = pair.nodes[0].take();
             let frozen = pair.now;
-            pair.run(SEC * 5);
-            assert_eq!(pair.role(1), Role::Active, "{}", pair.story());
+            // Not longer: what it says after two dead times is of the past for its successor anyway.
+            while pair.role(1) != Role::Active {
+                assert!(pair.now.since(frozen) < SEC * 5, "{}", pair.story());
+                pair.run(INTERVAL / 4);
+            }
             (pair.nodes[0], pair.now) = (asleep, pair.now);
             pair.behind.insert(0, pair.now.since(frozen));
             let thawed = pair.now;
