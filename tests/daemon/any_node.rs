@@ -1,6 +1,6 @@
 //! Commands on any node: carried to the one that they concern, done there once, and told in its history by whom.
 
-use crate::lab::{Lab, Options};
+use crate::lab::{Daemon, Lab, Options};
 use crate::wait::wait_for;
 use serde_json::{Value, json};
 use std::process::Output;
@@ -24,17 +24,23 @@ fn noted(lab: &Lab, node: usize, cause: &str) -> Vec<(String, Option<String>)> {
     entries.iter().filter(|e| e["cause"] == cause).map(of).collect()
 }
 
-#[test]
-fn a_switchover_is_made_from_any_node_and_the_history_says_who_asked() {
-    let lab = Lab::new(Options { nodes: 3, group: "max-moves = 0".into(), ..Options::default() });
+/// Three daemons that hear each other, of which a is active.
+fn trio(lab: &Lab) -> [Daemon; 3] {
     let (a, b) = lab.pair();
-    let c = lab.start(2);
-    for daemon in [&a, &b, &c] {
+    let trio = [a, b, lab.start(2)];
+    for daemon in &trio {
         daemon.wait_for("hears both", |s| {
             s["peers"].as_array().is_some_and(|peers| peers.iter().all(|p| p["state"] == "up"))
                 && s["groups"][0]["active"] == "a"
         });
     }
+    trio
+}
+
+#[test]
+fn a_switchover_is_made_from_any_node_and_the_history_says_who_asked() {
+    let lab = Lab::new(Options { nodes: 3, group: "max-moves = 0".into(), ..Options::default() });
+    let [a, _b, c] = trio(&lab);
     let rehearsed = said(&lab, 2, &["switchover", "web", "--to", "b", "--dry-run"]);
     assert_eq!(rehearsed, "a: web would be handed over to b\n");
     assert_eq!(a.group()["role"], "active", "nothing moved");
@@ -144,14 +150,7 @@ fn a_node_that_dies_on_the_way_is_not_waited_for_and_does_nothing_later() {
 #[test]
 fn two_operators_at_once_move_it_once() {
     let lab = Lab::new(Options { nodes: 3, group: "max-moves = 0".into(), ..Options::default() });
-    let (a, b) = lab.pair();
-    let c = lab.start(2);
-    for daemon in [&a, &b, &c] {
-        daemon.wait_for("hears both", |s| {
-            s["peers"].as_array().is_some_and(|peers| peers.iter().all(|p| p["state"] == "up"))
-                && s["groups"][0]["active"] == "a"
-        });
-    }
+    let [a, b, _c] = trio(&lab);
     let epoch = a.group()["epoch"].as_u64().unwrap();
     let codes = std::thread::scope(|scope| {
         let one = |node: usize| {
