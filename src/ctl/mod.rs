@@ -24,7 +24,7 @@ use crate::control::client::{Client, ClientError};
 use crate::control::default_socket;
 use crate::control::protocol::{Code, ProtocolError, Request, Response};
 use crate::plain;
-use crate::process::audience::{self, Watched};
+use crate::process::audience::{self, Gone, Watched};
 use crate::status::{Published, Status};
 use crate::systemd::odd_directory;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -389,7 +389,8 @@ fn ask(arguments: &Arguments, request: &Request) -> Result<Code, ClientError> {
 }
 
 fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
-    let clear = io::stdout().is_terminal() && !as_json;
+    let terminal = io::stdout().is_terminal();
+    let clear = terminal && !as_json;
     let paint = Paint::of_stdout();
     // A quiet daemon gives nothing to print, and so no occasion to find out that nobody reads it.
     audience::watch(Watched::Both, |gone| std::process::exit(gone.exit_code()));
@@ -418,8 +419,8 @@ fn watch(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
         }
     })?;
     if !ended {
-        // The one who watched has seen enough.
-        return Ok(Code::Done);
+        // A print may notice before the thread that waits for it.
+        std::process::exit(Gone::from_output(terminal).exit_code());
     }
     Ok(say::tell(&Response::new(Code::Unreachable, "havipd has ended"), as_json))
 }

@@ -26,6 +26,12 @@ pub enum Gone {
 }
 
 impl Gone {
+    /// Who has gone where standard output, which was a terminal or not, cannot be written.
+    #[must_use]
+    pub const fn from_output(terminal: bool) -> Self {
+        if terminal { Self::Terminal } else { Self::Reader }
+    }
+
     /// What a program that only shows something exits with: a closed terminal is as the signal for it; where somebody
     /// has seen enough, all is well.
     #[must_use]
@@ -49,8 +55,10 @@ pub enum Watched {
 
 /// Calls `then`, on a thread of its own, once somebody has gone. Where no thread can be had nobody is missed.
 pub fn watch(watched: Watched, then: impl FnOnce(Gone) + Send + 'static) {
+    // Asked now, not once the thread runs: of a terminal that was closed the kernel does not say that it was one.
+    let terminals = Terminals { input: io::stdin().is_terminal(), output: io::stdout().is_terminal() };
     let wait = move || {
-        if let Ok(gone) = until_gone(watched) {
+        if let Ok(gone) = until_gone(watched, terminals) {
             then(gone);
         }
     };
@@ -58,11 +66,17 @@ pub fn watch(watched: Watched, then: impl FnOnce(Gone) + Send + 'static) {
     drop(thread::Builder::new().name("audience".to_owned()).spawn(wait));
 }
 
+/// Which of the standard streams were terminals when the watch began.
+#[derive(Debug, Clone, Copy)]
+struct Terminals {
+    input: bool,
+    output: bool,
+}
+
 /// Waits until somebody has gone.
-fn until_gone(watched: Watched) -> io::Result<Gone> {
+fn until_gone(watched: Watched, terminals: Terminals) -> io::Result<Gone> {
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    // Asked now: of a terminal that was closed the kernel does not say that it was one.
-    let (typed, shown) = (watched == Watched::Both && stdin.is_terminal(), stdout.is_terminal());
+    let typed = watched == Watched::Both && terminals.input;
     let mut elsewhere = false;
     loop {
         let wanted = if typed && !elsewhere { PollFlags::IN } else { PollFlags::RDHUP };
@@ -76,7 +90,7 @@ fn until_gone(watched: Watched) -> io::Result<Gone> {
         };
         let ended = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
         if fds[0].revents().intersects(ended) {
-            return Ok(if shown { Gone::Terminal } else { Gone::Reader });
+            return Ok(Gone::from_output(terminals.output));
         }
         let Some(input) = fds.get(1).map(PollFd::revents) else { continue };
         if input.intersects(ended | PollFlags::RDHUP) {
