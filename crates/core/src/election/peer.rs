@@ -164,6 +164,11 @@ impl Peer {
         }
     }
 
+    /// What we say does not reach it: by what it says itself, or since this host refuses to send it.
+    pub(crate) fn cannot_hear_us(&self, now: Instant) -> bool {
+        self.hearing.deaf.is_some() || self.session.state(now) == SessionState::OneWay
+    }
+
     /// Since when, and why, this node can neither hear it nor be sure to be heard, if it is silent.
     pub(crate) fn unheard(&self, now: Instant) -> Option<(Instant, &str)> {
         let (since, why) = self.hearing.deaf.as_ref().filter(|_| !self.alive(now) && !self.gone)?;

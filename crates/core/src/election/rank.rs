@@ -40,10 +40,13 @@ pub(crate) fn rivals(step: &StepContext<'_>, group: &Group, tag: Tag) -> Vec<Can
 }
 
 /// The live members that could be active and go before us, the first one first.
+///
+/// ⚠ So does one that cannot hear us: it counts us among the dead, and would claim beside us. (I5, seed 78241)
 pub(crate) fn before(step: &StepContext<'_>, group: &Group, tag: Tag, effective: i32) -> Vec<NodeIndex> {
     let ours = key(step, step.config.local, effective);
     let mut first = rivals(step, group, tag);
-    first.retain(|c| key(step, c.node, c.effective) < ours);
+    let unaware = |c: &Candidate| step.peers.of(c.node).is_some_and(|p| p.cannot_hear_us(step.now));
+    first.retain(|c| key(step, c.node, c.effective) < ours || unaware(c));
     first.sort_by_key(|c| key(step, c.node, c.effective));
     first.into_iter().map(|c| c.node).collect()
 }

@@ -51,6 +51,7 @@ cases! {
     s4_an_isolated_holder: "s4-an-isolated-holder",
     s4_groups_not_told_of_yet: "s4-groups-not-told-of-yet",
     s4_the_kth_in_rank: "s4-the-kth-in-rank",
+    s4_who_is_not_heard_lets_others_claim: "s4-who-is-not-heard-lets-others-claim",
     s5_groups_with_members_of_their_own: "s5-groups-with-members-of-their-own",
     s5_a_forgotten_long_lease: "s5-a-forgotten-long-lease",
     s5_a_grant_counts_from_its_ask: "s5-a-grant-counts-from-its-ask",

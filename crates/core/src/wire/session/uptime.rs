@@ -67,6 +67,9 @@ pub(super) struct UptimeTracker {
     buckets: VecDeque<Bucket>,
     /// Echoes of what was sent before say nothing of the time since.
     from: Instant,
+    /// What the buckets prove, found when they change: it is asked for at every step, and most datagrams change no bound.
+    lost: Duration,
+    slow: bool,
 }
 
 impl UptimeTracker {
@@ -80,10 +83,14 @@ impl UptimeTracker {
         let (least, most) = (Bound::new(sent, sent, uptime), Bound::new(at, at, uptime));
         match self.buckets.back_mut() {
             Some(bucket) if at.since(bucket.since) < width.max(SHORTEST_BUCKET) => {
-                if least.nanos > bucket.least.nanos {
+                let (higher, lower) = (least.nanos > bucket.least.nanos, most.nanos < bucket.most.nanos);
+                if !higher && !lower {
+                    return;
+                }
+                if higher {
                     bucket.least = least;
                 }
-                if most.nanos < bucket.most.nanos {
+                if lower {
                     bucket.most = most;
                 }
             }
@@ -94,19 +101,30 @@ impl UptimeTracker {
                 self.buckets.push_back(Bucket { since: at, least, most });
             }
         }
+        (self.lost, self.slow) = (self.lost_at_once(), self.sank());
     }
 
     /// Whether our clock is proven to have lost more than `span` at once.
     pub(super) fn stood_still(&self, span: Duration) -> bool {
-        let recent = self.buckets.len().saturating_sub(2);
-        let Some(now) = self.most(recent..self.buckets.len()) else { return false };
-        let mut before = self.buckets.iter().map(|b| b.least).filter(|least| least.at <= now.at);
-        // ⚠ After a while a short span is less than what a bad clock, be it the peer's, comes to by its rate.
-        before.any(|least| least.above(now) > span.max(now.at.since(least.at) / STANDSTILL))
+        self.lost > span
     }
 
     /// Whether our clock is proven to run slow by more than one per cent.
-    pub(super) fn runs_slow(&self) -> bool {
+    pub(super) const fn runs_slow(&self) -> bool {
+        self.slow
+    }
+
+    /// The most that our clock is proven to have lost at once.
+    fn lost_at_once(&self) -> Duration {
+        let recent = self.buckets.len().saturating_sub(2);
+        let Some(now) = self.most(recent..self.buckets.len()) else { return Duration::ZERO };
+        let before = self.buckets.iter().map(|b| b.least).filter(|least| least.at <= now.at);
+        // ⚠ After a while a short span is less than what a bad clock, be it the peer's, comes to by its rate.
+        let at_once = |least: &Bound| least.above(now) > now.at.since(least.at) / STANDSTILL;
+        before.filter(at_once).map(|least| least.above(now)).max().unwrap_or_default()
+    }
+
+    fn sank(&self) -> bool {
         let len = self.buckets.len();
         if len < RATE_BUCKETS {
             return false;
@@ -131,8 +149,7 @@ impl UptimeTracker {
 
     /// Starts over at `now`, after a standstill was acted on: what was sent before it belongs to the time before it.
     pub(super) fn reset(&mut self, now: Instant) {
-        self.buckets.clear();
-        self.from = now;
+        *self = Self { from: now, ..Self::default() };
     }
 }
 
