@@ -19,6 +19,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use wait::{PATIENCE, wait_for};
 
+/// How long a hook may take that never ends; it has to get as far as that, on a machine that is busy with something else.
+const BRIEF: Duration = Duration::from_secs(5);
+
 /// A directory for one test, and one group's hooks.
 struct Bench {
     dir: tempfile::TempDir,
@@ -196,7 +199,7 @@ fn a_hook_that_ignores_sigterm_is_killed_with_all_its_children() {
     let body = "trap '' TERM\n(while :; do sleep 1; done) &\necho $! > $D/grandchild\necho $$ > $D/leader\nwhile :; do sleep 1; done";
     bench.config.notify_master = bench.script("stubborn", body);
     bench.config.notify = bench.script("notify", "echo next >> $D/seen");
-    bench.config.timeout = Duration::from_secs(1);
+    bench.config.timeout = BRIEF;
     bench.apply();
     bench.notify(NotifyState::Master, 1);
     let (leader, grandchild) = (bench.pid("leader"), bench.pid("grandchild"));
@@ -207,7 +210,7 @@ fn a_hook_that_ignores_sigterm_is_killed_with_all_its_children() {
     assert!(matches!(result, Ended::TimedOut { killed: true, processes: 2..=4 }), "{result:?}");
     assert_eq!(status.last[1].result, Ended::Exited { code: 0 });
     assert_eq!(status.failures, 1);
-    assert!(status.last[0].milliseconds >= 3000, "one second, and two of grace");
+    assert!(status.last[0].milliseconds >= 7000, "five seconds, and two of grace");
     gone(leader);
     gone(grandchild);
     assert_eq!(bench.read("seen"), "next\n");
@@ -219,7 +222,7 @@ fn a_hook_that_obeys_sigterm_is_not_killed_and_its_children_have_time_to_leave()
     let body =
         "(trap 'sleep 0.3; echo tidy >> $D/seen; exit' TERM; touch $D/ready; while :; do sleep 0.05; done) &\nwait";
     bench.config.notify_master = bench.script("polite", body);
-    bench.config.timeout = Duration::from_secs(1);
+    bench.config.timeout = BRIEF;
     bench.apply();
     bench.notify(NotifyState::Master, 1);
     wait_for("the child is ready", || bench.path("ready").exists().then_some(()));
@@ -295,14 +298,14 @@ fn a_service_that_a_hook_starts_properly_lives_on_and_holds_nothing_up() {
 #[test]
 fn a_flood_of_output_is_read_cut_and_counted() {
     let mut bench = Bench::new();
-    bench.config.notify_master = bench.script("lines", "yes 'all work and no play' | head -n 1000000; echo done >&2");
-    bench.config.notify = bench.script("no_lines", "head -c 50000000 /dev/zero | tr '\\0' x; echo; echo the end");
+    bench.config.notify_master = bench.script("lines", "yes 'all work and no play' | head -n 100000; echo done >&2");
+    bench.config.notify = bench.script("no_lines", "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo the end");
     bench.apply();
     bench.notify(NotifyState::Master, 1);
     let status = bench.idle();
     let [lines, one_line] = &status.last[..] else { panic!("{status:?}") };
     assert_eq!(lines.result, Ended::Exited { code: 0 }, "the writer never had to wait for ever");
-    assert!(lines.lines_suppressed > 900_000, "{lines:?}");
+    assert!(lines.lines_suppressed > 90_000, "{lines:?}");
     assert_eq!(one_line.result, Ended::Exited { code: 0 });
     assert_eq!((one_line.lines_suppressed, one_line.last_line.as_deref()), (0, Some("the end")));
 }

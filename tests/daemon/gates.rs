@@ -257,7 +257,7 @@ const MISBEHAVING: [(&str, &str, bool); 9] = [
     ("flood", "#!/bin/sh\nyes flooding | head -c 3000000\nexit 7\n", false),
     (
         "daemonises",
-        "#!/bin/sh\nsetsid sh -c 'echo $$ >> DIR/left.pids; while test -e DIR/stay; do sleep 0.1; done' &\nwhile test ! -e DIR/left.pids; do sleep 0.05; done\nexit 1\n",
+        "#!/bin/sh\nsetsid sh -c 'echo $$ >> DIR/left.pids; while test -e DIR/stay; do sleep 0.1; done' &\nuntil test -s DIR/left.pids; do sleep 0.05; done\nexit 1\n",
         false,
     ),
     (
@@ -268,7 +268,7 @@ const MISBEHAVING: [(&str, &str, bool); 9] = [
     ("floodsandpasses", "#!/bin/sh\nyes flooding | head -c 3000000\n", true),
     (
         "background",
-        "#!/bin/sh\nsh -c 'echo $$ >> DIR/background.pids; while test -e DIR/stay; do sleep 0.1; done' &\nwhile test ! -e DIR/background.pids; do sleep 0.05; done\n",
+        "#!/bin/sh\nsh -c 'echo $$ >> DIR/background.pids; while test -e DIR/stay; do sleep 0.1; done' &\nuntil test -s DIR/background.pids; do sleep 0.05; done\n",
         true,
     ),
 ];

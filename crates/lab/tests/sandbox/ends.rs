@@ -148,7 +148,7 @@ fn who_waits_for_the_end_needs_no_processor() {
         let command_of = command(&directory, &[]);
         let mut running = Running::of(directory, command_of, stdin);
         running.says("start: to a");
-        let thread = ticks(running.child.0.id(), "audience").expect("somebody waits");
+        let thread = wait_for("somebody waits", || ticks(running.child.0.id(), "audience"));
         assert!(thread < 5, "{thread} ticks");
         running.signal(Signal::TERM);
         assert_eq!(running.end().0.code(), Some(143));

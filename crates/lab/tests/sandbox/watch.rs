@@ -89,7 +89,7 @@ fn status_watch_ends_with_its_reader_its_input_and_its_signals() {
         line.clear();
         assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "it ended");
     }
-    let thread = ticks(stays.0.id(), "audience").expect("somebody waits");
+    let thread = wait_for("somebody waits", || ticks(stays.0.id(), "audience"));
     assert!(thread < 5, "{thread} ticks");
 }
 
