@@ -67,11 +67,6 @@ pub enum Request {
         #[serde(default, rename = "dry-run")]
         dry_run: bool,
     },
-    /// A planned move to this node, asked of the one that has the group.
-    Fetch {
-        /// The group.
-        group: String,
-    },
     /// Watch closely where the packets of a group go, for a minute; `status` shows it.
     Trace {
         /// The group.
@@ -153,8 +148,7 @@ impl Request {
             | Self::Doctor
             | Self::Notify { .. } => false,
             Self::Switchover { dry_run, .. } => !*dry_run,
-            Self::Fetch { .. }
-            | Self::Trace { .. }
+            Self::Trace { .. }
             | Self::Drain { .. }
             | Self::Undrain { .. }
             | Self::Maintenance { .. }
@@ -183,10 +177,7 @@ impl Request {
     #[must_use]
     pub fn group(&self) -> Option<&str> {
         match self {
-            Self::Why { group, .. }
-            | Self::Switchover { group, .. }
-            | Self::Fetch { group }
-            | Self::Trace { group } => Some(group),
+            Self::Why { group, .. } | Self::Switchover { group, .. } | Self::Trace { group } => Some(group),
             Self::History { group, .. }
             | Self::StatusOf { group, .. }
             | Self::Drain { group, .. }
@@ -217,7 +208,6 @@ impl Request {
             Self::Switchover { dry_run: true, .. } => return None,
             Self::Switchover { to: Some(to), .. } => format!("switchover to {}", plain::line(to)),
             Self::Switchover { to: None, .. } => "switchover".to_owned(),
-            Self::Fetch { .. } => "switchover to this node".to_owned(),
             Self::Drain { .. } => "drain".to_owned(),
             Self::Undrain { .. } => "undrain".to_owned(),
             Self::Maintenance { on: true, for_seconds: Some(seconds), .. } => format!("maintenance on for {seconds} s"),
@@ -242,7 +232,6 @@ impl Request {
             Self::Status
             | Self::Watch
             | Self::Introduce { .. }
-            | Self::Fetch { .. }
             | Self::Trace { .. }
             | Self::ResetNumbers { .. }
             | Self::Doctor

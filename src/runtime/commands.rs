@@ -20,7 +20,6 @@ pub(super) fn command(config: &Config, request: &Request) -> Result<Command, Res
             let (group, to) = (named(config, group)?, to.transpose()?);
             if *dry_run { Command::RehearseSwitchover { group, to } } else { Command::Switchover { group, to } }
         }
-        Request::Fetch { group } => Command::Fetch { group: named(config, group)? },
         Request::Trace { group } => Command::Trace { group: named(config, group)? },
         Request::Drain { group, .. } => Command::Drain { group: maybe(config, group.as_deref())?, on: true },
         Request::Undrain { group, .. } => Command::Drain { group: maybe(config, group.as_deref())?, on: false },

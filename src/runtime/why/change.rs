@@ -33,7 +33,7 @@ impl View<'_> {
             Some(active) => {
                 lines.extend(self.if_it_fails(active));
                 lines.extend(self.preemption(active));
-                lines.extend(self.fetched_from(active));
+                lines.extend(self.ordered_here(active));
             }
             None => lines.extend(self.while_nobody_is()),
         }
@@ -141,14 +141,14 @@ impl View<'_> {
         }
     }
 
-    /// The command that moves it here, on the node that takes it, if it would take it.
-    fn fetched_from(&self, active: &str) -> Option<String> {
+    /// The command that moves it here, if it would.
+    fn ordered_here(&self, active: &str) -> Option<String> {
         let (g, here) = (self.group, &self.snapshot.node);
         let able = self.ourselves().is_some_and(|m| m.unfit.is_none());
         let up = self.peers().any(|p| p.node == active && p.state == SessionState::Up);
         let settled = self.member(active).is_some_and(|m| m.role == Some(Role::Active));
         let taken = able && up && settled && !g.maintenance;
-        taken.then(|| format!("on {active}: `havipctl switchover {} --to {here}` moves it here now", g.name))
+        taken.then(|| format!("`havipctl switchover {} --to {here}` moves it here now", g.name))
     }
 
     fn while_nobody_is(&self) -> Vec<String> {

@@ -185,11 +185,6 @@ impl Group {
             } else if settings.when_all_fail == HoldOrRelease::Release {
                 self.lose(step, Role::Fault, cause, text, None);
             }
-        } else if let Some(node) = self.fetcher(step) {
-            let text = format!("an operator on {} asked for it", step.config.node(node).name);
-            self.preemption.suspend();
-            *step.persist = true;
-            self.hand_over(step, node, Cause::Switchover, &text);
         } else if let Some(node) = self.preemptor(step) {
             if over {
                 self.alarm(step, "a better-ranked node is back, but max-moves is reached: staying");

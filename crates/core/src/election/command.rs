@@ -21,7 +21,6 @@ impl Core {
             Command::RehearseSwitchover { group, to } => {
                 self.in_group(now, group, actions, |g, step| g.rehearse_switchover(step, to))
             }
-            Command::Fetch { group } => self.in_group(now, group, actions, |g, step| g.fetch(step)),
             Command::Trace { group } => self.begin_trace(now, group.0),
             Command::Drain { group, on } => self.drain(now, group, on, actions),
             Command::ResetNumbers { group } => self.reset_numbers(now, group, actions),

@@ -1,8 +1,4 @@
-//! What `havipctl drill` needs of the core: to have leadership fetched, and to see where packets go meanwhile.
-//!
-//! A planned move begins where the active node is; the way back has to be asked for over the network.
-//! That is one flag of the group's entry, [`Flags::FETCHES`], set for a bounded time: the holder hands
-//! over to the node that says so as if the operator had asked there.
+//! What `havipctl drill` needs of the core: to see where packets go during a move.
 //!
 //! A trace asks every 20 ms who has the packets of a HAVIP: from here, and from every other node that
 //! is up, by asking *that* node to ask. Such a question is a fabric probe addressed to the node itself
@@ -12,7 +8,6 @@
 use super::Core;
 use super::group::Group;
 use super::group::fabric::{Relay, Seen};
-use super::step_context::StepContext;
 use crate::model::action::{Action, Actions};
 use crate::model::event::Reply;
 use crate::model::ids::NodeIndex;
@@ -20,12 +15,9 @@ use crate::model::role::Role;
 use crate::model::tag::Tag;
 use crate::model::time::Instant;
 use crate::status::{SeenSnapshot, TraceSnapshot};
+use crate::wire::Probe;
 use crate::wire::heartbeat::encode_probe;
-use crate::wire::{Flags, Probe};
 use std::net::{IpAddr, SocketAddr};
-
-/// A request to be handed leadership lasts this many dead times.
-const PATIENCE: u32 = 2;
 
 impl Core {
     /// Begins to watch where the packets of a group go.
@@ -136,49 +128,5 @@ impl Core {
             answers: seen.answers,
         };
         Some(TraceSnapshot { age_ms: ms(now), seen: trace.seen().iter().map(one).collect() })
-    }
-}
-
-impl Group {
-    /// An operator here wants leadership, which a peer has.
-    pub(crate) fn fetch(&mut self, step: &mut StepContext<'_>) -> Reply {
-        let name = &self.settings(step).name;
-        if self.role() == Role::Active {
-            return Reply::Done(format!("{name} is active here already"));
-        }
-        if self.maintained() {
-            let text = format!("{name} is in maintenance; havipctl maintenance {name} off ends it");
-            return Reply::Refused(text);
-        }
-        if self.role() != Role::Backup || !self.may_be_active(step) {
-            let why = match self.membership(step) {
-                None => "it is no member",
-                Some(member) if member.witness => "it is a witness",
-                Some(_) if self.role() == Role::Fault => &self.detail,
-                Some(_) if self.candidacy.waiting().text.is_empty() => "it is not eligible yet",
-                Some(_) => &self.candidacy.waiting().text,
-            };
-            return Reply::Refused(format!("this node cannot take {name} over now: {why}"));
-        }
-        let owner = step.peers.iter().find(|p| p.up(step.now) && p.owns(self.tag, step.now).is_some());
-        let Some(owner) = owner.map(|p| step.config.node(p.node).name.clone()) else {
-            return Reply::Refused(format!("{name} is active on no node that hears this one"));
-        };
-        self.candidacy.fetch(step.now + step.dead_time() * PATIENCE);
-        *step.changed = true;
-        Reply::Done(format!("{owner} is asked to hand {name} over"))
-    }
-
-    /// Whether our entry asks for leadership on behalf of an operator.
-    pub(crate) fn fetches(&self, step: &mut StepContext<'_>) -> bool {
-        let asked = self.role() == Role::Backup && self.candidacy.fetch_until().is_some_and(|until| !step.due(until));
-        asked && self.may_be_active(step) && !self.maintained()
-    }
-
-    /// A peer whose operator wants leadership there.
-    pub(crate) fn fetcher(&self, step: &StepContext<'_>) -> Option<NodeIndex> {
-        let wants = step.peers.iter().filter(|p| p.up(step.now) && !p.returning(step.now));
-        let asks = |flags: Flags| flags.has(Flags::FETCHES) && flags.has(Flags::ELIGIBLE);
-        wants.filter(|p| p.says(self.tag, step.now).is_some_and(|e| asks(e.flags))).map(|p| p.node).next()
     }
 }

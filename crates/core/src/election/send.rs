@@ -316,7 +316,6 @@ impl Group {
             .with(Flags::SERVING, serving || (settings.observe && self.role() == Role::Active))
             .with(Flags::CLOUD, cloud)
             .with(Flags::SETTLED, self.preemption.is_suspended())
-            .with(Flags::FETCHES, self.fetches(step))
             .with(Flags::HEARS_ACTIVE, self.hears_active)
             .with(Flags::GATE_FAILED, self.backoff.waits_for_gate(step.now))
             .with(Flags::UNDECIDED, self.health.undecided);

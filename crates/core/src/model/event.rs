@@ -244,11 +244,6 @@ pub enum Command {
         /// The node that would be active.
         to: Option<NodeIndex>,
     },
-    /// Planned move of one group to this node, asked of the one that has it.
-    Fetch {
-        /// The group.
-        group: GroupIndex,
-    },
     /// Watch closely where the packets of one group go.
     Trace {
         /// The group.

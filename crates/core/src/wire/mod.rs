@@ -207,8 +207,7 @@ impl Flags {
     pub const CLOUD: Self = Self(1 << 9);
     /// Preemption is suspended after a switchover.
     pub const SETTLED: Self = Self(1 << 10);
-    /// An operator there asks the active node to hand over to it, whatever the rank says.
-    pub const FETCHES: Self = Self(1 << 11);
+    // Bit 11 is reserved: releases before commands went between nodes asked with it for a planned move.
     /// Hears a node that is active, and is heard by it.
     pub const HEARS_ACTIVE: Self = Self(1 << 12);
     /// Its last claim failed by its gate; said with [`Flags::UNABLE`].

@@ -274,7 +274,7 @@ impl World {
             Event::LinkChanged { group, .. } => drop(facts.links_down.insert(group.0)),
             Event::IdentityLearned { .. } => facts.identity = true,
             Event::HostChecked { differs } => facts.wrong_host = differs.is_some(),
-            Event::Commanded { command: Command::Switchover { group, .. } | Command::Fetch { group }, .. } => {
+            Event::Commanded { command: Command::Switchover { group, .. }, .. } => {
                 facts.switchover[group.0] = Some(now);
             }
             Event::Commanded { command: Command::Drain { on, .. }, .. } => facts.drained = *on,

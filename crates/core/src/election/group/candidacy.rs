@@ -17,14 +17,12 @@ pub(crate) struct Candidacy {
     ask_from: Instant,
     /// Lease requests in a row that were refused for a higher epoch.
     refusals: u32,
-    /// An operator here wants leadership, until then.
-    fetch_until: Option<Instant>,
 }
 
 impl Candidacy {
     /// A start.
     pub(crate) fn new(now: Instant) -> Self {
-        Self { vacant_since: None, waiting: Waiting::default(), ask_from: now, refusals: 0, fetch_until: None }
+        Self { vacant_since: None, waiting: Waiting::default(), ask_from: now, refusals: 0 }
     }
 
     /// Why nothing is claimed just now.
@@ -82,21 +80,6 @@ impl Candidacy {
     pub(crate) fn begin_term(&mut self) {
         self.refusals = 0;
         self.waiting = Waiting::default();
-    }
-
-    /// An operator here wants leadership, until then.
-    pub(crate) fn fetch(&mut self, until: Instant) {
-        self.fetch_until = Some(until);
-    }
-
-    /// Until when an operator here wants leadership.
-    pub(crate) fn fetch_until(&self) -> Option<Instant> {
-        self.fetch_until
-    }
-
-    /// What an operator wanted is had, or cannot be.
-    pub(crate) fn end_fetch(&mut self) {
-        self.fetch_until = None;
     }
 
     #[cfg(test)]

@@ -348,9 +348,6 @@ impl Group {
         *step.changed = true;
         self.step_done(step, format!("{to} ({cause})"));
         let timeline = self.timeline.decided(to, step.now);
-        if to != Role::Backup {
-            self.candidacy.end_fetch();
-        }
         let (group, epoch, at) = (self.index, self.epochs.ours(), step.now);
         step.out.push(Action::Record(Transition { at, group, from, to, epoch, cause, detail, peer, timeline }));
         self.notify(step);

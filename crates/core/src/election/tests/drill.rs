@@ -1,4 +1,4 @@
-//! Moves that are asked for from afar, where packets go meanwhile, and the steps that are told of a move.
+//! Where packets go during a move, and the steps that are told of a move.
 
 use super::*;
 use crate::model::event::{Command, Reply};
@@ -21,49 +21,6 @@ fn order(pair: &mut Pair, node: usize, command: Command) -> Reply {
 }
 
 const GROUP: GroupIndex = GroupIndex(0);
-
-#[test]
-fn the_holder_hands_over_to_the_node_whose_operator_asks() {
-    let mut pair = cluster(3);
-    assert!(
-        matches!(order(&mut pair, 0, Command::Fetch { group: GROUP }), Reply::Done(t) if t.contains("here already"))
-    );
-    // The last in rank: nothing but the request speaks for it.
-    assert!(
-        matches!(order(&mut pair, 2, Command::Fetch { group: GROUP }), Reply::Done(t) if t.contains("n0 is asked") || t.contains("is asked"))
-    );
-    pair.run(Duration::from_secs(2));
-    assert_eq!((pair.role(0), pair.role(2)), (Role::Backup, Role::Active), "{}", pair.story());
-    assert!(pair.causes(0).contains(&Cause::Switchover));
-    pair.run(Duration::from_secs(60));
-    assert_eq!(pair.role(2), Role::Active, "nothing takes it back, as after any switchover");
-
-    // In maintenance nothing moves, and a request is not kept for later.
-    order(&mut pair, 2, Command::Maintenance { group: None, on: true, lasts: None });
-    pair.run(Duration::from_secs(1));
-    assert!(
-        matches!(order(&mut pair, 0, Command::Fetch { group: GROUP }), Reply::Refused(t) if t.contains("maintenance"))
-    );
-    order(&mut pair, 2, Command::Maintenance { group: None, on: false, lasts: None });
-    pair.run(Duration::from_secs(5));
-    assert_eq!(pair.role(2), Role::Active);
-}
-
-#[test]
-fn a_request_for_leadership_does_not_outlive_its_time() {
-    let mut pair = cluster(2);
-    pair.partition(0, 1, true);
-    let reply = order(&mut pair, 1, Command::Fetch { group: GROUP });
-    assert!(matches!(reply, Reply::Done(_)), "{reply:?}");
-    // Heard again long after: the holder is not moved by what was asked then.
-    pair.run(Duration::from_millis(300));
-    pair.partition(0, 1, false);
-    pair.run(Duration::from_millis(50));
-    let until = pair.core(1).groups[0].candidacy.fetch_until();
-    pair.run(Duration::from_secs(5));
-    assert!(until.is_none_or(|u| u < pair.now), "{until:?}");
-    assert_eq!(pair.moves(), usize::from(pair.role(1) == Role::Active));
-}
 
 #[test]
 fn a_trace_sees_the_packets_move_from_every_other_node() {

@@ -2,6 +2,9 @@
 
 use super::conformance::settled;
 use super::*;
+use crate::wire::Datagram;
+use crate::wire::auth::KeyRing;
+use crate::wire::heartbeat::{decode, encode};
 
 /// The last datagram that `from` sent, and what makes others of it.
 fn last_sent(pair: &Pair, from: usize) -> Vec<u8> {
@@ -137,4 +140,28 @@ fn what_was_overtaken_brings_no_old_word_back() {
     assert_eq!(said(&pair), Some(145));
     let core = pair.nodes[1].as_mut().expect("it runs");
     assert_eq!(core.peers.of(NodeIndex(0)).map(|p| p.session.stats().overtaken), Some(1));
+}
+
+/// A flag that this release gives no meaning is kept as said and leads to nothing. With bit 11 an earlier one asked the active
+/// node for a planned move.
+#[test]
+fn a_reserved_flag_moves_nothing() {
+    const RESERVED: u16 = 1 << 11 | 1 << 15;
+    let mut pair = settled(2, Arbiter::Cloud);
+    pair.partition(0, 1, true);
+    pair.run(INTERVAL * 2);
+    let config = pair.core(1).config().clone();
+    let keys = KeyRing::new(&config.heartbeat.keys, config.heartbeat.send_key);
+    let Ok(Datagram::Heartbeat(mut said)) = decode(&last_sent(&pair, 1), &keys, &config.cluster) else {
+        panic!("no heartbeat");
+    };
+    said.entries.iter_mut().for_each(|entry| entry.flags.0 |= RESERVED);
+    let bytes = encode(&said, &keys, &config.cluster).expect("it encodes");
+    let from = SocketAddr::from(([10, 0, 0, 11], 11200));
+    pair.give(0, Event::DatagramReceived { path: Some(0), from, arrived: pair.now, bytes });
+    let heard = pair.core(0).peers.of(NodeIndex(1)).and_then(|p| p.entries.values().next()).map(|e| e.flags.0);
+    assert_eq!(heard.map(|flags| flags & RESERVED), Some(RESERVED), "it counts");
+    pair.partition(0, 1, false);
+    pair.run(Duration::from_secs(5));
+    assert_eq!((pair.role(0), pair.moves()), (Role::Active, 0), "{}", pair.story());
 }

@@ -67,7 +67,7 @@ impl Case<'_> {
         }
     }
 
-    /// An operator asked for it, here or on the node that fetches it.
+    /// An operator asked for it.
     pub(super) fn switchover(&self) -> Result<(), Untrue> {
         let long = self.dead_time() * 2 + Duration::from_secs(2);
         let asked = |h: usize| {
