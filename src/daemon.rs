@@ -84,7 +84,8 @@ pub fn main() -> ExitCode {
     }
     if process::init::is_first() {
         return ExitCode::from(process::init::run().unwrap_or_else(|error| {
-            let _ = writeln!(io::stderr(), "havipd: cannot start as the first process of a container: {error}");
+            let text = format!("cannot start as the first process of a container: {error}");
+            let _ = writeln!(io::stderr(), "havipd: {}", plain::in_words(&text));
             u8::from(Code::No)
         }));
     }

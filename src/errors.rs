@@ -1,5 +1,6 @@
 //! How an error is told to people.
 
+use crate::plain::in_words;
 use std::error::Error;
 
 /// Layers of the HTTP library that say no more than the name of what they are about: the cause behind them does.
@@ -11,7 +12,7 @@ const LAYERS: [&str; 5] = [
     "error resolving DNS",
 ];
 
-/// An error with everything that it comes from, each once, in one line.
+/// An error with everything that it comes from, each once, in one line, without the system's number.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut error = error;
@@ -32,7 +33,7 @@ pub fn chain(error: &dyn Error) -> String {
             text.push_str(&more);
         }
     }
-    text
+    in_words(&text).into_owned()
 }
 
 #[cfg(test)]
@@ -56,6 +57,11 @@ mod tests {
         let layers = caused("error sending request", Some(caused("client error (Connect)", Some(refused))));
         assert_eq!(chain(&layers), "cannot connect: Connection refused");
         assert_eq!(chain(&caused("dns error", None)), "dns error", "the last one is all that is known");
+    }
+
+    #[test]
+    fn the_systems_number_is_not_told() {
+        assert_eq!(chain(&std::io::Error::from_raw_os_error(13)), "Permission denied");
     }
 
     #[test]

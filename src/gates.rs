@@ -12,6 +12,7 @@
 pub mod status;
 
 use crate::clock;
+use crate::plain::in_words;
 use crate::program::{self, Leash, Leftovers, Program, Start};
 use crate::runtime::ToCore;
 use crate::worker::{Latest, Worker};
@@ -160,7 +161,8 @@ impl Slot {
     }
 }
 
-const fn ended(group: GroupIndex, op: OperationId, passed: bool, text: String) -> ToCore {
+fn ended(group: GroupIndex, op: OperationId, passed: bool, text: String) -> ToCore {
+    let text = in_words(&text).into_owned();
     ToCore::Event(Event::GateEnded { group, op, passed, text })
 }
 

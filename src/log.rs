@@ -276,6 +276,12 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_logged_in_words() {
+        let text = logged(Overrides::default(), false, |_| warn!("lost: {}", std::io::Error::from_raw_os_error(2)));
+        assert!(text.ends_with("lost: No such file or directory\n"), "{text}");
+    }
+
+    #[test]
     fn json_for_the_journal_has_priorities_too() {
         let overrides = Overrides { format: Some(LogFormat::Json), level: Some(LogLevel::Debug) };
         let text = logged(overrides, true, |_| {

@@ -1,6 +1,6 @@
 //! Documents from outside, fit for a terminal: see [`havipd_core::model::plain`].
 
-pub use havipd_core::model::plain::{is_odd, line, lines, quote, quote_url};
+pub use havipd_core::model::plain::{in_words, is_odd, line, lines, quote, quote_url};
 use serde_json::Value;
 
 /// Every text of a document, and every name in it.

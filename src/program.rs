@@ -8,6 +8,7 @@
 mod output;
 
 use crate::clock;
+use crate::plain::in_words;
 use crate::process::{end_with_parent, like_others, processes_of_group};
 use havipd_core::model::time::Instant;
 use output::{Budget, Lines};
@@ -196,7 +197,7 @@ impl fmt::Display for Ended {
                 let how = if *killed { "by SIGKILL, as SIGTERM was ignored" } else { "by SIGTERM" };
                 write!(f, "ran into its timeout; {it} ended {how}")
             }
-            Self::NotStarted { error } => write!(f, "not started: {error}"),
+            Self::NotStarted { error } => write!(f, "not started: {}", in_words(error)),
             Self::Cut => f.write_str("killed, as leadership has ended"),
             Self::Stuck => {
                 f.write_str("ran into its timeout, and not even SIGKILL ended it: it hangs inside the kernel")

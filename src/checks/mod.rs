@@ -21,6 +21,7 @@ mod unit;
 
 use crate::clock;
 use crate::net::interface::Snapshot;
+use crate::plain;
 use crate::runtime::ToCore;
 use havipd_core::health::{CheckNote, Health, Judge, Reading, combine, in_order, next_run};
 use havipd_core::model::event::Event;
@@ -67,7 +68,7 @@ impl Outcome {
 
     fn new(reading: Reading, result: RunResult, text: impl Into<String>) -> Self {
         let text: String = text.into();
-        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+        let text = plain::in_words(&text).chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
         Self { reading, result, text, left_behind: false }
     }
 }

@@ -1,5 +1,6 @@
 //! What is wrong with a file, and where: one line each, all at once.
 
+use crate::plain::in_words;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
@@ -68,6 +69,7 @@ impl Diagnostics {
     /// A single error, for a file that cannot even be read.
     #[must_use]
     pub fn of_file(file: &str, location: Option<Location>, text: String) -> Self {
+        let text = in_words(&text).into_owned();
         Self(vec![Diagnostic { file: file.into(), location, severity: Severity::Error, text, help: None }])
     }
 
@@ -133,6 +135,7 @@ impl Report {
     }
 
     fn push(&self, span: Option<Span>, severity: Severity, text: String, help: Option<String>) {
+        let text = in_words(&text).into_owned();
         self.0.borrow_mut().push(Finding { span, severity, text, help });
     }
 

@@ -320,7 +320,9 @@ impl Response {
     /// Any end, with what to tell the operator.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { protocol: PROTOCOL, code, message: message.into(), data: Value::Null }
+        let message: String = message.into();
+        let message = plain::in_words(&message).into_owned();
+        Self { protocol: PROTOCOL, code, message, data: Value::Null }
     }
 
     /// Its data, as what was asked for.
@@ -487,6 +489,13 @@ mod tests {
         let read = Response::parse(said.as_bytes()).expect("a reply");
         assert_eq!(read.message, "a [2J\nb");
         assert_eq!(read.data, serde_json::json!({"groups": ["\u{fffd}x"]}));
+    }
+
+    #[test]
+    fn an_error_is_answered_in_words() {
+        let error = std::io::Error::from_raw_os_error(13);
+        let said = Response::new(Code::No, format!("cannot be read: {error}"));
+        assert_eq!(said.message, "cannot be read: Permission denied");
     }
 
     #[test]

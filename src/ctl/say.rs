@@ -6,7 +6,7 @@
 
 use crate::control::client::ClientError;
 use crate::control::protocol::{Code, Response};
-use crate::plain::{lines, quote};
+use crate::plain::{in_words, lines, quote};
 pub(super) use havipd_core::model::plural::plural;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
@@ -81,7 +81,8 @@ fn written(text: &str) -> io::Result<()> {
 /// A line for people, beside whatever is printed. Whatever names and files it quotes, it does nothing to a terminal.
 pub(super) fn complain(text: &str) {
     // Nowhere is left to say that this failed.
-    let _ = writeln!(io::stderr(), "{}", fitted(&format!("havipctl: {}", lines(text)), columns_of(io::stderr())));
+    let text = in_words(text);
+    let _ = writeln!(io::stderr(), "{}", fitted(&format!("havipctl: {}", lines(&text)), columns_of(io::stderr())));
 }
 
 /// A column is never made narrower by folding.

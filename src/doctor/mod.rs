@@ -16,6 +16,7 @@ pub mod gather;
 pub mod havips;
 pub mod host;
 
+use crate::plain::in_words;
 use facts::Facts;
 use serde::{Deserialize, Serialize};
 
@@ -61,19 +62,23 @@ impl Finding {
     /// As it should be.
     #[must_use]
     pub fn ok(id: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { id: id.into(), level: Level::Ok, text: text.into(), remedy: String::new() }
+        Self::new(id.into(), Level::Ok, text.into(), String::new())
     }
 
     /// Somebody should read this.
     #[must_use]
     pub fn warning(id: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { id: id.into(), level: Level::Warning, text: text.into(), remedy: remedy.into() }
+        Self::new(id.into(), Level::Warning, text.into(), remedy.into())
     }
 
     /// It does not work.
     #[must_use]
     pub fn failed(id: impl Into<String>, text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { id: id.into(), level: Level::Failed, text: text.into(), remedy: remedy.into() }
+        Self::new(id.into(), Level::Failed, text.into(), remedy.into())
+    }
+
+    fn new(id: String, level: Level, text: String, remedy: String) -> Self {
+        Self { id, level, text: in_words(&text).into_owned(), remedy }
     }
 }
 

@@ -197,7 +197,7 @@ impl Write for Line<'_> {
             let body = event.strip_suffix(b"\n").unwrap_or(event);
             let cut = cut(body);
             // Quoted text must not be able to forge a line or to drive a terminal.
-            line.extend(plain::line(&String::from_utf8_lossy(cut)).into_bytes());
+            line.extend(plain::line(&plain::in_words(&String::from_utf8_lossy(cut))).into_bytes());
             line.push(b'\n');
             queue.write_all(&line)?;
         }
@@ -212,6 +212,7 @@ impl Write for Line<'_> {
 /// A line of JSON in which the rest of what could drive a terminal is escaped, too: JSON itself asks for that only below 0x20.
 fn escaped(event: &[u8]) -> String {
     let text = String::from_utf8_lossy(event);
+    let text = plain::in_words(&text);
     let (body, end) = text.strip_suffix('\n').map_or((&*text, ""), |body| (body, "\n"));
     let mut line = String::with_capacity(text.len());
     for c in body.chars() {
@@ -250,6 +251,7 @@ mod tests {
     fn a_line_of_json_stays_one_and_drives_no_terminal() {
         let line = escaped("{\"message\":\"a\u{9b}2J\u{202e}b\"}\n".as_bytes());
         assert_eq!(line, "{\"message\":\"a\\u009b2J\\u202eb\"}\n");
+        assert_eq!(escaped(b"{\"error\":\"no such file (os error 2)\"}\n"), "{\"error\":\"no such file\"}\n");
     }
 
     #[test]

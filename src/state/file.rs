@@ -6,6 +6,7 @@
 
 use super::{Found, StateError, Unreadable, load, write};
 use crate::clock;
+use crate::plain::in_words;
 use crate::worker::{Latest, Worker};
 use havipd_core::model::persisted::Persisted;
 use havipd_core::model::time::Instant;
@@ -146,7 +147,7 @@ fn work(latest: &Latest<Slot>, mut disk: impl Disk) {
     let reader = latest.change(|slot| {
         slot.known = true;
         slot.status.error = None;
-        slot.status.found = found.is_wrong().then(|| found.to_string());
+        slot.status.found = found.is_wrong().then(|| in_words(&found.to_string()).into_owned());
         // Of a time when nobody knew what was there.
         slot.newest = None;
         slot.reader.take()
@@ -220,7 +221,7 @@ impl Slot {
     }
 
     fn failed(&mut self, error: &StateError, state: Persisted) {
-        let text = error.to_string();
+        let text = in_words(&error.to_string()).into_owned();
         // Once per change: a full disk is not made better by a log that grows.
         if self.status.error.as_deref() != Some(&text) {
             error!("{text}; state is kept in memory only, and will be tried again");

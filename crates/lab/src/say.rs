@@ -1,7 +1,7 @@
 //! How the laboratory answers: as `havipctl` does, under its own name.
 
 use havipd::control::protocol::{Code, Response};
-use havipd_core::model::plain::lines;
+use havipd_core::model::plain::{in_words, lines};
 use std::io::{self, Write as _};
 
 pub(crate) use havipd::ctl::say::{print, show, whole};
@@ -18,5 +18,5 @@ pub(crate) fn tell(response: &Response, as_json: bool) -> Code {
 /// A line for people, beside whatever is printed. Whatever it quotes, it does nothing to a terminal.
 pub(crate) fn complain(text: &str) {
     // Nowhere is left to say that this failed.
-    let _ = writeln!(io::stderr(), "havipd-lab: {}", lines(text));
+    let _ = writeln!(io::stderr(), "havipd-lab: {}", lines(&in_words(text)));
 }

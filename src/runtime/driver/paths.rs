@@ -1,6 +1,7 @@
 //! What this host shows of its own heartbeat paths: sockets, links, and what it refuses to send.
 
 use super::Driver;
+use crate::errors::chain;
 use crate::log::RateLimit;
 use crate::net::heartbeat::Sent;
 use crate::net::monitor::Monitor;
@@ -77,7 +78,7 @@ impl Driver {
         let nodes = || self.core.config().nodes.iter();
         let refusal = |(to, errno): (&SocketAddr, &i32)| {
             let node = nodes().find(|n| n.addresses.contains(to))?.name.to_string();
-            Some(Refusal { node, address: *to, error: io::Error::from_raw_os_error(*errno).to_string() })
+            Some(Refusal { node, address: *to, error: chain(&io::Error::from_raw_os_error(*errno)) })
         };
         self.paths_told.refused.iter().filter_map(refusal).collect()
     }
@@ -116,7 +117,7 @@ impl Driver {
                 }
             }
         }
-        let why = refused.map(|errno| io::Error::from_raw_os_error(errno).to_string());
+        let why = refused.map(|errno| chain(&io::Error::from_raw_os_error(errno)));
         self.follow_ups.push_front((now, Event::SendingChanged { to, refused: why }));
     }
 }

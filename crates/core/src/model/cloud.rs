@@ -280,7 +280,9 @@ impl CallError {
     /// not sent says so.
     #[must_use]
     pub fn new(class: ErrorClass, what: impl Into<String>, detail: impl fmt::Display) -> Self {
-        let detail = if class == ErrorClass::NotSent { format!("not sent: {detail}") } else { detail.to_string() };
+        let detail = detail.to_string();
+        let detail = plain::in_words(&detail);
+        let detail = if class == ErrorClass::NotSent { format!("not sent: {detail}") } else { detail.into_owned() };
         Self {
             what: what.into(),
             detail,

@@ -2,6 +2,7 @@
 //! says can neither forge a line, nor drive a terminal, nor show its words in another order than they have.
 
 use serde::{Deserialize as _, Deserializer};
+use std::borrow::Cow;
 
 /// Stands where something was that changes how the rest is read.
 const MARK: char = '\u{fffd}';
@@ -35,6 +36,27 @@ pub fn line(text: &str) -> String {
 #[must_use]
 pub fn lines(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { c } else { shown(c, turns(c)) }).collect()
+}
+
+/// An error in words alone: without the number that the system has for it, as in "No such file or directory (os error 2)".
+///
+/// Where a text for people begins (a log line, an answer, a finding, the detail of a status) it goes through here, so no error
+/// that names its cause has to think of it.
+#[must_use]
+pub fn in_words(text: &str) -> Cow<'_, str> {
+    const NUMBER: &str = " (os error ";
+    let mut told = Cow::Borrowed(text);
+    let mut from = 0;
+    while let Some(at) = told[from..].find(NUMBER).map(|at| from + at) {
+        let digits = &told[at + NUMBER.len()..];
+        let end = digits.find(|c: char| !c.is_ascii_digit()).filter(|n| *n > 0 && digits[*n..].starts_with(')'));
+        from = at;
+        match end {
+            Some(n) => told.to_mut().replace_range(at..=at + NUMBER.len() + n, ""),
+            None => from += NUMBER.len(),
+        }
+    }
+    told
 }
 
 /// Most characters of a foreign word that an error repeats.
@@ -78,6 +100,16 @@ mod tests {
                 .iter()
                 .all(|u| !quote_url(u).contains("hunter2"))
         );
+    }
+
+    #[test]
+    fn an_error_is_told_without_its_number() {
+        let told = |n: i32| in_words(&std::io::Error::from_raw_os_error(n).to_string()).into_owned();
+        assert_eq!(told(2), "No such file or directory");
+        assert_eq!(in_words("a: x (os error 13), b (os error 2); c"), "a: x, b; c");
+        for other in ["", " (os error ", "x (os error )", "x (os error 2", "x (os error 2a)", "grün (os error ä)"] {
+            assert_eq!(in_words(other), other);
+        }
     }
 
     #[test]

@@ -29,11 +29,12 @@ pub mod setup;
 pub mod timeline;
 pub mod view;
 
+use crate::say::complain;
 use crate::simulation::cloud::Profile;
 use cluster::Cluster;
 use havipd::config::parse_duration;
 use havipd::control::protocol::Code;
-use havipd::plain::{lines, quote};
+use havipd::plain::quote;
 use havipd::process::audience::{self, Gone, Watched};
 use havipd::process::ignores;
 use havipd::runtime::signals::Arrivals;
@@ -43,7 +44,7 @@ use rustix::process::Signal as Number;
 use screen::Terminal;
 use setup::Plan;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -173,11 +174,6 @@ fn program(named: &Path) -> Result<PathBuf, String> {
 
 fn shown(path: &Path) -> String {
     quote(&path.to_string_lossy())
-}
-
-fn complain(text: &str) {
-    // Nobody reads it; the exit code still tells.
-    let _ = writeln!(io::stderr(), "havipd-lab: {}", lines(text));
 }
 
 /// The built-in script, else the file of that name.
