@@ -43,7 +43,8 @@ pub(super) fn run(socket: &Path, as_json: bool) -> Result<Code, ClientError> {
     all.insert(0, Told { node: here.core.election.node.clone(), status: Some(here), error: None });
     let silent = all.iter().filter(|told| told.status.is_none()).count();
     let code = if silent == 0 { Code::Done } else { Code::No };
-    let message = format!("{} of {} nodes answer", all.len() - silent, all.len());
+    let answer = all.len() - silent;
+    let message = format!("{answer} of {} nodes answer{}", all.len(), if answer == 1 { "s" } else { "" });
     let text = text(&all, Paint::of_stdout());
     let data = serde_json::json!({ "nodes": all });
     Ok(say::show(&Response::new(code, message).with_data(data), as_json, || text))
@@ -118,7 +119,7 @@ mod tests {
         b.core.election.groups[0].drained = true;
         let silent = Told { node: "c".into(), status: None, error: Some("c did not answer".into()) };
         let told = |status: Status| Told { node: status.core.election.node.clone(), status: Some(status), error: None };
-        let text = text(&[told(fixture::status()), told(b), silent], Paint::new(false));
+        let text = text(&[told(fixture::status()), told(b), silent], Paint::new(false, None));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[0].starts_with("NODE") && lines[0].ends_with("CHECKS"), "{text}");
         assert!(lines[1].starts_with("a ") && lines[1].contains("web active"), "{text}");

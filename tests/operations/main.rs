@@ -50,7 +50,7 @@ const WALK: &[Step] = &[
         node: "c",
         arguments: &["status", "--check"],
         code: 1,
-        says: &["peer a: the session is down", "web: without b only N of N nodes are left, which is no majority"],
+        says: &["peer a: the session is down", "web: without b only N of N nodes is left, which is no majority"],
     },
     Step {
         after: "alert",

@@ -10,6 +10,7 @@ use super::succession;
 use crate::model::action::Action;
 use crate::model::event::Reply;
 use crate::model::ids::NodeIndex;
+use crate::model::plural::are;
 use crate::model::role::{Cause, Role};
 use crate::model::settings::{Arbiter, OnRestart, OnStop};
 use crate::model::time::Instant;
@@ -253,8 +254,9 @@ impl Group {
         let fatal = self.arbiter(step).grants_leases() && self.membership(step).is_some() && left * 2 <= voters;
         fatal.then(|| {
             format!(
-                "without this node only {left} of {voters} voters of {name} are left, which is no majority: {name} is then \
-                 active nowhere until another one is back"
+                "without this node only {left} of {voters} voters of {name} {} left, which is no majority: {name} is then \
+                 active nowhere until another one is back",
+                are(left)
             )
         })
     }

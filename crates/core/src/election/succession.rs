@@ -6,6 +6,7 @@ use super::group::Group;
 use super::peer::Peers;
 use crate::model::digest::Digest;
 use crate::model::ids::NodeIndex;
+use crate::model::plural::are;
 use crate::model::role::{Cause, Role};
 use crate::model::settings::Group as Settings;
 use crate::model::tag::Tag;
@@ -158,7 +159,8 @@ impl Core {
             .count();
         (settings.arbiter.grants_leases() && left * 2 <= voters).then(|| {
             format!(
-                "without {active} only {left} of {voters} nodes are left, which is no majority: nobody could take over"
+                "without {active} only {left} of {voters} nodes {} left, which is no majority: nobody could take over",
+                are(left)
             )
         })
     }

@@ -5,6 +5,7 @@ use super::cluster::{ActError, Cluster, News};
 use super::output::Output;
 use super::script::{Command, Fact, Line, NodeRef};
 use super::timeline::Move;
+use havipd_core::model::plural::lasting;
 use serde::Serialize;
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -150,7 +151,11 @@ fn resolve(cluster: &Cluster, fact: &Fact<NodeRef>) -> Result<Fact<usize>, Strin
 
 fn not_so(cluster: &Cluster, within: Duration) -> String {
     let instead = cluster.facts().instead();
-    if within.is_zero() { format!("is not so: {instead}") } else { format!("was not so within {within:?}: {instead}") }
+    if within.is_zero() {
+        format!("is not so: {instead}")
+    } else {
+        format!("was not so within {}: {instead}", lasting(within))
+    }
 }
 
 /// Takes in what happens next. False once the deadline has passed.
@@ -198,7 +203,7 @@ async fn carry_out(
     if let Act::Switchover(node) = act {
         let left = deadline.saturating_duration_since(Instant::now());
         if !until(cluster, printer, left, &Fact::Active(Some(*node))).await? {
-            return Ok(Err(format!("was not complete within {within:?}: {}", cluster.facts().instead())));
+            return Ok(Err(format!("was not complete within {}: {}", lasting(within), cluster.facts().instead())));
         }
     }
     Ok(Ok(()))

@@ -5,6 +5,7 @@ use super::schedule::Scheduled;
 use super::world::World;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::{GroupIndex, HavipIndex};
+use havipd_core::model::plural::lasting;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,7 +113,7 @@ impl World {
         if halt == Halt::Frozen {
             self.hosts[host].clock.stop(self.now);
         }
-        self.note(Some(host), || format!("stands still ({halt}) for {span:?}"));
+        self.note(Some(host), || format!("stands still ({halt}) for {}", lasting(span)));
         self.after(span, Scheduled::GoOn { host, halt: self.halts });
         self.note_service();
     }

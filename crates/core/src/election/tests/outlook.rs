@@ -82,7 +82,7 @@ fn a_majority_that_would_be_lost_with_the_active_node_is_said() {
     for i in 0..2 {
         let g = group(&pair, i);
         let why = g.no_failover.expect("b alone could not be elected");
-        assert!(why.contains("without a only 1 of 3 nodes are left, which is no majority"), "{why}");
+        assert!(why.contains("without a only 1 of 3 nodes is left, which is no majority"), "{why}");
         assert_eq!(g.successor.as_deref(), Some("b"), "a planned move works");
     }
 }
@@ -276,7 +276,7 @@ fn the_end_of_a_vote_that_is_needed_is_told_before_it_happens() {
     pair.run(SEC * 20);
     assert_eq!((said(&pair), pair.role(0)), (0, Role::Active), "two of three are enough: {}", pair.story());
     let told = reply(&mut pair, 1, drain()).expect("drained");
-    let expected = "drained: stays ineligible; keep it running: without this node only 1 of 3 voters of web are left, which is no \
+    let expected = "drained: stays ineligible; keep it running: without this node only 1 of 3 voters of web is left, which is no \
                     majority: web is then active nowhere until another one is back";
     assert_eq!(told, expected);
     pair.give(1, stop(true));

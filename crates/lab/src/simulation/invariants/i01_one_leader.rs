@@ -14,6 +14,7 @@ use super::super::step_kind::StepKind;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
 
@@ -85,10 +86,10 @@ impl Invariant for OneLeader {
                 let Some(theirs) = world.leadership_until(other, group) else { continue };
                 let by_hand = world.etcd_touched_by_hand(group);
                 if !by_hand && !self.excused(world, host, group) && !self.excused(world, other, group) {
-                    let ours = ours.since(world.guest_now(host));
-                    let theirs = theirs.since(world.guest_now(other));
+                    let ours = lasting(ours.since(world.guest_now(host)));
+                    let theirs = lasting(theirs.since(world.guest_now(other)));
                     return Err(format!(
-                        "group {group}: {} has leadership for {ours:?} and {} for {theirs:?}",
+                        "group {group}: {} has leadership for {ours} and {} for {theirs}",
                         world.name(host),
                         world.name(other),
                     ));

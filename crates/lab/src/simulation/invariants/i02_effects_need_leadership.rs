@@ -15,6 +15,7 @@ use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
 use havipd_core::model::ids::Epoch;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::Role;
 use havipd_core::model::time::Instant;
 use std::time::Duration;
@@ -165,9 +166,10 @@ impl Invariant for EffectsNeedLeadership {
                     // Decided before it stood still, in a step that is only now carried out to its end: no claim by then.
                     Some((_, back)) if t.at >= back && t.at.since(back) + Duration::from_millis(1) < dead_time => {
                         Err(format!(
-                            "{} claims {:?} after it was away; it must listen for {dead_time:?}",
+                            "{} claims {} after it was away; it must listen for {}",
                             world.name(*host),
-                            t.at.since(back)
+                            lasting(t.at.since(back)),
+                            lasting(dead_time)
                         ))
                     }
                     _ => Ok(()),

@@ -9,6 +9,7 @@ use super::super::cloud::Profile;
 use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Binding;
 use havipd_core::model::time::Instant;
@@ -66,10 +67,11 @@ impl Settling {
         match self.converged() {
             Some(after) if after <= bound => Ok(()),
             Some(after) => {
-                Err(format!("settled {after:?} after the faults ended, not within {bound:?}; before: {}", self.why_not))
+                let (after, bound) = (lasting(after), lasting(bound));
+                Err(format!("settled {after} after the faults ended, not within {bound}; before: {}", self.why_not))
             }
             None if self.quiet.is_none_or(|q| world.now.since(q) < bound) => Ok(()),
-            None => Err(format!("not settled {bound:?} after the faults ended: {}", self.why_not)),
+            None => Err(format!("not settled {} after the faults ended: {}", lasting(bound), self.why_not)),
         }
     }
 

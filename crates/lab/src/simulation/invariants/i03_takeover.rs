@@ -13,6 +13,7 @@ use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
 use super::calm::Calm;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
@@ -105,22 +106,19 @@ impl Takeovers {
             let bound = t.due.since(t.began);
             match t.served {
                 Some(at) if at > t.due => {
-                    let after = at.since(t.began);
-                    return Err(format!(
-                        "HAVIP {} is served {after:?} after its node died, not within {bound:?}",
-                        t.havip
-                    ));
+                    let (after, bound) = (lasting(at.since(t.began)), lasting(bound));
+                    return Err(format!("HAVIP {} is served {after} after its node died, not within {bound}", t.havip));
                 }
                 Some(_) if world.served(t.havip).is_some() => {}
                 Some(_) => {
-                    let after = world.now.since(t.began);
-                    return Err(format!("HAVIP {} is not served any more {after:?} after its node died", t.havip));
+                    let after = lasting(world.now.since(t.began));
+                    return Err(format!("HAVIP {} is not served any more {after} after its node died", t.havip));
                 }
                 // Judged when it comes, so that the account says when that was.
                 None if world.now < t.due + STAYS => {}
                 None => {
-                    let after = world.now.since(t.began);
-                    return Err(format!("HAVIP {} is served by nobody {after:?} after its node died", t.havip));
+                    let after = lasting(world.now.since(t.began));
+                    return Err(format!("HAVIP {} is served by nobody {after} after its node died", t.havip));
                 }
             }
         }

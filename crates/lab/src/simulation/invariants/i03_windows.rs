@@ -10,6 +10,7 @@ use super::super::world::World;
 use super::Invariant;
 use super::calm::Calm;
 use super::i03_convergence::group_not_converged;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
@@ -45,7 +46,7 @@ impl Windows {
         }
         let long = world.calm_enough();
         group_not_converged(world, group)
-            .map_or(Ok(()), |why| Err(format!("nothing went wrong for {long:?}, and {why}")))
+            .map_or(Ok(()), |why| Err(format!("nothing went wrong for {}, and {why}", lasting(long))))
     }
 }
 

@@ -13,6 +13,7 @@ use super::super::world::World;
 use super::Invariant;
 use super::calm::Calm;
 use havipd_core::model::action::Transition;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
@@ -68,7 +69,8 @@ impl Apart {
         let waits = usize::try_from(lasted.as_nanos() / wait.as_nanos().max(1)).unwrap_or(usize::MAX);
         if count > waits.saturating_add(1) {
             let what = what();
-            return Err(format!("{count} {what} in {lasted:?} of a partition; {wait:?} is the reclaim wait"));
+            let (lasted, wait) = (lasting(lasted), lasting(wait));
+            return Err(format!("{count} {what} in {lasted} of a partition; {wait} is the reclaim wait"));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::{TICK, World};
 use super::Invariant;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::time::Instant;
 use std::collections::VecDeque;
@@ -75,7 +76,7 @@ impl OneActive {
         let lasted = self.both[group];
         if lasted > LONG + world.cloud.profile().read_delay * 4 {
             let names: Vec<&str> = all.iter().map(|h| world.name(*h)).collect();
-            return Err(format!("group {group}: {} are all active for {lasted:?}", names.join(", ")));
+            return Err(format!("group {group}: {} are all active for {}", names.join(", "), lasting(lasted)));
         }
         Ok(())
     }

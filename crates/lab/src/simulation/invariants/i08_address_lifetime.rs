@@ -9,6 +9,7 @@ use super::super::cluster::Cluster;
 use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::{Cause, Role};
 use havipd_core::model::settings::{OnRestart, OnStop};
 use havipd_core::model::time::Instant;
@@ -69,16 +70,17 @@ impl AddressLifetime {
                 let may = self.may_until[host][havip];
                 if now > may {
                     return Err(format!(
-                        "{} still has HAVIP {havip} {:?} after its lifetime",
+                        "{} still has HAVIP {havip} {} after its lifetime",
                         world.name(host),
-                        now.since(may)
+                        lasting(now.since(may))
                     ));
                 }
                 let idle = now.since(self.entitled[host][group]);
                 if live && idle > AT_ONCE {
                     return Err(format!(
-                        "{} runs without leadership and has HAVIP {havip} for {idle:?}",
-                        world.name(host)
+                        "{} runs without leadership and has HAVIP {havip} for {}",
+                        world.name(host),
+                        lasting(idle)
                     ));
                 }
             }
@@ -98,7 +100,8 @@ impl Invariant for AddressLifetime {
                 let allowed = world.hosts[*host].config.local_address.lifetime.unwrap_or_default();
                 let keep = Duration::from_millis(world.scenario.cluster.keep_for_ms);
                 let Some(lifetime) = lifetime.filter(|l| *l <= allowed.max(keep)) else {
-                    return Err(format!("{} puts an address for {lifetime:?}", world.name(*host)));
+                    let long = lifetime.map_or_else(|| "ever".to_owned(), lasting);
+                    return Err(format!("{} puts an address for {long}", world.name(*host)));
                 };
                 let until = world.guest_now(*host) + lifetime + SLACK;
                 for havip in world.havips_of(group.0) {

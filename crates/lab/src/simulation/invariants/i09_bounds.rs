@@ -6,6 +6,7 @@ use super::super::watch::Seen;
 use super::super::world::World;
 use super::Invariant;
 use havipd_core::model::ids::Epoch;
+use havipd_core::model::plural::{lasting, plural};
 use havipd_core::model::time::Instant;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -63,7 +64,8 @@ impl Bounds {
             let allowed = EPOCHS + 2 * MINUTE.as_millis() / dead_time.as_millis().max(1);
             if of.taken.len() as u128 > allowed {
                 let (name, taken) = (world.name(host), of.taken.len());
-                return Err(format!("{name} took {taken} epochs of group {group} in {MINUTE:?}, not {allowed}"));
+                let taken = plural(taken, "epoch");
+                return Err(format!("{name} took {taken} of group {group} in a minute, not {allowed}"));
             }
         }
         Ok(())
@@ -86,7 +88,8 @@ impl Bounds {
             }
             let silent = world.now.since(self.sent[host][peer]);
             if silent > allowed {
-                return Err(format!("{} sent {} nothing for {silent:?}", world.name(host), world.name(peer)));
+                let silent = lasting(silent);
+                return Err(format!("{} sent {} nothing for {silent}", world.name(host), world.name(peer)));
             }
         }
         Ok(())
@@ -120,13 +123,16 @@ impl Bounds {
         }
         let havips = world.groups() * world.scenario.cluster.havips;
         if p.calls.len() > OPEN * havips {
-            return Err(format!("{name} has {} calls under way", p.calls.len()));
+            return Err(format!("{name} has {} under way", plural(p.calls.len(), "call")));
         }
         let now = world.guest_now(host);
         let woken = world.now.since(world.hosts[host].touched) < Duration::from_secs(2);
         let late = p.calls.values().find(|c| !woken && c.deadline + Duration::from_secs(1) < now);
         match late {
-            Some(c) => Err(format!("a call of {name} has not ended {:?} after its deadline", now.since(c.deadline))),
+            Some(c) => {
+                let late = lasting(now.since(c.deadline));
+                Err(format!("a call of {name} has not ended {late} after its deadline"))
+            }
             None => Ok(()),
         }
     }
@@ -155,7 +161,8 @@ impl Invariant for Bounds {
                 }
                 let allowed = CALLS * world.groups() * world.scenario.cluster.havips;
                 if calls.len() > allowed {
-                    return Err(format!("{} made {} calls in {WINDOW:?}", world.name(host), calls.len()));
+                    let (made, window) = (plural(calls.len(), "call"), lasting(WINDOW));
+                    return Err(format!("{} made {made} in {window}", world.name(host)));
                 }
                 Ok(())
             }

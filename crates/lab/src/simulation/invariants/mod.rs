@@ -1,5 +1,8 @@
 //! What must hold, one file each. They see what happens in the world and say so when it must not.
 
+// What they say is read by people.
+#![warn(clippy::use_debug)]
+
 mod calm;
 mod i01_one_leader;
 mod i02_effects_need_leadership;

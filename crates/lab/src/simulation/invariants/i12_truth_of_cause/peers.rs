@@ -3,6 +3,7 @@
 use super::super::super::facts::Last;
 use super::{Case, Untrue};
 use havipd_core::model::ids::{Epoch, GroupIndex};
+use havipd_core::model::plural::lasting;
 use havipd_core::model::role::Role;
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
@@ -45,10 +46,10 @@ impl Case<'_> {
         let there = self.world.facts.there(self.host, peer);
         if let Some(last) = self.lately(&there.last) {
             return Err(format!(
-                "{} was heard {:?} before, and its dead time is {:?}",
+                "{} was heard {} before, and its dead time is {}",
                 self.name(peer),
-                self.t.at.since(last.guest),
-                last.stated.interval * self.world.hosts[self.host].config.heartbeat.dead_multiplier
+                lasting(self.t.at.since(last.guest)),
+                lasting(last.stated.interval * self.world.hosts[self.host].config.heartbeat.dead_multiplier)
             ));
         }
         let dead_time = self.dead_time();
