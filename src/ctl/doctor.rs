@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_line_has_its_remedy_below_it() {
         let findings = [Finding::failed("peer.b", "b is not heard", "look"), Finding::ok("clock", "is right")];
-        let text = lines(&findings, Paint::new(false), None);
+        let text = lines(&findings, Paint::new(false, None), None);
         assert_eq!(
             text.lines().map(str::trim_end).collect::<Vec<_>>(),
             [
@@ -175,7 +175,7 @@ mod tests {
                 "1 failed, 0 warnings, 1 ok",
             ]
         );
-        let narrow = lines(&findings, Paint::new(false), Some(24));
+        let narrow = lines(&findings, Paint::new(false, None), Some(24));
         assert_eq!(
             narrow.lines().collect::<Vec<_>>(),
             [
@@ -187,7 +187,7 @@ mod tests {
                 "1 failed, 0 warnings, 1 ok"
             ]
         );
-        assert!(lines(&findings, Paint::new(true), None).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
+        assert!(lines(&findings, Paint::new(true, None), None).starts_with("\x1b[31mfailed \x1b[0m  peer.b"));
         assert_eq!((verdict(&findings), verdict(&findings[1..])), (Code::No, Code::Done));
     }
 }

@@ -96,10 +96,12 @@ pub(super) enum Colour {
     Right,
 }
 
-/// Colours, for somebody who sees them: on a terminal, unless `NO_COLOR` is set or the terminal has none.
+/// Colours and width, for somebody who sees them: on a terminal, unless `NO_COLOR` is set or the terminal has none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
     on: bool,
+    /// How wide the terminal is.
+    columns: Option<usize>,
 }
 
 impl Paint {
@@ -107,13 +109,18 @@ impl Paint {
     pub(super) fn of_stdout() -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { on: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb }
+        Self { on: io::stdout().is_terminal() && !set("NO_COLOR") && !dumb, columns: columns() }
     }
 
     /// For tests and for those who know.
     #[cfg(test)]
-    pub(super) const fn new(on: bool) -> Self {
-        Self { on }
+    pub(super) const fn new(on: bool, columns: Option<usize>) -> Self {
+        Self { on, columns }
+    }
+
+    /// How wide the terminal is; nothing where programs read it.
+    pub(super) const fn columns(self) -> Option<usize> {
+        self.columns
     }
 
     /// `text` in a colour.
@@ -194,7 +201,7 @@ mod tests {
 
     #[test]
     fn colours_are_left_out_where_nobody_sees_them() {
-        assert_eq!(Paint::new(false).apply(Colour::Wrong, "down"), "down");
-        assert_eq!(Paint::new(true).apply(Colour::Wrong, "down"), "\x1b[31mdown\x1b[0m");
+        assert_eq!(Paint::new(false, None).apply(Colour::Wrong, "down"), "down");
+        assert_eq!(Paint::new(true, None).apply(Colour::Wrong, "down"), "\x1b[31mdown\x1b[0m");
     }
 }

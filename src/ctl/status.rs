@@ -427,18 +427,42 @@ pub(super) struct Row {
     pub(super) colour: (usize, Option<Colour>),
 }
 
+/// Adds a table. On a terminal that is too narrow for it each row goes on in further lines, all rows at the same column.
 pub(super) fn table(text: &mut String, head: &[&str], rows: &[Row], paint: Paint) {
     let width = |i: usize| rows.iter().map(|r| r.cells[i].chars().count()).chain([head[i].len()]).max().unwrap_or(0);
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let begins = lines_of(&widths, paint.columns());
     let head = Row { cells: head.iter().map(ToString::to_string).collect(), colour: (0, None) };
     for Row { cells, colour } in std::iter::once(&head).chain(rows) {
         // Colours have no width: the cell is filled up first.
-        let filled = cells.iter().zip(&widths).enumerate().map(|(i, (cell, &w))| {
-            let cell = format!("{cell:<w$}");
+        let filled = |(i, cell): (usize, &String)| {
+            let cell = format!("{cell:<0$}", widths[i]);
             colour.1.filter(|_| colour.0 == i).map_or_else(|| cell.clone(), |c| paint.apply(c, &cell))
-        });
-        let _ = writeln!(text, "{}", filled.collect::<Vec<_>>().join("  ").trim_end());
+        };
+        let filled: Vec<String> = cells.iter().enumerate().map(filled).collect();
+        for (line, from) in begins.iter().enumerate() {
+            let to = begins.get(line + 1).copied().unwrap_or(filled.len());
+            let indent = if line == 0 { "" } else { MORE };
+            let _ = writeln!(text, "{indent}{}", filled[*from..to].join("  ").trim_end());
+        }
     }
+}
+
+/// Before the further lines of a row.
+const MORE: &str = "    ";
+
+/// With which cell each line of a row begins: as many go on a line as it has room for.
+fn lines_of(widths: &[usize], columns: Option<usize>) -> Vec<usize> {
+    let mut begins = vec![0];
+    let mut used = 0;
+    for (i, width) in widths.iter().enumerate().skip(1) {
+        used += widths[i - 1] + 2;
+        if columns.is_some_and(|columns| used + width > columns) {
+            begins.push(i);
+            used = MORE.len();
+        }
+    }
+    begins
 }
 
 #[cfg(test)]
@@ -503,6 +527,22 @@ mod tests {
     }
 
     #[test]
+    fn a_narrow_terminal_has_tables_in_lines_that_fit() {
+        let shown = |columns| {
+            let rows = [["web", "active", "a.example"], ["mail", "backup", "-"]]
+                .map(|cells| Row { cells: cells.map(str::to_owned).to_vec(), colour: (1, None) });
+            let mut text = String::new();
+            table(&mut text, &["GROUP", "ROLE", "ACTIVE"], &rows, Paint::new(false, columns));
+            text
+        };
+        let wide = "GROUP  ROLE    ACTIVE\nweb    active  a.example\nmail   backup  -\n";
+        assert_eq!((shown(None).as_str(), shown(Some(24)).as_str()), (wide, wide));
+        let narrow = "GROUP  ROLE\n    ACTIVE\nweb    active\n    a.example\nmail   backup\n    -\n";
+        assert_eq!(shown(Some(23)), narrow);
+        assert_eq!(shown(Some(1)).lines().next(), Some("GROUP"), "nothing is cut");
+    }
+
+    #[test]
     fn who_takes_it_again_and_again_is_a_problem() {
         let taken = |times, by: Option<&str>, contested: Option<&str>| {
             let mut status = fixture::status();
@@ -529,7 +569,7 @@ mod tests {
         let mut status = fixture::status();
         let gate = GateSnapshot { kind: GateKind::BeforeActive, for_ms: 1500, left_ms: 28_500 };
         status.core.election.groups[0].gate = Some(gate);
-        let shown = text(&status, Paint::new(false));
+        let shown = text(&status, Paint::new(false, None));
         assert!(shown.contains("\n  web: before-active has been running for 1.5 s; it is ended in 28 s\n"), "{shown}");
         assert!(facts(&status).contains(&"web: before-active runs".to_owned()));
         let last = GateOutcome {
@@ -586,7 +626,7 @@ mod tests {
             up: false,
             error: Some("in use".into()),
         }];
-        let shown = text(&status, Paint::new(false));
+        let shown = text(&status, Paint::new(false, None));
         for line in [
             format!("cluster lab, node a (i-a), up 1 h 2 min, havipd {}", env!("CARGO_PKG_VERSION")).as_str(),
             "web    fault, drained  b       7      1.5 s  denied",
