@@ -192,6 +192,11 @@ fn cloud(cloud: &Cloud, report: &Report) {
         let help = "requests are signed, yet a session token and every answer can be read; use https://";
         report.warning(Some(&endpoint.span), text, Some(help.to_owned()));
     }
+    if let (Some(endpoint), Some(file)) = (&cloud.endpoint, &cloud.ca_file)
+        && !endpoint.value.url.starts_with("https:")
+    {
+        report.error(&file.span, "\"ca-file\" has no meaning: the \"endpoint\" of [cloud] is no https URL");
+    }
     match (cloud.credentials.source.as_ref().map(|s| s.value), &cloud.credentials.file) {
         (Some("file"), None) => {
             let span = cloud.credentials.source.as_ref().map_or(&cloud.credentials.span, |s| &s.span);

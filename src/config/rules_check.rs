@@ -16,6 +16,8 @@ use std::time::Duration;
 const EVENTS: [&str; 4] = ["process", "pidfile", "link", "file"];
 /// Keys of checks that are run again and again.
 const OF_RUNS: [&str; 5] = ["interval", "timeout", "retry-interval", "fall", "rise"];
+/// Keys that say how a server is known, or knows this node.
+const OF_TLS: [&str; 4] = ["tls-verify", "ca-file", "cert-file", "key-file"];
 
 /// The keys that say what is looked at.
 const KINDS: [&str; 9] = ["script", "tcp", "http", "process", "pidfile", "unit", "link", "file", "ping"];
@@ -188,6 +190,7 @@ fn one(check: &At<Check>, nodes: &Names<'_>, extent: &Span, report: &Report) {
     if let Some(script) = &check.script {
         one_string(script, report);
     }
+    without_tls(check, report);
     client_certificate(check, report);
     never_well(check, report);
 }
@@ -220,19 +223,21 @@ fn never_well(check: &At<Check>, report: &Report) {
     }
 }
 
-/// Certificate and key belong together, and nobody asks for them without TLS.
+/// Nobody asks for certificates without TLS.
+fn without_tls(check: &At<Check>, report: &Report) {
+    if check.http.as_ref().is_none_or(|url| url.value.starts_with("https:")) {
+        return;
+    }
+    for (key, span) in special(check).iter().filter(|(key, _)| OF_TLS.contains(key)) {
+        let text = format!("{key} has no meaning: the \"http\" of this check is no https URL", key = quote(key));
+        report.error(span, text);
+    }
+}
+
+/// Certificate and key belong together.
 fn client_certificate(check: &At<Check>, report: &Report) {
     let (has, lacks, at) = match (&check.cert_file, &check.key_file) {
-        (None, None) => return,
-        (Some(cert), Some(_)) => {
-            if check.http.as_ref().is_some_and(|url| !url.value.starts_with("https:")) {
-                report.error(
-                    &cert.span,
-                    "\"cert-file\" has no meaning: the \"http\" of this check is no https URL".to_owned(),
-                );
-            }
-            return;
-        }
+        (None, None) | (Some(_), Some(_)) => return,
         (Some(cert), None) => ("cert-file", "key-file", cert),
         (None, Some(key)) => ("key-file", "cert-file", key),
     };

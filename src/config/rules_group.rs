@@ -313,14 +313,9 @@ fn etcd(file: &Root, shapes: &[Option<Shape>], report: &Report) {
         report.warning(Some(&at.span), text, Some("use https".to_owned()));
     }
     if endpoints().next().is_some() && endpoints().all(|at| at.value.url.starts_with("http://")) {
-        for (key, at) in [("ca-file", &etcd.ca_file), ("cert-file", &etcd.cert_file)] {
-            if let Some(at) = at {
-                report.warning(
-                    Some(&at.span),
-                    format!("{key} says nothing here: no endpoint is https", key = quote(key)),
-                    None,
-                );
-            }
+        let files = [("ca-file", &etcd.ca_file), ("cert-file", &etcd.cert_file), ("key-file", &etcd.key_file)];
+        for (key, at) in files.into_iter().filter_map(|(key, at)| Some((key, at.as_ref()?))) {
+            report.error(&at.span, format!("{key} has no meaning: no endpoint is https", key = quote(key)));
         }
     }
 }

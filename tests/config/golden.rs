@@ -228,8 +228,13 @@ fn a_leader_key_its_arbiter_and_the_table_of_etcd_go_together() {
     );
     has(
         &follows("", &format!("{endpoints}ca-file = \"c\"\n")),
-        "warning: \"ca-file\" says nothing here: no endpoint is https",
+        "error: \"ca-file\" has no meaning: no endpoint is https",
     );
+    let files = format!("{endpoints}cert-file = \"c\"\nkey-file = \"k\"\n");
+    has(&follows("", &files), "error: \"cert-file\" has no meaning: no endpoint is https");
+    has(&follows("", &files), "error: \"key-file\" has no meaning: no endpoint is https");
+    let mixed = "endpoints = [\"http://10.0.0.21:2379\", \"https://10.0.0.22:2379\"]\nca-file = \"c\"\n";
+    assert!(!follows("", mixed).contains("no meaning"), "one of them is https");
     has(&follows("", "endpoints = [\"http://u:p@10.0.0.1\"]\n"), "it names a user");
     has(&follows("", "endpoints = [\"http://8.8.8.8:2379\"]\n"), "warning: plain http to a public address");
 }
@@ -479,6 +484,10 @@ fn the_cloud_is_reached_safely() {
         ],
     );
     says(&format!("{BASE}[cloud]\nendpoint = \"http://127.0.0.1:8089\"\n"), &[]);
+    says(
+        &format!("{BASE}[cloud]\nendpoint = \"http://127.0.0.1:8089\"\nca-file = \"c\"\n"),
+        &["havipd.toml:24:11: error: \"ca-file\" has no meaning: the \"endpoint\" of [cloud] is no https URL"],
+    );
     says(
         &format!("{BASE}[cloud.credentials]\nsource = \"file\"\n"),
         &[r#"havipd.toml:23:10: error: "source" = "file" needs a "file""#],

@@ -157,12 +157,12 @@ http = "http://h/""#, r#"name = "k"
 http = "http://h/"
 headers = { A = "b" }"#),
     (Section::Check, "tls-verify", A, r#"name = "k"
-http = "http://h/""#, r#"name = "k"
-http = "http://h/"
+http = "https://h/""#, r#"name = "k"
+http = "https://h/"
 tls-verify = false"#),
     (Section::Check, "ca-file", A, r#"name = "k"
-http = "http://h/""#, r#"name = "k"
-http = "http://h/"
+http = "https://h/""#, r#"name = "k"
+http = "https://h/"
 ca-file = "/c""#),
     (Section::Check, "cert-file", A, r#"name = "k"
 http = "https://h/"

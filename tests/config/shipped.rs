@@ -106,7 +106,8 @@ fn the_shipped_file_loads_and_so_does_each_commented_key() {
             .enumerate()
             .map(|(i, line)| format!("{}\n", if i == shown.line || with.contains(&line) { &line[1..] } else { line }))
             .collect();
-        let text = if text.contains("\ncert-file") { text.replace("\"http://127", "\"https://127") } else { text };
+        let secure = ["\ncert-file", "\ntls-verify", "\nca-file"].iter().any(|key| text.contains(key));
+        let text = if secure { text.replace("\"http://127", "\"https://127") } else { text };
         match check_in(&edited(&text), &as_node("b")) {
             Ok(_) => {}
             Err(error @ (LoadError::Invalid(_) | LoadError::NotYet { .. })) => panic!("{}: {error}", shown.name),

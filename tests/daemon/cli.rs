@@ -191,7 +191,7 @@ fn what_the_last_run_left_is_touched_by_nobody_but_a_daemon_that_begins() {
     let (code, _, err) = parts(lab.command(0).output().unwrap());
     assert_eq!(code, Some(78), "{err}");
     untouched("a typo in the file");
-    let unusable = lab.text().replace("[cloud]", "[cloud]\nca-file = \"/dev/null\"");
+    let unusable = lab.text().replace("\nendpoint = \"http:", "\nca-file = \"/dev/null\"\nendpoint = \"https:");
     std::fs::write(&config, unusable).unwrap();
     let (code, _, err) = parts(lab.command(0).output().unwrap());
     assert_eq!(code, Some(78), "{err}");

@@ -219,7 +219,7 @@ fn the_end_of_a_certificate_is_that_of_the_file_as_it_is_now() {
     let (listen, mut lab) = lab(Options::default());
     let file = lab.dir.path().join("ca.pem");
     std::fs::write(&file, until(2040)).unwrap();
-    lab.options.cloud = format!("ca-file = {file:?}");
+    lab.options.tables = format!("[[check]]\nname = \"secure\"\nhttp = \"https://127.0.0.1:9/\"\nca-file = {file:?}\n");
     lab.write_config();
     let _a = lab.start(0);
     let sample = format!("havipd_certificate_expiry_timestamp_seconds{{file={file:?}}}");
@@ -241,7 +241,7 @@ fn the_end_of_a_certificate_is_that_of_the_file_as_it_is_now() {
     // A reload that names none leaves none.
     std::fs::write(&file, until(2040)).unwrap();
     is("it is back", Some(2_208_988_800.0));
-    lab.options.cloud.clear();
+    lab.options.tables.clear();
     lab.write_config();
     assert_eq!(lab.ctl(0, &["reload"]).status.code(), Some(0));
     is("none is named", None);
