@@ -31,6 +31,8 @@ root=$1 dir=$2
 shift 2
 for top in usr etc var/lib var/log; do mount -t overlay overlay -o "lowerdir=$root/$top:/$top" "/$top"; done
 mount -t tmpfs -o mode=0755 tmpfs /run
+# What a database that loses its power leaves there goes with the host.
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mkdir /run/havipd /run/lock
 for own in "$@"; do mount --bind "$dir$own" "$own"; done
 touch /run/booted

@@ -18,6 +18,9 @@ mod daemon;
 #[expect(dead_code, reason = "the lab looks at more of it")]
 mod fabric;
 mod idle;
+#[path = "../../support/memory.rs"]
+#[expect(dead_code, reason = "what is measured has its state on a disk")]
+mod memory;
 #[path = "../../netns/namespace.rs"]
 mod namespace;
 #[path = "../../netns/network.rs"]

@@ -128,7 +128,7 @@ impl Pair {
         let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("compare").join(program.name());
         // Of the pair before.
         let _ = std::fs::remove_dir_all(&dir);
-        let run = tempfile::Builder::new().prefix("havipd-cmp-").tempdir().expect("a directory");
+        let run = crate::memory::directory_in(&std::env::temp_dir(), "havipd-cmp-");
         let network = Network::new();
         // To keepalived the fabric is one that follows gratuitous ARP, no matter who is bound.
         let profile = match program {
