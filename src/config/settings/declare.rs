@@ -1,15 +1,8 @@
 //! What the compiler makes of the table of settings: see [`super`].
 
-/// Declares every table of the file. Gives `Section`, `KEYS` and, for each table, a struct of its name with
-/// `KEYS` and `read`; with `of`, also `facts`; with `build`, also `build`.
-macro_rules! settings {
-    ($(
-        $section:ident $header:literal
-            keys $keys:tt
-            $(tables $tables:tt)?
-            $(later $later:tt)?
-            $(of $domain:tt $(, build $from:tt $rest:tt)?)?;
-    )*) => {
+/// Names every table of the file. Gives `Section` and `KEYS`.
+macro_rules! sections {
+    ($($section:ident $header:literal;)*) => {
         /// A table of the file.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Section {
@@ -33,7 +26,19 @@ macro_rules! settings {
 
         /// Every key.
         pub static KEYS: &[Key] = &join::<{ count(PARTS) }>(PARTS);
+    };
+}
 
+/// Declares tables of the file. Gives, for each, a struct of its name with `KEYS` and `read`; with `of`, also `facts`; with
+/// `build`, also `build`.
+macro_rules! settings {
+    ($(
+        $section:ident
+            keys $keys:tt
+            $(tables $tables:tt)?
+            $(later $later:tt)?
+            $(of $domain:tt $(, build $from:tt $rest:tt)?)?;
+    )*) => {
         $(
             read!($section $keys { $($tables)? } { $($later)? });
             $(
@@ -90,14 +95,14 @@ macro_rules! read {
         {$({$($later:literal),*})?}
     ) => {
         #[doc = concat!("`", stringify!($section), "` as it is written.")]
-        pub(super) struct $section {
-            $(pub(super) $field: Option<At<$type>>,)*
-            $($(pub(super) $inner: inner!(type $many $table),)*)?
+        pub(in crate::config) struct $section {
+            $(pub(in crate::config) $field: Option<At<$type>>,)*
+            $($(pub(in crate::config) $inner: inner!(type $many $table),)*)?
         }
 
         impl $section {
             /// The rows of this table.
-            pub(super) const KEYS: &'static [Key] = &[
+            pub(in crate::config) const KEYS: &'static [Key] = &[
                 $(Key {
                     section: Section::$section,
                     name: $name,
@@ -134,7 +139,7 @@ macro_rules! read {
             ];
 
             /// Reads every key of the table; what is wrong is reported.
-            pub(super) fn read(table: &Table<'_>) -> Self {
+            pub(in crate::config) fn read(table: &Table<'_>) -> Self {
                 Self {
                     $($field: {
                         const TAKES: Takes<$type> = $takes;
@@ -189,7 +194,7 @@ macro_rules! facts {
     ) => {
         impl $section {
             /// Puts each key with its value.
-            pub(super) fn facts(config: &Config, it: &$domain, put: &mut dyn FnMut(&'static str, Value)) {
+            pub(in crate::config) fn facts(config: &Config, it: &$domain, put: &mut dyn FnMut(&'static str, Value)) {
                 $(
                     let value: fn(&Config, &$domain) -> Value =
                         fact!($preset $type, $takes, [$($target)?] [$($shown)?]);
@@ -237,7 +242,7 @@ macro_rules! build {
     ) => {
         impl $section {
             /// The checked table.
-            pub(super) fn build($raw: &$own $(, $more: $more_type)*) -> Option<$($domain)::+> {
+            pub(in crate::config) fn build($raw: &$own $(, $more: $more_type)*) -> Option<$($domain)::+> {
                 Some($($domain)::+ {
                     $($($target: built!($preset &$raw.$field),)?)*
                     $($into: $from,)*
