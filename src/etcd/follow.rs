@@ -16,23 +16,22 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Reads in a lease, so that a few may fail.
 const IN_A_LEASE: u32 = 4;
 
-/// Keeps asking about `key`, and gives every answer, and every failure to get one, to `tell`, until that says no. Another etcd
-/// than before is believed once this one was not read for as long as `pinned`.
+/// Keeps asking about `key`, and gives every answer that `pin` lets through, and every failure to get one, to `tell`, until that
+/// says no.
 pub async fn follow<F>(
     client: Arc<Client>,
     key: String,
-    pinned: Duration,
+    mut pin: Pin,
     mut tell: impl FnMut(Result<Reading, NoAnswer>) -> F,
 ) where
     F: Future<Output = bool>,
 {
     let lease = client.settings().lease;
-    let mut pin = Pin::default();
     let mut watch: Option<Watch> = None;
     loop {
         let began = clock::now();
         let answer = match client.read(&key).await {
-            Ok(reading) => match pin.judge(&reading, pinned) {
+            Ok(reading) => match pin.judge(&reading, clock::now()) {
                 Ok(()) => Ok(reading),
                 Err(error) => {
                     // Another endpoint may still be of the cluster that was read before.
@@ -90,25 +89,57 @@ async fn ring(watch: Option<&mut Watch>) -> Result<(), String> {
     }
 }
 
-/// The cluster that was read last, for as long as that read counts.
+/// The cluster that was read last.
 ///
 /// ⚠ Reads are linearizable within one cluster. Endpoints of two, or one that was restored from a backup, would tell of a
-/// leader of another time. So only the same cluster counts, at the same revision or a later one, until what it said has run
-/// out: then nobody leads by its word any more, and whatever is there now is taken.
-#[derive(Debug, Default)]
-struct Pin(Option<(u64, u64, Instant)>);
+/// leader of another time. So another cluster, or the same one at a lower revision, counts only after a while in which the
+/// one before was not read any more. The while begins with the first answer of the other: until then some other node may have
+/// read the one before, and goes by what that said.
+#[derive(Debug)]
+pub struct Pin {
+    wait: Duration,
+    revisions: bool,
+    /// Its id, and its revision.
+    known: Option<(u64, u64)>,
+    other: Option<Other>,
+}
+
+/// What answers in the place of the cluster that was known.
+#[derive(Debug, Clone, Copy)]
+struct Other {
+    since: Instant,
+    went_back: bool,
+}
 
 impl Pin {
-    fn judge(&mut self, reading: &Reading, pinned: Duration) -> Result<(), EtcdError> {
+    /// Another cluster, or one whose revision went back, counts after `wait`.
+    #[must_use]
+    pub fn of_cluster_and_revision(wait: Duration) -> Self {
+        Self { wait, revisions: true, known: None, other: None }
+    }
+
+    /// Another cluster counts after `wait`; what a lower revision means is judged by who is told of it.
+    #[must_use]
+    pub fn of_cluster(wait: Duration) -> Self {
+        Self { revisions: false, ..Self::of_cluster_and_revision(wait) }
+    }
+
+    fn judge(&mut self, reading: &Reading, now: Instant) -> Result<(), EtcdError> {
         let (is, revision) = (reading.range.cluster, reading.range.revision);
-        match self.0.filter(|(.., until)| reading.sent < *until) {
-            Some((was, ..)) if was != is => Err(EtcdError::OtherCluster { was, is }),
-            Some((_, was, _)) if was > revision => Err(EtcdError::WentBack { was, is: revision }),
-            _ => {
-                self.0 = Some((is, revision, reading.sent + pinned));
-                Ok(())
+        let (was, before) = self.known.unwrap_or((is, revision));
+        // Once it has begun anew its revision may come to be what it was.
+        let went_back = was == is && self.revisions && (before > revision || self.other.is_some_and(|o| o.went_back));
+        if was != is || went_back {
+            let other = *self.other.get_or_insert(Other { since: now, went_back });
+            if reading.sent < other.since + self.wait {
+                return Err(match went_back {
+                    true => EtcdError::WentBack { was: before, is: revision },
+                    false => EtcdError::OtherCluster { was, is },
+                });
             }
         }
+        (self.known, self.other) = (Some((is, revision)), None);
+        Ok(())
     }
 }
 
@@ -117,21 +148,42 @@ mod tests {
     use super::*;
     use crate::etcd::message::Range;
 
+    const WAIT: Duration = Duration::from_secs(10);
+
+    fn judge(pin: &mut Pin, cluster: u64, revision: u64, sent: u64) -> Result<(), EtcdError> {
+        let now = Instant::default() + Duration::from_secs(sent);
+        let range = Range { cluster, revision, found: None };
+        pin.judge(&Reading { range, sent: now, endpoint: "http://e".to_owned() }, now)
+    }
+
+    /// ⚠ Red where the wait begins with the last read of the cluster before: another node may have read that one since.
     #[test]
-    fn another_cluster_counts_when_the_last_word_of_the_first_has_run_out() {
-        let lease = Duration::from_secs(10);
-        let read = |cluster, revision, sent| Reading {
-            range: Range { cluster, revision, found: None },
-            sent: Instant::default() + Duration::from_secs(sent),
-            endpoint: "http://e".to_owned(),
-        };
-        let mut pin = Pin::default();
-        assert_eq!(pin.judge(&read(1, 5, 0), lease), Ok(()));
-        assert_eq!(pin.judge(&read(1, 5, 1), lease), Ok(()));
-        assert_eq!(pin.judge(&read(2, 9, 2), lease), Err(EtcdError::OtherCluster { was: 1, is: 2 }));
-        assert_eq!(pin.judge(&read(1, 4, 3), lease), Err(EtcdError::WentBack { was: 5, is: 4 }));
-        assert_eq!(pin.judge(&read(2, 9, 10), lease), Err(EtcdError::OtherCluster { was: 1, is: 2 }));
-        assert_eq!(pin.judge(&read(2, 1, 11), lease), Ok(()));
-        assert_eq!(pin.judge(&read(1, 9, 12), lease), Err(EtcdError::OtherCluster { was: 2, is: 1 }));
+    fn another_cluster_counts_when_it_has_been_there_for_long_enough() {
+        let mut pin = Pin::of_cluster_and_revision(WAIT);
+        assert_eq!(judge(&mut pin, 1, 5, 0), Ok(()));
+        assert_eq!(judge(&mut pin, 1, 5, 1), Ok(()));
+        for sent in [30, 39] {
+            assert_eq!(judge(&mut pin, 2, 9, sent), Err(EtcdError::OtherCluster { was: 1, is: 2 }));
+        }
+        assert_eq!(judge(&mut pin, 1, 6, 39), Ok(()), "which is there yet");
+        for sent in [41, 50] {
+            assert_eq!(judge(&mut pin, 2, 9, sent), Err(EtcdError::OtherCluster { was: 1, is: 2 }));
+        }
+        assert_eq!(judge(&mut pin, 2, 9, 51), Ok(()));
+        assert_eq!(judge(&mut pin, 1, 9, 52), Err(EtcdError::OtherCluster { was: 2, is: 1 }));
+    }
+
+    #[test]
+    fn a_restored_cluster_counts_later_whatever_its_revision_is_by_then() {
+        let mut pin = Pin::of_cluster_and_revision(WAIT);
+        assert_eq!(judge(&mut pin, 1, 5, 0), Ok(()));
+        for (revision, sent) in [(4, 20), (5, 22), (7, 29)] {
+            let back = EtcdError::WentBack { was: 5, is: revision };
+            assert_eq!(judge(&mut pin, 1, revision, sent), Err(back));
+        }
+        assert_eq!(judge(&mut pin, 1, 3, 30), Ok(()));
+        // Whose caller judges that itself hears of it.
+        let mut pin = Pin::of_cluster(WAIT);
+        assert_eq!((judge(&mut pin, 1, 5, 0), judge(&mut pin, 1, 4, 1)), (Ok(()), Ok(())));
     }
 }

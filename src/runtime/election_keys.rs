@@ -5,7 +5,7 @@ use super::ToCore;
 use super::leader_keys::Diary;
 use crate::clock;
 use crate::etcd::client::{Client, NoAnswer, Reading};
-use crate::etcd::follow::follow;
+use crate::etcd::follow::{Pin, follow};
 use crate::etcd::lease::{Question, key_found};
 use havipd_core::model::etcd::{EtcdRequest, KeyRead, KeyState};
 use havipd_core::model::event::Event;
@@ -79,18 +79,19 @@ impl Drop for ElectionKeys {
 
 /// Reads one key for as long as the core listens.
 ///
-/// ⚠ Another etcd, or one that was restored from a backup, counts only once two leases have passed without the one that
-/// was read before: a holder may have had its lease renewed there after this node read it last, and leads for a lease from then.
+/// ⚠ Another etcd counts only once two leases have passed without the one that was read before: a holder may have had its
+/// lease renewed there after this node read it last, and leads for a lease from then. Of one that was restored from a backup
+/// the core judges.
 fn read_key(
     client: Arc<Client>,
     key: String,
     group: GroupIndex,
     core: mpsc::Sender<ToCore>,
 ) -> impl Future<Output = ()> + use<> {
-    let pinned = client.settings().lease * 2;
+    let pin = Pin::of_cluster(client.settings().lease * 2);
     let mut diary = Diary::new(&key);
     let asked = Arc::clone(&client);
-    follow(client, key, pinned, move |answer| {
+    follow(client, key, pin, move |answer| {
         diary.note(&answer);
         if let Ok(reading) = &answer {
             asked.belongs_to(reading.range.cluster);

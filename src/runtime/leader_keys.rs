@@ -3,7 +3,7 @@
 use super::ToCore;
 use crate::clock;
 use crate::etcd::client::{Client, NoAnswer, Reading};
-use crate::etcd::follow::follow;
+use crate::etcd::follow::{Pin, follow};
 use crate::etcd::judge::Judge;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::GroupIndex;
@@ -72,7 +72,7 @@ fn follow_key(
     let judges = groups.iter().map(|(group, leader)| (*group, Judge::new(leader.clone(), lease, now)));
     let mut judges: Vec<(GroupIndex, Judge)> = judges.collect();
     let mut diary = Diary::new(&key);
-    follow(client, key, lease, move |answer| {
+    follow(client, key, Pin::of_cluster_and_revision(lease), move |answer| {
         diary.note(&answer);
         let reports = judges.iter_mut().map(|(group, judge)| (*group, report(judge, &answer)));
         let reports: Vec<(GroupIndex, KeyReport)> = reports.collect();

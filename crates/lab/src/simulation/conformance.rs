@@ -56,6 +56,7 @@ cases! {
     s5_a_forgotten_long_lease: "s5-a-forgotten-long-lease",
     s5_a_grant_counts_from_its_ask: "s5-a-grant-counts-from-its-ask",
     s5_a_partition_is_no_tug_of_war: "s5-a-partition-is-no-tug-of-war",
+    s5_a_restored_etcd: "s5-a-restored-etcd",
     s5_a_rival_goes_first: "s5-a-rival-goes-first",
     s5_clocks_within_one_percent: "s5-clocks-within-one-percent",
     s5_maintenance_ends_with_its_digest: "s5-maintenance-ends-with-its-digest",

@@ -2,7 +2,8 @@
 //!
 //! One logical store, since everything asked of it is linearizable. It may be slow, cut off from a node in one direction or both,
 //! and without a leader for a while: then nothing is answered and no lease ends, and afterwards all of them begin anew, as etcd
-//! does it. A request that got no answer in time may have been carried out, or be carried out later.
+//! does it. A request that got no answer in time may have been carried out, or be carried out later. Watches end where its past is
+//! compacted away, and it may be restored from a backup: then it is what it was, in one instant, which is worse than any real one.
 
 use super::clock::{BEGINNING, Clock};
 use super::host::Reach;
@@ -13,7 +14,7 @@ use havipd_core::model::event::Event;
 use havipd_core::model::ids::{GroupIndex, OperationId};
 use havipd_core::model::settings::Arbiter;
 use havipd_core::model::time::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// `etcd.request-timeout` of every node.
@@ -36,6 +37,8 @@ pub(super) struct Etcd {
     granted: u64,
     /// There is no leader before.
     down_until: Instant,
+    /// Whatever is asked meanwhile is carried out by the next leader.
+    all_wait: bool,
     delay: Duration,
     /// Its own, so that worlds without it are what they were.
     rng: fastrand::Rng,
@@ -43,6 +46,30 @@ pub(super) struct Etcd {
     answered: BTreeMap<(usize, usize), Answered>,
     /// Per group: when somebody last changed the key, or ended its lease, by hand.
     by_hand: BTreeMap<usize, Instant>,
+    /// Watches that have ended, by host and group: nothing is heard before the next read.
+    deaf: BTreeSet<(usize, usize)>,
+    backup: Option<Backup>,
+    /// How often it was restored, and when last.
+    restored: (u64, Instant),
+    /// Per host and group: what it knows of etcd.
+    known: BTreeMap<(usize, usize), Known>,
+}
+
+/// What a backup has.
+#[derive(Debug, Clone)]
+struct Backup {
+    revision: u64,
+    keys: BTreeMap<usize, KeyFound>,
+    leases: BTreeMap<LeaseId, Duration>,
+}
+
+/// The highest revision that one start of a daemon was told, since etcd was restored so often.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    incarnation: u64,
+    restored: u64,
+    revision: u64,
+    answered: Instant,
 }
 
 #[derive(Debug)]
@@ -68,6 +95,10 @@ pub(super) struct Ask {
     /// By the world's clock, and by the guest's.
     at: Instant,
     sent: Instant,
+    /// How often etcd was restored when it was there.
+    restored: u64,
+    /// The client waits for it no longer.
+    given_up: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -85,10 +116,15 @@ impl Etcd {
             leases: BTreeMap::new(),
             granted: 0,
             down_until: BEGINNING,
+            all_wait: false,
             delay: Duration::ZERO,
             rng: fastrand::Rng::with_seed(seed ^ 0xe7cd_0000),
             answered: BTreeMap::new(),
             by_hand: BTreeMap::new(),
+            deaf: BTreeSet::new(),
+            backup: None,
+            restored: (0, BEGINNING),
+            known: BTreeMap::new(),
         }
     }
 
@@ -182,7 +218,8 @@ impl World {
 
     fn begin_ask(&mut self, host: usize, group: usize, what: What) {
         let Some(p) = &self.hosts[host].process else { return };
-        let ask = Ask { host, incarnation: p.incarnation, group, what, at: self.now, sent: Instant::default() };
+        let (incarnation, at) = (p.incarnation, self.now);
+        let ask = Ask { host, incarnation, group, what, at, sent: Instant::default(), restored: 0, given_up: false };
         let after = Duration::from_micros(self.etcd.rng.u64(20..1_000));
         self.after(after, Scheduled::EtcdAsk { ask: Box::new(ask) });
     }
@@ -214,19 +251,26 @@ impl World {
     }
 
     /// It reaches etcd.
-    pub(super) fn etcd_arrive(&mut self, ask: Ask) {
+    pub(super) fn etcd_arrive(&mut self, mut ask: Ask) {
         let gone = self.etcd.expire(self.now);
         self.etcd_changed(&gone);
         let timeout = (ask.at + TIMEOUT).max(self.now);
         let (host, back) = (ask.host, self.now + self.etcd.way());
         let down = self.now < self.etcd.down_until;
         // What waits for a leader may be carried out by the next one, long after nobody waits for it.
-        let waits = down && matches!(ask.what, What::Request(..)) && self.etcd.rng.u32(0..3) == 0;
+        let waits =
+            down && matches!(ask.what, What::Request(..)) && (self.etcd.all_wait || self.etcd.rng.u32(0..3) == 0);
         if waits {
             let again = self.etcd.down_until + Duration::from_millis(self.etcd.rng.u64(1..50));
+            if again > timeout && !ask.given_up {
+                ask.given_up = true;
+                let answer = Box::new(Err(Self::silence()));
+                self.at(timeout, Scheduled::EtcdAnswer { ask: Box::new(ask.clone()), answer });
+            }
             self.at(again, Scheduled::EtcdArrive { ask: Box::new(ask) });
             return;
         }
+        ask.restored = self.etcd.restored.0;
         let answer = match &ask.what {
             _ if down => Err("etcd has no leader".to_owned()),
             What::Read => Ok((self.etcd.state(ask.group), None)),
@@ -240,6 +284,10 @@ impl World {
                 answer.map(|answer| (self.etcd.state(ask.group), Some(answer)))
             }
         };
+        if ask.given_up {
+            self.plan_etcd_end();
+            return;
+        }
         let h = &self.hosts[host];
         let lost = h.etcd_reach != Reach::Both || !h.link_up || back > timeout;
         let (at, answer) = if lost { (timeout, Err(Self::silence())) } else { (back, answer) };
@@ -253,7 +301,10 @@ impl World {
         if !self.runs(host, ask.incarnation) {
             return;
         }
-        if let Ok((_, what)) = &answer {
+        if let Ok((state, what)) = &answer {
+            if matches!(what, Some(EtcdAnswer::Key(_)) | None) {
+                self.etcd_told(ask, state.revision);
+            }
             let known = self.etcd.answered.entry((host, ask.group)).or_default();
             match what {
                 Some(EtcdAnswer::Granted(..) | EtcdAnswer::KeptAlive(_)) => known.renewed = known.renewed.max(ask.at),
@@ -272,7 +323,12 @@ impl World {
                 Event::EtcdAnswered { group, op: *op, sent: ask.sent, answer }
             }
         };
+        if let Event::EtcdKeyRead { read: Ok(_), .. } = &event {
+            // A watch that has ended is opened anew.
+            self.etcd.deaf.remove(&(host, ask.group));
+        }
         if matches!(&event, Event::EtcdKeyRead { read: Err(_), .. }) {
+            self.etcd.deaf.insert((host, ask.group));
             let incarnation = ask.incarnation;
             self.after(AGAIN, Scheduled::EtcdRead { host, incarnation, group: ask.group });
         }
@@ -307,6 +363,9 @@ impl World {
                     continue;
                 };
                 let (incarnation, group) = (p.incarnation, *group);
+                if self.etcd.deaf.contains(&(host, group)) {
+                    continue;
+                }
                 let after = self.etcd.way();
                 self.after(after, Scheduled::EtcdRead { host, incarnation, group });
             }
@@ -341,8 +400,10 @@ impl World {
         self.touch(host);
     }
 
-    /// etcd has no leader for a while. The next one gives every lease its whole length again.
-    pub(super) fn etcd_down(&mut self, span: Duration) {
+    /// etcd has no leader for a while. The next one gives every lease its whole length again. With `all_wait` it carries out
+    /// whatever was asked meanwhile, long after nobody waits for an answer.
+    pub(super) fn etcd_down(&mut self, span: Duration, all_wait: bool) {
+        self.etcd.all_wait = all_wait;
         let gone = self.etcd.expire(self.now);
         self.etcd_changed(&gone);
         let until = self.now + span;
@@ -354,6 +415,57 @@ impl World {
         self.touch_all();
         self.at(self.etcd.down_until, Scheduled::EtcdEnds);
         self.plan_etcd_end();
+    }
+
+    /// Its past is compacted away, and every watch ends: its daemon reads the key anew a moment later.
+    pub(super) fn etcd_compacts(&mut self) {
+        for host in 0..self.hosts.len() {
+            let Some(p) = self.hosts[host].process.as_ref() else { continue };
+            let incarnation = p.incarnation;
+            for group in 0..self.groups() {
+                self.etcd.deaf.insert((host, group));
+                self.after(AGAIN, Scheduled::EtcdRead { host, incarnation, group });
+            }
+        }
+    }
+
+    /// Somebody makes a backup.
+    pub(super) fn etcd_backup(&mut self) {
+        let gone = self.etcd.expire(self.now);
+        self.etcd_changed(&gone);
+        let leases = self.etcd.leases.iter().map(|(id, lease)| (*id, lease.length)).collect();
+        self.etcd.backup = Some(Backup { revision: self.etcd.revision, keys: self.etcd.keys.clone(), leases });
+    }
+
+    /// It is what it was when the backup was made. Each lease has its whole length, and nobody's watch has seen it.
+    pub(super) fn etcd_restore(&mut self) {
+        let Some(Backup { revision, keys, leases }) = self.etcd.backup.clone() else { return };
+        let shown = self.etcd.clock.read(self.now);
+        let lease = |(id, length): (LeaseId, Duration)| (id, Lease { length, ends: shown + length });
+        (self.etcd.revision, self.etcd.keys) = (revision, keys);
+        self.etcd.leases = leases.into_iter().map(lease).collect();
+        self.etcd.restored = (self.etcd.restored.0 + 1, self.now);
+        self.note(None, || format!("etcd is restored, at revision {revision}"));
+        self.touch_all();
+        self.etcd_compacts();
+        self.plan_etcd_end();
+    }
+
+    /// A daemon is told a revision. One that cannot know by it that etcd was restored is as badly off as if somebody had
+    /// deleted the key by hand.
+    fn etcd_told(&mut self, ask: &Ask, revision: u64) {
+        let ((restored, at), place) = (self.etcd.restored, (ask.host, ask.group));
+        let told = Known { incarnation: ask.incarnation, restored: ask.restored, revision, answered: self.now };
+        let before = self.etcd.known.get(&place).filter(|before| before.incarnation == told.incarnation).copied();
+        if before.is_some_and(|before| revision < before.revision && ask.at < before.answered) {
+            return;
+        }
+        let news = before.is_none_or(|before| before.restored < restored);
+        let noticed = before.is_some_and(|before| revision < before.revision);
+        if restored > 0 && told.restored == restored && news && !noticed {
+            self.etcd.by_hand.entry(ask.group).and_modify(|last| *last = at.max(*last)).or_insert(at);
+        }
+        self.etcd.known.insert(place, told);
     }
 
     /// Requests take up to so much longer each way.
@@ -422,6 +534,8 @@ impl World {
         });
         let known = self.etcd.answered.get(&(host, group)).copied().unwrap_or_default();
         let lease = Duration::from_millis(self.scenario.cluster.etcd_lease_ms);
-        !own || self.now.since(known.renewed.min(known.read)) * 100 >= lease * 90
+        // What a restored one says does not count.
+        let begun_anew = self.etcd.restored.0 > 0 && self.now.since(self.etcd.restored.1) < lease * 3;
+        !own || begun_anew || self.now.since(known.renewed.min(known.read)) * 100 >= lease * 90
     }
 }

@@ -367,6 +367,18 @@ impl Plan {
                 }
             }
         }
+        // Drawn after the others, so that those are what they were.
+        for _ in 0..self.rng.u32(0..4) {
+            let (at, span) = (self.rng.u64(SETTLE_MS / 2..quiet_ms.max(SETTLE_MS)), self.span());
+            match self.rng.u32(0..4) {
+                0 => self.add(at, StepKind::EtcdElects { for_ms: span.min(5_000) }),
+                1 => self.add(at, StepKind::EtcdCompacts),
+                _ => {
+                    self.add(at, StepKind::EtcdBackup);
+                    self.add(at + span, StepKind::EtcdRestore);
+                }
+            }
+        }
     }
 
     /// No daemon is further behind with its reading than half of the shortest dead time that its files ever lead to: one

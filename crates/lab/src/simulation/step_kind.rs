@@ -95,6 +95,14 @@ pub enum StepKind {
     EtcdHeal { node: String },
     /// etcd has no leader for so long.
     EtcdDown { for_ms: u64 },
+    /// The same while its members elect a leader: that one carries out whatever was asked meanwhile.
+    EtcdElects { for_ms: u64 },
+    /// Its past is compacted away, and every watch of it ends.
+    EtcdCompacts,
+    /// Somebody makes a backup of it.
+    EtcdBackup,
+    /// It is restored from that.
+    EtcdRestore,
     /// Requests to etcd take up to so much longer each way.
     EtcdDelay { ms: u64 },
     /// Somebody writes a group's key in etcd by hand; absent: deletes it.
@@ -257,9 +265,14 @@ impl StepKind {
             Self::EtcdKey { group, .. } | Self::EtcdRevoke { group } => {
                 *group < groups && cluster.arbiter == Arbiter::EtcdLease
             }
-            Self::EtcdCut { .. } | Self::EtcdHeal { .. } | Self::EtcdDown { .. } | Self::EtcdDelay { .. } => {
-                cluster.arbiter == Arbiter::EtcdLease
-            }
+            Self::EtcdCut { .. }
+            | Self::EtcdHeal { .. }
+            | Self::EtcdDown { .. }
+            | Self::EtcdElects { .. }
+            | Self::EtcdCompacts
+            | Self::EtcdBackup
+            | Self::EtcdRestore
+            | Self::EtcdDelay { .. } => cluster.arbiter == Arbiter::EtcdLease,
             Self::HeartbeatAddress { path, .. } => *path < cluster.paths,
             Self::ClockRate { ppm, .. } => ppm.abs() <= 100_000,
             Self::File { node, nodes, .. } => {

@@ -80,6 +80,10 @@ impl World {
             StepKind::EtcdCut { .. }
             | StepKind::EtcdHeal { .. }
             | StepKind::EtcdDown { .. }
+            | StepKind::EtcdElects { .. }
+            | StepKind::EtcdCompacts
+            | StepKind::EtcdBackup
+            | StepKind::EtcdRestore
             | StepKind::EtcdDelay { .. }
             | StepKind::EtcdKey { .. }
             | StepKind::EtcdRevoke { .. } => self.etcd_step(kind),
@@ -165,7 +169,11 @@ impl World {
                 self.etcd_reach(self.node(node), reach);
             }
             StepKind::EtcdHeal { node } => self.etcd_reach(self.node(node), Reach::Both),
-            StepKind::EtcdDown { for_ms } => self.etcd_down(Duration::from_millis(*for_ms)),
+            StepKind::EtcdDown { for_ms } => self.etcd_down(Duration::from_millis(*for_ms), false),
+            StepKind::EtcdElects { for_ms } => self.etcd_down(Duration::from_millis(*for_ms), true),
+            StepKind::EtcdCompacts => self.etcd_compacts(),
+            StepKind::EtcdBackup => self.etcd_backup(),
+            StepKind::EtcdRestore => self.etcd_restore(),
             StepKind::EtcdDelay { ms } => self.etcd_delay(Duration::from_millis(*ms)),
             StepKind::EtcdKey { group, says } => self.etcd_key_by_hand(*group, says.as_deref()),
             StepKind::EtcdRevoke { group } => self.etcd_revoke_by_hand(*group),

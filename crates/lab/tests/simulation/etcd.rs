@@ -151,6 +151,97 @@ fn a_restart_keeps_its_key() {
     }
 }
 
+/// Its watches end, and what happens to the key until they are opened again is read then.
+#[test]
+fn what_came_while_no_watch_was_open_is_read() {
+    let key = |says: Option<&str>| StepKind::EtcdKey { group: 0, says: says.map(str::to_owned) };
+    moves(0, cluster(2), &[(CALM, StepKind::EtcdCompacts), (CALM + 9_000, StepKind::EtcdCompacts)], CALM + 60_000);
+    for says in [None, Some("b"), Some("mine")] {
+        let steps = [(CALM, StepKind::EtcdCompacts), (CALM + 100, key(says))];
+        plays("compacted", &cluster(2), &steps, CALM + 60_000);
+        let steps = [(CALM, apart()), (CALM + 20_000, StepKind::EtcdCompacts), (CALM + 20_100, key(says))];
+        plays("compacted, apart", &cluster(2), &steps, CALM + 60_000);
+    }
+    let crash = StepKind::Crash { node: node("a"), back_ms: None, forgets: false, sweep: false };
+    let lease = 10_000;
+    for after in [lease - 300, lease, lease + 100] {
+        let steps = [(CALM, crash.clone()), (CALM + after, StepKind::EtcdCompacts)];
+        plays("compacted while the key ends", &cluster(2), &steps, CALM + 60_000);
+    }
+}
+
+/// etcd forgets the term of a holder that does not hear of it, or what came before, or after; a second later, or at once.
+#[test]
+fn a_restored_etcd_makes_no_second_leader() {
+    let over = StepKind::Switchover { group: 0, to: Some(node("b")) };
+    for backup_at in [500, CALM - 10_000, CALM + 15_000] {
+        for cut_after in [0, 1_000, 4_000] {
+            let at = CALM + 20_000;
+            let backup = (backup_at, StepKind::EtcdBackup);
+            let steps = [
+                backup.clone(),
+                (CALM, over.clone()),
+                (at - 500, apart()),
+                (at, StepKind::EtcdRestore),
+                (at + cut_after, cut("b", false)),
+                (at + 60_000, heal("b")),
+            ];
+            plays("restored, apart", &cluster(2), &steps, at + 90_000);
+            plays("restored", &cluster(3), &[backup, (CALM, over.clone()), (at, StepKind::EtcdRestore)], at + 90_000);
+        }
+    }
+}
+
+/// Its members elect a leader. What was asked meanwhile is carried out when nobody waits for it any more.
+#[test]
+fn what_was_asked_while_etcd_elected_is_carried_out_late() {
+    let over = StepKind::Switchover { group: 0, to: Some(node("b")) };
+    let crash = StepKind::Crash { node: node("a"), back_ms: Some(2_000), forgets: false, sweep: false };
+    let restart = StepKind::Stop { node: node("a"), restart: true, back_ms: Some(500) };
+    for for_ms in [300, 1_500, 4_000, 12_000] {
+        let elects = |at: u64| (at, StepKind::EtcdElects { for_ms });
+        for what in [&over, &crash, &restart] {
+            for early in [0, 5, 700] {
+                let steps = [elects(CALM), (CALM + early, what.clone())];
+                plays("elects", &cluster(2), &steps, CALM + 90_000);
+                let steps = [(CALM - 500, apart()), elects(CALM), (CALM + early, what.clone())];
+                plays("elects, apart", &cluster(2), &steps, CALM + 90_000);
+            }
+        }
+        plays("elects at the start", &cluster(3), &[elects(1)], CALM + 60_000);
+    }
+}
+
+/// A read that was on its way while the key changed hands says nothing of it any more.
+#[test]
+fn an_answer_that_comes_late_takes_nothing() {
+    let over = |to: &str| StepKind::Switchover { group: 0, to: Some(node(to)) };
+    for ms in [200, 450, 900] {
+        let steps = [(CALM, StepKind::EtcdDelay { ms }), (CALM + 5_000, over("b")), (CALM + 30_000, over("a"))];
+        plays("late", &cluster(2), &steps, CALM + 60_000);
+    }
+}
+
+/// The daemon restarts while etcd is in trouble: the key that it keeps for its next start may end meanwhile.
+#[test]
+fn a_restart_while_etcd_is_in_trouble() {
+    let cluster = Cluster { on_restart: OnRestart::Keep, ..cluster(2) };
+    let restart = |back_ms| StepKind::Stop { node: node("a"), restart: true, back_ms: Some(back_ms) };
+    for back_ms in [300, 9_000, 15_000] {
+        for trouble in [cut("a", false), cut("a", true), StepKind::EtcdDown { for_ms: 12_000 }, StepKind::EtcdCompacts]
+        {
+            for (first, then) in [(0, 100), (100, 0), (0, 2_000)] {
+                let steps =
+                    [(CALM + first, trouble.clone()), (CALM + then, restart(back_ms)), (CALM + 40_000, heal("a"))];
+                plays("restart", &cluster, &steps, CALM + 90_000);
+            }
+        }
+        let backup = (CALM - 5_000, StepKind::EtcdBackup);
+        let steps = [backup, (CALM, restart(back_ms)), (CALM + 200, StepKind::EtcdRestore)];
+        plays("restart and restoration", &cluster, &steps, CALM + 90_000);
+    }
+}
+
 /// Random plans of the usual kinds, and what goes wrong with etcd besides.
 #[test]
 fn seeds() {

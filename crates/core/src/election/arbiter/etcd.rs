@@ -16,6 +16,11 @@
 //!   leads by; and revoking late ends no later term (`leads-by-a-lease-given-up`).
 //! - A key that is passed on says to whom, and who passes it on does not lead any more when it writes that
 //!   (`passes-on-and-leads`). Only one of the transactions that go on from there can succeed, as both name its revision.
+//! - Who reads late what was asked for early has read nothing new (`an-older-read-is-news`).
+//! - An etcd whose revision went back was restored from a backup: it may have forgotten the key of a holder that it renewed a
+//!   moment before, and that may not hear of it. Whatever the one before confirmed was sent before the restoration, and
+//!   that was before its first answer came here. So a lease after that answer the other holder leads no more, and not
+//!   sooner does anything count that the restored one says (`a-restored-etcd-counts-at-once`).
 
 use crate::election::Core;
 use crate::election::group::Group;
@@ -54,6 +59,17 @@ pub(crate) struct KeyElection {
     offered: Option<Held>,
     /// Leases that are given back.
     ended: Vec<Ended>,
+    /// etcd was restored from a backup, and does not count yet.
+    went_back: Option<WentBack>,
+}
+
+/// etcd answered with a lower revision than before.
+#[derive(Debug, Clone, Copy)]
+struct WentBack {
+    /// When the first such answer came.
+    since: Instant,
+    /// When etcd counts again.
+    until: Instant,
 }
 
 /// What the key was last.
@@ -134,7 +150,7 @@ impl KeyElection {
 
     /// Whether etcd answered within its lease: without it this node can neither lead nor come to.
     fn is_read(&self, now: Instant, etcd: &Etcd) -> bool {
-        self.seen.as_ref().is_some_and(|seen| now < seen.sent + etcd.lease)
+        self.counts().is_some_and(|seen| now < seen.sent + etcd.lease)
     }
 
     /// Leadership by this lease is over, for good.
@@ -193,25 +209,60 @@ impl KeyElection {
 
     /// The key, if this node wrote it with `lease`: its revision, and to whom it is given up.
     fn ours(&self, me: &NodeName, lease: LeaseId) -> Option<(u64, Option<&NodeName>)> {
-        let found = self.seen.as_ref()?.state.found.as_ref().filter(|found| found.lease == Some(lease))?;
+        let found = self.counts()?.state.found.as_ref().filter(|found| found.lease == Some(lease))?;
         match &found.says {
             Says::Value(value) if value.node == *me => Some((found.modified, value.to.as_ref())),
             _ => None,
         }
     }
 
+    /// What was found last, unless etcd has begun anew since.
+    fn counts(&self) -> Option<&Seen> {
+        self.seen.as_ref().filter(|_| self.went_back.is_none())
+    }
+
     /// The revision after which this node may write the key now; 0: there is none.
     fn may_write_after(&self, me: &NodeName) -> Option<u64> {
-        let Some(found) = &self.seen.as_ref()?.state.found else { return Some(0) };
+        let Some(found) = &self.counts()?.state.found else { return Some(0) };
         let offered = matches!(&found.says, Says::Value(KeyValue { to: Some(to), .. }) if to == me);
         let back = self.offered.as_ref().is_some_and(|held| self.ours(me, held.id).is_some());
         (offered || back).then_some(found.modified)
     }
 
+    /// Whether what was found counts: asked for at `sent`, at `revision`.
+    fn believes(&mut self, now: Instant, revision: u64, sent: Instant, etcd: &Etcd) -> bool {
+        if let Some(back) = self.went_back {
+            // ⚠ Whatever its revision is by now, and not what was asked of the one before.
+            let counts = now >= back.until && sent >= back.since;
+            if counts {
+                self.went_back = None;
+            }
+            return counts;
+        }
+        let Some(seen) = self.seen.as_ref().filter(|seen| revision < seen.state.revision) else { return true };
+        // What was asked for before the other was answered may be older. What was asked for later is not.
+        if sent >= seen.answered {
+            let was = seen.state.revision;
+            let text = format!(
+                "its revision was {was} and is {revision}, as if it was restored from a backup, so it does not count for {} s",
+                etcd.lease.as_secs()
+            );
+            self.trouble = Some(text);
+            self.went_back = Some(WentBack { since: now, until: now + etcd.lease });
+        }
+        false
+    }
+
     /// Takes what a read or a transaction found.
-    fn found(&mut self, now: Instant, state: KeyState, sent: Instant, endpoint: Option<String>, me: &NodeName) {
-        // What was asked for after the other was answered is newer, whatever its revision: etcd may have begun anew.
-        if self.seen.as_ref().is_some_and(|seen| state.revision < seen.state.revision && sent < seen.answered) {
+    fn found(
+        &mut self,
+        now: Instant,
+        state: KeyState,
+        sent: Instant,
+        endpoint: Option<String>,
+        (me, etcd): (&NodeName, &Etcd),
+    ) {
+        if !self.believes(now, state.revision, sent, etcd) {
             return;
         }
         let endpoint = endpoint.or_else(|| self.seen.take()?.endpoint);
@@ -243,7 +294,7 @@ impl KeyElection {
         op: OperationId,
         sent: Instant,
         answer: Result<EtcdAnswer, String>,
-        me: &NodeName,
+        (me, etcd): (&NodeName, &Etcd),
     ) -> bool {
         let answer = match answer {
             Ok(answer) => answer,
@@ -254,6 +305,8 @@ impl KeyElection {
         };
         match answer {
             EtcdAnswer::Granted(id, length) if Self::is_expected(&mut self.granting, op) => {
+                // etcd may grant more than was asked for. The others wait for what the file says.
+                let length = length.min(etcd.lease);
                 let lives_until = sent + length.mul_f64(COUNTED_SHARE);
                 self.lease = Some(Held { id, length, lives_until, key: None, renewed: sent, renewing: None });
             }
@@ -271,7 +324,7 @@ impl KeyElection {
                 }
             }
             EtcdAnswer::Key(state) if Self::is_expected(&mut self.writing, op) => {
-                self.found(now, state, sent, None, me);
+                self.found(now, state, sent, None, (me, etcd));
             }
             EtcdAnswer::Revoked => {
                 let before = self.ended.len();
@@ -317,8 +370,9 @@ impl Core {
     ) {
         let mut late = false;
         self.one_group(now, to, actions, |group, step| {
-            let me = &step.config.local_node().name;
-            late = !group.key.answered(now, op, sent.min(now), answer, me);
+            let Some(etcd) = &step.config.etcd else { return };
+            let of = (&step.config.local_node().name, etcd);
+            late = !group.key.answered(now, op, sent.min(now), answer, of);
         });
         self.counters.late_results += u64::from(late);
     }
@@ -332,8 +386,9 @@ impl Core {
     ) {
         self.one_group(now, to, actions, |group, step| match read {
             Ok(KeyRead { state, sent, endpoint }) => {
-                let me = &step.config.local_node().name;
-                group.key.found(now, state, sent.min(now), Some(endpoint), me);
+                let Some(etcd) = &step.config.etcd else { return };
+                let of = (&step.config.local_node().name, etcd);
+                group.key.found(now, state, sent.min(now), Some(endpoint), of);
             }
             Err(why) => group.key.trouble = Some(why),
         });
@@ -561,13 +616,25 @@ mod tests {
         KeyState { revision, found }
     }
 
+    fn etcd() -> Etcd {
+        Etcd {
+            endpoints: vec!["http://127.0.0.1:2379".to_owned()],
+            prefix: "/havipd".to_owned(),
+            lease: LEASE,
+            request_timeout: Duration::from_secs(1),
+            ca_file: None,
+            client: None,
+            user: None,
+        }
+    }
+
     impl KeyElection {
         fn reads(&mut self, now: u64, sent: u64, state: KeyState) {
-            self.found(at(now), state, at(sent), Some("e".to_owned()), &name("a"));
+            self.found(at(now), state, at(sent), Some("e".to_owned()), (&name("a"), &etcd()));
         }
 
         fn hears(&mut self, now: u64, number: u64, sent: u64, answer: EtcdAnswer) -> bool {
-            self.answered(at(now), op(number), at(sent), Ok(answer), &name("a"))
+            self.answered(at(now), op(number), at(sent), Ok(answer), (&name("a"), &etcd()))
         }
     }
 
@@ -627,13 +694,46 @@ mod tests {
         assert_eq!(election.until(), None);
     }
 
+    /// ⚠ Red where an older read is taken for what the key is now, or for an etcd that has begun anew.
     #[test]
-    fn what_was_found_before_does_not_count() {
+    fn what_was_asked_for_before_does_not_count() {
         let mut election = leading();
         election.reads(2_000, 1_050, key(6, None));
-        assert_eq!(election.revision(), Some(7), "asked for before revision 7 was known");
-        election.reads(2_100, 1_200, key(6, None));
-        assert_eq!(election.revision(), None, "etcd has begun anew");
+        assert_eq!((election.revision(), election.trouble()), (Some(7), None));
+        election.reads(2_300, 2_200, key(8, Some(("a", 1))));
+        assert_eq!(election.revision(), Some(8));
+    }
+
+    /// ⚠ Red where a restored etcd counts at once: another node's lease, which it knows nothing of, may last for as long.
+    #[test]
+    fn a_restored_etcd_counts_after_a_lease() {
+        let me = name("a");
+        let mut election = KeyElection::default();
+        election.reads(800, 700, key(9, Some(("b", 2))));
+        for (now, state) in [(2_000, key(5, None)), (4_000, key(10, Some(("b -> a", 3)))), (11_900, key(12, None))] {
+            election.reads(now, now - 100, state);
+            assert_eq!(election.may_write_after(&me), None, "at {now}");
+            assert!(!election.is_read(at(now), &etcd()));
+        }
+        let said = election.trouble().unwrap_or_default();
+        assert!(said.contains("its revision was 9 and is 5"), "{said}");
+        election.reads(12_100, 1_900, key(9, None));
+        assert_eq!(election.may_write_after(&me), None, "asked of the one before");
+        election.reads(12_100, 12_000, key(6, None));
+        assert_eq!((election.may_write_after(&me), election.trouble()), (Some(0), None));
+    }
+
+    /// What the one before confirmed counts on, and nothing is added to it.
+    #[test]
+    fn a_holder_leads_by_what_was_confirmed_before_a_restoration() {
+        let mut election = leading();
+        let until = election.until();
+        election.reads(2_000, 1_900, key(6, Some(("a", 1))));
+        election.reads(4_000, 3_900, key(8, Some(("a", 1))));
+        assert!(renew(&mut election, 3, 4_000, LEASE));
+        assert_eq!((election.until(), election.revision()), (until.map(|_| at(10_800)), Some(7)));
+        election.reads(12_100, 12_000, key(8, Some(("a", 1))));
+        assert_eq!(election.revision(), Some(8), "and its own key is there");
     }
 
     /// ⚠ Red where a lease that was given back can be led by again: its revocation may be on its way.
@@ -685,8 +785,8 @@ mod tests {
         let mut election = leading();
         election.writing = Some(Asked { op: op(5), at: at(2_000) });
         let failed = Err("no whole answer within 1s".to_owned());
-        assert!(election.answered(at(3_000), op(5), at(2_000), failed.clone(), &name("a")));
-        assert!(!election.answered(at(3_000), op(6), at(2_000), failed, &name("a")));
+        assert!(election.answered(at(3_000), op(5), at(2_000), failed.clone(), (&name("a"), &etcd())));
+        assert!(!election.answered(at(3_000), op(6), at(2_000), failed, (&name("a"), &etcd())));
         assert_eq!((election.until(), election.trouble()), (Some(at(10_700)), Some("no whole answer within 1s")));
         assert_eq!(election.asks_from, at(3_500));
         election.reads(3_200, 3_100, key(7, Some(("a", 1))));

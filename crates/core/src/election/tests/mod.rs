@@ -5,6 +5,7 @@ mod addresses;
 mod claims;
 mod concerns;
 mod conformance;
+mod conformance_etcd;
 mod conformance_majority;
 mod drill;
 mod economy;
