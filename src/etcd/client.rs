@@ -87,6 +87,9 @@ pub enum EtcdError {
         /// Now.
         is: u64,
     },
+    /// Its database has reached its quota, and it writes nothing.
+    #[error("etcd's database is full, so it grants no lease and writes no key, and it renews those that there are")]
+    Full,
     /// Anything else that etcd says.
     #[error("etcd refuses: {0}")]
     Refused(String),
@@ -370,6 +373,9 @@ impl Client {
         }
         if says("lease not found") {
             return EtcdError::NoLease;
+        }
+        if says("database space exceeded") {
+            return EtcdError::Full;
         }
         if says("user name is empty") {
             return EtcdError::NoUser;

@@ -23,11 +23,15 @@ fn program() -> PathBuf {
     if unpacked.exists() { unpacked } else { PathBuf::from("etcd") }
 }
 
-/// An etcd of one member; killed when dropped.
+/// A member of etcd, the only one unless a test wants more; killed when dropped.
 pub(crate) struct Etcd {
     child: Child,
     directory: PathBuf,
     address: Ipv4Addr,
+    /// Whom it knows: name and address.
+    members: Vec<(String, Ipv4Addr)>,
+    /// Arguments beyond the usual.
+    more: Vec<String>,
     /// What a client of it needs to trust, and to show.
     tls: Option<Tls>,
     token: Option<String>,
@@ -35,23 +39,52 @@ pub(crate) struct Etcd {
 
 impl Etcd {
     pub(crate) fn start(lab: &Lab, tls: Option<Tls>) -> Self {
-        let (directory, address) = (lab.dir.path().join("etcd"), lab.address(20));
-        let child = Self::spawn(&directory, address, tls.as_ref());
-        let etcd = Self { child, directory, address, tls, token: None };
+        Self::start_with(lab, tls, &[])
+    }
+
+    /// With arguments beyond the usual.
+    pub(crate) fn start_with(lab: &Lab, tls: Option<Tls>, more: &[&str]) -> Self {
+        let members = vec![("default".to_owned(), lab.address(20))];
+        let etcd = Self::member(lab, &members, 0, tls, more);
         etcd.wait_until_it_answers();
         etcd
     }
 
-    fn spawn(directory: &Path, address: Ipv4Addr, tls: Option<&Tls>) -> Child {
+    /// Three members of one cluster.
+    pub(crate) fn three(lab: &Lab) -> [Self; 3] {
+        let members: Vec<_> = (0..3).map(|i| (format!("m{i}"), lab.address(20 + i))).collect();
+        let all = [0, 1, 2].map(|i| Self::member(lab, &members, i, None, &[]));
+        all.iter().for_each(Self::wait_until_it_answers);
+        all
+    }
+
+    fn member(lab: &Lab, members: &[(String, Ipv4Addr)], which: usize, tls: Option<Tls>, more: &[&str]) -> Self {
+        let (name, address) = &members[which];
+        let (directory, more) = (lab.dir.path().join(format!("etcd-{name}")), more.iter().map(|m| (*m).to_owned()));
+        let (more, address, members) = (more.collect::<Vec<_>>(), *address, members.to_vec());
+        let child = Self::spawn(&directory, address, &members, &more, tls.as_ref());
+        Self { child, directory, address, members, more, tls, token: None }
+    }
+
+    fn spawn(
+        directory: &Path,
+        address: Ipv4Addr,
+        members: &[(String, Ipv4Addr)],
+        more: &[String],
+        tls: Option<&Tls>,
+    ) -> Child {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let (clients, peers) = (format!("{scheme}://{address}:2379"), format!("http://{address}:2380"));
+        let peer = |address: &Ipv4Addr| format!("http://{address}:2380");
+        let (clients, peers) = (format!("{scheme}://{address}:2379"), peer(&address));
+        let name = members.iter().find(|(_, is)| *is == address).map_or("default", |(name, _)| name);
+        let all: Vec<String> = members.iter().map(|(name, address)| format!("{name}={}", peer(address))).collect();
         let mut command = Command::new(program());
         command.env_clear().arg("--data-dir").arg(directory).args(["--logger", "zap", "--log-outputs", "stderr"]);
         // Passwords are not what is tried here.
         command.args(["--bcrypt-cost", "4"]);
         command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
-        command.args(["--initial-cluster", &format!("default={peers}")]);
+        command.args(["--name", name, "--initial-cluster", &all.join(",")]).args(more);
         if let Some(tls) = tls {
             let file = |name: &str| tls.directory.join(name);
             command.arg("--trusted-ca-file").arg(file("ca.pem")).arg("--client-cert-auth");
@@ -62,7 +95,7 @@ impl Etcd {
         command.spawn().expect("etcd is there: tests/run fetches it into target/etcd")
     }
 
-    fn wait_until_it_answers(&self) {
+    pub(crate) fn wait_until_it_answers(&self) {
         // Which needs no token, and is said when there is a leader.
         wait_for("etcd answers", || self.send(|client| client.get(format!("{}/health", self.endpoint()))));
     }
@@ -82,12 +115,18 @@ impl Etcd {
     }
 
     pub(crate) fn restart(&mut self) {
-        self.child = Self::spawn(&self.directory, self.address, self.tls.as_ref());
+        self.child = Self::spawn(&self.directory, self.address, &self.members, &self.more, self.tls.as_ref());
         self.wait_until_it_answers();
     }
 
+    /// Whether it leads the other members.
+    pub(crate) fn leads(&self) -> bool {
+        let status = self.ask("/v3/maintenance/status", &json!({}));
+        status.is_some_and(|status| status["leader"] == status["header"]["member_id"])
+    }
+
     /// Asks, as an administrator would; `None` where there is no answer, or a refusal.
-    fn ask(&self, path: &str, question: &Value) -> Option<Value> {
+    pub(crate) fn ask(&self, path: &str, question: &Value) -> Option<Value> {
         self.send(|client| {
             let request = client.post(format!("{}{path}", self.endpoint())).json(question);
             match &self.token {
@@ -159,7 +198,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    fn new(directory: &Path, address: Ipv4Addr) -> Self {
+    pub(crate) fn new(directory: &Path, address: Ipv4Addr) -> Self {
         let write = |name: &str, text: String| {
             let path = directory.join(name);
             std::fs::write(&path, text).unwrap();

@@ -1,6 +1,6 @@
 //! An election of havipd's own in a real etcd: one key with a lease, whatever becomes of its holder, of etcd and of the key.
 
-use crate::etcd::{Etcd, encode, says};
+use crate::etcd::{Etcd, Tls, encode, says};
 use crate::lab::{Daemon, Lab, Options};
 use crate::wait::wait_for;
 use serde_json::{Value, json};
@@ -10,14 +10,24 @@ const KEY: &str = "/havipd/lab/web";
 const FAST: &str = "lease = \"4s\"\nrequest-timeout = \"1s\"\n";
 
 fn lab(more: &str) -> (Lab, Etcd) {
-    let group = "arbiter = \"etcd\"\npreempt = false\n".to_owned();
-    let mut lab = Lab::new(Options { group, ..Options::default() });
-    let etcd = Etcd::start(&lab, None);
+    lab_with(more, false, &[])
+}
+
+/// With a certificate of etcd's, and arguments of its own.
+fn lab_with(more: &str, tls: bool, arguments: &[&str]) -> (Lab, Etcd) {
+    let mut lab = electing();
+    let tls = tls.then(|| Tls::new(lab.dir.path(), lab.address(20)));
+    let etcd = Etcd::start_with(&lab, tls, arguments);
     // The first endpoint is one where nobody answers.
-    let nobody = format!("http://{}:2379", lab.address(21));
+    let nobody = etcd.endpoint().replace(&lab.address(20).to_string(), &lab.address(21).to_string());
     lab.options.tables = format!("[etcd]\nendpoints = [{nobody:?}, {:?}]\n{FAST}{more}", etcd.endpoint());
     lab.write_config();
     (lab, etcd)
+}
+
+fn electing() -> Lab {
+    let group = "arbiter = \"etcd\"\npreempt = false\n".to_owned();
+    Lab::new(Options { group, ..Options::default() })
 }
 
 fn key(daemon: &Daemon) -> Value {
@@ -147,15 +157,141 @@ fn what_somebody_does_by_hand_is_noticed_said_and_overcome() {
     wait_for("one of them leads", || [&a, &b].into_iter().find(|d| d.group()["role"] == "active").map(drop));
 }
 
+const PASSWORD: &str = "user = \"havipd\"\npassword-file = \"password\"\n";
+
+fn write_password(lab: &Lab, word: &str) {
+    let file = lab.dir.path().join("password");
+    std::fs::write(&file, format!("{word}\n")).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+/// What somebody who administers etcd grants the daemons' role.
+fn permission(kind: &str) -> Value {
+    let perm = json!({"permType": kind, "key": encode("/havipd/"), "range_end": encode("/havipd0")});
+    json!({"name": "havipd", "perm": perm})
+}
+
+/// What there is to see of a holder that goes on: its role and its epoch.
+fn term(daemon: &Daemon) -> (Value, Value) {
+    let mut group = daemon.group();
+    (group["role"].take(), group["epoch"].take())
+}
+
+/// The holder's lease is renewed after now.
+fn wait_for_a_renewal(etcd: &Etcd, lease: &str) {
+    let left = || {
+        let answer = etcd.ask("/v3/kv/lease/timetolive", &json!({"ID": lease}))?;
+        answer["TTL"].as_str()?.parse::<u64>().ok()
+    };
+    let mut before = wait_for("the lease", left);
+    wait_for("a renewal", || {
+        let now = left()?;
+        (now > std::mem::replace(&mut before, now)).then_some(())
+    });
+}
+
+#[test]
+fn it_elects_over_tls_with_a_password_that_is_changed() {
+    let files = "ca-file = \"ca.pem\"\ncert-file = \"client.pem\"\nkey-file = \"client.key\"\n";
+    let (lab, mut etcd) = lab_with(&format!("{files}{PASSWORD}"), true, &[]);
+    write_password(&lab, "right");
+    etcd.enable_auth();
+    etcd.must("/v3/auth/role/grant", permission("READWRITE"));
+    let (a, b) = (lab.start(0), lab.start(1));
+    active(&lab, &etcd, &a, "a");
+    drop(says(&lab, &["switchover", "web", "--to", "b"]));
+    active(&lab, &etcd, &b, "b");
+    let doctor = says(&lab, &["doctor"]);
+    assert!(doctor.contains(&format!("{KEY} names b")), "{doctor}");
+
+    // Changed in etcd alone: nobody can ask it, and nobody leads for longer than the lease.
+    etcd.must("/v3/auth/user/changepw", json!({"name": "havipd", "password": "another"}));
+    b.wait_for("has no lease any more", |s| s["groups"][0]["role"] == "backup");
+    wait_for("it says why", || says(&lab, &["why", "web"]).contains("knows no user \"havipd\"").then_some(()));
+    write_password(&lab, "another");
+    wait_for("one of them leads", || [&a, &b].into_iter().find(|d| d.group()["role"] == "active").map(drop));
+}
+
+#[test]
+fn three_members_of_etcd_die_stand_still_and_come_back() {
+    let mut lab = electing();
+    let mut members = Etcd::three(&lab);
+    let endpoints: Vec<String> = members.iter().map(Etcd::endpoint).collect();
+    lab.options.tables = format!("[etcd]\nendpoints = {endpoints:?}\nlease = \"10s\"\nrequest-timeout = \"1s\"\n");
+    lab.write_config();
+    let (a, b) = (lab.start(0), lab.start(1));
+    active(&lab, &members[0], &a, "a");
+    let (before, (_, lease)) = (term(&a), held(&members[0]).expect("held"));
+    let leader = |members: &[Etcd; 3]| wait_for("etcd has a leader", || members.iter().position(Etcd::leads));
+
+    // Its leader dies, and comes back.
+    let first = leader(&members);
+    members[first].kill();
+    wait_for_a_renewal(&members[(first + 1) % 3], &lease);
+    assert_eq!(term(&a), before);
+    members[first].restart();
+
+    // The next one stands still: it takes connections, and answers nothing.
+    let second = leader(&members);
+    members[second].signal(rustix::process::Signal::STOP);
+    wait_for_a_renewal(&members[(second + 1) % 3], &lease);
+    assert_eq!(term(&a), before);
+    members[second].signal(rustix::process::Signal::CONT);
+    members[second].wait_until_it_answers();
+
+    // One alone confirms nothing, whatever it knows.
+    for member in &members[1..] {
+        member.signal(rustix::process::Signal::STOP);
+    }
+    let status = a.wait_role("backup");
+    assert_eq!(status["groups"][0]["cause"], "lease-lost", "{status}");
+    assert_ne!(b.group()["role"], "active");
+    for member in &members[1..] {
+        member.signal(rustix::process::Signal::CONT);
+    }
+    wait_for("one of them leads", || [&a, &b].into_iter().find(|d| d.group()["role"] == "active").map(drop));
+}
+
+#[test]
+fn a_full_etcd_keeps_its_holder_and_elects_again_when_there_is_room() {
+    let (lab, etcd) = lab_with("", false, &["--quota-backend-bytes", "2097152"]);
+    let (a, b) = (lab.start(0), lab.start(1));
+    active(&lab, &etcd, &a, "a");
+    let (before, (_, lease)) = (term(&a), held(&etcd).expect("held"));
+    let value = encode(&"x".repeat(200_000));
+    wait_for("etcd is full", || {
+        let put = etcd.ask("/v3/kv/put", &json!({"key": encode("/else"), "value": value}));
+        put.is_none().then_some(())
+    });
+    // Leases are renewed, and keys are read.
+    wait_for_a_renewal(&etcd, &lease);
+    assert_eq!(term(&a), before);
+
+    // Nobody can take its place, and it is said why.
+    a.signal(9);
+    wait_for("b says why", || {
+        let said = says_of(&lab, 1, &["why", "web"]);
+        said.contains("etcd's database is full").then_some(())
+    });
+    assert_ne!(b.group()["role"], "active");
+    let answer = etcd.must("/v3/kv/range", json!({"key": encode("/else")}));
+    etcd.must("/v3/kv/compaction", json!({"revision": answer["header"]["revision"], "physical": true}));
+    etcd.must("/v3/maintenance/defragment", json!({}));
+    etcd.must("/v3/maintenance/alarm", json!({"action": "DEACTIVATE", "alarm": "NOSPACE"}));
+    active(&lab, &etcd, &b, "b");
+}
+
+/// What `havipctl` of a node prints.
+fn says_of(lab: &Lab, node: usize, arguments: &[&str]) -> String {
+    String::from_utf8_lossy(&lab.ctl(node, arguments).stdout).into_owned()
+}
+
 #[test]
 fn who_may_not_write_the_key_is_told_so() {
-    let (lab, mut etcd) = lab("user = \"havipd\"\npassword-file = \"password\"\n");
-    let password = lab.dir.path().join("password");
-    std::fs::write(&password, "right\n").unwrap();
-    std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (lab, mut etcd) = lab(PASSWORD);
+    write_password(&lab, "right");
     etcd.enable_auth();
-    let grant = |kind: &str| json!({"permType": kind, "key": encode("/havipd/"), "range_end": encode("/havipd0")});
-    etcd.must("/v3/auth/role/grant", json!({"name": "havipd", "perm": grant("READ")}));
+    etcd.must("/v3/auth/role/grant", permission("READ"));
     let a = lab.start(0);
     a.wait_for("is told", |s| {
         s["groups"][0]["election_key"]["trouble"]
@@ -168,6 +304,6 @@ fn who_may_not_write_the_key_is_told_so() {
             .contains(&format!("etcd does not permit \"havipd\" to read and write {KEY}"))
             .then_some(())
     });
-    etcd.must("/v3/auth/role/grant", json!({"name": "havipd", "perm": grant("READWRITE")}));
+    etcd.must("/v3/auth/role/grant", permission("READWRITE"));
     active(&lab, &etcd, &a, "a");
 }
