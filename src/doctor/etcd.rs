@@ -57,6 +57,7 @@ fn remedy(error: &EtcdError) -> &'static str {
         EtcdError::NoUser | EtcdError::WrongPassword(_) => "correct user and password-file in [etcd]",
         EtcdError::Denied { .. } => "grant the user's role read on the key, and readwrite where havipd elects by it",
         EtcdError::OtherCluster { .. } | EtcdError::WentBack { .. } => "name members of one cluster in endpoints",
+        EtcdError::CommonName => "have a certificate made with an empty subject for cert-file",
         EtcdError::Full => {
             "make room in etcd: compact it, etcdctl defrag, then etcdctl alarm disarm; or raise its quota-backend-bytes"
         }

@@ -87,6 +87,9 @@ pub enum EtcdError {
         /// Now.
         is: u64,
     },
+    /// It takes no certificate of a client with a common name by way of its JSON gateway, where auth is on.
+    #[error("etcd takes a user's requests with no certificate that has a common name: the one in cert-file has one")]
+    CommonName,
     /// Its database has reached its quota, and it writes nothing.
     #[error("etcd's database is full, so it grants no lease and writes no key, and it renews those that there are")]
     Full,
@@ -456,6 +459,9 @@ async fn read_body(mut response: Response) -> Result<Result<Vec<u8>, Refusal>, E
     }
     if status.is_success() {
         return Ok(Ok(body));
+    }
+    if String::from_utf8_lossy(&body).contains("CommonName of client sending a request against gateway") {
+        return Err(EtcdError::CommonName);
     }
     refusal(&body).map(Err).ok_or_else(|| {
         let text = format!("status {} and nothing that etcd would say: is this etcd 3.4 or newer?", status.as_u16());

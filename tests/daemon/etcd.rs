@@ -4,7 +4,10 @@ use crate::lab::{Daemon, Lab, Options};
 use crate::wait::wait_for;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
 use serde_json::{Value, json};
 use std::fs::Permissions;
 use std::net::Ipv4Addr;
@@ -208,9 +211,14 @@ impl Tls {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         write("ca.pem", ca.pem());
-        for name in ["server", "client"] {
+        // etcd takes no common name with a user.
+        for name in ["server", "client", "named"] {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(vec![address.to_string()]).unwrap();
+            params.distinguished_name = DistinguishedName::new();
+            if name == "named" {
+                params.distinguished_name.push(DnType::CommonName, "havipd");
+            }
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
             write(&format!("{name}.pem"), params.signed_by(&key, &ca).unwrap().pem());
             write(&format!("{name}.key"), key.serialize_pem());

@@ -192,12 +192,23 @@ fn wait_for_a_renewal(etcd: &Etcd, lease: &str) {
 
 #[test]
 fn it_elects_over_tls_with_a_password_that_is_changed() {
-    let files = "ca-file = \"ca.pem\"\ncert-file = \"client.pem\"\nkey-file = \"client.key\"\n";
+    let files = "ca-file = \"ca.pem\"\ncert-file = \"shown.pem\"\nkey-file = \"shown.key\"\n";
     let (lab, mut etcd) = lab_with(&format!("{files}{PASSWORD}"), true, &[]);
+    let show = |name: &str| {
+        for kind in ["pem", "key"] {
+            let file = |name: &str| lab.dir.path().join(format!("{name}.{kind}"));
+            std::fs::copy(file(name), file("shown")).unwrap();
+        }
+    };
+    show("named");
     write_password(&lab, "right");
     etcd.enable_auth();
     etcd.must("/v3/auth/role/grant", permission("READWRITE"));
     let (a, b) = (lab.start(0), lab.start(1));
+    let common_name = "no certificate that has a common name";
+    wait_for("it is said why", || says(&lab, &["why", "web"]).contains(common_name).then_some(()));
+    wait_for("the doctor says so", || says(&lab, &["doctor"]).contains(common_name).then_some(()));
+    show("client");
     active(&lab, &etcd, &a, "a");
     drop(says(&lab, &["switchover", "web", "--to", "b"]));
     active(&lab, &etcd, &b, "b");
@@ -277,7 +288,9 @@ fn a_full_etcd_keeps_its_holder_and_elects_again_when_there_is_room() {
     let answer = etcd.must("/v3/kv/range", json!({"key": encode("/else")}));
     etcd.must("/v3/kv/compaction", json!({"revision": answer["header"]["revision"], "physical": true}));
     etcd.must("/v3/maintenance/defragment", json!({}));
-    etcd.must("/v3/maintenance/alarm", json!({"action": "DEACTIVATE", "alarm": "NOSPACE"}));
+    let alarms = etcd.must("/v3/maintenance/alarm", json!({"action": "GET"}));
+    let member = &alarms["alarms"][0]["memberID"];
+    etcd.must("/v3/maintenance/alarm", json!({"action": "DEACTIVATE", "alarm": "NOSPACE", "memberID": member}));
     active(&lab, &etcd, &b, "b");
 }
 
