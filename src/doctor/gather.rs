@@ -8,6 +8,7 @@ use crate::clock;
 use crate::cloud::client::Client;
 use crate::config::{self, LoadError, secret_file};
 use crate::etcd::client::Client as EtcdClient;
+use crate::etcd::message::Keys;
 use crate::net::interface::{Mac, Snapshot};
 use crate::plain;
 use crate::runtime::reload::{Known, load};
@@ -209,8 +210,10 @@ async fn etcd(config: &Config) -> Vec<EtcdFact> {
             let mut facts = Vec::new();
             for (key, elects) in keys {
                 let began = clock::now();
-                let mut answer = client.read_from(&endpoint, &key).await.map(|reading| {
-                    let value = reading.range.found.map(|found| plain::line(&String::from_utf8_lossy(&found.value)));
+                // All keys of elections are read together.
+                let asked = if elects { Keys::beside(&key) } else { Keys::One(key.clone()) };
+                let mut answer = client.read_from(&endpoint, &asked).await.map(|reading| {
+                    let value = reading.range.of(&key).map(|found| plain::line(&String::from_utf8_lossy(&found.value)));
                     (reading.range.cluster, value)
                 });
                 if elects && answer.is_ok() {

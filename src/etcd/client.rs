@@ -4,9 +4,10 @@
 //! each endpoint. The password and the certificate's key are read again after each failure, so that they can be renewed
 //! without a reload; neither they nor a token are ever part of an error.
 
-use super::lease::{Answer, Question};
+use super::lease::{Answer, Question, renewals, renewed_leases};
 use super::message::{
-    LONGEST, Range, RangeRequest, Refusal, Stream, UNAUTHENTICATED, WatchRequest, Watched, range, refusal, shown, token,
+    Keys, LONGEST, Range, RangeRequest, Refusal, Stream, UNAUTHENTICATED, WatchRequest, Watched, range, refusal, shown,
+    token,
 };
 use crate::certificates::identity;
 use crate::clock;
@@ -14,12 +15,14 @@ use crate::config::schema::show;
 use crate::config::secret_file;
 use crate::errors::chain;
 use crate::plain::quote;
+use havipd_core::model::etcd::LeaseId;
 use havipd_core::model::secret::Secret;
 use havipd_core::model::settings::Etcd;
 use havipd_core::model::time::Instant;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Certificate, Response, redirect, retry};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -158,14 +161,14 @@ impl Client {
         &self.etcd
     }
 
-    /// Reads `key` linearizably, from the endpoint that answered last or the next that does.
+    /// Reads `keys` linearizably, from the endpoint that answered last or the next that does.
     ///
     /// # Errors
     /// None did.
-    pub async fn read(&self, key: &str) -> Result<Reading, NoAnswer> {
+    pub async fn read(&self, keys: &Keys) -> Result<Reading, NoAnswer> {
         let mut failures = Vec::new();
         for (place, endpoint) in self.in_turn() {
-            match self.read_from(endpoint, key).await {
+            match self.read_from(endpoint, keys).await {
                 Ok(reading) => {
                     self.current.store(place, Ordering::Relaxed);
                     return Ok(reading);
@@ -195,13 +198,14 @@ impl Client {
             .store((self.current.load(Ordering::Relaxed) + 1) % self.etcd.endpoints.len().max(1), Ordering::Relaxed);
     }
 
-    /// Reads `key` from one endpoint.
+    /// Reads `keys` from one endpoint.
     ///
     /// # Errors
     /// Why it gave no answer that counts.
-    pub async fn read_from(&self, endpoint: &str, key: &str) -> Result<Reading, EtcdError> {
-        let (body, sent) = self.exchange(endpoint, RANGE, &RangeRequest::new(key), key).await?;
-        let range = range(&body, key).map_err(EtcdError::NotEtcd)?;
+    pub async fn read_from(&self, endpoint: &str, keys: &Keys) -> Result<Reading, EtcdError> {
+        let (request, longest) = (json(&RangeRequest::new(keys))?, keys.longest());
+        let (body, sent) = self.exchange_up_to(longest, endpoint, RANGE, &request, keys.name()).await?;
+        let range = range(&body, keys).map_err(EtcdError::NotEtcd)?;
         Ok(Reading { range, sent, endpoint: endpoint.to_owned() })
     }
 
@@ -213,6 +217,18 @@ impl Client {
         question: &impl Serialize,
         key: &str,
     ) -> Result<(Vec<u8>, Instant), EtcdError> {
+        self.exchange_up_to(LONGEST, endpoint, path, &json(question)?, key).await
+    }
+
+    /// The same with what is sent as it is, and an answer of no more bytes than `longest`.
+    async fn exchange_up_to(
+        &self,
+        longest: usize,
+        endpoint: &str,
+        path: &str,
+        question: &str,
+        key: &str,
+    ) -> Result<(Vec<u8>, Instant), EtcdError> {
         let limit = self.etcd.request_timeout;
         // Once more with a new token where the first is not taken.
         for again in [true, false] {
@@ -220,7 +236,7 @@ impl Client {
             // ⚠ Before the question leaves: whatever changes from here on, the answer may not have.
             let sent = clock::now();
             let asked = self.post(endpoint, path, question, token);
-            let answer = timed(limit, async { read_body(asked.await?).await }).await?;
+            let answer = timed(limit, async { read_body(asked.await?, longest).await }).await?;
             match answer {
                 Ok(body) => return Ok((body, sent)),
                 Err(refusal) if again && wants_new_token(&refusal) => {
@@ -255,7 +271,6 @@ impl Client {
     async fn ask_at(&self, endpoint: &str, key: &str, question: &Question) -> Result<(Answer, Instant), EtcdError> {
         let (body, sent) = match question {
             Question::Grant(request) => self.exchange(endpoint, "/v3/lease/grant", request, key).await?,
-            Question::KeepAlive(request) => self.exchange(endpoint, "/v3/lease/keepalive", request, key).await?,
             Question::Write(request) => self.exchange(endpoint, "/v3/kv/txn", request, key).await?,
             Question::Revoke(request) => {
                 match self.exchange(endpoint, "/v3/lease/revoke", request, key).await {
@@ -273,6 +288,43 @@ impl Client {
         }
     }
 
+    /// Renews leases, of the endpoint that answered last or the next that does. Gives how long each lasts that it answered about,
+    /// and when the question was sent.
+    ///
+    /// # Errors
+    /// No endpoint gave an answer that counts. ⚠ They may have been renewed all the same.
+    pub async fn keep_alive(&self, leases: &[LeaseId]) -> Result<(BTreeMap<LeaseId, Duration>, Instant), NoAnswer> {
+        let mut failures = Vec::new();
+        for (place, endpoint) in self.in_turn() {
+            match self.keep_alive_at(endpoint, leases).await {
+                Ok(answer) => {
+                    self.current.store(place, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => failures.push((endpoint.to_owned(), error)),
+            }
+        }
+        Err(self.no_answer(failures))
+    }
+
+    async fn keep_alive_at(
+        &self,
+        endpoint: &str,
+        leases: &[LeaseId],
+    ) -> Result<(BTreeMap<LeaseId, Duration>, Instant), EtcdError> {
+        let question = renewals(leases).map_err(EtcdError::NotEtcd)?;
+        let (body, sent) = self.exchange_up_to(LONGEST, endpoint, "/v3/lease/keepalive", &question, "a lease").await?;
+        let mut renewed = BTreeMap::new();
+        for (cluster, lease, left) in renewed_leases(&body).map_err(EtcdError::NotEtcd)? {
+            // ⚠ What another cluster says of our leases is said of others.
+            match self.state().cluster {
+                Some(was) if was != cluster => return Err(EtcdError::OtherCluster { was, is: cluster }),
+                _ => renewed.insert(lease, left),
+            };
+        }
+        Ok((renewed, sent))
+    }
+
     /// Whether this node may write `key`, by a transaction that cannot succeed: no key has been written at that revision.
     ///
     /// # Errors
@@ -286,21 +338,21 @@ impl Client {
         self.state().cluster = Some(cluster);
     }
 
-    /// Opens a watch of `key` at the endpoint of `reading`, for what came after it.
+    /// Opens a watch of `keys` at the endpoint of `reading`, for what came after it.
     ///
     /// # Errors
     /// It cannot be opened.
-    pub async fn watch(&self, reading: &Reading, key: &str) -> Result<Watch, EtcdError> {
+    pub async fn watch(&self, reading: &Reading, keys: &Keys) -> Result<Watch, EtcdError> {
         let token = self.token(&reading.endpoint).await?;
-        let question = WatchRequest::new(key, reading.range.revision + 1);
+        let question = json(&WatchRequest::new(keys, reading.range.revision + 1))?;
         let asked = self.post(&reading.endpoint, "/v3/watch", &question, token);
         let response = timed(self.etcd.request_timeout, asked).await?;
         if response.status().is_success() {
             return Ok(Watch { endpoint: reading.endpoint.clone(), response, stream: Stream::default() });
         }
-        match timed(self.etcd.request_timeout, read_body(response)).await? {
+        match timed(self.etcd.request_timeout, read_body(response, LONGEST)).await? {
             Ok(_) => Err(EtcdError::NotEtcd("an answer that is no watch".to_owned())),
-            Err(refusal) => Err(self.refused(refusal, key, false)),
+            Err(refusal) => Err(self.refused(refusal, keys.name(), false)),
         }
     }
 
@@ -316,9 +368,9 @@ impl Client {
         let secret = read_secret(file).await?;
         let password = secret.expose_str().ok_or_else(|| EtcdError::File(format!("{} is no text", file.display())))?;
         let password = password.trim_end_matches(['\n', '\r']);
-        let login = Login { name: user, password };
+        let login = json(&Login { name: user, password })?;
         let asked = self.post(endpoint, "/v3/auth/authenticate", &login, None);
-        let answer = timed(self.etcd.request_timeout, async { read_body(asked.await?).await }).await?;
+        let answer = timed(self.etcd.request_timeout, async { read_body(asked.await?, LONGEST).await }).await?;
         match answer {
             Ok(body) => {
                 let word = token(&body).and_then(|token| HeaderValue::try_from(token).ok());
@@ -344,11 +396,12 @@ impl Client {
         &self,
         endpoint: &str,
         path: &str,
-        question: &impl Serialize,
+        question: &str,
         token: Option<HeaderValue>,
     ) -> Result<Response, EtcdError> {
         let http = self.http().await?;
-        let mut request = http.post(format!("{endpoint}{path}")).json(question);
+        let mut request = http.post(format!("{endpoint}{path}")).body(question.to_owned());
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token);
         }
@@ -446,13 +499,18 @@ async fn timed<T>(limit: Duration, what: impl Future<Output = Result<T, EtcdErro
     }
 }
 
-/// The body of a success, or what came instead.
-async fn read_body(mut response: Response) -> Result<Result<Vec<u8>, Refusal>, EtcdError> {
+/// A question as it is sent.
+fn json(question: &impl Serialize) -> Result<String, EtcdError> {
+    serde_json::to_string(question).map_err(|error| EtcdError::NotEtcd(format!("it cannot be asked: {error}")))
+}
+
+/// The body of a success, of no more bytes than `longest`, or what came instead.
+async fn read_body(mut response: Response, longest: usize) -> Result<Result<Vec<u8>, Refusal>, EtcdError> {
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > LONGEST {
-            let text = format!("an answer of more than {} KiB, which no name of a leader is", LONGEST >> 10);
+        if body.len() + chunk.len() > longest {
+            let text = format!("an answer of more than {} KiB, which is more than keys of groups have", longest >> 10);
             return Err(EtcdError::NotEtcd(text));
         }
         body.extend_from_slice(&chunk);

@@ -1,26 +1,27 @@
-//! Keeps asking about one leader key.
+//! Keeps asking about one leader key, or about all keys of our own elections.
 //!
-//! A read in turn, four in a lease, is what keeps the answer young; a watch has it read at once when it changes. Where no
+//! A read in turn, four in a lease, is what keeps the answer young; a watch has it read at once when something changes. Where no
 //! endpoint answers, it is asked again soon, and what was read last runs out by itself: the core ends it, not this task.
 
 use super::client::{Client, EtcdError, NoAnswer, Reading, Watch};
+use super::message::Keys;
 use crate::clock;
 use havipd_core::model::time::Instant;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Between two reads of one key at least, however often it changes.
+/// Between two reads at least, however often something changes.
 const REST: Duration = Duration::from_millis(50);
 /// After a round in which no endpoint answered, and after a watch that ended.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Reads in a lease, so that a few may fail.
 const IN_A_LEASE: u32 = 4;
 
-/// Keeps asking about `key`, and gives every answer that `pin` lets through, and every failure to get one, to `tell`, until that
+/// Keeps asking about `keys`, and gives every answer that `pin` lets through, and every failure to get one, to `tell`, until that
 /// says no.
 pub async fn follow<F>(
     client: Arc<Client>,
-    key: String,
+    keys: Keys,
     mut pin: Pin,
     mut tell: impl FnMut(Result<Reading, NoAnswer>) -> F,
 ) where
@@ -30,7 +31,7 @@ pub async fn follow<F>(
     let mut watch: Option<Watch> = None;
     loop {
         let began = clock::now();
-        let answer = match client.read(&key).await {
+        let answer = match client.read(&keys).await {
             Ok(reading) => match pin.judge(&reading, clock::now()) {
                 Ok(()) => Ok(reading),
                 Err(error) => {
@@ -45,7 +46,7 @@ pub async fn follow<F>(
         match &answer {
             // One at another endpoint than answers now may hang.
             Ok(reading) if watch.as_ref().is_none_or(|watch| watch.endpoint() != reading.endpoint) => {
-                watch = open(&client, reading, &key).await;
+                watch = open(&client, reading, &keys).await;
             }
             Ok(_) => {}
             // It hangs on a connection that may be dead.
@@ -60,7 +61,7 @@ pub async fn follow<F>(
                 let rest = match rang {
                     Ok(()) => REST,
                     Err(why) => {
-                        tracing::debug!("the watch of {key} in etcd ended: {why}");
+                        tracing::debug!("the watch of {} in etcd ended: {why}", keys.name());
                         watch = None;
                         AGAIN
                     }
@@ -72,11 +73,11 @@ pub async fn follow<F>(
 }
 
 /// Without a watch the reads in turn are all there is, and the next of them tries again.
-async fn open(client: &Client, reading: &Reading, key: &str) -> Option<Watch> {
-    match client.watch(reading, key).await {
+async fn open(client: &Client, reading: &Reading, keys: &Keys) -> Option<Watch> {
+    match client.watch(reading, keys).await {
         Ok(watch) => Some(watch),
         Err(error) => {
-            tracing::debug!("{key} in etcd cannot be watched at {}: {error}", reading.endpoint);
+            tracing::debug!("{} in etcd cannot be watched at {}: {error}", keys.name(), reading.endpoint);
             None
         }
     }
@@ -147,12 +148,13 @@ impl Pin {
 mod tests {
     use super::*;
     use crate::etcd::message::Range;
+    use std::collections::BTreeMap;
 
     const WAIT: Duration = Duration::from_secs(10);
 
     fn judge(pin: &mut Pin, cluster: u64, revision: u64, sent: u64) -> Result<(), EtcdError> {
         let now = Instant::default() + Duration::from_secs(sent);
-        let range = Range { cluster, revision, found: None };
+        let range = Range { cluster, revision, found: BTreeMap::new() };
         pin.judge(&Reading { range, sent: now, endpoint: "http://e".to_owned() }, now)
     }
 

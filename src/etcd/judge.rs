@@ -60,7 +60,7 @@ impl Judge {
     }
 
     fn record(&self, reading: &Reading) -> KeyRecord {
-        let found = reading.range.found.as_ref();
+        let found = reading.range.of(&self.leader.key);
         KeyRecord {
             value: found.map(|found| shown(&found.value)),
             ours: found.is_some_and(|found| found.value == self.leader.value.as_bytes()),
@@ -94,6 +94,7 @@ mod tests {
 
     fn read(sent: u64, value: Option<&str>, created: u64) -> Reading {
         let found = value.map(|value| Found { value: value.as_bytes().to_vec(), created, ..Found::default() });
+        let found = found.map(|found| ("/k".to_owned(), found)).into_iter().collect();
         let range = Range { cluster: 1, revision: created + 5, found };
         Reading { range, sent: at(sent), endpoint: "http://e".to_owned() }
     }

@@ -1,6 +1,6 @@
 //! What the JSON gateway is asked, and says, of leases and of transactions on one key: an election of our own.
 
-use super::message::{Header, KeyValue, encode, found, number};
+use super::message::{Found, Header, KeyValue, Keys, encode, found, number};
 use havipd_core::model::etcd::{EtcdAnswer, EtcdRequest, KeyFound, KeyState, LeaseId, Says};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -10,8 +10,6 @@ use std::time::Duration;
 pub enum Question {
     /// For a lease.
     Grant(GrantRequest),
-    /// To renew it.
-    KeepAlive(LeaseRequest),
     /// To write the key if it is as it was seen.
     Write(Box<TxnRequest>),
     /// To end a lease.
@@ -28,11 +26,49 @@ pub struct GrantRequest {
     ttl: String,
 }
 
-/// `LeaseKeepAlive` and `LeaseRevoke`.
+/// One of `LeaseKeepAlive`, which is a stream of them, and `LeaseRevoke`.
 #[derive(Debug, Serialize)]
 pub struct LeaseRequest {
     #[serde(rename = "ID")]
     id: String,
+}
+
+impl LeaseRequest {
+    fn new(id: LeaseId) -> Self {
+        Self { id: id.0.to_string() }
+    }
+}
+
+/// So many leases are renewed by one request. The gateway answers while it reads, and over HTTP/1.1 it reads nothing more once it
+/// answers: so the whole request has to be in what it reads at first, which is 512 bytes.
+pub const AT_ONCE: usize = 16;
+
+/// A request that renews leases, as it is sent.
+///
+/// # Errors
+/// Why it cannot be, in words.
+pub fn renewals(leases: &[LeaseId]) -> Result<String, String> {
+    let each = leases.iter().map(|id| serde_json::to_string(&LeaseRequest::new(*id)));
+    each.collect::<Result<String, _>>().map_err(|error| format!("it cannot be asked: {error}"))
+}
+
+/// What came to it: of each lease that was answered about, which cluster answered, and how long it lasts; zero: there is no such
+/// lease any more.
+///
+/// # Errors
+/// Why it is no answer, in words.
+pub fn renewed_leases(body: &[u8]) -> Result<Vec<(u64, LeaseId, Duration)>, String> {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let each = lines.map(|line| {
+        let wrong = |error: serde_json::Error| format!("an answer that is not etcd's: {error}");
+        let Streamed { result: lease } = serde_json::from_slice(line).map_err(wrong)?;
+        if lease.header.revision == 0 || lease.header.cluster_id == 0 || lease.id == 0 {
+            return Err("an answer without the cluster's id and revision, or without a lease".to_owned());
+        }
+        Ok((lease.header.cluster_id, LeaseId(lease.id), Duration::from_secs(lease.ttl)))
+    });
+    let all: Vec<_> = each.collect::<Result<_, String>>()?;
+    if all.is_empty() { Err("an answer without a lease".to_owned()) } else { Ok(all) }
 }
 
 /// `Txn`: compares the revision at which the key was written last, puts it, and reads it where it is another one.
@@ -77,14 +113,13 @@ struct GetRequest {
 }
 
 impl Question {
-    /// What the core asks about `key`.
+    /// What the core asks about `key`; leases are renewed together, by [`renewals`].
     #[must_use]
-    pub fn new(key: &str, request: &EtcdRequest) -> Self {
-        let lease = |id: &LeaseId| LeaseRequest { id: id.0.to_string() };
-        match request {
+    pub fn new(key: &str, request: &EtcdRequest) -> Option<Self> {
+        Some(match request {
+            EtcdRequest::KeepAlive(_) => return None,
             EtcdRequest::Grant(length) => Self::Grant(GrantRequest { ttl: length.as_secs().to_string() }),
-            EtcdRequest::KeepAlive(id) => Self::KeepAlive(lease(id)),
-            EtcdRequest::Revoke(id) => Self::Revoke(lease(id)),
+            EtcdRequest::Revoke(id) => Self::Revoke(LeaseRequest::new(*id)),
             EtcdRequest::Write { after, value, lease } => {
                 let (name, result) = (encode(key), "EQUAL");
                 let compare = match after {
@@ -102,7 +137,7 @@ impl Question {
                     writes: (Says::Value(value.clone()), lease.0),
                 }))
             }
-        }
+        })
     }
 
     /// A transaction that reads `key`, and is permitted to those alone who may write it, too. It never does: no revision is that
@@ -134,10 +169,6 @@ impl Question {
                     return Err("an answer without a lease".to_owned());
                 }
                 (lease.header, Answer::Granted(LeaseId(lease.id), Duration::from_secs(lease.ttl)))
-            }
-            Self::KeepAlive(_) => {
-                let Streamed { result: lease } = serde_json::from_slice(body).map_err(wrong)?;
-                (lease.header, Answer::KeptAlive(Duration::from_secs(lease.ttl)))
             }
             Self::Revoke(_) => {
                 let HeaderBody { header } = serde_json::from_slice(body).map_err(wrong)?;
@@ -209,14 +240,14 @@ impl TxnBody {
         }
         let read = self.responses.iter().find_map(|response| response.response_range.as_ref());
         let read = read.ok_or("an answer without the key that it is about")?;
-        let found = found(&read.kvs, key)?;
-        Ok(KeyState { revision, found: found.map(|found| key_found(&found)) })
+        let mut found = found(&read.kvs, &Keys::One(key.to_owned()))?;
+        Ok(KeyState { revision, found: found.remove(key).as_ref().map(key_found) })
     }
 }
 
 /// What the core makes of a key that was read.
 #[must_use]
-pub fn key_found(found: &super::message::Found) -> KeyFound {
+pub fn key_found(found: &Found) -> KeyFound {
     KeyFound { says: Says::read(&found.value), modified: found.modified, lease: lease_of(found.lease) }
 }
 
@@ -234,23 +265,31 @@ mod tests {
     const KEY: &str = "/havipd/c/web";
     const HEADER: &str = r#""header":{"cluster_id":"9","member_id":"1","revision":"12","raft_term":"2"}"#;
 
+    fn asks(request: &EtcdRequest) -> Question {
+        Question::new(KEY, request).expect("asked by itself")
+    }
+
     fn write(after: u64) -> Question {
         let value = Value { node: "a".parse().expect("valid"), to: None };
-        Question::new(KEY, &EtcdRequest::Write { after, value, lease: LeaseId(77) })
+        asks(&EtcdRequest::Write { after, value, lease: LeaseId(77) })
     }
 
     fn sent(question: &Question) -> Json {
         match question {
             Question::Grant(request) => json!(request),
-            Question::KeepAlive(request) | Question::Revoke(request) => json!(request),
+            Question::Revoke(request) => json!(request),
             Question::Write(request) => json!(request),
         }
     }
 
     #[test]
     fn what_is_asked() {
-        assert_eq!(sent(&Question::new(KEY, &EtcdRequest::Grant(Duration::from_secs(10)))), json!({"TTL": "10"}));
-        assert_eq!(sent(&Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(77)))), json!({"ID": "77"}));
+        assert_eq!(sent(&asks(&EtcdRequest::Grant(Duration::from_secs(10)))), json!({"TTL": "10"}));
+        assert_eq!(sent(&asks(&EtcdRequest::Revoke(LeaseId(77)))), json!({"ID": "77"}));
+        assert!(Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(77))).is_none());
+        assert_eq!(renewals(&[LeaseId(77), LeaseId(5)]), Ok(r#"{"ID":"77"}{"ID":"5"}"#.to_owned()));
+        let longest = renewals(&[LeaseId(u64::MAX >> 1); AT_ONCE]).expect("it can be sent");
+        assert!(longest.len() <= 512, "{} bytes", longest.len());
         let key = "L2hhdmlwZC9jL3dlYg==";
         let expected = json!({
             "compare": [{"key": key, "target": "CREATE", "result": "EQUAL", "create_revision": "0"}],
@@ -265,17 +304,18 @@ mod tests {
     #[test]
     fn what_is_answered() {
         let read = |question: &Question, rest: &str| question.read(format!("{{{HEADER}{rest}}}").as_bytes(), KEY);
-        let grant = Question::new(KEY, &EtcdRequest::Grant(Duration::from_secs(10)));
+        let grant = asks(&EtcdRequest::Grant(Duration::from_secs(10)));
         let granted = Answer::Granted(LeaseId(77), Duration::from_secs(11));
         assert_eq!(read(&grant, r#","ID":"77","TTL":"11""#), Ok((9, granted)));
         assert!(read(&grant, "").is_err());
-        let renew = Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(77)));
-        for (rest, left) in [(r#","ID":"77","TTL":"10""#, 10), (r#","ID":"77""#, 0)] {
-            let body = format!("{{\"result\":{{{HEADER}{rest}}}}}\n");
-            assert_eq!(renew.read(body.as_bytes(), KEY), Ok((9, Answer::KeptAlive(Duration::from_secs(left)))));
+        let renewed = |rest: &str| format!("{{\"result\":{{{HEADER}{rest}}}}}\n");
+        let body = renewed(r#","ID":"77","TTL":"10""#) + &renewed(r#","ID":"5""#);
+        let (ten, none) = (Duration::from_secs(10), Duration::ZERO);
+        assert_eq!(renewed_leases(body.as_bytes()), Ok(vec![(9, LeaseId(77), ten), (9, LeaseId(5), none)]));
+        for odd in [renewed(""), String::new(), "{}".to_owned(), r#"{"error":{"message":"x"}}"#.to_owned()] {
+            assert!(renewed_leases(odd.as_bytes()).is_err(), "{odd}");
         }
-        assert!(read(&renew, "").is_err());
-        let revoke = Question::new(KEY, &EtcdRequest::Revoke(LeaseId(77)));
+        let revoke = asks(&EtcdRequest::Revoke(LeaseId(77)));
         assert_eq!(read(&revoke, ""), Ok((9, Answer::Revoked)));
         let says = |text: &str| Says::read(text.as_bytes());
         let state = |found| Ok((9, Answer::Key(KeyState { revision: 12, found })));
@@ -293,7 +333,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_at_all_upsets_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (write(0).read(&bytes, KEY), Question::new(KEY, &EtcdRequest::KeepAlive(LeaseId(1))).read(&bytes, KEY));
+            let _ = (write(0).read(&bytes, KEY), renewed_leases(&bytes));
         }
     }
 }

@@ -5,26 +5,84 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use havipd_core::model::plain;
 use serde::{Deserialize, Deserializer, Serialize};
+use std::collections::BTreeMap;
 
-/// No answer, and no message of a watch, is longer than this, in bytes; a name of a node in a leader key is far shorter.
+/// No answer about one key, and no message of a watch, is longer than this, in bytes; a name of a node in a leader key is far
+/// shorter.
 pub const LONGEST: usize = 64 * 1024;
+/// Nor is one about all keys of a cluster's groups.
+pub const LONGEST_OF_ALL: usize = 8 * 1024 * 1024;
 
 /// gRPC's number for "unauthenticated".
 pub const UNAUTHENTICATED: i64 = 16;
 
-/// A question for one key, to be answered linearizably.
+/// What is read, or watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// One key.
+    One(String),
+    /// All that begin with this, which ends with a slash.
+    Below(String),
+}
+
+impl Keys {
+    /// A key of an election of ours, and those of the cluster's other groups.
+    #[must_use]
+    pub fn beside(key: &str) -> Self {
+        match key.rfind('/') {
+            Some(slash) => Self::Below(key[..=slash].to_owned()),
+            None => Self::One(key.to_owned()),
+        }
+    }
+
+    /// The key, or what they begin with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let (Self::One(name) | Self::Below(name)) = self;
+        name
+    }
+
+    /// How long an answer may be, in bytes.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        match self {
+            Self::One(_) => LONGEST,
+            Self::Below(_) => LONGEST_OF_ALL,
+        }
+    }
+
+    /// The end of the range, in base64, where it is one.
+    fn end(&self) -> Option<String> {
+        match self {
+            Self::One(_) => None,
+            // The slash is followed by the zero.
+            Self::Below(prefix) => Some(encode(&format!("{}0", prefix.trim_end_matches('/')))),
+        }
+    }
+
+    fn has(&self, key: &str) -> bool {
+        match self {
+            Self::One(one) => key == one,
+            Self::Below(prefix) => key.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+/// A question for keys, to be answered linearizably.
 #[derive(Debug, Serialize)]
 pub struct RangeRequest {
     key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range_end: Option<String>,
     /// Which etcd takes for false in any case; it is what everything here relies on.
     serializable: bool,
 }
 
 impl RangeRequest {
-    /// Asks for `key`.
+    /// Asks for `keys`.
     #[must_use]
-    pub fn new(key: &str) -> Self {
-        Self { key: encode(key), serializable: false }
+    pub fn new(keys: &Keys) -> Self {
+        Self { key: encode(keys.name()), range_end: keys.end(), serializable: false }
     }
 }
 
@@ -37,14 +95,17 @@ pub struct WatchRequest {
 #[derive(Debug, Serialize)]
 struct WatchCreate {
     key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range_end: Option<String>,
     start_revision: String,
 }
 
 impl WatchRequest {
-    /// Of `key`, for everything from `revision` on.
+    /// Of `keys`, for everything from `revision` on.
     #[must_use]
-    pub fn new(key: &str, revision: u64) -> Self {
-        Self { create_request: WatchCreate { key: encode(key), start_revision: revision.to_string() } }
+    pub fn new(keys: &Keys, revision: u64) -> Self {
+        let (key, range_end) = (encode(keys.name()), keys.end());
+        Self { create_request: WatchCreate { key, range_end, start_revision: revision.to_string() } }
     }
 }
 
@@ -52,15 +113,23 @@ pub(super) fn encode(key: &str) -> String {
     BASE64_STANDARD.encode(key)
 }
 
-/// The answer to a question for one key.
+/// The answer to a question for keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Range {
     /// Which etcd cluster answered.
     pub cluster: u64,
     /// Its revision then.
     pub revision: u64,
-    /// The key, if there is one.
-    pub found: Option<Found>,
+    /// Those that are there.
+    pub found: BTreeMap<String, Found>,
+}
+
+impl Range {
+    /// A key, if it is there.
+    #[must_use]
+    pub fn of(&self, key: &str) -> Option<&Found> {
+        self.found.get(key)
+    }
 }
 
 /// A key that is there.
@@ -118,33 +187,35 @@ pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     }
 }
 
-/// Reads the answer to a question for `key`.
+/// Reads the answer to a question for `keys`.
 ///
 /// # Errors
 /// Why it is none, in words.
-pub fn range(body: &[u8], key: &str) -> Result<Range, String> {
+pub fn range(body: &[u8], keys: &Keys) -> Result<Range, String> {
     let body: RangeBody = serde_json::from_slice(body).map_err(|e| format!("an answer that is not etcd's: {e}"))?;
     if body.header.revision == 0 || body.header.cluster_id == 0 {
         return Err("an answer without the cluster's id and revision".to_owned());
     }
-    let found = found(&body.kvs, key)?;
+    let found = found(&body.kvs, keys)?;
     Ok(Range { cluster: body.header.cluster_id, revision: body.header.revision, found })
 }
 
-pub(super) fn found(kvs: &[KeyValue], key: &str) -> Result<Option<Found>, String> {
-    match kvs {
-        [] => Ok(None),
-        [one] => {
-            let bytes =
-                |text: &str| BASE64_STANDARD.decode(text).map_err(|_| "an answer that is not in base64".to_owned());
-            if bytes(&one.key)? != key.as_bytes() {
-                return Err("an answer about another key".to_owned());
-            }
-            let (value, created, modified) = (bytes(&one.value)?, one.create_revision, one.mod_revision);
-            Ok(Some(Found { value, created, modified, lease: one.lease }))
+pub(super) fn found(kvs: &[KeyValue], keys: &Keys) -> Result<BTreeMap<String, Found>, String> {
+    let bytes = |text: &str| BASE64_STANDARD.decode(text).map_err(|_| "an answer that is not in base64".to_owned());
+    let mut all = BTreeMap::new();
+    for kv in kvs {
+        let key = match String::from_utf8(bytes(&kv.key)?) {
+            Ok(key) if keys.has(&key) => key,
+            // Somebody else's below the same prefix.
+            Err(_) if matches!(keys, Keys::Below(_)) => continue,
+            _ => return Err("an answer about another key".to_owned()),
+        };
+        let (value, created, modified) = (bytes(&kv.value)?, kv.create_revision, kv.mod_revision);
+        if all.insert(key, Found { value, created, modified, lease: kv.lease }).is_some() {
+            return Err("an answer that has one key twice".to_owned());
         }
-        more => Err(format!("an answer with {} keys, and one was asked for", more.len())),
     }
+    Ok(all)
 }
 
 /// Reads the answer to a name and a password: the token.
@@ -275,6 +346,10 @@ mod tests {
 
     const KEY: &str = "/service/pg/leader";
 
+    fn key() -> Keys {
+        Keys::One(KEY.to_owned())
+    }
+
     fn body(kvs: &str) -> String {
         format!(
             r#"{{"header":{{"cluster_id":"14841639068965178418","member_id":"1","revision":"7","raft_term":"2"}}{kvs}}}"#
@@ -286,13 +361,34 @@ mod tests {
         let there = body(
             r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","create_revision":"4","mod_revision":"6","version":"3","value":"YQ=="}],"count":"1""#,
         );
-        let found = Some(Found { value: b"a".to_vec(), created: 4, modified: 6, lease: 0 });
-        assert_eq!(range(there.as_bytes(), KEY), Ok(Range { cluster: 14841639068965178418, revision: 7, found }));
-        let none = Range { cluster: 14841639068965178418, revision: 7, found: None };
-        assert_eq!(range(body("").as_bytes(), KEY), Ok(none));
+        let found = Found { value: b"a".to_vec(), created: 4, modified: 6, lease: 0 };
+        let found = BTreeMap::from([(KEY.to_owned(), found)]);
+        assert_eq!(range(there.as_bytes(), &key()), Ok(Range { cluster: 14841639068965178418, revision: 7, found }));
+        let none = Range { cluster: 14841639068965178418, revision: 7, found: BTreeMap::new() };
+        assert_eq!(range(body("").as_bytes(), &key()), Ok(none));
         // An empty value is left out, as everything that is zero.
         let empty = body(r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","create_revision":"4"}]"#);
-        assert_eq!(range(empty.as_bytes(), KEY).map(|r| r.found.map(|f| f.value)), Ok(Some(vec![])));
+        assert_eq!(range(empty.as_bytes(), &key()).map(|r| r.of(KEY).map(|f| f.value.clone())), Ok(Some(vec![])));
+    }
+
+    #[test]
+    fn all_keys_below_a_prefix() {
+        let below = Keys::Below("/havipd/lab/".to_owned());
+        let asked = serde_json::to_value(RangeRequest::new(&below)).expect("it can be sent");
+        assert_eq!(asked["key"], encode("/havipd/lab/"));
+        assert_eq!(asked["range_end"], encode("/havipd/lab0"));
+        let watch = serde_json::to_value(WatchRequest::new(&below, 8)).expect("it can be sent");
+        assert_eq!(watch["create_request"]["range_end"], encode("/havipd/lab0"));
+        let kv = |key: &[u8]| format!(r#"{{"key":"{}","mod_revision":"6","lease":"3"}}"#, BASE64_STANDARD.encode(key));
+        let of = |keys: &[&[u8]]| {
+            let kvs: Vec<String> = keys.iter().map(|key| kv(key)).collect();
+            range(body(&format!(r#","kvs":[{}]"#, kvs.join(","))).as_bytes(), &below)
+        };
+        let two = of(&[b"/havipd/lab/db", b"/havipd/lab/web", b"/havipd/lab/\xff"]).expect("an answer");
+        assert_eq!(two.found.keys().collect::<Vec<_>>(), ["/havipd/lab/db", "/havipd/lab/web"]);
+        assert_eq!((two.of("/havipd/lab/web").map(|f| f.lease), two.of("/havipd/lab/x")), (Some(3), None));
+        assert!(of(&[b"/havipd/lab2/db"]).is_err());
+        assert!(of(&[b"/havipd/lab/db", b"/havipd/lab/db"]).is_err());
     }
 
     #[test]
@@ -309,7 +405,7 @@ mod tests {
             &body(r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy","value":"*"}]"#),
             &body(r#","kvs":[{"key":"L3NlcnZpY2UvcGcvbGVhZGVy"},{"key":"L3NlcnZpY2UvcGcvbGVhZGVy"}]"#),
         ] {
-            assert!(range(wrong.as_bytes(), KEY).is_err(), "{wrong}");
+            assert!(range(wrong.as_bytes(), &key()).is_err(), "{wrong}");
         }
     }
 
@@ -383,7 +479,7 @@ mod tests {
 
         #[test]
         fn nothing_at_all_upsets_it(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (range(&bytes, KEY), refusal(&bytes), token(&bytes), watched(&bytes), Stream::default().push(&bytes));
+            let _ = (range(&bytes, &key()), refusal(&bytes), token(&bytes), watched(&bytes), Stream::default().push(&bytes));
         }
     }
 }

@@ -7,7 +7,7 @@
 //! time, and no more than the next read in turn.
 //!
 //! [`message`] is what etcd says, [`lease`] what it is asked and says of our own keys, [`client`] asks it, [`follow`] keeps
-//! asking about one key, and [`judge`] makes reports for the core of the answers about somebody else's.
+//! asking, and [`judge`] makes reports for the core of the answers about somebody else's.
 //!
 //! Sources: the protocol buffers of etcd 3.4 (`rpc.proto`, `kv.proto`), its documentation of the gRPC gateway, and the
 //! answers of a real one.

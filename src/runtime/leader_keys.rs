@@ -5,6 +5,7 @@ use crate::clock;
 use crate::etcd::client::{Client, NoAnswer, Reading};
 use crate::etcd::follow::{Pin, follow};
 use crate::etcd::judge::Judge;
+use crate::etcd::message::Keys;
 use havipd_core::model::event::Event;
 use havipd_core::model::ids::GroupIndex;
 use havipd_core::model::leader::{KeyReport, LeaderKey, LeaderReport};
@@ -71,8 +72,8 @@ fn follow_key(
     let (now, lease) = (clock::now(), client.settings().lease);
     let judges = groups.iter().map(|(group, leader)| (*group, Judge::new(leader.clone(), lease, now)));
     let mut judges: Vec<(GroupIndex, Judge)> = judges.collect();
-    let mut diary = Diary::new(&key);
-    follow(client, key, Pin::of_cluster_and_revision(lease), move |answer| {
+    let mut diary = Diary::new(&key, vec![key.clone()]);
+    follow(client, Keys::One(key), Pin::of_cluster_and_revision(lease), move |answer| {
         diary.note(&answer);
         let reports = judges.iter_mut().map(|(group, judge)| (*group, report(judge, &answer)));
         let reports: Vec<(GroupIndex, KeyReport)> = reports.collect();
@@ -99,25 +100,27 @@ fn report(judge: &mut Judge, answer: &Result<Reading, NoAnswer>) -> KeyReport {
 
 /// Tells the log what changed, and nothing twice.
 pub(super) struct Diary {
-    key: String,
-    /// What the key said last: nothing yet, or its value.
-    said: Option<Option<String>>,
+    asked: String,
+    /// What each key said last: nothing yet, or its value.
+    keys: Vec<(String, Option<Option<String>>)>,
     trouble: Option<String>,
 }
 
 impl Diary {
-    pub(super) fn new(key: &str) -> Self {
-        Self { key: plain::line(key), said: None, trouble: None }
+    /// Of `keys`, which are read together, as `asked`.
+    pub(super) fn new(asked: &str, keys: Vec<String>) -> Self {
+        let keys = keys.into_iter().map(|key| (key, None)).collect();
+        Self { asked: plain::line(asked), keys, trouble: None }
     }
 
     pub(super) fn note(&mut self, answer: &Result<Reading, NoAnswer>) {
-        let key = &self.key;
+        let asked = &self.asked;
         let reading = match answer {
             Ok(reading) => reading,
             Err(error) => {
                 let text = error.to_string();
                 if self.trouble.as_ref() != Some(&text) {
-                    tracing::warn!("cannot read {key} in etcd: {text}");
+                    tracing::warn!("cannot read {asked} in etcd: {text}");
                     self.trouble = Some(text);
                 }
                 return;
@@ -125,15 +128,19 @@ impl Diary {
         };
         let (endpoint, revision) = (&reading.endpoint, reading.range.revision);
         if self.trouble.take().is_some() {
-            tracing::info!("{key} in etcd can be read again, from {endpoint}");
+            tracing::info!("{asked} in etcd can be read again, from {endpoint}");
         }
-        let value = reading.range.found.as_ref().map(|found| plain::line(&String::from_utf8_lossy(&found.value)));
-        if self.said.as_ref() != Some(&value) {
+        for (key, said) in &mut self.keys {
+            let value = reading.range.of(key).map(|found| plain::line(&String::from_utf8_lossy(&found.value)));
+            if said.as_ref() == Some(&value) {
+                continue;
+            }
+            let key = plain::line(key);
             match &value {
                 Some(value) => tracing::info!("{key} in etcd names {value:.100} (revision {revision}, {endpoint})"),
                 None => tracing::info!("there is no {key} in etcd (revision {revision}, {endpoint})"),
             }
-            self.said = Some(value);
+            *said = Some(value);
         }
     }
 }

@@ -139,7 +139,17 @@ impl Etcd {
         })
     }
 
+    /// Its page of metrics.
+    pub(crate) fn metrics(&self) -> Option<String> {
+        let page = self.fetch(|client| client.get(format!("{}/metrics", self.endpoint())))?;
+        String::from_utf8(page).ok()
+    }
+
     fn send(&self, request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder) -> Option<Value> {
+        serde_json::from_slice(&self.fetch(request)?).ok()
+    }
+
+    fn fetch(&self, request: impl Fn(&reqwest::Client) -> reqwest::RequestBuilder) -> Option<Vec<u8>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5));
@@ -148,7 +158,7 @@ impl Etcd {
                 None => builder.tls_certs_only([]),
             };
             let response = request(&builder.build().unwrap()).send().await.ok()?;
-            if response.status().is_success() { response.json().await.ok() } else { None }
+            if response.status().is_success() { response.bytes().await.ok().map(Vec::from) } else { None }
         })
     }
 

@@ -26,8 +26,12 @@ fn lab_with(more: &str, tls: bool, arguments: &[&str]) -> (Lab, Etcd) {
 }
 
 fn electing() -> Lab {
+    electing_of(Options::default())
+}
+
+fn electing_of(options: Options) -> Lab {
     let group = "arbiter = \"etcd\"\npreempt = false\n".to_owned();
-    Lab::new(Options { group, ..Options::default() })
+    Lab::new(Options { group, ..options })
 }
 
 fn key(daemon: &Daemon) -> Value {
@@ -292,6 +296,42 @@ fn a_full_etcd_keeps_its_holder_and_elects_again_when_there_is_room() {
     let member = &alarms["alarms"][0]["memberID"];
     etcd.must("/v3/maintenance/alarm", json!({"action": "DEACTIVATE", "alarm": "NOSPACE", "memberID": member}));
     active(&lab, &etcd, &b, "b");
+}
+
+/// What etcd was asked: requests that renew leases, renewals in them, and reads.
+fn asked(etcd: &Etcd) -> [u64; 3] {
+    let page = wait_for("etcd tells its metrics", || etcd.metrics());
+    let sum = |name: &str, method: &str| {
+        let of = page.lines().filter(|l| l.starts_with(name) && l.contains(&format!("grpc_method=\"{method}\"")));
+        of.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+    };
+    let started = |method| sum("grpc_server_started_total{", method);
+    [started("LeaseKeepAlive"), sum("grpc_server_msg_received_total{", "LeaseKeepAlive"), started("Range")]
+}
+
+#[test]
+fn many_groups_ask_together() {
+    const MORE: u16 = 47;
+    let mut lab = electing_of(Options { more_groups: MORE, ..Options::default() });
+    let etcd = Etcd::start(&lab, None);
+    let endpoint = etcd.endpoint();
+    lab.options.tables = format!("[etcd]\nendpoints = [{endpoint:?}]\nlease = \"10s\"\nrequest-timeout = \"2s\"\n");
+    lab.write_config();
+    let (_a, _b) = (lab.start(0), lab.start(1));
+    let all = json!({"key": encode("/havipd/lab/"), "range_end": encode("/havipd/lab0"), "count_only": true});
+    wait_for("each group has its key", || {
+        let count = etcd.must("/v3/kv/range", all.clone())["count"].take();
+        (count == json!((MORE + 1).to_string())).then_some(())
+    });
+    let before = asked(&etcd);
+    let enough = 3 * u64::from(MORE + 1);
+    let [requests, renewals, reads] = wait_for("leases are renewed", || {
+        let now = asked(&etcd);
+        let since: [u64; 3] = std::array::from_fn(|i| now[i] - before[i]);
+        (since[1] >= enough).then_some(since)
+    });
+    // Asked for one by one, there would be as many of each as there are renewals.
+    assert!(requests * 2 < renewals && reads * 2 < renewals, "{requests} and {reads} requests for {renewals} renewals");
 }
 
 /// What `havipctl` of a node prints.
