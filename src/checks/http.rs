@@ -12,9 +12,11 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Response, Url, redirect, retry};
 use std::error::Error;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// As much of a body is looked at.
 const MAX_BODY: usize = 64 * 1024;
@@ -22,9 +24,10 @@ const MAX_BODY: usize = 64 * 1024;
 pub(super) async fn watch(context: Context, http: Http) {
     let timeout = context.check.timeout;
     let mut asker = None;
+    let lookups = Lookups::default();
     let mut cadence = context.cadence();
     loop {
-        let outcome = match tokio::time::timeout(timeout, run(&http, &mut asker)).await {
+        let outcome = match tokio::time::timeout(timeout, run(&http, &mut asker, &lookups)).await {
             Ok(outcome) => outcome,
             Err(_) => Outcome::timed_out("no whole answer in time"),
         };
@@ -36,11 +39,11 @@ pub(super) async fn watch(context: Context, http: Http) {
     }
 }
 
-async fn run(http: &Http, asker: &mut Option<Asker>) -> Outcome {
+async fn run(http: &Http, asker: &mut Option<Asker>, lookups: &Lookups) -> Outcome {
     if asker.is_none() {
-        let http = http.clone();
+        let (http, lookups) = (http.clone(), lookups.clone());
         // It reads files.
-        match tokio::task::spawn_blocking(move || Asker::new(&http)).await {
+        match tokio::task::spawn_blocking(move || Asker::new(&http, lookups)).await {
             Ok(Ok(new)) => *asker = Some(new),
             Ok(Err(why)) => return Outcome::not_run(why),
             Err(error) => return Outcome::not_run(error.to_string()),
@@ -60,7 +63,7 @@ struct Asker {
 }
 
 impl Asker {
-    fn new(http: &Http) -> Result<Self, String> {
+    fn new(http: &Http, lookups: Lookups) -> Result<Self, String> {
         let mut url = Url::parse(&http.url).map_err(|e| format!("{}: {e}", http.url))?;
         let mut builder = Client::builder()
             .user_agent(concat!("havipd/", env!("CARGO_PKG_VERSION")))
@@ -86,14 +89,17 @@ impl Asker {
             let name = HeaderName::try_from(name).map_err(|e| format!("header {name}: {e}", name = quote(name)))?;
             headers.insert(name, HeaderValue::try_from(value).map_err(|e| format!("the value of a header: {e}"))?);
         }
+        let mut place = None;
         if let Some(host) = &http.host {
             headers.insert(HOST, HeaderValue::try_from(host).map_err(|e| format!("\"host\": {e}"))?);
             // The name that TLS asks for is the URL's: it gets the given name, and the connection goes where the URL said.
-            let place = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            place = url.host_str().map(|host| host.trim_matches(['[', ']']).to_owned());
             url.set_host(Some(host)).map_err(|e| format!("\"host\": {e}"))?;
-            builder = builder.dns_resolver(Arc::new(At(place)));
         }
-        let client = builder.build().map_err(|e| format!("no client: {}", chain(&e)))?;
+        let client = builder
+            .dns_resolver(Arc::new(Names { place, lookups }))
+            .build()
+            .map_err(|e| format!("no client: {}", chain(&e)))?;
         Ok(Self { client, url, headers })
     }
 
@@ -107,7 +113,8 @@ impl Asker {
         let status = answer.status().as_u16();
         let (from, to) = http.status;
         if !(from..=to).contains(&status) {
-            return Outcome::failed(format!("status {status}, not {from}-{to}"));
+            let wanted = if from == to { from.to_string() } else { format!("{from}-{to}") };
+            return Outcome::failed(format!("status {status}, not {wanted}"));
         }
         let Some(wanted) = &http.body else { return Outcome::passed(format!("status {status}")) };
         match has(&mut answer, wanted.as_bytes()).await {
@@ -139,17 +146,53 @@ async fn has(answer: &mut Response, wanted: &[u8]) -> Result<bool, reqwest::Erro
     Ok(false)
 }
 
-/// Finds this host, whatever name is asked for.
-struct At(String);
+/// Finds hosts by their names.
+struct Names {
+    /// The host that is found, whatever name is asked for.
+    place: Option<String>,
+    lookups: Lookups,
+}
 
-impl Resolve for At {
-    fn resolve(&self, _: Name) -> Resolving {
-        let host = self.0.clone();
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (lookups, place) = (self.lookups.clone(), self.place.clone());
+        let host = place.unwrap_or_else(|| name.as_str().to_owned());
         Box::pin(async move {
             // The port is the URL's.
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let look = async move { tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect) };
+            let found: Vec<SocketAddr> = lookups.one(look).await?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+/// One look-up of a check at a time. While no server of names answers, each takes a thread for longer than the run that asked: one
+/// for each run would soon take all that the daemon has for work that blocks.
+#[derive(Clone)]
+struct Lookups(Arc<Semaphore>);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Lookups {
+    /// What comes of it, unless the one before has not come back.
+    async fn one<T: Send + 'static>(
+        &self,
+        look: impl Future<Output = io::Result<T>> + Send + 'static,
+    ) -> io::Result<T> {
+        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no server of names has answered since the last run"));
+        };
+        // A task of its own: it holds its place until it has come back, also where nobody waits for it any more.
+        let task = tokio::spawn(async move {
+            let found = look.await;
+            drop(permit);
+            found
+        });
+        task.await.unwrap_or_else(|e| Err(io::Error::other(e)))
     }
 }
 
@@ -163,4 +206,31 @@ fn ours(error: &reqwest::Error) -> bool {
         next = cause.source();
     }
     error.is_builder()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn a_look_up_that_has_not_come_back_is_the_only_one() {
+        let lookups = Lookups::default();
+        let (answer, answered) = oneshot::channel::<u8>();
+        let look = async move { answered.await.map_err(io::Error::other) };
+        // The run that asked is over before there is an answer.
+        tokio::select! {
+            biased;
+            found = lookups.one(look) => panic!("{found:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+        let refused = lookups.one(async { Ok(2) }).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        // Once it is back there may be another.
+        answer.send(1).unwrap();
+        while lookups.0.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lookups.one(async { Ok(3) }).await.unwrap(), 3);
+    }
 }

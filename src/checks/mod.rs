@@ -67,8 +67,7 @@ impl Outcome {
     }
 
     fn new(reading: Reading, result: RunResult, text: impl Into<String>) -> Self {
-        let text: String = text.into();
-        let text = plain::in_words(&text).chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+        let text = plain::line(&plain::in_words(&text.into())).chars().take(LONGEST).collect();
         Self { reading, result, text, left_behind: false }
     }
 }
@@ -404,4 +403,16 @@ fn is_ours(error: &std::io::Error) -> bool {
         libc::EAFNOSUPPORT,
     ];
     error.raw_os_error().is_some_and(|code| ours.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_run_saw_is_one_line_that_does_nothing() {
+        let text = format!("a\u{1b}[2Jb\u{202e}c\nd{}", "e".repeat(LONGEST));
+        let kept = Outcome::failed(text).text;
+        assert!(kept.starts_with("a [2Jb\u{fffd}c de") && kept.chars().count() == LONGEST, "{kept:?}");
+    }
 }

@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 
 /// Time between two looks for a process that does not run.
 const EVERY: Duration = Duration::from_millis(500);
+/// Processes that end as soon as they have begun are looked for no more often.
+const REST: Duration = Duration::from_millis(20);
 /// How long the disk may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of more processes of one name only so many are watched.
@@ -36,7 +38,7 @@ type Found = Result<Vec<(Pid, OwnedFd)>, Outcome>;
 async fn watch(context: Context, gate: Gate, find: impl Fn() -> Found + Clone + Send + 'static) {
     let mut last = None;
     loop {
-        let find = find.clone();
+        let (find, looked) = (find.clone(), tokio::time::Instant::now());
         let found = gate.run(PATIENCE, find).await;
         match living_of(found) {
             Ok((pid, living)) => {
@@ -47,6 +49,7 @@ async fn watch(context: Context, gate: Gate, find: impl Fn() -> Found + Clone + 
                     ends.spawn(async move { fd.readable().await.is_ok() });
                 }
                 ends.join_next().await;
+                tokio::time::sleep_until(looked + REST).await;
             }
             Err(outcome) => {
                 context.observe(outcome, &mut last);
