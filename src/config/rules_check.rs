@@ -10,6 +10,7 @@ use super::takes::Membership;
 use super::value::answers_nobody;
 use havipd_core::model::plural::plural;
 use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// What the kernel tells as it happens: nothing is asked again and again.
@@ -100,6 +101,7 @@ pub(super) fn apply(file: &Root, shapes: &[Option<Shape>], report: &Report) {
             weights(file, group, shape, report);
         }
         detection(file, group, report);
+        of_the_havip(file, group, report);
     }
     for check in &file.checks {
         if let Some(name) = check.name.as_ref().filter(|name| !used.contains(name.value.as_str())) {
@@ -206,6 +208,14 @@ fn never_well(check: &At<Check>, report: &Report) {
         let text = format!("\"unit\" is one unit, and {} is a pattern", quote(&unit.value));
         report.error_with(&unit.span, text, "write a check for each of them");
     }
+    // What systemd takes in a name; the backslash is how it escapes the rest.
+    let is_of_a_unit = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    if let Some(unit) =
+        check.unit.as_ref().filter(|u| !u.value.contains(['*', '?', '[']) && !u.value.chars().all(is_of_a_unit))
+    {
+        let text = format!("\"unit\": {} is not the name of a systemd unit", quote(&unit.value));
+        report.error_with(&unit.span, text, "as in: systemctl list-units");
+    }
     if let Some(tcp) = check.tcp.as_ref().filter(|tcp| answers_nobody(tcp.value.ip())) {
         report.error(&tcp.span, format!("\"tcp\": nobody accepts connections at {}", tcp.value.ip()));
     }
@@ -292,6 +302,32 @@ fn checks_of<'a>(file: &'a Root, group: &'a At<Group>) -> impl Iterator<Item = &
     listed.filter_map(|name| {
         file.checks.iter().find(|c| c.name.as_ref().is_some_and(|own| own.value.as_str() == name.value))
     })
+}
+
+/// A check that asks for the address that it decides about. Every node asks the active one then: none is worse than another, and where
+/// none is active none is well enough to become it.
+fn of_the_havip(file: &Root, group: &At<Group>, report: &Report) {
+    let own: Vec<IpAddr> = group.havips.iter().filter_map(|h| Some(h.address.as_ref()?.value.into())).collect();
+    for check in checks_of(file, group) {
+        let tcp = check.tcp.iter().map(|tcp| (tcp.value.ip(), &tcp.span));
+        let http = check.http.iter().filter_map(|url| Some((address_in(&url.value)?, &url.span)));
+        let ping = check.ping.iter().flat_map(|ping| ping.value.iter().map(|target| (*target, &ping.span)));
+        for (asked, span) in tcp.chain(http).chain(ping).filter(|(asked, _)| own.contains(asked)) {
+            let name = check.name.as_ref().map(|n| n.value.to_string()).unwrap_or_default();
+            let text = format!(
+                "the check {} asks {asked}, the HAVIP that it decides about: every node asks the active one, and so none is better \
+                 than another",
+                quote(&name)
+            );
+            report.warning(Some(span), text, Some("ask 127.0.0.1".to_owned()));
+        }
+    }
+}
+
+/// The address in a URL, if it has one instead of a name.
+fn address_in(url: &str) -> Option<IpAddr> {
+    let place = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    place.parse().ok().or_else(|| Some(place.parse::<SocketAddr>().ok()?.ip()))
 }
 
 /// Weights that can change nothing, and a setting by which none does.

@@ -46,6 +46,8 @@ fn a_check_looks_at_one_thing_and_takes_only_keys_that_mean_something() {
         ("tcp = \"127.0.0.1:80\"\nnodes = []", "no node runs this check"),
         ("process = \"/usr/sbin/nginx\"", "\"/usr/sbin/nginx\" is a path (as in /proc/PID/comm: \"nginx\")"),
         ("unit = \"nginx*.service\"", "\"nginx*.service\" is a pattern"),
+        ("unit = \"ngi nx.service\"", "\"ngi nx.service\" is not the name of a systemd unit"),
+        ("unit = \"systemd-fsck@dev-disk-by\\\\x2dlabel-EFI.service\"\ninterval = \"500ms\"", ""),
         ("tcp = \"255.255.255.255:80\"", "nobody accepts connections at 255.255.255.255"),
         ("tcp = \"[fe80::1]:80\"", "nobody accepts connections at fe80::1"),
         ("ping = [\"224.0.0.1\"]", "224.0.0.1 is not the address of one host"),
@@ -99,6 +101,26 @@ fn names_of_checks_are_known_unique_and_used() {
     assert!(of("\"k\"", "", &one.repeat(2)).contains("two checks are named \"k\""));
     assert!(said(&format!("{BASE}{one}")).contains("no group uses the check \"k\""));
     assert!(said(&format!("{BASE}[[check]]\nprocess = \"p\"\n")).contains("\"name\" is missing in [[check]]"));
+}
+
+#[test]
+fn a_check_that_asks_the_havip_itself_is_warned_of() {
+    let warning = "the HAVIP that it decides about";
+    let base =
+        with("group", "checks = [\"k\"]").replace("id = \"havip-1\"", "id = \"havip-1\"\naddress = \"10.0.0.100\"");
+    assert!(base.contains("10.0.0.100"), "{base}");
+    for (keys, warned) in [
+        ("tcp = \"10.0.0.100:80\"", true),
+        ("http = \"http://10.0.0.100/healthz\"", true),
+        ("http = \"https://10.0.0.100:8443?x=1\"", true),
+        ("ping = [\"10.0.0.1\", \"10.0.0.100\"]", true),
+        ("tcp = \"10.0.0.10:80\"", false),
+        ("http = \"http://10.0.0.100.example.com/\"", false),
+        ("http = \"http://127.0.0.1/?for=10.0.0.100\"", false),
+    ] {
+        let said = said(&format!("{base}[[check]]\nname = \"k\"\n{keys}\n"));
+        assert_eq!(said.contains(warning), warned, "{keys}: {said}");
+    }
 }
 
 #[test]
