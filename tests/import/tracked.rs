@@ -50,6 +50,8 @@ until_said 'VRRP_Script(hangs-longer) \(timed_out\|failed\)'
 rm vanishes
 # It would have run several times.
 until_run 3
+until_said '(well) Entering MASTER STATE'
+ip -o -4 addr show dev eth0 | sed 's/^/addresses /'
 data before
 touch go
 until_said 'VRRP_Script(late) succeeded'
@@ -134,4 +136,31 @@ fn what_keepalived_does_with_what_it_tracks_is_what_the_page_says() {
         assert_eq!((fault(&before, name), fault(&after, name)), (Some(true), Some(false)), "{name}: {}", story());
     }
     assert_eq!(fault(&before, "no-file"), Some(false), "{}", story());
+    // In fault there is no address, also where nobody else could have it.
+    let has = |name: &str| {
+        let id = 1 + SCRIPTS.iter().position(|(script, ..)| *script == name).unwrap();
+        let address = format!(" 10.0.0.{}/", 100 + id);
+        text.lines().any(|line| line.starts_with("addresses ") && line.contains(&address))
+    };
+    assert_eq!(["well", "hangs", "hangs-longer"].map(has), [true, false, false], "{}", story());
+}
+
+/// Every row of the page about keepalived names a test of this directory, or a file of the corpus that keepalived has loaded.
+#[test]
+fn each_row_of_the_page_names_what_shows_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/checks.md")).unwrap();
+    let section = page.split("## Beside keepalived\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 15, "{rows:?}");
+    for row in rows {
+        let shown = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = shown.split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`')).collect();
+        assert!(!names.is_empty(), "nothing shows {row}");
+        for name in names {
+            let test = root.join("tests/import").join(name).with_extension("rs");
+            let loaded = root.join("tests/data/keepalived/corpus").join(name).with_extension("conf");
+            assert!(test.exists() || loaded.exists(), "{name} is neither a test nor a file of the corpus: {row}");
+        }
+    }
 }
