@@ -155,6 +155,8 @@ pub struct HostFacts {
     pub netlink: Option<String>,
     /// Addresses of this host.
     pub addresses: Vec<std::net::IpAddr>,
+    /// The interface of the default route.
+    pub default_route: Option<String>,
     /// Where each HAVIP's address belongs here, by id.
     pub places: BTreeMap<String, Place>,
     /// Our own heartbeat sockets: address, and why it cannot be used.
@@ -186,6 +188,10 @@ pub struct Place {
     pub error: Option<String>,
     /// The larger of `net.ipv4.conf.{all,INTERFACE}.arp_ignore`, where it can be read.
     pub arp_ignore: Option<u8>,
+    /// The larger of `net.ipv4.conf.{all,INTERFACE}.rp_filter`, where it can be read.
+    pub rp_filter: Option<u8>,
+    /// The host passes on what comes in by it, where that can be read.
+    pub forwards: Option<bool>,
 }
 
 /// One hook.

@@ -158,7 +158,7 @@ pub(crate) fn config(more: &str) -> Config {
 
 pub(crate) fn healthy() -> Facts {
     let hook = HookFact { group: "web".into(), key: "notify", program: "/bin/x".into(), broken: None, open: false };
-    let place = Place { interface: Some("eth0".into()), up: true, error: None, arp_ignore: Some(0) };
+    let place = Place { interface: Some("eth0".into()), up: true, arp_ignore: Some(0), ..Place::default() };
     Facts {
         config: Arc::new(config("")),
         file: FileFacts { path: "/etc/havipd/havipd.toml".into(), ..FileFacts::default() },

@@ -366,6 +366,7 @@ async fn host(config: &Arc<Config>, places: &Places, cloud: Option<&CloudFacts>)
         let mut host = HostFacts {
             netlink: network.as_ref().err().map(|e| crate::errors::chain(e)),
             hooks: hooks(&config),
+            default_route: std::fs::read_to_string("/proc/net/route").ok().and_then(|table| default_route(&table)),
             state_error: writable(&state).err().map(|e| e.to_string()),
             free_bytes: rustix::fs::statvfs(&state).ok().map(|s| s.f_bavail * s.f_frsize),
             longest_pause: state::peek(&state, state::PATIENCE).ok().flatten().map(|s| s.longest_pause),
@@ -397,15 +398,32 @@ fn place(config: &Config, network: &Snapshot, interface: &Interface, eni: Option
         Err(error) => Place { error: Some(error.to_string()), ..Place::default() },
         Ok(None) => Place::default(),
         Ok(Some(link)) => {
-            let value = |name: &str| {
-                let path = format!("/proc/sys/net/ipv4/conf/{name}/arp_ignore");
+            let value = |name: &str, what: &str| {
+                let path = format!("/proc/sys/net/ipv4/conf/{name}/{what}");
                 std::fs::read_to_string(path).ok()?.trim().parse::<u8>().ok()
             };
             // The kernel takes the larger of the two.
-            let arp_ignore = value("all").max(value(&link.name));
-            Place { interface: Some(link.name.clone()), up: link.up, error: None, arp_ignore }
+            let larger = |what: &str| value("all", what).max(value(&link.name, what));
+            Place {
+                interface: Some(link.name.clone()),
+                up: link.up,
+                error: None,
+                arp_ignore: larger("arp_ignore"),
+                rp_filter: larger("rp_filter"),
+                forwards: value(&link.name, "forwarding").map(|value| value != 0),
+            }
         }
     }
+}
+
+/// The interface of the default route, the one of the least metric, as `/proc/net/route` has it.
+fn default_route(table: &str) -> Option<String> {
+    let routes = table.lines().skip(1).filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (name, to, metric, mask) = (fields.first()?, fields.get(1)?, fields.get(6)?, fields.get(7)?);
+        (*to == "00000000" && *mask == "00000000").then(|| Some((metric.parse::<u32>().ok()?, (*name).to_owned())))?
+    });
+    routes.min_by_key(|(metric, _)| *metric).map(|(_, name)| name)
 }
 
 fn hooks(config: &Config) -> Vec<HookFact> {
@@ -438,6 +456,20 @@ fn of_group(group: &str, hooks: &Hooks) -> Vec<HookFact> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_route_is_the_one_that_the_kernel_takes() {
+        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n";
+        let line = |name: &str, to: &str, metric: u32, mask: &str| {
+            format!("{name}\t{to}\t0100000A\t0003\t0\t0\t{metric}\t{mask}\t0\t0\t0\n")
+        };
+        let (any, none) = ("00000000", "00000000");
+        assert_eq!(default_route(head), None);
+        // 0.0.0.0/1 is no default route.
+        assert_eq!(default_route(&format!("{head}{}", line("eth2", any, 0, "00000080"))), None);
+        let table = format!("{head}{}{}{}", line("eth1", any, 100, none), line("eth0", any, 50, none), "cut off\n");
+        assert_eq!(default_route(&table), Some("eth0".to_owned()));
+    }
 
     #[test]
     fn only_a_write_that_was_answered_proves_the_permission() {

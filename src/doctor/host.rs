@@ -1,7 +1,7 @@
 //! This host: sockets, interfaces, addresses, ARP, hooks, state directory.
 
-use super::Finding;
 use super::facts::{Facts, HookFact, Place};
+use super::{Finding, gateway};
 use crate::config::check::as_list;
 use crate::process::memory::Memory;
 use crate::process::realtime::Realtime;
@@ -80,6 +80,7 @@ fn places(facts: &Facts, group: &Group) -> Vec<Finding> {
             Place { interface: None, .. } => continue,
         });
         findings.extend(arp(group, place).map(|text| Finding::ok(format!("arp.{}", havip.id), text)));
+        findings.extend(gateway::judge(facts, group, havip.id.as_str(), place));
     }
     findings
 }

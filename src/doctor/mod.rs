@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod etcd;
 pub mod facts;
 pub mod file;
+mod gateway;
 pub mod gather;
 pub mod havips;
 pub mod host;

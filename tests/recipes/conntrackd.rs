@@ -8,6 +8,7 @@ use crate::network::{NODES, Network, Node};
 use crate::page::Page;
 use crate::{Lab, page};
 use havipd_lab::emulator::Control;
+use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -25,6 +26,8 @@ const OWN: &[&str] = &["/etc/conntrackd", "/etc/nftables.d", "/etc/sysctl.d"];
 const SERVER: &str = "10.77.1.2:7000";
 /// How long a line and its answer may take: a failover, and what TCP waits before it sends again.
 const ANSWER: Duration = Duration::from_secs(60);
+/// How long a line that must not be answered is waited for; TCP sends it again several times.
+const UNHEARD: Duration = Duration::from_secs(5);
 
 pub(crate) fn play(root: &Path) -> Result<(), String> {
     let mut lab = Lab::new("conntrackd", root, NAMES, OWN)?;
@@ -214,7 +217,51 @@ fn events(lab: &mut Lab, page: &Page) -> Result<(), String> {
         if why.contains("conntrackd fails") { Ok(()) } else { Err(why) }
     })?;
     lab.settle(second)?;
-    talk.goes_on().map(drop)
+    talk.goes_on()?;
+
+    forwarding_is_looked_at(&lab.hosts[second])?;
+    without_the_commit(lab, page, second, first, &mut talk)
+}
+
+/// The doctor says whether a gateway lets packets through.
+fn forwarding_is_looked_at(gateway: &Host) -> Result<(), String> {
+    let looked = |forwards: bool, level: &str| {
+        gateway.run(&format!("sysctl -q net.ipv4.ip_forward={}", u8::from(forwards)))?;
+        // Other findings are not of interest, but may fail.
+        let said = gateway.run(&format!("{} doctor --json || true", env!("CARGO_BIN_EXE_havipctl")))?;
+        let answer: Value = serde_json::from_str(&said).map_err(|e| format!("{said}: {e}"))?;
+        let mut findings = answer["data"]["findings"].as_array().into_iter().flatten();
+        let id = format!("gateway.{}", HAVIPS[0].id());
+        match findings.find(|finding| finding["id"] == id) {
+            Some(finding) if finding["level"] == level => Ok(()),
+            other => Err(format!("forwarding is {forwards}, and the doctor says {other:?}: {said}")),
+        }
+    };
+    looked(false, "failed")?;
+    looked(true, "ok")
+}
+
+/// What the gate is for: a gateway that has not put the connections into its kernel serves, and drops what belongs to them.
+fn without_the_commit(lab: &mut Lab, page: &Page, from: usize, to: usize, talk: &mut Talk) -> Result<(), String> {
+    for gateway in [from, to] {
+        conntrackd(&lab.hosts[gateway])?;
+    }
+    is(lab, to, "backup")?;
+    // Its kernel has connections of the time when it was the active one.
+    let place = "/etc/havipd/conntrack";
+    let program = page.files().into_iter().find(|f| f.path == place).expect("the page has it").text;
+    let without = program.replace("    conntrackd -c ", "    conntrackd -F ");
+    assert_ne!(without, program, "the gate commits elsewhere");
+    lab.hosts[to].write(place, &without, 0o755);
+    lab.hosts[from].power_off();
+    lab.settle(to)?;
+    // Something new goes through: it is not the network that is broken.
+    Talk::begin(lab)?;
+    talk.stream.set_read_timeout(Some(UNHEARD)).map_err(|e| e.to_string())?;
+    match talk.goes_on() {
+        Err(_) => Ok(()),
+        Ok(peer) => Err(format!("a connection goes on as {peer} without the commit")),
+    }
 }
 
 fn is(lab: &Lab, host: usize, role: &str) -> Result<(), String> {
