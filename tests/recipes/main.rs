@@ -13,6 +13,7 @@ mod conntrackd;
 mod fabric;
 mod haproxy;
 mod host;
+mod kubernetes;
 mod line;
 mod mariadb;
 #[path = "../netns/namespace.rs"]
@@ -49,6 +50,7 @@ const RECIPES: &[Recipe] = &[
     ("patroni", patroni::play),
     ("mariadb", mariadb::play),
     ("conntrackd", conntrackd::play),
+    ("kubernetes", kubernetes::play),
 ];
 
 /// Addresses of the pages, and those of the lab.
