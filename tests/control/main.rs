@@ -243,6 +243,8 @@ async fn a_socket_left_by_a_crash_is_replaced_and_a_living_one_is_not() {
     assert!(matches!(Server::bind(&path), Err(BindError::InUse { .. })), "somebody answers");
     // One that hangs has a full queue; it must not make us hang with it.
     foreign.set_nonblocking(true).unwrap();
+    // As long as the system lets it be, it might hold more than a process may have open.
+    socket2::SockRef::from(&foreign).listen(1).unwrap();
     let mut waiting = Vec::new();
     let full = loop {
         match Client::connect(&path, PATIENCE) {

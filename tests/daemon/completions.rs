@@ -2,6 +2,7 @@
 
 use crate::lab::script::script;
 use crate::lab::{HAVIP, Lab, Options};
+use crate::wait::wait_for;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,6 +77,8 @@ impl Desk {
         command.env("HOME", self.home.path()).env("ZDOTDIR", self.home.path()).env("TERM", "xterm");
         command.env("PATH", format!("{}:{}", self.bin.display(), std::env::var("PATH").unwrap()));
         command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME").current_dir(file("here"));
+        // bash complains of a locale that is not installed.
+        command.env("LC_ALL", "C.UTF-8");
         let output = command.output().unwrap();
         assert!(self.shell == Shell::Bash || output.status.success(), "{:?}: {output:?}", self.shell);
         assert_ne!(output.status.code(), Some(9), "bash has no function for it");
@@ -102,7 +105,12 @@ fn groups_nodes_and_havips_are_those_of_the_running_daemon() {
     let socket = socket.to_str().unwrap();
     for shell in SHELLS {
         let desk = Desk::new(shell);
-        let offers = |words: &[&str]| desk.offers(&[&["havipctl", "--socket", socket], words].concat());
+        let asks = |words: &[&str]| {
+            let answer = || Some(desk.offers(words)).filter(|offered| !offered.is_empty());
+            // A daemon that takes half a second for its answer, as on a busy machine, is not waited for.
+            wait_for(&format!("{shell:?}: something is offered for {words:?}"), answer)
+        };
+        let offers = |words: &[&str]| asks(&[&["havipctl", "--socket", socket], words].concat());
         for verb in ["why", "history", "switchover", "drain", "undrain", "drill"] {
             assert_eq!(offers(&[verb, ""]), ["g0", "g1", "web"], "{shell:?}: {verb}");
         }
@@ -129,9 +137,9 @@ fn groups_nodes_and_havips_are_those_of_the_running_daemon() {
         assert!(second.contains(&"on".to_owned()) && !second.contains(&"web".to_owned()), "{shell:?}: {second:?}");
         assert!(!offers(&["switchover", "web", ""]).contains(&"web".to_owned()), "{shell:?}");
         // The socket may stand behind the command, and in one word.
-        assert_eq!(desk.offers(&["havipctl", "why", "--socket", socket, "w"]), ["web"], "{shell:?}");
+        assert_eq!(asks(&["havipctl", "why", "--socket", socket, "w"]), ["web"], "{shell:?}");
         let joined = format!("--socket={socket}");
-        assert_eq!(desk.offers(&["havipctl", "why", &joined, "w"]), ["web"], "{shell:?}");
+        assert_eq!(asks(&["havipctl", "why", &joined, "w"]), ["web"], "{shell:?}");
     }
     drop(a);
     // One that takes the connection and says nothing more is not waited for.

@@ -150,7 +150,7 @@ fn only_keepalived_and_its_own_may_tell() {
     // A member of the socket's group, who may look. The program itself lies where only we may look.
     let program = lab.dir.path().join("havipctl");
     assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_havipctl")).arg(&program).status().unwrap().success());
-    for path in [lab.dir.path(), &lab.home(1), &lab.home(1).join("run")] {
+    for path in [lab.dir.path(), &program, &lab.home(1), &lab.home(1).join("run")] {
         std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
     let as_somebody = |arguments: &[&str]| {

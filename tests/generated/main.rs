@@ -99,6 +99,8 @@ fn every_command_has_examples_in_its_help() {
         if command.is_hide_set() || command.get_name() == "help" {
             continue;
         }
+        // However wide the terminal is.
+        command = command.term_width(100);
         let help = command.render_long_help().to_string();
         let call = format!("havipctl {}", command.get_name());
         let shown = help.split_once("\nExamples:\n").is_some_and(|(_, examples)| examples.contains(&call));

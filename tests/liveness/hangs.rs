@@ -147,7 +147,7 @@ fn stubborn_hook() {
         &format!("#!/bin/sh\ntrap '' TERM\necho $$ > {notes}/pid.$HAVIPD_NODE\nwhile :; do sleep 1; done\n"),
     );
     script(&quick, &format!("#!/bin/sh\n: > {notes}/backup.$HAVIPD_NODE\n"));
-    let tables = format!("[hooks]\nnotify-master = {stubborn:?}\nnotify-backup = {quick:?}\ntimeout = \"1s\"\n");
+    let tables = format!("[hooks]\nnotify-master = {stubborn:?}\nnotify-backup = {quick:?}\ntimeout = \"5s\"\n");
     let (pid_file, next) = (wrote("pid", "a"), wrote("backup", "a"));
     lab.options.tables = tables;
     lab.write_config();

@@ -98,6 +98,10 @@ impl Running {
         let mut said = String::new();
         loop {
             let start = said.len();
+            if self.stdout.buffer().is_empty() {
+                let mut fds = [PollFd::from_borrowed_fd(self.stdout.get_ref().as_fd(), PollFlags::IN)];
+                assert_eq!(poll(&mut fds, Some(&PATIENCE)).unwrap(), 1, "no {what:?}, and nothing more after:\n{said}");
+            }
             assert_ne!(self.stdout.read_line(&mut said).unwrap(), 0, "ended without {what:?}:\n{said}");
             if said[start..].contains(what) {
                 return;
