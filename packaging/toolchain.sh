@@ -29,6 +29,10 @@ for argument in "$@"; do
     esac
 done
 
+# The checkout may belong to somebody else, as in a container: git looks into it only where it is told so.
+of_git=${GIT_CONFIG_COUNT:-0}
+export "GIT_CONFIG_KEY_$of_git=safe.directory" "GIT_CONFIG_VALUE_$of_git=$(pwd -P)" GIT_CONFIG_COUNT=$((of_git + 1))
+
 if command -v apt-get >/dev/null; then family=apt; elif command -v dnf >/dev/null; then family=dnf; else family=; fi
 
 want() { # DEBS RPMS: packages, by their names in each family
