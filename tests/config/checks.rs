@@ -31,7 +31,7 @@ fn a_check_looks_at_one_thing_and_takes_only_keys_that_mean_something() {
         ("http = \"http://h/\"\ncert-file = \"/c\"\nkey-file = \"/k\"", "\"key-file\" has no meaning"),
         ("http = \"http://h/\"\nca-file = \"/c\"", "\"ca-file\" has no meaning"),
         ("http = \"http://h/\"\ntls-verify = true", "\"tls-verify\" has no meaning"),
-        ("http = \"https://h/\"\nca-file = \"/c\"\ntls-verify = true", ""),
+        ("http = \"https://h/\"\nca-file = \"/c\"\ntls-verify = true\ninterval = \"500ms\"", ""),
         ("http = \"https://h/\"\ncert-file = \"/c\"\nkey-file = \"/missing\"", "/missing: cannot be read"),
         ("tcp = \"127.0.0.1:80\"\nkey-file = \"/k\"", "\"key-file\" belongs to \"http\""),
         ("ping = [\"10.0.0.1\"]\nquorum = 2", "\"quorum\" is 2, and \"ping\" has 1 target"),
