@@ -74,21 +74,6 @@ fn i01_one_leader_by_leases_in_etcd() {
     }
 }
 
-/// An answer comes late, and the next one never: by its arrival the lease would last longer than etcd keeps it.
-#[test]
-fn i01_one_leader_though_etcd_answers_late() {
-    for cut_at in (0..16).map(|i| 60_000 + i * 97) {
-        let two = Cluster { etcd_lease_ms: 3_000, ..cluster(2, Arbiter::EtcdLease) };
-        let steps = [
-            (50_000, apart(&["a"], &["b"])),
-            (59_000, StepKind::EtcdDelay { ms: 480 }),
-            (cut_at, StepKind::EtcdCut { node: node("a"), answers_only: false }),
-            (cut_at + 900, StepKind::EtcdDelay { ms: 0 }),
-        ];
-        holds(two, &steps, NEVER, 80_000);
-    }
-}
-
 #[test]
 fn i02_effects_need_leadership() {
     // b is alone when it stands still.
