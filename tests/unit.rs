@@ -31,7 +31,10 @@ fn unit(dropins: &[&str]) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn analyze(arguments: &[&str], unit: &Path) -> (bool, String) {
-    let output = Command::new("systemd-analyze").args(arguments).arg(unit).output().expect("systemd is installed");
+    let mut command = Command::new("systemd-analyze");
+    // Its marks are others where the locale knows ASCII alone.
+    command.args(arguments).arg(unit).env("LC_ALL", "C.UTF-8");
+    let output = command.output().expect("systemd is installed");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }

@@ -1,6 +1,7 @@
 //! What is wrong with account, HAVIP or identity: said with its remedy, and over without a restart.
 
 use crate::lab::{Lab, Options};
+use crate::wait::wait_for;
 use havipd_lab::emulator::{Command, Permission};
 use havipd_lab::simulation::cloud::{Fault, FaultRule, Scope};
 use serde_json::json;
@@ -71,6 +72,10 @@ fn the_state_of_another_node_is_named_and_not_used() {
 fn a_daemon_that_is_stopped_costs_a_reader_seconds_and_is_named() {
     let lab = Lab::new(Options::default());
     let (a, _b) = lab.pair();
+    wait_for("its move is on the disk", || {
+        let text = std::fs::read_to_string(lab.home(0).join("state/history.jsonl")).unwrap_or_default();
+        (text.contains("\"active\"") && text.ends_with('\n')).then_some(())
+    });
     a.signal(19);
     let commands: [&[&str]; 7] = [
         &["status"],
