@@ -15,7 +15,8 @@ const SCRIPTS: &[(&str, &str, &str)] = &[
     ("counts", "echo >>DIR/count", "timeout 30"),
     ("hangs", "exec sleep 1000", ""),
     ("hangs-longer", "exec sleep 1000", "timeout 3"),
-    ("vanishes", "exit 0", "timeout 30"),
+    // It is taken away while a run of it is held up: a run that begins would not find it, or would find it and not be able to read it.
+    ("vanishes", "test ! -e DIR/hold || : >DIR/held\nwhile test -e DIR/hold; do sleep 0.1; done", "timeout 30"),
     // It has its first result when it may end.
     ("late", "while test ! -e DIR/go; do sleep 0.1; done", "timeout 60"),
     ("late-down", "while test ! -e DIR/go; do sleep 0.1; done", "timeout 60\n init_fail"),
@@ -47,7 +48,9 @@ until_said 'VRRP_Script(vanishes) succeeded'
 # Which of the two it says depends on whether the end that it caused was seen first.
 until_said 'VRRP_Script(hangs) \(timed_out\|failed\)'
 until_said 'VRRP_Script(hangs-longer) \(timed_out\|failed\)'
-rm vanishes
+: >hold
+for try in $(seq 300); do test -e held && break; sleep 0.1; done
+rm vanishes hold
 # It would have run several times.
 until_run 3
 until_said '(well) Entering MASTER STATE'

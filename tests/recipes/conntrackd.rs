@@ -214,7 +214,7 @@ fn events(lab: &mut Lab, page: &Page) -> Result<(), String> {
     is(lab, first, "fault")?;
     wait("the check of the active one fails", PATIENCE, || {
         let why = lab.hosts[second].ctl("why nat")?;
-        if why.contains("conntrackd fails") { Ok(()) } else { Err(why) }
+        if why.contains("- check conntrackd fails") { Ok(()) } else { Err(why) }
     })?;
     lab.settle(second)?;
     talk.goes_on()?;
@@ -243,16 +243,21 @@ fn forwarding_is_looked_at(gateway: &Host) -> Result<(), String> {
 
 /// What the gate is for: a gateway that has not put the connections into its kernel serves, and drops what belongs to them.
 fn without_the_commit(lab: &mut Lab, page: &Page, from: usize, to: usize, talk: &mut Talk) -> Result<(), String> {
-    for gateway in [from, to] {
-        conntrackd(&lab.hosts[gateway])?;
-    }
-    is(lab, to, "backup")?;
-    // Its kernel has connections of the time when it was the active one.
     let place = "/etc/havipd/conntrack";
     let program = page.files().into_iter().find(|f| f.path == place).expect("the page has it").text;
     let without = program.replace("    conntrackd -c ", "    conntrackd -F ");
     assert_ne!(without, program, "the gate commits elsewhere");
     lab.hosts[to].write(place, &without, 0o755);
+    // The active one is well first, or it would hand over to the other.
+    conntrackd(&lab.hosts[from])?;
+    wait("the check of the active one passes", PATIENCE, || {
+        let why = lab.hosts[from].ctl("why nat")?;
+        if why.contains("- check conntrackd passes") { Ok(()) } else { Err(why) }
+    })?;
+    // Its kernel has connections of the time when it was the active one.
+    conntrackd(&lab.hosts[to])?;
+    is(lab, to, "backup")?;
+    lab.settle(from)?;
     lab.hosts[from].power_off();
     lab.settle(to)?;
     // Something new goes through: it is not the network that is broken.

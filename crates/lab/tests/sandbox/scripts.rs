@@ -130,7 +130,7 @@ fn an_expectation_that_is_wrong_ends_with_1_and_the_logs() {
 fn a_wait_that_is_in_vain_ends_with_1_in_time() {
     let ended = run_script("wait active\nwithin 300ms wait active c", &[]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(ended.stdout.contains("within 300ms wait active c: was not so within 300ms"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("within 300ms wait active c: was not so within 300 ms"), "{}", ended.stdout);
 }
 
 #[test]
