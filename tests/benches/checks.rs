@@ -190,7 +190,11 @@ impl Moves {
             TIMEOUT.as_millis()
         );
         lab.write_config();
-        let (a, b) = lab.pair();
+        // It is active before there is another: its checks are not run at once.
+        let a = lab.start(0);
+        a.wait_role("active");
+        let b = lab.start(1);
+        b.wait_for("it sees a", |s| s["groups"][0]["active"] == "a");
         let moved = |since: Instant| {
             wait::wait_for("the cloud names b", || (lab.holder().as_deref() == Some("i-b")).then_some(()));
             clock::now().since(since)
